@@ -1,0 +1,33 @@
+"""The shapes this package speaks, as named axes; imports nothing of ours.
+
+Axis names are the field's own: ``vertices``, ``faces``, ``landmarks``, ``frames``, ``views``, ``batch``, ``dim``.
+Lengths are millimetres, angles degrees, times seconds, images ``uint8`` unless a docstring says otherwise.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
+from torch import Tensor
+
+Vertices = Float32[np.ndarray, "vertices 3"]
+"""Points in millimetres: +x to the subject's left, +y up, +z out of the face, towards the camera."""
+Faces = Int32[np.ndarray, "faces 3"]
+"""Triangles, counter-clockwise seen from outside."""
+TextureCoordinates = Float32[np.ndarray, "vertices 2"]
+"""u to the right, v **up** (row 0 of the picture is v = 1)."""
+Texture = UInt8[np.ndarray, "height width 3"]
+Landmarks = Float32[np.ndarray, "landmarks 3"]
+"""Millimetres, in the scan's own frame; a row of NaN is a landmark that was not tracked."""
+Pose = Float64[np.ndarray, "4 4"]
+"""Rigid transform (plus scale) that takes raw coordinates to the canonical frame."""
+
+Picture = UInt8[np.ndarray, "height width channels"]
+ViewStack = UInt8[np.ndarray, "frames views height width channels"]
+
+ViewImages = Float[Tensor, "batch views channels height width"]
+ViewEmbeddings = Float[Tensor, "batch views dim"]
+Embeddings = Float[Tensor, "batch dim"]
+TextEmbeddings = Float[Tensor, "prompts dim"]
+Tokens = Int64[Tensor, "prompts context"]
+Labels = Int64[Tensor, "batch"]
+Presence = Bool[Tensor, "batch views"]
+Scalar = Float[Tensor, ""]

@@ -1,0 +1,1 @@
+"""What a face is before pixels: scans, expressions, landmarks, manifests, splits, geometry."""
