@@ -80,11 +80,15 @@ class ContentStore:
         return self.path(name).exists()
 
     @contextlib.contextmanager
-    def write(self, name: str) -> Iterator[Path]:
+    def write(self, name: str, durable: bool = True) -> Iterator[Path]:
         """Give a temporary path to write a file or a folder to; rename it into place when the block ends well.
 
         An exception inside the block leaves no entry behind. If another process finished the same entry first, its
         entry stays.
+
+        Args:
+            name: Name of the entry.
+            durable: Force the bytes to disk first; without, a power cut (not a crash) may leave a broken entry.
         """
         target = self.path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +96,8 @@ class ContentStore:
         try:
             partial = scratch / target.name
             yield partial
-            _sync(partial)
+            if durable:
+                _sync(partial)
             with contextlib.suppress(OSError):  # somebody else finished first: theirs is as good
                 partial.rename(target)
         finally:
