@@ -1,7 +1,7 @@
 """Work spread over processes: chunks in, results or exceptions out, one bad chunk never a lost batch.
 
-The engine is ``dask.distributed``: a local cluster of spawned, single-threaded processes, kept for the life of the program.
-A chunk whose process dies is reported as a failure of that chunk; the others finish.
+The engine is ``dask.distributed``: a local cluster of spawned, single-threaded processes, kept for the life of the
+program. A chunk whose process dies is reported as a failure of that chunk; the others finish.
 """
 
 import functools

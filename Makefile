@@ -1,0 +1,57 @@
+# Two commands: `make run` (set up, make a synthetic 4D corpus, train and evaluate both models) and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export DO_NOT_TRACK := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+RUN ?=
+PORT_MLFLOW ?= 5000
+PORT_VIZ ?= 4141
+PORT_APP ?= 8501
+
+.PHONY: help setup run test test-slow check format mlflow viz app lock clean
+
+help:            ## show this list
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+.venv/ready: requirements.lock pyproject.toml
+	@PYTHON=$(PYTHON) bash scripts/setup
+
+setup: .venv/ready ## create .venv from requirements.lock
+
+run: .venv/ready ## synthetic corpus → both models, trained and evaluated → table and report
+	@$(BIN)/kedro run $(RUN)
+
+test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licence
+	@$(BIN)/pytest
+
+test-slow: .venv/ready ## the slow tests, and those on outside data where it is there
+	@$(BIN)/pytest -m "(slow or corpus) and not gpu and not browser"
+
+check: .venv/ready ## what CI checks: ruff, format, mypy, import contracts, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: .venv/ready ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+mlflow: .venv/ready ## compare runs in the browser
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT_MLFLOW)
+
+viz: .venv/ready ## browse the pipelines in the browser
+	@$(BIN)/kedro viz run --no-browser --port $(PORT_VIZ)
+
+app: .venv/ready ## look at samples, their views and both models' answers in the browser
+	@$(BIN)/streamlit run src/affect4d/app.py --server.address 127.0.0.1 --server.port $(PORT_APP) --browser.gatherUsageStats false
+
+lock: ## renew requirements.lock (needs uv); no index address is written
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock
+
+clean: ## drop the environment and everything made from the synthetic corpora
+	rm -rf .venv
+	git clean -Xdfq data

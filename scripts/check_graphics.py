@@ -1,0 +1,21 @@
+"""Say which system package is missing where pictures cannot be rendered; silent where they can."""
+
+import subprocess
+import sys
+
+PROBE = """
+import pyvista
+window = pyvista.Plotter(off_screen=True, window_size=(16, 16))
+window.add_mesh(pyvista.Sphere())
+assert window.screenshot(return_img=True).shape[0] == 16
+"""
+ADVICE = """Pictures can't be rendered here: a graphics library is missing. On Debian or Ubuntu:
+
+    apt-get install libgl1 libegl1 libxrender1
+
+VTK then picks X, EGL or software rendering by itself; no display is needed. What it said:
+"""
+
+done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)  # noqa: S603
+if done.returncode != 0:
+    sys.exit(ADVICE + done.stderr.strip()[-1500:])

@@ -1,0 +1,122 @@
+"""What every parametric face offers: geometry from identity and action weights, landmarks, and a painted skin."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
+from affect4d.faces.actions import ActionStyle, Weights
+
+Shape = Float64[np.ndarray, "shape"]
+Albedo = Float32[np.ndarray, "height width 3"]
+NormalMap = Float32[np.ndarray, "rows columns 3"]
+"""Unit normals over the texture, row 0 at the top."""
+Relief = Float32[np.ndarray, "height width"]
+
+GENDERS: tuple[str, ...] = ("F", "M")
+AGE_GROUPS: tuple[str, ...] = ("18-30", "31-50", "51-70")
+SKIN_TONES: tuple[str, ...] = ("light", "medium", "brown", "dark")
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What a person's skin looks like.
+
+    Attributes:
+        gender: One of ``GENDERS``.
+        age_group: One of ``AGE_GROUPS``.
+        melanin: 0 (lightest) … 1 (darkest).
+        hair: RGB 0…1.
+        iris: RGB 0…1.
+        lips: How far lip colour stands out from skin colour, 0…1.
+        brows: Strength of the brows, 0…1.
+        beard: Strength of beard shadow, 0…1.
+        hairline: Height of the hairline over its usual place, mm.
+        speckle: Seed of freckles, spots and blotches.
+    """
+
+    gender: str
+    age_group: str
+    melanin: float
+    hair: tuple[float, float, float]
+    iris: tuple[float, float, float]
+    lips: float
+    brows: float
+    beard: float
+    hairline: float
+    speckle: int
+
+    @property
+    def skin_tone(self) -> str:
+        """The word for the melanin, one of ``SKIN_TONES``."""
+        return SKIN_TONES[min(int(self.melanin * len(SKIN_TONES)), len(SKIN_TONES) - 1)]
+
+    @property
+    def age(self) -> float:
+        """0 for the youngest group, 1 for the oldest."""
+        return AGE_GROUPS.index(self.age_group) / (len(AGE_GROUPS) - 1)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A person of the synthetic corpus."""
+
+    name: str
+    shape: Shape
+    appearance: Appearance
+    style: ActionStyle
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The face in one frame, noise-free: mm, in the model's own frame (nose tip near the origin)."""
+
+    vertices: Vertices
+    faces: Faces
+    texture_coordinates: TextureCoordinates
+    landmarks: Landmarks
+
+
+class FaceModel(Protocol):
+    """A face that shows action weights."""
+
+    shape_count: int
+    """How many identity parameters, each drawn from N(0, 1)."""
+
+    def surface(self, shape: Shape, weights: Weights, sampling: int) -> Surface:
+        """The face of this identity under these weights, meshed in one of several ways (any integer)."""
+
+    def normal_map(self, shape: Shape, weights: Weights) -> NormalMap:
+        """Normals over the texture, for light baked into the picture."""
+
+    def paint(self, appearance: Appearance) -> Albedo:
+        """Skin, brows, lips, eyes and mouth without light, 0…1, row 0 at the top."""
+
+    def wrinkles(self, weights: Weights) -> Relief:
+        """How much the actions darken the picture by folding the skin, 0…1."""
+
+
+def draw_appearance(rng: np.random.Generator, gender: str) -> Appearance:
+    """Draw a skin, hair and eyes; the full range of skin tones is equally likely."""
+    melanin = float(rng.uniform())
+    age_group = AGE_GROUPS[int(rng.integers(len(AGE_GROUPS)))]
+    darkness = 0.35 + 0.65 * melanin
+    tint = rng.uniform(0.0, 1.0)
+    hair = np.array([0.45, 0.32, 0.2]) * (1.35 - 1.2 * darkness) + 0.06
+    if age_group == AGE_GROUPS[-1]:
+        hair = 0.5 * hair + 0.5 * np.array([0.62, 0.62, 0.62]) * tint
+    iris = np.array([0.3, 0.19, 0.1]) + (1.0 - darkness) * tint * np.array([0.05, 0.25, 0.4])
+    return Appearance(
+        gender=gender,
+        age_group=age_group,
+        melanin=melanin,
+        hair=(float(hair[0]), float(hair[1]), float(hair[2])),
+        iris=(float(iris[0]), float(iris[1]), float(iris[2])),
+        lips=float(rng.uniform(0.5, 1.0) if gender == "F" else rng.uniform(0.3, 0.7)),
+        brows=float(rng.uniform(0.55, 1.0)),
+        beard=float(rng.uniform(0.0, 0.75) if gender == "M" else 0.0),
+        hairline=float(rng.normal(0.0, 5.0) + (5.0 if gender == "M" else 0.0)),
+        speckle=int(rng.integers(2**31)),
+    )

@@ -1,0 +1,246 @@
+"""What happens beside the pipelines: the stage clock, and every run in MLflow."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.io.core import AbstractVersionedDataset
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from pydantic import BaseModel, ConfigDict
+
+from affect4d import tracking
+
+LOGGER = logging.getLogger(__name__)
+PARAMETER_LENGTH = 500
+
+
+class StageClockHooks:
+    """Count each node's time, loading and saving included, towards its stage (its first tag)."""
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Start from zero."""
+        tracking.start_run()
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """The first input of a node starts its clock."""
+        tracking.start_clock(node.name)
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        """The computation has ended."""
+        tracking.mark_clock(node.name, stage_of(node))
+
+    @hook_impl
+    def after_dataset_saved(self, node: Node) -> None:
+        """An output is on disk."""
+        tracking.mark_clock(node.name, stage_of(node))
+
+
+class MlflowOptions(BaseModel):
+    """``conf/base/mlflow.yml``.
+
+    Attributes:
+        tracking_uri: Where runs are recorded; a relative sqlite path lies in the project.
+        experiment: Name of the experiment.
+        artifacts: Folder for the artefacts, relative to the project.
+        enabled: False records nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracking_uri: str = "sqlite:///mlflow.db"
+    experiment: str = "affect4d"
+    artifacts: str = "mlartifacts"
+    enabled: bool = True
+
+
+class TrackingHooks:
+    """Open an MLflow run around every Kedro run and write into it what makes the run comparable and repeatable.
+
+    Parameters are logged raw and flattened; curves come from the training loop through
+    :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model}`` what
+    becomes of them. The tag ``run_id`` equals Kedro's save version.
+    """
+
+    def __init__(self) -> None:
+        self._options = MlflowOptions(enabled=False)
+        self._project = Path()
+        self._parameters: Mapping[str, Any] = {}
+        self._catalog: DataCatalog | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read ``mlflow.yml``."""
+        self._options = MlflowOptions(**context.config_loader.get("mlflow", {}))
+        self._project = Path(context.project_path)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog, parameters: dict[str, Any]) -> None:
+        """Keep the raw parameters, as the configuration gives them."""
+        self._catalog, self._parameters = catalog, parameters
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Open the run; log its parameters, the code's version and what it was started with."""
+        if not self._options.enabled:
+            return
+        import mlflow
+
+        self._open_experiment()
+        name = "+".join(run_params.get("pipeline_names") or ["__default__"])
+        corpus = self._raw_parameters().get("raw_corpus.name", "")
+        mlflow.start_run(run_name=f"{name} · {corpus}" if corpus else name)
+        mlflow.set_tags(self._tags(run_params))
+        mlflow.log_params(_short(_used(self._raw_parameters(), pipeline)))
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str) -> None:
+        """Say which version of an artefact this run was built on."""
+        dataset = self._versioned(dataset_name)
+        if dataset is not None and self._is_open():
+            import mlflow
+
+            version = dataset.resolve_load_version()
+            mlflow.set_tag(f"upstream.{dataset_name}", version)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Log what the catalog marks: metrics as numbers, files and model folders as artefacts."""
+        if self._is_open() and self._catalog is not None:
+            _log_artefact(dataset_name, self._catalog[dataset_name], data)
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self) -> None:
+        """Log the seconds per stage and close the run."""
+        if self._is_open():
+            import mlflow
+
+            mlflow.log_metrics({f"seconds/{stage}": s for stage, s in tracking.stage_seconds().items()})
+            mlflow.end_run()
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Close the run as failed, with the reason."""
+        if self._is_open():
+            import mlflow
+
+            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH])
+            mlflow.end_run("FAILED")
+
+    def _open_experiment(self) -> None:
+        import mlflow
+
+        uri = self._options.tracking_uri
+        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+            uri = f"sqlite:///{self._project / uri.removeprefix('sqlite:///')}"
+        mlflow.set_tracking_uri(uri)
+        if mlflow.get_experiment_by_name(self._options.experiment) is None:
+            location = (self._project / self._options.artifacts).as_uri()
+            mlflow.create_experiment(self._options.experiment, artifact_location=location)
+        mlflow.set_experiment(self._options.experiment)
+
+    def _tags(self, run_params: Mapping[str, Any]) -> dict[str, str]:
+        given = {key: str(value) for key, value in run_params.items() if value}
+        return {
+            "run_id": str(run_params.get("run_id") or run_params.get("session_id") or ""),
+            "command": "kedro " + " ".join(sys.argv[1:]),
+            "kedro.env": given.get("env", "local"),
+            **{f"kedro.{key}": given[key] for key in ("load_versions", "runtime_params") if key in given},
+            **code_state(self._project),
+        }
+
+    def _raw_parameters(self) -> dict[str, Any]:
+        return tracking.flatten(_plain(self._parameters))
+
+    def _versioned(self, dataset_name: str) -> AbstractVersionedDataset[Any, Any] | None:
+        dataset = self._catalog[dataset_name] if self._catalog and dataset_name in self._catalog else None
+        if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:  # noqa: SLF001
+            return dataset
+        return None
+
+    def _is_open(self) -> bool:
+        if not self._options.enabled:
+            return False
+        import mlflow
+
+        return mlflow.active_run() is not None
+
+
+def stage_of(node: Node) -> str:
+    """The stage a node belongs to: the tag ``stage:<name>`` its pipeline gives it."""
+    stages = sorted(tag.removeprefix("stage:") for tag in node.tags if tag.startswith("stage:"))
+    return stages[0] if stages else "other"
+
+
+def code_state(project: Path) -> dict[str, str]:
+    """Git commit of the project and whether the tree differs from it; empty where git cannot tell."""
+    try:
+        commit = _git(project, "rev-parse", "HEAD")
+        dirty = bool(_git(project, "status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
+
+
+def _git(project: Path, *words: str) -> str:
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(["git", *words], cwd=project, env=quiet, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _plain(value: Any) -> Any:
+    """Parameters as the configuration gave them, also where Kedro has made a validated type of them."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value
+
+
+def _used(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+    """The parameters some node of this run reads."""
+    names = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+    return {
+        path: value
+        for path, value in parameters.items()
+        if any(path == name or path.startswith(f"{name}.") for name in names)
+    }
+
+
+def _short(parameters: Mapping[str, Any]) -> dict[str, str]:
+    return {path: str(value)[:PARAMETER_LENGTH] for path, value in parameters.items()}
+
+
+def _log_artefact(name: str, dataset: Any, data: Any) -> None:
+    """Send one saved artefact where its catalog entry's ``metadata.mlflow`` says."""
+    import mlflow
+
+    kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
+    place = name.replace(".", "/")
+    if kind == "metrics":
+        numbers = {f"{place}/{key}": value for key, value in tracking.flatten(data).items()}
+        mlflow.log_metrics({k.replace(".", "/"): float(v) for k, v in numbers.items() if _is_number(v)})
+    elif kind == "file":
+        mlflow.log_artifact(str(_saved_path(dataset)), artifact_path=place.rpartition("/")[0] or None)
+    elif kind == "model":
+        mlflow.log_artifacts(data["folder"], artifact_path=f"{place.partition('/')[0]}/model")
+        mlflow.set_tag(f"model.{data['model']}", data["key"])
+
+
+def _saved_path(dataset: Any) -> Path:
+    versioned = isinstance(dataset, AbstractVersionedDataset)
+    return Path(str(dataset._get_save_path() if versioned else dataset._filepath))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,37 @@
+"""AffectVLM (Behzad, Zhao 2025, arXiv 2504.19739): views and prompts in one space, with a learnable margin."""
+
+import torch
+from torch import nn
+
+from affect4d.arrays import Presence, Scalar, TextEmbeddings, Tokens, ViewImages
+from affect4d.models.encoders import JointEmbedding, Temperature, TextEncoder, ViewEncoder, projection
+from affect4d.models.options import ModelOptions
+from affect4d.models.towers import build_towers
+
+
+class AffectVLM(nn.Module):
+    """Image and text towers, view fusion, temperature, and the free parameter behind the margin α."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__()
+        towers = build_towers(options.towers, options.channels)
+        to_joint = projection(towers.image_width, options.dim, towers.joint)
+        self.options, self.architecture = options, towers.architecture
+        self.image = ViewEncoder(towers.image, to_joint, options.fusion, options.views, options.channels, options.dim)
+        self.text = TextEncoder(towers.text, projection(towers.text_width, options.dim, towers.joint))
+        self.temperature = Temperature()
+        self.free_margin = nn.Parameter(torch.zeros(()))
+
+    def embed_views(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
+        """Embed samples; see :class:`JointEmbedding`."""
+        embedding: JointEmbedding = self.image(images, present)
+        return embedding
+
+    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
+        """Embed prompts as unit vectors, [prompts, dim]."""
+        embeddings: TextEmbeddings = self.text(tokens)
+        return embeddings
+
+    def margin(self, low: float, high: float) -> Scalar:
+        """α: smooth in the free parameter, and never outside [low, high]; it starts half-way."""
+        return low + (high - low) * self.free_margin.sigmoid()

@@ -1,0 +1,122 @@
+"""From pictures and prompts to unit vectors of one joint space: what both vision-language models share."""
+
+import math
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from affect4d.arrays import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.models.fusion import FusionKind, ViewFusion
+
+LARGEST_SCALE = math.log(100)
+FIRST_SCALE = math.log(1 / 0.07)
+
+
+@dataclass(frozen=True)
+class JointEmbedding:
+    """What a model says about a batch of samples.
+
+    Attributes:
+        hidden: Image tower's output of each view, [batch, views, hidden]; what linear probes see.
+        views: Unit vectors of the joint space, [batch, views, dim]; zero where a view is missing.
+        fused: Unit vectors, [batch, dim].
+    """
+
+    hidden: ViewEmbeddings
+    views: ViewEmbeddings
+    fused: Embeddings
+
+
+class ViewEncoder(nn.Module):
+    """Image tower over every view, projection to the joint space, fusion.
+
+    Args:
+        tower: Pictures [pictures, channels, size, size] to [pictures, hidden].
+        projection: [..., hidden] to [..., dim].
+        fusion: How views are fused.
+        views: Views of a sample.
+        channels: Channels of a picture.
+        dim: Width of the joint space.
+    """
+
+    def __init__(
+        self, tower: nn.Module, projection: nn.Module, fusion: FusionKind, views: int, channels: int, dim: int
+    ) -> None:
+        super().__init__()
+        self.tower, self.projection = tower, projection
+        self.fusion = ViewFusion(fusion, views, dim)
+        self.shape = (views, channels)
+
+    def forward(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
+        """Embed a batch; pictures of views that are not present are not looked at.
+
+        Raises:
+            ValueError: If views or channels are not those the model was built for.
+        """
+        hidden = self.hidden(images, present)  # [batch, views, hidden]
+        views = normalize(self.projection(hidden), dim=-1)  # [batch, views, dim]
+        if present is not None:
+            views = views * present.unsqueeze(-1)
+        return JointEmbedding(hidden, views, normalize(self.fusion(views, present), dim=-1))
+
+    def hidden(self, images: ViewImages, present: Presence | None = None) -> ViewEmbeddings:
+        """The image tower's output of each view, [batch, views, hidden]; zero where a view is missing."""
+        if images.shape[1:3] != self.shape:
+            raise ValueError(
+                f"The model was built for (views, channels) = {self.shape}, the pictures have {tuple(images.shape[1:3])}."
+            )
+        if present is None:
+            return self._encode(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+        seen = self._encode(images[present])
+        hidden = seen.new_zeros(*present.shape, seen.shape[-1])
+        hidden[present] = seen
+        return hidden
+
+    def _encode(self, pictures: Tensor) -> Embeddings:
+        with _half_precision(self, pictures):
+            hidden = self.tower(pictures)
+        return cast(Tensor, hidden).float()
+
+
+class TextEncoder(nn.Module):
+    """Text tower and projection to unit vectors; equal prompts are encoded once, padding columns not at all."""
+
+    def __init__(self, tower: nn.Module, projection: nn.Module) -> None:
+        super().__init__()
+        self.tower, self.projection = tower, projection
+
+    def forward(self, tokens: Tokens) -> TextEmbeddings:
+        """Unit vectors, [prompts, dim]."""
+        distinct, place = tokens.unique(dim=0, return_inverse=True)
+        length = int((distinct != 0).sum(dim=1).max())
+        with _half_precision(self, tokens):
+            hidden = self.tower(distinct[:, :length])
+        return normalize(self.projection(hidden.float()), dim=-1)[place]
+
+
+class Temperature(nn.Module):
+    """The factor on cosines before a softmax: ``exp(logit_scale)``, held within [1, 100] (Radford et al. 2021).
+
+    Outside the bounds the value is clamped, the gradient is not: the way back stays open.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logit_scale = nn.Parameter(torch.tensor(FIRST_SCALE))
+
+    def forward(self) -> Scalar:
+        clamped = self.logit_scale.clamp(0, LARGEST_SCALE)
+        return (self.logit_scale + (clamped - self.logit_scale).detach()).exp()
+
+
+def projection(width: int, dim: int, joint: bool) -> nn.Module:
+    """Linear map to the joint space; nothing where the tower already ends in it, so that what it learnt is kept."""
+    return nn.Identity() if joint and width == dim else nn.Linear(width, dim, bias=False)
+
+
+def _half_precision(module: nn.Module, like: Tensor) -> torch.autocast:
+    """bfloat16 inside a tower while it trains on CUDA; everything else, and every loss, is float32."""
+    return torch.autocast(like.device.type, torch.bfloat16, enabled=like.is_cuda and module.training)

@@ -1,0 +1,38 @@
+"""SMILE-VLM (Behzad 2025, arXiv 2506.01203): self-supervised views and pseudo-labelled prompts in one space."""
+
+from torch import nn
+
+from affect4d.arrays import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.models.encoders import JointEmbedding, Temperature, TextEncoder, ViewEncoder, projection
+from affect4d.models.options import ModelOptions
+from affect4d.models.projector import Projector
+from affect4d.models.towers import build_towers
+
+
+class SmileVLM(nn.Module):
+    """Image and text towers, view fusion, temperature, and the projector of the decorrelation term."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__()
+        towers = build_towers(options.towers, options.channels)
+        to_joint = projection(towers.image_width, options.dim, towers.joint)
+        self.options, self.architecture = options, towers.architecture
+        self.image = ViewEncoder(towers.image, to_joint, options.fusion, options.views, options.channels, options.dim)
+        self.text = TextEncoder(towers.text, projection(towers.text_width, options.dim, towers.joint))
+        self.temperature = Temperature()
+        self.projector = Projector(towers.image_width, options.projector_width)
+
+    def embed_views(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
+        """Embed samples; see :class:`JointEmbedding`."""
+        embedding: JointEmbedding = self.image(images, present)
+        return embedding
+
+    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
+        """Embed prompts as unit vectors, [prompts, dim]."""
+        embeddings: TextEmbeddings = self.text(tokens)
+        return embeddings
+
+    def project(self, hidden: ViewEmbeddings) -> ViewEmbeddings:
+        """Hidden states of the views as the decorrelation term sees them, [batch, views, projector width]."""
+        projected: ViewEmbeddings = self.projector(hidden)
+        return projected

@@ -1,0 +1,32 @@
+"""The cross-entropy peer: the same image tower and view fusion under a linear head."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from affect4d.arrays import Presence, ViewImages
+from affect4d.models.encoders import JointEmbedding, ViewEncoder
+from affect4d.models.options import ModelOptions
+from affect4d.models.towers import build_towers
+
+
+class ViewClassifier(nn.Module):
+    """Image tower, view fusion of its hidden states, linear head."""
+
+    def __init__(self, options: ModelOptions) -> None:
+        super().__init__()
+        towers = build_towers(options.towers, options.channels)
+        width = towers.image_width
+        self.options, self.architecture = options, towers.architecture
+        self.image = ViewEncoder(towers.image, nn.Identity(), options.fusion, options.views, options.channels, width)
+        self.head = nn.Linear(width, options.classes)
+
+    def embed_views(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
+        """Embed samples; the joint space is that of the hidden states."""
+        embedding: JointEmbedding = self.image(images, present)
+        return embedding
+
+    def classify(self, images: ViewImages, present: Presence | None = None) -> Float[Tensor, "batch classes"]:
+        """Class scores before the softmax, [batch, classes]."""
+        hidden = self.image.hidden(images, present)
+        scores: Tensor = self.head(self.image.fusion(hidden, present))
+        return scores

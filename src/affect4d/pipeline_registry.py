@@ -1,0 +1,32 @@
+"""The pipelines a user names; each is the whole chain up to its own result, so that it works on a fresh clone.
+
+What is already made for the same inputs, parameters and code is not made again, so a long chain costs little.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kedro.framework.project import find_pipelines
+from kedro.pipeline import Pipeline
+
+RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "fabricate": ("raw_corpus",),
+        "ingest": ("scan_manifest", "ingest_report", "subject_split"),
+        "render": ("view_manifest", "view_contact_sheet"),
+        "augment": ("affect_vlm.view_plan", "smile_vlm.view_plan", "augmentation_sheet"),
+        "prompts": ("augmented_prompts", "pseudo_prompts"),
+        "train_affect": ("affect_vlm.metrics",),
+        "train_smile": ("smile_vlm.metrics",),
+        "evaluate": ("affect_vlm.metrics", "smile_vlm.metrics", "reference.metrics", "baseline.metrics"),
+        "report": ("latest_summary", "latest_report"),
+    }
+)
+"""Name of a pipeline → the artefacts it makes, with everything they need."""
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Find every stage under ``pipelines/`` and join them into the pipelines a user names."""
+    whole = sum(find_pipelines(raise_errors=True).values(), start=Pipeline([]))
+    named = {name: whole.to_outputs(*results) for name, results in RESULTS.items()}
+    return {"__default__": whole, **named}

@@ -1,0 +1,28 @@
+"""Raw folders → a validated manifest of canonical scans, and the split of its subjects."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from affect4d.content import ContentStore
+from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.scans.splits import SplitOptions, draw_split
+
+
+def ingest_scans(
+    raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read and check every scan; bring it into the canonical pose.
+
+    Returns:
+        The manifest of usable scans, and the report: a row for every scan refused or repaired.
+    """
+    ingest = ingest_corpus(Path(raw_corpus["root"]), raw_corpus["layout"], options, scan_store)
+    return ingest.manifest, ingest.report
+
+
+def split_subjects(scan_manifest: pd.DataFrame, options: SplitOptions) -> dict[str, Any]:
+    """Set subjects aside for the test: nobody is on both sides."""
+    subjects = sorted(scan_manifest["subject"].unique())
+    return draw_split(subjects, options.test_share, options.seed).to_dict()

@@ -1,0 +1,61 @@
+"""What a run tells about itself: seconds per stage, and numbers on their way to MLflow."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Report = Callable[[int, Mapping[str, float]], None]
+
+_seconds: defaultdict[str, float] = defaultdict(float)
+_marks: dict[str, float] = {}
+
+
+def start_run() -> None:
+    """Forget the seconds of an earlier run in this process."""
+    _seconds.clear()
+    _marks.clear()
+
+
+def start_clock(node: str) -> None:
+    """A node begins; a clock that runs already is left running."""
+    _marks.setdefault(node, time.perf_counter())
+
+
+def mark_clock(node: str, stage: str) -> None:
+    """Count what has passed since the node's last mark towards its stage."""
+    now = time.perf_counter()
+    _seconds[stage] += now - _marks.get(node, now)
+    _marks[node] = now
+
+
+def stage_seconds() -> dict[str, float]:
+    """Seconds each stage of this run has taken so far."""
+    return {stage: round(seconds, 3) for stage, seconds in _seconds.items()}
+
+
+def reporter(model: str) -> Report:
+    """A ``report(step, numbers)`` callable that sends a model's learning curves to the open MLflow run, live.
+
+    Without an open run it does nothing, so that the library never needs MLflow.
+    """
+
+    def report(step: int, numbers: Mapping[str, float]) -> None:
+        import mlflow
+
+        if mlflow.active_run() is not None:
+            mlflow.log_metrics({f"{model}/{name}": float(value) for name, value in numbers.items()}, step=step)
+
+    return report
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level of dotted names: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{path}."))
+        else:
+            flat[path] = value
+    return flat
