@@ -73,7 +73,7 @@ def test_triplet_margin_is_the_mean_over_its_triplets(mining, smoothing, seed):
     )
 
 
-def test_blocks_of_anchors_add_up(monkeypatch):
+def test_blocks_of_pairs_add_up(monkeypatch):
     z, y = draw()
     whole = triplet_margin(z, y, 0.4, "all", 0.2)
     monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 5 * len(z) ** 2)

@@ -62,7 +62,7 @@ def triplet_margin(
 
     On unit vectors the gradient of the whole matrix is at most 2√6, whatever the batch. With the hinge, ``"all"`` sorts
     the negatives of each anchor and reads the sums over triplets off cumulative sums: O(N² log N) time and O(N²) memory
-    for N³ triplets. A softplus has no such form and is summed over blocks of anchors, recomputed in the backward pass.
+    for N³ triplets. A softplus has no such form and is summed over blocks of pairs, recomputed in the backward pass.
 
     Args:
         embeddings: Any non-zero vectors; scaled to unit norm here.
@@ -180,17 +180,16 @@ def _sums_and_counts_above(values: Tensor, chosen: Tensor, thresholds: Tensor) -
 def _sum_all_smooth(
     cosines: Tensor, same: Tensor, different: Tensor, margin: float | Tensor, smoothing: float
 ) -> Tensor:
-    """The same sum with a softplus, over blocks of anchors; nothing of a block outlives it."""
-    block = max(1, BLOCK_ELEMENTS // len(cosines) ** 2)
+    """The same sum with a softplus, over blocks of pairs (a, p); nothing of a block outlives it."""
+    pairs = same.nonzero()
+    step = max(1, BLOCK_ELEMENTS // len(cosines))
     total = cosines.new_zeros(())
-    for start in range(0, len(cosines), block):
-        rows = slice(start, start + block)
-        parts = (cosines[rows], same[rows], different[rows], margin, smoothing)
-        total = total + checkpoint(_sum_block, *parts, use_reentrant=False)
+    for block in pairs.tensor_split(list(range(step, len(pairs), step))):
+        total = total + checkpoint(_sum_block, block, cosines, different, margin, smoothing, use_reentrant=False)
     return total
 
 
-def _sum_block(cosines: Tensor, same: Tensor, different: Tensor, margin: float | Tensor, smoothing: float) -> Tensor:
-    differences = 2 * cosines[:, None, :] - 2 * cosines[:, :, None] + margin
-    valid = same[:, :, None] & different[:, None, :]
-    return torch.where(valid, _hinge(differences, smoothing), 0.0).sum()
+def _sum_block(pairs: Tensor, cosines: Tensor, different: Tensor, margin: float | Tensor, smoothing: float) -> Tensor:
+    anchors, positives = pairs.unbind(dim=1)
+    differences = 2 * cosines[anchors] - 2 * cosines[anchors, positives][:, None] + margin
+    return torch.where(different[anchors], _hinge(differences, smoothing), 0.0).sum()

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from affect4d.arrays import Presence, Scalar, TextEmbeddings, Tokens, ViewImages
-from affect4d.models.encoders import JointEmbedding, Temperature, TextEncoder, ViewEncoder, projection
+from affect4d.models.encoders import JointEmbedding, Temperature, text_encoder, view_encoder
 from affect4d.models.options import ModelOptions
 from affect4d.models.towers import build_towers
 
@@ -15,10 +15,9 @@ class AffectVLM(nn.Module):
     def __init__(self, options: ModelOptions) -> None:
         super().__init__()
         towers = build_towers(options.towers, options.channels)
-        to_joint = projection(towers.image_width, options.dim, towers.joint)
         self.options, self.architecture = options, towers.architecture
-        self.image = ViewEncoder(towers.image, to_joint, options.fusion, options.views, options.channels, options.dim)
-        self.text = TextEncoder(towers.text, projection(towers.text_width, options.dim, towers.joint))
+        self.image = view_encoder(towers, options)
+        self.text = text_encoder(towers, options)
         self.temperature = Temperature()
         self.free_margin = nn.Parameter(torch.zeros(()))
 

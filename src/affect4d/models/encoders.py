@@ -10,6 +10,8 @@ from torch.nn.functional import normalize
 
 from affect4d.arrays import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 from affect4d.models.fusion import FusionKind, ViewFusion
+from affect4d.models.options import ModelOptions
+from affect4d.models.towers import Towers
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)
@@ -43,7 +45,7 @@ class ViewEncoder(nn.Module):
     """
 
     def __init__(
-        self, tower: nn.Module, projection: nn.Module, fusion: FusionKind, views: int, channels: int, dim: int
+        self, tower: nn.Module, projection: nn.Module, *, fusion: FusionKind, views: int, channels: int, dim: int
     ) -> None:
         super().__init__()
         self.tower, self.projection = tower, projection
@@ -66,10 +68,11 @@ class ViewEncoder(nn.Module):
         """The image tower's output of each view, [batch, views, hidden]; zero where a view is missing."""
         if images.shape[1:3] != self.shape:
             raise ValueError(
-                f"The model was built for (views, channels) = {self.shape}, the pictures have {tuple(images.shape[1:3])}."
+                f"The model was built for {self.shape[0]} views of {self.shape[1]} channels; "
+                f"the pictures have {images.shape[1]} views of {images.shape[2]}."
             )
         if present is None:
-            return self._encode(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+            return self._encode(images.flatten(0, 1)).view(*images.shape[:2], -1)
         seen = self._encode(images[present])
         hidden = seen.new_zeros(*present.shape, seen.shape[-1])
         hidden[present] = seen
@@ -90,7 +93,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> TextEmbeddings:
         """Unit vectors, [prompts, dim]."""
-        distinct, place = tokens.unique(dim=0, return_inverse=True)
+        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
         length = int((distinct != 0).sum(dim=1).max())
         with _half_precision(self, tokens):
             hidden = self.tower(distinct[:, :length])
@@ -108,11 +111,24 @@ class Temperature(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(FIRST_SCALE))
 
     def forward(self) -> Scalar:
+        """The factor itself, 1…100."""
         clamped = self.logit_scale.clamp(0, LARGEST_SCALE)
         return (self.logit_scale + (clamped - self.logit_scale).detach()).exp()
 
 
-def projection(width: int, dim: int, joint: bool) -> nn.Module:
+def view_encoder(towers: Towers, options: ModelOptions) -> ViewEncoder:
+    """The view encoder of a vision-language model."""
+    to_joint = _projection(towers.image_width, options.dim, towers.joint)
+    shape = {"views": options.views, "channels": options.channels, "dim": options.dim}
+    return ViewEncoder(towers.image, to_joint, fusion=options.fusion, **shape)
+
+
+def text_encoder(towers: Towers, options: ModelOptions) -> TextEncoder:
+    """The text encoder of a vision-language model."""
+    return TextEncoder(towers.text, _projection(towers.text_width, options.dim, towers.joint))
+
+
+def _projection(width: int, dim: int, joint: bool) -> nn.Module:
     """Linear map to the joint space; nothing where the tower already ends in it, so that what it learnt is kept."""
     return nn.Identity() if joint and width == dim else nn.Linear(width, dim, bias=False)
 

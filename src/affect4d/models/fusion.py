@@ -4,7 +4,7 @@ After MiT's trainable view weights (Behzad et al., IEEE SPL 2021). A view that i
 those present are renormalised.
 """
 
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,4 +45,5 @@ class ViewFusion(nn.Module):
         return scores.softmax(dim=1)
 
     def forward(self, embeddings: ViewEmbeddings, present: Presence | None = None) -> Embeddings:
-        return cast(Tensor, (self.weights(embeddings, present).unsqueeze(-1) * embeddings).sum(dim=1))
+        """Weighted sum of the views, [batch, dim]."""
+        return (self.weights(embeddings, present).unsqueeze(-1) * embeddings).sum(dim=1)

@@ -22,9 +22,9 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     towers: TowerOptions = TowerOptions()
-    dim: int = Field(128, ge=8, le=4096)
-    views: int = Field(3, ge=1, le=32)
-    channels: int = Field(6, ge=1, le=32)
+    dim: int = Field(default=128, ge=8, le=4096)
+    views: int = Field(default=3, ge=1, le=32)
+    channels: int = Field(default=6, ge=1, le=32)
     fusion: FusionKind = "weights"
-    projector_width: int = Field(256, ge=16, le=8192)
-    classes: int = Field(6, ge=2, le=1000)
+    projector_width: int = Field(default=256, ge=16, le=8192)
+    classes: int = Field(default=6, ge=2, le=1000)

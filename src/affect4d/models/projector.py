@@ -1,8 +1,6 @@
 """The projector in front of the decorrelation loss."""
 
-from typing import cast
-
-from torch import Tensor, nn
+from torch import nn
 
 from affect4d.arrays import ViewEmbeddings
 
@@ -20,4 +18,6 @@ class Projector(nn.Module):
         )
 
     def forward(self, hidden: ViewEmbeddings) -> ViewEmbeddings:
-        return cast(Tensor, self.layers(hidden.flatten(0, 1))).unflatten(0, hidden.shape[:2])
+        """[batch, views, hidden] to [batch, views, width]."""
+        projected: ViewEmbeddings = self.layers(hidden.flatten(0, 1)).view(*hidden.shape[:2], -1)
+        return projected

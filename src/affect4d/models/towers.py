@@ -39,26 +39,26 @@ class TowerOptions(BaseModel):
         text_heads: Attention heads of the compact text tower.
         context_length: Tokens of a prompt, start and end included; longer prompts are cut.
         image_size: Picture side, pixels, an open_clip tower is resized to; None keeps its own.
-        architecture: open_clip's ``model_cfg``, written by :func:`affect4d.models.save_model`: the towers are built from
-            it, no weights are looked for.
+        architecture: open_clip's ``model_cfg``, written by :func:`affect4d.models.save_model`: the towers are built
+            from it, no weights are looked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "compact"
     pretrained: str | None = None
-    image_width: int = Field(256, ge=16, le=4096, multiple_of=16)
-    text_width: int = Field(128, ge=16, le=2048)
-    text_layers: int = Field(2, ge=1, le=24)
-    text_heads: int = Field(4, ge=1, le=32)
-    context_length: int = Field(32, ge=8, le=77)
-    image_size: int | None = Field(None, ge=16, le=1024)
+    image_width: int = Field(default=256, ge=16, le=4096, multiple_of=16)
+    text_width: int = Field(default=128, ge=16, le=2048)
+    text_layers: int = Field(default=2, ge=1, le=24)
+    text_heads: int = Field(default=4, ge=1, le=32)
+    context_length: int = Field(default=32, ge=8, le=77)
+    image_size: int | None = Field(default=None, ge=16, le=1024)
     architecture: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Towers:
-    """An image tower ([pictures, channels, size, size] → [pictures, image_width]) and a text tower (tokens → [prompts, text_width]).
+    """An image tower, pictures → [pictures, image_width], and a text tower, tokens → [prompts, text_width].
 
     Attributes:
         joint: Whether both already end in one shared space, as open_clip's do.
@@ -89,8 +89,8 @@ def build_towers(options: TowerOptions, channels: int) -> Towers:
         return _compact_towers(options, channels)
     if channels != 3:
         raise ValueError(
-            f"The tower {options.name!r} takes pictures of 3 channels, not {channels}: choose three channels, and motion "
-            f'"none" or "views" (motion "stacked" doubles the channels), or the tower "compact".'
+            f"The tower {options.name!r} takes pictures of 3 channels, not {channels}: choose three channels, and "
+            f'motion "none" or "views" (motion "stacked" doubles the channels), or the tower "compact".'
         )
     return _open_clip_towers(options)
 
@@ -118,6 +118,7 @@ class ResidualStage(nn.Module):
         self.shortcut_norm = nn.BatchNorm2d(channels)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """[n, channels_in, size, size] to [n, channels, size / stride, size / stride]."""
         inner = torch.relu(self.first_norm(self.first(pictures)))
         inner = self.second_norm(self.second(inner))
         return torch.relu(inner + self.shortcut_norm(self.shortcut(pictures)))
@@ -143,17 +144,16 @@ class CompactImageTower(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, pictures: Tensor) -> Embeddings:
+        """[n, channels, size, size] to [n, width]; 64 pixels fit the grid exactly, other sizes are averaged to it."""
         pictures = pictures.contiguous(memory_format=torch.channels_last)
         features = torch.relu(self.stem_norm(self.stem(pictures)))  # [n, 24, size / 2, size / 2]
         grid = self.to_grid(self.stages(features))  # [n, 128, 4, 4]
-        return cast(Tensor, gelu(self.norm(self.narrow(grid).flatten(1))))  # [n, width]
+        return gelu(self.norm(self.narrow(grid).flatten(1)))  # [n, width]
 
 
 def _compact_towers(options: TowerOptions, channels: int) -> Towers:
     if options.pretrained is not None:
-        raise ValueError(
-            'The tower "compact" has no pretrained weights: leave `pretrained` empty or name an open_clip tower.'
-        )
+        raise ValueError('The tower "compact" has no pretrained weights: leave `pretrained` empty.')
     image = CompactImageTower(channels, options.image_width).to(memory_format=torch.channels_last)
     text = TextTransformer(
         context_length=options.context_length,
@@ -170,9 +170,7 @@ def _compact_towers(options: TowerOptions, channels: int) -> Towers:
 def _open_clip_towers(options: TowerOptions) -> Towers:
     model = _from_architecture(options) if options.architecture is not None else _from_name(options)
     if not isinstance(model.text, TextTransformer):
-        raise ValueError(
-            f"The text tower of {options.name!r} does not speak CLIP's tokens; choose a CLIP architecture."
-        )
+        raise ValueError(f"The text tower of {options.name!r} does not read CLIP's tokens: choose another.")
     architecture = options.architecture or _architecture(options)
     width = int(architecture["embed_dim"])
     return Towers(model.visual, model.text, width, width, joint=True, architecture=architecture)
@@ -196,9 +194,7 @@ def _check_weights(options: TowerOptions) -> None:
     if options.name.startswith(LOCAL_FOLDER):
         folder = Path(options.name.removeprefix(LOCAL_FOLDER))
         if not any(folder.glob("*.safetensors")):
-            raise FileNotFoundError(
-                f"There is no .safetensors file in {folder}: the tower would start from random weights."
-            )
+            raise FileNotFoundError(f"No .safetensors file in {folder}: the tower would start from random weights.")
     elif options.pretrained and Path(options.pretrained).suffix in {".pt", ".pth", ".bin"}:
         raise ValueError(f"{options.pretrained} is a pickle: convert it to .safetensors first.")
 

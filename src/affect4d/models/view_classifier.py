@@ -17,7 +17,14 @@ class ViewClassifier(nn.Module):
         towers = build_towers(options.towers, options.channels)
         width = towers.image_width
         self.options, self.architecture = options, towers.architecture
-        self.image = ViewEncoder(towers.image, nn.Identity(), options.fusion, options.views, options.channels, width)
+        self.image = ViewEncoder(
+            towers.image,
+            nn.Identity(),
+            fusion=options.fusion,
+            views=options.views,
+            channels=options.channels,
+            dim=width,
+        )
         self.head = nn.Linear(width, options.classes)
 
     def embed_views(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:

@@ -8,7 +8,6 @@ import ctypes
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import vtkmodules.vtkRenderingOpenGL2 as opengl
@@ -28,7 +27,7 @@ RenderedViews = UInt8[np.ndarray, "views height width 3"]
 TEXTURE_BACKGROUND = 0
 NORMALS_BACKGROUND = 128
 MISSING_TEXTURE = 128 / 255
-TEXELS_PER_PIXEL = 3
+TEXELS_PER_PIXEL = 2
 
 
 class RenderError(RuntimeError):
@@ -108,24 +107,19 @@ class Rasteriser:
         self._window.Finalize()
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class _UnlitSurface:
     """A mesh that shows plain colours; its arrays are borrowed from numpy and held while VTK may read them."""
 
-    actor: vtkActor
-    mesh: vtkPolyData
-    held: dict[str, object]
-
     def __init__(self) -> None:
-        mapper, actor, mesh = vtkPolyDataMapper(), vtkActor(), vtkPolyData()
-        mapper.SetInputData(mesh)
+        self.actor, self.mesh = vtkActor(), vtkPolyData()
+        self.held: dict[str, np.ndarray] = {}
+        self.mesh.SetPoints(vtkPoints())
+        mapper = vtkPolyDataMapper()
+        mapper.SetInputData(self.mesh)
         mapper.SetColorModeToDefault()
-        actor.SetMapper(mapper)
-        actor.GetProperty().LightingOff()
-        actor.GetProperty().SetColor(MISSING_TEXTURE, MISSING_TEXTURE, MISSING_TEXTURE)
-        mesh.SetPoints(vtkPoints())
-        for name, value in (("actor", actor), ("mesh", mesh), ("held", {})):
-            object.__setattr__(self, name, value)
+        self.actor.SetMapper(mapper)
+        self.actor.GetProperty().LightingOff()
+        self.actor.GetProperty().SetColor(MISSING_TEXTURE, MISSING_TEXTURE, MISSING_TEXTURE)
 
     def set_mesh(self, vertices: Vertices, faces: Faces) -> None:
         """Exchange points and triangles."""

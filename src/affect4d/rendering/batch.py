@@ -1,0 +1,256 @@
+"""A whole corpus rendered: one immutable shard a sequence, named by the content it was made from.
+
+A shard is a safetensors file with ``texture`` and ``normals``, both uint8 ``[frames, views, height, width, 3]``; its header
+says which frames they are and how much the face moves. A sequence that is rendered already is not rendered again; a corpus that is
+rendered already costs the reading of one table.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float64, UInt8
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from affect4d.arrays import ViewStack
+from affect4d.content import ContentStore, code_version, content_key
+from affect4d.engine import map_chunks
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.rasteriser import NORMALS_BACKGROUND, Rasteriser, RenderError
+from affect4d.scans.ingest import load_canonical_scan
+from affect4d.scans.scan import FaceScan
+
+VIEW_MANIFEST_COLUMNS = (
+    "sequence",
+    "subject",
+    "expression",
+    "frames",
+    "neutral",
+    "activity",
+    "shard",
+    "checksum",
+    "views",
+    "angles",
+    "size",
+)
+ACTIVITY_BLOCK = 6
+LEAST_COVERAGE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceJob:
+    """One sequence to render: small enough to travel to another process.
+
+    Attributes:
+        sequence: Its name.
+        rows: Its rows of the scan manifest, in order of frame.
+        root: Folder of the raw corpus.
+        store: Where the shard goes.
+        shard: Name of the shard.
+        options: What to draw.
+    """
+
+    sequence: str
+    rows: tuple[dict[str, Any], ...]
+    root: Path
+    store: Path
+    shard: str
+    options: RenderOptions
+
+
+def render_corpus(manifest: pd.DataFrame, root: Path, options: RenderOptions, store: ContentStore) -> pd.DataFrame:
+    """Render every usable scan of a corpus from every side.
+
+    Args:
+        manifest: The scan manifest, one row a usable scan.
+        root: Folder its paths are relative to.
+        options: What to draw.
+        store: Where shards are, and go.
+
+    Returns:
+        The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame numbers),
+        ``neutral`` (position of the neutral frame in that list), ``activity`` (how far each frame's normals are from the
+        neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels).
+        ``.attrs["failures"]`` maps the sequences that failed to the reason.
+
+    Raises:
+        ValueError: If there is nothing to render.
+        RenderError: If nothing can be drawn, or more than ``options.max_failed_share`` of the sequences failed.
+    """
+    if manifest.empty:
+        raise ValueError("The scan manifest has no rows: look at the ingest report for what was refused, and why.")
+    jobs = _jobs(manifest, Path(root), options, store)
+    names = pd.Series({job.sequence: job.shard for job in jobs}).sort_index()
+    whole = f"view_manifests/{content_key(shards=names.to_dict(), table=_identity(manifest))}.parquet"
+    if store.has(whole) and all(map(store.has, names)):
+        table = pd.read_parquet(store.path(whole))
+        table.attrs["failures"] = {}
+        return table
+    table = _render_jobs(jobs, manifest, options)
+    if not table.attrs["failures"]:
+        with store.write(whole) as path:
+            table.to_parquet(path)
+    return table
+
+
+def _identity(manifest: pd.DataFrame) -> str:
+    """Digest of the columns a view manifest passes on."""
+    passed_on = manifest[["sequence", "subject", "expression"]].astype("string").fillna("")
+    return hashlib.blake2b(pd.util.hash_pandas_object(passed_on, index=False).to_numpy().tobytes()).hexdigest()
+
+
+def _jobs(manifest: pd.DataFrame, root: Path, options: RenderOptions, store: ContentStore) -> list[SequenceJob]:
+    version = code_version("arrays", "scans.scan", "scans.geometry", "scans.ingest", "scans.readers", "rendering")
+    ordered = manifest.sort_values(["sequence", "frame"])
+    jobs = []
+    for sequence, rows in ordered.groupby("sequence", sort=True):
+        scans = [_scan_identity(row) for row in rows.to_dict("records")]
+        shard = f"views/{content_key(scans=scans, options=options.picture, code=version)}.safetensors"
+        records = tuple(rows.to_dict("records"))
+        jobs.append(SequenceJob(str(sequence), records, root, store.root, shard, options))
+    return jobs
+
+
+def _scan_identity(row: Mapping[Any, Any]) -> list[Any]:
+    """What a picture depends on of one scan: its frame number, its bytes and its pose."""
+    return [int(row["frame"]), str(row["checksum"]), np.asarray(row["pose"], float).ravel().tolist()]
+
+
+def _render_jobs(jobs: list[SequenceJob], manifest: pd.DataFrame, options: RenderOptions) -> pd.DataFrame:
+    """Render what is missing, describe everything, count what failed."""
+    failures: dict[str, str] = {}
+    described: list[dict[str, Any]] = []
+    for job, result in map_chunks(render_sequence, jobs, "rendering views", options.workers):
+        if isinstance(result, Exception):
+            failures[job.sequence] = f"{type(result).__name__}: {result}"
+        else:
+            described.append(result)
+    _check_failures(failures, len(jobs), options.max_failed_share)
+    subjects = manifest.groupby("sequence")[["subject", "expression"]].first()
+    table = pd.DataFrame(described).join(subjects, on="sequence").sort_values("sequence", ignore_index=True)
+    table = table[list(VIEW_MANIFEST_COLUMNS)]
+    table.attrs["failures"] = failures
+    return table
+
+
+def _check_failures(failures: Mapping[str, str], total: int, allowed: float) -> None:
+    if len(failures) == total or len(failures) > allowed * total:
+        examples = "; ".join(f"{sequence}: {reason}" for sequence, reason in list(failures.items())[:3])
+        raise RenderError(f"{len(failures)} of {total} sequences could not be rendered. {examples}")
+
+
+def render_sequence(job: SequenceJob) -> dict[str, Any]:
+    """Render one sequence into its shard, unless it is there; return its row of the view manifest.
+
+    Raises:
+        ScanError: If a scan cannot be read.
+        RenderError: If a picture is empty, or the driver draws nonsense.
+    """
+    store = ContentStore(job.store)
+    if not store.has(job.shard):
+        texture, normals = _draw(job)
+        header = _describe([int(row["frame"]) for row in job.rows], texture, normals, job.options)
+        with store.write(job.shard, durable=False) as path:
+            save_file({"texture": texture, "normals": normals}, path, metadata={"affect4d": json.dumps(header)})
+    return {"sequence": job.sequence, "shard": job.shard, **read_header(store.path(job.shard))}
+
+
+def _draw(job: SequenceJob) -> tuple[ViewStack, ViewStack]:
+    rasteriser = checked_rasteriser(_as_text(job.options))
+    pictures = [_draw_scan(rasteriser, job, row) for row in job.rows]
+    return np.stack([each["texture"] for each in pictures]), np.stack([each["normals"] for each in pictures])
+
+
+def _draw_scan(rasteriser: Rasteriser, job: SequenceJob, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    pictures = rasteriser.render(load_canonical_scan(job.root, row))
+    covered = (pictures["normals"] != NORMALS_BACKGROUND).any(axis=-1).mean(axis=(1, 2)).min()
+    if covered < LEAST_COVERAGE:
+        raise RenderError(
+            f"{row['scan']}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong (landmarks, or a "
+            f"unit that is not mm), so that it stands outside the {job.options.window:g} mm window round the nose tip."
+        )
+    return pictures
+
+
+def _describe(frames: list[int], texture: ViewStack, normals: ViewStack, options: RenderOptions) -> dict[str, Any]:
+    """The row of the view manifest that only the pictures know."""
+    digest = hashlib.blake2b(texture, digest_size=16)
+    digest.update(normals)
+    return {
+        "frames": frames,
+        "neutral": 0,
+        "activity": [round(float(value), 6) for value in frame_activity(normals)],
+        "checksum": digest.hexdigest(),
+        "views": list(options.angles),
+        "angles": list(options.angles.values()),
+        "size": options.size,
+    }
+
+
+def read_header(shard: Path) -> dict[str, Any]:
+    """What a shard says of itself, without reading its pictures."""
+    with safe_open(shard, framework="numpy") as file:
+        return dict(json.loads(file.metadata()["affect4d"]))
+
+
+def frame_activity(normals: UInt8[np.ndarray, "frames views height width 3"]) -> Float64[np.ndarray, "frames"]:
+    """How far each frame is from the first: mean difference of block-averaged normals, from 0 (equal) to 1.
+
+    Averaging over small blocks first takes the sensor's noise out and leaves the movement.
+    """
+    frames, views, size = normals.shape[:3]
+    blocks = max(1, size // ACTIVITY_BLOCK)
+    block = size // blocks
+    cut = normals[:, :, : blocks * block, : blocks * block].astype(np.float32)
+    means = cut.reshape(frames, views, blocks, block, blocks, block, 3).mean(axis=(3, 5))
+    return np.asarray(np.abs(means - means[:1]).mean(axis=(1, 2, 3, 4)) / 255.0, np.float64)
+
+
+def _as_text(options: RenderOptions) -> str:
+    return json.dumps(options.picture)
+
+
+@functools.cache
+def checked_rasteriser(options: str) -> Rasteriser:
+    """This process's rasteriser for these options (as JSON), tried on a square whose picture is known.
+
+    Raises:
+        RenderError: If the driver draws something else.
+    """
+    rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
+    check_canary(rasteriser)
+    return rasteriser
+
+
+def check_canary(rasteriser: Rasteriser) -> None:
+    """Draw an untextured square that faces the front and fills every picture's middle; compare its middle pixel.
+
+    Raises:
+        RenderError: If the picture is not what it must be.
+    """
+    options = rasteriser.options
+    half, depth = options.window / 2, -options.pivot_depth
+    corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    vertices = np.array([(x, y + options.centre_height, depth) for x, y in corners], np.float32)
+    pictures = rasteriser.render(FaceScan(vertices, np.array([(0, 1, 2), (0, 2, 3)], np.int32)))
+    middle = options.size // 2
+    seen = [pictures[kind][:, middle, middle] for kind in ("texture", "normals")]
+    expected = [(128, 128, 128), (128, 128, 255)]
+    if any(np.abs(got.astype(int) - want).max() > 1 for got, want in zip(seen, expected, strict=True)):
+        raise RenderError(
+            f"The OpenGL driver draws a grey square as {seen[0].tolist()} and its normals as {seen[1].tolist()}. Use "
+            f"another one: set VTK_DEFAULT_OPENGL_WINDOW (now {os.environ.get('VTK_DEFAULT_OPENGL_WINDOW', 'not set')})."
+        )
+
+
+def sequences_missing(jobs: Iterable[SequenceJob]) -> Iterator[SequenceJob]:
+    """Jobs whose shard is not there."""
+    return (job for job in jobs if not ContentStore(job.store).has(job.shard))

@@ -1,0 +1,52 @@
+"""The import contracts bite: a planted violation is found."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VIOLATIONS = {
+    "the domain imports kedro": ("losses/affect.py", "import kedro"),
+    "a loss imports the training that uses it": ("losses/affect.py", "import affect4d.training.loop"),
+    "a second door to pyvista": ("views/mixing.py", "import pyvista"),
+    "a second door to open_clip": ("training/loop.py", "import open_clip"),
+    "a model sees a loss": ("models/affect_vlm.py", "import affect4d.losses.affect"),
+    "pipelines meet outside the catalog": (
+        "pipelines/render/nodes.py",
+        "import affect4d.pipelines.ingest.nodes",
+    ),
+    "a new room without a layer": ("attic.py", ""),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter over the package in a folder that holds src/ and pyproject.toml."""
+    program = (
+        "import sys; sys.path.insert(0, 'src'); from importlinter.cli import lint_imports; "
+        "sys.exit(lint_imports(no_cache=True))"
+    )
+    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copied(project_root, tmp_path):
+    shutil.copytree(project_root / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(project_root / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_contracts_hold(copied):
+    done = lint(copied)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("violation", VIOLATIONS)
+def test_a_planted_violation_is_found(copied, violation):
+    name, line = VIOLATIONS[violation]
+    file = copied / "src" / "affect4d" / name
+    file.write_text(f"{file.read_text() if file.exists() else ''}\n{line}\n")
+    done = lint(copied)
+    assert done.returncode != 0, done.stdout
+    assert "BROKEN" in done.stdout or "attic" in done.stdout + done.stderr
