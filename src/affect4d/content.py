@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 KEY_LENGTH = 24
 PACKAGE = Path(__file__).parent
 
@@ -43,6 +45,13 @@ def file_digest(path: Path) -> str:
     """Digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_LENGTH // 2)).hexdigest()
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """Digest of a table's column names and values, its index left out."""
+    digest = hashlib.blake2b(json.dumps(list(table.columns)).encode(), digest_size=KEY_LENGTH // 2)
+    digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 @functools.cache

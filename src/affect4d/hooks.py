@@ -164,7 +164,7 @@ class TrackingHooks:
 
     def _versioned(self, dataset_name: str) -> AbstractVersionedDataset[Any, Any] | None:
         dataset = self._catalog[dataset_name] if self._catalog and dataset_name in self._catalog else None
-        if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:  # noqa: SLF001
+        if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
             return dataset
         return None
 

@@ -6,12 +6,12 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from affect4d.arrays import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 from affect4d.models.fusion import FusionKind, ViewFusion
 from affect4d.models.options import ModelOptions
-from affect4d.models.towers import Towers
+from affect4d.models.towers import TextTower, Towers
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)
@@ -85,19 +85,24 @@ class ViewEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Text tower and projection to unit vectors; equal prompts are encoded once, padding columns not at all."""
+    """Text tower and projection to unit vectors; equal prompts are encoded once, and as little padding as can be."""
 
-    def __init__(self, tower: nn.Module, projection: nn.Module) -> None:
+    def __init__(self, tower: TextTower, projection: nn.Module) -> None:
         super().__init__()
         self.tower, self.projection = tower, projection
 
     def forward(self, tokens: Tokens) -> TextEmbeddings:
         """Unit vectors, [prompts, dim]."""
         distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
-        length = int((distinct != 0).sum(dim=1).max())
         with _half_precision(self, tokens):
-            hidden = self.tower(distinct[:, :length])
+            hidden = self.tower(self._padded(distinct))
         return normalize(self.projection(hidden.float()), dim=-1)[place]
+
+    def _padded(self, tokens: Tokens) -> Tokens:
+        """As long as the longest prompt (its end has the largest token); as long as the context under a causal mask."""
+        if self.tower.attn_mask is None:
+            return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]
+        return pad(tokens, (0, self.tower.context_length - tokens.shape[1]))
 
 
 class Temperature(nn.Module):

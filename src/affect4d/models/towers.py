@@ -56,6 +56,9 @@ class TowerOptions(BaseModel):
     architecture: Mapping[str, Any] | None = None
 
 
+TextTower = TextTransformer
+
+
 @dataclass(frozen=True)
 class Towers:
     """An image tower, pictures → [pictures, image_width], and a text tower, tokens → [prompts, text_width].
@@ -66,7 +69,7 @@ class Towers:
     """
 
     image: nn.Module
-    text: nn.Module
+    text: TextTower
     image_width: int
     text_width: int
     joint: bool = False
@@ -162,6 +165,8 @@ def _compact_towers(options: TowerOptions, channels: int) -> Towers:
         heads=options.text_heads,
         layers=options.text_layers,
         output_dim=None,
+        no_causal_mask=True,  # with the padding mask, padding columns may be left out
+        use_pad_mask=True,
     )
     text.token_embedding.requires_grad_(False)  # 49 408 rows: most of the weights, and nearly all of them unused
     return Towers(image, text, options.image_width, options.text_width)
@@ -171,6 +176,10 @@ def _open_clip_towers(options: TowerOptions) -> Towers:
     model = _from_architecture(options) if options.architecture is not None else _from_name(options)
     if not isinstance(model.text, TextTransformer):
         raise ValueError(f"The text tower of {options.name!r} does not read CLIP's tokens: choose another.")
+    if model.text.context_length < options.context_length:
+        raise ValueError(
+            f"The text tower of {options.name!r} reads {model.text.context_length} tokens, not {options.context_length}."
+        )
     architecture = options.architecture or _architecture(options)
     width = int(architecture["embed_dim"])
     return Towers(model.visual, model.text, width, width, joint=True, architecture=architecture)

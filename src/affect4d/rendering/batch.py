@@ -9,19 +9,19 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from affect4d.arrays import ViewStack
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content import ContentStore, code_version, content_key, file_digest
 from affect4d.engine import map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.rasteriser import NORMALS_BACKGROUND, Rasteriser, RenderError
@@ -41,7 +41,8 @@ VIEW_MANIFEST_COLUMNS = (
     "angles",
     "size",
 )
-ACTIVITY_BLOCK = 6
+ACTIVITY_BLOCKS = 12
+FRAMES_THAT_SHOW_NOISE = 4
 LEAST_COVERAGE = 0.01
 
 
@@ -94,7 +95,7 @@ def render_corpus(manifest: pd.DataFrame, root: Path, options: RenderOptions, st
         table = pd.read_parquet(store.path(whole))
         table.attrs["failures"] = {}
         return table
-    table = _render_jobs(jobs, manifest, options)
+    table = _render_jobs(jobs, manifest, options, store)
     if not table.attrs["failures"]:
         with store.write(whole) as path:
             table.to_parquet(path)
@@ -124,21 +125,31 @@ def _scan_identity(row: Mapping[Any, Any]) -> list[Any]:
     return [int(row["frame"]), str(row["checksum"]), np.asarray(row["pose"], float).ravel().tolist()]
 
 
-def _render_jobs(jobs: list[SequenceJob], manifest: pd.DataFrame, options: RenderOptions) -> pd.DataFrame:
+def _render_jobs(
+    jobs: list[SequenceJob], manifest: pd.DataFrame, options: RenderOptions, store: ContentStore
+) -> pd.DataFrame:
     """Render what is missing, describe everything, count what failed."""
+    checksums: dict[str, str] = {}
     failures: dict[str, str] = {}
-    described: list[dict[str, Any]] = []
-    for job, result in map_chunks(render_sequence, jobs, "rendering views", options.workers):
+    missing = [job for job in jobs if not store.has(job.shard)]
+    for job, result in map_chunks(render_sequence, missing, "rendering views", options.workers):
         if isinstance(result, Exception):
             failures[job.sequence] = f"{type(result).__name__}: {result}"
         else:
-            described.append(result)
+            checksums[job.sequence] = result
     _check_failures(failures, len(jobs), options.max_failed_share)
+    described = [_manifest_row(job, store, checksums) for job in jobs if job.sequence not in failures]
     subjects = manifest.groupby("sequence")[["subject", "expression"]].first()
-    table = pd.DataFrame(described).join(subjects, on="sequence").sort_values("sequence", ignore_index=True)
-    table = table[list(VIEW_MANIFEST_COLUMNS)]
+    table = pd.DataFrame(described).join(subjects, on="sequence")[list(VIEW_MANIFEST_COLUMNS)]
     table.attrs["failures"] = failures
     return table
+
+
+def _manifest_row(job: SequenceJob, store: ContentStore, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """What the shard says of itself; its checksum as its worker took it, or taken now."""
+    path = store.path(job.shard)
+    checksum = checksums.get(job.sequence) or file_digest(path)
+    return {"sequence": job.sequence, "shard": job.shard, "checksum": checksum, **read_header(path)}
 
 
 def _check_failures(failures: Mapping[str, str], total: int, allowed: float) -> None:
@@ -147,20 +158,19 @@ def _check_failures(failures: Mapping[str, str], total: int, allowed: float) -> 
         raise RenderError(f"{len(failures)} of {total} sequences could not be rendered. {examples}")
 
 
-def render_sequence(job: SequenceJob) -> dict[str, Any]:
-    """Render one sequence into its shard, unless it is there; return its row of the view manifest.
+def render_sequence(job: SequenceJob) -> str:
+    """Render one sequence into its shard; return the shard's checksum.
 
     Raises:
         ScanError: If a scan cannot be read.
         RenderError: If a picture is empty, or the driver draws nonsense.
     """
     store = ContentStore(job.store)
-    if not store.has(job.shard):
-        texture, normals = _draw(job)
-        header = _describe([int(row["frame"]) for row in job.rows], texture, normals, job.options)
-        with store.write(job.shard, durable=False) as path:
-            save_file({"texture": texture, "normals": normals}, path, metadata={"affect4d": json.dumps(header)})
-    return {"sequence": job.sequence, "shard": job.shard, **read_header(store.path(job.shard))}
+    texture, normals = _draw(job)
+    header = _describe([int(row["frame"]) for row in job.rows], normals, job.options)
+    with store.write(job.shard, durable=False) as path:
+        save_file({"texture": texture, "normals": normals}, path, metadata={"affect4d": json.dumps(header)})
+    return file_digest(store.path(job.shard))
 
 
 def _draw(job: SequenceJob) -> tuple[ViewStack, ViewStack]:
@@ -180,15 +190,12 @@ def _draw_scan(rasteriser: Rasteriser, job: SequenceJob, row: Mapping[str, Any])
     return pictures
 
 
-def _describe(frames: list[int], texture: ViewStack, normals: ViewStack, options: RenderOptions) -> dict[str, Any]:
-    """The row of the view manifest that only the pictures know."""
-    digest = hashlib.blake2b(texture, digest_size=16)
-    digest.update(normals)
+def _describe(frames: list[int], normals: ViewStack, options: RenderOptions) -> dict[str, Any]:
+    """The part of the view manifest that only the pictures know."""
     return {
         "frames": frames,
         "neutral": 0,
         "activity": [round(float(value), 6) for value in frame_activity(normals)],
-        "checksum": digest.hexdigest(),
         "views": list(options.angles),
         "angles": list(options.angles.values()),
         "size": options.size,
@@ -202,16 +209,27 @@ def read_header(shard: Path) -> dict[str, Any]:
 
 
 def frame_activity(normals: UInt8[np.ndarray, "frames views height width 3"]) -> Float64[np.ndarray, "frames"]:
-    """How far each frame is from the first: mean difference of block-averaged normals, from 0 (equal) to 1.
+    """How far the face has moved since the first frame: root mean square difference of its normals, 0…1. [ours]
 
-    Averaging over small blocks first takes the sensor's noise out and leaves the movement.
+    Normals are averaged over blocks first, so that local noise goes and movement stays. What is left of the noise is what two
+    successive frames differ by at least; its square is subtracted (from four frames on: two are neutral and apex).
     """
+    means = _block_means(normals)
+    since_first = np.square(means - means[:1]).mean(axis=(1, 2, 3, 4))
+    between = np.square(np.diff(means, axis=0)).mean(axis=(1, 2, 3, 4))
+    noise = between.min() if len(means) >= FRAMES_THAT_SHOW_NOISE else 0.0
+    return np.asarray(np.sqrt(np.maximum(since_first - noise, 0.0)) / 255.0, np.float64)
+
+
+def _block_means(
+    normals: UInt8[np.ndarray, "frames views height width 3"],
+) -> Float32[np.ndarray, "frames views rows columns 3"]:
+    """Averages over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks; a remainder at the lower and right edge is left out."""
     frames, views, size = normals.shape[:3]
-    blocks = max(1, size // ACTIVITY_BLOCK)
-    block = size // blocks
-    cut = normals[:, :, : blocks * block, : blocks * block].astype(np.float32)
-    means = cut.reshape(frames, views, blocks, block, blocks, block, 3).mean(axis=(3, 5))
-    return np.asarray(np.abs(means - means[:1]).mean(axis=(1, 2, 3, 4)) / 255.0, np.float64)
+    block = size // ACTIVITY_BLOCKS
+    inside = block * ACTIVITY_BLOCKS
+    cut = normals[:, :, :inside, :inside].astype(np.float32)
+    return cut.reshape(frames, views, ACTIVITY_BLOCKS, block, ACTIVITY_BLOCKS, block, 3).mean(axis=(3, 5))
 
 
 def _as_text(options: RenderOptions) -> str:
@@ -249,8 +267,3 @@ def check_canary(rasteriser: Rasteriser) -> None:
             f"The OpenGL driver draws a grey square as {seen[0].tolist()} and its normals as {seen[1].tolist()}. Use "
             f"another one: set VTK_DEFAULT_OPENGL_WINDOW (now {os.environ.get('VTK_DEFAULT_OPENGL_WINDOW', 'not set')})."
         )
-
-
-def sequences_missing(jobs: Iterable[SequenceJob]) -> Iterator[SequenceJob]:
-    """Jobs whose shard is not there."""
-    return (job for job in jobs if not ContentStore(job.store).has(job.shard))

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Yaw = Annotated[float, Field(ge=-90.0, le=90.0)]
+Yaw = Annotated[float, Field(ge=-80.0, le=80.0)]
 ViewName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 DEFAULT_ANGLES: Mapping[str, float] = {"front": 0.0, "left": -45.0, "right": 45.0}

@@ -211,7 +211,10 @@ _REMEDY = (
     "or 'libosmesa6' on older releases), or the graphics card's own driver."
 )
 
-_WINDOW_LIBRARIES: Mapping[str, str] = {"vtkEGLRenderWindow": "libEGL.so.1", "vtkOSOpenGLRenderWindow": "libOSMesa.so.8"}
+_WINDOW_LIBRARIES: Mapping[str, str] = {
+    "vtkEGLRenderWindow": "libEGL.so.1",
+    "vtkOSOpenGLRenderWindow": "libOSMesa.so.8",
+}
 
 
 def _window_of_this_machine() -> vtkRenderWindow:

@@ -11,13 +11,27 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 plan_affect_views,
-                inputs=["view_manifest", "subject_split", "params:affect_vlm.augment", "params:affect_vlm.train"],
+                inputs=[
+                    "view_manifest",
+                    "subject_split",
+                    "params:affect_vlm.augment",
+                    "params:affect_vlm.train",
+                    "params:inputs",
+                    "view_store",
+                ],
                 outputs="affect_vlm.view_plan",
                 name="plan_affect_views",
             ),
             node(
                 plan_smile_views,
-                inputs=["view_manifest", "subject_split", "params:smile_vlm.augment", "params:smile_vlm.train"],
+                inputs=[
+                    "view_manifest",
+                    "subject_split",
+                    "params:smile_vlm.augment",
+                    "params:smile_vlm.train",
+                    "params:inputs",
+                    "view_store",
+                ],
                 outputs="smile_vlm.view_plan",
                 name="plan_smile_views",
             ),

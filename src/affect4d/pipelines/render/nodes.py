@@ -14,13 +14,13 @@ def render_views(
     scan_manifest: pd.DataFrame, raw_corpus: dict[str, Any], options: RenderOptions, view_store: ContentStore
 ) -> pd.DataFrame:
     """Render every sequence from every view; one row a sequence, pointing into the store."""
-    from affect4d.rendering.batch import render_corpus  # noqa: PLC0415 - VTK costs a second
+    from affect4d.rendering.batch import render_corpus
 
     return render_corpus(scan_manifest, Path(raw_corpus["root"]), options, view_store)
 
 
 def draw_view_sheet(view_manifest: pd.DataFrame, view_store: ContentStore) -> Image.Image:
     """A picture of every expression of a few subjects, at the apex, from every view."""
-    from affect4d.views.contact_sheet import corpus_sheet  # noqa: PLC0415
+    from affect4d.views.contact_sheet import corpus_sheet
 
     return corpus_sheet(view_manifest, view_store)

@@ -20,6 +20,7 @@ def create_pipeline() -> Pipeline:
                     "inputs": "params:inputs",
                     "model": "params:model",
                     "train": "params:affect_vlm.train",
+                    "objective": "params:cross_entropy.objective",
                 },
                 outputs="cross_entropy.model",
                 name="train_cross_entropy",

@@ -1,0 +1,94 @@
+"""Whether two models really differ on the same sequences: paired tests, one by sequence and one by subject."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest, permutation_test
+
+from affect4d.evaluation.metrics import subject_interval
+
+PERMUTATIONS = 9999
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """How much better the first model is, and how surely.
+
+    Attributes:
+        difference: Accuracy of the first minus the second, −1…1.
+        interval: 95 % interval of the difference, bootstrapped over subjects.
+        first_only: Sequences only the first names right.
+        second_only: Sequences only the second names right.
+        mcnemar: p of McNemar's exact test; takes sequences for independent.
+        permutation: p of the permutation test that swaps the models subject by subject.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    first_only: int
+    second_only: int
+    mcnemar: float
+    permutation: float
+
+
+def compare_predictions(
+    first: pd.DataFrame, second: pd.DataFrame, generator: np.random.Generator, permutations: int = PERMUTATIONS
+) -> PairedComparison:
+    """Compare two prediction tables about the same sequences.
+
+    Args:
+        first: See :func:`affect4d.evaluation.predictions.prediction_table`.
+        second: The same sequences, in any order.
+        generator: Draws bootstrap samples and permutations.
+        permutations: At most so many; all of them, where there are fewer.
+
+    Raises:
+        ValueError: If the tables are not about the same sequences.
+    """
+    hits = _paired_hits(first, second)
+    gain = hits["first"] - hits["second"]
+    first_only, second_only = int((gain > 0).sum()), int((gain < 0).sum())
+    return PairedComparison(
+        difference=float(gain.mean()),
+        interval=subject_interval(gain.to_numpy(), hits["subject"], generator),
+        first_only=first_only,
+        second_only=second_only,
+        mcnemar=mcnemar(first_only, second_only),
+        permutation=_permutation(hits, generator, permutations),
+    )
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Exact two-sided p that two models with these counts of one-sided successes are equally good (McNemar 1947)."""
+    discordant = first_only + second_only
+    return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
+
+
+def _paired_hits(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Columns subject, first, second: 1 where the model was right; one row a sequence."""
+    if set(first["sequence"]) != set(second["sequence"]) or len(first) != len(second):
+        raise ValueError("The two prediction tables are not about the same sequences: a paired test has no pairs.")
+    left, right = first.set_index("sequence"), second.set_index("sequence")
+    right = right.loc[left.index]
+    return pd.DataFrame(
+        {
+            "subject": left["subject"],
+            "first": (left["predicted"] == left["expression"]).astype(float),
+            "second": (right["predicted"] == right["expression"]).astype(float),
+        }
+    )
+
+
+def _permutation(hits: pd.DataFrame, generator: np.random.Generator, permutations: int) -> float:
+    sums = hits.groupby("subject")[["first", "second"]].sum()
+    result: Any = permutation_test(
+        (sums["first"].to_numpy(), sums["second"].to_numpy()),
+        lambda first, second, axis: np.sum(first - second, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=permutations,
+        rng=generator,
+    )
+    return float(result.pvalue)

@@ -1,0 +1,243 @@
+"""Our own parametric face: a linear model over a material plane, with eyeballs the lids glide over and a mouth that opens."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
+from affect4d.faces.actions import ACTIONS, Weights
+from affect4d.faces.anatomy import EYE_RADIUS, SHAPE_COUNT, eye_centre, identity_basis, rest
+from affect4d.faces.face_model import Albedo, Appearance, NormalMap, Relief, Shape, Surface
+from affect4d.faces.fields import (
+    EYE_HALF,
+    EYE_P,
+    EYE_Q,
+    LOWER_LID,
+    MOUTH_HALF,
+    MOUTH_LINE,
+    SLIT_HALF,
+    UPPER_LID,
+    Displacement,
+    MaterialPoints,
+    mirrored,
+)
+from affect4d.faces.musculature import JAW_DROP, action_basis
+from affect4d.faces.sampling import join, mesh_skin, opening_ring
+from affect4d.faces.skin import (
+    HEIGHT,
+    P_HALF,
+    Q_HIGH,
+    Q_LOW,
+    STRIP,
+    brow_height,
+    eye_coordinates,
+    mouth_coordinates,
+    paint_skin,
+    skin_coordinates,
+    wrinkle_maps,
+)
+
+SAMPLINGS = 16
+"""Different meshes of the same skin that are kept in memory."""
+LID_THICKNESS = 0.6
+GAZE = np.radians([25.0, 18.0])
+"""Turn of the eyes at weight 1 of ``gaze_left`` and ``gaze_up``."""
+NORMAL_ROWS, NORMAL_COLUMNS = 48, 48
+
+
+@dataclass(frozen=True)
+class LinearPatch:
+    """Points that are a linear function of identity and action weights, mm."""
+
+    rest: Float32[np.ndarray, "points 3"]
+    identity: Float32[np.ndarray, "shape flat"]
+    actions: Float32[np.ndarray, "actions flat"]
+
+    def place(self, shape: Shape, weights: Weights) -> Float64[np.ndarray, "points 3"]:
+        """Where the points lie."""
+        moved = shape.astype(np.float32) @ self.identity + weights.astype(np.float32) @ self.actions
+        return (self.rest + moved.reshape(self.rest.shape)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One mesh of the whole face: skin, inside of the mouth, left and right eyeball, in this order."""
+
+    skin: LinearPatch
+    mouth: LinearPatch
+    eyes: Float64[np.ndarray, "points 3"]
+    faces: Faces
+    texture_coordinates: TextureCoordinates
+
+
+class ProceduralFace:
+    """The face that ships with the package: no licence, no download."""
+
+    shape_count = SHAPE_COUNT
+
+    def surface(self, shape: Shape, weights: Weights, sampling: int) -> Surface:
+        """The face of this identity under these weights; ``sampling`` picks one of ``SAMPLINGS`` meshes."""
+        mesh = _sampling(sampling % SAMPLINGS)
+        centres = _eye_centres(shape)
+        skin = _over_eyes(mesh.skin.place(shape, weights), centres)
+        eyes = [centre + EYE_RADIUS * _gaze(mesh.eyes, weights) for centre in centres]
+        vertices = np.concatenate([skin, mesh.mouth.place(shape, weights), *eyes])
+        return Surface(
+            vertices.astype(np.float32),
+            mesh.faces,
+            mesh.texture_coordinates,
+            _over_eyes(_landmark_patch().place(shape, weights), centres).astype(np.float32),
+        )
+
+    def normal_map(self, shape: Shape, weights: Weights) -> NormalMap:
+        """Normals over the texture, from a coarse grid of material points; straight ahead for eyes and mouth."""
+        place = _normal_patch().place(shape, weights).reshape(NORMAL_ROWS, NORMAL_COLUMNS, 3)
+        normals = np.cross(np.gradient(place, axis=1), -np.gradient(place, axis=0))
+        normals /= np.linalg.norm(normals, axis=2, keepdims=True) + 1e-9
+        strip = np.zeros((NORMAL_ROWS * STRIP // (HEIGHT - STRIP), NORMAL_COLUMNS, 3))
+        strip[..., 2] = 1.0
+        return np.concatenate([normals, strip]).astype(np.float32)
+
+    def paint(self, appearance: Appearance) -> Albedo:
+        """Skin, brows, lips, eyes and mouth without light."""
+        return paint_skin(appearance)
+
+    def wrinkles(self, weights: Weights) -> Relief:
+        """Folds of forehead, brow, nose, cheeks and eye corners."""
+        active = np.clip(weights, 0.0, 1.0).astype(np.float32)
+        return np.clip(np.tensordot(active, wrinkle_maps(), axes=1), 0.0, 1.0)
+
+
+def landmark_points() -> MaterialPoints:
+    """Material points of the 83 landmarks, in the order of :mod:`affect4d.scans.landmarks`."""
+    left_eye = _ring((EYE_P, EYE_Q), EYE_HALF, UPPER_LID, LOWER_LID, 0.0, 8)
+    left_brow = _brow_outline()
+    left_nose = np.array([[-7, 33], [-10, 14], [-13, 2], [-16, -5], [-8, -11]], dtype=float)
+    nose = np.concatenate([left_nose, [[0.0, -13.0]], mirrored(left_nose)[::-1], [[0.0, 0.0]]])
+    outer = _mouth_ring(MOUTH_HALF + 1.5, 6.5, 7.5, 12)
+    inner = _mouth_ring(MOUTH_HALF, SLIT_HALF, SLIT_HALF, 8)
+    angles = np.linspace(0.06 * np.pi, -1.06 * np.pi, 15)
+    contour = np.stack([-92.0 * np.cos(angles), 6.0 + 82.0 * np.sin(angles)], axis=1)
+    return np.concatenate([mirrored(left_eye), left_eye, mirrored(left_brow), left_brow, nose, outer, inner, contour])
+
+
+def _ring(centre: tuple[float, float], half: float, upper: float, lower: float, outside: float, count: int) -> MaterialPoints:
+    """An opening's outline from the subject's left corner over the top."""
+    angles = 2.0 * np.pi * np.arange(count) / count
+    return opening_ring(angles, centre, half, upper, lower, outside)
+
+
+def _mouth_ring(half: float, upper: float, lower: float, count: int) -> MaterialPoints:
+    """A lip's outline from the subject's right corner over the top."""
+    return mirrored(_ring((0.0, MOUTH_LINE), half, upper, lower, 0.0, count))
+
+
+def _brow_outline() -> MaterialPoints:
+    """The left brow: upper edge outer → inner, lower edge inner → outer."""
+    p = np.linspace(49.0, 12.0, 5)
+    upper, lower = brow_height(p) + 2.5, brow_height(p) - 2.5
+    return np.concatenate([np.stack([p, upper], axis=1), np.stack([p, lower], axis=1)[::-1]])
+
+
+@functools.cache
+def _sampling(index: int) -> Sampling:
+    skin = mesh_skin(np.random.default_rng([4, index]))
+    mouth, mouth_grid, mouth_faces = _mouth_patch()
+    eyes, eye_faces = _eyeball()
+    counts = np.cumsum([0, len(skin.points), len(mouth.rest), len(eyes)])
+    faces = [skin.faces, mouth_faces + counts[1], eye_faces + counts[2], eye_faces + counts[3]]
+    coordinates = [
+        skin_coordinates(skin.points),
+        mouth_coordinates(*mouth_grid.T),
+        eye_coordinates(eyes, 1.0),
+        eye_coordinates(eyes, -1.0),
+    ]
+    return Sampling(
+        _patch(skin.points), mouth, eyes, np.concatenate(faces).astype(np.int32), np.concatenate(coordinates)
+    )
+
+
+def _patch(points: MaterialPoints) -> LinearPatch:
+    return _flat(rest(points), identity_basis(points), action_basis(points))
+
+
+def _flat(place: Displacement, identity: np.ndarray, actions: np.ndarray) -> LinearPatch:
+    return LinearPatch(
+        place.astype(np.float32),
+        identity.reshape(len(identity), -1).astype(np.float32),
+        actions.reshape(len(actions), -1).astype(np.float32),
+    )
+
+
+@functools.cache
+def _landmark_patch() -> LinearPatch:
+    return _patch(landmark_points())
+
+
+@functools.cache
+def _normal_patch() -> LinearPatch:
+    p = np.linspace(-P_HALF, P_HALF, NORMAL_COLUMNS)
+    q = np.linspace(Q_HIGH, Q_LOW, NORMAL_ROWS)
+    across, along = np.meshgrid(p, q)
+    return _patch(np.stack([across.ravel(), along.ravel()], axis=1))
+
+
+def _mouth_patch() -> tuple[LinearPatch, MaterialPoints, Faces]:
+    """Teeth and tongue behind the lips: the upper half keeps to the skull, the lower follows the jaw."""
+    across, height = np.meshgrid(np.linspace(-1.0, 1.0, 11), np.array([1.0, 0.3, 0.05, -0.3, -1.0]))
+    grid = np.stack([across.ravel(), height.ravel()], axis=1)
+    at_lips = np.stack([MOUTH_HALF * grid[:, 0], np.full(len(grid), MOUTH_LINE + SLIT_HALF)], axis=1)
+    place = rest(at_lips)
+    place[:, 1] = MOUTH_LINE + 8.5 * grid[:, 1]
+    place[:, 2] -= 7.5 - 4.0 * grid[:, 0] ** 2 * 0.0
+    actions = action_basis(at_lips) * np.array([0.6, 0.0, 0.0])
+    actions[:, :, 2] = np.minimum(action_basis(at_lips)[:, :, 2], 0.0)
+    jaw = np.clip(0.5 - grid[:, 1] / 0.6, 0.0, 1.0)
+    actions[ACTIONS.index("AU26")] += jaw[:, None] * np.asarray(JAW_DROP)
+    return _flat(place, identity_basis(at_lips), actions), grid, join(grid)
+
+
+@functools.cache
+def _eyeball() -> tuple[Float64[np.ndarray, "points 3"], Faces]:
+    """The front of a unit sphere."""
+    tilts = np.radians([0.0, 14.0, 28.0, 42.0, 56.0, 70.0])
+    rings = []
+    for tilt, count in zip(tilts, (1, 6, 9, 12, 14, 16), strict=True):
+        turn = 2.0 * np.pi * (np.arange(count) + 0.3) / count
+        ring = np.stack([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), np.full(count, np.cos(tilt))], 1)
+        rings.append(ring)
+    directions = np.concatenate(rings)
+    return directions, join(directions[:, :2])
+
+
+@functools.cache
+def _socket_patch() -> LinearPatch:
+    return _patch(np.array([[EYE_P, EYE_Q], [-EYE_P, EYE_Q]]))
+
+
+def _eye_centres(shape: Shape) -> Float64[np.ndarray, "2 3"]:
+    """Left and right; eyeballs move with identity, never with actions."""
+    socket = _socket_patch()
+    moved = socket.place(shape, np.zeros(len(ACTIONS))) - socket.rest
+    return np.stack([eye_centre(1.0), eye_centre(-1.0)]) + moved
+
+
+def _over_eyes(points: Float64[np.ndarray, "points 3"], centres: Float64[np.ndarray, "2 3"]) -> Float64[np.ndarray, "points 3"]:
+    """Lids glide over the eyeballs: whatever would lie inside one is lifted onto it."""
+    for centre in centres:
+        offset = points - centre
+        distance = np.linalg.norm(offset, axis=1)
+        inside = (distance < EYE_RADIUS + LID_THICKNESS) & (offset[:, 2] > 0)
+        points[inside] = centre + offset[inside] * ((EYE_RADIUS + LID_THICKNESS) / distance[inside])[:, None]
+    return points
+
+
+def _gaze(directions: Float64[np.ndarray, "points 3"], weights: Weights) -> Float64[np.ndarray, "points 3"]:
+    """Directions turned to where the eyes look."""
+    turn, lift = GAZE * weights[[ACTIONS.index("gaze_left"), ACTIONS.index("gaze_up")]]
+    x, y, z = directions.T
+    x, z = x * np.cos(turn) + z * np.sin(turn), z * np.cos(turn) - x * np.sin(turn)
+    y, z = y * np.cos(lift) + z * np.sin(lift), z * np.cos(lift) - y * np.sin(lift)
+    return np.stack([x, y, z], axis=1)

@@ -1,0 +1,56 @@
+"""What a corpus folder holds, listed once: relative paths, sizes and times."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_DEPTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ListedFile:
+    """A file below a corpus folder.
+
+    Attributes:
+        path: Relative to the corpus folder, with forward slashes.
+        size: Bytes.
+        modified: Time of the last change, nanoseconds.
+    """
+
+    path: str
+    size: int
+    modified: int
+
+
+def list_files(root: Path) -> tuple[ListedFile, ...]:
+    """Every file below a folder, hidden ones left out, sorted by path; at most ``MAX_DEPTH`` folders deep.
+
+    Raises:
+        FileNotFoundError: If the folder is missing, is not a folder, or is empty.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {root}. Put the corpus there, set its folder in the parameters, "
+            "or make a synthetic one with: kedro run --pipeline=fabricate"
+        )
+    files = tuple(sorted(_walk(str(root), "", 0), key=lambda file: file.path))
+    if not files:
+        raise FileNotFoundError(
+            f"The folder {root} is empty. Put the corpus there or make a synthetic one with: "
+            "kedro run --pipeline=fabricate"
+        )
+    return files
+
+
+def _walk(folder: str, prefix: str, depth: int) -> Iterator[ListedFile]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if depth < MAX_DEPTH:
+                    yield from _walk(entry.path, f"{prefix}{entry.name}/", depth + 1)
+            elif entry.is_file():
+                status = entry.stat()
+                yield ListedFile(prefix + entry.name, status.st_size, status.st_mtime_ns)

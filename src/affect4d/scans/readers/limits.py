@@ -1,0 +1,88 @@
+"""What every reader holds to before it believes a file: caps, finite numbers, valid indices, a real extent."""
+
+from pathlib import Path
+
+import numpy as np
+
+from affect4d.arrays import Faces, TextureCoordinates, Vertices
+from affect4d.scans.scan import ScanError
+
+MAX_FILE_BYTES = 128 * 2**20
+MAX_VERTICES = 5_000_000
+MAX_FACES = 10_000_000
+MIN_RELATIVE_WIDTH = 1e-4
+"""A face must have two extents at least this far apart from zero, as a share of the largest one."""
+MAX_COORDINATE = 1e7
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_capped(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a text file without its byte order mark, never more than the cap.
+
+    Raises:
+        ScanError: If the file is missing, unreadable, empty or larger than the cap.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(cap + 1)
+    except OSError as error:
+        raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
+    if len(raw) > cap:
+        raise ScanError("too-large", path, f"the file is larger than {cap} bytes")
+    if not raw.strip():
+        raise ScanError("empty", path, "the file is empty")
+    return raw.removeprefix(BYTE_ORDER_MARK)
+
+
+def check_vertices(vertices: Vertices, path: Path) -> None:
+    """Refuse too few or too many points, numbers that are not finite, and points without extent.
+
+    Raises:
+        ScanError: Naming what is wrong.
+    """
+    if not 3 <= len(vertices) <= MAX_VERTICES:
+        raise ScanError("wrong-count", path, f"{len(vertices)} vertices, expected 3 to {MAX_VERTICES}")
+    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        first = int(np.flatnonzero(~np.isfinite(vertices).all(axis=1))[0])
+        raise ScanError("not-finite", path, "a coordinate is not a finite number", f"vertex {first}")
+    if max(np.abs(low).max(), np.abs(high).max()) > MAX_COORDINATE:
+        raise ScanError("absurd-extent", path, f"a coordinate is beyond {MAX_COORDINATE:g}")
+    extents = np.sort(high.astype(np.float64) - low)
+    if extents[1] <= MIN_RELATIVE_WIDTH * extents[2] or extents[2] == 0:
+        raise ScanError("degenerate", path, "all points lie on one line or in one place")
+
+
+def check_indices(indices: np.ndarray, count: int, path: Path, what: str) -> None:
+    """Refuse an index below 0 or at or above the count.
+
+    Raises:
+        ScanError: Naming the first index that points nowhere.
+    """
+    if len(indices) and (indices.min() < 0 or indices.max() >= count):
+        position = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= count))[0])
+        wrong = int(indices.ravel()[position])
+        detail = f"{what} index {wrong} is outside 0 to {count - 1}"
+        raise ScanError("index-out-of-range", path, detail, f"corner {position}")
+
+
+def check_faces(faces: Faces, count: int, path: Path) -> None:
+    """Refuse a mesh without triangles, with too many, or none of which has three different corners.
+
+    Raises:
+        ScanError: Naming what is wrong.
+    """
+    if not 1 <= len(faces) <= MAX_FACES:
+        raise ScanError("wrong-count", path, f"{len(faces)} triangles, expected 1 to {MAX_FACES}")
+    check_indices(faces, count, path, "face")
+
+
+def check_texture_coordinates(coordinates: TextureCoordinates, path: Path) -> None:
+    """Refuse texture coordinates that are not finite.
+
+    Raises:
+        ScanError: Naming the first row that is not.
+    """
+    if len(coordinates) and not np.isfinite(coordinates.sum(dtype=np.float64)):
+        first = int(np.flatnonzero(~np.isfinite(coordinates).all(axis=1))[0])
+        raise ScanError("not-finite", path, "a texture coordinate is not a finite number", f"row {first}")

@@ -1,0 +1,76 @@
+"""Polygons to triangles, and two index lists (position, texture) to one."""
+
+from pathlib import Path
+
+import numpy as np
+
+from affect4d.arrays import Faces, TextureCoordinates, Vertices
+from affect4d.scans.readers.limits import check_faces, check_indices, check_texture_coordinates, check_vertices
+from affect4d.scans.scan import FaceScan, ScanError
+
+
+def fan_corners(lengths: np.ndarray) -> np.ndarray:
+    """Corner positions of the triangle fans of consecutive polygons.
+
+    Args:
+        lengths: Corners of each polygon; those below 3 give no triangle.
+
+    Returns:
+        Integers [triangles, 3]: positions in the flat list of all corners.
+    """
+    starts = np.cumsum(lengths) - lengths
+    fans = np.maximum(lengths - 2, 0)
+    first = np.repeat(starts, fans)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(fans) - fans, fans)
+    return np.stack([first, first + step + 1, first + step + 2], axis=1)
+
+
+def assemble_mesh(
+    path: Path,
+    vertices: Vertices,
+    faces: Faces,
+    coordinates: TextureCoordinates | None,
+    texture_faces: Faces | None,
+    repairs: tuple[str, ...] = (),
+) -> FaceScan:
+    """A checked scan from what a file lists.
+
+    Args:
+        path: The file, for errors.
+        vertices: Points [vertices, 3].
+        faces: Triangles into the points.
+        coordinates: Texture coordinates, one row a point or one row an own index.
+        texture_faces: Triangles into the texture coordinates; None where they coincide with ``faces``.
+        repairs: What was mended so far.
+
+    Returns:
+        The scan; where the two index lists differ, one vertex for every pair of point and texture coordinate.
+
+    Raises:
+        ScanError: If a check fails.
+    """
+    check_vertices(vertices, path)
+    check_faces(faces, len(vertices), path)
+    if coordinates is None or len(coordinates) == 0:
+        return FaceScan(vertices, faces, repairs=repairs)
+    check_texture_coordinates(coordinates, path)
+    corners = faces if texture_faces is None else texture_faces
+    if corners is not faces:
+        check_indices(corners, len(coordinates), path, "texture")
+    if len(coordinates) == len(vertices) and (corners is faces or np.array_equal(corners, faces)):
+        return FaceScan(vertices, faces, coordinates, repairs=repairs)
+    check_indices(corners, len(coordinates), path, "texture")
+    return _unify(path, FaceScan(vertices, faces, coordinates, repairs=repairs), corners)
+
+
+def _unify(path: Path, scan: FaceScan, texture_faces: Faces) -> FaceScan:
+    """One vertex for every pair of point and texture coordinate that a corner uses."""
+    assert scan.texture_coordinates is not None
+    if texture_faces.shape != scan.faces.shape:
+        raise ScanError("wrong-count", path, "position and texture index lists differ in length")
+    width = len(scan.texture_coordinates)
+    pairs, corner = np.unique(scan.faces.astype(np.int64) * width + texture_faces, return_inverse=True)
+    faces = corner.reshape(-1, 3).astype(np.int32)
+    return FaceScan(
+        scan.vertices[pairs // width], faces, scan.texture_coordinates[pairs % width], repairs=scan.repairs
+    )

@@ -1,0 +1,84 @@
+"""Textures: JPEG, PNG or BMP beside the scan, capped; a bad one costs the colour, never the scan."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from affect4d.arrays import Texture
+
+FORMATS = ("JPEG", "PNG", "BMP")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+MAX_PIXELS = 64_000_000
+_PLAIN_NAME = re.compile(r"[^/\\:\x00-\x1f]+")
+
+
+class TextureRefusedError(ValueError):
+    """A picture that is not used; the message says why, as a repair."""
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a texture's name is a file name only: no folder, drive, address or control character."""
+    return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and len(name) <= 255
+
+
+def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
+    """Where the texture of a scan is: under the name the scan gives, else under the scan's own stem.
+
+    Only files in the scan's own folder are looked at, whatever the name says.
+
+    Returns:
+        The picture (None where there is none) and what was mended, in words.
+    """
+    repairs: tuple[str, ...] = ()
+    if named is not None and not is_plain_name(named):
+        named, repairs = None, (f"texture name {named[:60]!r} refused: not a plain file name",)
+    names = [named] if named else []
+    candidates = [scan.parent / name for name in names] + [scan.with_suffix(suffix) for suffix in SUFFIXES]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate, repairs
+    return None, (*repairs, "texture missing")
+
+
+def read_texture(path: Path) -> Texture:
+    """The picture as RGB.
+
+    Returns:
+        ``uint8`` [height, width, 3].
+
+    Raises:
+        TextureRefusedError: If it is missing, of another kind than JPEG, PNG or BMP, damaged, or above ``MAX_PIXELS``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as picture:
+                if picture.width * picture.height > MAX_PIXELS:
+                    raise TextureRefusedError(f"texture refused: {picture.width} by {picture.height} pixels")
+                return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise TextureRefusedError("texture missing") from None
+    except TextureRefusedError:
+        raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and more on damaged files
+        raise TextureRefusedError(f"texture unreadable: {type(error).__name__}") from error
+
+
+def attach_texture(scan: Path, named: str | None, given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:
+    """The texture of a scan file and what was mended on the way.
+
+    Args:
+        scan: The scan file.
+        named: The name the scan gives, untrusted.
+        given: A picture to use instead, trusted.
+    """
+    place, repairs = (given, ()) if given is not None else find_texture(scan, named)
+    if place is None:
+        return None, repairs
+    try:
+        return read_texture(place), repairs
+    except TextureRefusedError as error:
+        return None, (*repairs, str(error))

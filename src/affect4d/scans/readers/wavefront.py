@@ -1,0 +1,153 @@
+"""Wavefront ``.obj``: ``v``, ``vt`` and ``f`` lines, every form of corner, polygons of any size.
+
+Lines are told apart by their first two bytes in one pass, runs of one kind are parsed in bulk, and the position of every
+number is held against the position of its line and corner, so that a missing number cannot be made up for by another line.
+"""
+
+import re
+from dataclasses import replace as with_changes
+from pathlib import Path
+
+import numpy as np
+
+from affect4d.scans.readers.limits import check_indices, read_capped
+from affect4d.scans.readers.numbers import blank_comments, parse_floats, parse_integers
+from affect4d.scans.readers.polygons import assemble_mesh, fan_corners
+from affect4d.scans.readers.texture import attach_texture, is_plain_name
+from affect4d.scans.scan import FaceScan, ScanError
+
+MAX_MATERIAL_BYTES = 2**20
+_MATERIAL = re.compile(rb"^mtllib[ \t]+([^\r\n]+?)[ \t]*$", re.MULTILINE)
+_PICTURE = re.compile(rb"^[ \t]*map_Kd[ \t]+([^\r\n]+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_INDENT = re.compile(rb"^ +", re.MULTILINE)
+_BLANK, _BREAK, _SLASH = 32, 10, 47
+
+
+def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
+    """Read a Wavefront face scan.
+
+    A ``vt`` list as long as the ``v`` list is aligned to it where corners give no texture index (as BP4D writes it).
+
+    Args:
+        path: The file.
+        texture: Picture to use instead of the one its material names.
+
+    Returns:
+        The scan in the file's own coordinates. A bad texture is a repair; so are texture coordinates that no corner uses
+        and that are not as many as the vertices (left out).
+
+    Raises:
+        ScanError: If the file is not a usable scan; relative (negative) indices are refused.
+    """
+    raw = _normalised(read_capped(path))
+    scan = _mesh(raw, path)
+    pixels, repairs = attach_texture(path, _picture_name(raw, path) if texture is None else None, texture)
+    return with_changes(scan, texture=pixels, repairs=scan.repairs + repairs)
+
+
+def _normalised(raw: bytes) -> bytes:
+    """Unix line ends, blanks for tabs, no indents, no continued lines, a line end at the end."""
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if b"\\\n" in raw:
+        raw = raw.replace(b"\\\n", b"  ")
+    if b"\t" in raw:
+        raw = raw.replace(b"\t", b" ")
+    if b"\n " in raw or raw.startswith(b" "):
+        raw = _INDENT.sub(b"", raw)
+    return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def _mesh(raw: bytes, path: Path) -> FaceScan:
+    points = _numbers(_lines(raw, b"v "), path, (3, 4, 6, 7), "v")[:, :3]
+    texture_block = _lines(raw, b"vt")
+    coordinates = _numbers(texture_block, path, (2, 3), "vt")[:, :2] if texture_block else None
+    corners, lengths = _corners(_lines(raw, b"f "), path)
+    fan = fan_corners(lengths)
+    faces = _zero_based(corners[:, 0], len(points), path, "face")[fan]
+    points = np.ascontiguousarray(points)
+    if coordinates is None:
+        return assemble_mesh(path, points, faces, None, None)
+    coordinates = np.ascontiguousarray(coordinates)
+    if corners.shape[1] == 2:
+        own = _zero_based(corners[:, 1], len(coordinates), path, "texture")[fan]
+        return assemble_mesh(path, points, faces, coordinates, own)
+    if len(coordinates) != len(points):
+        note = f"{len(coordinates)} texture coordinates without an index left out"
+        return assemble_mesh(path, points, faces, None, None, (note,))
+    return assemble_mesh(path, points, faces, coordinates, None)
+
+
+def _lines(raw: bytes, start: bytes) -> bytes:
+    """All lines that start with two given bytes, in order."""
+    text = np.frombuffer(raw, dtype=np.uint8)
+    starts = np.concatenate([[0], np.flatnonzero(text == _BREAK) + 1])
+    seconds = np.append(text[1:], _BREAK)
+    wanted = (text[starts[:-1]] == start[0]) & (seconds[starts[:-1]] == start[1])
+    edges = np.flatnonzero(np.diff(wanted.astype(np.int8), prepend=0, append=0))
+    runs = [raw[starts[first] : starts[last]] for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return blank_comments(runs[0] if len(runs) == 1 else b"".join(runs))
+
+
+def _token_starts(block: bytes, marks: bytes) -> np.ndarray:
+    """Positions where a token starts, the marks being between tokens."""
+    text = np.frombuffer(block, dtype=np.uint8)
+    between = np.isin(text, np.frombuffer(marks, dtype=np.uint8), kind="table")
+    return np.flatnonzero(between[:-1] & ~between[1:]) + 1
+
+
+def _line_starts(block: bytes) -> np.ndarray:
+    return np.concatenate([[0], np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _BREAK) + 1])
+
+
+def _numbers(block: bytes, path: Path, widths: tuple[int, ...], kind: str) -> np.ndarray:
+    """Rows of numbers, the same count on every line."""
+    if not block:
+        raise ScanError("no-mesh", path, f"there is no {kind!r} line in it")
+    numbers = parse_floats(block, path, separators=b" \n" + kind.encode())
+    starts, lines = _token_starts(block, b" \n" + kind.encode()), _line_starts(block)
+    counts = np.diff(np.searchsorted(starts, lines))
+    width = int(counts[0])
+    if width not in widths or not (counts == width).all():
+        wrong = int(np.flatnonzero((counts != width) | (width not in widths))[0])
+        raise ScanError("wrong-count", path, f"{counts[wrong]} numbers on a {kind!r} line", f"{kind} line {wrong + 1}")
+    return numbers.reshape(-1, width)
+
+
+def _corners(block: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Indices as written: [corners, 1] (position) or [corners, 2] (position, texture), and corners of each polygon."""
+    if not block:
+        raise ScanError("no-mesh", path, "there is no 'f' line in it")
+    numbers = parse_integers(block, path, separators=b" \n/f")
+    starts, numbers_start = _token_starts(block, b" \nf"), _token_starts(block, b" \n/f")
+    width = len(numbers) // max(len(starts), 1)
+    uniform = width in (1, 2, 3) and len(numbers_start) == width * len(starts)
+    if not uniform or not np.array_equal(numbers_start[::width], starts):
+        raise ScanError("malformed", path, "corners are written in several forms")
+    lengths = np.diff(np.searchsorted(starts, _line_starts(block)))
+    if lengths.min() < 3:
+        place = f"f line {int(lengths.argmin()) + 1}"
+        raise ScanError("wrong-count", path, f"a face of {lengths.min()} corners", place)
+    textured = width == 3 or (width == 2 and b"//" not in block)
+    return numbers.reshape(-1, width)[:, : 2 if textured else 1], lengths
+
+
+def _zero_based(indices: np.ndarray, count: int, path: Path, what: str) -> np.ndarray:
+    if len(indices) and indices.min() < 0:
+        raise ScanError("relative-index", path, f"negative {what} indices are not read")
+    shifted = indices - np.int32(1)
+    check_indices(shifted, count, path, what)
+    return shifted
+
+
+def _picture_name(raw: bytes, path: Path) -> str | None:
+    """The picture that the file's material names, untrusted; only a material beside the file is opened."""
+    match = _MATERIAL.search(raw, 0, 65536) if b"mtllib" in raw[:65536] else None
+    name = match[1].decode("utf-8", "replace") if match else ""
+    if not is_plain_name(name) or not (path.parent / name).is_file():
+        return None
+    try:
+        picture = _PICTURE.search(read_capped(path.parent / name, MAX_MATERIAL_BYTES))
+    except ScanError:
+        return None
+    return picture[1].decode("utf-8", "replace") if picture else None

@@ -1,0 +1,1 @@
+"""Training: a plan of batches, an objective a paper, one loop for all of them."""

@@ -1,0 +1,202 @@
+"""Pictures of the bank as a model sees them: the motion since the neutral frame, the planned changes, the final size.
+
+Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so within
+±2 ``motion_gain``, usually well inside ±1). Everything spatial is one ``grid_sample`` a batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from torch import Tensor
+from torch.nn import functional
+
+from affect4d.arrays import ViewImages
+from affect4d.views.bank import InputOptions, ViewBank
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRows:
+    """Rows of a mixed-view plan as tensors, resolved against one bank; slice it to get a batch.
+
+    Attributes:
+        rows: Bank row of every view of every sample.
+        mirror: Which samples are mirrored.
+        rotation: Degrees, counter-clockwise.
+        scale: Factor.
+        shift_x: Share of the picture's side, to the right.
+        shift_y: Share of the picture's side, downwards.
+        contrast: Factor on the grey channel.
+        brightness: Offset on the grey channel, share of its range.
+    """
+
+    rows: Int64[Tensor, "samples views"]
+    mirror: Bool[Tensor, "samples"]
+    rotation: Float32[Tensor, "samples views"]
+    scale: Float32[Tensor, "samples views"]
+    shift_x: Float32[Tensor, "samples views"]
+    shift_y: Float32[Tensor, "samples views"]
+    contrast: Float32[Tensor, "samples views"]
+    brightness: Float32[Tensor, "samples views"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, samples: slice) -> "PlanRows":
+        return PlanRows(*(getattr(self, name)[samples] for name in self.__slots__))
+
+
+def resolve_plan(bank: ViewBank, plan: pd.DataFrame) -> PlanRows:
+    """Find the bank row of every view a plan names; do it once a run, and slice the result.
+
+    Raises:
+        ValueError: If the plan names a frame the bank does not have.
+    """
+    rows = torch.stack(
+        [_bank_rows(bank, plan[f"source_sequence_{view}"], plan[f"source_frame_{view}"]) for view in bank.views], dim=1
+    )
+
+    def of_views(column: str) -> Float32[Tensor, "samples views"]:
+        return torch.from_numpy(plan[[f"{column}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True))
+
+    changes = ("rotation", "scale", "shift_x", "shift_y", "contrast", "brightness")
+    mirror = torch.from_numpy(plan["mirror"].to_numpy(bool, copy=True))
+    return PlanRows(rows, mirror, *map(of_views, changes))
+
+
+def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, "samples"]:
+    """Bank rows of (sequence name, frame number) pairs."""
+    stride = int(max(bank.frame.max(), frames.max())) + 1
+    known = bank.sequence.numpy() * stride + bank.frame.numpy()
+    order = np.argsort(known, kind="stable")
+    names = pd.Index(bank.sequences).get_indexer(pd.Index(sequences))
+    wanted = names * stride + frames.to_numpy(np.int64)
+    rows = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)]
+    missing = np.flatnonzero((known[rows] != wanted) | (names < 0))
+    if len(missing):
+        first = missing[0]
+        raise ValueError(f"The bank has no frame {frames.iloc[first]} of sequence {sequences.iloc[first]!r}.")
+    return torch.from_numpy(rows)
+
+
+def unchanged(bank_rows: Int64[Tensor, "samples"], views: int) -> PlanRows:
+    """The plan that changes nothing: every view of a sample from one bank row."""
+    samples = len(bank_rows)
+    zeros, ones = torch.zeros(samples, views), torch.ones(samples, views)
+    still = torch.zeros(samples, dtype=torch.bool)
+    rows = bank_rows[:, None].expand(samples, views)
+    return PlanRows(rows, still, zeros, ones, zeros, zeros, ones, zeros)
+
+
+def assemble(
+    bank: ViewBank, rows: pd.DataFrame | PlanRows, options: InputOptions, device: torch.device = _CPU
+) -> ViewImages:
+    """The batch a plan describes.
+
+    Args:
+        bank: Where pictures come from.
+        rows: Rows of the plan; resolve a whole plan once by ``resolve_plan`` and slice it where speed matters.
+        options: Channels, motion and size of the input.
+        device: Where pictures are computed, and stay.
+
+    Returns:
+        ``[samples, *options.input_shape(views), size, size]``; with ``motion="views"`` the views' motion follows the views.
+
+    Raises:
+        ValueError: If a sample is mirrored and a view's mirror image is not in the bank.
+    """
+    plan = resolve_plan(bank, rows) if isinstance(rows, pd.DataFrame) else rows
+    pictures = _gather(bank, plan, options, device)
+    pictures = _retouch_grey(pictures, plan, options, device)
+    pictures = _shrink(pictures, options.size)
+    samples, views, channels = pictures.shape[:3]
+    transform = _sampling_transform(plan).to(device)
+    grid = functional.affine_grid(transform, [samples * views, channels, options.size, options.size], False)
+    sampled = functional.grid_sample(pictures.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    sampled = sampled.unflatten(0, (samples, views))
+    return _motion_as_views(sampled, len(options.channels)) if options.motion == "views" else sampled
+
+
+def assemble_plain(
+    bank: ViewBank, bank_rows: Int64[Tensor, "samples"], options: InputOptions, device: torch.device = _CPU
+) -> ViewImages:
+    """The same pictures unchanged, every view from one bank row."""
+    return assemble(bank, unchanged(bank_rows, len(bank.views)), options, device)
+
+
+def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, "views"]:
+    """For every view, the position of the view it becomes when its picture is flipped: "left" ↔ "right".
+
+    Raises:
+        ValueError: If a view's mirror image is missing.
+    """
+    mirrored = [view.replace("left", "\0").replace("right", "left").replace("\0", "right") for view in views]
+    missing = set(mirrored) - set(views)
+    if missing:
+        raise ValueError(f"Mirroring needs the views {sorted(missing)}: render them, or set mirror to 0.")
+    return torch.tensor([views.index(name) for name in mirrored])
+
+
+def _gather(
+    bank: ViewBank, plan: PlanRows, options: InputOptions, device: torch.device
+) -> Float[Tensor, "samples views channels height width"]:
+    """Pictures at −1…1, followed by their motion where it is asked for; a mirrored sample takes its views crosswise."""
+    views = torch.arange(len(bank.views)).expand_as(plan.rows)
+    rows = plan.rows
+    if plan.mirror.any():
+        partners = mirrored_views(bank.views)
+        views = torch.where(plan.mirror[:, None], partners[views], views)
+        rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
+    shown = bank.pictures[rows, views].to(device).float().div_(127.5).sub_(1.0)
+    if options.motion == "none":
+        return shown
+    neutral = bank.pictures[bank.neutral[rows], views].to(device).float().div_(127.5).sub_(1.0)
+    return torch.cat([shown, (shown - neutral).mul_(options.motion_gain)], dim=2)
+
+
+def _retouch_grey(
+    pictures: Float[Tensor, "samples views channels height width"],
+    plan: PlanRows,
+    options: InputOptions,
+    device: torch.device,
+) -> Float[Tensor, "samples views channels height width"]:
+    """Contrast and brightness of the texture's light; its motion scales along, shape channels stay as measured."""
+    if "grey" not in options.channels:
+        return pictures
+    contrast, brightness = (values.to(device)[..., None, None] for values in (plan.contrast, plan.brightness))
+    at = options.channels.index("grey")
+    pictures[:, :, at] = (pictures[:, :, at] + 1.0) * contrast - 1.0 + 2.0 * brightness
+    if options.motion != "none":
+        pictures[:, :, len(options.channels) + at] *= contrast
+    return pictures
+
+
+def _shrink(
+    pictures: Float[Tensor, "samples views channels height width"], size: int
+) -> Float[Tensor, "samples views channels height width"]:
+    """Average whole blocks first where pictures are stored at twice the size or more, so that none is skipped."""
+    factor = pictures.shape[-1] // size
+    if factor < 2:
+        return pictures
+    return functional.avg_pool2d(pictures.flatten(0, 2)[:, None], factor)[:, 0].unflatten(0, pictures.shape[:3])
+
+
+def _sampling_transform(plan: PlanRows) -> Float32[Tensor, "pictures 2 3"]:
+    """Affine maps from where a pixel goes to where it is taken from, in ``grid_sample``'s −1…1 coordinates."""
+    angle = torch.deg2rad(plan.rotation)
+    cosine, sine = torch.cos(angle) / plan.scale, torch.sin(angle) / plan.scale
+    flip = torch.where(plan.mirror, -1.0, 1.0)[:, None]
+    right, down = -2.0 * plan.shift_x, -2.0 * plan.shift_y
+    across = torch.stack([flip * cosine, -flip * sine, flip * (cosine * right - sine * down)], dim=-1)
+    along = torch.stack([sine, cosine, sine * right + cosine * down], dim=-1)
+    return torch.stack([across, along], dim=-2).flatten(0, 1)
+
+
+def _motion_as_views(
+    pictures: Float[Tensor, "samples views both height width"], channels: int
+) -> Float[Tensor, "samples twice channels height width"]:
+    return torch.cat([pictures[:, :, :channels], pictures[:, :, channels:]], dim=1)

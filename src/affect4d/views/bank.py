@@ -1,0 +1,193 @@
+"""Every picture of a corpus in one tensor, with the little a model may know of it: no labels, no subjects.
+
+The bank is derived once from the rendered shards, written to the store, and read back by memory map: opening it costs
+nothing, and processes share its pages.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors import safe_open
+from torch import Tensor
+
+from affect4d.content import ContentStore, code_version, content_key, file_digest
+from affect4d.progress import track
+from affect4d.views.channels import ChannelName, derive_channels
+
+WINDOW_SHARE = 0.5
+"""A frame whose activity is at least this share of its sequence's greatest is in the window round the apex."""
+
+
+class InputOptions(BaseModel):
+    """What a model sees.
+
+    Attributes:
+        channels: Single-channel pictures, in order.
+        motion: Difference to the sequence's neutral frame: none, as further channels, or as further views.
+        size: Pictures are ``size`` × ``size`` pixels when they reach the model.
+        motion_gain: Factor on that difference (expressions move little).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: tuple[ChannelName, ...] = Field(default=("grey", "shading", "curvature"), min_length=1, max_length=3)
+    motion: Literal["none", "stacked", "views"] = "stacked"
+    size: int = Field(default=64, ge=16, le=512)
+    motion_gain: float = Field(default=2.0, gt=0.0, le=20.0)
+
+    def input_shape(self, views: int) -> tuple[int, int]:
+        """Numbers of (views, channels) the model gets of that many rendered views."""
+        channels = len(self.channels)
+        if self.motion == "stacked":
+            return views, 2 * channels
+        return (2 * views, channels) if self.motion == "views" else (views, channels)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewBank:
+    """Pictures of N frames from V sides in C channels, and which sequence each belongs to.
+
+    Attributes:
+        pictures: As stored, before any augmentation.
+        neutral: Row of each row's neutral frame.
+        sequence: Position in ``sequences`` of each row's sequence.
+        frame: Frame number of each row.
+        in_window: Whether the face is near its apex there.
+        sequences: Names.
+        views: Names.
+    """
+
+    pictures: UInt8[Tensor, "rows views channels height width"]
+    neutral: Int64[Tensor, "rows"]
+    sequence: Int64[Tensor, "rows"]
+    frame: Int64[Tensor, "rows"]
+    in_window: Bool[Tensor, "rows"]
+    sequences: tuple[str, ...]
+    views: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def rows_of(self, sequence: str) -> Int64[Tensor, "rows"]:
+        """Rows of one sequence, in order of frame.
+
+        Raises:
+            KeyError: If the bank has no such sequence.
+        """
+        if sequence not in self.sequences:
+            raise KeyError(f"The bank has no sequence {sequence!r}; it has {len(self.sequences)} others.")
+        return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
+
+    def index(self) -> pd.DataFrame:
+        """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``; all a mixing plan needs."""
+        names = np.asarray(self.sequences, dtype=object)[self.sequence.numpy()]
+        return pd.DataFrame({"sequence": names, "frame": self.frame.numpy(), "in_window": self.in_window.numpy()})
+
+
+def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> ViewBank:
+    """The bank of a view manifest, derived now or found in the store.
+
+    Args:
+        view_manifest: One row a rendered sequence; only shards, views and activity are read, never a label.
+        store: Where the shards are, and where the bank goes.
+        options: Which channels; the rest of it is applied when pictures are assembled.
+
+    Raises:
+        ValueError: If the manifest is empty, its sequences differ in views or size, or a shard is not what it was.
+    """
+    views, size = _common_views(view_manifest)
+    name = _bank_name(view_manifest, options)
+    if not store.has(name):
+        with store.write(name, durable=False) as path:
+            _write_bank(path, view_manifest, store, options, len(views), size)
+    with safe_open(store.path(name), framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
+    sequences = tuple(map(str, view_manifest["sequence"]))
+    return ViewBank(**{**tensors, "in_window": tensors["in_window"].bool()}, sequences=sequences, views=views)
+
+
+def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
+    """The views and the size all sequences share."""
+    kinds = {
+        (tuple(views), int(size)) for views, size in zip(view_manifest["views"], view_manifest["size"], strict=True)
+    }
+    if len(kinds) != 1:
+        raise ValueError(f"A bank needs sequences rendered alike; these are: {sorted(kinds) or 'none at all'}.")
+    return kinds.pop()
+
+
+def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
+    identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
+    code = code_version("views.channels", "views.bank")
+    return f"banks/{content_key(shards=identity, channels=options.channels, code=code)}.safetensors"
+
+
+def _write_bank(
+    path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, views: int, size: int
+) -> None:
+    """Write the bank shard by shard (safetensors: a JSON header, then the raw bytes), holding one shard at a time."""
+    index = _bank_index(view_manifest)
+    shape = (len(index["frame"]), views, len(options.channels), size, size)
+    with path.open("wb") as file:
+        file.write(_safetensors_header(shape, index))
+        for pictures in _derived(view_manifest, store, options):
+            file.write(pictures.tobytes())
+        for array in index.values():
+            file.write(array.tobytes())
+
+
+def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray]) -> bytes:
+    """The header of a file that holds the pictures, then the arrays of the index."""
+    header: dict[str, Any] = {}
+    start = 0
+    entries = [("pictures", "U8", shape, int(np.prod(shape)))]
+    entries += [(name, "U8" if a.dtype == np.uint8 else "I64", a.shape, a.nbytes) for name, a in index.items()]
+    for name, kind, extent, length in entries:
+        header[name] = {"dtype": kind, "shape": list(extent), "data_offsets": [start, start + length]}
+        start += length
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _bank_index(view_manifest: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Neutral row, sequence, frame and window of every row, sequence after sequence."""
+    counts = view_manifest["frames"].map(len).to_numpy()
+    starts = np.cumsum(counts) - counts
+    activity = [np.asarray(values, float) for values in view_manifest["activity"]]
+    windows = [values >= WINDOW_SHARE * values.max() for values in activity]
+    return {
+        "neutral": np.repeat(starts + view_manifest["neutral"].to_numpy(np.int64), counts).astype(np.int64),
+        "sequence": np.repeat(np.arange(len(counts)), counts).astype(np.int64),
+        "frame": np.concatenate([np.asarray(frames, np.int64) for frames in view_manifest["frames"]]),
+        "in_window": np.concatenate(windows).astype(np.uint8),
+    }
+
+
+def _derived(
+    view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions
+) -> Iterator[UInt8[np.ndarray, "frames views channels height width"]]:
+    columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
+    for shard, checksum, angles in track(columns, "deriving channels", total=len(view_manifest)):
+        texture, normals = read_shard(store.path(shard), checksum)
+        yield derive_channels(texture, normals, list(angles), options.channels)
+
+
+def read_shard(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
+    """Texture and normals of a rendered sequence, uint8 ``[frames, views, height, width, 3]``.
+
+    Raises:
+        ValueError: If the bytes are not those that were written.
+    """
+    if file_digest(path) != checksum:
+        raise ValueError(f"{path} is damaged (its checksum differs): delete it and render again.")
+    with safe_open(path, framework="numpy") as file:
+        return file.get_tensor("texture"), file.get_tensor("normals")

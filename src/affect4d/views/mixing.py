@@ -1,0 +1,230 @@
+"""Mixed view augmentation, planned: one row a training sample, drawn ahead of training as a pure function of its arguments.
+
+A sample shows one moment of one sequence from every view; a view may be *mixed in* from another scan. With groups (the
+expression of every sequence) it comes from any sequence of that group, and every batch holds each group equally often. Without groups mixing
+stays inside the sequence, because anything wider would need a label.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int64
+from pydantic import BaseModel, ConfigDict, Field
+
+Positions = Int64[np.ndarray, "samples"]
+
+
+class MixedViewOptions(BaseModel):
+    """How strongly samples are changed; all at 0 is no augmentation.
+
+    Attributes:
+        mirror: Probability that the whole sample is mirrored (left and right views exchange).
+        mix: Probability that a view comes from another scan.
+        rotation: Greatest rotation in the picture's plane, degrees, drawn for each view.
+        scale: Greatest relative change of size.
+        shift: Greatest shift, as a share of the picture's side.
+        contrast: Greatest relative change of the grey channel's contrast.
+        brightness: Greatest change of the grey channel's brightness, as a share of its range.
+        quiet_share: Share of samples drawn from all frames instead of the window round the apex.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mirror: float = Field(default=0.5, ge=0.0, le=1.0)
+    mix: float = Field(default=0.25, ge=0.0, le=1.0)
+    rotation: float = Field(default=6.0, ge=0.0, le=180.0)
+    scale: float = Field(default=0.06, ge=0.0, lt=0.9)
+    shift: float = Field(default=0.03, ge=0.0, le=0.5)
+    contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
+    brightness: float = Field(default=0.08, ge=0.0, le=1.0)
+    quiet_share: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+def plan_columns(views: Sequence[str]) -> list[str]:
+    """Columns of a plan: no label among them."""
+    of_sample = ["epoch", "step", "sequence", "frame", "mirror", "prompt_draw"]
+    of_view = [f"{column}_{view}" for view in views for column in _VIEW_COLUMNS]
+    return of_sample + of_view
+
+
+_VIEW_COLUMNS = (
+    "source_sequence",
+    "source_frame",
+    "rotation",
+    "scale",
+    "shift_x",
+    "shift_y",
+    "contrast",
+    "brightness",
+)
+
+
+def plan_mixed_views(
+    bank_index: pd.DataFrame,
+    options: MixedViewOptions,
+    epochs: int,
+    batch_size: int,
+    samples_per_sequence: int,
+    seed: int,
+    views: Sequence[str],
+    groups: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Draw every sample of a training run.
+
+    Args:
+        bank_index: Frames that may be used: ``sequence``, ``frame`` and, to stay near the apex, ``in_window``.
+        options: How strongly samples are changed.
+        epochs: How often samples are drawn.
+        batch_size: Samples a step; with groups, a multiple of how many there are.
+        samples_per_sequence: How many samples an epoch draws of a sequence, on average; steps an epoch follow from it.
+        seed: The plan of an epoch depends on the seed and the epoch's number alone.
+        views: Names of the views.
+        groups: Group (expression) of every sequence; None for training without labels.
+
+    Returns:
+        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``prompt_draw`` (0 ≤ · < 1) and, for every
+        view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y``
+        (shares of the side), ``contrast`` (factor), ``brightness`` (offset, share of the range), each with ``_<view>``.
+
+    Raises:
+        ValueError: If a sequence has no group, or the batch size cannot hold every group equally often.
+    """
+    pool = _pool_of(bank_index, groups)
+    group_count = len(pool.group_names) if groups is not None else 1
+    if batch_size % group_count:
+        raise ValueError(
+            f"A batch of {batch_size} cannot hold {group_count} groups equally often: use a multiple of {group_count}."
+        )
+    steps = max(1, round(len(pool.sequences) * samples_per_sequence / batch_size))
+    drawn = [_draw_epoch(pool, options, epoch, steps, batch_size, seed, views) for epoch in range(epochs)]
+    return pd.concat(drawn, ignore_index=True)[plan_columns(views)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """What can be drawn, as flat arrays; a sequence's frames are ``frames[starts[s] : starts[s] + counts[s]]``.
+
+    The frames of the window come first, so that the first ``active[s]`` of them are those near the apex.
+    """
+
+    sequences: np.ndarray
+    frames: Positions
+    starts: Positions
+    counts: Positions
+    active: Positions
+    group_names: tuple[str, ...]
+    balance_members: tuple[Positions, ...]
+    mixing_group: Positions
+    mixing_members: Positions
+    mixing_starts: Positions
+    mixing_counts: Positions
+
+
+def _pool_of(bank_index: pd.DataFrame, groups: Mapping[str, str] | None) -> _Pool:
+    if bank_index.empty:
+        raise ValueError("There are no frames to plan with: the bank's index is empty.")
+    table = bank_index.assign(quiet=~bank_index.get("in_window", pd.Series(True, index=bank_index.index)).astype(bool))
+    table = table.sort_values(["sequence", "quiet", "frame"], kind="stable")
+    per_sequence = table.groupby("sequence", sort=True)["quiet"].agg(["size", "sum"])
+    counts = per_sequence["size"].to_numpy(np.int64)
+    active = counts - per_sequence["sum"].to_numpy(np.int64)
+    sequences = per_sequence.index.to_numpy(dtype=object)
+    return _Pool(
+        sequences=sequences,
+        frames=table["frame"].to_numpy(np.int64),
+        starts=np.cumsum(counts) - counts,
+        counts=counts,
+        active=np.where(active > 0, active, counts),
+        **_grouping(sequences, groups),
+    )
+
+
+def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[str, Any]:
+    """Who is balanced against whom, and who may lend a view to whom."""
+    everyone = np.arange(len(sequences))
+    if groups is None:
+        names, balance, mixing = (), (everyone,), everyone
+    else:
+        ungrouped = [name for name in sequences if name not in groups]
+        if ungrouped:
+            raise ValueError(f"{len(ungrouped)} sequences have no group, the first is {ungrouped[0]!r}.")
+        names, mixing = np.unique([groups[name] for name in sequences], return_inverse=True)
+        balance = tuple(np.flatnonzero(mixing == group) for group in range(len(names)))
+    counts = np.bincount(mixing)
+    return {
+        "group_names": tuple(map(str, names)),
+        "balance_members": balance,
+        "mixing_group": mixing,
+        "mixing_members": np.argsort(mixing, kind="stable"),
+        "mixing_starts": np.cumsum(counts) - counts,
+        "mixing_counts": counts,
+    }
+
+
+def _draw_epoch(
+    pool: _Pool, options: MixedViewOptions, epoch: int, steps: int, batch_size: int, seed: int, views: Sequence[str]
+) -> pd.DataFrame:
+    generator = np.random.default_rng((seed, epoch))
+    anchors = _balanced_anchors(pool, steps, batch_size, generator)
+    samples = len(anchors)
+    frames = _draw_frames(pool, anchors, options.quiet_share, generator)
+    columns: dict[str, Any] = {
+        "epoch": epoch,
+        "step": np.repeat(np.arange(steps), batch_size),
+        "sequence": pool.sequences[anchors],
+        "frame": frames,
+        "mirror": generator.random(samples) < options.mirror,
+        "prompt_draw": generator.random(samples),
+    }
+    for view in views:
+        drawn = _draw_view(pool, options, anchors, frames, generator)
+        columns.update({f"{column}_{view}": values for column, values in drawn.items()})
+    return pd.DataFrame(columns)
+
+
+def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:
+    """Sequences of every sample, step after step; each step holds every group equally often, in shuffled order."""
+    share = batch_size // len(pool.balance_members)
+    rows = [_cycled(members, steps * share, generator).reshape(steps, share) for members in pool.balance_members]
+    return np.asarray(generator.permuted(np.concatenate(rows, axis=1), axis=1).ravel(), np.int64)
+
+
+def _cycled(members: Positions, needed: int, generator: np.random.Generator) -> Positions:
+    """Members in random order, over and over, each time in a new order."""
+    rounds = -(-needed // len(members))
+    return np.concatenate([generator.permutation(members) for _ in range(rounds)])[:needed]
+
+
+def _draw_frames(pool: _Pool, sequences: Positions, quiet_share: float, generator: np.random.Generator) -> Positions:
+    """One frame of each sequence: near the apex, or, for a share of them, any."""
+    anywhere = generator.random(len(sequences)) < quiet_share
+    choices = np.where(anywhere, pool.counts[sequences], pool.active[sequences])
+    return pool.frames[pool.starts[sequences] + generator.integers(0, choices)]
+
+
+def _draw_view(
+    pool: _Pool, options: MixedViewOptions, anchors: Positions, frames: Positions, generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Where one view of every sample comes from, and how it is changed."""
+    samples = len(anchors)
+    mixed = generator.random(samples) < options.mix
+    group = pool.mixing_group[anchors]
+    lent = pool.mixing_members[pool.mixing_starts[group] + generator.integers(0, pool.mixing_counts[group])]
+    lent_frames = _draw_frames(pool, lent, options.quiet_share, generator)
+
+    def around(centre: float, reach: float) -> np.ndarray:
+        return np.asarray(generator.uniform(centre - reach, centre + reach, samples), np.float32)
+
+    return {
+        "source_sequence": pool.sequences[np.where(mixed, lent, anchors)],
+        "source_frame": np.where(mixed, lent_frames, frames),
+        "rotation": around(0.0, options.rotation),
+        "scale": around(1.0, options.scale),
+        "shift_x": around(0.0, options.shift),
+        "shift_y": around(0.0, options.shift),
+        "contrast": around(1.0, options.contrast),
+        "brightness": around(0.0, options.brightness),
+    }
