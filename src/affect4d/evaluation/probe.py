@@ -51,7 +51,7 @@ def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSp
 
 
 def probe_neighbours(features: Features, sequences: pd.DataFrame, split: SubjectSplit, model: str) -> pd.DataFrame:
-    """k nearest neighbours by cosine, on standardised features; arguments as for :func:`probe_linearly`."""
+    """Nearest neighbours by cosine, on standardised features; arguments as for :func:`probe_linearly`."""
     estimator = Pipeline([("scale", StandardScaler()), ("classify", KNeighborsClassifier(metric="cosine"))])
     return classify_unseen(estimator, {"classify__n_neighbors": NEIGHBOURS}, features, sequences, split, model)
 
@@ -82,17 +82,30 @@ def classify_unseen(
 
 
 def fit_by_subject(estimator: Pipeline, grid: Grid, features: Features, sequences: pd.DataFrame) -> Any:
-    """Fit on all given sequences what did best when each fold left out some subjects.
+    """Fit, on all given sequences, what did best when each fold left out some subjects.
 
-    With a single subject there is nothing to choose by: the estimator is fitted as it is.
+    Raises:
+        ValueError: If there is a single subject, and so nothing to choose by.
     """
     labels, subjects = sequences["expression"].to_numpy(), sequences["subject"].to_numpy()
     folds = min(FOLDS, len(set(subjects)))
     if folds < 2:
-        return estimator.set_params(**_possible({name: values[:1] for name, values in grid.items()}, 1, single=True)).fit(
-            features, labels
-        )
+        raise ValueError("A probe needs at least two training subjects, to choose its strength by leaving some out.")
     splitter = GroupKFold(folds)
     smallest = min(len(train) for train, _ in splitter.split(features, labels, subjects))
-    search = GridSearchCV(estimator, _possible(grid, smallest), cv=splitter, error_score="raise")
+    search = GridSearchCV(estimator, _feasible(grid, smallest), cv=splitter, error_score="raise")
     return search.fit(features, labels, groups=subjects)
+
+
+def _feasible(grid: Grid, rows: int) -> dict[str, list[Any]]:
+    """The grid without numbers of neighbours that the smallest fold has not."""
+    return {
+        name: [value for value in values if not name.endswith("n_neighbors") or value <= rows]
+        for name, values in grid.items()
+    }
+
+
+def _probabilities(fitted: Any, features: Features) -> Float[np.ndarray, "sequences classes"]:
+    """Probabilities in the order of ``EXPRESSIONS``; 0 for an expression that was never trained on."""
+    known = pd.DataFrame(fitted.predict_proba(features), columns=fitted.classes_)
+    return known.reindex(columns=list(EXPRESSIONS), fill_value=0.0).to_numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
-from affect4d.scans.splits import SubjectSplit
+from affect4d.scans.splits import SubjectSplit, check_disjoint
 
 
 class LeakError(ValueError):
@@ -34,7 +34,8 @@ def fold_of(sequences: pd.DataFrame, split: SubjectSplit) -> Fold:
         split: Subjects of either side.
 
     Raises:
-        LeakError: If a subject is on both sides, or a sequence is listed twice.
+        SubjectLeakError: If a subject is on both sides.
+        LeakError: If a sequence is listed twice.
         ValueError: If a subject is on neither side, or a side has no labelled sequence.
     """
     _check_subjects(sequences, split)
@@ -49,9 +50,7 @@ def fold_of(sequences: pd.DataFrame, split: SubjectSplit) -> Fold:
 
 
 def _check_subjects(sequences: pd.DataFrame, split: SubjectSplit) -> None:
-    both = sorted(set(split.train) & set(split.test))
-    if both:
-        raise LeakError(f"Subjects in training and in test: {', '.join(both)}. Draw the split anew.")
+    check_disjoint(split.train, split.test)
     strangers = sorted(set(sequences["subject"]) - set(split.train) - set(split.test))
     if strangers:
         raise ValueError(f"Subjects on neither side of the split: {', '.join(strangers)}. Leave their sequences out.")

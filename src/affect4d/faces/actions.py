@@ -1,7 +1,8 @@
 """Facial actions (FACS), and how one person shows an expression with them.
 
-The emotion tables follow the EMFACS convention; that people differ in the actions they show for one emotion (an action counts as typical
-when most people show it) follows Du, Tao and Martinez, "Compound facial expressions of emotion", PNAS 2014.
+The emotion tables follow the EMFACS convention; that people differ in the actions they show for one emotion (an action
+counts as typical when most people show it) follows Du, Tao and Martinez, "Compound facial expressions of emotion",
+PNAS 2014.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ CENTRAL: tuple[str, ...] = (
 ACTIONS: tuple[str, ...] = (*(f"{action}_{side}" for action in SIDED for side in "LR"), *CENTRAL)
 """Column order of every array of action weights; ``_L`` is the subject's left."""
 
-Weights = Float64[np.ndarray, "actions"]
+Weights = Float64[np.ndarray, " actions"]
 ActionTrack = Float64[np.ndarray, "frames actions"]
 
 TYPICAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -79,13 +80,19 @@ class ActionOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    intensity_low: float = Field(0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity")
-    intensity_high: float = Field(1.0, ge=0.05, le=1.2, description="strongest apex")
-    action_drop: float = Field(0.14, ge=0.0, le=0.9, description="chance that a person lacks a typical action")
-    action_extra: float = Field(0.22, ge=0.0, le=1.0, description="chance that a person adds an occasional action")
-    gain_spread: float = Field(0.3, ge=0.0, le=1.0, description="log spread of a person's strength of each action")
-    asymmetry: float = Field(0.15, ge=0.0, le=1.0, description="spread of left against right")
-    distractors: float = Field(0.6, ge=0.0, le=3.0, description="strength of movements that mean nothing")
+    intensity_low: float = Field(
+        default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity"
+    )
+    intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
+    action_drop: float = Field(default=0.16, ge=0.0, le=0.9, description="chance that a person lacks a typical action")
+    action_extra: float = Field(
+        default=0.26, ge=0.0, le=1.0, description="chance that a person adds an occasional action"
+    )
+    gain_spread: float = Field(
+        default=0.3, ge=0.0, le=1.0, description="log spread of a person's strength of each action"
+    )
+    asymmetry: float = Field(default=0.15, ge=0.0, le=1.0, description="spread of left against right")
+    distractors: float = Field(default=0.6, ge=0.0, le=3.0, description="strength of movements that mean nothing")
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,7 @@ def draw_style(rng: np.random.Generator, options: ActionOptions) -> ActionStyle:
     return ActionStyle(np.clip(apex * gains, 0.0, 1.2), _paired(lag))
 
 
-def apex_weights(
-    style: ActionStyle, expression: str, rng: np.random.Generator, options: ActionOptions
-) -> Weights:
+def apex_weights(style: ActionStyle, expression: str, rng: np.random.Generator, options: ActionOptions) -> Weights:
     """Weights at the apex of one performance, 0…1.2: the person's own, at this take's intensity."""
     own = style.apex[EXPRESSIONS.index(expression)]
     intensity = rng.uniform(options.intensity_low, options.intensity_high)

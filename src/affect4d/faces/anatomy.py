@@ -1,6 +1,7 @@
 """The procedural face at rest: where a material point lies in space, and how people differ.
 
-Proportions are those of an average adult (hairline to chin 180 mm, eyes 64 mm apart, mouth 50 mm wide); no scan or data set stands behind it.
+Proportions are those of an average adult (hairline to chin 180 mm, eyes 64 mm apart, mouth 50 mm wide); no scan or
+data set stands behind it.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ from jaxtyping import Float64
 
 from affect4d.faces.actions import ACTIONS, ActionTrack, Weights
 
-Envelope = Float64[np.ndarray, "frames"]
+Envelope = Float64[np.ndarray, " frames"]
 DISTRACTOR_STRENGTH = {"AU24": 0.45, "AU25": 0.4, "AU26": 0.22, "AU18": 0.35, "AU14": 0.4, "AU2": 0.35, "AU7": 0.35}
 
 
@@ -24,7 +24,7 @@ def rise_and_fall(times: Envelope, onset: float, rise: float, hold: float, fall:
     """
     up = _smooth((times - onset) / rise)
     down = _smooth((times - onset - rise - hold) / fall)
-    return up - down
+    return np.asarray(up - down)
 
 
 def perform(apex: Weights, lag: Weights, frames: int, rng: np.random.Generator) -> ActionTrack:
@@ -40,7 +40,7 @@ def perform(apex: Weights, lag: Weights, frames: int, rng: np.random.Generator) 
     onset, rise, hold = rng.uniform(0.08, 0.2), rng.uniform(0.15, 0.25), rng.uniform(0.2, 0.3)
     fall = rng.uniform(0.2, 0.3)
     envelopes = [rise_and_fall(times, onset + delay * rise, rise, hold, fall) for delay in lag]
-    return apex * np.stack(envelopes, axis=1)
+    return np.asarray(apex * np.stack(envelopes, axis=1))
 
 
 def distract(frames: int, strength: float, rng: np.random.Generator) -> ActionTrack:

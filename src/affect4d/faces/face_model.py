@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
 from affect4d.faces.actions import ActionStyle, Weights
 
-Shape = Float64[np.ndarray, "shape"]
+Shape = Float64[np.ndarray, " shape"]
 Albedo = Float32[np.ndarray, "height width 3"]
 NormalMap = Float32[np.ndarray, "rows columns 3"]
 """Unit normals over the texture, row 0 at the top."""

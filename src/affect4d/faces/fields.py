@@ -1,7 +1,8 @@
 """Displacement fields over the procedural face: smooth bumps on the *material plane*.
 
 A material point (p, q) is a place on the skin of the mean face, in mm: p along the surface from the midline to the
-subject's left, q up, (0, 0) the tip of the nose. Every field is written for the left half; the right is its mirror image.
+subject's left, q up, (0, 0) the tip of the nose. Every field is written for the left half; the right is its mirror
+image.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 MaterialPoints = Float64[np.ndarray, "points 2"]
-Scalars = Float64[np.ndarray, "points"]
+Scalars = Float64[np.ndarray, " points"]
 Displacement = Float64[np.ndarray, "points 3"]
 
 MOUTH_LINE = -32.0
@@ -53,22 +54,22 @@ def left_field(points: MaterialPoints, bumps: Iterable[Bump]) -> Displacement:
         offset = (points - bump.centre) / bump.radius
         weight = np.exp(-0.5 * (offset**2).sum(axis=1)) * _place_weight(points, bump.place)
         total += weight[:, None] * np.asarray(bump.shift)
-    return total * sigmoid(points[:, 0] / 2.5)[:, None]
+    return np.asarray(total * sigmoid(points[:, 0] / 2.5)[:, None])
 
 
 def mirrored(points: MaterialPoints) -> MaterialPoints:
     """The same places on the other half."""
-    return points * np.array([-1.0, 1.0])
+    return np.asarray(points * np.array([-1.0, 1.0]))
 
 
 def right_field(points: MaterialPoints, bumps: Iterable[Bump]) -> Displacement:
     """The mirror image of :func:`left_field`."""
-    return left_field(mirrored(points), bumps) * np.array([-1.0, 1.0, 1.0])
+    return np.asarray(left_field(mirrored(points), bumps) * np.array([-1.0, 1.0, 1.0]))
 
 
 def both_sides(points: MaterialPoints, bumps: tuple[Bump, ...]) -> Displacement:
     """A symmetric field from its left half."""
-    return left_field(points, bumps) + right_field(points, bumps)
+    return np.asarray(left_field(points, bumps) + right_field(points, bumps))
 
 
 def below_mouth(points: MaterialPoints) -> Scalars:

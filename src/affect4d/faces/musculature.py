@@ -126,7 +126,7 @@ def action_field(points: MaterialPoints, action: str) -> Displacement:
         return _central_field(points, action)
     if side == "L":
         return _left_action(points, name)
-    return _left_action(mirrored(points), name) * np.array([-1.0, 1.0, 1.0])
+    return np.asarray(_left_action(mirrored(points), name) * np.array([-1.0, 1.0, 1.0]))
 
 
 def action_basis(points: MaterialPoints) -> Float64[np.ndarray, "actions points 3"]:
@@ -134,10 +134,10 @@ def action_basis(points: MaterialPoints) -> Float64[np.ndarray, "actions points 
     return np.stack([action_field(points, action) for action in ACTIONS])
 
 
-def jaw_share(points: MaterialPoints) -> Float64[np.ndarray, "points"]:
+def jaw_share(points: MaterialPoints) -> Float64[np.ndarray, " points"]:
     """How much a point follows the jaw: the chin fully, the ear and the neck little."""
     hinge = sigmoid((64.0 - np.abs(points[:, 0])) / 7.0)
-    return below_mouth(points) * hinge * sigmoid((points[:, 1] + 92.0) / 5.0)
+    return np.asarray(below_mouth(points) * hinge * sigmoid((points[:, 1] + 92.0) / 5.0))
 
 
 def _central_field(points: MaterialPoints, action: str) -> Displacement:

@@ -1,12 +1,15 @@
-"""Our own parametric face: a linear model over a material plane, with eyeballs the lids glide over and a mouth that opens."""
+"""Our own parametric face: a linear model over a material plane.
+
+The lids glide over eyeballs, and the mouth opens onto teeth and tongue.
+"""
 
 import functools
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float64
 
-from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
+from affect4d.arrays import Faces, TextureCoordinates
 from affect4d.faces.actions import ACTIONS, Weights
 from affect4d.faces.anatomy import EYE_RADIUS, SHAPE_COUNT, eye_centre, identity_basis, rest
 from affect4d.faces.face_model import Albedo, Appearance, NormalMap, Relief, Shape, Surface
@@ -19,12 +22,13 @@ from affect4d.faces.fields import (
     MOUTH_LINE,
     SLIT_HALF,
     UPPER_LID,
-    Displacement,
     MaterialPoints,
     mirrored,
 )
+from affect4d.faces.linear_patch import LinearPatch, linear_patch
 from affect4d.faces.musculature import JAW_DROP, action_basis
-from affect4d.faces.sampling import join, mesh_skin, opening_ring
+from affect4d.faces.openings import front_of_eyeball, lower_teeth, mouth_grid, turn_gaze
+from affect4d.faces.sampling import mesh_skin, opening_ring
 from affect4d.faces.skin import (
     HEIGHT,
     P_HALF,
@@ -42,23 +46,7 @@ from affect4d.faces.skin import (
 SAMPLINGS = 16
 """Different meshes of the same skin that are kept in memory."""
 LID_THICKNESS = 0.6
-GAZE = np.radians([25.0, 18.0])
-"""Turn of the eyes at weight 1 of ``gaze_left`` and ``gaze_up``."""
 NORMAL_ROWS, NORMAL_COLUMNS = 48, 48
-
-
-@dataclass(frozen=True)
-class LinearPatch:
-    """Points that are a linear function of identity and action weights, mm."""
-
-    rest: Float32[np.ndarray, "points 3"]
-    identity: Float32[np.ndarray, "shape flat"]
-    actions: Float32[np.ndarray, "actions flat"]
-
-    def place(self, shape: Shape, weights: Weights) -> Float64[np.ndarray, "points 3"]:
-        """Where the points lie."""
-        moved = shape.astype(np.float32) @ self.identity + weights.astype(np.float32) @ self.actions
-        return (self.rest + moved.reshape(self.rest.shape)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -82,7 +70,7 @@ class ProceduralFace:
         mesh = _sampling(sampling % SAMPLINGS)
         centres = _eye_centres(shape)
         skin = _over_eyes(mesh.skin.place(shape, weights), centres)
-        eyes = [centre + EYE_RADIUS * _gaze(mesh.eyes, weights) for centre in centres]
+        eyes = [centre + EYE_RADIUS * turn_gaze(mesh.eyes, weights) for centre in centres]
         vertices = np.concatenate([skin, mesh.mouth.place(shape, weights), *eyes])
         return Surface(
             vertices.astype(np.float32),
@@ -112,7 +100,7 @@ class ProceduralFace:
 
 def landmark_points() -> MaterialPoints:
     """Material points of the 83 landmarks, in the order of :mod:`affect4d.scans.landmarks`."""
-    left_eye = _ring((EYE_P, EYE_Q), EYE_HALF, UPPER_LID, LOWER_LID, 0.0, 8)
+    left_eye = _ring((EYE_P, EYE_Q), EYE_HALF, UPPER_LID, LOWER_LID, 8)
     left_brow = _brow_outline()
     left_nose = np.array([[-7, 33], [-10, 14], [-13, 2], [-16, -5], [-8, -11]], dtype=float)
     nose = np.concatenate([left_nose, [[0.0, -13.0]], mirrored(left_nose)[::-1], [[0.0, 0.0]]])
@@ -123,15 +111,15 @@ def landmark_points() -> MaterialPoints:
     return np.concatenate([mirrored(left_eye), left_eye, mirrored(left_brow), left_brow, nose, outer, inner, contour])
 
 
-def _ring(centre: tuple[float, float], half: float, upper: float, lower: float, outside: float, count: int) -> MaterialPoints:
+def _ring(centre: tuple[float, float], half: float, upper: float, lower: float, count: int) -> MaterialPoints:
     """An opening's outline from the subject's left corner over the top."""
     angles = 2.0 * np.pi * np.arange(count) / count
-    return opening_ring(angles, centre, half, upper, lower, outside)
+    return opening_ring(angles, centre, half, upper, lower, 0.0)
 
 
 def _mouth_ring(half: float, upper: float, lower: float, count: int) -> MaterialPoints:
     """A lip's outline from the subject's right corner over the top."""
-    return mirrored(_ring((0.0, MOUTH_LINE), half, upper, lower, 0.0, count))
+    return mirrored(_ring((0.0, MOUTH_LINE), half, upper, lower, count))
 
 
 def _brow_outline() -> MaterialPoints:
@@ -144,13 +132,13 @@ def _brow_outline() -> MaterialPoints:
 @functools.cache
 def _sampling(index: int) -> Sampling:
     skin = mesh_skin(np.random.default_rng([4, index]))
-    mouth, mouth_grid, mouth_faces = _mouth_patch()
-    eyes, eye_faces = _eyeball()
+    mouth, (grid, mouth_faces) = _mouth_patch(), mouth_grid()
+    eyes, eye_faces = front_of_eyeball()
     counts = np.cumsum([0, len(skin.points), len(mouth.rest), len(eyes)])
     faces = [skin.faces, mouth_faces + counts[1], eye_faces + counts[2], eye_faces + counts[3]]
     coordinates = [
         skin_coordinates(skin.points),
-        mouth_coordinates(*mouth_grid.T),
+        mouth_coordinates(*grid.T),
         eye_coordinates(eyes, 1.0),
         eye_coordinates(eyes, -1.0),
     ]
@@ -160,15 +148,7 @@ def _sampling(index: int) -> Sampling:
 
 
 def _patch(points: MaterialPoints) -> LinearPatch:
-    return _flat(rest(points), identity_basis(points), action_basis(points))
-
-
-def _flat(place: Displacement, identity: np.ndarray, actions: np.ndarray) -> LinearPatch:
-    return LinearPatch(
-        place.astype(np.float32),
-        identity.reshape(len(identity), -1).astype(np.float32),
-        actions.reshape(len(actions), -1).astype(np.float32),
-    )
+    return linear_patch(rest(points), identity_basis(points), action_basis(points))
 
 
 @functools.cache
@@ -184,32 +164,17 @@ def _normal_patch() -> LinearPatch:
     return _patch(np.stack([across.ravel(), along.ravel()], axis=1))
 
 
-def _mouth_patch() -> tuple[LinearPatch, MaterialPoints, Faces]:
+def _mouth_patch() -> LinearPatch:
     """Teeth and tongue behind the lips: the upper half keeps to the skull, the lower follows the jaw."""
-    across, height = np.meshgrid(np.linspace(-1.0, 1.0, 11), np.array([1.0, 0.3, 0.05, -0.3, -1.0]))
-    grid = np.stack([across.ravel(), height.ravel()], axis=1)
+    grid, _ = mouth_grid()
     at_lips = np.stack([MOUTH_HALF * grid[:, 0], np.full(len(grid), MOUTH_LINE + SLIT_HALF)], axis=1)
     place = rest(at_lips)
     place[:, 1] = MOUTH_LINE + 8.5 * grid[:, 1]
-    place[:, 2] -= 7.5 - 4.0 * grid[:, 0] ** 2 * 0.0
-    actions = action_basis(at_lips) * np.array([0.6, 0.0, 0.0])
-    actions[:, :, 2] = np.minimum(action_basis(at_lips)[:, :, 2], 0.0)
-    jaw = np.clip(0.5 - grid[:, 1] / 0.6, 0.0, 1.0)
-    actions[ACTIONS.index("AU26")] += jaw[:, None] * np.asarray(JAW_DROP)
-    return _flat(place, identity_basis(at_lips), actions), grid, join(grid)
-
-
-@functools.cache
-def _eyeball() -> tuple[Float64[np.ndarray, "points 3"], Faces]:
-    """The front of a unit sphere."""
-    tilts = np.radians([0.0, 14.0, 28.0, 42.0, 56.0, 70.0])
-    rings = []
-    for tilt, count in zip(tilts, (1, 6, 9, 12, 14, 16), strict=True):
-        turn = 2.0 * np.pi * (np.arange(count) + 0.3) / count
-        ring = np.stack([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), np.full(count, np.cos(tilt))], 1)
-        rings.append(ring)
-    directions = np.concatenate(rings)
-    return directions, join(directions[:, :2])
+    place[:, 2] -= 7.5
+    actions = action_basis(at_lips) * np.array([0.6, 0.0, 1.0])
+    actions[:, :, 2] = np.minimum(actions[:, :, 2], 0.0)
+    actions[ACTIONS.index("AU26")] += lower_teeth(grid)[:, None] * np.asarray(JAW_DROP)
+    return linear_patch(place, identity_basis(at_lips), actions)
 
 
 @functools.cache
@@ -221,10 +186,12 @@ def _eye_centres(shape: Shape) -> Float64[np.ndarray, "2 3"]:
     """Left and right; eyeballs move with identity, never with actions."""
     socket = _socket_patch()
     moved = socket.place(shape, np.zeros(len(ACTIONS))) - socket.rest
-    return np.stack([eye_centre(1.0), eye_centre(-1.0)]) + moved
+    return np.asarray(np.stack([eye_centre(1.0), eye_centre(-1.0)]) + moved)
 
 
-def _over_eyes(points: Float64[np.ndarray, "points 3"], centres: Float64[np.ndarray, "2 3"]) -> Float64[np.ndarray, "points 3"]:
+def _over_eyes(
+    points: Float64[np.ndarray, "points 3"], centres: Float64[np.ndarray, "2 3"]
+) -> Float64[np.ndarray, "points 3"]:
     """Lids glide over the eyeballs: whatever would lie inside one is lifted onto it."""
     for centre in centres:
         offset = points - centre
@@ -232,12 +199,3 @@ def _over_eyes(points: Float64[np.ndarray, "points 3"], centres: Float64[np.ndar
         inside = (distance < EYE_RADIUS + LID_THICKNESS) & (offset[:, 2] > 0)
         points[inside] = centre + offset[inside] * ((EYE_RADIUS + LID_THICKNESS) / distance[inside])[:, None]
     return points
-
-
-def _gaze(directions: Float64[np.ndarray, "points 3"], weights: Weights) -> Float64[np.ndarray, "points 3"]:
-    """Directions turned to where the eyes look."""
-    turn, lift = GAZE * weights[[ACTIONS.index("gaze_left"), ACTIONS.index("gaze_up")]]
-    x, y, z = directions.T
-    x, z = x * np.cos(turn) + z * np.sin(turn), z * np.cos(turn) - x * np.sin(turn)
-    y, z = y * np.cos(lift) + z * np.sin(lift), z * np.cos(lift) - y * np.sin(lift)
-    return np.stack([x, y, z], axis=1)

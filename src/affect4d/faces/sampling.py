@@ -51,10 +51,10 @@ def join(points: MaterialPoints) -> Int32[np.ndarray, "faces 3"]:
     one, two = second - first, third - first
     clockwise = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] < 0
     faces[clockwise] = faces[clockwise][:, ::-1]
-    return faces
+    return np.asarray(faces)
 
 
-def on_head(points: MaterialPoints) -> Bool[np.ndarray, "points"]:
+def on_head(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
     """Whether a material point belongs to the scanned part of the head."""
     across = np.abs(points[:, 0]) / WIDTH_HALF
     along = np.abs(points[:, 1] - HEIGHT_CENTRE) / HEIGHT_HALF
@@ -91,26 +91,26 @@ def _hexagons(spacing: float, rng: np.random.Generator) -> MaterialPoints:
     p = p + 0.5 * spacing * (np.arange(len(rows)) % 2)[:, None]
     points = np.stack([p.ravel(), q.ravel()], axis=1) + rng.uniform(-0.5, 0.5, 2) * spacing
     points += rng.uniform(-0.22, 0.22, points.shape) * spacing
-    return points[on_head(points)]
+    return np.asarray(points[on_head(points)])
 
 
-def _detailed(points: MaterialPoints) -> Bool[np.ndarray, "points"]:
+def _detailed(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
     """The part of the face that moves: finer there."""
     return np.asarray((points[:, 0] / 56.0) ** 4 + ((points[:, 1] - 1.0) / 66.0) ** 4 < 1.0)
 
 
-def _clear(points: MaterialPoints) -> Bool[np.ndarray, "points"]:
+def _clear(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
     """Far enough from the rings."""
-    eyes = np.minimum(*(_almond_distance(side, (EYE_P, EYE_Q), EYE_HALF, UPPER_LID) for side in (points, mirrored(points))))
+    left, right = (_almond_distance(half, (EYE_P, EYE_Q), EYE_HALF, UPPER_LID) for half in (points, mirrored(points)))
     mouth = _almond_distance(points, (0.0, MOUTH_LINE), MOUTH_HALF, SLIT_HALF)
-    return np.asarray((eyes > 8.5) & (mouth > 9.5))
+    return np.asarray((np.minimum(left, right) > 8.5) & (mouth > 9.5))
 
 
 def _almond_distance(points: MaterialPoints, centre: tuple[float, float], half: float, height: float) -> Scalars:
     """Roughly how far outside an opening a point lies, mm."""
     p, q = np.abs(points - centre).T
     arch = np.clip(1.0 - (p / half) ** 2, 0.0, 1.0)
-    return np.hypot(np.clip(p - half, 0.0, None), np.clip(q - height * arch, 0.0, None))
+    return np.asarray(np.hypot(np.clip(p - half, 0.0, None), np.clip(q - height * arch, 0.0, None)))
 
 
 def _eye_rings(rng: np.random.Generator) -> list[MaterialPoints]:
@@ -137,13 +137,13 @@ def _turn(count: int, rng: np.random.Generator) -> Scalars:
     return np.concatenate([half + slide, np.pi + half + slide[::-1] * (np.arange(count // 2) > 0)])
 
 
-def _in_a_hole(centres: MaterialPoints) -> Bool[np.ndarray, "faces"]:
+def _in_a_hole(centres: MaterialPoints) -> Bool[np.ndarray, " faces"]:
     left, right = eye_opening(centres) < -0.05, eye_opening(mirrored(centres)) < -0.05
     mouth = np.abs(centres[:, 1] - MOUTH_LINE) < mouth_slit(centres) - 0.02
     return np.asarray(left | right | mouth)
 
 
-def _short(points: MaterialPoints, faces: Faces) -> Bool[np.ndarray, "faces"]:
+def _short(points: MaterialPoints, faces: Faces) -> Bool[np.ndarray, " faces"]:
     corners = points[faces]
     edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
     return np.asarray(edges.max(axis=1) < LONGEST_EDGE)

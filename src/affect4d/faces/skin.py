@@ -1,6 +1,7 @@
-"""Painting the procedural face: a picture in which every pixel is a material point, so that skin and paint move together.
+"""Painting a face: a picture in which every pixel is a material point, so that skin and paint move together.
 
-The upper four fifths of the picture are the skin; the strip below holds the left eye, the right eye and the inside of the mouth.
+The upper four fifths of the picture are the skin; the strip below holds the left eye, the right eye and the inside of
+the mouth.
 """
 
 import functools
@@ -32,7 +33,7 @@ TONES = np.array([[0.93, 0.78, 0.70], [0.80, 0.60, 0.48], [0.62, 0.43, 0.31], [0
 TEETH, GAPE = np.array([0.93, 0.9, 0.83]), np.array([0.16, 0.05, 0.05])
 TONGUE = np.array([0.62, 0.28, 0.28])
 
-Mask = Float64[np.ndarray, "pixels"]
+Mask = Float64[np.ndarray, " pixels"]
 Paint = Float64[np.ndarray, "pixels 3"]
 
 
@@ -47,7 +48,7 @@ def eye_coordinates(directions: Float64[np.ndarray, "points 3"], side: float) ->
     """(u, v) of points of an eyeball, given as directions from its centre with the gaze straight ahead."""
     centre = np.array([0.125 if side > 0 else 0.375, 0.5 * STRIP / HEIGHT])
     reach = np.array([0.118, 0.47 * STRIP / HEIGHT])
-    return (centre + directions[:, :2] * reach).astype(np.float32)
+    return np.asarray((centre + directions[:, :2] * reach).astype(np.float32))
 
 
 def mouth_coordinates(across: Scalars, height: Scalars) -> Float32[np.ndarray, "points 2"]:
@@ -60,7 +61,7 @@ def paint_skin(appearance: Appearance) -> Albedo:
     skin = _skin(appearance).reshape(HEIGHT - STRIP, WIDTH, 3)
     eye = _eye(appearance)
     strip = np.concatenate([eye, eye, _mouth()], axis=1)
-    return np.clip(np.concatenate([skin, strip]), 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(np.concatenate([skin, strip]), 0.0, 1.0).astype(np.float32))
 
 
 @functools.cache
@@ -81,15 +82,17 @@ def _folds(points: MaterialPoints, name: str) -> Mask:
     left = sigmoid(p / 2.0)
     if name in ("AU1", "AU2"):
         centre = 12.0 if name == "AU1" else 38.0
-        return left * _comb(q, (64.0, 71.0, 78.0)) * np.exp(-0.5 * ((p - centre) / 14.0) ** 2)
+        return np.asarray(left * _comb(q, (64.0, 71.0, 78.0)) * np.exp(-0.5 * ((p - centre) / 14.0) ** 2))
     if name == "AU4":
-        return left * np.exp(-0.5 * ((p - 5.0) / 1.3) ** 2) * np.exp(-0.5 * ((q - 50.0) / 6.0) ** 2)
+        return np.asarray(left * np.exp(-0.5 * ((p - 5.0) / 1.3) ** 2) * np.exp(-0.5 * ((q - 50.0) / 6.0) ** 2))
     if name == "AU6":
-        return 0.8 * left * _comb(q + 0.3 * (p - 50.0), (30.0, 35.5, 41.0)) * np.exp(-0.5 * ((p - 54.0) / 4.5) ** 2)
+        return np.asarray(
+            0.8 * left * _comb(q + 0.3 * (p - 50.0), (30.0, 35.5, 41.0)) * np.exp(-0.5 * ((p - 54.0) / 4.5) ** 2)
+        )
     if name == "AU9":
-        return left * _comb(q - 0.3 * p, (22.0, 27.0, 32.0)) * np.exp(-0.5 * ((p - 4.0) / 5.0) ** 2)
+        return np.asarray(left * _comb(q - 0.3 * p, (22.0, 27.0, 32.0)) * np.exp(-0.5 * ((p - 4.0) / 5.0) ** 2))
     if name in ("AU10", "AU12"):
-        return 0.8 * left * _stroke(points, (17.0, -3.0), (33.0, -33.0), 1.4)
+        return np.asarray(0.8 * left * _stroke(points, (17.0, -3.0), (33.0, -33.0), 1.4))
     return np.zeros(len(points))
 
 
@@ -181,7 +184,8 @@ def _hair(points: MaterialPoints, paint: Paint, appearance: Appearance) -> Paint
     top = 84.0 + appearance.hairline - 0.004 * p**2
     line = np.where(p < 62.0, top, top - 3.2 * (p - 62.0))
     rng = np.random.default_rng(appearance.speckle + 1)
-    strands = rng.uniform(0.8, 1.15, WIDTH)[np.clip(((points[:, 0] / P_HALF + 1) * WIDTH / 2).astype(int), 0, WIDTH - 1)]
+    columns = np.clip(((points[:, 0] / P_HALF + 1) * WIDTH / 2).astype(int), 0, WIDTH - 1)
+    strands = rng.uniform(0.8, 1.15, WIDTH)[columns]
     cover = sigmoid((q - line) / 1.5) * (q > -15.0 - 40.0 * (appearance.gender == "F"))
     return _over(paint, np.asarray(appearance.hair) * strands[:, None], cover)
 

@@ -1,20 +1,20 @@
-"""The models by name, and their way to disk and back: ``config.json`` and ``weights.safetensors`` in a folder."""
+"""The models: towers, view fusion and heads of AffectVLM, SMILE-VLM and their cross-entropy peer.
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+Names are imported when they are asked for: options are needed, and checked, long before torch and open_clip are.
+"""
+
+from importlib import import_module
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
-
-from affect4d.models.affect_vlm import AffectVLM
-from affect4d.models.encoders import JointEmbedding
-from affect4d.models.options import ModelOptions
-from affect4d.models.smile_vlm import SmileVLM
-from affect4d.models.towers import TowerOptions, tokenise
-from affect4d.models.view_classifier import ViewClassifier
+if TYPE_CHECKING:
+    from affect4d.models.affect_vlm import AffectVLM
+    from affect4d.models.encoders import JointEmbedding
+    from affect4d.models.options import ModelOptions, TowerOptions
+    from affect4d.models.registry import MODELS, build_model, load_model, save_model
+    from affect4d.models.smile_vlm import SmileVLM
+    from affect4d.models.towers import tokenise
+    from affect4d.models.view_classifier import ViewClassifier
 
 __all__ = [
     "MODELS",
@@ -30,60 +30,25 @@ __all__ = [
     "tokenise",
 ]
 
-Model = AffectVLM | SmileVLM | ViewClassifier
-
-MODELS: Mapping[str, Callable[[ModelOptions], Model]] = MappingProxyType(
-    {"affect_vlm": AffectVLM, "smile_vlm": SmileVLM, "view_classifier": ViewClassifier}
+_HOMES = MappingProxyType(
+    {
+        "MODELS": "registry",
+        "AffectVLM": "affect_vlm",
+        "JointEmbedding": "encoders",
+        "ModelOptions": "options",
+        "SmileVLM": "smile_vlm",
+        "TowerOptions": "options",
+        "ViewClassifier": "view_classifier",
+        "build_model": "registry",
+        "load_model": "registry",
+        "save_model": "registry",
+        "tokenise": "towers",
+    }
 )
 
 
-def build_model(name: str, options: ModelOptions, seed: int = 0) -> Model:
-    """Build a model; the same seed gives the same weights, and the caller's random state is left alone.
-
-    Raises:
-        ValueError: If no model has that name; the message lists those there are.
-    """
-    if name not in MODELS:
-        raise ValueError(f"There is no model {name!r}; known models: {', '.join(sorted(MODELS))}.")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return MODELS[name](options)
-
-
-def save_model(model: nn.Module, folder: Path) -> Path:
-    """Write a model to a folder: ``config.json`` (name and options) and ``weights.safetensors``.
-
-    The weights of an open_clip tower keep open_clip's names behind ``image.tower.`` and ``text.tower.``.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: If the model is none of :data:`MODELS`.
-    """
-    names = {kind: name for name, kind in MODELS.items()}
-    if type(model) not in names or not isinstance(model, Model):
-        raise ValueError(f"{type(model).__name__} is none of the known models: {', '.join(sorted(MODELS))}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    towers = model.options.towers.model_copy(update={"architecture": model.architecture, "pretrained": None})
-    options = model.options.model_copy(update={"towers": towers})
-    config = {"model": names[type(model)], "options": options.model_dump(mode="json")}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "weights.safetensors")
-    return folder
-
-
-def load_model(folder: Path) -> Model:
-    """Read a model written by :func:`save_model`, in evaluation mode, on the CPU; outputs are equal to the last bit.
-
-    Raises:
-        FileNotFoundError: If the folder holds no model.
-    """
-    config_file, weights = folder / "config.json", folder / "weights.safetensors"
-    for file in (config_file, weights):
-        if not file.exists():
-            raise FileNotFoundError(f"{file} is missing: the folder was not written by save_model, or not completely.")
-    config = json.loads(config_file.read_text())
-    model = build_model(config["model"], ModelOptions.model_validate(config["options"]))
-    model.load_state_dict(load_file(weights))
-    return model.eval()
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module, on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

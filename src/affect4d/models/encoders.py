@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from affect4d.arrays import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
-from affect4d.models.fusion import FusionKind, ViewFusion
-from affect4d.models.options import ModelOptions
+from affect4d.models.fusion import ViewFusion
+from affect4d.models.options import FusionKind, ModelOptions
 from affect4d.models.towers import TextTower, Towers
 
 LARGEST_SCALE = math.log(100)

@@ -4,14 +4,11 @@ After MiT's trainable view weights (Behzad et al., IEEE SPL 2021). A view that i
 those present are renormalised.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from affect4d.arrays import Embeddings, Presence, ViewEmbeddings
-
-FusionKind = Literal["weights", "attention"]
+from affect4d.models.options import FusionKind
 
 
 class ViewFusion(nn.Module):

@@ -10,53 +10,24 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import open_clip
 import torch
 from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import TextTransformer
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from affect4d.arrays import Embeddings, Tokens
+from affect4d.models.options import TowerOptions
 
 LOCAL_FOLDER = "local-dir:"
 VOCABULARY = 49408
 """Rows of CLIP's byte-pair vocabulary."""
 
 
-class TowerOptions(BaseModel):
-    """Which towers, and how large.
-
-    Attributes:
-        name: ``"compact"``, an open_clip architecture (``"ViT-B-16"``), or ``"local-dir:"`` and a folder.
-        pretrained: open_clip tag, or a ``.safetensors`` file; None starts from scratch. Not for ``"compact"``.
-        image_width: Width of the compact image tower's output, a multiple of 16.
-        text_width: Width of the compact text tower.
-        text_layers: Layers of the compact text tower.
-        text_heads: Attention heads of the compact text tower.
-        context_length: Tokens of a prompt, start and end included; longer prompts are cut.
-        image_size: Picture side, pixels, an open_clip tower is resized to; None keeps its own.
-        architecture: open_clip's ``model_cfg``, written by :func:`affect4d.models.save_model`: the towers are built
-            from it, no weights are looked for.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = "compact"
-    pretrained: str | None = None
-    image_width: int = Field(default=256, ge=16, le=4096, multiple_of=16)
-    text_width: int = Field(default=128, ge=16, le=2048)
-    text_layers: int = Field(default=2, ge=1, le=24)
-    text_heads: int = Field(default=4, ge=1, le=32)
-    context_length: int = Field(default=32, ge=8, le=77)
-    image_size: int | None = Field(default=None, ge=16, le=1024)
-    architecture: Mapping[str, Any] | None = None
-
-
-TextTower = TextTransformer
+TextTower: TypeAlias = TextTransformer
 
 
 @dataclass(frozen=True)
@@ -177,9 +148,7 @@ def _open_clip_towers(options: TowerOptions) -> Towers:
     if not isinstance(model.text, TextTransformer):
         raise ValueError(f"The text tower of {options.name!r} does not read CLIP's tokens: choose another.")
     if model.text.context_length < options.context_length:
-        raise ValueError(
-            f"The text tower of {options.name!r} reads {model.text.context_length} tokens, not {options.context_length}."
-        )
+        raise ValueError(f"The text tower of {options.name!r} reads no more than {model.text.context_length} tokens.")
     architecture = options.architecture or _architecture(options)
     width = int(architecture["embed_dim"])
     return Towers(model.visual, model.text, width, width, joint=True, architecture=architecture)

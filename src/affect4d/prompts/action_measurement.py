@@ -1,7 +1,7 @@
 """Facial actions as distances between landmarks: how far a frame has moved from its sequence's own neutral frame.
 
-Head movement is taken out first, by laying the rigid landmarks of every frame on those of the neutral frame; lengths are
-shares of the distance between the outer eye corners, so a child and an adult, or two scanners' units, compare.
+Head movement is taken out first, by laying the rigid landmarks of every frame on those of the neutral frame; lengths
+are shares of the distance between the outer eye corners, so a child and an adult, or two scanners' units, compare.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,6 @@ from affect4d.scans.landmarks import MIRROR, NAMED, RIGID
 Track = Float[np.ndarray, "frames 83 3"]
 """Landmarks of a sequence, frame by frame; NaN where one was not tracked."""
 Profile = Float[np.ndarray, "frames"]
-
-Weights = Mapping[int, float]
 
 APEX_SHARE = 0.6
 """A frame belongs to the apex when it has moved at least this share of the sequence's largest movement."""
@@ -40,8 +38,8 @@ LOWER_LIP = (56, 57, 58)
 LOWER_LIP_INNER = (65, 66, 67)
 MOUTH_CORNERS = _both_sides(48, 60)
 CHIN = (74, 75, 76)
-SEEN = tuple(row for row in range(68) if row not in RIGID)
-"""Landmarks that show movement: all but the rigid ones and the contour."""
+SEEN = tuple(row for row in range(16, 68) if row not in RIGID)
+"""Landmarks that tell an apex: brows, nose wings and mouth. Not the lids: a blink would be the largest movement."""
 
 MEASUREMENTS: tuple[str, ...] = (
     "inner_brow_raise",
@@ -79,7 +77,7 @@ def action_measurements(landmarks: Track) -> pd.DataFrame:
         One row a frame, one column a name of ``MEASUREMENTS``; the first row is 0.
 
     Raises:
-        ValueError: If an eye corner of the neutral frame, or more than all but two rigid landmarks of a frame, are missing.
+        ValueError: If the neutral frame lacks an outer eye corner, or a frame has fewer than three rigid landmarks.
     """
     still = hold_still(landmarks)
     lengths = _lengths(still)
@@ -99,9 +97,9 @@ def apex_frames(landmarks: Track) -> np.ndarray:
 
 
 def movement_profile(landmarks: Track) -> Profile:
-    """How far each frame is from neutral: root mean square over brows, eyes, nose and mouth, mm, head held still."""
+    """How far each frame is from neutral: root mean square over brows, nose and mouth, mm, head held still."""
     moved = hold_still(landmarks)[:, SEEN] - landmarks[0, SEEN]
-    return np.asarray(np.sqrt(np.nanmean(np.square(moved).sum(axis=2), axis=1)))
+    return np.asarray(np.sqrt(_mean_tracked(np.square(moved).sum(axis=2), otherwise=0.0)))
 
 
 def hold_still(landmarks: Track) -> Track:
@@ -115,9 +113,19 @@ def hold_still(landmarks: Track) -> Track:
     return np.stack([_lay_on(frame, landmarks[0]) for frame in landmarks])
 
 
-def _lay_on(frame: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+def can_compare(frame: np.ndarray, neutral: np.ndarray) -> bool:
+    """Whether a frame [83, 3] can be measured against a neutral one: three rigid landmarks in both, and eye corners."""
+    eye_corners = neutral[[NAMED["right_eye_outer"], NAMED["left_eye_outer"]]]
+    return len(_rigid_in_both(frame, neutral)) >= 3 and bool(np.isfinite(eye_corners).all())
+
+
+def _rigid_in_both(frame: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     rigid = np.array(RIGID)
-    rigid = rigid[np.isfinite(frame[rigid]).all(axis=1) & np.isfinite(neutral[rigid]).all(axis=1)]
+    return np.asarray(rigid[np.isfinite(frame[rigid] + neutral[rigid]).all(axis=1)])
+
+
+def _lay_on(frame: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    rigid = _rigid_in_both(frame, neutral)
     if len(rigid) < 3:
         raise ValueError(f"A frame shares {len(rigid)} rigid landmarks with its neutral frame; it takes three.")
     centre, goal = frame[rigid].mean(axis=0), neutral[rigid].mean(axis=0)
@@ -133,22 +141,25 @@ def _eye_distance(neutral: np.ndarray) -> float:
     return distance
 
 
+def _mean_tracked(values: np.ndarray, otherwise: float = np.nan) -> Profile:
+    """Mean of each row over its finite entries; ``otherwise`` where it has none."""
+    tracked = np.isfinite(values)
+    mean = np.where(tracked, values, 0.0).sum(axis=1) / np.maximum(tracked.sum(axis=1), 1)
+    return np.asarray(np.where(tracked.any(axis=1), mean, otherwise))
+
+
 def _lengths(points: Track) -> Mapping[str, Profile]:
     """The measurements before the neutral frame is taken off, mm."""
 
-    def mean(rows: tuple[int, ...], axis: int) -> Profile:
-        tracked = np.isfinite(points[:, rows, axis])
-        total = np.where(tracked, points[:, rows, axis], 0.0).sum(axis=1)
-        return np.asarray(np.where(tracked.any(axis=1), total / np.maximum(tracked.sum(axis=1), 1), np.nan))
-
     def height(rows: tuple[int, ...]) -> Profile:
-        return mean(rows, axis=1)
+        return _mean_tracked(points[:, rows, 1])
 
     def depth(rows: tuple[int, ...]) -> Profile:
-        return mean(rows, axis=2)
+        return _mean_tracked(points[:, rows, 2])
 
     def width(*rows: int) -> Profile:
-        return mean(tuple(MIRROR[row] for row in rows), axis=0) - mean(rows, axis=0)
+        left = [MIRROR[row] for row in rows]
+        return np.asarray(_mean_tracked(points[:, left, 0]) - _mean_tracked(points[:, rows, 0]))
 
     return MappingProxyType(
         {

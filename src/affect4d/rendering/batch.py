@@ -1,14 +1,13 @@
 """A whole corpus rendered: one immutable shard a sequence, named by the content it was made from.
 
-A shard is a safetensors file with ``texture`` and ``normals``, both uint8 ``[frames, views, height, width, 3]``; its header
-says which frames they are and how much the face moves. A sequence that is rendered already is not rendered again; a corpus that is
-rendered already costs the reading of one table.
+A shard is a safetensors file with ``texture`` and ``normals``, both uint8 ``[frames, views, height, width, 3]``; its
+header says which frames they are and how much the face moves. A sequence that is there already is not rendered again; a
+corpus that is there already costs the reading of one table.
 """
 
 import functools
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +76,9 @@ def render_corpus(manifest: pd.DataFrame, root: Path, options: RenderOptions, st
         store: Where shards are, and go.
 
     Returns:
-        The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame numbers),
-        ``neutral`` (position of the neutral frame in that list), ``activity`` (how far each frame's normals are from the
-        neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels).
+        The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame
+        numbers), ``neutral`` (position of the neutral frame in that list), ``activity`` (how far each frame's normals
+        are from the neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels).
         ``.attrs["failures"]`` maps the sequences that failed to the reason.
 
     Raises:
@@ -88,36 +87,52 @@ def render_corpus(manifest: pd.DataFrame, root: Path, options: RenderOptions, st
     """
     if manifest.empty:
         raise ValueError("The scan manifest has no rows: look at the ingest report for what was refused, and why.")
-    jobs = _jobs(manifest, Path(root), options, store)
-    names = pd.Series({job.sequence: job.shard for job in jobs}).sort_index()
-    whole = f"view_manifests/{content_key(shards=names.to_dict(), table=_identity(manifest))}.parquet"
-    if store.has(whole) and all(map(store.has, names)):
-        table = pd.read_parquet(store.path(whole))
-        table.attrs["failures"] = {}
-        return table
-    table = _render_jobs(jobs, manifest, options, store)
+    whole = f"view_manifests/{_manifest_key(manifest, options)}.parquet"
+    known = _known_manifest(store, whole)
+    if known is not None:
+        return known
+    table = _render_jobs(_jobs(manifest, Path(root), options, store), manifest, options, store)
     if not table.attrs["failures"]:
         with store.write(whole) as path:
             table.to_parquet(path)
     return table
 
 
-def _identity(manifest: pd.DataFrame) -> str:
-    """Digest of the columns a view manifest passes on."""
-    passed_on = manifest[["sequence", "subject", "expression"]].astype("string").fillna("")
-    return hashlib.blake2b(pd.util.hash_pandas_object(passed_on, index=False).to_numpy().tobytes()).hexdigest()
+def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
+    """The view manifest of an earlier run, if it and every shard it names are still there."""
+    if not store.has(name):
+        return None
+    table = pd.read_parquet(store.path(name))
+    table.attrs["failures"] = {}
+    return table if table["shard"].map(store.has).all() else None
+
+
+def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
+    """Digest of everything a view manifest depends on."""
+    words = manifest[["sequence", "subject", "expression", "frame", "checksum"]].astype("string").fillna("")
+    rows = hashlib.blake2b(pd.util.hash_pandas_object(words, index=False).to_numpy().tobytes())
+    rows.update(np.stack([np.asarray(pose, np.float64).ravel() for pose in manifest["pose"]]).tobytes())
+    return content_key(rows=rows.hexdigest(), options=options.picture, code=rendering_version())
+
+
+def rendering_version() -> str:
+    """Digest of all code a picture depends on."""
+    return code_version("arrays", "scans.scan", "scans.geometry", "scans.ingest", "scans.readers", "rendering")
 
 
 def _jobs(manifest: pd.DataFrame, root: Path, options: RenderOptions, store: ContentStore) -> list[SequenceJob]:
-    version = code_version("arrays", "scans.scan", "scans.geometry", "scans.ingest", "scans.readers", "rendering")
     ordered = manifest.sort_values(["sequence", "frame"])
     jobs = []
     for sequence, rows in ordered.groupby("sequence", sort=True):
         scans = [_scan_identity(row) for row in rows.to_dict("records")]
-        shard = f"views/{content_key(scans=scans, options=options.picture, code=version)}.safetensors"
-        records = tuple(rows.to_dict("records"))
+        shard = f"views/{content_key(scans=scans, options=options.picture, code=rendering_version())}.safetensors"
+        records = tuple(_record(row) for row in rows.to_dict("records"))
         jobs.append(SequenceJob(str(sequence), records, root, store.root, shard, options))
     return jobs
+
+
+def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items()}
 
 
 def _scan_identity(row: Mapping[Any, Any]) -> list[Any]:
@@ -184,8 +199,8 @@ def _draw_scan(rasteriser: Rasteriser, job: SequenceJob, row: Mapping[str, Any])
     covered = (pictures["normals"] != NORMALS_BACKGROUND).any(axis=-1).mean(axis=(1, 2)).min()
     if covered < LEAST_COVERAGE:
         raise RenderError(
-            f"{row['scan']}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong (landmarks, or a "
-            f"unit that is not mm), so that it stands outside the {job.options.window:g} mm window round the nose tip."
+            f"{row['scan']}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong "
+            f"(landmarks, or the unit): it stands outside the {job.options.window:g} mm window round the nose tip."
         )
     return pictures
 
@@ -208,11 +223,11 @@ def read_header(shard: Path) -> dict[str, Any]:
         return dict(json.loads(file.metadata()["affect4d"]))
 
 
-def frame_activity(normals: UInt8[np.ndarray, "frames views height width 3"]) -> Float64[np.ndarray, "frames"]:
-    """How far the face has moved since the first frame: root mean square difference of its normals, 0…1. [ours]
+def frame_activity(normals: UInt8[np.ndarray, "frames views height width 3"]) -> Float64[np.ndarray, " frames"]:
+    """How far the face has moved since the first frame: root mean square difference of its normals, 0…1.
 
-    Normals are averaged over blocks first, so that local noise goes and movement stays. What is left of the noise is what two
-    successive frames differ by at least; its square is subtracted (from four frames on: two are neutral and apex).
+    [ours] Normals are averaged over blocks first, so that local noise goes and movement stays. What is left of the
+    noise is what two successive frames differ by at least; its square is subtracted (from four frames on).
     """
     means = _block_means(normals)
     since_first = np.square(means - means[:1]).mean(axis=(1, 2, 3, 4))
@@ -224,12 +239,13 @@ def frame_activity(normals: UInt8[np.ndarray, "frames views height width 3"]) ->
 def _block_means(
     normals: UInt8[np.ndarray, "frames views height width 3"],
 ) -> Float32[np.ndarray, "frames views rows columns 3"]:
-    """Averages over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks; a remainder at the lower and right edge is left out."""
+    """Averages over ``ACTIVITY_BLOCKS``² blocks; a remainder at the lower and right edge is left out."""
     frames, views, size = normals.shape[:3]
     block = size // ACTIVITY_BLOCKS
     inside = block * ACTIVITY_BLOCKS
     cut = normals[:, :, :inside, :inside].astype(np.float32)
-    return cut.reshape(frames, views, ACTIVITY_BLOCKS, block, ACTIVITY_BLOCKS, block, 3).mean(axis=(3, 5))
+    blocks = cut.reshape(frames, views, ACTIVITY_BLOCKS, block, ACTIVITY_BLOCKS, block, 3)
+    return np.asarray(blocks.mean(axis=(3, 5)))
 
 
 def _as_text(options: RenderOptions) -> str:
@@ -264,6 +280,6 @@ def check_canary(rasteriser: Rasteriser) -> None:
     expected = [(128, 128, 128), (128, 128, 255)]
     if any(np.abs(got.astype(int) - want).max() > 1 for got, want in zip(seen, expected, strict=True)):
         raise RenderError(
-            f"The OpenGL driver draws a grey square as {seen[0].tolist()} and its normals as {seen[1].tolist()}. Use "
-            f"another one: set VTK_DEFAULT_OPENGL_WINDOW (now {os.environ.get('VTK_DEFAULT_OPENGL_WINDOW', 'not set')})."
+            f"The OpenGL driver draws a grey square as {seen[0].tolist()} and its normals as {seen[1].tolist()}. "
+            "Choose another by VTK_DEFAULT_OPENGL_WINDOW: vtkEGLRenderWindow, vtkOSOpenGLRenderWindow."
         )

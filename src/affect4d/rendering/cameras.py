@@ -1,8 +1,8 @@
 """Where the cameras stand: named yaw angles round the head, and the fixed metric window every picture shows.
 
-A positive yaw moves the camera to the subject's left (+x), so the view called ``"left"`` (−45°) is taken from the left of
-a frontal *picture* and shows the subject's right cheek. A camera and its mirror image carry mirrored names: ``"left"`` flipped is
-``"right"``.
+A positive yaw moves the camera to the subject's left (+x), so the view called ``"left"`` (−45°) is taken from the left
+of a frontal *picture* and shows the subject's right cheek. A camera and its mirror image carry mirrored names:
+``"left"`` flipped is ``"right"``.
 """
 
 import math
@@ -23,8 +23,8 @@ class RenderOptions(BaseModel):
 
     Attributes:
         size: Pictures are ``size`` × ``size`` pixels.
-        angles: View name → yaw in degrees. Names with "left" and "right" come in pairs of opposite angle where both are there;
-            a name with neither is frontal.
+        angles: View name → yaw in degrees. A name with "left" and the same with "right" have opposite angles; a name
+            with neither is frontal.
         window: Side of the square the picture shows, in mm; the same for every subject, so that sizes are comparable.
         centre_height: Height of the middle of the picture above the nose tip, in mm.
         pivot_depth: How far behind the nose tip the vertical axis is that the cameras turn round, in mm.

@@ -1,7 +1,7 @@
 """The only door to VTK: one off-screen window, kept open, that draws every view of a scan in one call.
 
-The window is a grid: a column a view, the upper row the texture, the lower row the surface normals as colours, both unlit and
-without multisampling, so that a pixel is a measurement. Geometry and texture are exchanged in place.
+The window is a grid: a column a view, the upper row the texture, the lower row the surface normals as colours, both
+unlit and without multisampling, so that a pixel is a measurement. Geometry and texture are exchanged in place.
 """
 
 import ctypes
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
-import vtkmodules.vtkRenderingOpenGL2 as opengl
 from jaxtyping import Float32, UInt8
 from PIL import Image
+from vtkmodules import vtkRenderingOpenGL2
 from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkPoints, vtkUnsignedCharArray
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
@@ -20,6 +20,7 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 
 from affect4d.arrays import Faces, Texture, Vertices
 from affect4d.rendering.cameras import Camera, RenderOptions, cameras
+from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
 RenderedViews = UInt8[np.ndarray, "views height width 3"]
@@ -87,7 +88,7 @@ class Rasteriser:
 
     def _dress(self, scan: FaceScan) -> None:
         if scan.texture is None or scan.texture_coordinates is None:
-            self._textured.actor.SetTexture(None)
+            self._textured.actor.SetTexture(None)  # type: ignore[arg-type]  # the stub forgets that none is allowed
             return
         texels = shrink_texture(scan.texture, TEXELS_PER_PIXEL * self.options.size)
         self._texture.SetInputData(_image(texels))
@@ -173,16 +174,6 @@ def shrink_texture(texture: Texture, side: int) -> Texture:
     return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture
 
 
-def vertex_normals(vertices: Vertices, faces: Faces) -> Vertices:
-    """Unit normal of every vertex: the mean of its triangles, weighted by area; 0 where it has none."""
-    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
-    across = np.cross(second - first, third - first)
-    corners = faces.ravel()
-    summed = np.stack([np.bincount(corners, np.repeat(across[:, axis], 3), len(vertices)) for axis in range(3)], axis=1)
-    length = np.linalg.norm(summed, axis=1, keepdims=True)
-    return (summed / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)
-
-
 def encode_normals(normals: Vertices) -> UInt8[np.ndarray, "vertices 3"]:
     """From −1…1 to 1…255 around 128, so that 0 is exact and a flipped sign is an exactly mirrored value."""
     return (np.rint(normals * 127.0) + NORMALS_BACKGROUND).astype(np.uint8)
@@ -221,8 +212,9 @@ def _window_of_this_machine() -> vtkRenderWindow:
     if "VTK_DEFAULT_OPENGL_WINDOW" in os.environ or not sys.platform.startswith("linux"):
         return vtkRenderWindow()
     for name, library in _WINDOW_LIBRARIES.items():
-        if hasattr(opengl, name) and _loads(library):
-            return getattr(opengl, name)()
+        if hasattr(vtkRenderingOpenGL2, name) and _loads(library):
+            window: vtkRenderWindow = getattr(vtkRenderingOpenGL2, name)()
+            return window
     if "DISPLAY" in os.environ and _loads("libGL.so.1"):
         return vtkRenderWindow()
     raise RenderError(f"No OpenGL library is installed, so nothing can be drawn. {_REMEDY}")

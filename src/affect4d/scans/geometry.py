@@ -1,7 +1,7 @@
 """From a scan's own coordinates to the canonical pose, and to the part of it that is a face.
 
-The canonical frame is that of a mean face (:data:`TEMPLATE`) whose nose tip is the origin: millimetres, +x to the subject's
-left, +y up, +z out of the face. Poses are rigid; they scale only where a scan's extent shows another unit.
+The canonical frame is that of a mean face (:data:`TEMPLATE`) whose nose tip is the origin: millimetres, +x to the
+subject's left, +y up, +z out of the face. Poses are rigid; they scale only where a scan's extent shows another unit.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ LANDMARK_RESIDUAL = 12.0
 SEARCH_RADIUS = 70.0
 FACE_RADIUS = 80.0
 MAX_TILT = 40.0
+MAX_ROLL = 24
 BLIND_CONFIDENCE = 0.4
 """Confidence of a pose found without landmarks, at best."""
 
@@ -78,7 +79,8 @@ def _mirrored_template() -> Landmarks:
 
 
 TEMPLATE: Landmarks = _mirrored_template()
-"""Mean landmarks [83, 3] in mm, nose tip at the origin, mirror-symmetric; plain plausible numbers [ours], of no person."""
+"""Mean landmarks [83, 3] in mm, nose tip at the origin, mirror-symmetric; plain plausible numbers [ours], of no
+person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,9 @@ def landmark_confidence(canonical: Landmarks) -> float:
 def align_without_landmarks(vertices: Vertices) -> tuple[Pose, float]:
     """A pose from the shape alone, for a face that stands roughly upright and looks roughly at +z [ours].
 
-    A face seen from behind is turned round; the nose tip is the point that stands out most from a smooth (quadratic) surface
-    near the middle; pitch and yaw come from the mean orientation (smallest principal axis) of the surface around it. Roll
-    is taken as it is.
+    A face seen from behind is turned round; the nose tip is the point that stands out most from a smooth (quadratic)
+    surface near the middle; pitch and yaw come from the mean orientation (smallest principal axis) of the surface
+    around it, roll from its mirror symmetry.
 
     Returns:
         The pose, and a confidence of at most ``BLIND_CONFIDENCE``.
@@ -192,6 +194,9 @@ def align_without_landmarks(vertices: Vertices) -> tuple[Pose, float]:
         rotation = step.as_matrix() @ rotation
         tilt += float(np.degrees(step.magnitude()))
         tip = _nose_tip(points @ rotation.T, step.apply(tip))
+    roll = _roll(points @ rotation.T - tip)
+    rotation, tip = roll.as_matrix() @ rotation, roll.apply(tip)
+    tilt += float(np.degrees(roll.magnitude()))
     confidence = BLIND_CONFIDENCE * max(0.1, 1 - tilt / 90) * (0.5 if turned else 1.0)
     return pose_of(rotation * scale, -tip), confidence
 
@@ -215,7 +220,7 @@ def _basis(points: np.ndarray) -> np.ndarray:
 
 
 def _nose_tip(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """The place near the middle that stands out most from a smooth surface: a mean of the foremost points, not one spike."""
+    """The foremost place near the middle that stands out from a smooth surface: a median of points, not one spike."""
     near = points[np.hypot(points[:, 0] - middle[0], points[:, 1] - middle[1]) < SEARCH_RADIUS]
     if len(near) < 10:
         raise ValueError("Fewer than 10 points lie around the middle of the scan: no nose to align by.")
@@ -224,7 +229,7 @@ def _nose_tip(points: np.ndarray, middle: np.ndarray) -> np.ndarray:
     ridge = np.median(near[np.argpartition(height, -count)[-count:]], axis=0)
     around = near[np.linalg.norm(near - ridge, axis=1) < 25]
     if len(around) < 3:
-        return ridge
+        return np.asarray(ridge)
     count = max(3, len(around) // 100)
     tip: np.ndarray = np.median(around[np.argpartition(around[:, 2], -count)[-count:]], axis=0)
     return tip
@@ -243,6 +248,29 @@ def _facing(centred: np.ndarray) -> Rotation:
     return Rotation.from_rotvec(axis / sine * angle) if sine > 1e-9 else Rotation.identity()
 
 
+def _roll(centred: np.ndarray) -> Rotation:
+    """The turn in the picture plane, by at most ``MAX_ROLL`` degrees, after which left and right are most alike."""
+    face = centred[np.hypot(centred[:, 0], centred[:, 1]) < SEARCH_RADIUS]
+    face = face[:: max(1, len(face) // 6000)]
+    coarse = np.arange(-MAX_ROLL, MAX_ROLL + 1, 2.0)
+    best = coarse[np.argmin([_asymmetry(face, angle) for angle in coarse])]
+    fine = best + np.arange(-2, 2.1, 0.5)
+    return Rotation.from_euler("z", fine[np.argmin([_asymmetry(face, angle) for angle in fine])], degrees=True)
+
+
+def _asymmetry(points: np.ndarray, angle: float) -> float:
+    """Mean difference, in mm, of the depths left and right after a turn in the picture plane, in cells of 5 mm."""
+    cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    cells = int(2 * SEARCH_RADIUS // 5)
+    column = (cosine * points[:, 0] - sine * points[:, 1] + SEARCH_RADIUS) // 5
+    row = (sine * points[:, 0] + cosine * points[:, 1] + SEARCH_RADIUS) // 5
+    cell = (row * cells + column).astype(np.int64).clip(0, cells**2 - 1)
+    counts = np.bincount(cell, minlength=cells**2).reshape(cells, cells)
+    depths = np.bincount(cell, points[:, 2], minlength=cells**2).reshape(cells, cells) / np.maximum(counts, 1)
+    both = (counts > 0) & (counts[:, ::-1] > 0)
+    return float(np.abs(depths - depths[:, ::-1])[both].mean()) if both.any() else np.inf
+
+
 def transform(scan: FaceScan, pose: Pose) -> FaceScan:
     """The scan with vertices and landmarks moved by a pose."""
     landmarks = None if scan.landmarks is None else apply_pose(scan.landmarks, pose)
@@ -250,7 +278,7 @@ def transform(scan: FaceScan, pose: Pose) -> FaceScan:
 
 
 def crop(scan: FaceScan, radius: float) -> FaceScan:
-    """The triangles that lie wholly within a radius (mm) of the origin, the nose tip; vertices that none uses are dropped.
+    """The triangles wholly within a radius (mm) of the origin, the nose tip; vertices that none uses are dropped.
 
     Raises:
         ValueError: If no triangle is left.
@@ -263,9 +291,7 @@ def crop(scan: FaceScan, radius: float) -> FaceScan:
     used[faces] = True
     renumbered = (np.cumsum(used) - 1).astype(np.int32)
     coordinates = None if scan.texture_coordinates is None else scan.texture_coordinates[used]
-    return with_changes(
-        scan, vertices=scan.vertices[used], faces=renumbered[faces], texture_coordinates=coordinates
-    )
+    return with_changes(scan, vertices=scan.vertices[used], faces=renumbered[faces], texture_coordinates=coordinates)
 
 
 def turn_outward(scan: FaceScan) -> FaceScan:

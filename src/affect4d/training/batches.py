@@ -8,15 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from affect4d.arrays import Labels, Tokens, ViewImages
 from affect4d.models import tokenise
-from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.augment import assemble
+from affect4d.scans.expression import expression_index
+from affect4d.views.augment import assemble, resolve_plan
 from affect4d.views.bank import InputOptions, ViewBank
-
-Rows = Int64[np.ndarray, " batch"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,12 @@ class PlannedBatches(Generic[Batch]):
     """The batches of a plan; calling it with an epoch yields that epoch's.
 
     Attributes:
-        steps: For each epoch, for each step, the rows of the plan.
+        steps: For each epoch, for each step, which rows of the plan.
         make: Rows of the plan to a batch.
     """
 
-    steps: Sequence[Sequence[pd.DataFrame]]
-    make: Callable[[pd.DataFrame], Batch]
+    steps: Sequence[Sequence[slice]]
+    make: Callable[[slice], Batch]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -76,32 +73,6 @@ class PlannedBatches(Generic[Batch]):
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, in order."""
         return map(self.make, self.steps[epoch])
-
-
-@dataclass(frozen=True)
-class PromptBook:
-    """Every prompt, tokenised once, found by sequence.
-
-    Attributes:
-        tokens: [prompts, context].
-        groups: Class or pseudo-label of each prompt.
-        places: For each sequence, where its prompts are.
-    """
-
-    tokens: Tokens
-    groups: Labels
-    places: dict[str, Int64[np.ndarray, " prompts"]]
-
-    def draw(self, sequences: Sequence[str], draws: Sequence[float]) -> Tensor:
-        """Place of one prompt a sample: the ⌊draw · n⌋-th of its sequence's n.
-
-        Args:
-            sequences: Name of each sample's sequence.
-            draws: Uniform in [0, 1), one a sample.
-        """
-        own = [self.places[sequence] for sequence in sequences]
-        chosen = [places[int(draw * len(places))] for places, draw in zip(own, draws, strict=True)]
-        return torch.as_tensor(np.asarray(chosen), device=self.tokens.device)
 
 
 def labelled_batches(
@@ -124,15 +95,16 @@ def labelled_batches(
         device: Where batches are put.
 
     Raises:
-        ValueError: If a sequence of the plan has no prompt.
+        ValueError: If a sequence of the plan has no prompt, or a frame of it is not in the bank.
     """
-    labels = [EXPRESSIONS.index(expression) for expression in prompts["expression"]]
-    book = _write_book(prompts, labels, plan, context_length, device)
+    drawn = prompts.iloc[draw_prompts(plan, prompts)]
+    labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]], device=device)
+    parts = _tokens_and_sequences(drawn, bank, context_length, device)
+    views = resolve_plan(bank, plan)
 
-    def make(rows: pd.DataFrame) -> LabelledBatch:
-        drawn = book.draw(rows["sequence"].tolist(), rows["prompt_draw"].tolist())
-        images = assemble(bank, rows, inputs, device)
-        return LabelledBatch(images, book.tokens[drawn], book.groups[drawn], _positions(bank, rows))
+    def make(rows: slice) -> LabelledBatch:
+        tokens, sequences = (part[rows] for part in parts)
+        return LabelledBatch(assemble(bank, views[rows], inputs, device), tokens, labels[rows], sequences)
 
     return PlannedBatches(_steps(plan), make)
 
@@ -158,18 +130,33 @@ def unlabelled_batches(
 
     Raises:
         ValueError: If labels could leak: through a column ``expression``, or views mixed across sequences; or if a
-            sequence of the plan has no prompt.
+            sequence of the plan has no prompt, or a frame of it is not in the bank.
     """
     _refuse_labels(plan, pseudo_prompts)
-    groups, _ = pd.factorize(pseudo_prompts["pseudo_label"], sort=True)
-    book = _write_book(pseudo_prompts, groups.tolist(), plan, context_length, device)
+    drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]
+    groups = torch.as_tensor(pd.factorize(drawn["pseudo_label"], sort=True)[0], device=device)
+    parts = _tokens_and_sequences(drawn, bank, context_length, device)
+    views = resolve_plan(bank, plan)
 
-    def make(rows: pd.DataFrame) -> UnlabelledBatch:
-        drawn = book.draw(rows["sequence"].tolist(), rows["prompt_draw"].tolist())
-        images = assemble(bank, rows, inputs, device)
-        return UnlabelledBatch(images, book.tokens[drawn], book.groups[drawn], _positions(bank, rows))
+    def make(rows: slice) -> UnlabelledBatch:
+        tokens, sequences = (part[rows] for part in parts)
+        return UnlabelledBatch(assemble(bank, views[rows], inputs, device), tokens, groups[rows], sequences)
 
     return PlannedBatches(_steps(plan), make)
+
+
+def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray, " samples"]:
+    """Place in ``prompts`` of each sample's prompt: the ⌊draw · n⌋-th of its sequence's n.
+
+    Raises:
+        ValueError: If a sequence of the plan has no prompt.
+    """
+    places = prompts.groupby("sequence").indices
+    missing = sorted(set(plan["sequence"]) - set(places))
+    if missing:
+        raise ValueError(f"{len(missing)} sequences of the plan have no prompt, the first of them {missing[0]!r}.")
+    samples = zip(plan["sequence"], plan["prompt_draw"], strict=True)
+    return np.array([places[sequence][int(draw * len(places[sequence]))] for sequence, draw in samples], np.int64)
 
 
 def _refuse_labels(plan: pd.DataFrame, pseudo_prompts: pd.DataFrame) -> None:
@@ -181,21 +168,19 @@ def _refuse_labels(plan: pd.DataFrame, pseudo_prompts: pd.DataFrame) -> None:
         raise ValueError("The plan mixes views of several sequences, which needs labels: draw it with groups=None.")
 
 
-def _write_book(
-    prompts: pd.DataFrame, groups: Sequence[int], plan: pd.DataFrame, context_length: int, device: torch.device
-) -> PromptBook:
-    places = {str(name): np.asarray(place) for name, place in prompts.groupby("sequence").indices.items()}
-    missing = sorted(set(plan["sequence"]) - set(places))
-    if missing:
-        raise ValueError(f"{len(missing)} sequences of the plan have no prompt, the first of them {missing[0]!r}.")
-    tokens = tokenise(prompts["prompt"].tolist(), context_length)
-    return PromptBook(tokens.to(device), torch.as_tensor(groups, dtype=torch.int64, device=device), places)
+def _tokens_and_sequences(
+    drawn: pd.DataFrame, bank: ViewBank, context_length: int, device: torch.device
+) -> tuple[Tokens, Labels]:
+    """Tokens and sequence of every sample of the plan; each prompt is tokenised once."""
+    codes, distinct = pd.factorize(drawn["prompt"])
+    tokens = tokenise(list(distinct), context_length)[torch.as_tensor(codes)]
+    sequences = pd.Index(bank.sequences).get_indexer(pd.Index(drawn["sequence"]))
+    return tokens.to(device), torch.as_tensor(sequences)
 
 
-def _steps(plan: pd.DataFrame) -> list[list[pd.DataFrame]]:
-    """Rows of the plan by epoch and step, both in order."""
-    return [[rows for _, rows in epoch.groupby("step")] for _, epoch in plan.groupby("epoch")]
-
-
-def _positions(bank: ViewBank, rows: pd.DataFrame) -> Labels:
-    return torch.as_tensor([bank.sequences.index(name) for name in rows["sequence"]])
+def _steps(plan: pd.DataFrame) -> list[list[slice]]:
+    """Rows of each step of each epoch; a plan lists its samples in that order."""
+    sizes = plan.groupby(["epoch", "step"], sort=False).size()
+    ends = sizes.cumsum()
+    slices = pd.Series([slice(end - size, end) for size, end in zip(sizes, ends, strict=True)], index=sizes.index)
+    return [list(steps) for _, steps in slices.groupby(level="epoch", sort=False)]

@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 import pandas as pd
@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from affect4d.arrays import Labels
 from affect4d.engine import available_cores
 from affect4d.progress import console
+from affect4d.training.batches import PlannedBatches
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.optimiser import build_optimiser, build_schedule
 from affect4d.training.options import TrainOptions
@@ -42,8 +43,7 @@ class NonFiniteLossError(ArithmeticError):
 
 def fit(
     model: Model,
-    batches: Callable[[int], Iterable[Batch]],
-    steps_per_epoch: int,
+    batches: PlannedBatches[Batch],
     objective: Callable[[Model, Batch], ObjectiveValue],
     options: TrainOptions,
     *,
@@ -56,8 +56,7 @@ def fit(
 
     Args:
         model: What to train.
-        batches: Epoch to that epoch's batches.
-        steps_per_epoch: How many they are.
+        batches: What to train on; as many epochs as ``options`` asks for.
         objective: Loss and terms of a batch.
         options: How long, how fast, where.
         report: Told the mean terms of every epoch.
@@ -67,14 +66,17 @@ def fit(
         One row a step: epoch, step, every term, gradient_norm, learning_rate.
 
     Raises:
+        ValueError: If the plan behind the batches has another number of epochs than asked for.
         NonFiniteLossError: If a loss is not finite.
     """
+    _check_epochs(batches, options)
+    steps = options.epochs * batches.steps_per_epoch
     device = choose_device(options.device)
     model.to(device).train()
     optimiser = build_optimiser(model, options)
-    schedule = build_schedule(optimiser, options.epochs * steps_per_epoch, options.warmup)
+    schedule = build_schedule(optimiser, steps, options.warmup)
     history: list[dict[str, float]] = []
-    with _threads(options.threads), _display(options.epochs * steps_per_epoch) as show:
+    with _threads(options.threads), _display(steps) as show:
         for epoch in range(options.epochs):
             for step, batch in enumerate(batches(epoch)):
                 optimiser.zero_grad(set_to_none=True)
@@ -90,7 +92,7 @@ def fit(
                 terms = _numbers({**value.terms, "gradient_norm": torch.as_tensor(gradient_norm)})
                 history.append({"epoch": epoch, "step": step, **terms, "learning_rate": float(rate)})
                 show(terms["loss"], len(batch.sequences))
-            report(epoch, _epoch_means(history[-steps_per_epoch:]))
+            report(epoch, _epoch_means(history[-batches.steps_per_epoch :]))
     model.eval()
     return pd.DataFrame(history)
 
@@ -100,6 +102,13 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(name)
+
+
+def _check_epochs(batches: PlannedBatches[TracedBatch], options: TrainOptions) -> None:
+    if len(batches.steps) != options.epochs:
+        raise ValueError(
+            f"The plan was drawn for {len(batches.steps)} epochs, training asks for {options.epochs}: draw it anew."
+        )
 
 
 def _check_finite(value: ObjectiveValue, batch: TracedBatch, sequence_names: Sequence[str], where: str) -> None:

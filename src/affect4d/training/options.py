@@ -26,9 +26,9 @@ class TrainOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=30, ge=1, le=10_000)
+    epochs: int = Field(default=40, ge=1, le=10_000)
     batch_size: int = Field(default=36, ge=2, le=65_536)
-    samples_per_sequence: int = Field(default=2, ge=1, le=1_000)
+    samples_per_sequence: int = Field(default=4, ge=1, le=1_000)
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0, le=1)
     warmup: float = Field(default=0.05, ge=0, lt=1)

@@ -7,7 +7,7 @@ import pandas as pd
 from torch import nn
 
 from affect4d.models import AffectVLM, ModelOptions, SmileVLM, ViewClassifier, build_model
-from affect4d.training.batches import PlannedBatches, labelled_batches, unlabelled_batches
+from affect4d.training.batches import labelled_batches, unlabelled_batches
 from affect4d.training.loop import Report, choose_device, fit
 from affect4d.training.objectives import (
     affect_objective,
@@ -36,10 +36,10 @@ def train_affect_vlm(
     plan: pd.DataFrame,
     prompts: pd.DataFrame,
     inputs: InputOptions,
-    *,
     model_options: ModelOptions,
     train_options: TrainOptions,
     affect_options: AffectOptions,
+    *,
     report: Report = ignore,
 ) -> Trained[AffectVLM]:
     """Train AffectVLM on labelled sequences.
@@ -61,7 +61,6 @@ def train_affect_vlm(
     device, context = choose_device(train_options.device), model_options.towers.context_length
     batches = labelled_batches(plan, bank, prompts, inputs, context_length=context, device=device)
     model = cast(AffectVLM, _first_model("affect_vlm", bank, inputs, model_options, train_options.seed))
-    _check_epochs(batches, train_options)
     objective = functools.partial(affect_objective, options=affect_options)
     history = fit(model, batches, objective, train_options, report=report, sequence_names=bank.sequences)
     return Trained(model, history)
@@ -72,10 +71,10 @@ def train_smile_vlm(
     plan: pd.DataFrame,
     pseudo_prompts: pd.DataFrame,
     inputs: InputOptions,
-    *,
     model_options: ModelOptions,
     train_options: TrainOptions,
     smile_options: SmileOptions,
+    *,
     report: Report = ignore,
 ) -> Trained[SmileVLM]:
     """Train SMILE-VLM; no human label reaches it.
@@ -97,7 +96,6 @@ def train_smile_vlm(
     device, context = choose_device(train_options.device), model_options.towers.context_length
     batches = unlabelled_batches(plan, bank, pseudo_prompts, inputs, context_length=context, device=device)
     model = cast(SmileVLM, _first_model("smile_vlm", bank, inputs, model_options, train_options.seed))
-    _check_epochs(batches, train_options)
     objective = functools.partial(smile_objective, options=smile_options)
     history = fit(model, batches, objective, train_options, report=report, sequence_names=bank.sequences)
     return Trained(model, history)
@@ -108,10 +106,10 @@ def train_view_classifier(
     plan: pd.DataFrame,
     prompts: pd.DataFrame,
     inputs: InputOptions,
-    *,
     model_options: ModelOptions,
     train_options: TrainOptions,
     cross_entropy_options: CrossEntropyOptions,
+    *,
     report: Report = ignore,
 ) -> Trained[ViewClassifier]:
     """Train the cross-entropy peer on what AffectVLM is trained on; of the prompts it sees the label alone.
@@ -133,7 +131,6 @@ def train_view_classifier(
     device, context = choose_device(train_options.device), model_options.towers.context_length
     batches = labelled_batches(plan, bank, prompts, inputs, context_length=context, device=device)
     model = cast(ViewClassifier, _first_model("view_classifier", bank, inputs, model_options, train_options.seed))
-    _check_epochs(batches, train_options)
     objective = functools.partial(cross_entropy_objective, options=cross_entropy_options)
     history = fit(model, batches, objective, train_options, report=report, sequence_names=bank.sequences)
     return Trained(model, history)
@@ -143,10 +140,3 @@ def _first_model(name: str, bank: ViewBank, inputs: InputOptions, options: Model
     """The untrained model, for as many views and channels as the bank gives."""
     views, channels = inputs.input_shape(len(bank.views))
     return build_model(name, options.model_copy(update={"views": views, "channels": channels}), seed)
-
-
-def _check_epochs(batches: PlannedBatches[object], options: TrainOptions) -> None:
-    if len(batches.steps) != options.epochs:
-        raise ValueError(
-            f"The plan was drawn for {len(batches.steps)} epochs, training asks for {options.epochs}: draw it anew."
-        )

@@ -1,7 +1,7 @@
 """Pictures of the bank as a model sees them: the motion since the neutral frame, the planned changes, the final size.
 
-Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so within
-±2 ``motion_gain``, usually well inside ±1). Everything spatial is one ``grid_sample`` a batch.
+Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so
+within ±2 ``motion_gain``, usually well inside ±1). Everything spatial is one ``grid_sample`` a batch.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,7 +35,7 @@ class PlanRows:
     """
 
     rows: Int64[Tensor, "samples views"]
-    mirror: Bool[Tensor, "samples"]
+    mirror: Bool[Tensor, " samples"]
     rotation: Float32[Tensor, "samples views"]
     scale: Float32[Tensor, "samples views"]
     shift_x: Float32[Tensor, "samples views"]
@@ -68,7 +68,7 @@ def resolve_plan(bank: ViewBank, plan: pd.DataFrame) -> PlanRows:
     return PlanRows(rows, mirror, *map(of_views, changes))
 
 
-def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, "samples"]:
+def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:
     """Bank rows of (sequence name, frame number) pairs."""
     stride = int(max(bank.frame.max(), frames.max())) + 1
     known = bank.sequence.numpy() * stride + bank.frame.numpy()
@@ -83,7 +83,7 @@ def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64
     return torch.from_numpy(rows)
 
 
-def unchanged(bank_rows: Int64[Tensor, "samples"], views: int) -> PlanRows:
+def unchanged(bank_rows: Int64[Tensor, " samples"], views: int) -> PlanRows:
     """The plan that changes nothing: every view of a sample from one bank row."""
     samples = len(bank_rows)
     zeros, ones = torch.zeros(samples, views), torch.ones(samples, views)
@@ -104,31 +104,30 @@ def assemble(
         device: Where pictures are computed, and stay.
 
     Returns:
-        ``[samples, *options.input_shape(views), size, size]``; with ``motion="views"`` the views' motion follows the views.
+        ``[samples, *options.input_shape(views), size, size]``; with ``motion="views"`` the views' motion follows them.
 
     Raises:
         ValueError: If a sample is mirrored and a view's mirror image is not in the bank.
     """
     plan = resolve_plan(bank, rows) if isinstance(rows, pd.DataFrame) else rows
-    pictures = _gather(bank, plan, options, device)
-    pictures = _retouch_grey(pictures, plan, options, device)
-    pictures = _shrink(pictures, options.size)
-    samples, views, channels = pictures.shape[:3]
+    stored = _shrink(_gather(bank, plan, options).to(device).float(), options.size)
+    samples, views, channels = stored.shape[:3]
     transform = _sampling_transform(plan).to(device)
     grid = functional.affine_grid(transform, [samples * views, channels, options.size, options.size], False)
-    sampled = functional.grid_sample(pictures.flatten(0, 1), grid, padding_mode="border", align_corners=False)
-    sampled = sampled.unflatten(0, (samples, views))
-    return _motion_as_views(sampled, len(options.channels)) if options.motion == "views" else sampled
+    sampled = functional.grid_sample(stored.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    pictures = sampled.reshape(samples, views, *sampled.shape[1:]).div_(127.5).sub_(1.0)
+    _retouch_grey(pictures, plan, options)
+    return _with_motion(pictures, options)
 
 
 def assemble_plain(
-    bank: ViewBank, bank_rows: Int64[Tensor, "samples"], options: InputOptions, device: torch.device = _CPU
+    bank: ViewBank, bank_rows: Int64[Tensor, " samples"], options: InputOptions, device: torch.device = _CPU
 ) -> ViewImages:
     """The same pictures unchanged, every view from one bank row."""
     return assemble(bank, unchanged(bank_rows, len(bank.views)), options, device)
 
 
-def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, "views"]:
+def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
     """For every view, the position of the view it becomes when its picture is flipped: "left" ↔ "right".
 
     Raises:
@@ -142,37 +141,46 @@ def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, "views"]:
 
 
 def _gather(
-    bank: ViewBank, plan: PlanRows, options: InputOptions, device: torch.device
-) -> Float[Tensor, "samples views channels height width"]:
-    """Pictures at −1…1, followed by their motion where it is asked for; a mirrored sample takes its views crosswise."""
+    bank: ViewBank, plan: PlanRows, options: InputOptions
+) -> UInt8[Tensor, "samples views channels height width"]:
+    """Stored pictures, followed by the neutral's where motion is asked for; mirrored samples take views crosswise.
+
+    Where either shows background (0, which no channel has on the face) there is no motion: the ragged outline of a scan
+    would be the strongest of all.
+    """
     views = torch.arange(len(bank.views)).expand_as(plan.rows)
     rows = plan.rows
     if plan.mirror.any():
         partners = mirrored_views(bank.views)
         views = torch.where(plan.mirror[:, None], partners[views], views)
         rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
-    shown = bank.pictures[rows, views].to(device).float().div_(127.5).sub_(1.0)
+    shown = bank.pictures[rows, views]
     if options.motion == "none":
         return shown
-    neutral = bank.pictures[bank.neutral[rows], views].to(device).float().div_(127.5).sub_(1.0)
-    return torch.cat([shown, (shown - neutral).mul_(options.motion_gain)], dim=2)
+    neutral = bank.pictures[bank.neutral[rows], views]
+    on_face_in_both = torch.logical_and(shown, neutral)
+    return torch.cat([shown, torch.where(on_face_in_both, neutral, shown)], dim=2)
 
 
 def _retouch_grey(
-    pictures: Float[Tensor, "samples views channels height width"],
-    plan: PlanRows,
-    options: InputOptions,
-    device: torch.device,
-) -> Float[Tensor, "samples views channels height width"]:
-    """Contrast and brightness of the texture's light; its motion scales along, shape channels stay as measured."""
+    pictures: Float[Tensor, "samples views channels height width"], plan: PlanRows, options: InputOptions
+) -> None:
+    """Change, in place, contrast and brightness of the texture's light; shape channels stay as measured."""
     if "grey" not in options.channels:
+        return
+    values = (plan.contrast, plan.brightness)
+    contrast, brightness = (value.to(pictures.device)[..., None, None, None] for value in values)
+    light = pictures[:, :, options.channels.index("grey") :: len(options.channels)]
+    light.add_(1.0).mul_(contrast).add_(2.0 * brightness - 1.0)
+
+
+def _with_motion(pictures: Float[Tensor, "samples views channels height width"], options: InputOptions) -> ViewImages:
+    """Turn the neutral's channels into the motion since then; as further views where they shall be views."""
+    if options.motion == "none":
         return pictures
-    contrast, brightness = (values.to(device)[..., None, None] for values in (plan.contrast, plan.brightness))
-    at = options.channels.index("grey")
-    pictures[:, :, at] = (pictures[:, :, at] + 1.0) * contrast - 1.0 + 2.0 * brightness
-    if options.motion != "none":
-        pictures[:, :, len(options.channels) + at] *= contrast
-    return pictures
+    shown, neutral = pictures.chunk(2, dim=2)
+    neutral.sub_(shown).mul_(-options.motion_gain)
+    return torch.cat([shown, neutral], dim=1) if options.motion == "views" else pictures
 
 
 def _shrink(
@@ -182,7 +190,8 @@ def _shrink(
     factor = pictures.shape[-1] // size
     if factor < 2:
         return pictures
-    return functional.avg_pool2d(pictures.flatten(0, 2)[:, None], factor)[:, 0].unflatten(0, pictures.shape[:3])
+    shrunk = functional.avg_pool2d(pictures.flatten(0, 2)[:, None], factor)
+    return shrunk.reshape(*pictures.shape[:3], *shrunk.shape[-2:])
 
 
 def _sampling_transform(plan: PlanRows) -> Float32[Tensor, "pictures 2 3"]:
@@ -194,9 +203,3 @@ def _sampling_transform(plan: PlanRows) -> Float32[Tensor, "pictures 2 3"]:
     across = torch.stack([flip * cosine, -flip * sine, flip * (cosine * right - sine * down)], dim=-1)
     along = torch.stack([sine, cosine, sine * right + cosine * down], dim=-1)
     return torch.stack([across, along], dim=-2).flatten(0, 1)
-
-
-def _motion_as_views(
-    pictures: Float[Tensor, "samples views both height width"], channels: int
-) -> Float[Tensor, "samples twice channels height width"]:
-    return torch.cat([pictures[:, :, :channels], pictures[:, :, channels:]], dim=1)

@@ -66,17 +66,17 @@ class ViewBank:
     """
 
     pictures: UInt8[Tensor, "rows views channels height width"]
-    neutral: Int64[Tensor, "rows"]
-    sequence: Int64[Tensor, "rows"]
-    frame: Int64[Tensor, "rows"]
-    in_window: Bool[Tensor, "rows"]
+    neutral: Int64[Tensor, " rows"]
+    sequence: Int64[Tensor, " rows"]
+    frame: Int64[Tensor, " rows"]
+    in_window: Bool[Tensor, " rows"]
     sequences: tuple[str, ...]
     views: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def rows_of(self, sequence: str) -> Int64[Tensor, "rows"]:
+    def rows_of(self, sequence: str) -> Int64[Tensor, " rows"]:
         """Rows of one sequence, in order of frame.
 
         Raises:
@@ -103,11 +103,11 @@ def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: In
     Raises:
         ValueError: If the manifest is empty, its sequences differ in views or size, or a shard is not what it was.
     """
-    views, size = _common_views(view_manifest)
+    views, _ = _common_views(view_manifest)
     name = _bank_name(view_manifest, options)
     if not store.has(name):
         with store.write(name, durable=False) as path:
-            _write_bank(path, view_manifest, store, options, len(views), size)
+            _write_bank(path, view_manifest, store, options)
     with safe_open(store.path(name), framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a mapping)
     sequences = tuple(map(str, view_manifest["sequence"]))
@@ -130,12 +130,11 @@ def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     return f"banks/{content_key(shards=identity, channels=options.channels, code=code)}.safetensors"
 
 
-def _write_bank(
-    path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, views: int, size: int
-) -> None:
+def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
     """Write the bank shard by shard (safetensors: a JSON header, then the raw bytes), holding one shard at a time."""
     index = _bank_index(view_manifest)
-    shape = (len(index["frame"]), views, len(options.channels), size, size)
+    views, size = _common_views(view_manifest)
+    shape = (len(index["frame"]), len(views), len(options.channels), size, size)
     with path.open("wb") as file:
         file.write(_safetensors_header(shape, index))
         for pictures in _derived(view_manifest, store, options):

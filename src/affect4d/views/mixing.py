@@ -1,8 +1,8 @@
-"""Mixed view augmentation, planned: one row a training sample, drawn ahead of training as a pure function of its arguments.
+"""Mixed view augmentation, planned: one row a training sample, drawn ahead as a pure function of its arguments.
 
 A sample shows one moment of one sequence from every view; a view may be *mixed in* from another scan. With groups (the
-expression of every sequence) it comes from any sequence of that group, and every batch holds each group equally often. Without groups mixing
-stays inside the sequence, because anything wider would need a label.
+expression of every sequence) it comes from any sequence of that group, and every batch holds each group equally often.
+Without groups mixing stays inside the sequence, because anything wider would need a label.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Int64
 from pydantic import BaseModel, ConfigDict, Field
 
-Positions = Int64[np.ndarray, "samples"]
+Positions = Int64[np.ndarray, " samples"]
 
 
 class MixedViewOptions(BaseModel):
@@ -65,6 +65,7 @@ _VIEW_COLUMNS = (
 def plan_mixed_views(
     bank_index: pd.DataFrame,
     options: MixedViewOptions,
+    *,
     epochs: int,
     batch_size: int,
     samples_per_sequence: int,
@@ -85,9 +86,10 @@ def plan_mixed_views(
         groups: Group (expression) of every sequence; None for training without labels.
 
     Returns:
-        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``prompt_draw`` (0 ≤ · < 1) and, for every
-        view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y``
-        (shares of the side), ``contrast`` (factor), ``brightness`` (offset, share of the range), each with ``_<view>``.
+        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``prompt_draw`` (0 ≤ · < 1) and, for
+        every view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``,
+        ``shift_y`` (shares of the side), ``contrast`` (factor), ``brightness`` (offset, share of the range), each with
+        ``_<view>``.
 
     Raises:
         ValueError: If a sequence has no group, or the batch size cannot hold every group equally often.
@@ -99,7 +101,7 @@ def plan_mixed_views(
             f"A batch of {batch_size} cannot hold {group_count} groups equally often: use a multiple of {group_count}."
         )
     steps = max(1, round(len(pool.sequences) * samples_per_sequence / batch_size))
-    drawn = [_draw_epoch(pool, options, epoch, steps, batch_size, seed, views) for epoch in range(epochs)]
+    drawn = [_draw_epoch(pool, options, views, (steps, batch_size), epoch=epoch, seed=seed) for epoch in range(epochs)]
     return pd.concat(drawn, ignore_index=True)[plan_columns(views)]
 
 
@@ -144,18 +146,19 @@ def _pool_of(bank_index: pd.DataFrame, groups: Mapping[str, str] | None) -> _Poo
 
 def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[str, Any]:
     """Who is balanced against whom, and who may lend a view to whom."""
-    everyone = np.arange(len(sequences))
-    if groups is None:
-        names, balance, mixing = (), (everyone,), everyone
-    else:
+    names: tuple[str, ...] = ()
+    mixing = np.arange(len(sequences))
+    balance: tuple[Positions, ...] = (mixing,)
+    if groups is not None:
         ungrouped = [name for name in sequences if name not in groups]
         if ungrouped:
             raise ValueError(f"{len(ungrouped)} sequences have no group, the first is {ungrouped[0]!r}.")
-        names, mixing = np.unique([groups[name] for name in sequences], return_inverse=True)
+        names = tuple(sorted({groups[name] for name in sequences}))
+        mixing = np.array([names.index(groups[name]) for name in sequences])
         balance = tuple(np.flatnonzero(mixing == group) for group in range(len(names)))
     counts = np.bincount(mixing)
     return {
-        "group_names": tuple(map(str, names)),
+        "group_names": names,
         "balance_members": balance,
         "mixing_group": mixing,
         "mixing_members": np.argsort(mixing, kind="stable"),
@@ -165,9 +168,11 @@ def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[s
 
 
 def _draw_epoch(
-    pool: _Pool, options: MixedViewOptions, epoch: int, steps: int, batch_size: int, seed: int, views: Sequence[str]
+    pool: _Pool, options: MixedViewOptions, views: Sequence[str], shape: tuple[int, int], *, epoch: int, seed: int
 ) -> pd.DataFrame:
+    """Every sample of one epoch of ``shape`` = (steps, batch size)."""
     generator = np.random.default_rng((seed, epoch))
+    steps, batch_size = shape
     anchors = _balanced_anchors(pool, steps, batch_size, generator)
     samples = len(anchors)
     frames = _draw_frames(pool, anchors, options.quiet_share, generator)
@@ -202,7 +207,7 @@ def _draw_frames(pool: _Pool, sequences: Positions, quiet_share: float, generato
     """One frame of each sequence: near the apex, or, for a share of them, any."""
     anywhere = generator.random(len(sequences)) < quiet_share
     choices = np.where(anywhere, pool.counts[sequences], pool.active[sequences])
-    return pool.frames[pool.starts[sequences] + generator.integers(0, choices)]
+    return np.asarray(pool.frames[pool.starts[sequences] + generator.integers(0, choices)], np.int64)
 
 
 def _draw_view(

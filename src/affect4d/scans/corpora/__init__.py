@@ -20,8 +20,8 @@ class Corpus:
     Attributes:
         name: What parameters call it.
         description: What its folder must look like, for people.
-        find_scans: Folder to table: ``sequence, subject, expression, frame, scan, texture, landmark_file, gender, age_group,
-            skin_tone``; paths relative to the folder.
+        find_scans: Folder to table: the columns of :data:`~affect4d.scans.corpora.table.SCAN_COLUMNS`; paths relative
+        to it.
     """
 
     name: str

@@ -12,7 +12,6 @@ from affect4d.scans.expression import parse_expression
 
 LANDMARK_FOLDER = "BU4DFE_BND_V1.1"
 _SCAN = re.compile(r"(?P<subject>[FM]\d{3,4})/(?P<word>[^/]+)/(?P<frame>\d{1,9})\.wrl", re.IGNORECASE)
-_GENDERS = {"F": "female", "M": "male"}
 
 
 def find_bu4dfe(root: Path) -> pd.DataFrame:
@@ -37,7 +36,7 @@ def _row(match: re.Match[str], paths: dict[str, str]) -> dict[str, Any]:
         "scan": scan,
         "texture": beside(paths, scan),
         "landmark_file": paths.get(landmarks),
-        "gender": _GENDERS[subject[0].upper()],
+        "gender": subject[0].upper(),
     }
 
 

@@ -1,7 +1,7 @@
 """Any folder of scans: one sub-folder a sequence, the files in it its frames, in natural order.
 
-``anna/happy/0001.obj`` is subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown;
-a scan at the top is a sequence and a subject of its own. Landmarks lie beside a scan as ``.bnd``.
+``anna/happy/0001.obj`` is subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression
+unknown; a scan at the top is a sequence and a subject of its own. Landmarks lie beside a scan as ``.bnd``.
 """
 
 import re

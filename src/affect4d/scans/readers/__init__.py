@@ -40,8 +40,8 @@ def read_scan(path: Path, texture: Path | None = None, landmarks: Path | None = 
         landmarks: Its ``.bnd`` file.
 
     Returns:
-        The scan in the file's own coordinates. Landmarks that cannot be read, or that do not lie on the mesh, are left out
-        and noted among ``repairs``, as a texture is.
+        The scan in the file's own coordinates. Landmarks that cannot be read, or that do not lie on the mesh, are
+        left out and noted among ``repairs``, as a texture is.
 
     Raises:
         ScanError: If the suffix is unknown or the mesh is not usable.

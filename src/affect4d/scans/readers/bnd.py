@@ -18,8 +18,8 @@ def read_landmarks(path: Path) -> Landmarks:
     The vertex index is not used: the coordinates say the same, and stay right when vertices are renumbered.
 
     Returns:
-        ``float32`` [83, 3] in the scan's own frame; a point written as ``0 0 0`` or ``nan nan nan`` was not tracked and is
-        a row of NaN.
+        ``float32`` [83, 3] in the scan's own frame; a point written as ``0 0 0`` or ``nan nan nan`` was not tracked
+        and is a row of NaN.
 
     Raises:
         ScanError: If there are not 83 rows of four finite numbers.

@@ -1,5 +1,6 @@
 """What every reader holds to before it believes a file: caps, finite numbers, valid indices, a real extent."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,12 @@ def read_capped(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            raw = file.read(cap + 1)
+            raw = file.read(min(cap, os.fstat(file.fileno()).st_size) + 1)
     except OSError as error:
         raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
     if len(raw) > cap:
         raise ScanError("too-large", path, f"the file is larger than {cap} bytes")
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise ScanError("empty", path, "the file is empty")
     return raw.removeprefix(BYTE_ORDER_MARK)
 

@@ -1,8 +1,8 @@
 """Whitespace- or comma-separated numbers, parsed in bulk.
 
-Every separator is turned into a line break, so that a block of numbers is a table of one column, which Arrow's CSV reader
-parses about three times as fast as ``numpy.fromstring`` [ours, measured]. Only a block Arrow refuses is looked at token by
-token, to name the place.
+Every separator is turned into a line break, so that a block of numbers is a table of one column, which Arrow's CSV
+reader parses about three times as fast as ``numpy.fromstring`` [ours, measured]. Only a block Arrow refuses is looked
+at token by token, to name the place.
 """
 
 import re
@@ -46,7 +46,7 @@ def parse_integers(block: bytes, path: Path, offset: int = 0, separators: bytes 
 def _parse(block: bytes, path: Path, offset: int, separators: bytes, kind: Any) -> np.ndarray:
     text = blank_comments(block)
     lines = text.translate(bytes.maketrans(separators, b"\n" * len(separators)))
-    if not lines.strip():
+    if not lines or lines.isspace():
         return np.empty(0, dtype=kind.to_pandas_dtype())
     try:
         return _one_column(lines, kind)

@@ -9,20 +9,24 @@ from affect4d.scans.readers.limits import check_faces, check_indices, check_text
 from affect4d.scans.scan import FaceScan, ScanError
 
 
-def fan_corners(lengths: np.ndarray) -> np.ndarray:
-    """Corner positions of the triangle fans of consecutive polygons.
+def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
+    """Triangle fans of consecutive polygons.
 
     Args:
+        corners: Indices of all corners in a row.
         lengths: Corners of each polygon; those below 3 give no triangle.
 
     Returns:
-        Integers [triangles, 3]: positions in the flat list of all corners.
+        Indices [triangles, 3].
     """
+    if (lengths == 3).all():
+        return np.asarray(corners.reshape(-1, 3))
     starts = np.cumsum(lengths) - lengths
     fans = np.maximum(lengths - 2, 0)
     first = np.repeat(starts, fans)
     step = np.arange(len(first)) - np.repeat(np.cumsum(fans) - fans, fans)
-    return np.stack([first, first + step + 1, first + step + 2], axis=1)
+    triangles: Faces = corners[np.stack([first, first + step + 1, first + step + 2], axis=1)]
+    return triangles
 
 
 def assemble_mesh(
@@ -71,6 +75,4 @@ def _unify(path: Path, scan: FaceScan, texture_faces: Faces) -> FaceScan:
     width = len(scan.texture_coordinates)
     pairs, corner = np.unique(scan.faces.astype(np.int64) * width + texture_faces, return_inverse=True)
     faces = corner.reshape(-1, 3).astype(np.int32)
-    return FaceScan(
-        scan.vertices[pairs // width], faces, scan.texture_coordinates[pairs % width], repairs=scan.repairs
-    )
+    return FaceScan(scan.vertices[pairs // width], faces, scan.texture_coordinates[pairs % width], repairs=scan.repairs)

@@ -33,10 +33,11 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
         The picture (None where there is none) and what was mended, in words.
     """
     repairs: tuple[str, ...] = ()
-    if named is not None and not is_plain_name(named):
-        named, repairs = None, (f"texture name {named[:60]!r} refused: not a plain file name",)
-    names = [named] if named else []
-    candidates = [scan.parent / name for name in names] + [scan.with_suffix(suffix) for suffix in SUFFIXES]
+    candidates = [scan.with_suffix(suffix) for suffix in SUFFIXES]
+    if named is not None and is_plain_name(named):
+        candidates.insert(0, scan.parent / named)
+    elif named is not None:
+        repairs = (f"texture name {named[:60]!r} refused: not a plain file name",)
     for candidate in candidates:
         if candidate.is_file():
             return candidate, repairs

@@ -1,8 +1,9 @@
 """VRML 2.0 text (``.wrl``), the subset that BU-3DFE and BU-4DFE are written in.
 
-A scan is one ``IndexedFaceSet`` with ``coord``, ``coordIndex`` and, optionally, ``texCoord`` and ``texCoordIndex``; of several
-the one with most indices is read. The file is outlined first (brackets only, number lists are skipped whole, no recursion),
-then the four number lists are parsed in bulk. Transforms, ``USE`` and prototypes are outside the subset.
+A scan is one ``IndexedFaceSet`` with ``coord``, ``coordIndex`` and, optionally, ``texCoord`` and ``texCoordIndex``;
+of several the one with most indices is read. The file is outlined first (brackets only, number lists are skipped
+whole, no recursion), then the four number lists are parsed in bulk. Transforms, ``USE`` and prototypes are outside
+the subset.
 """
 
 import re
@@ -15,7 +16,7 @@ import numpy as np
 
 from affect4d.scans.readers.limits import read_capped
 from affect4d.scans.readers.numbers import blank_comments, parse_floats, parse_integers
-from affect4d.scans.readers.polygons import assemble_mesh, fan_corners
+from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles
 from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -55,8 +56,8 @@ def read_wrl(path: Path, texture: Path | None = None) -> FaceScan:
         texture: Picture to use instead of the one the file names.
 
     Returns:
-        The scan in the file's own coordinates. A texture that is missing, damaged, oversized or named outside the scan's
-        folder is a repair; so are polygons of fewer than three corners.
+        The scan in the file's own coordinates. A texture that is missing, damaged, oversized or named outside the
+        scan's folder is a repair; so are polygons of fewer than three corners.
 
     Raises:
         ScanError: If the file is not a usable scan.
@@ -85,7 +86,8 @@ def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, str | None]:
         raise ScanError("no-mesh", path, "there is no IndexedFaceSet in it")
     chosen = max(face_sets, key=_FaceSet.size)
     before = [name for start, name in pictures if start < chosen.start]
-    return chosen, (before[-1:] or [name for _, name in pictures[:1]] or [None])[0]
+    named = before[-1:] or [name for _, name in pictures[:1]]
+    return chosen, named[0] if named else None
 
 
 def _outline(raw: bytes, path: Path) -> Iterator[_Item]:
@@ -160,18 +162,17 @@ def _mesh(raw: bytes, face_set: _FaceSet, path: Path) -> FaceScan:
     points = _rows(raw, face_set, "Coordinate.point", 3, path)
     index = _span(face_set, "IndexedFaceSet.coordIndex", path)
     corners, lengths, repairs = _polygons(raw, index, path)
-    fan = fan_corners(lengths)
-    faces = corners[fan]
+    faces = fan_triangles(corners, lengths)
     if "TextureCoordinate.point" not in face_set.lists:
         return assemble_mesh(path, points, faces, None, None, repairs)
     coordinates = _rows(raw, face_set, "TextureCoordinate.point", 2, path)
     own = face_set.lists.get("IndexedFaceSet.texCoordIndex")
-    if own is None or raw[slice(*own)].split() == [] or raw[slice(*own)] == raw[slice(*index)]:
+    if own is None or not raw[slice(*own)].strip() or raw[slice(*own)] == raw[slice(*index)]:
         return assemble_mesh(path, points, faces, coordinates, None, repairs)
     texture_corners, texture_lengths, _ = _polygons(raw, own, path)
     if not np.array_equal(lengths, texture_lengths):
         raise ScanError("wrong-count", path, "coordIndex and texCoordIndex describe different polygons")
-    return assemble_mesh(path, points, faces, coordinates, texture_corners[fan], repairs)
+    return assemble_mesh(path, points, faces, coordinates, fan_triangles(texture_corners, lengths), repairs)
 
 
 def _span(face_set: _FaceSet, name: str, path: Path) -> tuple[int, int]:

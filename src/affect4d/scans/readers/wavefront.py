@@ -1,7 +1,8 @@
 """Wavefront ``.obj``: ``v``, ``vt`` and ``f`` lines, every form of corner, polygons of any size.
 
-Lines are told apart by their first two bytes in one pass, runs of one kind are parsed in bulk, and the position of every
-number is held against the position of its line and corner, so that a missing number cannot be made up for by another line.
+Lines are told apart by their first two bytes in one pass, runs of one kind are parsed in bulk, and the position of
+every number is held against the position of its line and corner, so that a missing number cannot be made up for by
+another line.
 """
 
 import re
@@ -12,7 +13,7 @@ import numpy as np
 
 from affect4d.scans.readers.limits import check_indices, read_capped
 from affect4d.scans.readers.numbers import blank_comments, parse_floats, parse_integers
-from affect4d.scans.readers.polygons import assemble_mesh, fan_corners
+from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles
 from affect4d.scans.readers.texture import attach_texture, is_plain_name
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -20,7 +21,7 @@ MAX_MATERIAL_BYTES = 2**20
 _MATERIAL = re.compile(rb"^mtllib[ \t]+([^\r\n]+?)[ \t]*$", re.MULTILINE)
 _PICTURE = re.compile(rb"^[ \t]*map_Kd[ \t]+([^\r\n]+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _INDENT = re.compile(rb"^ +", re.MULTILINE)
-_BLANK, _BREAK, _SLASH = 32, 10, 47
+_BLANK, _BREAK = b" \n"
 
 
 def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
@@ -33,8 +34,8 @@ def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
         texture: Picture to use instead of the one its material names.
 
     Returns:
-        The scan in the file's own coordinates. A bad texture is a repair; so are texture coordinates that no corner uses
-        and that are not as many as the vertices (left out).
+        The scan in the file's own coordinates. A bad texture is a repair; so are texture coordinates that no corner
+        uses and that are not as many as the vertices (left out).
 
     Raises:
         ScanError: If the file is not a usable scan; relative (negative) indices are refused.
@@ -49,28 +50,28 @@ def _normalised(raw: bytes) -> bytes:
     """Unix line ends, blanks for tabs, no indents, no continued lines, a line end at the end."""
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if b"\\\n" in raw:
+    if b"\\" in raw:
         raw = raw.replace(b"\\\n", b"  ")
     if b"\t" in raw:
         raw = raw.replace(b"\t", b" ")
-    if b"\n " in raw or raw.startswith(b" "):
-        raw = _INDENT.sub(b"", raw)
-    return raw if raw.endswith(b"\n") else raw + b"\n"
+    raw = raw if raw.endswith(b"\n") else raw + b"\n"
+    indented = (np.frombuffer(raw, dtype=np.uint8)[_line_starts(raw)[:-1]] == _BLANK).any()
+    return _INDENT.sub(b"", raw) if indented else raw
 
 
 def _mesh(raw: bytes, path: Path) -> FaceScan:
-    points = _numbers(_lines(raw, b"v "), path, (3, 4, 6, 7), "v")[:, :3]
-    texture_block = _lines(raw, b"vt")
+    starts = _line_starts(raw)
+    points = _numbers(_lines(raw, starts, b"v "), path, (3, 4, 6, 7), "v")[:, :3]
+    texture_block = _lines(raw, starts, b"vt")
     coordinates = _numbers(texture_block, path, (2, 3), "vt")[:, :2] if texture_block else None
-    corners, lengths = _corners(_lines(raw, b"f "), path)
-    fan = fan_corners(lengths)
-    faces = _zero_based(corners[:, 0], len(points), path, "face")[fan]
+    corners, lengths = _corners(_lines(raw, starts, b"f "), path)
+    faces = fan_triangles(_zero_based(corners[:, 0], len(points), path, "face"), lengths)
     points = np.ascontiguousarray(points)
     if coordinates is None:
         return assemble_mesh(path, points, faces, None, None)
     coordinates = np.ascontiguousarray(coordinates)
     if corners.shape[1] == 2:
-        own = _zero_based(corners[:, 1], len(coordinates), path, "texture")[fan]
+        own = fan_triangles(_zero_based(corners[:, 1], len(coordinates), path, "texture"), lengths)
         return assemble_mesh(path, points, faces, coordinates, own)
     if len(coordinates) != len(points):
         note = f"{len(coordinates)} texture coordinates without an index left out"
@@ -78,26 +79,37 @@ def _mesh(raw: bytes, path: Path) -> FaceScan:
     return assemble_mesh(path, points, faces, coordinates, None)
 
 
-def _lines(raw: bytes, start: bytes) -> bytes:
+def _lines(raw: bytes, line_starts: np.ndarray, start: bytes) -> bytes:
     """All lines that start with two given bytes, in order."""
     text = np.frombuffer(raw, dtype=np.uint8)
-    starts = np.concatenate([[0], np.flatnonzero(text == _BREAK) + 1])
-    seconds = np.append(text[1:], _BREAK)
-    wanted = (text[starts[:-1]] == start[0]) & (seconds[starts[:-1]] == start[1])
+    first, second = line_starts[:-1], np.minimum(line_starts[:-1] + 1, len(text) - 1)
+    wanted = (text[first] == start[0]) & (text[second] == start[1])
     edges = np.flatnonzero(np.diff(wanted.astype(np.int8), prepend=0, append=0))
-    runs = [raw[starts[first] : starts[last]] for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    spans = zip(line_starts[edges[::2]], line_starts[edges[1::2]], strict=True)
+    runs = [raw[begin:end] for begin, end in spans]
     return blank_comments(runs[0] if len(runs) == 1 else b"".join(runs))
+
+
+def _line_starts(block: bytes) -> np.ndarray:
+    """Positions where lines start, and the end of the block."""
+    return np.concatenate([[0], np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _BREAK) + 1])
 
 
 def _token_starts(block: bytes, marks: bytes) -> np.ndarray:
     """Positions where a token starts, the marks being between tokens."""
-    text = np.frombuffer(block, dtype=np.uint8)
-    between = np.isin(text, np.frombuffer(marks, dtype=np.uint8), kind="table")
-    return np.flatnonzero(between[:-1] & ~between[1:]) + 1
+    is_token = bytes(byte not in marks for byte in range(256))
+    inside = np.frombuffer(block.translate(is_token), dtype=np.uint8)
+    return np.flatnonzero(inside[1:] > inside[:-1]) + 1
 
 
-def _line_starts(block: bytes) -> np.ndarray:
-    return np.concatenate([[0], np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == _BREAK) + 1])
+def _counts_per_line(starts: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """How many of some positions lie on each line."""
+    count = len(lines) - 1
+    if len(starts) and len(starts) % count == 0:
+        grid = starts.reshape(count, -1)
+        if (grid[:, 0] >= lines[:-1]).all() and (grid[:, -1] < lines[1:]).all():
+            return np.full(count, grid.shape[1])
+    return np.diff(np.searchsorted(starts, lines))
 
 
 def _numbers(block: bytes, path: Path, widths: tuple[int, ...], kind: str) -> np.ndarray:
@@ -105,8 +117,7 @@ def _numbers(block: bytes, path: Path, widths: tuple[int, ...], kind: str) -> np
     if not block:
         raise ScanError("no-mesh", path, f"there is no {kind!r} line in it")
     numbers = parse_floats(block, path, separators=b" \n" + kind.encode())
-    starts, lines = _token_starts(block, b" \n" + kind.encode()), _line_starts(block)
-    counts = np.diff(np.searchsorted(starts, lines))
+    counts = _counts_per_line(_token_starts(block, b" \n" + kind.encode()), _line_starts(block))
     width = int(counts[0])
     if width not in widths or not (counts == width).all():
         wrong = int(np.flatnonzero((counts != width) | (width not in widths))[0])
@@ -124,7 +135,7 @@ def _corners(block: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
     uniform = width in (1, 2, 3) and len(numbers_start) == width * len(starts)
     if not uniform or not np.array_equal(numbers_start[::width], starts):
         raise ScanError("malformed", path, "corners are written in several forms")
-    lengths = np.diff(np.searchsorted(starts, _line_starts(block)))
+    lengths = _counts_per_line(starts, _line_starts(block))
     if lengths.min() < 3:
         place = f"f line {int(lengths.argmin()) + 1}"
         raise ScanError("wrong-count", path, f"a face of {lengths.min()} corners", place)

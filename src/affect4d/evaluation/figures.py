@@ -1,0 +1,208 @@
+"""Interactive figures of the report; the page gives them its own colours, light or dark, and its fonts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from affect4d.evaluation.metrics import Scores
+from affect4d.evaluation.purity import PseudoLabelPurity
+from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.scans.expression import EXPRESSIONS
+
+TEAL, AMBER, SLATE, GREY = "#2a9d8f", "#d9844a", "#6f83b5", "#9aa1a8"
+CYCLE: tuple[str, ...] = (TEAL, AMBER, SLATE, "#b86f9c", "#8a9a3b", "#5aa6d6")
+"""Hues that read on white and on black paper; neighbours differ in lightness, too."""
+
+STEERING = ("alpha", "active_pairs", "active_triplets")
+"""Shares that steer the margin losses; drawn apart from the terms."""
+BESIDE_THE_POINT = ("epoch", "step", "scale", "learning_rate", "gradient_norm", "accuracy")
+TERM_NAMES: Mapping[str, str] = {
+    "loss": "whole loss",
+    "align": "image–text alignment",
+    "pairs": "pairs, L_mc",
+    "triplets": "triplets, L_mt",
+    "alpha": "margin α",
+    "active_pairs": "active pairs",
+    "active_triplets": "active triplets",
+    "decorrelation": "multiview decorrelation",
+    "alignment": "vision–language alignment",
+    "redundancy": "cross-modal redundancy",
+}
+
+
+def results_figure(summary: Mapping[str, Any]) -> go.Figure:
+    """Accuracy of every model and baseline, per cent, with its interval over subjects; chance is the dotted line."""
+    rows = [(name, scores) for name, scores in result_rows(summary) if name != "chance"][::-1]
+    accuracies = [100 * scores["accuracy"] for _, scores in rows]
+    figure = _figure(height=64 + 34 * len(rows), margin={"l": 8, "r": 48, "t": 8, "b": 40})
+    figure.add_bar(
+        x=accuracies,
+        y=[display_name(name) for name, _ in rows],
+        orientation="h",
+        width=0.62,
+        marker={"color": [_hue(name) for name, _ in rows], "cornerradius": 4},
+        error_x=_interval_bars(rows),
+        customdata=[[100 * bound for bound in scores["interval"]] for _, scores in rows],
+        hovertemplate="%{y}<br>%{x:.1f} % (%{customdata[0]:.0f} – %{customdata[1]:.0f})<extra></extra>",
+    )
+    _add_values(figure, rows)
+    chance = 100 * summary["baselines"].get("chance", {"accuracy": 1 / len(EXPRESSIONS)})["accuracy"]
+    figure.add_vline(x=chance, line={"dash": "dot", "width": 1.5, "color": GREY})
+    figure.update_xaxes(range=[0, 108], tickvals=[0, 20, 40, 60, 80, 100], ticksuffix=" %", showgrid=True)
+    figure.update_yaxes(showgrid=False, ticksuffix="  ")
+    return figure
+
+
+def confusion_figure(scores: Scores) -> go.Figure:
+    """Confusion matrix, per cent of each true expression; the counts are in the hover."""
+    shares = [[count / max(sum(row), 1) * 100 for count in row] for row in scores["confusion"]]
+    figure = _figure(height=340, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.add_heatmap(
+        z=shares,
+        x=list(EXPRESSIONS),
+        y=list(EXPRESSIONS),
+        customdata=scores["confusion"],
+        zmin=0,
+        zmax=100,
+        xgap=2,
+        ygap=2,
+        showscale=False,
+        texttemplate="%{z:.0f}",
+        hovertemplate="%{y} read as %{x}<br>%{z:.0f} % (%{customdata:.0f} sequences)<extra></extra>",
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticksuffix=" ")
+    figure.update_xaxes(showgrid=False, tickangle=-35)
+    return figure
+
+
+def learning_figures(history: pd.DataFrame) -> dict[str, go.Figure]:
+    """Learning curves of one model, epoch means: its terms and, where it has a margin, what steers that.
+
+    Args:
+        history: One row a step; columns ``epoch``, ``loss``, and the terms of the model's objective.
+    """
+    means = history.select_dtypes("number").groupby("epoch").mean()
+    terms = [name for name in means if name not in {*STEERING, *BESIDE_THE_POINT}]
+    steering = [name for name in STEERING if name in means]
+    figures = {"Loss and its terms": _lines(means[terms], "")}
+    if steering:
+        figures["Margin and active shares"] = _lines(means[steering], "").update_yaxes(range=[0, 1.02])
+    return figures
+
+
+def view_weights_figure(weights: Mapping[str, Mapping[str, float]]) -> go.Figure:
+    """Share each view has in each model's fused embedding, per cent."""
+    names = list(next(iter(weights.values()))) if weights else []
+    figure = _figure(height=300)
+    for place, (model, shares) in enumerate(weights.items()):
+        figure.add_bar(
+            x=names,
+            y=[100 * shares.get(name, 0.0) for name in names],
+            name=display_name(model),
+            marker={"color": CYCLE[place % len(CYCLE)], "cornerradius": 4},
+            hovertemplate="%{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(barmode="group", bargap=0.35)
+    return figure.update_yaxes(ticksuffix=" %", rangemode="tozero").update_xaxes(showgrid=False)
+
+
+def purity_figure(purity: PseudoLabelPurity) -> go.Figure:
+    """Share of pseudo-labels that are right, for each true expression, per cent."""
+    shares = purity["by_expression"]
+    figure = _figure(height=300)
+    figure.add_bar(
+        x=list(shares),
+        y=[100 * share for share in shares.values()],
+        marker={"color": AMBER, "cornerradius": 4},
+        hovertemplate="%{x}: %{y:.0f} %<extra></extra>",
+    )
+    figure.update_layout(bargap=0.45)
+    return figure.update_yaxes(range=[0, 102], ticksuffix=" %").update_xaxes(showgrid=False)
+
+
+def seconds_figure(seconds: Mapping[str, float]) -> go.Figure:
+    """Seconds each stage took, in the order they ran."""
+    stages = list(seconds)[::-1]
+    figure = _figure(height=56 + 30 * len(stages), margin={"l": 8, "r": 48, "t": 8, "b": 8})
+    figure.add_bar(
+        x=[seconds[stage] for stage in stages],
+        y=[stage.replace("_", " ") for stage in stages],
+        text=[f"{seconds[stage]:.1f} s" for stage in stages],
+        textposition="outside",
+        cliponaxis=False,
+        orientation="h",
+        width=0.55,
+        marker={"color": SLATE, "cornerradius": 4},
+        hovertemplate="%{y}: %{x:.1f} s<extra></extra>",
+    )
+    figure.update_yaxes(showgrid=False, ticksuffix="  ")
+    return figure.update_xaxes(visible=False)
+
+
+def figure_json(figure: go.Figure) -> str:
+    """The figure as JSON that may stand inside a ``<script>`` element."""
+    text: str = figure.to_json()
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _figure(**layout: Any) -> go.Figure:
+    """An empty figure without a theme of its own, on transparent paper."""
+    shared = {
+        "template": None,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "closest",
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "xaxis": {"automargin": True, "zeroline": False},
+        "yaxis": {"automargin": True, "zeroline": False},
+    }
+    return go.Figure(layout={**shared, **layout})
+
+
+def _lines(means: pd.DataFrame, suffix: str) -> go.Figure:
+    figure = _figure(height=320, hovermode="x unified")
+    for place, name in enumerate(means):
+        figure.add_scatter(
+            x=[int(epoch) + 1 for epoch in means.index],
+            y=means[name].tolist(),
+            name=TERM_NAMES.get(str(name), str(name).replace("_", " ")),
+            mode="lines",
+            line={"color": CYCLE[place % len(CYCLE)], "width": 2.5 if name == "loss" else 1.8, "shape": "spline"},
+            hovertemplate="%{y:.3f}" + suffix,
+        )
+    return figure.update_xaxes(title={"text": "epoch"}, showgrid=False)
+
+
+def _interval_bars(rows: Sequence[tuple[str, Scores]]) -> dict[str, Any]:
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (scores["interval"][1] - scores["accuracy"]) for _, scores in rows],
+        "arrayminus": [100 * (scores["accuracy"] - scores["interval"][0]) for _, scores in rows],
+        "thickness": 1.4,
+        "width": 4,
+    }
+
+
+def _add_values(figure: go.Figure, rows: Sequence[tuple[str, Scores]]) -> None:
+    """Write each accuracy to the right of its interval."""
+    figure.add_scatter(
+        x=[100 * max(scores["interval"][1], scores["accuracy"]) + 1.2 for _, scores in rows],
+        y=[display_name(name) for name, _ in rows],
+        text=[f"{100 * scores['accuracy']:.0f}" for _, scores in rows],
+        mode="text",
+        textposition="middle right",
+        cliponaxis=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    figure.update_layout(showlegend=False)
+
+
+def _hue(name: str) -> str:
+    """Teal for AffectVLM, amber for SMILE-VLM, slate for the network it is compared with, grey for the rest."""
+    hues = {"affect_vlm": TEAL, "smile_vlm": AMBER, "cross_entropy": SLATE}
+    return hues.get(name.split(".")[0], GREY)

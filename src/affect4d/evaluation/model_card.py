@@ -1,0 +1,47 @@
+"""A model card in the usual format (Mitchell et al. 2019): what a model is, what it is for, and how well it does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from affect4d.evaluation.report import templates
+from affect4d.evaluation.summary import display_name, result_rows
+
+METHODS: Mapping[str, str] = {
+    "affect_vlm": "Supervised: views and prompts of one expression are drawn together (image-text alignment, pair and "
+    "triplet terms under a learnable margin). After AffectVLM, arXiv 2504.19739.",
+    "smile_vlm": "Self-supervised: multiview decorrelation, vision-language contrast with pseudo-labeled prompts, and "
+    "cross-modal redundancy minimisation; no human label is used. After SMILE-VLM, arXiv 2506.01203.",
+}
+
+
+def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool) -> str:
+    """Write a model's card.
+
+    Args:
+        model: Its name in the summary, e.g. ``"affect_vlm"``.
+        summary: See :func:`affect4d.evaluation.summary.write_summary`.
+        corpus: What the corpus is, in a sentence.
+        synthetic: Whether its faces are synthetic.
+
+    Returns:
+        Markdown.
+
+    Raises:
+        ValueError: If the summary has no such model; the message lists those it has.
+    """
+    if model not in summary["models"]:
+        raise ValueError(f"The summary has no model {model!r}; it has: {', '.join(summary['models'])}.")
+    own = dict(result_rows({"models": {model: summary["models"][model]}, "baselines": {}}))
+    return (
+        templates()
+        .get_template("model_card.md.jinja")
+        .render(
+            name=display_name(model),
+            method=METHODS.get(model, ""),
+            summary=summary,
+            own=own,
+            rows={**own, **dict(result_rows({"models": {}, "baselines": summary["baselines"]}))},
+            corpus=corpus,
+            synthetic=synthetic,
+        )
+    )

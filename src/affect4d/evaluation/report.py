@@ -1,0 +1,158 @@
+"""The report of a run: one self-contained page, readable on any screen, light or dark, without a network."""
+
+import base64
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import jinja2
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from affect4d.evaluation import figures
+from affect4d.evaluation.comparison import PairedComparison
+from affect4d.evaluation.purity import PseudoLabelPurity
+from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.scans.splits import SubjectSplit
+
+HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
+
+
+@dataclass(frozen=True)
+class ReportPicture:
+    """A picture of the report.
+
+    Attributes:
+        title: What it is.
+        caption: What to see in it.
+        image: Of synthetic faces, unless the reader of the report may see others.
+    """
+
+    title: str
+    caption: str
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class ReportComparison:
+    """A paired comparison of two models, by their dotted names in the summary."""
+
+    first: str
+    second: str
+    outcome: PairedComparison
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Everything a report shows.
+
+    Attributes:
+        summary: See :func:`affect4d.evaluation.summary.write_summary`.
+        split: Who was trained on and who was evaluated.
+        corpus: What the corpus is, in a sentence.
+        synthetic: Whether its faces are synthetic; the report then says what that limits.
+        counts: Named counts worth telling: scans read, refused, sequences, pictures, prompts.
+        histories: Learning history of each model, one row a step: ``epoch``, ``loss``, and terms.
+        view_weights: Weight of each view in each model.
+        purity: Pseudo-labels against the truth.
+        pictures: Contact sheets and the like.
+        comparisons: Paired tests between models.
+        parameters: Parameters of the run, by dotted name.
+        command: What to type to get this report again.
+        made: When it was made.
+    """
+
+    summary: Mapping[str, Any]
+    split: SubjectSplit
+    corpus: str
+    synthetic: bool
+    counts: Mapping[str, int] = field(default_factory=dict)
+    histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    view_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    purity: PseudoLabelPurity | None = None
+    pictures: Sequence[ReportPicture] = ()
+    comparisons: Sequence[ReportComparison] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    command: str = "make run"
+    made: datetime.datetime | None = None
+
+
+def render_report(context: ReportContext) -> str:
+    """Render the page.
+
+    Returns:
+        A whole HTML document. It holds everything it shows, and forbids the browser to load anything else.
+    """
+    rows = dict(result_rows(context.summary))
+    drawn = _draw(context)
+    return (
+        templates()
+        .get_template("report.html.jinja")
+        .render(
+            context=context,
+            summary=context.summary,
+            rows=rows,
+            headlines=[(name, rows[name]) for name in HEADLINES if name in rows],
+            models=list(dict(result_rows({**context.summary, "baselines": {}}))),
+            curves={name: list(figures.learning_figures(history)) for name, history in context.histories.items()},
+            figures={name: Markup(figures.figure_json(figure)) for name, figure in drawn.items()},
+            pictures=[(picture, png_address(picture.image)) for picture in context.pictures],
+            plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """The page templates; what is put into HTML is escaped, and a missing value is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("affect4d.evaluation", "templates"),
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=_percent, display=display_name, p_value=_p_value)
+    return environment
+
+
+def png_address(image: Image.Image) -> str:
+    """A picture as a ``data:`` address."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _draw(context: ReportContext) -> dict[str, go.Figure]:
+    """Every figure of the page by the name its place has there."""
+    drawn = {"results": figures.results_figure(context.summary), "seconds": figures.seconds_figure(_seconds(context))}
+    for name, scores in result_rows(context.summary):
+        if name != "chance":
+            drawn[f"confusion-{name}"] = figures.confusion_figure(scores)
+    for model, history in context.histories.items():
+        curves = figures.learning_figures(history).values()
+        drawn.update({f"curve-{model}-{place}": figure for place, figure in enumerate(curves)})
+    if context.view_weights:
+        drawn["view-weights"] = figures.view_weights_figure(context.view_weights)
+    if context.purity is not None:
+        drawn["purity"] = figures.purity_figure(context.purity)
+    return drawn
+
+
+def _seconds(context: ReportContext) -> Mapping[str, float]:
+    seconds: Mapping[str, float] = context.summary["seconds"]
+    return seconds
+
+
+def _percent(share: float, places: int = 0) -> str:
+    return f"{100 * share:.{places}f}"
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -1,0 +1,78 @@
+"""The scan manifest: one validated row a usable scan; with the raw bytes, all that later stages read of a corpus."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandera.pandas import Check, Column, DataFrameSchema
+
+from affect4d.arrays import Landmarks, Pose
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.landmarks import LANDMARK_COUNT
+
+POSE_LENGTH = 16
+LANDMARK_LENGTH = 3 * LANDMARK_COUNT
+
+
+def _lists_of(length: int, finite: bool) -> Check:
+    def holds(value: Any) -> bool:
+        return len(value) == length and (not finite or bool(np.isfinite(np.asarray(value, dtype=np.float64)).all()))
+
+    return Check(holds, element_wise=True, error=f"a list of {length} numbers")
+
+
+def _text(nullable: bool = False, check: Check | None = None) -> Column:
+    return Column("str", check, nullable=nullable)
+
+
+SCAN_MANIFEST = DataFrameSchema(
+    {
+        "sequence": _text(),
+        "subject": _text(),
+        "expression": _text(nullable=True, check=Check.isin(EXPRESSIONS)),
+        "frame": Column("int64", Check.ge(0)),
+        "scan": _text(),
+        "texture": _text(nullable=True),
+        "landmark_file": _text(nullable=True),
+        "gender": _text(nullable=True),
+        "age_group": _text(nullable=True),
+        "skin_tone": _text(nullable=True),
+        "status": _text(check=Check.isin(("ok", "repaired"))),
+        "reason": _text(),
+        "vertices": Column("int64", Check.ge(3)),
+        "faces": Column("int64", Check.ge(1)),
+        "checksum": _text(),
+        "pose": Column(object, _lists_of(POSE_LENGTH, finite=True)),
+        "landmarks": Column(object, _lists_of(LANDMARK_LENGTH, finite=False), nullable=True),
+        "confidence": Column("float64", Check.in_range(0, 1)),
+    },
+    strict=True,
+    ordered=True,
+    unique=["sequence", "frame"],
+    name="scan manifest",
+)
+"""``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
+``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture and
+landmarks."""
+
+
+def pose_in(row: Any) -> Pose:
+    """The 4 by 4 pose of a manifest row."""
+    return np.asarray(row["pose"], dtype=np.float64).reshape(4, 4)
+
+
+def landmarks_in(row: Any) -> Landmarks | None:
+    """The canonical landmarks [83, 3] of a manifest row; None where it has none."""
+    if row["landmarks"] is None:
+        return None
+    return np.asarray(row["landmarks"], dtype=np.float32).reshape(LANDMARK_COUNT, 3)
+
+
+def neutral_frames(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The neutral scan of every sequence: its first frame, since sequences run from neutral to apex and back.
+
+    Returns:
+        One manifest row a sequence, indexed by sequence.
+    """
+    ordered = manifest.sort_values(["sequence", "frame"])
+    return ordered.drop_duplicates("sequence").set_index("sequence", drop=False)

@@ -1,0 +1,133 @@
+"""Subjects divided into training and test, so that no person is ever in both."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from affect4d.content import content_key
+
+
+class SubjectLeakError(ValueError):
+    """A subject on both sides of a split; the message names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSplit:
+    """Who is trained on and who is tested on.
+
+    Attributes:
+        train: Subjects, sorted.
+        test: Subjects, sorted; none of them in ``train``.
+        seed: What the draw was made with.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    seed: int
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort both sides and refuse a leak or an empty side."""
+        object.__setattr__(self, "train", tuple(sorted(set(self.train))))
+        object.__setattr__(self, "test", tuple(sorted(set(self.test))))
+        if not self.train or not self.test:
+            raise ValueError(f"A split needs subjects on both sides: {len(self.train)} train, {len(self.test)} test.")
+        check_disjoint(self.train, self.test)
+        object.__setattr__(self, "digest", content_key(train=self.train, test=self.test))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, the digest with them."""
+        return {"train": list(self.train), "test": list(self.test), "seed": self.seed, "digest": self.digest}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SubjectSplit":
+        """The split that :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: If the digest does not fit the subjects.
+        """
+        split = cls(tuple(values["train"]), tuple(values["test"]), int(values["seed"]))
+        if values.get("digest", split.digest) != split.digest:
+            raise ValueError(f"The split's digest is {split.digest}, recorded as {values['digest']}: it was changed.")
+        return split
+
+    def check_training(self, subjects: Iterable[str]) -> None:
+        """Refuse training material of anybody who is not a training subject.
+
+        Raises:
+            SubjectLeakError: Naming the subjects.
+        """
+        strangers = sorted(set(subjects) - set(self.train))
+        if strangers:
+            raise SubjectLeakError(f"Not training subjects of split {self.digest}: {', '.join(strangers)}.")
+
+
+def check_disjoint(train: Iterable[str], test: Iterable[str]) -> None:
+    """Refuse a subject on both sides, even under another spelling (``"f001 "`` is ``"F001"``).
+
+    Raises:
+        SubjectLeakError: Naming the subjects.
+    """
+    shared = {_spelled(name) for name in train} & {_spelled(name) for name in test}
+    if shared:
+        raise SubjectLeakError(f"Subjects in training and test: {', '.join(sorted(shared))}.")
+
+
+def _spelled(name: str) -> str:
+    return name.strip().casefold()
+
+
+def draw_split(
+    subjects: Iterable[str], test_share: float, seed: int, strata: Mapping[str, str] | None = None
+) -> SubjectSplit:
+    """Draw test subjects at random, the same share of every stratum as nearly as whole people allow.
+
+    Args:
+        subjects: Names, in any order, repeated or not: the draw depends on the set and the seed only.
+        test_share: Share of subjects to test on, between 0 and 1; at least one is drawn and one is left.
+        seed: Of the draw.
+        strata: Group of each subject, e.g. gender; subjects it does not name form a group of their own.
+
+    Raises:
+        ValueError: If there are fewer than two subjects or the share is not between 0 and 1.
+    """
+    names = sorted(set(subjects))
+    if len(names) < 2 or not 0 < test_share < 1:
+        raise ValueError(f"Cannot hold out a share of {test_share} of {len(names)} subjects: need 2 and 0 < share < 1.")
+    count = min(max(round(len(names) * test_share), 1), len(names) - 1)
+    test = _interleaved(names, strata or {}, np.random.default_rng(seed))[:count]
+    return SubjectSplit(tuple(set(names) - set(test)), tuple(test), seed)
+
+
+def draw_folds(
+    subjects: Iterable[str], folds: int, seed: int, strata: Mapping[str, str] | None = None
+) -> tuple[SubjectSplit, ...]:
+    """Splits in which every subject is tested on exactly once (the ten-fold protocols of BU-3DFE and BU-4DFE).
+
+    Raises:
+        ValueError: If there are fewer than two folds or fewer subjects than folds.
+    """
+    names = sorted(set(subjects))
+    if not 2 <= folds <= len(names):
+        raise ValueError(f"Cannot make {folds} folds of {len(names)} subjects.")
+    order = _interleaved(names, strata or {}, np.random.default_rng(seed))
+    edges = np.linspace(0, len(order), folds + 1).round().astype(int)
+    tests = [order[first:last] for first, last in itertools.pairwise(edges)]
+    return tuple(SubjectSplit(tuple(set(names) - set(test)), tuple(test), seed) for test in tests)
+
+
+def _interleaved(names: list[str], strata: Mapping[str, str], generator: np.random.Generator) -> list[str]:
+    """A random order in which every stretch holds the strata in about their shares."""
+    groups: dict[str, list[str]] = {}
+    for name in (names[position] for position in generator.permutation(len(names))):
+        groups.setdefault(strata.get(name, ""), []).append(name)
+    offsets = {group: generator.random() for group in sorted(groups)}
+    places = [
+        ((position + offsets[group]) / len(members), name)
+        for group, members in groups.items()
+        for position, name in enumerate(members)
+    ]
+    return [name for _, name in sorted(places)]

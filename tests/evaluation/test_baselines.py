@@ -1,0 +1,80 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect4d.evaluation.baselines import (
+    action_oracle,
+    baseline_predictions,
+    landmark_logistic,
+    landmark_table,
+    window_displacements,
+    window_pictures,
+)
+from affect4d.views.bank import InputOptions
+
+OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
+
+
+@pytest.fixture
+def scan_manifest(bank, generator):
+    """Each expression moves one landmark by 5 mm in the window; one scan has no landmarks."""
+    table = bank.index()
+    still = generator.normal(size=(83, 3))
+    rows = []
+    for name, inside in zip(table["sequence"], table["in_window"], strict=True):
+        landmarks = still + 0.2 * generator.normal(size=(83, 3))
+        landmarks[len(name.split("/")[1]), 1] += 5.0 * inside
+        rows.append(landmarks.flatten().tolist())
+    rows[1] = None
+    return table.assign(landmarks=rows)
+
+
+def test_pictures_are_means_over_the_window(bank):
+    pictures = window_pictures(bank, ["S00/disgust"], [0])
+    assert pictures.shape == (1, 2, 1, 12, 12)
+    assert pictures[0] == pytest.approx(bank.pictures[6:9, :, :1].float().mean(dim=0).numpy() / 255, abs=1e-6)
+
+
+def test_motion_is_the_difference_to_the_neutral_frame(bank):
+    motion = window_pictures(bank, ["S00/disgust"], [0], motion=True)
+    assert motion[0, :, 0, 2:4, 3:9].mean() == pytest.approx(60 / 255, abs=0.03)
+    assert motion[0, :, 0, 6:].mean() == pytest.approx(0, abs=0.02)
+
+
+def test_displacements_are_means_over_the_frames_that_were_measured(bank, scan_manifest):
+    rows = scan_manifest["landmarks"].tolist()
+    moved = window_displacements(bank, landmark_table(scan_manifest), ["S00/anger"])
+    expected = (np.array(rows[2]) + np.array(rows[3])) / 2 - np.array(rows[0])
+    assert moved[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_sequence_without_neutral_landmarks_still_gets_a_prediction(bank, scan_manifest, sequences, split):
+    blind = scan_manifest["sequence"] == sequences["sequence"].iloc[-1]
+    scan_manifest.loc[blind, "landmarks"] = None
+    table = landmark_logistic(bank, scan_manifest, sequences, split)
+    assert len(table) == 24
+    assert table.filter(like="prob_").notna().all(axis=None)
+
+
+def test_actions_without_names_of_subjects_reach_the_oracle(bank, sequences, split, generator):
+    actions = bank.index().drop(columns="in_window")
+    expression = actions["sequence"].str.split("/").str[1]
+    actions = actions.assign(expression=expression, **{f"AU{n}": generator.random(len(actions)) for n in range(4)})
+    table = action_oracle(bank, actions, sequences, split)
+    assert set(table["model"]) == {"action_oracle"}
+    assert len(table) == 24
+
+
+def test_every_baseline_predicts_every_unseen_sequence(bank, scan_manifest, sequences, split):
+    table = baseline_predictions(bank, OPTIONS, sequences, split, scan_manifest)
+    right = (table["predicted"] == table["expression"]).groupby(table["model"]).mean()
+    assert set(right.index) == {"pixel_knn", "pixel_logistic", "motion_logistic", "landmark_logistic"}
+    assert (table.groupby("model")["sequence"].nunique() == 24).all()
+    assert right["pixel_logistic"] == right["motion_logistic"] == right["pixel_knn"] == 1.0
+
+
+def test_a_corpus_without_landmarks_has_no_landmark_baseline(bank, scan_manifest, sequences, split):
+    table = baseline_predictions(
+        bank, OPTIONS, sequences, split, scan_manifest.assign(landmarks=pd.Series(dtype=object))
+    )
+    assert "landmark_logistic" not in set(table["model"])

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from affect4d.evaluation.embed import classify_sequences, embed_sequences, window_rows
+from affect4d.models import JointEmbedding
+from affect4d.views.bank import InputOptions
+
+OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
+
+
+class MeanModel:
+    """Hidden state of a view: the means of its channels."""
+
+    def embed_views(self, images):
+        hidden = images.mean(dim=(3, 4))
+        views = normalize(hidden, dim=-1)
+        return JointEmbedding(hidden, views, normalize(views.mean(dim=1), dim=-1))
+
+    def classify(self, images):
+        return images.mean(dim=(1, 2, 3, 4))[:, None].repeat(1, 6)
+
+
+def test_a_window_is_all_its_frames_or_some_spread_over_it(bank):
+    assert window_rows(bank, "S00/disgust") == [6, 7, 8]
+    assert window_rows(bank, "S00/disgust", 2) == [6, 8]
+
+
+def test_an_unknown_sequence_is_named(bank):
+    with pytest.raises(KeyError, match="S99"):
+        window_rows(bank, "S99/anger")
+
+
+def test_a_sequence_is_the_mean_of_its_window(bank):
+    embeddings = embed_sequences(MeanModel(), bank, OPTIONS)
+    frame = MeanModel().embed_views(bank.pictures[6:9].float() / 127.5 - 1).hidden.mean(dim=0)
+    assert embeddings.hidden[1] == pytest.approx(frame.flatten().numpy(), abs=0.02)
+    assert embeddings.hidden.shape == (60, 4)
+    assert embeddings.views.shape == (60, 2, 2)
+    assert np.linalg.norm(embeddings.fused, axis=1) == pytest.approx(1)
+
+
+def test_embeddings_are_found_by_name(bank):
+    embeddings = embed_sequences(MeanModel(), bank, OPTIONS)
+    some = embeddings.of(["S02/fear", "S00/anger"])
+    assert np.array_equal(some.hidden, embeddings.hidden[[14, 0]])
+
+
+def test_class_probabilities_sum_to_one(bank):
+    probabilities = classify_sequences(MeanModel(), bank, OPTIONS)
+    assert probabilities.shape == (60, 6)
+    assert probabilities.sum(axis=1) == pytest.approx(1)
+
+
+def test_a_model_is_put_to_rest_before_it_embeds(bank):
+    class Module(MeanModel, torch.nn.Module):
+        pass
+
+    model = Module().train()
+    embed_sequences(model, bank, OPTIONS)
+    assert not model.training

@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from affect4d.evaluation.metrics import chance_scores, score_predictions, subject_interval
+from affect4d.evaluation.protocols import LeakError
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.splits import SubjectSplit
+
+
+def rows(true, predicted, subjects):
+    table = pd.DataFrame({"expression": true, "predicted": predicted, "subject": subjects})
+    table["sequence"] = [f"{subject}/{place}" for place, subject in enumerate(subjects)]
+    return table
+
+
+def test_scores_of_hand_computed_rows(generator):
+    true = ["anger", "anger", "fear", "fear", "fear", "happiness"]
+    predicted = ["anger", "fear", "fear", "fear", "anger", "happiness"]
+    table = rows(true, predicted, ["A", "A", "A", "B", "B", "B"])
+    scores = score_predictions(table, SubjectSplit(("Z",), ("A", "B"), 0), generator)
+    assert scores["accuracy"] == pytest.approx(4 / 6)
+    assert scores["uar"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+    assert scores["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+    assert scores["per_class"]["fear"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3})
+    assert scores["confusion"][0] == [1, 0, 1, 0, 0, 0]
+    assert scores["sequences"] == 6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_equal_those_of_scikit_learn_on_random_input(seed):
+    generator = np.random.default_rng(seed)
+    true, predicted = generator.choice(EXPRESSIONS, 60), generator.choice(EXPRESSIONS, 60)
+    subjects = generator.choice(["A", "B", "C"], 60)
+    scores = score_predictions(rows(true, predicted, subjects), SubjectSplit(("Z",), ("A", "B", "C"), 0), generator)
+    assert scores["accuracy"] == reference.accuracy_score(true, predicted)
+    assert scores["uar"] == reference.balanced_accuracy_score(true, predicted)
+    assert scores["macro_f1"] == reference.f1_score(true, predicted, average="macro")
+    assert scores["confusion"] == reference.confusion_matrix(true, predicted, labels=EXPRESSIONS).tolist()
+    assert scores["interval"][0] <= scores["accuracy"] <= scores["interval"][1]
+
+
+def test_an_expression_that_never_occurs_does_not_enter_the_recall(generator):
+    table = rows(["anger", "fear"], ["anger", "surprise"], ["A", "A"])
+    assert score_predictions(table, SubjectSplit(("Z",), ("A",), 0), generator)["uar"] == 0.5
+
+
+def test_the_interval_is_reproducible():
+    values, subjects = np.array([1.0, 0, 1, 1, 0, 1]), pd.Series(list("AABBCC"))
+    intervals = [subject_interval(values, subjects, np.random.default_rng(7)) for _ in range(2)]
+    assert intervals[0] == intervals[1]
+
+
+def test_sequences_of_one_subject_that_stand_or_fall_together_widen_the_interval():
+    subjects = pd.Series([f"S{number}" for number in range(12) for _ in range(10)])
+    values = np.repeat(np.arange(12) % 2, 10).astype(float)
+    single = pd.Series(np.arange(120).astype(str))
+    clustered = np.ptp(subject_interval(values, subjects, np.random.default_rng(0)))
+    independent = np.ptp(subject_interval(values, single, np.random.default_rng(0)))
+    assert clustered > 2 * independent
+
+
+def test_a_prediction_on_a_training_subject_is_not_scored(predictions, generator):
+    leaking = SubjectSplit(("S06",), ("S07", "S08", "S09"), 0)
+    with pytest.raises(LeakError, match="S06"):
+        score_predictions(predictions, leaking, generator)
+
+
+def test_a_sequence_is_not_scored_twice(predictions, split, generator):
+    twice = pd.concat([predictions, predictions.iloc[:1]])
+    with pytest.raises(LeakError, match="S06/anger"):
+        score_predictions(twice, split, generator)
+
+
+def test_chance_is_one_in_six(sequences):
+    scores = chance_scores(sequences)
+    assert scores["accuracy"] == scores["uar"] == 1 / 6
+    assert np.sum(scores["confusion"]) == pytest.approx(len(sequences))

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from rich.console import Console
+
+from affect4d.evaluation.metrics import chance_scores, score_predictions
+from affect4d.evaluation.summary import result_rows, summary_table, write_summary
+
+KEYS = ["corpus", "protocol", "split_hash", "seed", "subjects", "models", "baselines", "seconds", "versions"]
+
+
+@pytest.fixture
+def summary(predictions, split, generator):
+    scores = score_predictions(predictions, split, generator)
+    return write_summary(
+        corpus="synthetic",
+        protocol="subject-independent hold-out",
+        split=split,
+        seed=0,
+        models={"affect_vlm": scores, "smile_vlm": {"linear_probe": scores, "knn": scores, "zero_shot": scores}},
+        baselines={"chance": chance_scores(predictions), "pixel_knn": scores},
+        seconds={"ingest": 1.23456},
+        versions={"affect4d": "0.1.0"},
+    )
+
+
+def test_a_summary_has_the_promised_keys_and_survives_json(summary, split):
+    assert list(summary) == KEYS
+    assert summary["subjects"] == {"train": 6, "test": 4}
+    assert summary["split_hash"] == split.digest
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_every_score_is_a_share(summary):
+    names = dict(result_rows(summary))
+    assert list(names) == [
+        "affect_vlm",
+        "smile_vlm.linear_probe",
+        "smile_vlm.knn",
+        "smile_vlm.zero_shot",
+        "chance",
+        "pixel_knn",
+    ]
+    for scores in names.values():
+        assert all(0 <= scores[key] <= 1 for key in ("accuracy", "macro_f1", "uar"))
+        assert 0 <= scores["interval"][0] <= scores["interval"][1] <= 1
+
+
+def test_per_cent_in_place_of_shares_is_refused(summary, split):
+    wrong = {**summary["baselines"]["chance"], "accuracy": 16.7}
+    with pytest.raises(ValueError, match=r"accuracy of chance is 16\.7"):
+        write_summary(
+            corpus="c",
+            protocol="p",
+            split=split,
+            seed=0,
+            models={},
+            baselines={"chance": wrong},
+            seconds={},
+            versions={},
+        )
+
+
+def test_the_terminal_table_shows_every_row(summary):
+    console = Console(width=120, record=True, quiet=False, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(summary_table(summary))
+    text = console.export_text()
+    assert "AffectVLM" in text
+    assert "SMILE-VLM, zero-shot" in text
+    assert "Chance" in text
+    assert "16.7" in text

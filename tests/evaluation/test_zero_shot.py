@@ -1,0 +1,62 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from affect4d.evaluation.embed import SequenceEmbeddings
+from affect4d.evaluation.zero_shot import (
+    class_embeddings,
+    expression_prompts,
+    predict_by_prompts,
+    zero_shot_probabilities,
+)
+from affect4d.scans.expression import EXPRESSIONS
+
+
+class WordModel:
+    """Embeds a prompt by the first token of it, so that every expression's prompts point one way."""
+
+    options = SimpleNamespace(towers=SimpleNamespace(context_length=8))
+
+    def __init__(self, prompts):
+        from affect4d.models import tokenise
+
+        self.axes = {
+            tuple(tokenise([text], 8)[0].tolist()): row for row, texts in enumerate(prompts.values()) for text in texts
+        }
+
+    def embed_texts(self, tokens):
+        return torch.eye(6)[[self.axes[tuple(row.tolist())] for row in tokens]]
+
+    def temperature(self):
+        return torch.tensor(10.0)
+
+
+PROMPTS = {name: (name, f"a face of {name}") for name in EXPRESSIONS}
+
+
+def test_class_embeddings_are_normalised_means_of_prompts():
+    model = WordModel(PROMPTS)
+    mixed = {"both": ("anger", "fear")}
+    embedding = class_embeddings(model, mixed)
+    assert embedding[0] == pytest.approx(np.array([1, 0, 1, 0, 0, 0]) / np.sqrt(2), abs=1e-6)
+
+
+def test_probabilities_are_a_softmax_of_scaled_cosines():
+    probabilities = zero_shot_probabilities(np.array([[1.0, 0.0]]), np.eye(2), scale=2.0)
+    assert probabilities == pytest.approx(np.array([[np.e**2, 1]]) / (np.e**2 + 1))
+
+
+def test_sequences_are_what_the_nearest_prompts_say(sequences, labels, split):
+    fused = np.eye(6, dtype=np.float32)[(labels + 1) % 6]
+    embeddings = SequenceEmbeddings(tuple(sequences["sequence"]), fused, fused[:, None], fused)
+    table = predict_by_prompts(WordModel(PROMPTS), embeddings, sequences, split, "model", PROMPTS)
+    expected = [EXPRESSIONS[(EXPRESSIONS.index(name) + 1) % 6] for name in table["expression"]]
+    assert table["predicted"].tolist() == expected
+    assert set(table["subject"]) == set(split.test)
+
+
+def test_every_expression_has_prompts():
+    assert list(expression_prompts()) == list(EXPRESSIONS)
+    assert all(len(texts) > 1 for texts in expression_prompts().values())

@@ -1,0 +1,155 @@
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from affect4d.content import ContentStore, file_digest
+from affect4d.rendering import batch
+from affect4d.rendering.batch import check_canary, frame_activity, render_corpus
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.rasteriser import RenderError
+from affect4d.scans.geometry import transform
+from affect4d.scans.scan import ScanError
+from tests.rendering.conftest import bumpy_scan
+
+FRAMES = 5
+OPTIONS = RenderOptions(size=32, workers=1, max_failed_share=0.5)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ContentStore(tmp_path / "store")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Scans come from a formula; the list of those that were asked for is returned."""
+    asked = []
+
+    def load(root, row):
+        asked.append(row["scan"])
+        if row["scan"] == "F002/Sad/3":
+            raise ScanError("truncated", root / row["scan"], "ends early")
+        scan = bumpy_scan(lopsided=4.0 * row["frame"])
+        return transform(scan, np.diag([1, 1, 1, 1.0]) + [[0, 0, 0, row["offset"]], *[[0] * 4] * 3])
+
+    monkeypatch.setattr(batch, "load_canonical_scan", load)
+    return asked
+
+
+def scan_manifest(*sequences, offset=0.0):
+    return pd.DataFrame(
+        {
+            "sequence": sequence,
+            "subject": sequence[:4],
+            "expression": "happiness",
+            "frame": frame,
+            "scan": f"{sequence}/{frame}",
+            "checksum": f"{sequence}{frame}",
+            "pose": np.eye(4).ravel(),
+            "offset": offset,
+        }
+        for sequence in sequences
+        for frame in range(FRAMES)
+    )
+
+
+def test_one_row_a_sequence_tells_where_its_pictures_are(drawn, store, tmp_path):
+    table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
+    first = table.iloc[0]
+    shard = load_file(store.path(first["shard"]))
+    assert list(table["sequence"]) == ["F001/Happy", "M001/Happy"]
+    assert shard["texture"].shape == shard["normals"].shape == (FRAMES, 3, 32, 32, 3)
+    assert file_digest(store.path(first["shard"])) == first["checksum"]
+    assert list(first["frames"]) == list(range(FRAMES))
+    assert (first["subject"], first["neutral"], first["size"]) == ("F001", 0, 32)
+    assert dict(zip(first["views"], first["angles"], strict=True)) == OPTIONS.angles
+    assert first["activity"][0] == 0 < first["activity"][-1]
+    assert table.attrs["failures"] == {}
+
+
+def test_nothing_is_drawn_twice(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert drawn == []
+    assert again["shard"].tolist() == first["shard"].tolist()
+    assert list(again["activity"][0]) == list(first["activity"][0])
+
+
+def test_a_lost_shard_alone_is_drawn_again(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy", "F002/Happy")
+    table = render_corpus(manifest, tmp_path, OPTIONS, store)
+    store.path(table["shard"][1]).unlink()
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert {scan[:4] for scan in drawn} == {"F002"}
+    assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    moved = manifest.assign(pose=[np.eye(4).ravel() + 1e-9] * FRAMES)
+    changed = manifest.assign(checksum="other")
+    shards = [render_corpus(table, tmp_path, OPTIONS, store)["shard"][0] for table in (manifest, moved, changed)]
+    shards.append(render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"size": 48}), store)["shard"][0])
+    assert len(set(shards)) == 4
+
+
+def test_how_many_processes_draw_changes_nothing(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    drawn.clear()
+    render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"workers": 2, "max_failed_share": 0.1}), store)
+    assert drawn == []
+    assert len(first) == 1
+
+
+def test_a_bad_scan_costs_its_sequence_and_is_named(drawn, store, tmp_path):
+    table = render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, OPTIONS, store)
+    assert list(table["sequence"]) == ["F001/Happy"]
+    assert "ends early" in table.attrs["failures"]["F002/Sad"]
+
+
+def test_too_many_bad_sequences_end_the_run(drawn, store, tmp_path):
+    strict = OPTIONS.model_copy(update={"max_failed_share": 0.1})
+    with pytest.raises(RenderError, match="1 of 2 sequences"):
+        render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, strict, store)
+
+
+def test_an_empty_picture_is_an_error_with_its_likely_cause(drawn, store, tmp_path):
+    with pytest.raises(RenderError, match="pose is probably wrong"):
+        render_corpus(scan_manifest("F001/Happy", offset=900.0), tmp_path, OPTIONS, store)
+
+
+def test_an_empty_manifest_points_to_the_ingest_report(store, tmp_path):
+    with pytest.raises(ValueError, match="ingest report"):
+        render_corpus(scan_manifest("F001/Happy").head(0), tmp_path, OPTIONS, store)
+
+
+def test_a_driver_that_draws_nonsense_is_found_out():
+    class Black:
+        options = OPTIONS
+
+        def render(self, scan):
+            return dict.fromkeys(("texture", "normals"), np.zeros((3, 32, 32, 3), np.uint8))
+
+    with pytest.raises(RenderError, match="VTK_DEFAULT_OPENGL_WINDOW"):
+        check_canary(Black())
+
+
+def test_activity_rises_with_movement_and_not_with_noise():
+    generator = np.random.default_rng(0)
+    still = generator.normal(150, 6, (8, 2, 48, 48, 3))
+    moving = still.copy()
+    moving[4:6, :, 12:24, 12:24] += 40
+    noise, movement = (frame_activity(pictures.astype(np.uint8)) for pictures in (still, moving))
+    assert noise.max() < 0.3 * movement.max()
+    assert set(np.flatnonzero(movement > 0.5 * movement.max())) == {4, 5}
+
+
+def test_a_neutral_and_an_apex_alone_keep_their_activity():
+    pictures = np.full((2, 1, 24, 24, 3), 128, np.uint8)
+    pictures[1, :, :12] = 255
+    assert frame_activity(pictures)[1] > 0.1

@@ -1,0 +1,196 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
+
+from affect4d.content import ContentStore
+from affect4d.scans import ingest as ingest_module
+from affect4d.scans.corpora import CORPORA, corpus_named
+from affect4d.scans.corpora.table import SCAN_COLUMNS
+from affect4d.scans.geometry import TEMPLATE
+from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus, load_canonical_scan
+from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, neutral_frames, pose_in
+from affect4d.scans.scan import ScanError
+
+HERE = IngestOptions(workers=1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ContentStore(tmp_path / "store")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    return write_corpus(tmp_path / "corpus")
+
+
+def test_a_whole_corpus_gives_a_valid_manifest_and_an_empty_report(corpus, store):
+    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    SCAN_MANIFEST.validate(ingest.manifest)
+    assert len(ingest.manifest) == 8
+    assert ingest.report.empty
+    assert set(ingest.manifest["status"]) == {"ok"}
+    assert set(ingest.manifest["expression"]) == {"anger", "happiness"}
+    assert ingest.manifest["confidence"].min() > 0.99
+    first = ingest.manifest.iloc[0]
+    np.testing.assert_allclose(landmarks_in(first), TEMPLATE, atol=1e-3)
+    np.testing.assert_allclose(pose_in(first)[:3, 3], -0.5, atol=1e-3)
+
+
+def test_a_canonical_scan_is_read_again_from_its_row(corpus, store):
+    row = ingest_corpus(corpus, "bu4dfe", HERE, store).manifest.iloc[3]
+    scan = load_canonical_scan(corpus, row)
+    assert (len(scan.vertices), len(scan.faces)) == (row["vertices"], row["faces"])
+    assert np.linalg.norm(scan.vertices, axis=1).max() <= HERE.crop_radius
+    assert scan.texture.shape == (6, 8, 3)
+    assert scan.landmarks.shape == (83, 3)
+    with pytest.raises(ScanError, match="empty-crop"):
+        load_canonical_scan(corpus, row, crop_radius=0.1)
+
+
+def test_one_broken_scan_is_one_report_row(corpus, store):
+    (corpus / "F001/Angry/001.wrl").write_text("garbage")
+    (corpus / "M001/Happy/000.jpg").unlink()
+    (corpus / "BU4DFE_BND_V1.1/M001/Happy/001.bnd").write_text("garbage")
+    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    assert len(ingest.manifest) == 7
+    report = ingest.report.set_index("scan")
+    assert list(report.index) == ["F001/Angry/001.wrl", "M001/Happy/000.wrl", "M001/Happy/001.wrl"]
+    assert report["status"].tolist() == ["refused", "repaired", "repaired"]
+    assert report["code"].tolist() == ["not-vrml", "repaired", "low-confidence"]
+    assert "texture missing" in report["reason"].iloc[1]
+    assert "landmarks refused" in report["reason"].iloc[2]
+
+
+def test_a_second_ingest_reads_nothing(corpus, store, monkeypatch):
+    first = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    monkeypatch.setattr(ingest_module, "map_chunks", lambda *_: pytest.fail("read again"))
+    begun = time.perf_counter()
+    second = ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=2), store)
+    assert time.perf_counter() - begun < 0.5
+    pd.testing.assert_frame_equal(first.manifest, second.manifest)
+    pd.testing.assert_frame_equal(first.report, second.report)
+
+
+def test_a_changed_file_or_option_is_read_again(corpus, store):
+    first = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    smaller = ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, crop_radius=60), store)
+    assert smaller.manifest["vertices"].max() < first.manifest["vertices"].min()
+    (corpus / "F001/Angry/000.wrl").unlink()
+    assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 7
+
+
+def test_processes_do_not_change_the_manifest(corpus, store, tmp_path):
+    alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    reordered = ingest_module._read_all(corpus, corpus_named("bu4dfe").find_scans(corpus)[::-1], HERE)
+    assert [row["scan"] for row in reordered] == alone.manifest["scan"].tolist()
+
+
+def test_a_lost_worker_costs_its_scan_only(corpus, store, monkeypatch):
+    real = ingest_module.map_chunks
+
+    def losing(function, chunks, description, workers):
+        for chunk, result in real(function, chunks, description, 1):
+            lost = any(row["scan"] == "F001/Angry/001.wrl" for row in chunk)
+            yield chunk, RuntimeError("worker died") if lost else result
+
+    monkeypatch.setattr(ingest_module, "map_chunks", losing)
+    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    assert len(ingest.manifest) == 7
+    assert ingest.report["code"].tolist() == ["worker-lost"]
+
+
+def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):
+    (tmp_path / "empty").mkdir()
+    for name, word in (("nowhere", "no folder"), ("empty", "is empty")):
+        with pytest.raises(FileNotFoundError, match=f"{word}.*fabricate|{name}.*fabricate"):
+            ingest_corpus(tmp_path / name, "bu4dfe", HERE, store)
+
+
+def test_an_unknown_layout_lists_the_known_ones(tmp_path, store):
+    with pytest.raises(ValueError, match=r"bu4dfe.*folder"):
+        ingest_corpus(tmp_path, "bu5dfe", HERE, store)
+
+
+def test_a_folder_of_another_layout_says_so(tmp_path, store):
+    write_corpus(tmp_path / "outer" / "corpus")
+    with pytest.raises(CorpusRefusedError, match="Point the corpus folder"):
+        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+
+
+def test_too_many_refused_scans_refuse_the_corpus(corpus, store):
+    for name in ("000", "001"):
+        (corpus / f"F001/Angry/{name}.wrl").write_text("garbage")
+    with pytest.raises(CorpusRefusedError, match=r"2 of 8 scans in .*2 × not-vrml.*max_refused_share"):
+        ingest_corpus(corpus, "bu4dfe", HERE, store)
+    assert len(ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, max_refused_share=0.3), store).manifest) == 6
+
+
+def test_no_usable_scan_refuses_the_corpus(corpus, store):
+    for path in corpus.rglob("*.wrl"):
+        path.write_text("garbage")
+    with pytest.raises(CorpusRefusedError, match="8 of 8"):
+        ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, max_refused_share=1), store)
+
+
+def test_options_are_bounded():
+    for wrong in ({"crop_radius": 0}, {"max_refused_share": 2}, {"workers": -1}, {"radius": 3}):
+        with pytest.raises(ValidationError):
+            IngestOptions(**wrong)
+
+
+@pytest.mark.parametrize("name", sorted(CORPORA))
+def test_every_corpus_finds_a_fake_tree(corpus, name):
+    table = CORPORA[name].find_scans(corpus)
+    assert tuple(table.columns) == SCAN_COLUMNS
+    assert len(table) == 8
+    assert table["subject"].nunique() == 2
+    assert table.groupby("sequence")["subject"].nunique().max() == 1
+    assert all((corpus / scan).is_file() for scan in [*table["scan"], *table["texture"]])
+    assert table.groupby("sequence")["frame"].apply(list).tolist() == [[0, 1]] * 4
+
+
+def test_bu4dfe_skips_other_folders_and_reads_attributes(corpus):
+    (corpus / "BU_WrlViewer_V2").mkdir()
+    (corpus / "BU_WrlViewer_V2" / "000.wrl").write_text("viewer")
+    (corpus / "subjects.csv").write_text("subject,age_group,gender\nF001,31-50,\n")
+    table = corpus_named("bu4dfe").find_scans(corpus).drop_duplicates("subject").set_index("subject")
+    assert table["gender"].to_dict() == {"F001": "F", "M001": "M"}
+    assert table.loc["F001", "age_group"] == "31-50"
+    assert pd.isna(table.loc["M001", "age_group"])
+    assert table["skin_tone"].isna().all()
+    assert table.loc["F001", "landmark_file"] == "BU4DFE_BND_V1.1/F001/Angry/000.bnd"
+
+
+def test_an_attribute_table_without_subjects_is_refused(corpus):
+    (corpus / "subjects.csv").write_text("name\nF001\n")
+    with pytest.raises(ValueError, match=r"subjects\.csv"):
+        corpus_named("bu4dfe").find_scans(corpus)
+
+
+def test_any_folder_is_a_corpus(tmp_path, store):
+    scan, root = bumpy_grid(), tmp_path / "mine"
+    (root / "anna" / "happy").mkdir(parents=True)
+    for name in ("f10", "f2"):
+        (root / "anna" / "happy" / f"{name}.obj").write_text(obj_text(scan))
+        write_picture(root / "anna" / "happy" / f"{name}.png")
+    (root / "bob.wrl").write_text(wrl_text(scan))
+    (root / "bob.bnd").write_text(bnd_text())
+    manifest = ingest_corpus(root, "folder", HERE, store).manifest
+    assert manifest["scan"].tolist() == ["anna/happy/f2.obj", "anna/happy/f10.obj", "bob.wrl"]
+    assert manifest["subject"].tolist() == ["anna", "anna", "bob"]
+    assert manifest["expression"].iloc[0] == "happiness"
+    assert pd.isna(manifest["expression"].iloc[2])
+    assert (manifest["confidence"] < 0.5).tolist() == [True, True, False]
+    assert manifest["landmarks"].isna().tolist() == [True, True, False]
+
+
+def test_the_neutral_scan_of_a_sequence_is_its_first(corpus, store):
+    manifest = ingest_corpus(corpus, "bu4dfe", HERE, store).manifest
+    neutral = neutral_frames(manifest.sample(frac=1, random_state=0))
+    assert len(neutral) == 4
+    assert (neutral["frame"] == 0).all()

@@ -1,0 +1,91 @@
+import itertools
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from affect4d.scans.splits import SubjectLeakError, SubjectSplit, check_disjoint, draw_folds, draw_split
+
+PEOPLE = tuple(f"{letter}{number:03d}" for letter in "FM" for number in range(1, 25))
+GENDERS = {name: name[0] for name in PEOPLE}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.text(min_size=1, max_size=4).map(lambda name: name.strip().casefold() or "x"), min_size=2),
+       st.floats(0.01, 0.99), st.integers(0, 2**32))  # fmt: skip
+def test_no_subject_is_ever_on_both_sides(subjects, share, seed):
+    split = draw_split(subjects, share, seed)
+    assert not set(split.train) & set(split.test)
+    assert set(split.train) | set(split.test) == subjects
+    assert split.train
+    assert split.test
+
+
+def test_a_draw_depends_on_the_set_and_the_seed_only():
+    split = draw_split(PEOPLE, 0.25, 7)
+    assert draw_split([*reversed(PEOPLE), *PEOPLE], 0.25, 7) == split
+    assert draw_split(PEOPLE, 0.25, 8).test != split.test
+    assert len(split.test) == 12
+
+
+def test_digest_is_stable_and_names_the_people():
+    split = SubjectSplit(("b", "a"), ("c",), 1)
+    assert split.digest == SubjectSplit(("a", "b"), ("c",), 2).digest
+    assert split.digest == "7865992568e00d21894b8008"
+    assert split.digest != SubjectSplit(("a", "c"), ("b",), 1).digest
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_strata_keep_their_shares(seed):
+    test = draw_split(PEOPLE, 0.25, seed, GENDERS).test
+    assert abs(sum(name[0] == "F" for name in test) - 6) <= 1
+
+
+def test_a_split_survives_json():
+    split = draw_split(PEOPLE, 0.3, 3)
+    assert SubjectSplit.from_dict(json.loads(json.dumps(split.to_dict()))) == split
+
+
+def test_a_changed_record_is_refused():
+    record = draw_split(PEOPLE, 0.3, 3).to_dict()
+    record["test"].append(record["train"].pop())
+    with pytest.raises(ValueError, match="changed"):
+        SubjectSplit.from_dict(record)
+
+
+@pytest.mark.parametrize("spelling", ["F001", "f001", " F001", "F001\t"])
+def test_every_leak_is_caught(spelling):
+    with pytest.raises(SubjectLeakError, match="f001"):
+        check_disjoint(["F001", "F002"], ["M001", spelling])
+    with pytest.raises(SubjectLeakError):
+        SubjectSplit(("F001", "F002"), ("M001", spelling), 0)
+
+
+@pytest.mark.parametrize("position", range(12))
+def test_no_test_subject_may_be_trained_on(position):
+    split = draw_split(PEOPLE, 0.25, 0)
+    split.check_training(split.train)
+    with pytest.raises(SubjectLeakError, match=split.test[position]):
+        split.check_training([*split.train, split.test[position]])
+    with pytest.raises(SubjectLeakError, match="stranger"):
+        split.check_training(["stranger"])
+
+
+@pytest.mark.parametrize("folds", [2, 5, 10, 48])
+def test_folds_test_everybody_once(folds):
+    splits = draw_folds(PEOPLE, folds, 5, GENDERS)
+    tested = list(itertools.chain.from_iterable(split.test for split in splits))
+    assert sorted(tested) == sorted(PEOPLE)
+    assert np.ptp([len(split.test) for split in splits]) <= 1
+
+
+def test_impossible_draws_say_why():
+    for subjects, share in ((["a"], 0.5), (PEOPLE, 0), (PEOPLE, 1)):
+        with pytest.raises(ValueError, match="share"):
+            draw_split(subjects, share, 0)
+    with pytest.raises(ValueError, match="both sides"):
+        SubjectSplit(("a",), (), 0)
+    with pytest.raises(ValueError, match="folds"):
+        draw_folds(["a"], 2, 0)

@@ -1,0 +1,45 @@
+from itertools import pairwise
+
+import pytest
+import torch
+
+from affect4d.models import build_model
+from affect4d.training.optimiser import build_optimiser, build_schedule
+from affect4d.training.options import TrainOptions
+
+
+def test_norms_biases_temperature_margin_and_view_weights_do_not_decay(model_options):
+    model = build_model("affect_vlm", model_options)
+    optimiser = build_optimiser(model, TrainOptions())
+    undecayed = {id(p) for group in optimiser.param_groups if group["weight_decay"] == 0 for p in group["params"]}
+    named = {name: id(parameter) in undecayed for name, parameter in model.named_parameters()}
+    for name in ("free_margin", "temperature.logit_scale", "image.fusion.view_scores", "image.tower.norm.bias"):
+        assert named[name]
+    for name in ("image.tower.stem.weight", "image.projection.weight"):
+        assert not named[name]
+
+
+def test_every_trainable_parameter_is_in_one_group(model_options):
+    model = build_model("affect_vlm", model_options)
+    grouped = [id(p) for group in build_optimiser(model, TrainOptions()).param_groups for p in group["params"]]
+    trainable = [id(p) for p in model.parameters() if p.requires_grad]
+    assert sorted(grouped) == sorted(trainable)
+
+
+def test_the_margin_learns_faster(model_options):
+    model = build_model("affect_vlm", model_options)
+    rates = {id(p): g["lr"] for g in build_optimiser(model, TrainOptions()).param_groups for p in g["params"]}
+    assert rates[id(model.free_margin)] == 5 * rates[id(model.temperature.logit_scale)]
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_to_zero():
+    optimiser = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule = build_schedule(optimiser, steps=100, warmup=0.1)
+    rates = []
+    for _ in range(100):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
+    assert all(before >= after for before, after in pairwise(rates[10:]))
+    assert rates[-1] < 0.001
