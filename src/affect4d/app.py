@@ -4,7 +4,7 @@ Run with ``make app``. The catalog and the models are loaded once; after that th
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -33,7 +33,7 @@ def open_corpus(corpus: str) -> tuple[ViewBank, pd.DataFrame, dict[str, Predicto
     """Views of the test subjects, their manifest, and the newest model of each kind."""
     bootstrap_project(PROJECT)
     with KedroSession.create(PROJECT, runtime_params={"corpus": corpus}) as session:
-        context = session.load_context()
+        context = cast(KedroSession, session).load_context()
         catalog = context.catalog
         manifest: pd.DataFrame = catalog.load("view_manifest")
         subjects = catalog.load("subject_split")["test"]
@@ -41,8 +41,10 @@ def open_corpus(corpus: str) -> tuple[ViewBank, pd.DataFrame, dict[str, Predicto
         inputs = InputOptions.model_validate(_plain(context.params["inputs"]))
         bank = load_view_bank(unseen, catalog.load("view_store"), inputs)
         store = catalog.load("model_store")
-        records = {name: catalog.load(f"{name}.model") for name in MODEL_TITLES}
-        predictors = {name: Predictor.load(store.path(record["entry"]), inputs) for name, record in records.items()}
+        records = {name: catalog.load(f"{name}_model") for name in MODEL_TITLES}
+        predictors = {
+            name: Predictor.load(store.path(record["entry"]), bank, inputs) for name, record in records.items()
+        }
     return bank, unseen, predictors
 
 
@@ -92,23 +94,22 @@ def show_views(bank: ViewBank, sequence: str, channel: int) -> None:
         column.image(picture, caption=name, width="stretch", clamp=True)
 
 
-def show_answers(bank: ViewBank, sequence: str, predictors: dict[str, Predictor]) -> None:
+def show_answers(sequence: str, predictors: dict[str, Predictor]) -> None:
     """What both models make of the sequence."""
-    answers = {name: predictor.answer(bank, sequence) for name, predictor in predictors.items()}
+    answers = {name: predictor.answer(sequence) for name, predictor in predictors.items()}
     st.plotly_chart(probability_chart(answers), width="stretch", key="probabilities")
     weights = pd.DataFrame({MODEL_TITLES[name]: answer.view_weights for name, answer in answers.items()})
     st.caption("How much each view counts in the fused embedding")
     st.dataframe(weights.style.format("{:.2f}"), width="stretch")
 
 
-def show_sentences(bank: ViewBank, sequence: str, predictors: dict[str, Predictor]) -> None:
+def show_sentences(sequence: str, predictors: dict[str, Predictor]) -> None:
     """Similarity of the sequence with sentences the user types."""
     typed = st.text_area("Your own sentences, one a line", FIRST_SENTENCES, height=110)
     sentences = [line.strip() for line in typed.splitlines() if line.strip()]
     if sentences:
         similarity = {
-            MODEL_TITLES[name]: predictor.similarity(bank, sequence, sentences)
-            for name, predictor in predictors.items()
+            MODEL_TITLES[name]: predictor.similarity(sequence, sentences) for name, predictor in predictors.items()
         }
         table = pd.DataFrame(similarity, index=pd.Index(sentences, name="sentence"))
         st.dataframe(table.style.format("{:+.2f}").background_gradient(axis=0, cmap="Blues"), width="stretch")
@@ -132,10 +133,10 @@ def main() -> None:
     left, right = st.columns([1, 1])
     with left:
         show_views(bank, sequence, channel=0)
-        show_sentences(bank, sequence, predictors)
+        show_sentences(sequence, predictors)
     with right:
         st.subheader(f"{sequence}")
-        show_answers(bank, sequence, predictors)
+        show_answers(sequence, predictors)
     st.caption(INTENDED_USE)
 
 

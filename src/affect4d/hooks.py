@@ -23,7 +23,7 @@ PARAMETER_LENGTH = 500
 
 
 class StageClockHooks:
-    """Count each node's time, loading and saving included, towards its stage (its first tag)."""
+    """Count each node's time, loading and saving included, towards its stage (its tag)."""
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -177,9 +177,8 @@ class TrackingHooks:
 
 
 def stage_of(node: Node) -> str:
-    """The stage a node belongs to: the tag ``stage:<name>`` its pipeline gives it."""
-    stages = sorted(tag.removeprefix("stage:") for tag in node.tags if tag.startswith("stage:"))
-    return stages[0] if stages else "other"
+    """The stage a node belongs to: the tag its pipeline gives it."""
+    return min(node.tags, default="other")
 
 
 def code_state(project: Path) -> dict[str, str]:
@@ -226,14 +225,14 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
     import mlflow
 
     kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
-    place = name.replace(".", "/")
     if kind == "metrics":
-        numbers = {f"{place}/{key}": value for key, value in tracking.flatten(data).items()}
-        mlflow.log_metrics({k.replace(".", "/"): float(v) for k, v in numbers.items() if _is_number(v)})
+        model = name.removesuffix("_metrics")
+        numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in tracking.flatten(data).items()}
+        mlflow.log_metrics({path: float(value) for path, value in numbers.items() if _is_number(value)})
     elif kind == "file":
-        mlflow.log_artifact(str(_saved_path(dataset)), artifact_path=place.rpartition("/")[0] or None)
+        mlflow.log_artifact(str(_saved_path(dataset)))
     elif kind == "model":
-        mlflow.log_artifacts(data["folder"], artifact_path=f"{place.partition('/')[0]}/model")
+        mlflow.log_artifacts(data["folder"], artifact_path=f"{data['model']}/model")
         mlflow.set_tag(f"model.{data['model']}", data["key"])
 
 

@@ -14,11 +14,11 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "fabricate": ("raw_corpus",),
         "ingest": ("scan_manifest", "ingest_report", "subject_split"),
         "render": ("view_manifest", "view_contact_sheet"),
-        "augment": ("affect_vlm.view_plan", "smile_vlm.view_plan", "augmentation_sheet"),
+        "augment": ("affect_vlm_view_plan", "smile_vlm_view_plan", "augmentation_sheet"),
         "prompts": ("augmented_prompts", "pseudo_prompts"),
-        "train_affect": ("affect_vlm.metrics",),
-        "train_smile": ("smile_vlm.metrics",),
-        "evaluate": ("affect_vlm.metrics", "smile_vlm.metrics", "reference.metrics", "baseline.metrics"),
+        "train_affect": ("affect_vlm_metrics",),
+        "train_smile": ("smile_vlm_metrics",),
+        "evaluate": ("affect_vlm_metrics", "smile_vlm_metrics", "reference_metrics", "baseline_metrics"),
         "report": ("latest_summary", "latest_report"),
     }
 )

@@ -5,8 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pandas as pd
-
 Report = Callable[[int, Mapping[str, float]], None]
 
 _seconds: defaultdict[str, float] = defaultdict(float)
@@ -49,17 +47,6 @@ def reporter(model: str) -> Report:
             mlflow.log_metrics({f"{model}/{name}": float(value) for name, value in numbers.items()}, step=step)
 
     return report
-
-
-def replayer(report: Report) -> Callable[[pd.DataFrame], None]:
-    """A callable that reports a history made earlier, so that a run that found its model still shows its curves."""
-
-    def replay(history: pd.DataFrame) -> None:
-        for epoch, rows in history.groupby("epoch"):
-            means = rows.drop(columns=["epoch", "step"]).mean()
-            report(int(epoch), {str(name): float(value) for name, value in means.items()})
-
-    return replay
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

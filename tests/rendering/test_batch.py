@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from generated_surface import bumpy_scan
 from safetensors.numpy import load_file
 
 from affect4d.content import ContentStore, file_digest
@@ -10,7 +11,6 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.rasteriser import RenderError
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
-from tests.rendering.conftest import bumpy_scan
 
 FRAMES = 5
 OPTIONS = RenderOptions(size=32, workers=1, max_failed_share=0.5)
@@ -31,7 +31,9 @@ def drawn(monkeypatch):
         if row["scan"] == "F002/Sad/3":
             raise ScanError("truncated", root / row["scan"], "ends early")
         scan = bumpy_scan(lopsided=4.0 * row["frame"])
-        return transform(scan, np.diag([1, 1, 1, 1.0]) + [[0, 0, 0, row["offset"]], *[[0] * 4] * 3])
+        aside = np.eye(4)
+        aside[0, 3] = row["offset"]
+        return transform(scan, aside)
 
     monkeypatch.setattr(batch, "load_canonical_scan", load)
     return asked

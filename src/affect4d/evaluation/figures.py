@@ -50,7 +50,7 @@ def results_figure(summary: Mapping[str, Any]) -> go.Figure:
     _add_values(figure, rows)
     chance = 100 * summary["baselines"].get("chance", {"accuracy": 1 / len(EXPRESSIONS)})["accuracy"]
     figure.add_vline(x=chance, line={"dash": "dot", "width": 1.5, "color": GREY})
-    figure.update_xaxes(range=[0, 108], tickvals=[0, 20, 40, 60, 80, 100], ticksuffix=" %", showgrid=True)
+    figure.update_xaxes(range=[0, 108], dtick=20, ticksuffix=" %", showgrid=True)
     figure.update_yaxes(showgrid=False, ticksuffix="  ")
     return figure
 
@@ -58,7 +58,7 @@ def results_figure(summary: Mapping[str, Any]) -> go.Figure:
 def confusion_figure(scores: Scores) -> go.Figure:
     """Confusion matrix, per cent of each true expression; the counts are in the hover."""
     shares = [[count / max(sum(row), 1) * 100 for count in row] for row in scores["confusion"]]
-    figure = _figure(height=340, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure = _figure(height=360, margin={"l": 8, "r": 8, "t": 8, "b": 8})
     figure.add_heatmap(
         z=shares,
         x=list(EXPRESSIONS),
@@ -86,9 +86,9 @@ def learning_figures(history: pd.DataFrame) -> dict[str, go.Figure]:
     means = history.select_dtypes("number").groupby("epoch").mean()
     terms = [name for name in means if name not in {*STEERING, *BESIDE_THE_POINT}]
     steering = [name for name in STEERING if name in means]
-    figures = {"Loss and its terms": _lines(means[terms], "")}
+    figures = {"Loss and its terms": _lines(means[terms])}
     if steering:
-        figures["Margin and active shares"] = _lines(means[steering], "").update_yaxes(range=[0, 1.02])
+        figures["Margin and active shares"] = _lines(means[steering]).update_yaxes(range=[0, 1.02])
     return figures
 
 
@@ -162,7 +162,7 @@ def _figure(**layout: Any) -> go.Figure:
     return go.Figure(layout={**shared, **layout})
 
 
-def _lines(means: pd.DataFrame, suffix: str) -> go.Figure:
+def _lines(means: pd.DataFrame) -> go.Figure:
     figure = _figure(height=320, hovermode="x unified")
     for place, name in enumerate(means):
         figure.add_scatter(
@@ -170,8 +170,8 @@ def _lines(means: pd.DataFrame, suffix: str) -> go.Figure:
             y=means[name].tolist(),
             name=TERM_NAMES.get(str(name), str(name).replace("_", " ")),
             mode="lines",
-            line={"color": CYCLE[place % len(CYCLE)], "width": 2.5 if name == "loss" else 1.8, "shape": "spline"},
-            hovertemplate="%{y:.3f}" + suffix,
+            line={"color": CYCLE[place % len(CYCLE)], "width": 2.5 if name == "loss" else 1.8},
+            hovertemplate="%{y:.3f}",
         )
     return figure.update_xaxes(title={"text": "epoch"}, showgrid=False)
 

@@ -118,7 +118,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, display=display_name, p_value=_p_value)
+    environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value)
     return environment
 
 
@@ -152,6 +152,10 @@ def _seconds(context: ReportContext) -> Mapping[str, float]:
 
 def _percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f}"
+
+
+def _points(difference: float, places: int = 0) -> str:
+    return f"{100 * difference:+.{places}f}".replace("-", "\u2212")
 
 
 def _p_value(value: float) -> str:

@@ -22,7 +22,8 @@ NAMES: Mapping[str, str] = {
     "action_oracle": "True facial actions (oracle)",
     "cross_entropy": "Cross-entropy, same size",
     "random_tower": "Untrained tower, linear probe",
-    "random_tower_linear_probe": "Untrained tower, linear probe",
+    "random_tower.linear_probe": "Untrained tower, linear probe",
+    "random_tower.knn": "Untrained tower, nearest neighbours",
     "random_tower_knn": "Untrained tower, nearest neighbours",
     "pseudo_labels": "Pseudo-label rules alone",
 }

@@ -169,8 +169,9 @@ def _mouth_patch() -> LinearPatch:
     grid, _ = mouth_grid()
     at_lips = np.stack([MOUTH_HALF * grid[:, 0], np.full(len(grid), MOUTH_LINE + SLIT_HALF)], axis=1)
     place = rest(at_lips)
+    place[:, 0] *= 0.9
     place[:, 1] = MOUTH_LINE + 8.5 * grid[:, 1]
-    place[:, 2] -= 7.5
+    place[:, 2] -= 7.5 + 3.5 * grid[:, 0] ** 2
     actions = action_basis(at_lips) * np.array([0.6, 0.0, 1.0])
     actions[:, :, 2] = np.minimum(actions[:, :, 2], 0.0)
     actions[ACTIONS.index("AU26")] += lower_teeth(grid)[:, None] * np.asarray(JAW_DROP)

@@ -20,7 +20,7 @@ def multi_positive_contrast(
     positives: Bool[Tensor, "batch prompts"],
     scale: float | Tensor,
 ) -> Scalar:
-    """Draw every face to all its prompts and every prompt to all its faces: L_align, and the NCE of L_VL.
+    """Draw every face to all its prompts and every prompt to all its faces: L_align, and the contrast of L_VL.
 
     CLIP's symmetric cross-entropy (Radford et al. 2021, figure 3) with several positives a row, in the "outside" form
     of SupCon (Khosla et al. 2020, eq. 2): the mean, over a row's positives, of minus the log-softmax. With one positive

@@ -18,7 +18,7 @@ Track = Float[np.ndarray, "frames 83 3"]
 Profile = Float[np.ndarray, "frames"]
 
 APEX_SHARE = 0.6
-"""A frame belongs to the apex when it has moved at least this share of the sequence's largest movement."""
+"""A frame belongs to the apex when it has moved at least this share of the sequence's second largest movement."""
 
 
 def _both_sides(*rows: int) -> tuple[int, ...]:
@@ -38,8 +38,8 @@ LOWER_LIP = (56, 57, 58)
 LOWER_LIP_INNER = (65, 66, 67)
 MOUTH_CORNERS = _both_sides(48, 60)
 CHIN = (74, 75, 76)
-SEEN = tuple(row for row in range(16, 68) if row not in RIGID)
-"""Landmarks that tell an apex: brows, nose wings and mouth. Not the lids: a blink would be the largest movement."""
+SEEN = tuple(row for row in range(68) if row not in RIGID)
+"""Landmarks that show movement: all but the rigid ones and the contour."""
 
 MEASUREMENTS: tuple[str, ...] = (
     "inner_brow_raise",
@@ -91,13 +91,17 @@ def apex_measurements(landmarks: Track) -> pd.Series:
 
 
 def apex_frames(landmarks: Track) -> np.ndarray:
-    """Which frames belong to the apex: those that moved at least ``APEX_SHARE`` of the largest movement (bool)."""
+    """Which frames belong to the apex: those that moved at least ``APEX_SHARE`` of the second largest movement (bool).
+
+    The second, because a blink may make one frame the largest by far; the only one where there are two frames.
+    """
     movement = movement_profile(landmarks)
-    return np.asarray(movement >= APEX_SHARE * movement.max())
+    largest = np.sort(movement[1:])[-2:]
+    return np.asarray(movement >= APEX_SHARE * largest[0])
 
 
 def movement_profile(landmarks: Track) -> Profile:
-    """How far each frame is from neutral: root mean square over brows, nose and mouth, mm, head held still."""
+    """How far each frame is from neutral: root mean square over brows, eyes, nose and mouth, mm, head held still."""
     moved = hold_still(landmarks)[:, SEEN] - landmarks[0, SEEN]
     return np.asarray(np.sqrt(_mean_tracked(np.square(moved).sum(axis=2), otherwise=0.0)))
 

@@ -87,13 +87,16 @@ class Rasteriser:
         return self._read()
 
     def _dress(self, scan: FaceScan) -> None:
+        actor = self._textured.actor
+        bare = scan.texture is None or scan.texture_coordinates is None
+        actor.GetProperty().SetColor([MISSING_TEXTURE if bare else 1.0] * 3)  # a texture is multiplied by this
         if scan.texture is None or scan.texture_coordinates is None:
-            self._textured.actor.SetTexture(None)  # type: ignore[arg-type]  # the stub forgets that none is allowed
+            actor.SetTexture(None)  # type: ignore[arg-type]  # the stub forgets that none is allowed
             return
         texels = shrink_texture(scan.texture, TEXELS_PER_PIXEL * self.options.size)
         self._texture.SetInputData(_image(texels))
         self._textured.set_texture_coordinates(scan.texture_coordinates)
-        self._textured.actor.SetTexture(self._texture)
+        actor.SetTexture(self._texture)
 
     def _read(self) -> dict[str, RenderedViews]:
         """The window's pixels, cut into views; VTK counts rows from below."""
@@ -120,7 +123,6 @@ class _UnlitSurface:
         mapper.SetColorModeToDefault()
         self.actor.SetMapper(mapper)
         self.actor.GetProperty().LightingOff()
-        self.actor.GetProperty().SetColor(MISSING_TEXTURE, MISSING_TEXTURE, MISSING_TEXTURE)
 
     def set_mesh(self, vertices: Vertices, faces: Faces) -> None:
         """Exchange points and triangles."""

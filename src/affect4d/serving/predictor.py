@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float32
 
-from affect4d.arrays import TextEmbeddings
 from affect4d.evaluation.embed import embed_sequences
-from affect4d.evaluation.zero_shot import class_embeddings, class_probabilities
+from affect4d.evaluation.view_weights import view_weights
+from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
 from affect4d.models import AffectVLM, SmileVLM, load_model, tokenise
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import InputOptions, ViewBank
@@ -27,14 +29,16 @@ class Answer:
 
 
 class Predictor:
-    """A vision-language model with the expressions' prompt-ensemble embeddings at hand."""
+    """A vision-language model that has looked at every sequence of a bank."""
 
-    def __init__(self, model: AffectVLM | SmileVLM, inputs: InputOptions) -> None:
-        self._model, self._inputs = model.eval(), inputs
-        self._classes = class_embeddings(model)
+    def __init__(self, model: AffectVLM | SmileVLM, bank: ViewBank, inputs: InputOptions) -> None:
+        self._model = model.eval()
+        self._embeddings = embed_sequences(model, bank, inputs)
+        self._classes = class_embeddings(model, expression_prompts())
+        self._view_weights = view_weights(model, bank.views, inputs)
 
     @classmethod
-    def load(cls, folder: Path, inputs: InputOptions) -> "Predictor":
+    def load(cls, folder: Path, bank: ViewBank, inputs: InputOptions) -> "Predictor":
         """Read a model folder.
 
         Raises:
@@ -44,25 +48,17 @@ class Predictor:
         model = load_model(folder)
         if not isinstance(model, AffectVLM | SmileVLM):
             raise TypeError(f"{folder} holds a {type(model).__name__}, which has no text tower to answer with.")
-        return cls(model, inputs)
+        return cls(model, bank, inputs)
 
-    def answer(self, bank: ViewBank, sequence: str) -> Answer:
+    def answer(self, sequence: str) -> Answer:
         """Probabilities of the expressions for one sequence of the bank, and the weight of each view."""
-        fused = self._fused(bank, sequence)
-        shares = class_probabilities(fused, self._classes, self._model.temperature())[0]
-        weights = self._model.image.fusion.weights().tolist()
-        return Answer(
-            dict(zip(EXPRESSIONS, shares.tolist(), strict=True)),
-            dict(zip(bank.views, weights, strict=True)),
-        )
+        fused = self._embeddings.of([sequence]).fused
+        shares = zero_shot_probabilities(fused, self._classes, float(self._model.temperature()))[0]
+        return Answer(dict(zip(EXPRESSIONS, map(float, shares), strict=True)), self._view_weights)
 
-    @torch.no_grad()
-    def similarity(self, bank: ViewBank, sequence: str, sentences: list[str]) -> list[float]:
+    def similarity(self, sequence: str, sentences: list[str]) -> Float32[np.ndarray, " sentences"]:
         """Cosine between one sequence and each sentence, −1…1."""
-        length = self._model.options.towers.context_length
-        texts: TextEmbeddings = self._model.embed_texts(tokenise(sentences, length))
-        cosines: list[float] = (texts @ self._fused(bank, sequence)[0]).tolist()
+        with torch.inference_mode():
+            texts = self._model.embed_texts(tokenise(sentences, self._model.options.towers.context_length))
+        cosines: np.ndarray = texts.numpy() @ self._embeddings.of([sequence]).fused[0]
         return cosines
-
-    def _fused(self, bank: ViewBank, sequence: str) -> torch.Tensor:
-        return embed_sequences(self._model, bank, self._inputs, sequences=(sequence,)).fused

@@ -46,7 +46,7 @@ class PlanRows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, samples: slice) -> "PlanRows":
+    def __getitem__(self, samples: slice | Tensor) -> "PlanRows":
         return PlanRows(*(getattr(self, name)[samples] for name in self.__slots__))
 
 

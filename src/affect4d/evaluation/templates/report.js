@@ -8,14 +8,16 @@
     const figure = JSON.parse(source);
     const narrow = width < 480;
     const axis = { gridcolor: colour("grid"), linecolor: colour("line"), zerolinecolor: colour("line"), tickfont: { color: colour("muted") } };
+    const heading = { font: { color: colour("muted"), size: narrow ? 11 : 12 } };
     const layout = figure.layout;
-    layout.font = { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13, color: colour("ink") };
+    layout.font = { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 12.5, color: colour("ink") };
     layout.hoverlabel = { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink") } };
-    layout.xaxis = { ...layout.xaxis, ...axis, fixedrange: true };
+    layout.xaxis = { ...layout.xaxis, ...axis, title: { ...layout.xaxis.title, ...heading }, fixedrange: true };
     layout.yaxis = { ...layout.yaxis, ...axis, fixedrange: true };
     layout.dragmode = false;
     for (const trace of figure.data) {
       if (trace.type === "heatmap") trace.colorscale = [[0, colour("heat-low")], [1, colour("heat-high")]];
+      if (trace.type === "bar") trace.marker.line = { width: 0 };
       if (trace.error_x) trace.error_x.color = colour("ink");
     }
     return figure;

@@ -28,15 +28,19 @@ def plan_affect_views(
 
 def plan_smile_views(
     view_manifest: pd.DataFrame,
+    pseudo_prompts: pd.DataFrame,
     subject_split: dict[str, Any],
     options: MixedViewOptions,
     train: TrainOptions,
     inputs: InputOptions,
     view_store: ContentStore,
 ) -> pd.DataFrame:
-    """The self-supervised plan: views mixed inside one sequence, because anything wider would need a label."""
+    """The self-supervised plan: views mixed inside one sequence, because anything wider would need a label.
+
+    Sequences that could not be put into words (no landmarks in them, say) are left out.
+    """
     unlabelled = view_manifest.drop(columns="expression")
-    sequences = sorted(training_rows(unlabelled, subject_split)["sequence"])
+    sequences = sorted(set(training_rows(unlabelled, subject_split)["sequence"]) & set(pseudo_prompts["sequence"]))
     return _plan(unlabelled, sequences, options, train, inputs, view_store, None)
 
 

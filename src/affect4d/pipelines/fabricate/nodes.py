@@ -58,7 +58,7 @@ def fabricate_raw_corpus(choice: CorpusChoice, raw_store: ContentStore) -> dict[
     """
     source = choice.source
     if source.recipe is not None:
-        from affect4d.faces.writer import fabricate_corpus
+        from affect4d.faces.corpus import fabricate_corpus
 
         receipt = fabricate_corpus(source.recipe, raw_store)
         return {**receipt, "name": choice.name, "layout": source.layout, "synthetic": True}

@@ -16,5 +16,5 @@ def create_pipeline() -> Pipeline:
                 name="fabricate_raw_corpus",
             )
         ],
-        tags="stage:fabricate",
+        tags="fabricate",
     )

@@ -4,10 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
-from affect4d.scans.splits import SplitOptions, draw_split
+from affect4d.scans.splits import draw_split
+
+
+class SplitOptions(BaseModel):
+    """How subjects are divided.
+
+    Attributes:
+        test_share: Share of the subjects set aside for the test.
+        seed: Of the draw.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test_share: float = Field(0.375, gt=0, lt=1)
+    seed: int = Field(0, ge=0)
 
 
 def ingest_scans(

@@ -22,5 +22,5 @@ def create_pipeline() -> Pipeline:
                 name="split_subjects",
             ),
         ],
-        tags="stage:ingest",
+        tags="ingest",
     )

@@ -22,5 +22,5 @@ def create_pipeline() -> Pipeline:
                 name="write_pseudo_prompts",
             ),
         ],
-        tags="stage:prompts",
+        tags="prompts",
     )

@@ -21,6 +21,6 @@ def render_views(
 
 def draw_view_sheet(view_manifest: pd.DataFrame, view_store: ContentStore) -> Image.Image:
     """A picture of every expression of a few subjects, at the apex, from every view."""
-    from affect4d.views.contact_sheet import corpus_sheet
+    from affect4d.views.corpus_sheet import corpus_sheet
 
     return corpus_sheet(view_manifest, view_store)

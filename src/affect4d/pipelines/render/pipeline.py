@@ -22,5 +22,5 @@ def create_pipeline() -> Pipeline:
                 name="draw_view_sheet",
             ),
         ],
-        tags="stage:render",
+        tags="render",
     )

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
                 train_affect_vlm,
                 inputs={
                     "view_manifest": "view_manifest",
-                    "view_plan": "affect_vlm.view_plan",
+                    "view_plan": "affect_vlm_view_plan",
                     "prompts": "augmented_prompts",
                     "view_store": "view_store",
                     "model_store": "model_store",
@@ -22,9 +22,9 @@ def create_pipeline() -> Pipeline:
                     "train": "params:affect_vlm.train",
                     "objective": "params:affect_vlm.objective",
                 },
-                outputs="affect_vlm.model",
+                outputs="affect_vlm_model",
                 name="train_affect_vlm",
             )
         ],
-        tags="stage:train_affect",
+        tags="train_affect",
     )

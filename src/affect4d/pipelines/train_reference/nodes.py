@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
 from affect4d.training.options import CrossEntropyOptions, TrainOptions
 from affect4d.views.bank import InputOptions
@@ -27,21 +27,8 @@ def train_cross_entropy(
     Returns:
         The record of the model in the store; see :func:`affect4d.training.once.train_once`.
     """
-    from affect4d.training.once import ROOMS, train_once
-    from affect4d.training.train import train_view_classifier as fit_model
-    from affect4d.views.bank import load_view_bank
+    from affect4d.training.once import TrainingRecipe, TrainingSet, train_once
 
-    key = content_key(
-        views=table_digest(view_manifest[["sequence", "checksum"]]),
-        plan=table_digest(view_plan),
-        prompts=table_digest(prompts),
-        options=[inputs, model, train, objective],
-        code=code_version(*ROOMS),
-    )
-    report = tracking.reporter("cross_entropy")
-
-    def run() -> Any:
-        bank = load_view_bank(view_manifest, view_store, inputs)
-        return fit_model(bank, view_plan, prompts, inputs, model, train, objective, report=report)
-
-    return train_once("cross_entropy", key, model_store, run, tracking.replayer(report))
+    data = TrainingSet(view_manifest, view_plan, prompts, view_store)
+    recipe = TrainingRecipe(inputs, model, train, objective)
+    return train_once("cross_entropy", data, recipe, model_store, tracking.reporter("cross_entropy"))

@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
                 train_cross_entropy,
                 inputs={
                     "view_manifest": "view_manifest",
-                    "view_plan": "affect_vlm.view_plan",
+                    "view_plan": "affect_vlm_view_plan",
                     "prompts": "augmented_prompts",
                     "view_store": "view_store",
                     "model_store": "model_store",
@@ -22,9 +22,9 @@ def create_pipeline() -> Pipeline:
                     "train": "params:affect_vlm.train",
                     "objective": "params:cross_entropy.objective",
                 },
-                outputs="cross_entropy.model",
+                outputs="cross_entropy_model",
                 name="train_cross_entropy",
             )
         ],
-        tags="stage:train_reference",
+        tags="train_reference",
     )

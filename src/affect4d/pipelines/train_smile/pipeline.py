@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
                 train_smile_vlm,
                 inputs={
                     "view_manifest": "view_manifest",
-                    "view_plan": "smile_vlm.view_plan",
+                    "view_plan": "smile_vlm_view_plan",
                     "prompts": "pseudo_prompts",
                     "view_store": "view_store",
                     "model_store": "model_store",
@@ -22,9 +22,9 @@ def create_pipeline() -> Pipeline:
                     "train": "params:smile_vlm.train",
                     "objective": "params:smile_vlm.objective",
                 },
-                outputs="smile_vlm.model",
+                outputs="smile_vlm_model",
                 name="train_smile_vlm",
             )
         ],
-        tags="stage:train_smile",
+        tags="train_smile",
     )

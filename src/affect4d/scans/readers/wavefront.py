@@ -22,6 +22,9 @@ _MATERIAL = re.compile(rb"^mtllib[ \t]+([^\r\n]+?)[ \t]*$", re.MULTILINE)
 _PICTURE = re.compile(rb"^[ \t]*map_Kd[ \t]+([^\r\n]+?)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 _INDENT = re.compile(rb"^ +", re.MULTILINE)
 _BLANK, _BREAK = b" \n"
+_DIGITS, _NUMERIC = b"0123456789", b"0123456789.+-eE"
+_TRIANGLES = ((b"f   \n", 1, False), (b"f / / /\n", 2, True), (b"f // // //\n", 3, True))
+"""Lines of triangles without their digits, numbers a corner, and whether the second one is a texture index."""
 
 
 def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
@@ -112,11 +115,30 @@ def _counts_per_line(starts: np.ndarray, lines: np.ndarray) -> np.ndarray:
     return np.diff(np.searchsorted(starts, lines))
 
 
+def _regular_line(block: bytes, deleted: bytes) -> bytes | None:
+    """What is left of every line without some bytes, where that is the same on all lines; else None.
+
+    With one number between all separators (:func:`_fills`), equal lines hold equally many numbers, each in its place.
+    """
+    pattern = block[: block.index(b"\n") + 1].translate(None, deleted)
+    return pattern if block.translate(None, deleted) == pattern * block.count(b"\n") else None
+
+
+def _fills(numbers: np.ndarray, block: bytes, width: int) -> bool:
+    """Whether there are as many numbers as places for them."""
+    return len(numbers) == width * block.count(b"\n")
+
+
 def _numbers(block: bytes, path: Path, widths: tuple[int, ...], kind: str) -> np.ndarray:
     """Rows of numbers, the same count on every line."""
     if not block:
         raise ScanError("no-mesh", path, f"there is no {kind!r} line in it")
     numbers = parse_floats(block, path, separators=b" \n" + kind.encode())
+    regular = _regular_line(block, _NUMERIC)
+    if regular is not None:
+        width = regular.count(b" ")
+        if width in widths and regular == kind.encode() + b" " * width + b"\n" and _fills(numbers, block, width):
+            return numbers.reshape(-1, width)
     counts = _counts_per_line(_token_starts(block, b" \n" + kind.encode()), _line_starts(block))
     width = int(counts[0])
     if width not in widths or not (counts == width).all():
@@ -130,6 +152,15 @@ def _corners(block: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if not block:
         raise ScanError("no-mesh", path, "there is no 'f' line in it")
     numbers = parse_integers(block, path, separators=b" \n/f")
+    regular = _regular_line(block, _DIGITS)
+    for line, width, textured in _TRIANGLES:
+        if regular == line and _fills(numbers, block, 3 * width):
+            return numbers.reshape(-1, width)[:, : 2 if textured else 1], np.full(len(numbers) // (3 * width), 3)
+    return _irregular_corners(block, numbers, path)
+
+
+def _irregular_corners(block: bytes, numbers: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """As :func:`_corners`, for polygons of different sizes or odd spacing: by the position of every token."""
     starts, numbers_start = _token_starts(block, b" \nf"), _token_starts(block, b" \n/f")
     width = len(numbers) // max(len(starts), 1)
     uniform = width in (1, 2, 3) and len(numbers_start) == width * len(starts)

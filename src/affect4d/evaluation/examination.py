@@ -1,0 +1,67 @@
+"""One way to examine any model: the same unseen sequences and frames, read by prompts, by probes or by its own head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affect4d.content import ContentStore
+from affect4d.evaluation.embed import classify_sequences, embed_sequences
+from affect4d.evaluation.metrics import Scores, score_predictions
+from affect4d.evaluation.predictions import prediction_table
+from affect4d.evaluation.probe import probe_linearly, probe_neighbours
+from affect4d.evaluation.protocols import fold_of
+from affect4d.evaluation.zero_shot import predict_by_prompts
+from affect4d.scans.splits import SubjectSplit
+from affect4d.views.bank import InputOptions, ViewBank, load_view_bank
+
+BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What every model is examined on.
+
+    Attributes:
+        bank: Pictures of training and test subjects.
+        sequences: Columns ``sequence``, ``subject``, ``expression``; row i is sequence i of the bank.
+        split: Who is trained on, who is tested on.
+        inputs: What a model sees of a view.
+    """
+
+    bank: ViewBank
+    sequences: pd.DataFrame
+    split: SubjectSplit
+    inputs: InputOptions
+
+    @classmethod
+    def prepare(
+        cls, view_manifest: pd.DataFrame, split: Mapping[str, Any], inputs: InputOptions, store: ContentStore
+    ) -> "Examination":
+        """Open the bank of the labelled sequences."""
+        labelled = view_manifest.dropna(subset=["expression"]).reset_index(drop=True)
+        sequences = labelled[["sequence", "subject", "expression"]]
+        return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
+
+    def by_prompts(self, model: Any, name: str) -> pd.DataFrame:
+        """Predictions of a vision-language model through its prompt ensembles."""
+        embeddings = embed_sequences(model, self.bank, self.inputs)
+        return predict_by_prompts(model, embeddings, self.sequences, self.split, name)
+
+    def by_probes(self, model: Any, name: str) -> dict[str, pd.DataFrame]:
+        """Predictions of a linear probe and of nearest neighbours on a model's frozen features."""
+        features = embed_sequences(model, self.bank, self.inputs).hidden
+        probes = {"linear_probe": probe_linearly, "knn": probe_neighbours}
+        return {way: probe(features, self.sequences, self.split, f"{name}.{way}") for way, probe in probes.items()}
+
+    def by_head(self, model: Any, name: str) -> pd.DataFrame:
+        """Predictions of a classifier's own head."""
+        unseen = fold_of(self.sequences, self.split).test
+        probabilities = classify_sequences(model, self.bank, self.inputs)
+        return prediction_table(self.sequences.iloc[unseen], probabilities[unseen], name)
+
+    def scores(self, predictions: pd.DataFrame) -> Scores:
+        """Scores of one model's predictions, with an interval over subjects."""
+        return score_predictions(predictions, self.split, np.random.default_rng(BOOTSTRAP_SEED))

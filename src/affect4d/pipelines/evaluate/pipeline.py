@@ -1,0 +1,63 @@
+"""models, baselines → scores and predictions on unseen subjects."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.evaluate.nodes import (
+    evaluate_affect_vlm,
+    evaluate_baselines,
+    evaluate_references,
+    evaluate_smile_vlm,
+    measure_pseudo_labels,
+)
+
+EXAMINED = {
+    "view_manifest": "view_manifest",
+    "subject_split": "subject_split",
+    "inputs": "params:inputs",
+    "view_store": "view_store",
+}
+
+
+def create_pipeline() -> Pipeline:
+    """Each model beside what it must beat."""
+    return pipeline(
+        [
+            node(
+                evaluate_affect_vlm,
+                inputs={**EXAMINED, "record": "affect_vlm_model", "model_store": "model_store"},
+                outputs=["affect_vlm_metrics", "affect_vlm_predictions"],
+                name="evaluate_affect_vlm",
+            ),
+            node(
+                evaluate_smile_vlm,
+                inputs={**EXAMINED, "record": "smile_vlm_model", "model_store": "model_store"},
+                outputs=["smile_vlm_metrics", "smile_vlm_predictions"],
+                name="evaluate_smile_vlm",
+            ),
+            node(
+                evaluate_references,
+                inputs={
+                    **EXAMINED,
+                    "record": "cross_entropy_model",
+                    "model_store": "model_store",
+                    "model": "params:model",
+                    "train": "params:smile_vlm.train",
+                },
+                outputs=["reference_metrics", "reference_predictions"],
+                name="evaluate_references",
+            ),
+            node(
+                evaluate_baselines,
+                inputs={**EXAMINED, "scan_manifest": "scan_manifest", "raw_corpus": "raw_corpus"},
+                outputs=["baseline_metrics", "baseline_predictions"],
+                name="evaluate_baselines",
+            ),
+            node(
+                measure_pseudo_labels,
+                inputs=["pseudo_prompts", "view_manifest", "subject_split"],
+                outputs="pseudo_prompts_purity",
+                name="measure_pseudo_labels",
+            ),
+        ],
+        tags="evaluate",
+    )

@@ -1,0 +1,161 @@
+"""Every figure of a run → one summary, one page, one table on screen."""
+
+import datetime
+import importlib.metadata
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from affect4d.scans.splits import SubjectSplit
+from affect4d.views.bank import InputOptions
+
+LIBRARIES = ("affect4d", "kedro", "torch", "open_clip_torch", "pyvista", "vtk", "numpy", "pandas", "scikit-learn")
+PROTOCOL = "subject-independent hold-out, per sequence"
+COMPARED = (
+    ("affect_vlm", "cross_entropy"),
+    ("affect_vlm", "pixel_knn"),
+    ("affect_vlm", "landmark_logistic"),
+    ("smile_vlm.linear_probe", "random_tower.linear_probe"),
+    ("smile_vlm.linear_probe", "cross_entropy"),
+)
+"""Pairs of models tested against each other on the same sequences."""
+Document = dict[str, Any]
+
+
+def gather_predictions(
+    affect_vlm: pd.DataFrame, smile_vlm: pd.DataFrame, reference: pd.DataFrame, baseline: pd.DataFrame
+) -> pd.DataFrame:
+    """One tidy table of what every model and baseline says about every unseen sequence."""
+    return pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
+
+
+def compare_models(predictions: pd.DataFrame) -> list[Document]:
+    """Paired tests of the pairs worth asking about."""
+    import numpy as np
+
+    from affect4d.evaluation.comparison import compare_predictions
+
+    tables = dict(iter(predictions.groupby("model")))
+    asked = [(first, second) for first, second in COMPARED if first in tables and second in tables]
+    return [
+        {
+            "first": first,
+            "second": second,
+            **asdict(compare_predictions(tables[first], tables[second], np.random.default_rng(0))),
+        }
+        for first, second in asked
+    ]
+
+
+def summarise(
+    raw_corpus: Document,
+    subject_split: Document,
+    affect_vlm: Document,
+    smile_vlm: Document,
+    reference: Document,
+    baseline: Document,
+    seconds: dict[str, float],
+    seed: int,
+) -> tuple[Document, Document]:
+    """The figures of the run in one small document, kept under its version and as the latest; the table on screen."""
+    from rich.console import Console
+
+    from affect4d.evaluation.summary import summary_table, write_summary
+
+    summary = write_summary(
+        corpus=raw_corpus["name"],
+        protocol=PROTOCOL,
+        split=SubjectSplit.from_dict(subject_split),
+        seed=seed,
+        models={"affect_vlm": affect_vlm, "smile_vlm": smile_vlm},
+        baselines={**baseline, **reference},
+        seconds=seconds,
+        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+    )
+    Console().print(summary_table(summary))
+    return summary, summary
+
+
+def write_report(
+    summary: Document,
+    comparisons: list[Document],
+    raw_corpus: Document,
+    subject_split: Document,
+    purity: Document,
+    view_manifest: pd.DataFrame,
+    ingest_report: pd.DataFrame,
+    view_sheet: Image.Image,
+    augmentation_sheet: Image.Image,
+    affect_vlm: Document,
+    smile_vlm: Document,
+    cross_entropy: Document,
+    inputs: InputOptions,
+) -> tuple[str, str]:
+    """One self-contained page, kept under its version and as the latest."""
+    from affect4d.evaluation.comparison import PairedComparison
+    from affect4d.evaluation.report import (
+        ReportComparison,
+        ReportContext,
+        ReportPicture,
+        render_report,
+    )
+    from affect4d.evaluation.view_weights import view_weights
+    from affect4d.models import load_model
+    from affect4d.training.once import read_history
+
+    records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
+    views = list(view_manifest["views"].iloc[0])
+    synthetic = bool(raw_corpus["synthetic"])
+    pictures = (
+        ReportPicture("What the models see", "Every expression at its apex, from every view.", view_sheet),
+        ReportPicture("Mixed view augmentation", "Rows of the plan, before and after.", augmentation_sheet),
+    )
+    page = render_report(
+        ReportContext(
+            summary=summary,
+            split=SubjectSplit.from_dict(subject_split),
+            corpus=describe_corpus(raw_corpus),
+            synthetic=synthetic,
+            counts=count_things(view_manifest, ingest_report),
+            histories={name: read_history(record) for name, record in records.items()},
+            view_weights={
+                name: view_weights(load_model(Path(record["folder"])), views, inputs)
+                for name, record in records.items()
+            },
+            purity=purity["train"],
+            pictures=pictures if synthetic else (),
+            comparisons=[
+                ReportComparison(each.pop("first"), each.pop("second"), PairedComparison(**each))
+                for each in [dict(pair) for pair in comparisons]
+            ],
+            command=f"kedro run --params corpus={raw_corpus['name']},seed={summary['seed']}",
+            made=datetime.datetime.now(tz=datetime.UTC),
+        )
+    )
+    return page, page
+
+
+def describe_corpus(raw_corpus: Document) -> str:
+    """What the corpus is, in a sentence."""
+    if not raw_corpus["synthetic"]:
+        return f"The corpus {raw_corpus['name']!r}, as it lies on the disk of whoever ran this."
+    return (
+        f"{raw_corpus['subjects']} synthetic subjects showing six posed expressions, {raw_corpus['scans']:,} scans "
+        f"fabricated by this project in the layout of {raw_corpus['layout']}."
+    )
+
+
+def count_things(view_manifest: pd.DataFrame, ingest_report: pd.DataFrame) -> dict[str, int]:
+    """Counts worth telling."""
+    frames = int(view_manifest["frames"].map(len).sum())
+    views = len(view_manifest["views"].iloc[0])
+    return {
+        "sequences": len(view_manifest),
+        "scans": frames,
+        "pictures": frames * views,
+        "scans repaired": int((ingest_report["status"] == "repaired").sum()),
+        "scans refused": int((ingest_report["status"] == "refused").sum()),
+    }

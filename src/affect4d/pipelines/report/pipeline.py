@@ -1,0 +1,61 @@
+"""metrics, predictions, pictures → summary.json, report.html, a table on screen."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.report.nodes import compare_models, gather_predictions, summarise, write_report
+
+
+def create_pipeline() -> Pipeline:
+    """Gather, compare, summarise, show."""
+    return pipeline(
+        [
+            node(
+                gather_predictions,
+                inputs={
+                    "affect_vlm": "affect_vlm_predictions",
+                    "smile_vlm": "smile_vlm_predictions",
+                    "reference": "reference_predictions",
+                    "baseline": "baseline_predictions",
+                },
+                outputs="all_predictions",
+                name="gather_predictions",
+            ),
+            node(compare_models, inputs="all_predictions", outputs="comparisons", name="compare_models"),
+            node(
+                summarise,
+                inputs={
+                    "raw_corpus": "raw_corpus",
+                    "subject_split": "subject_split",
+                    "affect_vlm": "affect_vlm_metrics",
+                    "smile_vlm": "smile_vlm_metrics",
+                    "reference": "reference_metrics",
+                    "baseline": "baseline_metrics",
+                    "seconds": "stage_seconds",
+                    "seed": "params:seed",
+                },
+                outputs=["summary", "latest_summary"],
+                name="summarise",
+            ),
+            node(
+                write_report,
+                inputs={
+                    "summary": "summary",
+                    "comparisons": "comparisons",
+                    "raw_corpus": "raw_corpus",
+                    "subject_split": "subject_split",
+                    "purity": "pseudo_prompts_purity",
+                    "view_manifest": "view_manifest",
+                    "ingest_report": "ingest_report",
+                    "view_sheet": "view_contact_sheet",
+                    "augmentation_sheet": "augmentation_sheet",
+                    "affect_vlm": "affect_vlm_model",
+                    "smile_vlm": "smile_vlm_model",
+                    "cross_entropy": "cross_entropy_model",
+                    "inputs": "params:inputs",
+                },
+                outputs=["report", "latest_report"],
+                name="write_report",
+            ),
+        ],
+        tags="report",
+    )

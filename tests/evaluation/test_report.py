@@ -1,0 +1,149 @@
+import base64
+import datetime
+import json
+import re
+from html.parser import HTMLParser
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from affect4d.evaluation.comparison import compare_predictions
+from affect4d.evaluation.metrics import chance_scores, score_predictions
+from affect4d.evaluation.model_card import render_model_card
+from affect4d.evaluation.report import ReportComparison, ReportContext, ReportPicture, render_report
+from affect4d.evaluation.summary import write_summary
+
+SECTIONS = ("results", "trained", "confusion", "learning", "inside", "pictures", "cost", "versions", "use")
+
+
+class Page(HTMLParser):
+    """Elements of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self.open_script = [], {}, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self.open_script = dict(attributes).get("id") if tag == "script" else None
+
+    def handle_data(self, data):
+        if self.open_script:
+            self.scripts[self.open_script] = data
+            self.open_script = None
+
+
+@pytest.fixture
+def context(predictions, split, generator):
+    scores = score_predictions(predictions, split, generator)
+    summary = write_summary(
+        corpus="synthetic <&>",
+        protocol="subject-independent hold-out",
+        split=split,
+        seed=0,
+        models={"affect_vlm": scores, "smile_vlm": {"linear_probe": scores, "knn": scores, "zero_shot": scores}},
+        baselines={"chance": chance_scores(predictions), "pixel_knn": scores},
+        seconds={"ingest": 12.5, "render": 30.0},
+        versions={"affect4d": "0.1.0", "git": "abc"},
+    )
+    epochs = np.repeat(np.arange(3), 2)
+    history = pd.DataFrame({"epoch": epochs, "step": range(6), "loss": 1.0, "align": 0.5, "alpha": 0.4})
+    return ReportContext(
+        summary=summary,
+        split=split,
+        corpus="Invented faces.",
+        synthetic=True,
+        counts={"Scans read": 1234},
+        histories={"affect_vlm": history},
+        view_weights={"affect_vlm": {"front": 0.6, "left": 0.4}},
+        purity={"coverage": 0.9, "purity": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
+        pictures=[ReportPicture("A sheet", "Two views.", Image.new("RGB", (8, 4), "teal"))],
+        comparisons=[
+            ReportComparison("affect_vlm", "pixel_knn", compare_predictions(predictions, predictions, generator))
+        ],
+        parameters={"model.dim": 128},
+        made=datetime.datetime(2026, 1, 2, 3, 4),
+    )
+
+
+@pytest.fixture
+def text(context):
+    return render_report(context)
+
+
+@pytest.fixture
+def page(text):
+    return Page(text)
+
+
+def test_every_section_is_there_and_reachable(page):
+    assert [attributes["id"] for tag, attributes in page.elements if tag == "section"] == list(SECTIONS)
+    links = {attributes["href"] for tag, attributes in page.elements if tag == "a"}
+    assert links == {f"#{section}" for section in SECTIONS}
+
+
+def test_the_page_loads_nothing_from_anywhere(page):
+    for tag, attributes in page.elements:
+        assert tag not in {"link", "iframe", "object", "embed"}
+        address = attributes.get("src")
+        assert address is None or address.startswith("data:")
+        assert tag != "script" or address is None
+    policies = [attributes["content"] for tag, attributes in page.elements if attributes.get("http-equiv")]
+    assert policies[0].startswith("default-src 'none'")
+
+
+def test_every_place_for_a_figure_has_one(page):
+    places = {attributes["data-figure"] for _, attributes in page.elements if "data-figure" in attributes}
+    assert {"results", "seconds", "view-weights", "purity", "confusion-affect_vlm", "curve-affect_vlm-1"} <= places
+    for place in places:
+        assert json.loads(page.scripts[f"figure-{place}"])["data"]
+
+
+def test_results_stand_beside_chance_with_their_interval(text, context):
+    rows = re.findall(r"<td>([^<]+)</td><td>([\d.]+)</td><td>([^<]+)</td>", text)
+    scores = context.summary["models"]["affect_vlm"]
+    low, high = (f"{100 * bound:.0f}" for bound in scores["interval"])
+    assert ("AffectVLM", f"{100 * scores['accuracy']:.1f}", f"{low} – {high}") in rows
+    assert ("Chance", "16.7", "–") in rows
+
+
+def test_names_from_outside_are_escaped(text):
+    assert "synthetic &lt;&amp;&gt;" in text
+    assert "synthetic <&>" not in text
+
+
+def test_split_prohibition_and_synthetic_faces_are_told(text, context):
+    assert context.split.digest in text
+    assert "February 2025" in text
+    assert "These faces are synthetic" in text
+
+
+def test_pictures_come_back_as_they_went_in(page):
+    address = next(attributes["src"] for tag, attributes in page.elements if tag == "img")
+    picture = Image.open(BytesIO(base64.b64decode(address.partition(",")[2])))
+    assert picture.size == (8, 4)
+    assert picture.getpixel((0, 0)) == (0, 128, 128)
+
+
+def test_what_a_run_has_not_is_left_out(context, split):
+    page = Page(render_report(ReportContext(context.summary, split, "Invented faces.", synthetic=False)))
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+    assert sections == [name for name in SECTIONS if name not in {"learning", "inside", "pictures"}]
+
+
+def test_a_model_card_tells_results_use_and_limits(context):
+    card = render_model_card("smile_vlm", context.summary, corpus="Invented faces.", synthetic=True)
+    assert card.startswith("# Model card: SMILE-VLM")
+    assert "| **SMILE-VLM, zero-shot** |" in card
+    assert "AffectVLM" not in card
+    assert "## Limits" in card
+    assert "February 2025" in card.replace("\n", " ")
+
+
+def test_a_card_for_an_unknown_model_names_those_there_are(context):
+    with pytest.raises(ValueError, match="affect_vlm, smile_vlm"):
+        render_model_card("clip", context.summary, corpus="", synthetic=True)

@@ -1,0 +1,116 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.numpy import save_file
+
+from affect4d.content import ContentStore, file_digest
+from affect4d.views.bank import InputOptions, load_view_bank
+from affect4d.views.channels import derive_channels
+
+OPTIONS = InputOptions(channels=("grey", "shading"), size=16)
+ANGLES = [0.0, -45.0, 45.0]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ContentStore(tmp_path)
+
+
+def shard(store, name, seed, frames=3):
+    generator = np.random.default_rng(seed)
+    pictures = {kind: generator.integers(0, 256, (frames, 3, 16, 16, 3), np.uint8) for kind in ("texture", "normals")}
+    with store.write(name) as path:
+        save_file(pictures, path, metadata={"affect4d": json.dumps({})})
+    return pictures
+
+
+@pytest.fixture
+def view_manifest(store):
+    for position in range(2):
+        shard(store, f"views/{position}.safetensors", position)
+    return pd.DataFrame(
+        {
+            "sequence": ["F001/Happy", "F002/Sad"],
+            "frames": [[0, 5, 9], [2, 3, 4]],
+            "neutral": [0, 1],
+            "activity": [[0.0, 0.5, 1.0], [0.4, 0.0, 1.0]],
+            "shard": [f"views/{position}.safetensors" for position in range(2)],
+            "checksum": [file_digest(store.path(f"views/{position}.safetensors")) for position in range(2)],
+            "views": [["front", "left", "right"]] * 2,
+            "angles": [ANGLES] * 2,
+            "size": 16,
+        }
+    )
+
+
+def test_the_bank_holds_the_derived_channels_of_every_frame(view_manifest, store):
+    bank = load_view_bank(view_manifest, store, OPTIONS)
+    drawn = shard(store, "another", 1)
+    second = derive_channels(drawn["texture"], drawn["normals"], ANGLES, OPTIONS.channels)
+    assert np.array_equal(bank.pictures[bank.rows_of("F002/Sad")].numpy(), second)
+    assert bank.neutral.tolist() == [0, 0, 0, 4, 4, 4]
+    assert bank.frame.tolist() == [0, 5, 9, 2, 3, 4]
+    assert bank.in_window.tolist() == [False, True, True, False, False, True]
+    assert (bank.sequences, bank.views) == (("F001/Happy", "F002/Sad"), ("front", "left", "right"))
+
+
+def test_a_second_opening_reads_what_the_first_wrote(view_manifest, store):
+    first = load_view_bank(view_manifest, store, OPTIONS)
+    for name in view_manifest["shard"]:
+        store.path(name).unlink()
+    again = load_view_bank(view_manifest, store, OPTIONS)
+    assert torch.equal(first.pictures, again.pictures)
+    assert torch.equal(first.in_window, again.in_window)
+
+
+def test_a_subset_of_sequences_has_a_bank_of_its_own(view_manifest, store):
+    load_view_bank(view_manifest, store, OPTIONS)
+    alone = load_view_bank(view_manifest.tail(1), store, OPTIONS)
+    assert alone.sequences == ("F002/Sad",)
+    assert alone.neutral.tolist() == [1, 1, 1]
+
+
+def test_the_index_names_every_row_and_nothing_it_must_not(view_manifest, store):
+    index = load_view_bank(view_manifest, store, OPTIONS).index()
+    assert list(index.columns) == ["sequence", "frame", "in_window"]
+    assert list(index["sequence"]) == ["F001/Happy"] * 3 + ["F002/Sad"] * 3
+
+
+def test_labels_of_the_manifest_change_nothing(view_manifest, store):
+    plain = load_view_bank(view_manifest, store, OPTIONS)
+    labelled = load_view_bank(view_manifest.assign(expression=["anger", "fear"]), store, OPTIONS)
+    assert torch.equal(plain.pictures, labelled.pictures)
+
+
+def test_a_damaged_shard_is_refused_by_name(view_manifest, store):
+    path = store.path("views/1.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"1\.safetensors is damaged"):
+        load_view_bank(view_manifest, store, OPTIONS)
+
+
+def test_sequences_rendered_differently_do_not_share_a_bank(view_manifest, store):
+    with pytest.raises(ValueError, match="rendered alike"):
+        load_view_bank(view_manifest.assign(size=[16, 32]), store, OPTIONS)
+
+
+def test_an_unknown_sequence_is_named(bank):
+    with pytest.raises(KeyError, match="F009/Happy"):
+        bank.rows_of("F009/Happy")
+
+
+@pytest.mark.parametrize(("motion", "shape"), [("none", (3, 2)), ("stacked", (3, 4)), ("views", (6, 2))])
+def test_motion_enters_as_channels_or_views(motion, shape):
+    assert InputOptions(channels=("grey", "shading"), motion=motion).input_shape(3) == shape
+
+
+@pytest.mark.parametrize("options", [{"channels": ()}, {"channels": ("colour",)}, {"size": 8}, {"motion": "optical"}])
+def test_absurd_inputs_are_refused(options):
+    with pytest.raises(ValidationError):
+        InputOptions(**options)

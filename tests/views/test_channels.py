@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from generated_surface import bumpy_scan
+
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.views.channels import derive_channels, face_mask
+
+CHANNELS = ("grey", "shading", "curvature")
+ANGLES = (0.0, -45.0, 45.0)
+
+
+@pytest.fixture(scope="module")
+def rendered():
+    pictures = Rasteriser(RenderOptions(size=96)).render(bumpy_scan())
+    return pictures["texture"][None], pictures["normals"][None]
+
+
+def sphere_normals(inwards=False):
+    """Normals of a ball that fills half of the picture, or of the bowl it leaves."""
+    y, x = np.mgrid[1:-1:96j, -1:1:96j] / 0.5
+    radius = x**2 + y**2
+    z = np.sqrt(np.clip(1 - radius, 0, 1))
+    normals = np.stack([-x if inwards else x, -y if inwards else y, z], axis=-1)
+    return np.where(radius[..., None] < 1, np.rint(normals * 127) + 128, 128).astype(np.uint8)[None, None]
+
+
+def test_flipping_a_symmetric_face_exchanges_left_and_right_in_every_channel(rendered):
+    pictures = derive_channels(*rendered, ANGLES, CHANNELS).astype(int)[0]
+    _, left, right = pictures
+    assert (np.abs(left[..., ::-1] - right) > 10).mean() < 0.02
+
+
+def test_channels_come_in_the_order_asked_for(rendered):
+    both = derive_channels(*rendered, ANGLES, ("curvature", "grey"))
+    one = derive_channels(*rendered, ANGLES, ("grey",))
+    assert np.array_equal(both[:, :, 1:], one)
+
+
+def test_zero_is_background_and_background_only_where_light_is_shown(rendered):
+    texture, normals = rendered
+    grey, shading, curvature = np.moveaxis(derive_channels(np.zeros_like(texture), normals, ANGLES, CHANNELS), 2, 0)
+    face = face_mask(normals)
+    assert np.array_equal(grey > 0, face)
+    assert np.array_equal(shading > 0, face)
+    assert (curvature > 0).all()
+
+
+def test_a_ball_is_bright_in_curvature_and_a_bowl_dark():
+    ball, bowl = (
+        derive_channels(normals, normals, (0.0,), ("curvature",))[0, 0, 0, 40:56, 40:56]
+        for normals in (sphere_normals(), sphere_normals(inwards=True))
+    )
+    assert ball.min() > 128 > bowl.max()
+    assert ball.mean() - 128 == pytest.approx(128 - bowl.mean(), abs=1)
+
+
+def test_curvature_is_that_of_the_ball_and_does_not_depend_on_where_it_is_seen_from():
+    """A ball of radius r has divergence 2 / r at its nearest point; here r is a quarter of the picture's height."""
+    turned = sphere_normals().astype(float) - 128
+    angle = np.radians(45)
+    x, z = turned[..., 0].copy(), turned[..., 2].copy()
+    turned[..., 0], turned[..., 2] = x * np.cos(angle) + z * np.sin(angle), z * np.cos(angle) - x * np.sin(angle)
+    from_the_side = np.rint(turned + 128).astype(np.uint8)
+    for normals, yaw in ((sphere_normals(), 0.0), (from_the_side, 45.0)):
+        middle = derive_channels(normals, normals, (yaw,), ("curvature",))[0, 0, 0, 47:49, 47:49].mean()
+        assert (middle - 128) / 127 * 24 == pytest.approx(2 / 0.25, rel=0.1)
+
+
+def test_light_comes_from_above_the_front():
+    shading = derive_channels(sphere_normals(), sphere_normals(), (0.0,), ("shading",))[0, 0, 0].astype(int)
+    assert shading[30, 48] > shading[48, 48] > shading[66, 48]
+    assert np.abs(shading - shading[:, ::-1]).max() <= 2
