@@ -5,6 +5,7 @@ program. A chunk whose process dies is reported as a failure of that chunk; the 
 """
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -78,16 +79,24 @@ def _local_client(workers: int) -> Any:
         {
             "distributed.scheduler.allowed-failures": 1,
             "distributed.worker.multiprocessing-method": "spawn",
-            "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, "MALLOC_TRIM_THRESHOLD_": "65536"},
+            "distributed.nanny.pre-spawn-environ": {
+                **SINGLE_THREADED,
+                "MALLOC_TRIM_THRESHOLD_": "65536",
+                "DASK_LOGGING__DISTRIBUTED": "error",
+            },
+            "logging.distributed": "error",
         }
     )
+    from distributed import Client, LocalCluster  # noqa: PLC0415 - reads the settings above
+
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
-        silence_logs=40,
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.ERROR,
         memory_limit=0,
     )
     return Client(cluster)

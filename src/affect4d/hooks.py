@@ -237,8 +237,10 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
 
 
 def _saved_path(dataset: Any) -> Path:
-    versioned = isinstance(dataset, AbstractVersionedDataset)
-    return Path(str(dataset._get_save_path() if versioned else dataset._filepath))
+    """Where an artefact was just written."""
+    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:  # noqa: SLF001
+        return Path(str(dataset._get_versioned_path(dataset.resolve_save_version())))  # noqa: SLF001
+    return Path(str(dataset._filepath))  # noqa: SLF001
 
 
 def _is_number(value: Any) -> bool:

@@ -24,7 +24,7 @@ def test_a_fold_divides_every_labelled_sequence_by_its_subject(sequences, split)
 
 def test_a_subject_on_both_sides_is_a_leak(sequences, split):
     leaking = unchecked_split(split.train, (*split.test, "S00"))
-    with pytest.raises(SubjectLeakError, match="(?i)s00"):
+    with pytest.raises(SubjectLeakError, match=r"(?i)s00"):
         fold_of(sequences, leaking)
 
 

@@ -8,7 +8,7 @@ from affect4d.content import ContentStore, file_digest
 from affect4d.rendering import batch
 from affect4d.rendering.batch import check_canary, frame_activity, render_corpus
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import RenderError
+from affect4d.rendering.rasteriser import Rasteriser, RenderError
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 
@@ -130,15 +130,12 @@ def test_an_empty_manifest_points_to_the_ingest_report(store, tmp_path):
         render_corpus(scan_manifest("F001/Happy").head(0), tmp_path, OPTIONS, store)
 
 
-def test_a_driver_that_draws_nonsense_is_found_out():
-    class Black:
-        options = OPTIONS
-
-        def render(self, scan):
-            return dict.fromkeys(("texture", "normals"), np.zeros((3, 32, 32, 3), np.uint8))
-
+def test_a_driver_that_draws_nonsense_is_found_out(monkeypatch):
+    rasteriser = Rasteriser(OPTIONS)
+    black = dict.fromkeys(("texture", "normals"), np.zeros((3, 32, 32, 3), np.uint8))
+    monkeypatch.setattr(rasteriser, "render", lambda scan: black)
     with pytest.raises(RenderError, match="VTK_DEFAULT_OPENGL_WINDOW"):
-        check_canary(Black())
+        check_canary(rasteriser)
 
 
 def test_activity_rises_with_movement_and_not_with_noise():

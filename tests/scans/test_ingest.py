@@ -84,7 +84,7 @@ def test_a_changed_file_or_option_is_read_again(corpus, store):
     assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 7
 
 
-def test_processes_do_not_change_the_manifest(corpus, store, tmp_path):
+def test_the_order_of_work_does_not_change_the_manifest(corpus, store):
     alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
     reordered = ingest_module._read_all(corpus, corpus_named("bu4dfe").find_scans(corpus)[::-1], HERE)
     assert [row["scan"] for row in reordered] == alone.manifest["scan"].tolist()

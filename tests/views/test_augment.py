@@ -76,16 +76,22 @@ def test_mirroring_flips_pictures_and_exchanges_left_and_right(bank):
     torch.testing.assert_close(mirrored, plain[:, [0, 2, 1]].flip(-1), atol=1e-5, rtol=0)
 
 
+def _holding(pictures):
+    """A bank of just these pictures."""
+    rows = torch.arange(len(pictures))
+    return ViewBank(pictures, rows, rows, rows, rows >= 0, tuple("abc"), ("front", "left", "right"))
+
+
 def test_mirroring_twice_is_no_change(bank):
     mirrored = assemble(bank, changed(mirror=True), STORED)
     stored = ((mirrored + 1) * 127.5).round().to(torch.uint8)
-    again = assemble(dataclasses.replace(bank, pictures=stored), changed(torch.arange(3), mirror=True), STORED)
+    again = assemble(_holding(stored), changed(torch.arange(3), mirror=True), STORED)
     torch.testing.assert_close(again, assemble_plain(bank, ROWS, STORED), atol=1e-5, rtol=0)
 
 
 def test_a_symmetric_face_stays_what_it_is_when_mirrored():
     drawn = Rasteriser(RenderOptions(size=64)).render(bumpy_scan())
-    pictures = derive_channels(drawn["texture"][None], drawn["normals"][None], (0, -45, 45), STORED.channels)
+    pictures = derive_channels(drawn["texture"][None], drawn["normals"][None], (0.0, -45.0, 45.0), STORED.channels)
     one = torch.zeros(1, dtype=torch.long)
     bank = ViewBank(torch.from_numpy(pictures), one, one, one, one.bool(), ("F001/Happy",), ("front", "left", "right"))
     options = InputOptions(motion="none", size=64)

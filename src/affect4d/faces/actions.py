@@ -84,7 +84,7 @@ class ActionOptions(BaseModel):
         default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity"
     )
     intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
-    action_drop: float = Field(default=0.16, ge=0.0, le=0.9, description="chance that a person lacks a typical action")
+    action_drop: float = Field(default=0.18, ge=0.0, le=0.9, description="chance that a person lacks a typical action")
     action_extra: float = Field(
         default=0.26, ge=0.0, le=1.0, description="chance that a person adds an occasional action"
     )

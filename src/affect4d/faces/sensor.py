@@ -26,10 +26,10 @@ class SensorOptions(BaseModel):
     noise_mm: float = Field(default=0.25, ge=0.0, le=5.0, description="root mean square of the surface noise")
     noise_length_mm: float = Field(default=7.0, ge=1.0, le=100.0, description="distance over which noise is correlated")
     landmark_error_mm: float = Field(
-        default=1.3, ge=0.0, le=10.0, description="mean distance of a landmark from its place"
+        default=1.5, ge=0.0, le=10.0, description="mean distance of a landmark from its place"
     )
     landmark_bias: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="share of that error which stays over a sequence"
+        default=0.35, ge=0.0, le=1.0, description="share of that error which stays over a sequence"
     )
     pose_jitter_deg: float = Field(
         default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between sequences"

@@ -170,7 +170,7 @@ def _image(texels: Texture) -> vtkImageData:
     return image
 
 
-def shrink_texture(texture: Texture, side: int) -> Texture:
+def shrink_texture(texture: Texture, side: int) -> UInt8[np.ndarray, "rows columns 3"]:
     """Average whole blocks of texels until the shorter side is just above ``side`` (no aliasing, a quick upload)."""
     factor = min(texture.shape[:2]) // side
     return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture

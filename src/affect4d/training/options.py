@@ -71,7 +71,8 @@ class SmileOptions(BaseModel):
     Attributes:
         decorrelation: Weight of L_MV; the paper's is 1.
         beta: β, weight of L_VL.
-        gamma: γ, weight of L_CM.
+        gamma: γ, weight of L_CM; a constant text embedding has no redundancy either, and at 0.1 a small corpus with few
+            pseudo-labels fell into it.
         off_diagonal: λ of L_MV; Barlow Twins' default.
     """
 
@@ -79,7 +80,7 @@ class SmileOptions(BaseModel):
 
     decorrelation: float = Field(default=1.0, ge=0, le=100)
     beta: float = Field(default=1.0, ge=0, le=100)
-    gamma: float = Field(default=0.1, ge=0, le=100)
+    gamma: float = Field(default=0.01, ge=0, le=100)
     off_diagonal: float = Field(default=0.0051, ge=0, le=1)
 
 

@@ -174,7 +174,7 @@ def _retouch_grey(
     light.add_(1.0).mul_(contrast).add_(2.0 * brightness - 1.0)
 
 
-def _with_motion(pictures: Float[Tensor, "samples views channels height width"], options: InputOptions) -> ViewImages:
+def _with_motion(pictures: Float[Tensor, "batch rendered stored height width"], options: InputOptions) -> ViewImages:
     """Turn the neutral's channels into the motion since then; as further views where they shall be views."""
     if options.motion == "none":
         return pictures
@@ -185,7 +185,7 @@ def _with_motion(pictures: Float[Tensor, "samples views channels height width"],
 
 def _shrink(
     pictures: Float[Tensor, "samples views channels height width"], size: int
-) -> Float[Tensor, "samples views channels height width"]:
+) -> Float[Tensor, "samples views channels rows columns"]:
     """Average whole blocks first where pictures are stored at twice the size or more, so that none is skipped."""
     factor = pictures.shape[-1] // size
     if factor < 2:

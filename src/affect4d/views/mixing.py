@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Int64
 from pydantic import BaseModel, ConfigDict, Field
 
-Positions = Int64[np.ndarray, " samples"]
+Positions = Int64[np.ndarray, "_"]
 
 
 class MixedViewOptions(BaseModel):
