@@ -72,23 +72,17 @@ def _on_cluster(
 @functools.cache
 def _local_client(workers: int) -> Any:
     """A cluster on this machine's loopback, started on first use and closed with the program."""
-    import dask
-    from distributed import Client, LocalCluster
+    import dask  # noqa: PLC0415
+    from distributed import Client, LocalCluster  # noqa: PLC0415
 
+    logging.getLogger("distributed").setLevel(logging.ERROR)
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 1,
             "distributed.worker.multiprocessing-method": "spawn",
-            "distributed.nanny.pre-spawn-environ": {
-                **SINGLE_THREADED,
-                "MALLOC_TRIM_THRESHOLD_": "65536",
-                "DASK_LOGGING__DISTRIBUTED": "error",
-            },
-            "logging.distributed": "error",
+            "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, "DASK_LOGGING__DISTRIBUTED": "error"},
         }
     )
-    from distributed import Client, LocalCluster  # noqa: PLC0415 - reads the settings above
-
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -49,7 +49,7 @@ def test_a_canonical_scan_is_read_again_from_its_row(corpus, store):
     assert scan.texture.shape == (6, 8, 3)
     assert scan.landmarks.shape == (83, 3)
     with pytest.raises(ScanError, match="empty-crop"):
-        load_canonical_scan(corpus, row, crop_radius=0.1)
+        load_canonical_scan(corpus, {**row, "crop_radius": 0.1})
 
 
 def test_one_broken_scan_is_one_report_row(corpus, store):

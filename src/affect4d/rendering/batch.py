@@ -136,8 +136,9 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _scan_identity(row: Mapping[Any, Any]) -> list[Any]:
-    """What a picture depends on of one scan: its frame number, its bytes and its pose."""
-    return [int(row["frame"]), str(row["checksum"]), np.asarray(row["pose"], float).ravel().tolist()]
+    """What a picture depends on of one scan: its frame number, its bytes, its pose and its crop."""
+    pose = np.asarray(row["pose"], float).ravel().tolist()
+    return [int(row["frame"]), str(row["checksum"]), pose, float(row["crop_radius"])]
 
 
 def _render_jobs(

@@ -82,13 +82,12 @@ def ingest_corpus(root: Path, layout: str, options: IngestOptions, store: Conten
     return _load(store, key)
 
 
-def load_canonical_scan(root: Path, row: Any, crop_radius: float = IngestOptions().crop_radius) -> FaceScan:
+def load_canonical_scan(root: Path, row: Any) -> FaceScan:
     """Read the raw bytes of a manifest row again; apply its pose and the crop.
 
     Args:
         root: The corpus folder.
         row: A manifest row (mapping, Series or named tuple as a dict).
-        crop_radius: As in the options of the ingest, in mm.
 
     Returns:
         The face in the canonical frame, triangles counter-clockwise seen from outside, with texture and landmarks.
@@ -98,7 +97,7 @@ def load_canonical_scan(root: Path, row: Any, crop_radius: float = IngestOptions
     """
     path = root / row["scan"]
     try:
-        scan = crop(transform(read_scan(path, _below(root, row["texture"])), pose_in(row)), crop_radius)
+        scan = crop(transform(read_scan(path, _below(root, row["texture"])), pose_in(row)), float(row["crop_radius"]))
     except ValueError as error:
         raise error if isinstance(error, ScanError) else ScanError("empty-crop", path, str(error)) from error
     return with_changes(turn_outward(scan), landmarks=landmarks_in(row))
@@ -183,6 +182,7 @@ def _ingest_scan(root: Path, crop_radius: float, scan: Row) -> Row:
         "pose": alignment.pose.ravel().tolist(),
         "landmarks": None if face.landmarks is None else face.landmarks.ravel().tolist(),
         "confidence": alignment.confidence,
+        "crop_radius": crop_radius,
     }
 
 

@@ -45,6 +45,7 @@ SCAN_MANIFEST = DataFrameSchema(
         "pose": Column(object, _lists_of(POSE_LENGTH, finite=True)),
         "landmarks": Column(object, _lists_of(LANDMARK_LENGTH, finite=False), nullable=True),
         "confidence": Column("float64", Check.in_range(0, 1)),
+        "crop_radius": Column("float64", Check.gt(0)),
     },
     strict=True,
     ordered=True,
@@ -53,7 +54,7 @@ SCAN_MANIFEST = DataFrameSchema(
 )
 """``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
 ``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture and
-landmarks."""
+landmarks; ``crop_radius`` (mm, round the nose tip) is the crop that every later reading applies again."""
 
 
 def pose_in(row: Any) -> Pose:
