@@ -48,6 +48,7 @@ def scan_manifest(*sequences, offset=0.0):
             "frame": frame,
             "scan": f"{sequence}/{frame}",
             "checksum": f"{sequence}{frame}",
+            "crop_radius": 95.0,
             "pose": np.eye(4).ravel(),
             "offset": offset,
         }
