@@ -1,0 +1,43 @@
+"""What a person gets to read when something is wrong: the thing, and the remedy."""
+
+import pytest
+
+MISTAKES = {
+    "an unknown corpus": ({"corpus": "atlantis"}, "atlantis.*known corpora: bu4dfe, ict, synthetic"),
+    "an unknown parameter": ({"render": {"sharpness": 3}}, "sharpness"),
+    "an absurd parameter": ({"affect_vlm": {"train": {"epochs": -3}}}, "epochs"),
+    "a licensed corpus without a folder": ({"corpus": "bu4dfe"}, "corpus_roots"),
+    "a folder that is not there": ({"corpus": "bu4dfe", "corpus_root": "/nowhere/at/all"}, "/nowhere/at/all"),
+    "ICT geometry without a clone": ({"corpus": "ict"}, "ict_folder"),
+}
+
+
+@pytest.fixture(scope="module")
+def project(make_project):
+    return make_project("mistaken")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_message_names_the_thing_and_the_remedy(project, mistake):
+    parameters, words = MISTAKES[mistake]
+    with pytest.raises(Exception, match=f"(?s){words}"):
+        project.run("ingest", **parameters)
+
+
+@pytest.mark.slow
+def test_one_broken_scan_is_one_row_in_the_report(make_project, finished, tmp_path):
+    import shutil
+
+    finished_project, _ = finished
+    root = finished_project.load("raw_corpus")["root"]
+    shutil.copytree(root, tmp_path / "corpus")
+    (tmp_path / "corpus" / "F001" / "Angry" / "001.wrl").write_bytes(b"#VRML V2.0 utf8\nnot a face")
+    (tmp_path / "corpus" / "F001" / "Angry" / "002.jpg").unlink()
+    project = make_project("broken")
+    project.run("render", corpus="bu4dfe", corpus_root=str(tmp_path / "corpus"))
+    report = project.load("ingest_report", corpus="bu4dfe", corpus_root=str(tmp_path / "corpus"))
+    outcome = report.set_index("scan")["status"].to_dict()
+    assert outcome["F001/Angry/001.wrl"] == "refused"
+    assert outcome["F001/Angry/002.wrl"] == "repaired"
+    assert "texture" in report.set_index("scan")["reason"]["F001/Angry/002.wrl"]

@@ -1,0 +1,62 @@
+"""The pipelines as a stranger sees them: named nodes, layers, stages."""
+
+import pytest
+import yaml
+from kedro.framework.project import configure_project
+
+from affect4d.pipeline_registry import RESULTS, register_pipelines
+
+
+@pytest.fixture(scope="module")
+def registered():
+    configure_project("affect4d")
+    return register_pipelines()
+
+
+@pytest.fixture(scope="module")
+def catalog(project_root):
+    entries = {}
+    for file in sorted((project_root / "conf/base/catalog").glob("*.yml")):
+        entries.update(yaml.safe_load(file.read_text()))
+    return {name: entry for name, entry in entries.items() if not name.startswith("_")}
+
+
+def test_every_promised_pipeline_is_there(registered):
+    promised = "fabricate ingest render augment prompts train_affect train_smile evaluate report __default__"
+    assert set(promised.split()) == set(registered) == {"__default__", *RESULTS}
+
+
+def test_each_named_pipeline_starts_from_nothing_but_parameters_and_stores(registered):
+    for name, pipeline in registered.items():
+        free = {item for item in pipeline.inputs() if not item.startswith("params:")}
+        assert all(item.endswith("_store") or item == "stage_seconds" for item in free), (name, free)
+
+
+def test_every_node_is_named_described_and_belongs_to_one_stage(registered):
+    for node in registered["__default__"].nodes:
+        assert node.name == node._name, node
+        assert node.func.__doc__, node.name
+        assert len(node.tags) == 1, node.name
+
+
+def test_every_catalog_entry_has_a_layer(catalog):
+    for name, entry in catalog.items():
+        assert entry["metadata"]["kedro-viz"]["layer"], name
+
+
+def test_every_artefact_of_a_run_is_in_the_catalog_and_versioned(registered, catalog):
+    patterns = {name.removeprefix("{model}") for name in catalog if name.startswith("{model}")}
+    for output in registered["__default__"].all_outputs():
+        known = output in catalog or any(output.endswith(suffix) for suffix in patterns)
+        assert known, output
+        entry = catalog.get(output)
+        assert entry is None or entry.get("versioned") or output.startswith("latest_"), output
+
+
+def test_every_catalog_entry_is_used(registered, catalog):
+    used = registered["__default__"].datasets()
+    for name in catalog:
+        if "{model}" in name:
+            assert any(item.endswith(name.removeprefix("{model}")) for item in used), name
+        else:
+            assert name in used, name
