@@ -16,6 +16,6 @@ ADVICE = """Pictures can't be rendered here: a graphics library is missing. On D
 VTK then picks X, EGL or software rendering by itself; no display is needed. What it said:
 """
 
-done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)  # noqa: S603
+done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
 if done.returncode != 0:
     sys.exit(ADVICE + done.stderr.strip()[-1500:])

@@ -15,7 +15,8 @@ from kedro.io import DatasetError
 
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.serving.predictor import Answer, Predictor
-from affect4d.views.bank import InputOptions, ViewBank, load_view_bank
+from affect4d.views.bank import ViewBank, load_view_bank
+from affect4d.views.inputs import InputOptions
 
 PROJECT = Path(__file__).resolve().parents[2]
 MODEL_TITLES = {"affect_vlm": "AffectVLM · supervised", "smile_vlm": "SMILE-VLM · no labels"}

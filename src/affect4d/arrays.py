@@ -1,12 +1,11 @@
-"""The shapes this package speaks, as named axes; imports nothing of ours.
+"""The shapes a scan is made of, as named axes of NumPy arrays; imports nothing of ours, and not torch.
 
 Axis names are the field's own: ``vertices``, ``faces``, ``landmarks``, ``frames``, ``views``, ``batch``, ``dim``.
 Lengths are millimetres, angles degrees, times seconds, images ``uint8`` unless a docstring says otherwise.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Float32, Float64, Int32, UInt8
 
 Vertices = Float32[np.ndarray, "vertices 3"]
 """Points in millimetres: +x to the subject's left, +y up, +z out of the face, towards the camera."""
@@ -22,12 +21,3 @@ Pose = Float64[np.ndarray, "4 4"]
 
 Picture = UInt8[np.ndarray, "height width channels"]
 ViewStack = UInt8[np.ndarray, "frames views height width channels"]
-
-ViewImages = Float[Tensor, "batch views channels height width"]
-ViewEmbeddings = Float[Tensor, "batch views dim"]
-Embeddings = Float[Tensor, "batch dim"]
-TextEmbeddings = Float[Tensor, "prompts dim"]
-Tokens = Int64[Tensor, "prompts context"]
-Labels = Int64[Tensor, "batch"]
-Presence = Bool[Tensor, "batch views"]
-Scalar = Float[Tensor, ""]

@@ -72,8 +72,8 @@ def _on_cluster(
 @functools.cache
 def _local_client(workers: int) -> Any:
     """A cluster on this machine's loopback, started on first use and closed with the program."""
-    import dask  # noqa: PLC0415
-    from distributed import Client, LocalCluster  # noqa: PLC0415
+    import dask
+    from distributed import Client, LocalCluster
 
     logging.getLogger("distributed").setLevel(logging.ERROR)
     dask.config.set(

@@ -238,9 +238,9 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
 
 def _saved_path(dataset: Any) -> Path:
     """Where an artefact was just written."""
-    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:  # noqa: SLF001
-        return Path(str(dataset._get_versioned_path(dataset.resolve_save_version())))  # noqa: SLF001
-    return Path(str(dataset._filepath))  # noqa: SLF001
+    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
+        return Path(str(dataset._get_versioned_path(str(dataset.resolve_save_version()))))
+    return Path(str(dataset._filepath))
 
 
 def _is_number(value: Any) -> bool:

@@ -10,7 +10,7 @@ from affect4d.evaluation.baselines import (
     window_displacements,
     window_pictures,
 )
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 

@@ -5,7 +5,7 @@ from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences, window_rows
 from affect4d.models import JointEmbedding
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 

@@ -2,7 +2,7 @@ import pytest
 
 from affect4d.evaluation.view_weights import view_weights
 from affect4d.models import ModelOptions, TowerOptions, build_model
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 TOWERS = TowerOptions(image_width=16, text_width=16, text_layers=1, text_heads=1)
 

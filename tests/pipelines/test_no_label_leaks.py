@@ -12,7 +12,7 @@ from affect4d.pipelines.prompts.nodes import write_geometric_prompts
 from affect4d.pipelines.train_smile.nodes import train_smile_vlm
 from affect4d.prompts.pseudo_labels import PseudoPromptOptions
 from affect4d.training.options import SmileOptions, TrainOptions
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,8 @@ import torch
 from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 FRAMES = 3

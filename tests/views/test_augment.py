@@ -8,8 +8,9 @@ from generated_surface import bumpy_scan
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.views.augment import assemble, assemble_plain, mirrored_views, resolve_plan, unchanged
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
+from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 SIZE = 32

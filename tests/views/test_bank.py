@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from safetensors.numpy import save_file
 
 from affect4d.content import ContentStore, file_digest
-from affect4d.views.bank import InputOptions, load_view_bank
+from affect4d.views.bank import load_view_bank
 from affect4d.views.channels import derive_channels
+from affect4d.views.inputs import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), size=16)
 ANGLES = [0.0, -45.0, 45.0]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from affect4d.views.bank import InputOptions
 from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN, augmentation_sheet, bank_sheet, contact_sheet
+from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 

@@ -23,7 +23,8 @@ from affect4d.evaluation.embed import window_rows
 from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 SIDE = 48
 """Pixels a side that raw-pixel baselines see: fine enough for a mouth, coarse enough to forgive a pixel of pose."""

@@ -10,11 +10,12 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from affect4d.arrays import ViewImages
 from affect4d.models import JointEmbedding
 from affect4d.progress import track
+from affect4d.tensors import ViewImages
 from affect4d.views.augment import assemble_plain
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 FRAMES = 5
 """Frames of the apex window that speak for a sequence."""

@@ -15,7 +15,8 @@ from affect4d.evaluation.probe import probe_linearly, probe_neighbours
 from affect4d.evaluation.protocols import fold_of
 from affect4d.evaluation.zero_shot import predict_by_prompts
 from affect4d.scans.splits import SubjectSplit
-from affect4d.views.bank import InputOptions, ViewBank, load_view_bank
+from affect4d.views.bank import ViewBank, load_view_bank
+from affect4d.views.inputs import InputOptions
 
 BOOTSTRAP_SEED = 0
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 MOTION = "motion"
 

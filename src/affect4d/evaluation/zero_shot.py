@@ -14,7 +14,6 @@ from jaxtyping import Float, Float32
 from scipy.special import softmax
 from torch.nn.functional import normalize
 
-from affect4d.arrays import TextEmbeddings, Tokens
 from affect4d.evaluation.embed import SequenceEmbeddings, rest
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.protocols import fold_of
@@ -22,6 +21,7 @@ from affect4d.models import tokenise
 from affect4d.prompts.compose import class_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
+from affect4d.tensors import TextEmbeddings, Tokens
 
 _CPU = torch.device("cpu")
 

@@ -5,17 +5,14 @@ one more view of its emotion [ours]. Θ is the cosine [ours], so for unit vector
 functions here start from one matrix of cosines.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, softplus
 from torch.utils.checkpoint import checkpoint
 
-from affect4d.arrays import Embeddings, Labels, Scalar
 from affect4d.losses.alignment import class_positives, row_contrast
-
-Mining = Literal["all", "semi_hard", "hardest"]
+from affect4d.losses.mining import Mining
+from affect4d.tensors import Embeddings, Labels, Scalar
 
 BLOCK_ELEMENTS = 2**23
 """Triplets held in memory at a time where they cannot be summed in closed form: 32 MiB of float32."""

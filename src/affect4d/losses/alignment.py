@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from affect4d.arrays import Embeddings, Scalar, TextEmbeddings
+from affect4d.tensors import Embeddings, Scalar, TextEmbeddings
 
 
 def class_positives(

@@ -1,7 +1,7 @@
 """Cross-modal redundancy: a feature of the face and *another* feature of its text should not say the same (L_CM)."""
 
-from affect4d.arrays import Embeddings, Scalar
 from affect4d.losses.decorrelation import cross_correlation, off_diagonal_square_sum
+from affect4d.tensors import Embeddings, Scalar
 
 
 def cross_modal_redundancy(fused: Embeddings, text: Embeddings) -> Scalar:

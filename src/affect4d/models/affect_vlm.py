@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from affect4d.arrays import Presence, Scalar, TextEmbeddings, Tokens, ViewImages
 from affect4d.models.encoders import JointEmbedding, Temperature, text_encoder, view_encoder
 from affect4d.models.options import ModelOptions
 from affect4d.models.towers import build_towers
+from affect4d.tensors import Presence, Scalar, TextEmbeddings, Tokens, ViewImages
 
 
 class AffectVLM(nn.Module):

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
-from affect4d.arrays import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 from affect4d.models.fusion import ViewFusion
 from affect4d.models.options import FusionKind, ModelOptions
 from affect4d.models.towers import TextTower, Towers
+from affect4d.tensors import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)

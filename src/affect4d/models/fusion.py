@@ -7,8 +7,8 @@ those present are renormalised.
 import torch
 from torch import Tensor, nn
 
-from affect4d.arrays import Embeddings, Presence, ViewEmbeddings
 from affect4d.models.options import FusionKind
+from affect4d.tensors import Embeddings, Presence, ViewEmbeddings
 
 
 class ViewFusion(nn.Module):

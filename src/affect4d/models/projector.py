@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from affect4d.arrays import ViewEmbeddings
+from affect4d.tensors import ViewEmbeddings
 
 
 class Projector(nn.Module):

@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from affect4d.arrays import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 from affect4d.models.encoders import JointEmbedding, Temperature, text_encoder, view_encoder
 from affect4d.models.options import ModelOptions
 from affect4d.models.projector import Projector
 from affect4d.models.towers import build_towers
+from affect4d.tensors import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 
 class SmileVLM(nn.Module):

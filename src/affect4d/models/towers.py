@@ -19,8 +19,8 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from affect4d.arrays import Embeddings, Tokens
 from affect4d.models.options import TowerOptions
+from affect4d.tensors import Embeddings, Tokens
 
 LOCAL_FOLDER = "local-dir:"
 VOCABULARY = 49408

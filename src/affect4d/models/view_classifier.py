@@ -3,10 +3,10 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from affect4d.arrays import Presence, ViewImages
 from affect4d.models.encoders import JointEmbedding, ViewEncoder
 from affect4d.models.options import ModelOptions
 from affect4d.models.towers import build_towers
+from affect4d.tensors import Presence, ViewImages
 
 
 class ViewClassifier(nn.Module):

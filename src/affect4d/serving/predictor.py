@@ -12,7 +12,8 @@ from affect4d.evaluation.view_weights import view_weights
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
 from affect4d.models import AffectVLM, SmileVLM, load_model, tokenise
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 
 @dataclass(frozen=True)

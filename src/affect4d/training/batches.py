@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 from jaxtyping import Int64
 
-from affect4d.arrays import Labels, Tokens, ViewImages
 from affect4d.models import tokenise
 from affect4d.scans.expression import expression_index
+from affect4d.tensors import Labels, Tokens, ViewImages
 from affect4d.views.augment import assemble, resolve_plan
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from affect4d.arrays import Labels
 from affect4d.engine import available_cores
 from affect4d.progress import console
+from affect4d.tensors import Labels
 from affect4d.training.batches import PlannedBatches
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.optimiser import build_optimiser, build_schedule

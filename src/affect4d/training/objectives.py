@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from affect4d.arrays import Embeddings, Labels, Scalar, TextEmbeddings
 from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
 from affect4d.losses.alignment import class_positives, multi_positive_contrast
 from affect4d.losses.decorrelation import multiview_decorrelation, standardise
 from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
+from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
 from affect4d.training.batches import LabelledBatch, UnlabelledBatch
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
 

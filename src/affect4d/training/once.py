@@ -15,11 +15,12 @@ from affect4d.models import ModelOptions, save_model
 from affect4d.training.loop import Report
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.training.train import Trained, train_affect_vlm, train_smile_vlm, train_view_classifier
-from affect4d.views.bank import InputOptions, load_view_bank
+from affect4d.views.bank import load_view_bank
+from affect4d.views.inputs import InputOptions
 
 Record = dict[str, Any]
 
-ROOMS = ("arrays", "views", "models", "losses", "training")
+ROOMS = ("tensors", "views", "models", "losses", "training")
 """The code a trained model depends on."""
 
 TRAINERS: Mapping[str, Callable[..., Trained[Any]]] = MappingProxyType(

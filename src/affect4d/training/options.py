@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.losses.affect import Mining
+from affect4d.losses.mining import Mining
 
 
 class TrainOptions(BaseModel):

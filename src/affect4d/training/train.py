@@ -15,7 +15,8 @@ from affect4d.training.objectives import (
     smile_objective,
 )
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 Model = TypeVar("Model", bound=nn.Module)
 

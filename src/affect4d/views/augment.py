@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from affect4d.arrays import ViewImages
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.tensors import ViewImages
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 _CPU = torch.device("cpu")
 

@@ -8,47 +8,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Int64, UInt8
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from torch import Tensor
 
 from affect4d.content import ContentStore, code_version, content_key, file_digest
 from affect4d.progress import track
-from affect4d.views.channels import ChannelName, derive_channels
+from affect4d.views.channels import derive_channels
+from affect4d.views.inputs import InputOptions
 
 WINDOW_SHARE = 0.5
 """A frame whose activity is at least this share of its sequence's greatest is in the window round the apex."""
-
-
-class InputOptions(BaseModel):
-    """What a model sees.
-
-    Attributes:
-        channels: Single-channel pictures, in order.
-        motion: Difference to the sequence's neutral frame: none, as further channels, or as further views.
-        size: Pictures are ``size`` × ``size`` pixels when they reach the model.
-        motion_gain: Factor on that difference (expressions move little).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    channels: tuple[ChannelName, ...] = Field(default=("grey", "shading", "curvature"), min_length=1, max_length=3)
-    motion: Literal["none", "stacked", "views"] = "stacked"
-    size: int = Field(default=64, ge=16, le=512)
-    motion_gain: float = Field(default=2.0, gt=0.0, le=20.0)
-
-    def input_shape(self, views: int) -> tuple[int, int]:
-        """Numbers of (views, channels) the model gets of that many rendered views."""
-        channels = len(self.channels)
-        if self.motion == "stacked":
-            return views, 2 * channels
-        return (2 * views, channels) if self.motion == "views" else (views, channels)
 
 
 @dataclass(frozen=True, slots=True)

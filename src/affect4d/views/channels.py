@@ -5,12 +5,12 @@ Each is symmetric: flipping the pictures a channel is derived from gives the fli
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-ChannelName = Literal["grey", "shading", "curvature"]
+from affect4d.views.inputs import ChannelName
+
 NormalPictures = UInt8[np.ndarray, "frames views height width 3"]
 Plane = Float32[np.ndarray, "frames views height width"]
 Mask = Bool[np.ndarray, "frames views height width"]

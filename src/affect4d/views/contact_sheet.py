@@ -8,9 +8,10 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from affect4d.arrays import ViewImages
+from affect4d.tensors import ViewImages
 from affect4d.views.augment import assemble, assemble_plain, resolve_plan
-from affect4d.views.bank import InputOptions, ViewBank
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
 
 LABEL_HEIGHT = 14
 MARGIN = 4

@@ -7,8 +7,7 @@ from PIL import Image
 
 from affect4d.content import ContentStore
 from affect4d.training.options import TrainOptions
-from affect4d.views.bank import InputOptions, load_view_bank
-from affect4d.views.contact_sheet import augmentation_sheet
+from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 
@@ -65,6 +64,7 @@ def _plan(
     view_store: ContentStore,
     groups: dict[str, str] | None,
 ) -> pd.DataFrame:
+
     bank = load_view_bank(view_manifest, view_store, inputs)
     index = bank.index()
     return plan_mixed_views(

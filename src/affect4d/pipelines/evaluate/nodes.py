@@ -8,7 +8,7 @@ import pandas as pd
 from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
 from affect4d.training.options import TrainOptions
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 

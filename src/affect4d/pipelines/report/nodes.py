@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.scans.splits import SubjectSplit
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 LIBRARIES = ("affect4d", "kedro", "torch", "open_clip_torch", "pyvista", "vtk", "numpy", "pandas", "scikit-learn")
 PROTOCOL = "subject-independent hold-out, per sequence"

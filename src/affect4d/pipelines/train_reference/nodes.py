@@ -8,7 +8,7 @@ from affect4d import tracking
 from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
 from affect4d.training.options import CrossEntropyOptions, TrainOptions
-from affect4d.views.bank import InputOptions
+from affect4d.views.inputs import InputOptions
 
 
 def train_cross_entropy(
