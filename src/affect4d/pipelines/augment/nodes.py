@@ -47,6 +47,9 @@ def draw_augmentation_sheet(
     view_manifest: pd.DataFrame, view_plan: pd.DataFrame, inputs: InputOptions, view_store: ContentStore
 ) -> Image.Image:
     """A few rows of the plan, before and after."""
+    from affect4d.views.bank import load_view_bank
+    from affect4d.views.contact_sheet import augmentation_sheet
+
     return augmentation_sheet(load_view_bank(view_manifest, view_store, inputs), view_plan, inputs)
 
 
@@ -64,6 +67,7 @@ def _plan(
     view_store: ContentStore,
     groups: dict[str, str] | None,
 ) -> pd.DataFrame:
+    from affect4d.views.bank import load_view_bank
 
     bank = load_view_bank(view_manifest, view_store, inputs)
     index = bank.index()
