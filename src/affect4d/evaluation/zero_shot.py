@@ -91,4 +91,4 @@ def predict_by_prompts(
     unseen = sequences.iloc[fold_of(sequences, split).test]
     classes = class_embeddings(model, prompts or expression_prompts())
     fused = embeddings.of(unseen["sequence"].tolist()).fused
-    return prediction_table(unseen, zero_shot_probabilities(fused, classes, float(model.temperature())), name)
+    return prediction_table(unseen, zero_shot_probabilities(fused, classes, float(model.temperature().detach())), name)

@@ -54,7 +54,7 @@ class Predictor:
     def answer(self, sequence: str) -> Answer:
         """Probabilities of the expressions for one sequence of the bank, and the weight of each view."""
         fused = self._embeddings.of([sequence]).fused
-        shares = zero_shot_probabilities(fused, self._classes, float(self._model.temperature()))[0]
+        shares = zero_shot_probabilities(fused, self._classes, float(self._model.temperature().detach()))[0]
         return Answer(dict(zip(EXPRESSIONS, map(float, shares), strict=True)), self._view_weights)
 
     def similarity(self, sequence: str, sentences: list[str]) -> Float32[np.ndarray, " sentences"]:

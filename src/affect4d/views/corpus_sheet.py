@@ -14,7 +14,7 @@ from affect4d.views.contact_sheet import contact_sheet
 
 
 def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int = 4) -> Image.Image:
-    """Texture of every view, and surface normals of the first, at the apex of each sequence; a row a subject.
+    """Every view at the apex of each sequence; a row a subject.
 
     Args:
         view_manifest: One row a rendered sequence.
@@ -32,9 +32,8 @@ def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int
 
 def _apex_pictures(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[Picture, str]]:
     """Pictures and labels of one sequence at its apex."""
-    texture, normals = read_shard(store.path(str(row["shard"])), str(row["checksum"]))
+    texture, _ = read_shard(store.path(str(row["shard"])), str(row["checksum"]))
     apex = int(np.argmax(np.asarray(row["activity"], float)))
     views = [str(view) for view in np.asarray(row["views"])]
     for view, picture in zip(views, texture[apex], strict=True):
         yield picture, f"{row['sequence']} {view}"
-    yield normals[apex, 0], "normals"
