@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+# More for `kedro run`: make run RUN="--params corpus=ict,ict_folder=/path/to/ICT-FaceKit"
 RUN ?=
 PORT_MLFLOW ?= 5000
 PORT_VIZ ?= 4141
@@ -22,6 +23,7 @@ setup: .venv/ready ## create .venv from requirements.lock
 
 run: .venv/ready ## synthetic corpus → both models, trained and evaluated → table and report
 	@$(BIN)/kedro run $(RUN)
+	@$(BIN)/python scripts/what_next.py
 
 test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licence
 	@$(BIN)/pytest

@@ -3,11 +3,14 @@
 What is already made for the same inputs, parameters and code is not made again, so a long chain costs little.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kedro.framework.project import find_pipelines
 from kedro.pipeline import Pipeline
+
+import affect4d.pipelines
 
 RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -26,7 +29,17 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Find every stage under ``pipelines/`` and join them into the pipelines a user names."""
-    whole = sum(find_pipelines(raise_errors=True).values(), start=Pipeline([]))
+    """Join the stages into the pipelines a user names."""
+    whole = sum(find_stages().values(), start=Pipeline([]))
     named = {name: whole.to_outputs(*results) for name, results in RESULTS.items()}
     return {"__default__": whole, **named}
+
+
+def find_stages() -> dict[str, Pipeline]:
+    """Every stage under ``pipelines/``, by name.
+
+    Kedro's own ``find_pipelines`` gives only the pipeline the command line names, out of which no chain can be joined.
+    """
+    package = affect4d.pipelines
+    names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
+    return {name: importlib.import_module(f"{package.__name__}.{name}").create_pipeline() for name in names}

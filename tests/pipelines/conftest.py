@@ -1,4 +1,4 @@
-"""A copy of the project to run in: configuration copied, source linked; everything made lands in a temporary folder."""
+"""A copy of the project to run in: configuration and source copied; everything made lands in a temporary folder."""
 
 import shutil
 from collections.abc import Callable
@@ -41,7 +41,9 @@ def make_project(project_root, tmp_path_factory) -> Callable[[str], Project]:
         (folder / "conf" / "local").mkdir()
         for file in ("pyproject.toml", ".telemetry"):
             shutil.copy(project_root / file, folder)
-        (folder / "src").symlink_to(project_root / "src")
+        shutil.copytree(
+            project_root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
         return Project(folder)
 
     return make

@@ -4,8 +4,8 @@ import pytest
 
 MISTAKES = {
     "an unknown corpus": ({"corpus": "atlantis"}, "atlantis.*known corpora: bu4dfe, ict, synthetic"),
-    "an unknown parameter": ({"render": {"sharpness": 3}}, "sharpness"),
-    "an absurd parameter": ({"affect_vlm": {"train": {"epochs": -3}}}, "epochs"),
+    "an unknown parameter": ({"ingest": {"sharpness": 3}}, "sharpness"),
+    "an absurd parameter": ({"split": {"test_share": -3}}, "test_share"),
     "a licensed corpus without a folder": ({"corpus": "bu4dfe"}, "corpus_roots"),
     "a folder that is not there": ({"corpus": "bu4dfe", "corpus_root": "/nowhere/at/all"}, "/nowhere/at/all"),
     "ICT geometry without a clone": ({"corpus": "ict"}, "ict_folder"),
