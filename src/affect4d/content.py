@@ -11,11 +11,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 KEY_LENGTH = 24
@@ -48,9 +49,15 @@ def file_digest(path: Path) -> str:
 
 
 def table_digest(table: pd.DataFrame) -> str:
-    """Digest of a table's column names and values, its index left out."""
+    """Digest of a table's column names and values, its index left out; cells may be lists or arrays of numbers."""
     digest = hashlib.blake2b(json.dumps(list(table.columns)).encode(), digest_size=KEY_LENGTH // 2)
-    digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+    for name in table.columns:
+        column = table[name]
+        if column.map(np.ndim).any():
+            for cell in column:
+                digest.update(np.asarray(cell).tobytes() + b"\0")
+        else:
+            digest.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -87,6 +94,13 @@ class ContentStore:
     def has(self, name: str) -> bool:
         """Whether the entry is there, and therefore whole."""
         return self.path(name).exists()
+
+    def table(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        """The table of that name, made and kept if it is not there."""
+        if not self.has(name):
+            with self.write(name) as partial:
+                make().to_parquet(partial)
+        return pd.read_parquet(self.path(name))
 
     @contextlib.contextmanager
     def write(self, name: str, durable: bool = True) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """A copy of the project to run in: configuration and source copied; everything made lands in a temporary folder."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,11 +40,13 @@ def make_project(project_root, tmp_path_factory) -> Callable[[str], Project]:
         folder = tmp_path_factory.mktemp(name)
         shutil.copytree(project_root / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
         (folder / "conf" / "local").mkdir()
-        for file in ("pyproject.toml", ".telemetry"):
+        for file in ("pyproject.toml", ".telemetry", ".gitignore"):
             shutil.copy(project_root / file, folder)
         shutil.copytree(
             project_root / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
+        for words in ("init -q", "add .", "-c user.name=Test -c user.email=test@example.org commit -q -m project"):
+            subprocess.run(["git", *words.split()], cwd=folder, check=True)
         return Project(folder)
 
     return make

@@ -56,7 +56,8 @@ def test_the_run_in_mlflow_carries_parameters_curves_metrics_and_code(finished, 
     (run, *_), client = runs
     assert run.info.status == "FINISHED"
     assert run.data.tags["run_id"] == finished[1]
-    assert len(run.data.tags["git.commit"]) == 40 or "git.commit" not in run.data.tags
+    assert len(run.data.tags["git.commit"]) == 40
+    assert run.data.tags["git.dirty"] in {"true", "false"}
     assert run.data.params["raw_corpus.known.synthetic.recipe.subjects"] == "6"
     assert run.data.params["affect_vlm.train.epochs"] == "2"
     assert 0 <= run.data.metrics["affect_vlm/accuracy"] <= 1

@@ -6,7 +6,6 @@ corpus that is there already costs the reading of one table.
 """
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from affect4d.arrays import ViewStack
-from affect4d.content import ContentStore, code_version, content_key, file_digest
+from affect4d.content import ContentStore, code_version, content_key, file_digest, table_digest
 from affect4d.engine import map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.rasteriser import NORMALS_BACKGROUND, Rasteriser, RenderError
@@ -109,10 +108,8 @@ def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
 
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
     """Digest of everything a view manifest depends on."""
-    words = manifest[["sequence", "subject", "expression", "frame", "checksum"]].astype("string").fillna("")
-    rows = hashlib.blake2b(pd.util.hash_pandas_object(words, index=False).to_numpy().tobytes())
-    rows.update(np.stack([np.asarray(pose, np.float64).ravel() for pose in manifest["pose"]]).tobytes())
-    return content_key(rows=rows.hexdigest(), options=options.picture, code=rendering_version())
+    rows = table_digest(manifest[["sequence", "subject", "expression", "frame", "checksum", "pose", "crop_radius"]])
+    return content_key(rows=rows, options=options.picture, code=rendering_version())
 
 
 def rendering_version() -> str:

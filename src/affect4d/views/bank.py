@@ -21,9 +21,7 @@ from affect4d.content import ContentStore, code_version, content_key, file_diges
 from affect4d.progress import track
 from affect4d.views.channels import derive_channels
 from affect4d.views.inputs import InputOptions
-
-WINDOW_SHARE = 0.5
-"""A frame whose activity is at least this share of its sequence's greatest is in the window round the apex."""
+from affect4d.views.moments import find_moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class ViewBank:
         return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
 
     def index(self) -> pd.DataFrame:
-        """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``; all a mixing plan needs."""
+        """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``."""
         names = np.asarray(self.sequences, dtype=object)[self.sequence.numpy()]
         return pd.DataFrame({"sequence": names, "frame": self.frame.numpy(), "in_window": self.in_window.numpy()})
 
@@ -101,7 +99,7 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
-    code = code_version("views.channels", "views.bank")
+    code = code_version("views.channels", "views.bank", "views.moments")
     return f"banks/{content_key(shards=identity, channels=options.channels, code=code)}.safetensors"
 
 
@@ -134,15 +132,14 @@ def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray]) ->
 
 def _bank_index(view_manifest: pd.DataFrame) -> dict[str, np.ndarray]:
     """Neutral row, sequence, frame and window of every row, sequence after sequence."""
+    moments = find_moments(view_manifest)
     counts = view_manifest["frames"].map(len).to_numpy()
     starts = np.cumsum(counts) - counts
-    activity = [np.asarray(values, float) for values in view_manifest["activity"]]
-    windows = [values >= WINDOW_SHARE * values.max() for values in activity]
     return {
         "neutral": np.repeat(starts + view_manifest["neutral"].to_numpy(np.int64), counts).astype(np.int64),
         "sequence": np.repeat(np.arange(len(counts)), counts).astype(np.int64),
-        "frame": np.concatenate([np.asarray(frames, np.int64) for frames in view_manifest["frames"]]),
-        "in_window": np.concatenate(windows).astype(np.uint8),
+        "frame": moments["frame"].to_numpy(),
+        "in_window": moments["in_window"].to_numpy(np.uint8),
     }
 
 

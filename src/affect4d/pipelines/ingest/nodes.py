@@ -25,19 +25,23 @@ class SplitOptions(BaseModel):
     seed: int = Field(0, ge=0)
 
 
+DESCRIBED = ["sequence", "subject", "expression", "gender", "age_group", "skin_tone"]
+
+
 def ingest_scans(
     raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read and check every scan; bring it into the canonical pose.
 
     Returns:
-        The manifest of usable scans, and the report: a row for every scan refused or repaired.
+        The manifest of usable scans; one row a sequence with what the corpus says about it; and the report, a row for
+        every scan refused or repaired.
     """
     ingest = ingest_corpus(Path(raw_corpus["root"]), raw_corpus["layout"], options, scan_store)
-    return ingest.manifest, ingest.report
+    sequences = ingest.manifest[DESCRIBED].drop_duplicates("sequence").reset_index(drop=True)
+    return ingest.manifest, sequences, ingest.report
 
 
-def split_subjects(scan_manifest: pd.DataFrame, options: SplitOptions) -> dict[str, Any]:
+def split_subjects(sequences: pd.DataFrame, options: SplitOptions) -> dict[str, Any]:
     """Set subjects aside for the test: nobody is on both sides."""
-    subjects = sorted(scan_manifest["subject"].unique())
-    return draw_split(subjects, options.test_share, options.seed).to_dict()
+    return draw_split(sorted(sequences["subject"].unique()), options.test_share, options.seed).to_dict()

@@ -12,12 +12,12 @@ def create_pipeline() -> Pipeline:
             node(
                 ingest_scans,
                 inputs=["raw_corpus", "params:ingest", "scan_store"],
-                outputs=["scan_manifest", "ingest_report"],
+                outputs=["scan_manifest", "sequences", "ingest_report"],
                 name="ingest_scans",
             ),
             node(
                 split_subjects,
-                inputs=["scan_manifest", "params:split"],
+                inputs=["sequences", "params:split"],
                 outputs="subject_split",
                 name="split_subjects",
             ),

@@ -11,13 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 write_augmented_prompts,
-                inputs=["scan_manifest", "params:prompts"],
+                inputs=["sequences", "params:prompts", "prompt_store"],
                 outputs="augmented_prompts",
                 name="write_augmented_prompts",
             ),
             node(
                 write_geometric_prompts,
-                inputs=["scan_manifest", "subject_split", "params:pseudo_prompts"],
+                inputs=["scan_manifest", "subject_split", "params:pseudo_prompts", "prompt_store"],
                 outputs="pseudo_prompts",
                 name="write_pseudo_prompts",
             ),

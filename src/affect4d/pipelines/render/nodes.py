@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from affect4d.content import ContentStore
+from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.rendering.cameras import RenderOptions
+from affect4d.views.sheets import keep_sheet
 
 
 def render_views(
@@ -21,6 +22,11 @@ def render_views(
 
 def draw_view_sheet(view_manifest: pd.DataFrame, view_store: ContentStore) -> Image.Image:
     """A picture of every expression of a few subjects, at the apex, from every view."""
-    from affect4d.views.corpus_sheet import corpus_sheet
 
-    return corpus_sheet(view_manifest, view_store)
+    def draw() -> Image.Image:
+        from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
+
+        return corpus_sheet(view_manifest, view_store)
+
+    key = content_key(views=table_digest(view_manifest[["sequence", "checksum"]]), code=code_version("views"))
+    return keep_sheet(view_store, f"corpus-{key}", draw)
