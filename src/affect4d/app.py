@@ -11,15 +11,14 @@ import plotly.graph_objects as go
 import streamlit as st
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from kedro.io import DatasetError
+from kedro.utils import find_kedro_project
 
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.serving.predictor import Answer, Predictor
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 
-PROJECT = Path(__file__).resolve().parents[2]
-MODEL_TITLES = {"affect_vlm": "AffectVLM · supervised", "smile_vlm": "SMILE-VLM · no labels"}
+MODEL_TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
 COLOURS = {"affect_vlm": "#3b6ea5", "smile_vlm": "#b5651d"}
 FIRST_SENTENCES = "a joyful smiling face\na face with brows raised and mouth open\nan angry frown"
 INTENDED_USE = (
@@ -29,11 +28,23 @@ INTENDED_USE = (
 )
 
 
+def find_project() -> Path:
+    """The Kedro project the page was started in; the one this file lies in where it was started elsewhere."""
+    return find_kedro_project(Path.cwd()) or Path(__file__).resolve().parents[2]
+
+
+def trained_corpora() -> list[str]:
+    """Corpora with a finished run, newest first."""
+    summaries = find_project().glob("data/08_reporting/*/summary.json")
+    return [path.parent.name for path in sorted(summaries, key=lambda path: -path.stat().st_mtime)]
+
+
 @st.cache_resource(show_spinner="Loading views and models …")
 def open_corpus(corpus: str) -> tuple[ViewBank, pd.DataFrame, dict[str, Predictor]]:
     """Views of the test subjects, their manifest, and the newest model of each kind."""
-    bootstrap_project(PROJECT)
-    with KedroSession.create(PROJECT, runtime_params={"corpus": corpus}) as session:
+    project = find_project()
+    bootstrap_project(project)
+    with KedroSession.create(project, runtime_params={"corpus": corpus}) as session:
         context = cast(KedroSession, session).load_context()
         catalog = context.catalog
         manifest: pd.DataFrame = catalog.load("view_manifest")
@@ -70,7 +81,7 @@ def probability_chart(answers: dict[str, Answer]) -> go.Figure:
         barmode="group",
         height=340,
         margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        xaxis={"range": [0, 1], "tickformat": ".0%"},
+        xaxis={"range": [0, 1.05], "tickformat": ".0%"},
         yaxis={"autorange": "reversed"},
         legend={"orientation": "h", "y": -0.15},
     )
@@ -98,6 +109,7 @@ def show_views(bank: ViewBank, sequence: str, channel: int) -> None:
 def show_answers(sequence: str, predictors: dict[str, Predictor]) -> None:
     """What both models make of the sequence."""
     answers = {name: predictor.answer(sequence) for name, predictor in predictors.items()}
+    st.caption("AffectVLM learnt from labels; SMILE-VLM from geometry and sentences made without any.")
     st.plotly_chart(probability_chart(answers), width="stretch", key="probabilities")
     weights = pd.DataFrame({MODEL_TITLES[name]: answer.view_weights for name, answer in answers.items()})
     st.caption("How much each view counts in the fused embedding")
@@ -121,15 +133,11 @@ def main() -> None:
     """The page."""
     st.set_page_config("Affect4D", page_icon="🙂", layout="wide")
     st.title("Affect4D")
-    corpus = st.sidebar.text_input("Corpus", "synthetic")
-    try:
-        bank, manifest, predictors = open_corpus(corpus)
-    except (DatasetError, FileNotFoundError, ValueError) as error:
-        st.warning(
-            f"There is no trained model for corpus “{corpus}” yet. Make one with `make run`, then reload this page."
-        )
-        st.caption(str(error).splitlines()[-1][:300])
+    corpora = trained_corpora()
+    if not corpora:
+        st.warning("There is no trained model yet. Make one with `make run`, then reload this page.")
         return
+    bank, manifest, predictors = open_corpus(st.sidebar.selectbox("Corpus", corpora))
     sequence = choose_sample(manifest)
     left, right = st.columns([1, 1])
     with left:

@@ -20,6 +20,8 @@ from affect4d import tracking
 
 LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
+TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
+"""Tells the MLflow page to open on runs and metrics."""
 
 
 class StageClockHooks:
@@ -86,8 +88,8 @@ class TrackingHooks:
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog, parameters: dict[str, Any]) -> None:
-        """Keep the raw parameters, as the configuration gives them."""
-        self._catalog, self._parameters = catalog, parameters
+        """Keep the catalog and the parameters of the run."""
+        self._catalog, self._parameters = catalog, parameters.get("parameters", {})
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
@@ -146,7 +148,7 @@ class TrackingHooks:
         mlflow.set_tracking_uri(uri)
         if mlflow.get_experiment_by_name(self._options.experiment) is None:
             location = (self._project / self._options.artifacts).as_uri()
-            mlflow.create_experiment(self._options.experiment, artifact_location=location)
+            mlflow.create_experiment(self._options.experiment, location, tags=TRAINING_EXPERIMENT)
         mlflow.set_experiment(self._options.experiment)
 
     def _tags(self, run_params: Mapping[str, Any]) -> dict[str, str]:
