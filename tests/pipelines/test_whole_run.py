@@ -98,6 +98,7 @@ def test_an_older_version_of_an_artefact_can_be_named(finished):
     experiment = client.get_experiment_by_name("affect4d")
     newest = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])[0]
     assert newest.data.tags["run_id"] == version
+    assert newest.data.tags["upstream.subject_split"] == first_version
     assert mlflow.active_run() is None
 
 
