@@ -6,20 +6,19 @@ import torch
 from affect4d.training.loop import NonFiniteLossError, fit
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
-from affect4d.training.train import train_affect_vlm, train_smile_vlm, train_view_classifier
+from affect4d.training.train import TrainingRecipe, train_model
+
+OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}
 
 
-def train(name, bank, plans, prompts, inputs, *options, **told):
-    plan, unlabelled_plan = plans
+def train(name, bank, plans, prompts, *options, **told):
+    recipe = TrainingRecipe(*options, OBJECTIVES[name])
     if name == "smile_vlm":
-        pseudo_prompts = prompts.rename(columns={"expression": "pseudo_label"})
-        return train_smile_vlm(bank, unlabelled_plan, pseudo_prompts, inputs, *options, SmileOptions(), **told)
-    if name == "affect_vlm":
-        return train_affect_vlm(bank, plan, prompts, inputs, *options, AffectOptions(), **told)
-    return train_view_classifier(bank, plan, prompts, inputs, *options, CrossEntropyOptions(), **told)
+        prompts = prompts.rename(columns={"expression": "pseudo_label"})
+    return train_model(name, bank, plans[name == "smile_vlm"], prompts, recipe, **told)
 
 
-@pytest.fixture(params=["affect_vlm", "smile_vlm", "view_classifier"])
+@pytest.fixture(params=["affect_vlm", "smile_vlm", "cross_entropy"])
 def trained_twice(request, bank, plan, unlabelled_plan, prompts, inputs, model_options, train_options):
     plans = (plan, unlabelled_plan)
     return [train(request.param, bank, plans, prompts, inputs, model_options, train_options) for _ in range(2)]
@@ -60,9 +59,9 @@ def test_permuting_the_human_labels_changes_no_weight_of_smile(
     permuted = dict(zip(bank.sequences, bank.sequences[5:] + bank.sequences[:5], strict=True))
     renamed = dataclasses.replace(bank, sequences=tuple(permuted[name] for name in bank.sequences))
     tables = (unlabelled_plan.replace(permuted), pseudo_prompts.replace({"sequence": permuted}))
-    options = (model_options, train_options, SmileOptions())
-    first = train_smile_vlm(bank, unlabelled_plan, pseudo_prompts, inputs, *options).model.state_dict()
-    second = train_smile_vlm(renamed, *tables, inputs, *options).model.state_dict()
+    recipe = TrainingRecipe(inputs, model_options, train_options, SmileOptions())
+    first = train_model("smile_vlm", bank, unlabelled_plan, pseudo_prompts, recipe).model.state_dict()
+    second = train_model("smile_vlm", renamed, *tables, recipe).model.state_dict()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
@@ -115,7 +114,7 @@ def test_a_parameter_the_loss_does_not_depend_on_is_named(train_options):
 def test_a_plan_of_another_length_is_refused(bank, plan, prompts, inputs, model_options, train_options):
     longer = train_options.model_copy(update={"epochs": 3})
     with pytest.raises(ValueError, match="drawn for 2 epochs, training asks for 3"):
-        train_affect_vlm(bank, plan, prompts, inputs, model_options, longer, AffectOptions())
+        train_model("affect_vlm", bank, plan, prompts, TrainingRecipe(inputs, model_options, longer, AffectOptions()))
 
 
 @pytest.mark.filterwarnings("ignore:The loss does not depend")
@@ -135,6 +134,7 @@ def test_threads_are_those_asked_for_and_given_back(train_options):
 @pytest.mark.gpu
 def test_training_on_cuda_ends_in_single_precision(bank, plan, prompts, inputs, model_options, train_options):
     options = train_options.model_copy(update={"device": "cuda"})
-    model, history = train_affect_vlm(bank, plan, prompts, inputs, model_options, options, AffectOptions())
+    recipe = TrainingRecipe(inputs, model_options, options, AffectOptions())
+    model, history = train_model("affect_vlm", bank, plan, prompts, recipe)
     assert history["loss"].notna().all()
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

@@ -2,30 +2,22 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
-from affect4d.models import ModelOptions, save_model
+from affect4d.models import save_model
 from affect4d.training.loop import Report
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
-from affect4d.training.train import Trained, train_affect_vlm, train_smile_vlm, train_view_classifier
+from affect4d.training.train import Trained, TrainingRecipe, train_model
 from affect4d.views.bank import load_view_bank
-from affect4d.views.inputs import InputOptions
 
 Record = dict[str, Any]
 
 ROOMS = ("tensors", "views", "models", "losses", "training")
 """The code a trained model depends on."""
-
-TRAINERS: Mapping[str, Callable[..., Trained[Any]]] = MappingProxyType(
-    {"affect_vlm": train_affect_vlm, "smile_vlm": train_smile_vlm, "cross_entropy": train_view_classifier}
-)
 
 
 @dataclass(frozen=True)
@@ -45,21 +37,11 @@ class TrainingSet:
     store: ContentStore
 
 
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """How a model is trained."""
-
-    inputs: InputOptions
-    model: ModelOptions
-    train: TrainOptions
-    objective: AffectOptions | SmileOptions | CrossEntropyOptions
-
-
 def train_once(name: str, data: TrainingSet, recipe: TrainingRecipe, store: ContentStore, report: Report) -> Record:
     """Train and keep a model, unless the same data, recipe and code have made it already.
 
     Args:
-        name: ``affect_vlm``, ``smile_vlm`` or ``cross_entropy``.
+        name: One of :data:`affect4d.training.train.METHODS`.
         data: What it is trained on.
         recipe: How.
         store: Where models are kept, one folder each: ``config.json``, ``weights.safetensors``, ``history.parquet``,
@@ -77,8 +59,7 @@ def train_once(name: str, data: TrainingSet, recipe: TrainingRecipe, store: Cont
     else:
         started = time.perf_counter()
         bank = load_view_bank(data.views, data.store, recipe.inputs)
-        options = (recipe.inputs, recipe.model, recipe.train, recipe.objective)
-        trained = TRAINERS[name](bank, data.plan, data.prompts, *options, report=report)
+        trained = train_model(name, bank, data.plan, data.prompts, recipe, report)
         _keep(trained, time.perf_counter() - started, store, entry)
     cost = json.loads((store.path(entry) / "cost.json").read_text())
     return {"model": name, "key": key, "entry": entry, "folder": str(store.path(entry)), **cost}
@@ -95,7 +76,7 @@ def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
     )
 
 
-def _keep(trained: Trained[Any], seconds: float, store: ContentStore, entry: str) -> None:
+def _keep(trained: Trained, seconds: float, store: ContentStore, entry: str) -> None:
     """Write a model folder into the store."""
     cost = {"seconds": round(seconds, 2), "parameters": count_parameters(trained)}
     with store.write(entry) as folder:
@@ -111,7 +92,7 @@ def _replay(history: pd.DataFrame, report: Report) -> None:
         report(int(epoch), {str(term): float(value) for term, value in means.items()})
 
 
-def count_parameters(trained: Trained[Any]) -> int:
+def count_parameters(trained: Trained) -> int:
     """How many numbers the model has."""
     return sum(parameter.numel() for parameter in trained.model.parameters())
 

@@ -27,7 +27,8 @@ def train_affect_vlm(
     Returns:
         The record of the model in the store; see :func:`affect4d.training.once.train_once`.
     """
-    from affect4d.training.once import TrainingRecipe, TrainingSet, train_once
+    from affect4d.training.once import TrainingSet, train_once  # open_clip costs seconds
+    from affect4d.training.train import TrainingRecipe
 
     data = TrainingSet(view_manifest, view_plan, prompts, view_store)
     recipe = TrainingRecipe(inputs, model, train, objective)
