@@ -79,6 +79,7 @@ class TrackingHooks:
         self._project = Path()
         self._parameters: Mapping[str, Any] = {}
         self._catalog: DataCatalog | None = None
+        self._upstream: dict[str, str] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -94,6 +95,7 @@ class TrackingHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Open the run; log its parameters, the code's version and what it was started with."""
+        self._upstream = {}
         if not self._options.enabled:
             return
         import mlflow
@@ -107,13 +109,10 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
-        """Say which version of an artefact this run was built on."""
+        """Note which version of an artefact this run is built on."""
         dataset = self._versioned(dataset_name)
-        if dataset is not None and self._is_open():
-            import mlflow
-
-            version = dataset.resolve_load_version()
-            mlflow.set_tag(f"upstream.{dataset_name}", version)
+        if dataset is not None:
+            self._upstream[f"upstream.{dataset_name}"] = str(dataset.resolve_load_version())
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -123,10 +122,11 @@ class TrackingHooks:
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
-        """Log the seconds per stage and close the run."""
+        """Log what the run was built on and the seconds per stage; close it."""
         if self._is_open():
             import mlflow
 
+            mlflow.set_tags(self._upstream)
             mlflow.log_metrics({f"seconds/{stage}": s for stage, s in tracking.stage_seconds().items()})
             mlflow.end_run()
 
@@ -136,7 +136,7 @@ class TrackingHooks:
         if self._is_open():
             import mlflow
 
-            mlflow.set_tag("error", f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH])
+            mlflow.set_tags({**self._upstream, "error": f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH]})
             mlflow.end_run("FAILED")
 
     def _open_experiment(self) -> None:

@@ -175,8 +175,8 @@ def model_folder(folder: str | None) -> Path:
         FileNotFoundError: If none is given, or the neutral head is not in it.
     """
     remedy = (
-        "Run `git clone https://github.com/ICT-VGL/ICT-FaceKit` and set the recipe's `ict_folder` in "
-        "conf/local/parameters.yml to that folder, or use `face: procedural`."
+        "Run `git clone https://github.com/ICT-VGL/ICT-FaceKit` and name its folder as `ict_folder` in "
+        "conf/local/globals.yml (or --params ict_folder=FOLDER), or use the synthetic corpus."
     )
     if folder is None:
         raise FileNotFoundError(f"The face model ict_facekit needs `ict_folder`, and it is not set. {remedy}")
