@@ -53,7 +53,7 @@ def table_digest(table: pd.DataFrame) -> str:
     digest = hashlib.blake2b(json.dumps(list(table.columns)).encode(), digest_size=KEY_LENGTH // 2)
     for name in table.columns:
         column = table[name]
-        if column.map(np.ndim).any():
+        if any(np.ndim(cell) for cell in column.dropna().head(1)):
             for cell in column:
                 digest.update(np.asarray(cell).tobytes() + b"\0")
         else:

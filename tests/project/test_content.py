@@ -1,8 +1,9 @@
 """The content store: an entry that exists is whole."""
 
+import pandas as pd
 import pytest
 
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content import ContentStore, code_version, content_key, table_digest
 
 
 def test_the_key_depends_on_values_not_on_their_order():
@@ -37,3 +38,10 @@ def test_code_version_names_a_missing_room():
     assert code_version("content") == code_version("content")
     with pytest.raises(ValueError, match="no room 'attic'"):
         code_version("attic")
+
+
+def test_the_digest_of_a_table_sees_values_names_and_lists_but_not_the_index():
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [[1, 2], None]})
+    assert table_digest(table) == table_digest(table.set_index(pd.Index([7, 9])))
+    changes = (table.rename(columns={"a": "c"}), table.assign(a=[1.0, 3.0]), table.assign(b=[[1, 3], None]))
+    assert len({table_digest(table), *map(table_digest, changes)}) == 4

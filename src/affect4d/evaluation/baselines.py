@@ -5,7 +5,8 @@ made for it by subject-wise cross-validation on the training subjects. All see t
 where motion counts, the neutral frame.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from torch.nn.functional import interpolate
 
 from affect4d.evaluation.embed import window_rows
 from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
+from affect4d.progress import track
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -55,13 +57,13 @@ def baseline_predictions(
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
     """
-    tables = [pixel_knn(bank, options, sequences, split), pixel_logistic(bank, options, sequences, split)]
-    tables.append(motion_logistic(bank, options, sequences, split))
+    on_pictures = (pixel_knn, pixel_logistic, motion_logistic)
+    fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_pictures]
     if scan_manifest["landmarks"].notna().any():
-        tables.append(landmark_logistic(bank, scan_manifest, sequences, split))
+        fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
     if actions is not None:
-        tables.append(action_oracle(bank, actions, sequences, split))
-    return pd.concat(tables, ignore_index=True)
+        fits.append(partial(action_oracle, bank, actions, sequences, split))
+    return pd.concat([fit() for fit in track(fits, "fitting baselines")], ignore_index=True)
 
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probe import probe_linearly, probe_neighbours
 from affect4d.evaluation.protocols import fold_of
 from affect4d.evaluation.zero_shot import predict_by_prompts
+from affect4d.progress import track
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
@@ -55,7 +56,10 @@ class Examination:
         """Predictions of a linear probe and of nearest neighbours on a model's frozen features."""
         features = embed_sequences(model, self.bank, self.inputs).hidden
         probes = {"linear_probe": probe_linearly, "knn": probe_neighbours}
-        return {way: probe(features, self.sequences, self.split, f"{name}.{way}") for way, probe in probes.items()}
+        return {
+            way: probe(features, self.sequences, self.split, f"{name}.{way}")
+            for way, probe in track(list(probes.items()), "fitting probes")
+        }
 
     def by_head(self, model: Any, name: str) -> pd.DataFrame:
         """Predictions of a classifier's own head."""
