@@ -8,7 +8,8 @@ from affect4d.content import ContentStore, file_digest
 from affect4d.rendering import batch
 from affect4d.rendering.batch import check_canary, frame_activity, render_corpus
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import Rasteriser, RenderError
+from affect4d.rendering.pictures import RenderError
+from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from affect4d.rendering import rasteriser
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import Rasteriser, RenderError, encode_normals, shrink_texture
+from affect4d.rendering.pictures import RenderError
+from affect4d.rendering.rasteriser import Rasteriser, encode_normals, shrink_texture
 from affect4d.scans.scan import FaceScan
 
 GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"

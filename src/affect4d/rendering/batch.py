@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,9 +22,12 @@ from affect4d.arrays import ViewStack
 from affect4d.content import ContentStore, code_version, content_key, file_digest, table_digest
 from affect4d.engine import map_chunks
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import NORMALS_BACKGROUND, Rasteriser, RenderError
+from affect4d.rendering.pictures import NORMALS_BACKGROUND, RenderError
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan
+
+if TYPE_CHECKING:
+    from affect4d.rendering.rasteriser import Rasteriser
 
 VIEW_MANIFEST_COLUMNS = (
     "sequence",
@@ -192,7 +195,7 @@ def _draw(job: SequenceJob) -> tuple[ViewStack, ViewStack]:
     return np.stack([each["texture"] for each in pictures]), np.stack([each["normals"] for each in pictures])
 
 
-def _draw_scan(rasteriser: Rasteriser, job: SequenceJob, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _draw_scan(rasteriser: "Rasteriser", job: SequenceJob, row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     pictures = rasteriser.render(load_canonical_scan(job.root, row))
     covered = (pictures["normals"] != NORMALS_BACKGROUND).any(axis=-1).mean(axis=(1, 2)).min()
     if covered < LEAST_COVERAGE:
@@ -251,18 +254,20 @@ def _as_text(options: RenderOptions) -> str:
 
 
 @functools.cache
-def checked_rasteriser(options: str) -> Rasteriser:
+def checked_rasteriser(options: str) -> "Rasteriser":
     """This process's rasteriser for these options (as JSON), tried on a square whose picture is known.
 
     Raises:
         RenderError: If the driver draws something else.
     """
+    from affect4d.rendering.rasteriser import Rasteriser  # VTK costs a second
+
     rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
     check_canary(rasteriser)
     return rasteriser
 
 
-def check_canary(rasteriser: Rasteriser) -> None:
+def check_canary(rasteriser: "Rasteriser") -> None:
     """Draw an untextured square that faces the front and fills every picture's middle; compare its middle pixel.
 
     Raises:

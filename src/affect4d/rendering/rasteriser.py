@@ -20,19 +20,15 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 
 from affect4d.arrays import Faces, Texture, Vertices
 from affect4d.rendering.cameras import Camera, RenderOptions, cameras
+from affect4d.rendering.pictures import NORMALS_BACKGROUND, RenderError
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
 RenderedViews = UInt8[np.ndarray, "views height width 3"]
 
 TEXTURE_BACKGROUND = 0
-NORMALS_BACKGROUND = 128
 MISSING_TEXTURE = 128 / 255
 TEXELS_PER_PIXEL = 2
-
-
-class RenderError(RuntimeError):
-    """Pictures cannot be drawn; says why and what to do."""
 
 
 class Rasteriser:

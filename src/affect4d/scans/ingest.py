@@ -206,7 +206,7 @@ def _manifest(rows: list[Row]) -> pd.DataFrame:
     usable = [row for row in rows if row["status"] != "refused"]
     table = pd.DataFrame(usable, columns=columns)
     types: dict[str, Any] = {name: column.dtype.type for name, column in SCAN_MANIFEST.columns.items()}
-    return table.astype(types)
+    return SCAN_MANIFEST.validate(table.astype(types))
 
 
 def _report(rows: list[Row]) -> pd.DataFrame:
@@ -248,4 +248,4 @@ def _save(ingest: Ingest, store: ContentStore, key: str) -> None:
 def _load(store: ContentStore, key: str) -> Ingest:
     folder = store.path(key)
     manifest = pd.read_parquet(folder / "manifest.parquet")
-    return Ingest(SCAN_MANIFEST.validate(manifest), pd.read_parquet(folder / "report.parquet"))
+    return Ingest(manifest, pd.read_parquet(folder / "report.parquet"))
