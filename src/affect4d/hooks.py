@@ -25,7 +25,7 @@ TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class StageClockHooks:
-    """Count each node's time, loading and saving included, towards its stage (its tag)."""
+    """Count each node's time towards its stage (its tag): loading, computing and saving, but not MLflow's bookkeeping."""
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -43,6 +43,11 @@ class StageClockHooks:
         tracking.mark_clock(node.name, stage_of(node))
 
     @hook_impl
+    def before_dataset_saved(self, node: Node) -> None:
+        """An output is about to be saved."""
+        tracking.resume_clock(node.name)
+
+    @hook_impl(tryfirst=True)
     def after_dataset_saved(self, node: Node) -> None:
         """An output is on disk."""
         tracking.mark_clock(node.name, stage_of(node))

@@ -38,7 +38,7 @@ class ContactSheetDataset(AbstractVersionedDataset[Image.Image, Image.Image]):
         """Write it as PNG."""
         path = Path(str(self._get_save_path()))
         path.parent.mkdir(parents=True, exist_ok=True)
-        data.save(path, format="PNG", compress_level=3)
+        data.save(path, format="PNG", compress_level=1)
 
     def preview(self) -> ImagePreview:
         """The newest sheet, base64-encoded; an empty picture for faces of real people."""
