@@ -25,7 +25,7 @@ TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class StageClockHooks:
-    """Count each node's time towards its stage (its tag): loading, computing and saving, but not MLflow's bookkeeping."""
+    """Count each node's loading, computing and saving towards its stage (its tag); not MLflow's bookkeeping."""
 
     @hook_impl
     def before_pipeline_run(self) -> None:
