@@ -106,11 +106,11 @@ class TrackingHooks:
         import mlflow
 
         self._open_experiment()
-        name = "+".join(run_params.get("pipeline_names") or ["__default__"])
-        corpus = self._raw_parameters().get("raw_corpus.name", "")
-        mlflow.start_run(run_name=f"{name} · {corpus}" if corpus else name)
+        name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
+        parameters = self._raw_parameters()
+        mlflow.start_run(run_name=f"{name} · {parameters['raw_corpus.name']} · seed {parameters['seed']}")
         mlflow.set_tags(self._tags(run_params))
-        mlflow.log_params(_short(_used(self._raw_parameters(), pipeline)))
+        mlflow.log_params(_short(_used(parameters, pipeline)))
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
