@@ -241,7 +241,7 @@ def _nothing_found(root: Path, description: str) -> str:
 def _save(ingest: Ingest, store: ContentStore, key: str) -> None:
     with store.write(key) as partial:
         partial.mkdir()
-        ingest.manifest.to_parquet(partial / "manifest.parquet", index=False)
+        ingest.manifest.to_parquet(partial / "manifest.parquet", index=False, compression=None, use_dictionary=False)
         ingest.report.to_parquet(partial / "report.parquet", index=False)
 
 

@@ -12,6 +12,9 @@ from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 from affect4d.views.moments import find_moments
 from affect4d.views.sheets import keep_sheet
 
+SHEET_SAMPLES = 5
+"""Rows of the plan that the augmentation sheet shows."""
+
 
 def plan_affect_views(
     view_manifest: pd.DataFrame, subject_split: dict[str, Any], options: MixedViewOptions, train: TrainOptions
@@ -40,14 +43,15 @@ def draw_augmentation_sheet(
     view_manifest: pd.DataFrame, view_plan: pd.DataFrame, inputs: InputOptions, view_store: ContentStore
 ) -> Image.Image:
     """A few rows of the plan, before and after."""
+    shown = view_plan.head(SHEET_SAMPLES)
 
     def draw() -> Image.Image:
         from affect4d.views.bank import load_view_bank  # torch costs seconds
         from affect4d.views.contact_sheet import augmentation_sheet
 
-        return augmentation_sheet(load_view_bank(view_manifest, view_store, inputs), view_plan, inputs)
+        return augmentation_sheet(load_view_bank(view_manifest, view_store, inputs), shown, inputs, SHEET_SAMPLES)
 
-    views, plan = table_digest(view_manifest[["sequence", "checksum"]]), table_digest(view_plan)
+    views, plan = table_digest(view_manifest[["sequence", "checksum"]]), table_digest(shown)
     key = content_key(views=views, plan=plan, inputs=inputs, code=code_version("views"))
     return keep_sheet(view_store, f"augmentation-{key}", draw)
 

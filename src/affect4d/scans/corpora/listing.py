@@ -1,7 +1,6 @@
 """What a corpus folder holds, listed once: relative paths, sizes and times."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +42,15 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
     return files
 
 
-def _walk(folder: str, prefix: str, depth: int) -> Iterator[ListedFile]:
+def _walk(folder: str, prefix: str, depth: int) -> list[ListedFile]:
+    """Files below a folder; size and time of each cost one ``stat``, its kind comes with the listing."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                if depth < MAX_DEPTH:
-                    yield from _walk(entry.path, f"{prefix}{entry.name}/", depth + 1)
-            elif entry.is_file():
-                status = entry.stat()
-                yield ListedFile(prefix + entry.name, status.st_size, status.st_mtime_ns)
+        seen = [entry for entry in entries if not entry.name.startswith(".")]
+    files = []
+    for entry in seen:
+        if entry.is_dir():
+            files += _walk(entry.path, f"{prefix}{entry.name}/", depth + 1) if depth < MAX_DEPTH else []
+        elif entry.is_file():
+            status = entry.stat()
+            files.append(ListedFile(prefix + entry.name, status.st_size, status.st_mtime_ns))
+    return files
