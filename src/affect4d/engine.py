@@ -79,6 +79,7 @@ def _local_client(workers: int) -> Any:
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": 1,
+            "distributed.scheduler.worker-saturation": 1.0,  # nothing queues behind a chunk that may kill its process
             "distributed.worker.multiprocessing-method": "spawn",
             "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, "DASK_LOGGING__DISTRIBUTED": "error"},
         }
@@ -88,7 +89,7 @@ def _local_client(workers: int) -> Any:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         scheduler_kwargs={"dashboard": False},
         silence_logs=logging.ERROR,
         memory_limit=0,
