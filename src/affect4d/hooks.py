@@ -1,5 +1,6 @@
 """What happens beside the pipelines: the stage clock, and every run in MLflow."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -29,7 +30,11 @@ class StageClockHooks:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Start from zero."""
+        """Start from zero, and spare the garbage collector the two million objects that imports left behind.
+
+        Walking them took 0.1 to 0.2 seconds a time, several times a run.
+        """
+        gc.freeze()
         tracking.start_run()
 
     @hook_impl
