@@ -30,7 +30,7 @@ class StageClockHooks:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Start from zero, and spare the garbage collector the two million objects that imports left behind.
+        """Start from zero, and spare the garbage collector the objects that imports left behind.
 
         Walking them took 0.1 to 0.2 seconds a time, several times a run.
         """
