@@ -11,7 +11,10 @@ PORT_MLFLOW ?= 5000
 PORT_VIZ ?= 4141
 PORT_APP ?= 8501
 
-.PHONY: help setup run test test-slow check format mlflow viz app lock clean
+# Which benchmarks: make bench BENCH="parse render.views"
+BENCH ?=
+
+.PHONY: help setup run test test-slow bench bench-quick check format mlflow viz app lock clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,6 +44,12 @@ check: .venv/ready ## what CI checks: ruff, format, mypy, import contracts, spel
 format: .venv/ready ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/ready ## every benchmark beside its peer, same run → table and benchmarks/latest.json
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: .venv/ready ## the same, smaller: under two minutes
+	@$(BIN)/python -m benchmarks --quick $(BENCH)
 
 mlflow: .venv/ready ## compare runs in the browser
 	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT_MLFLOW)

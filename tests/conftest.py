@@ -3,9 +3,16 @@
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from affect4d.evaluation.predictions import prediction_table
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.splits import SubjectSplit
+
 PROJECT = Path(__file__).resolve().parents[1]
+SUBJECTS = tuple(f"S{number:02d}" for number in range(10))
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +28,28 @@ def ict_folder() -> Path:
     if not named or not (Path(named) / "FaceXModel").is_dir():
         pytest.skip("AFFECT4D_ICT names no clone of ICT-FaceKit")
     return Path(named)
+
+
+@pytest.fixture
+def generator():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def split():
+    return SubjectSplit(train=SUBJECTS[:6], test=SUBJECTS[6:], seed=0)
+
+
+@pytest.fixture
+def sequences():
+    rows = [(f"{subject}/{name}", subject, name) for subject in SUBJECTS for name in EXPRESSIONS]
+    return pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
+
+
+@pytest.fixture
+def predictions(sequences, generator):
+    """Half-right predictions on the last four subjects."""
+    unseen = sequences[sequences["subject"].isin(SUBJECTS[6:])]
+    truth = unseen["expression"].map(EXPRESSIONS.index).to_numpy()
+    scores = generator.random((len(unseen), 6)) + 0.6 * np.eye(6)[truth]
+    return prediction_table(unseen, scores / scores.sum(axis=1, keepdims=True), "made_up")

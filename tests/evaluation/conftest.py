@@ -1,33 +1,13 @@
-"""Small worlds to evaluate in: sequences of invented subjects, a bank of tiny pictures, embeddings made by hand."""
+"""Small worlds to evaluate in: a bank of tiny pictures, features made by hand."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from affect4d.evaluation.predictions import prediction_table
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
 
 FRAMES = 5
-SUBJECTS = tuple(f"S{number:02d}" for number in range(10))
-
-
-@pytest.fixture
-def generator():
-    return np.random.default_rng(0)
-
-
-@pytest.fixture
-def split():
-    return SubjectSplit(train=SUBJECTS[:6], test=SUBJECTS[6:], seed=0)
-
-
-@pytest.fixture
-def sequences():
-    rows = [(f"{subject}/{name}", subject, name) for subject in SUBJECTS for name in EXPRESSIONS]
-    return pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
 
 
 @pytest.fixture
@@ -39,15 +19,6 @@ def labels(sequences):
 def separable(labels, generator):
     """Features in which every expression lies apart."""
     return (3 * np.eye(6)[labels] + 0.1 * generator.normal(size=(len(labels), 6))).astype(np.float32)
-
-
-@pytest.fixture
-def predictions(sequences, generator):
-    """Half-right predictions on the last four subjects."""
-    unseen = sequences[sequences["subject"].isin(SUBJECTS[6:])]
-    truth = unseen["expression"].map(EXPRESSIONS.index).to_numpy()
-    scores = generator.random((len(unseen), 6)) + 0.6 * np.eye(6)[truth]
-    return prediction_table(unseen, scores / scores.sum(axis=1, keepdims=True), "made_up")
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""What a model is worth: predictions on unseen subjects, scores, baselines, and the report that shows them."""
+"""What a model is worth: predictions on unseen subjects, scores, baselines, tests between models."""

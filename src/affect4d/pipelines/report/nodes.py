@@ -96,14 +96,14 @@ def write_report(
 ) -> tuple[str, str]:
     """One self-contained page, kept under its version and as the latest."""
     from affect4d.evaluation.comparison import PairedComparison
-    from affect4d.evaluation.report import (
+    from affect4d.evaluation.view_weights import view_weights
+    from affect4d.models import load_model
+    from affect4d.reporting.report import (
         ReportComparison,
         ReportContext,
         ReportPicture,
         render_report,
     )
-    from affect4d.evaluation.view_weights import view_weights
-    from affect4d.models import load_model
     from affect4d.training.once import read_history
 
     records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}

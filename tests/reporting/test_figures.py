@@ -3,8 +3,8 @@ import json
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.figures import confusion_figure, figure_json, learning_figures, view_weights_figure
 from affect4d.evaluation.metrics import score_predictions
+from affect4d.reporting.figures import confusion_figure, figure_json, learning_figures, view_weights_figure
 
 
 def test_rows_of_a_confusion_figure_sum_to_a_hundred(predictions, split, generator):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from affect4d.evaluation.report import templates
 from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.reporting.report import templates
 
 METHODS: Mapping[str, str] = {
     "affect_vlm": "Supervised: views and prompts of one expression are drawn together (image-text alignment, pair and "

@@ -15,10 +15,10 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from affect4d.evaluation import figures
 from affect4d.evaluation.comparison import PairedComparison
 from affect4d.evaluation.purity import PseudoLabelPurity
 from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.reporting import figures
 from affect4d.scans.splits import SubjectSplit
 
 HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
@@ -112,7 +112,7 @@ def render_report(context: ReportContext) -> str:
 def templates() -> jinja2.Environment:
     """The page templates; what is put into HTML is escaped, and a missing value is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("affect4d.evaluation", "templates"),
+        loader=jinja2.PackageLoader("affect4d.reporting", "templates"),
         autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

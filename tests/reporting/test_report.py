@@ -12,9 +12,9 @@ from PIL import Image
 
 from affect4d.evaluation.comparison import compare_predictions
 from affect4d.evaluation.metrics import chance_scores, score_predictions
-from affect4d.evaluation.model_card import render_model_card
-from affect4d.evaluation.report import ReportComparison, ReportContext, ReportPicture, render_report
 from affect4d.evaluation.summary import write_summary
+from affect4d.reporting.model_card import render_model_card
+from affect4d.reporting.report import ReportComparison, ReportContext, ReportPicture, render_report
 
 SECTIONS = ("results", "trained", "confusion", "learning", "inside", "pictures", "cost", "versions", "use")
 

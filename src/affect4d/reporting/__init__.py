@@ -1,0 +1,1 @@
+"""What people read of a run: pages, model cards and the figures on them."""
