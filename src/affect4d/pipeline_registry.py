@@ -25,14 +25,23 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "report": ("latest_summary", "latest_report"),
     }
 )
-"""Name of a pipeline → the artefacts it makes, with everything they need."""
+"""Name of a pipeline → the artefacts it makes, with everything they need; all of them together are the default run."""
+
+STUDIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        f"study_{name}": (f"latest_{name}_page", f"latest_{name}_tables")
+        for name in ("convergence", "ablation", "smile_ablation")
+    }
+)
+"""Likewise; each trains many models, and is run only when it is named."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Join the stages into the pipelines a user names."""
     whole = sum(find_stages().values(), start=Pipeline([]))
-    named = {name: whole.to_outputs(*results) for name, results in RESULTS.items()}
-    return {"__default__": whole, **named}
+    named = {name: whole.to_outputs(*results) for name, results in {**RESULTS, **STUDIES}.items()}
+    default = sum((named[name] for name in RESULTS), start=Pipeline([]))
+    return {"__default__": default, **named}
 
 
 def find_stages() -> dict[str, Pipeline]:

@@ -87,6 +87,9 @@ def embed_sequences(
     options: InputOptions,
     frames_per_sequence: int = FRAMES,
     device: torch.device = _CPU,
+    *,
+    sequences: Sequence[str] | None = None,
+    quiet: bool = False,
 ) -> SequenceEmbeddings:
     """Embed every sequence of a bank, without augmentation; the model is put in evaluation mode on the device.
 
@@ -96,16 +99,19 @@ def embed_sequences(
         options: Channels, motion and size the model was trained with.
         frames_per_sequence: Frames of the apex window to average.
         device: Where to compute.
+        sequences: Which, in what order; None for all of the bank.
+        quiet: Draw no progress bar.
     """
     rest(model, device)
+    names = bank.sequences if sequences is None else tuple(sequences)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for images, counts in _batches(bank, options, frames_per_sequence, device):
+    for images, counts in _batches(bank, names, options, frames_per_sequence, device, quiet):
         embedding = model.embed_views(images)
         features = (embedding.hidden.flatten(1), embedding.views, embedding.fused)
         hidden, views, fused = (mean_by_sequence(feature, counts) for feature in features)
         parts.append((hidden, normalize(views, dim=-1), normalize(fused, dim=-1)))
     arrays = [torch.cat(column).cpu().float().numpy() for column in zip(*parts, strict=True)]
-    return SequenceEmbeddings(bank.sequences, *arrays)
+    return SequenceEmbeddings(names, *arrays)
 
 
 @torch.inference_mode()
@@ -115,12 +121,16 @@ def classify_sequences(
     options: InputOptions,
     frames_per_sequence: int = FRAMES,
     device: torch.device = _CPU,
+    *,
+    sequences: Sequence[str] | None = None,
+    quiet: bool = False,
 ) -> Float32[np.ndarray, "sequences classes"]:
-    """Probabilities of a model with a classifier head: the mean over the same frames, in the order of the bank."""
+    """Probabilities of a model with a classifier head: the mean over the same frames; all of the bank, or some."""
     rest(model, device)
+    names = bank.sequences if sequences is None else tuple(sequences)
     parts = [
         mean_by_sequence(model.classify(images).softmax(dim=1), counts)
-        for images, counts in _batches(bank, options, frames_per_sequence, device)
+        for images, counts in _batches(bank, names, options, frames_per_sequence, device, quiet)
     ]
     return torch.cat(parts).cpu().float().numpy()
 
@@ -137,11 +147,11 @@ def mean_by_sequence(values: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 def _batches(
-    bank: ViewBank, options: InputOptions, count: int, device: torch.device
+    bank: ViewBank, names: Sequence[str], options: InputOptions, count: int, device: torch.device, quiet: bool
 ) -> Iterator[tuple[ViewImages, list[int]]]:
     """Pictures of some sequences at a time, and how many frames each has."""
-    starts = range(0, len(bank.sequences), SEQUENCES_AT_ONCE)
-    for start in track(starts, "embedding sequences"):
-        rows = [window_rows(bank, name, count) for name in bank.sequences[start : start + SEQUENCES_AT_ONCE]]
+    starts = range(0, len(names), SEQUENCES_AT_ONCE)
+    for start in starts if quiet else track(starts, "embedding sequences"):
+        rows = [window_rows(bank, name, count) for name in names[start : start + SEQUENCES_AT_ONCE]]
         flat = torch.tensor([row for group in rows for row in group])
         yield assemble_plain(bank, flat, options, device), [len(group) for group in rows]

@@ -31,12 +31,14 @@ class Examination:
         sequences: Columns ``sequence``, ``subject``, ``expression``; row i is sequence i of the bank.
         split: Who is trained on, who is tested on.
         inputs: What a model sees of a view.
+        quiet: Draw no progress bars.
     """
 
     bank: ViewBank
     sequences: pd.DataFrame
     split: SubjectSplit
     inputs: InputOptions
+    quiet: bool = False
 
     @classmethod
     def prepare(
@@ -49,7 +51,9 @@ class Examination:
 
     def by_prompts(self, model: Any, name: str) -> pd.DataFrame:
         """Predictions of a vision-language model through its prompt ensembles."""
-        embeddings = embed_sequences(model, self.bank, self.inputs)
+        embeddings = embed_sequences(
+            model, self.bank, self.inputs, sequences=self._unseen()["sequence"].tolist(), quiet=self.quiet
+        )
         return predict_by_prompts(model, embeddings, self.sequences, self.split, name)
 
     def by_probes(self, model: Any, name: str) -> dict[str, pd.DataFrame]:
@@ -61,12 +65,22 @@ class Examination:
             for way, probe in track(list(probes.items()), "fitting probes")
         }
 
+    def by_linear_probe(self, model: Any, name: str) -> pd.DataFrame:
+        """Predictions of a linear probe alone."""
+        features = embed_sequences(model, self.bank, self.inputs).hidden
+        return probe_linearly(features, self.sequences, self.split, name)
+
     def by_head(self, model: Any, name: str) -> pd.DataFrame:
         """Predictions of a classifier's own head."""
-        unseen = fold_of(self.sequences, self.split).test
-        probabilities = classify_sequences(model, self.bank, self.inputs)
-        return prediction_table(self.sequences.iloc[unseen], probabilities[unseen], name)
+        unseen = self._unseen()
+        names = unseen["sequence"].tolist()
+        probabilities = classify_sequences(model, self.bank, self.inputs, sequences=names, quiet=self.quiet)
+        return prediction_table(unseen, probabilities, name)
 
     def scores(self, predictions: pd.DataFrame) -> Scores:
         """Scores of one model's predictions, with an interval over subjects."""
         return score_predictions(predictions, self.split, np.random.default_rng(BOOTSTRAP_SEED))
+
+    def _unseen(self) -> pd.DataFrame:
+        """Labelled sequences of test subjects."""
+        return self.sequences.iloc[fold_of(self.sequences, self.split).test]

@@ -26,10 +26,10 @@ class PromptOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompts_per_sequence: int = Field(8, ge=1, le=64, description="how many prompts a sequence draws from")
-    seed: int = Field(0, ge=0, description="seed of the draw")
-    augment: bool = Field(True, description="False: one bare prompt, the expression's own name")
-    file: str | None = Field(None, description="CSV with columns expression, prompt: a prompt set of your own")
+    prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="how many prompts a sequence draws from")
+    seed: int = Field(default=0, ge=0, description="seed of the draw")
+    augment: bool = Field(default=True, description="False: one bare prompt, the expression's own name")
+    file: str | None = Field(default=None, description="CSV with columns expression, prompt: a prompt set of your own")
 
 
 def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataFrame:

@@ -54,12 +54,12 @@ class PseudoPromptOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompts_per_sequence: int = Field(8, ge=1, le=64, description="how many prompts a sequence draws from")
-    seed: int = Field(0, ge=0, description="seed of the draw")
-    action_threshold: float = Field(0.3, ge=0.0, le=1.0, description="score from which an action is named")
-    most_actions: int = Field(4, ge=1, le=6, description="most actions a prompt names")
-    confidence: float = Field(0.05, ge=0.0, le=1.0, description="lead over the second emotion that earns its word")
-    balanced: bool = Field(True, description="spread the training sequences evenly over the emotions")
+    prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="how many prompts a sequence draws from")
+    seed: int = Field(default=0, ge=0, description="seed of the draw")
+    action_threshold: float = Field(default=0.3, ge=0.0, le=1.0, description="score from which an action is named")
+    most_actions: int = Field(default=4, ge=1, le=6, description="most actions a prompt names")
+    confidence: float = Field(default=0.05, ge=0.0, le=1.0, description="lead over the second emotion that earns its word")
+    balanced: bool = Field(default=True, description="spread the training sequences evenly over the emotions")
 
 
 @dataclass(frozen=True)

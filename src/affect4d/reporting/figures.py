@@ -86,9 +86,9 @@ def learning_figures(history: pd.DataFrame) -> dict[str, go.Figure]:
     means = history.select_dtypes("number").groupby("epoch").mean()
     terms = [name for name in means if name not in {*STEERING, *BESIDE_THE_POINT}]
     steering = [name for name in STEERING if name in means]
-    figures = {"Loss and its terms": _lines(means[terms])}
+    figures = {"Loss and its terms": lines(means[terms])}
     if steering:
-        figures["Margin and active shares"] = _lines(means[steering]).update_yaxes(range=[0, 1.02])
+        figures["Margin and active shares"] = lines(means[steering]).update_yaxes(range=[0, 1.02])
     return figures
 
 
@@ -162,7 +162,8 @@ def _figure(**layout: Any) -> go.Figure:
     return go.Figure(layout={**shared, **layout})
 
 
-def _lines(means: pd.DataFrame) -> go.Figure:
+def lines(means: pd.DataFrame) -> go.Figure:
+    """One line a column, over epochs (the index, from 0)."""
     figure = _figure(height=320, hovermode="x unified")
     for place, name in enumerate(means):
         figure.add_scatter(

@@ -23,6 +23,13 @@ from affect4d.training.options import TrainOptions
 Report = Callable[[int, dict[str, float]], None]
 """Told, after every epoch, its number and the mean of every term."""
 
+Examine = Callable[[int, nn.Module], None]
+"""Handed, after every epoch, its number and the model as it is then, to look at."""
+
+
+def look_away(epoch: int, model: nn.Module) -> None:
+    """Examine nothing."""
+
 
 class TracedBatch(Protocol):
     """A batch that knows where its samples come from."""
@@ -48,6 +55,7 @@ def fit(
     options: TrainOptions,
     *,
     report: Report,
+    examine: Examine = look_away,
     sequence_names: Sequence[str],
 ) -> pd.DataFrame:
     """Train a model in place; it ends in evaluation mode, on the device it was trained on.
@@ -60,6 +68,7 @@ def fit(
         objective: Loss and terms of a batch.
         options: How long, how fast, where.
         report: Told the mean terms of every epoch.
+        examine: Handed the model after every epoch, before the report; it leaves it in training mode.
         sequence_names: The bank's, for error messages.
 
     Returns:
@@ -92,6 +101,7 @@ def fit(
                 terms = _numbers({**value.terms, "gradient_norm": torch.as_tensor(gradient_norm)})
                 history.append({"epoch": epoch, "step": step, **terms, "learning_rate": float(rate)})
                 show(terms["loss"], len(batch.sequences))
+            examine(epoch, model)
             report(epoch, _epoch_means(history[-batches.steps_per_epoch :]))
     model.eval()
     return pd.DataFrame(history)

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
+from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, supervised_contrast, triplet_margin
 from affect4d.losses.alignment import class_positives, multi_positive_contrast
 from affect4d.losses.decorrelation import multiview_decorrelation, standardise
 from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
 from affect4d.training.batches import LabelledBatch, UnlabelledBatch
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
+from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,13 @@ def cross_entropy_objective(
     loss = cross_entropy(scores, batch.labels, label_smoothing=options.label_smoothing)
     accuracy = (scores.argmax(dim=1) == batch.labels).float().mean()
     return _value(loss, {"accuracy": accuracy})
+
+
+def supervised_contrast_objective(model: AffectVLM, batch: LabelledBatch, options: ContrastOptions) -> ObjectiveValue:
+    """A peer: SupCon (Khosla et al. 2020) over the very views and prompts that L_mc and L_mt range over."""
+    faces, texts, scale = model.embed_views(batch.images), model.embed_texts(batch.tokens), model.temperature()
+    Z, labels = _views_and_prompts(faces, texts, batch.labels)
+    return _value(supervised_contrast(Z, labels, scale), {"scale": scale})
 
 
 def _contrasts(faces: JointEmbedding, texts: TextEmbeddings, groups: Labels, scale: Scalar) -> tuple[Scalar, Scalar]:

@@ -1,8 +1,8 @@
 """What a training run may be told, checked before it starts."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.losses.mining import Mining
 
@@ -21,7 +21,20 @@ class TrainOptions(BaseModel):
         gradient_clip: Largest norm of the whole gradient.
         seed: Of the first weights.
         device: ``"auto"`` is CUDA where there is one.
-        threads: Threads of torch on the CPU; 0 is one a core.
+        threads: Threads of torch on the CPU, all processes of a host together; 0 is one a core.
+        precision: Of the towers. ``"auto"`` is bfloat16 on a GPU that has it, float16 with a scaled loss on one that
+            has not, float32 on a CPU. Everything behind the towers, and every loss, is float32.
+        compile: Compile the towers; minutes at the start, for long runs.
+        accumulate: Parts in which a batch goes through the towers, to save memory. The loss still sees the whole batch,
+            so the step is that of the whole batch; batch normalisation inside a tower sees the part.
+        average: Decay of an exponential average of the weights, which is then the result; 0 is none.
+        freeze: Starts of names of parameters that stay as they are: ``text.tower``.
+        tower_rate: The towers learn this many times as fast as the rest.
+        layer_decay: A tower's layer learns this many times as fast as the layer above it.
+        validation: Share of the *training* subjects that are held out to choose the best epoch; 0 is none.
+        patience: End after so many epochs without a better one; 0 only chooses. Needs ``validation``.
+        nonfinite_limit: So many steps in a row that are not finite end the run; each is left out.
+        when_memory_ends: What to do where a batch does not fit: ``"stop"`` and say what would, or ``"accumulate"``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +50,75 @@ class TrainOptions(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = Field(default=0, ge=0, le=1024)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = False
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    average: float = Field(default=0.0, ge=0, lt=1)
+    freeze: tuple[str, ...] = ()
+    tower_rate: float = Field(default=1.0, ge=0, le=1)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    validation: float = Field(default=0.0, ge=0, le=0.5)
+    patience: int = Field(default=0, ge=0, le=10_000)
+    nonfinite_limit: int = Field(default=3, ge=1, le=1000)
+    when_memory_ends: Literal["stop", "accumulate"] = "stop"
+
+    @model_validator(mode="after")
+    def _patience_needs_validation(self) -> Self:
+        if self.patience and not self.validation:
+            raise ValueError("patience is counted on held-out training subjects: set validation, a share of them.")
+        return self
+
+
+class KeepingOptions(BaseModel):
+    """What is kept of a run while it goes on; none of it changes what is learnt.
+
+    Attributes:
+        fresh: Start over: forget checkpoints, and train again what is already trained.
+        checkpoint_minutes: Time between checkpoints; 0 is one a step.
+        checkpoints: How many are kept, the newest; with two, a damaged one has a predecessor.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fresh: bool = False
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
+    checkpoints: int = Field(default=2, ge=1, le=100)
+
+
+class DistributedOptions(BaseModel):
+    """How many processes train one model; it changes the time, not what is learnt.
+
+    Attributes:
+        processes: A host; on GPUs, one each.
+        hosts: That train together. The others run ``python -m affect4d.training.agent FOLDER``; see docs/training.md.
+        endpoint: ``host:port`` where the hosts meet, on this host; needed for more than one.
+        restarts: How often all processes are started again, from the newest checkpoint, when one is lost.
+        shard: Spread the towers' weights over the processes (FSDP), for towers that do not fit into one GPU.
+        python: Interpreter of the processes; empty is this one. It needs torch, open_clip, safetensors, pydantic,
+            numpy, jaxtyping and this package on its path, nothing else.
+        patience_minutes: How long processes wait for each other.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    processes: int = Field(default=1, ge=1, le=64)
+    hosts: int = Field(default=1, ge=1, le=1024)
+    endpoint: str = Field(default="", pattern=r"^$|^[^:\s]+:\d+$")
+    restarts: int = Field(default=3, ge=0, le=100)
+    shard: bool = False
+    python: str = ""
+    patience_minutes: float = Field(default=10.0, gt=0, le=1440)
+
+    @model_validator(mode="after")
+    def _hosts_meet_somewhere(self) -> Self:
+        if self.hosts > 1 and not self.endpoint:
+            raise ValueError("Several hosts need an endpoint, host:port, where they meet.")
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process trains by itself."""
+        return self.processes * self.hosts == 1 and not self.shard
 
 
 class AffectOptions(BaseModel):
@@ -94,3 +176,9 @@ class CrossEntropyOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+
+
+class ContrastOptions(BaseModel):
+    """The supervised contrastive peer; it has nothing to choose: its temperature is learnt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

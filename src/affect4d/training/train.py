@@ -10,9 +10,14 @@ import pandas as pd
 
 from affect4d.models import ModelOptions, build_model
 from affect4d.training.batches import PlannedBatches, labelled_batches, unlabelled_batches
-from affect4d.training.loop import Report, choose_device, fit
-from affect4d.training.objectives import affect_objective, cross_entropy_objective, smile_objective
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.loop import Examine, Report, choose_device, fit, look_away
+from affect4d.training.objectives import (
+    affect_objective,
+    cross_entropy_objective,
+    smile_objective,
+    supervised_contrast_objective,
+)
+from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 
@@ -37,6 +42,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "affect_vlm": Method("affect_vlm", labelled_batches, affect_objective),
         "smile_vlm": Method("smile_vlm", unlabelled_batches, smile_objective),
         "cross_entropy": Method("view_classifier", labelled_batches, cross_entropy_objective),
+        "supervised_contrast": Method("affect_vlm", labelled_batches, supervised_contrast_objective),
     }
 )
 """SMILE-VLM's batches have no label; the cross-entropy peer sees of the prompts the label alone."""
@@ -56,7 +62,7 @@ class TrainingRecipe:
     inputs: InputOptions
     model: ModelOptions
     train: TrainOptions
-    objective: AffectOptions | SmileOptions | CrossEntropyOptions
+    objective: AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions
 
 
 class Trained(NamedTuple):
@@ -77,6 +83,7 @@ def train_model(
     prompts: pd.DataFrame,
     recipe: TrainingRecipe,
     report: Report = ignore,
+    examine: Examine = look_away,
 ) -> Trained:
     """Train a model by one of :data:`METHODS`.
 
@@ -87,6 +94,7 @@ def train_model(
         prompts: Columns sequence, prompt and expression; for SMILE-VLM pseudo_label in place of expression.
         recipe: How.
         report: Told the mean terms of every epoch.
+        examine: Handed the model after every epoch, before the report; it may look, not change.
 
     Raises:
         KeyError: If no method has that name.
@@ -105,4 +113,6 @@ def train_model(
         device=choose_device(train.device),
     )
     objective = functools.partial(chosen.objective, options=recipe.objective)
-    return Trained(model, fit(model, batches, objective, train, report=report, sequence_names=bank.sequences))
+    return Trained(
+        model, fit(model, batches, objective, train, report=report, examine=examine, sequence_names=bank.sequences)
+    )

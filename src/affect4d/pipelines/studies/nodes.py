@@ -1,0 +1,121 @@
+"""Views → the same training varied one thing at a time → a page with a verdict beside each claim."""
+
+import datetime
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from affect4d import tracking
+from affect4d.content import ContentStore
+from affect4d.models.options import ModelOptions
+from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts.pseudo_labels import PseudoPromptOptions
+from affect4d.scans.splits import SubjectSplit
+from affect4d.studies.study import StudyOptions
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions
+
+LIBRARIES = ("affect4d", "torch", "numpy", "scikit-learn")
+
+
+class MethodOptions(BaseModel):
+    """What a run says of one way of training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    augment: MixedViewOptions = MixedViewOptions()
+    train: TrainOptions = TrainOptions()
+    objective: dict[str, Any] = {}
+
+
+def run_trials(
+    view_manifest: pd.DataFrame,
+    sequences: pd.DataFrame,
+    scan_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    view_store: ContentStore,
+    study_store: ContentStore,
+    options: StudyOptions,
+    inputs: InputOptions,
+    model: ModelOptions,
+    prompts: PromptOptions,
+    pseudo_prompts: PseudoPromptOptions,
+    affect_vlm: MethodOptions,
+    smile_vlm: MethodOptions,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Train and examine every arm with every seed; what was done before is not done again.
+
+    Returns:
+        Predictions on unseen subjects, and curves; see :class:`affect4d.studies.study.StudyResult`.
+    """
+    from affect4d.studies.arms import study_named  # open_clip costs seconds
+    from affect4d.studies.setting import Objectives, Setting
+    from affect4d.studies.study import run_study
+    from affect4d.studies.trial import StudyData
+
+    study = study_named(options.name, options.arms)
+    method = smile_vlm if study.arms[0].method == "smile_vlm" else affect_vlm
+    setting = Setting(
+        inputs=inputs,
+        model=model,
+        train=method.train,
+        augment=method.augment,
+        prompts=prompts,
+        pseudo_prompts=pseudo_prompts,
+        objectives=Objectives(
+            affect_vlm=AffectOptions(**affect_vlm.objective),
+            smile_vlm=SmileOptions(**smile_vlm.objective),
+            cross_entropy=CrossEntropyOptions(),
+        ),
+    )
+    data = StudyData(view_manifest, sequences, scan_manifest, view_store)
+    split = SubjectSplit.from_dict(subject_split)
+    result = run_study(study.arms, options, split, data, setting, study_store)
+    return result.predictions, result.curves
+
+
+def judge_study(predictions: pd.DataFrame, curves: pd.DataFrame, options: StudyOptions) -> list[dict[str, Any]]:
+    """One row an arm: accuracy, difference, interval, test, verdict, and how soon it got there."""
+    from affect4d.studies.arms import study_named
+    from affect4d.studies.verdicts import as_document, judge
+
+    arms = study_named(options.name, options.arms).arms
+    results = judge(arms, predictions, curves, np.random.default_rng(0))
+    report = tracking.reporter(f"study_{options.name}")
+    report(0, {row.arm: row.accuracy for row in results})
+    return as_document(results)
+
+
+def write_study_page(
+    results: list[dict[str, Any]],
+    predictions: pd.DataFrame,
+    curves: pd.DataFrame,
+    raw_corpus: dict[str, Any],
+    options: StudyOptions,
+) -> tuple[str, str]:
+    """The study as one self-contained page, and its tables as Markdown; the Markdown is printed, too."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
+    from affect4d.studies.arms import study_named
+    from affect4d.studies.verdicts import from_document
+
+    context = StudyContext(
+        study=study_named(options.name, options.arms),
+        results=from_document(results),
+        curves=curves,
+        corpus=raw_corpus["name"],
+        subjects=int(predictions["subject"].nunique()),
+        seeds=options.seeds,
+        command=f"kedro run --pipeline=study_{options.name} --params corpus={raw_corpus['name']}",
+        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+        made=datetime.datetime.now(tz=datetime.UTC),
+    )
+    markdown = render_study_markdown(context)
+    Console().print(Markdown(markdown))
+    return render_study(context), markdown

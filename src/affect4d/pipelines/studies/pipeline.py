@@ -1,0 +1,45 @@
+"""views → studies: the same training, varied one thing at a time, judged."""
+
+from kedro.pipeline import Node, Pipeline, node, pipeline
+
+from affect4d.pipelines.studies.nodes import judge_study, run_trials, write_study_page
+
+STUDIES = ("convergence", "ablation", "smile_ablation")
+
+
+def create_pipeline() -> Pipeline:
+    """Every study; each is a pipeline of its own to the user, and none is part of the default run."""
+    return pipeline([each for name in STUDIES for each in _study(name)], tags="studies")
+
+
+def _study(name: str) -> list[Node]:
+    predictions, curves, options = f"{name}_study_predictions", f"{name}_study_curves", f"params:studies.{name}"
+    return [
+        node(
+            run_trials,
+            inputs={
+                "view_manifest": "view_manifest",
+                "sequences": "sequences",
+                "scan_manifest": "scan_manifest",
+                "subject_split": "subject_split",
+                "view_store": "view_store",
+                "study_store": "study_store",
+                "options": options,
+                "inputs": "params:inputs",
+                "model": "params:model",
+                "prompts": "params:prompts",
+                "pseudo_prompts": "params:pseudo_prompts",
+                "affect_vlm": "params:affect_vlm",
+                "smile_vlm": "params:smile_vlm",
+            },
+            outputs=[predictions, curves],
+            name=f"run_{name}_trials",
+        ),
+        node(judge_study, inputs=[predictions, curves, options], outputs=f"{name}_study", name=f"judge_{name}"),
+        node(
+            write_study_page,
+            inputs=[f"{name}_study", predictions, curves, "raw_corpus", options],
+            outputs=[f"latest_{name}_page", f"latest_{name}_tables"],
+            name=f"write_{name}_page",
+        ),
+    ]

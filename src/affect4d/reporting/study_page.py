@@ -1,0 +1,87 @@
+"""The page of a study: its question, the arms side by side, curves, and a verdict beside each arm."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from affect4d.reporting.figures import figure_json, lines
+from affect4d.reporting.report import templates
+from affect4d.studies.setting import Study
+from affect4d.studies.verdicts import ArmResult
+
+CURVES: Mapping[str, str] = {
+    "accuracy": "Accuracy on unseen subjects after each epoch",
+    "gradient_norm": "Norm of the gradient, before clipping",
+    "alpha": "The learnable margin α",
+}
+"""Columns of the curves that are drawn, each with its title."""
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """Everything the page of a study shows.
+
+    Attributes:
+        study: Its question and arms.
+        results: One an arm.
+        curves: Columns ``arm``, ``seed``, ``epoch`` and what was measured.
+        corpus: Name of the corpus.
+        subjects: How many people were tested on, all seeds together.
+        seeds: Of the trainings.
+        command: What to type to get this page again.
+        versions: Of code and libraries.
+        made: When it was made.
+    """
+
+    study: Study
+    results: Sequence[ArmResult]
+    curves: pd.DataFrame
+    corpus: str
+    subjects: int
+    seeds: Sequence[int]
+    command: str
+    versions: Mapping[str, str]
+    made: datetime.datetime
+
+
+def render_study(context: StudyContext) -> str:
+    """The page as one self-contained HTML document."""
+    return _render("study.html.jinja", context)
+
+
+def render_study_markdown(context: StudyContext) -> str:
+    """The tables of the page as Markdown, for ``docs/``."""
+    return _render("study.md.jinja", context)
+
+
+def _render(template: str, context: StudyContext) -> str:
+    drawn = study_figures(context.curves, {row.arm: row.description for row in context.results})
+    return (
+        templates()
+        .get_template(template)
+        .render(
+            context=context,
+            first=context.results[0],
+            converges=context.curves["accuracy"].notna().any(),
+            titles=CURVES,
+            figures={name: Markup(figure_json(figure)) for name, figure in drawn.items()},
+            plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
+    """One figure a measured column: means over seeds, one line an arm."""
+    drawn: dict[str, Any] = {}
+    for column in CURVES:
+        if column in curves and curves[column].notna().any():
+            means = curves.pivot_table(index="epoch", columns="arm", values=column, aggfunc="mean")
+            ordered = means[[arm for arm in names if arm in means]].rename(columns=dict(names))
+            drawn[column] = lines(ordered)
+    return drawn

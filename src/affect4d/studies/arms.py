@@ -1,0 +1,98 @@
+"""The studies and their arms. Data only: one line an arm; the first is what the others are compared with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from affect4d.studies.setting import Arm, Study
+
+_AFFECT = "objectives.affect_vlm."
+_SMILE = "objectives.smile_vlm."
+
+CONVERGENCE: tuple[Arm, ...] = (
+    Arm("affect_vlm", "AffectVLM: L_align + L_mc + L_mt", "affect_vlm"),
+    Arm("cross_entropy", "cross-entropy", "cross_entropy", "head"),
+    Arm("class_infonce", "class-aware InfoNCE: L_align alone", "affect_vlm",
+        changes={_AFFECT + "pairs": 0.0, _AFFECT + "triplets": 0.0}),
+    Arm("supervised_contrast", "supervised contrastive", "supervised_contrast"),
+    Arm("triplets", "triplets alone: L_mt", "affect_vlm", changes={_AFFECT + "align": 0.0, _AFFECT + "pairs": 0.0}),
+)  # fmt: skip
+"""Same tower, data, plan, optimiser and number of steps: does AffectVLM's loss converge sooner?"""
+
+AFFECT_ABLATION: tuple[Arm, ...] = (
+    Arm("whole", "AffectVLM, whole", "affect_vlm"),
+    Arm("bare_prompts", "− prompt augmentation: one bare prompt", "affect_vlm", changes={"prompts.augment": False}),
+    Arm("unmixed", "− mixing of views between scans", "affect_vlm", changes={"augment.mix": 0.0}),
+    Arm("unaugmented", "− mixed view augmentation altogether", "affect_vlm", changes={
+        "augment.mix": 0.0, "augment.mirror": 0.0, "augment.rotation": 0.0, "augment.scale": 0.0,
+        "augment.shift": 0.0, "augment.contrast": 0.0, "augment.brightness": 0.0}),
+    Arm("no_align", "− L_align: L_mc + L_mt as printed", "affect_vlm", changes={_AFFECT + "align": 0.0}),
+    Arm("no_pairs", "− L_mc", "affect_vlm", changes={_AFFECT + "pairs": 0.0}),
+    Arm("no_triplets", "− L_mt", "affect_vlm", changes={_AFFECT + "triplets": 0.0}),
+    Arm("align_only", "L_align alone", "affect_vlm", changes={_AFFECT + "pairs": 0.0, _AFFECT + "triplets": 0.0}),
+    Arm("pairs_only", "L_mc alone", "affect_vlm", changes={_AFFECT + "align": 0.0, _AFFECT + "triplets": 0.0}),
+    Arm("triplets_only", "L_mt alone", "affect_vlm", changes={_AFFECT + "align": 0.0, _AFFECT + "pairs": 0.0}),
+    Arm("fixed_margin", "fixed margin", "affect_vlm", changes={"train.margin_rate": 1e-9}),
+    Arm("front", "front view only", "affect_vlm", changes={"views": ("front",)}),
+    Arm("sides", "left and right views", "affect_vlm", changes={"views": ("left", "right")}),
+    Arm("front_left", "front and left views", "affect_vlm",
+        changes={"views": ("front", "left"), "augment.mirror": 0.0}),
+    Arm("front_right", "front and right views", "affect_vlm",
+        changes={"views": ("front", "right"), "augment.mirror": 0.0}),
+    Arm("attention", "attention over views instead of weights", "affect_vlm", changes={"model.fusion": "attention"}),
+)  # fmt: skip
+"""Each part left out in turn: does it earn its place? One-sided pairs of views are not mirrored: no partner to swap."""
+
+SMILE_ABLATION: tuple[Arm, ...] = (
+    Arm("whole", "SMILE-VLM, whole", "smile_vlm", "linear_probe"),
+    Arm("no_decorrelation", "− L_MV", "smile_vlm", "linear_probe", {_SMILE + "decorrelation": 0.0}),
+    Arm("no_redundancy", "− L_CM", "smile_vlm", "linear_probe", {_SMILE + "gamma": 0.0}),
+    Arm("no_alignment", "− L_VL: no language at all", "smile_vlm", "linear_probe",
+        {_SMILE + "beta": 0.0, _SMILE + "gamma": 0.0}),
+    Arm("alignment_only", "L_VL alone", "smile_vlm", "linear_probe",
+        {_SMILE + "decorrelation": 0.0, _SMILE + "gamma": 0.0}),
+)  # fmt: skip
+"""The three terms of SMILE-VLM, each left out in turn, by linear probe."""
+
+STUDIES: Mapping[str, Study] = MappingProxyType(
+    {
+        study.name: study
+        for study in (
+            Study(
+                "convergence",
+                "Does AffectVLM's loss converge sooner?",
+                "One tower, one plan, one optimiser, as many steps; only the loss differs.",
+                CONVERGENCE,
+            ),
+            Study(
+                "ablation",
+                "Does each part of AffectVLM earn its place?",
+                "AffectVLM with one part left out in turn; everything else stays.",
+                AFFECT_ABLATION,
+            ),
+            Study(
+                "smile_ablation",
+                "Does each term of SMILE-VLM earn its place?",
+                "SMILE-VLM with one term left out in turn, read by a linear probe.",
+                SMILE_ABLATION,
+            ),
+        )
+    }
+)
+
+
+def study_named(name: str, arms: tuple[str, ...] = ()) -> Study:
+    """A study with all its arms, or with the first and those named.
+
+    Raises:
+        ValueError: If the study or an arm is unknown; the message lists the known ones.
+    """
+    if name not in STUDIES:
+        raise ValueError(f"There is no study {name!r}; known studies: {', '.join(STUDIES)}.")
+    study = STUDIES[name]
+    strangers = sorted(set(arms) - {arm.name for arm in study.arms})
+    if strangers:
+        known = ", ".join(arm.name for arm in study.arms)
+        raise ValueError(f"Study {name!r} has no arm {', '.join(strangers)}; it has {known}.")
+    kept = tuple(arm for place, arm in enumerate(study.arms) if place == 0 or not arms or arm.name in arms)
+    return replace(study, arms=kept)

@@ -1,0 +1,110 @@
+"""Everything a training depends on, in one document that an arm of a study may change in named places."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from affect4d.models.options import ModelOptions
+from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts.pseudo_labels import PseudoPromptOptions
+from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions
+
+MethodName = Literal["affect_vlm", "smile_vlm", "cross_entropy", "supervised_contrast"]
+Reading = Literal["prompts", "head", "linear_probe"]
+"""How a trained model is asked for an expression: by its prompts, by its own head, by a linear probe on its tower."""
+
+
+class Objectives(BaseModel):
+    """Weights of the terms, one set a method."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    affect_vlm: AffectOptions = AffectOptions()
+    smile_vlm: SmileOptions = SmileOptions()
+    cross_entropy: CrossEntropyOptions = CrossEntropyOptions()
+    supervised_contrast: ContrastOptions = ContrastOptions()
+
+
+class Setting(BaseModel):
+    """What one training depends on, the data left out.
+
+    Attributes:
+        inputs: What a model sees of a view.
+        model: Its size.
+        train: How long, how fast, where.
+        augment: Mixed view augmentation.
+        prompts: Augmented prompts, for training with labels.
+        pseudo_prompts: Pseudo-labeled prompts, for training without.
+        objectives: Weights of the terms.
+        views: The views that are used; empty means all that are rendered.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: InputOptions = InputOptions()
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    augment: MixedViewOptions = MixedViewOptions()
+    prompts: PromptOptions = PromptOptions()
+    pseudo_prompts: PseudoPromptOptions = PseudoPromptOptions()
+    objectives: Objectives = Objectives()
+    views: tuple[str, ...] = ()
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """The setting with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.
+
+        Raises:
+            KeyError: If a place does not exist; the message names it.
+            ValueError: If a value is not allowed there.
+        """
+        document = self.model_dump()
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            place = document
+            for parent in parents:
+                place = place.get(parent) or {}
+            if leaf not in place:
+                raise KeyError(f"A setting has no {path!r}.")
+            place[leaf] = value
+        return type(self).model_validate(document)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training in a study.
+
+    Attributes:
+        name: Short, stable.
+        description: What a person reads in the table.
+        method: How it is trained.
+        reading: How it is asked.
+        changes: Where its setting differs from the study's.
+    """
+
+    name: str
+    description: str
+    method: MethodName
+    reading: Reading = "prompts"
+    changes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and the arms that answer it.
+
+    Attributes:
+        name: Short, stable.
+        question: Of the paper's claim, as a person asks it.
+        conditions: What all arms share.
+        arms: The first is what the others are compared with.
+    """
+
+    name: str
+    question: str
+    conditions: str
+    arms: tuple[Arm, ...]

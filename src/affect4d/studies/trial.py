@@ -1,0 +1,200 @@
+"""One trial: one arm, one seed. Trained, examined after every epoch and at the end, and kept under its content."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+from typing import Any
+
+import pandas as pd
+import torch
+
+from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.evaluation.examination import Examination
+from affect4d.prompts.compose import compose_prompts
+from affect4d.prompts.pseudo_labels import write_pseudo_prompts
+from affect4d.scans.splits import SubjectSplit
+from affect4d.studies.setting import Arm, Setting
+from affect4d.training.train import TrainingRecipe, train_model
+from affect4d.views.bank import ViewBank
+from affect4d.views.mixing import plan_mixed_views
+from affect4d.views.moments import find_moments
+
+ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "studies.trial")
+"""The code a trial depends on."""
+UNLABELLED = ("sequence", "subject", "frame", "landmarks")
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What every trial of a study is made from.
+
+    Attributes:
+        views: The view manifest.
+        sequences: Columns ``sequence``, ``subject``, ``expression`` and the attributes the corpus gives.
+        scans: The scan manifest; of it, pseudo-labeled prompts see :data:`UNLABELLED` alone.
+        store: Where the views are.
+    """
+
+    views: pd.DataFrame
+    sequences: pd.DataFrame
+    scans: pd.DataFrame
+    store: ContentStore
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one trial.
+
+    Attributes:
+        predictions: On the unseen subjects; see :mod:`affect4d.evaluation.predictions`.
+        curve: One row an epoch: ``epoch``, ``seconds`` (of training, examinations left out), ``accuracy`` on the unseen
+            subjects (NaN where the arm is read by a probe), and the means of every term.
+    """
+
+    predictions: pd.DataFrame
+    curve: pd.DataFrame
+
+
+def run_trial(
+    arm: Arm, seed: int, split: SubjectSplit, data: StudyData, setting: Setting, store: ContentStore
+) -> Trial:
+    """Train one arm with one seed and examine it, unless that was done before.
+
+    Args:
+        arm: What is varied.
+        seed: Of initial weights, plan and prompts.
+        split: Who is trained on, who is examined.
+        data: Views and what is known of them.
+        setting: What all arms share.
+        store: Where trials are kept.
+    """
+    varied = setting.changed({**arm.changes, "train.seed": seed, "prompts.seed": seed})
+    entry = f"trials/{_key(arm, varied, split, data)}"
+    if not store.has(entry):
+        trial = _train_and_examine(arm, varied, split, data)
+        with store.write(entry) as folder:
+            folder.mkdir()
+            trial.predictions.to_parquet(folder / "predictions.parquet")
+            trial.curve.to_parquet(folder / "curve.parquet")
+            (folder / "arm.json").write_text(json.dumps({"arm": arm.name, "seed": seed}))
+    folder = store.path(entry)
+    return Trial(pd.read_parquet(folder / "predictions.parquet"), pd.read_parquet(folder / "curve.parquet"))
+
+
+def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> str:
+    return content_key(
+        method=arm.method,
+        reading=arm.reading,
+        setting=setting.model_dump(mode="json"),
+        split=split.digest,
+        views=table_digest(data.views[["sequence", "checksum"]]),
+        sequences=table_digest(data.sequences),
+        scans=table_digest(data.scans[list(UNLABELLED)]) if arm.method == "smile_vlm" else None,
+        code=code_version(*ROOMS),
+    )
+
+
+def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> Trial:
+    examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store)
+    examination = with_changes(examination, bank=only_views(examination.bank, setting.views))
+    prompts, groups = _prompts(arm, setting, split, data)
+    plan = _plan(setting, split, data, examination.bank.views, prompts, groups)
+    recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
+    clock = _Clock(_examiner(arm, examination))
+    trained = train_model(arm.method, examination.bank, plan, prompts, recipe, clock.report, clock.examine)
+    return Trial(_predict(arm, examination, trained.model), pd.DataFrame(clock.rows))
+
+
+def only_views(bank: ViewBank, views: tuple[str, ...]) -> ViewBank:
+    """The bank with some of its views; all where none is named.
+
+    Raises:
+        ValueError: If the bank lacks one.
+    """
+    strangers = [view for view in views if view not in bank.views]
+    if strangers:
+        raise ValueError(f"The views {', '.join(strangers)} were not rendered; there are {', '.join(bank.views)}.")
+    if not views or views == bank.views:
+        return bank
+    return with_changes(bank, pictures=bank.pictures[:, [bank.views.index(view) for view in views]], views=views)
+
+
+def _prompts(
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData
+) -> tuple[pd.DataFrame, dict[str, str] | None]:
+    """Prompts, and the expression of every training sequence where the method may know it."""
+    if arm.method == "smile_vlm":
+        return write_pseudo_prompts(data.scans[list(UNLABELLED)], split.train, setting.pseudo_prompts), None
+    labelled = data.sequences.dropna(subset=["expression"]).reset_index(drop=True)
+    training = labelled[labelled["subject"].isin(split.train)]
+    groups = dict(zip(training["sequence"], training["expression"], strict=True))
+    return compose_prompts(labelled, setting.prompts), groups
+
+
+def _plan(
+    setting: Setting,
+    split: SubjectSplit,
+    data: StudyData,
+    views: tuple[str, ...],
+    prompts: pd.DataFrame,
+    groups: dict[str, str] | None,
+) -> pd.DataFrame:
+    known = set(prompts["sequence"]) if groups is None else set(groups)
+    rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(known)]
+    train = setting.train
+    return plan_mixed_views(
+        find_moments(rows.drop(columns="expression")),
+        setting.augment,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        samples_per_sequence=train.samples_per_sequence,
+        seed=train.seed,
+        views=list(views),
+        groups=groups,
+    )
+
+
+def _predict(arm: Arm, examination: Examination, model: Any) -> pd.DataFrame:
+    if arm.reading == "head":
+        return examination.by_head(model, arm.name)
+    if arm.reading == "prompts":
+        return examination.by_prompts(model, arm.name)
+    return examination.by_linear_probe(model, arm.name)
+
+
+def _examiner(arm: Arm, examination: Examination) -> Callable[[Any], float]:
+    """Accuracy on the unseen subjects; NaN where a probe would have to be fitted for it."""
+    if arm.reading == "linear_probe":
+        return lambda model: float("nan")
+
+    quiet = with_changes(examination, quiet=True)
+
+    def accuracy(model: Any) -> float:
+        table = _predict(arm, quiet, model)
+        return float((table["predicted"] == table["expression"]).mean())
+
+    return accuracy
+
+
+class _Clock:
+    """One row an epoch: what it cost and what it gave; the time of examinations is left out."""
+
+    def __init__(self, accuracy: Callable[[Any], float]) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._accuracy = accuracy
+        self._start = time.perf_counter()
+        self._last: dict[str, float] = {}
+
+    def examine(self, epoch: int, model: torch.nn.Module) -> None:
+        """Note seconds and accuracy after an epoch."""
+        seconds = time.perf_counter() - self._start
+        was_training, began = model.training, time.perf_counter()
+        self._last = {"epoch": epoch, "seconds": seconds, "accuracy": self._accuracy(model)}
+        model.train(was_training)
+        self._start += time.perf_counter() - began
+
+    def report(self, epoch: int, terms: dict[str, float]) -> None:
+        """Join the terms of the epoch to its examination."""
+        self.rows.append({**self._last, **terms})
