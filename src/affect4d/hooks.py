@@ -38,6 +38,16 @@ class StageClockHooks:
         tracking.start_run()
 
     @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let everything be collected again: libraries that count their objects at exit would report leaks."""
+        gc.unfreeze()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Likewise."""
+        gc.unfreeze()
+
+    @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
         """The first input of a node starts its clock."""
         tracking.start_clock(node.name)

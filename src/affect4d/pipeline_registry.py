@@ -21,7 +21,13 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prompts": ("augmented_prompts", "pseudo_prompts"),
         "train_affect": ("affect_vlm_metrics",),
         "train_smile": ("smile_vlm_metrics",),
-        "evaluate": ("affect_vlm_metrics", "smile_vlm_metrics", "reference_metrics", "baseline_metrics"),
+        "evaluate": (
+            "affect_vlm_metrics",
+            "smile_vlm_metrics",
+            "reference_metrics",
+            "baseline_metrics",
+            "prompt_influence",
+        ),
         "report": ("latest_summary", "latest_report"),
     }
 )

@@ -27,7 +27,7 @@ def curves(accuracies):
         for (arm, seed), values in accuracies.items()
         for epoch, accuracy in enumerate(values)
     ]
-    return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "seconds", "accuracy"])
+    return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
 
 
 CURVES = curves({(arm, seed): [0.1, 0.5] for arm in ("first", "other") for seed in range(2)})

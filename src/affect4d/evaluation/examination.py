@@ -1,6 +1,6 @@
 """One way to examine any model: the same unseen sequences and frames, read by prompts, by probes or by its own head."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,17 @@ from affect4d.evaluation.embed import classify_sequences, embed_sequences
 from affect4d.evaluation.metrics import Scores, score_predictions
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probe import probe_linearly, probe_neighbours
+from affect4d.evaluation.prompt_influence import prompt_influence
 from affect4d.evaluation.protocols import fold_of
-from affect4d.evaluation.zero_shot import predict_by_prompts
+from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings
 from affect4d.progress import track
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 
 BOOTSTRAP_SEED = 0
+Prompts = Mapping[str, Sequence[str]]
+"""Prompts of every expression, in the order of ``EXPRESSIONS``."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,19 @@ class Examination:
         sequences = labelled[["sequence", "subject", "expression"]]
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 
-    def by_prompts(self, model: Any, name: str) -> pd.DataFrame:
-        """Predictions of a vision-language model through its prompt ensembles."""
+    def by_prompts(self, model: Any, name: str, prompts: Prompts | None = None) -> pd.DataFrame:
+        """Predictions of a vision-language model through prompt ensembles: the project's own where none are given."""
         embeddings = embed_sequences(
             model, self.bank, self.inputs, sequences=self._unseen()["sequence"].tolist(), quiet=self.quiet
         )
-        return predict_by_prompts(model, embeddings, self.sequences, self.split, name)
+        return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
+
+    def prompt_influence(self, model: Any, prompts: Prompts) -> pd.DataFrame:
+        """What each prompt of the ensembles does; see :func:`affect4d.evaluation.prompt_influence.prompt_influence`."""
+        unseen = self._unseen()
+        embeddings = embed_sequences(model, self.bank, self.inputs, sequences=unseen["sequence"].tolist())
+        labels = unseen["expression"].map(list(prompts).index).to_numpy()
+        return prompt_influence(embeddings.fused, labels, prompts, prompt_embeddings(model, prompts))
 
     def by_probes(self, model: Any, name: str) -> dict[str, pd.DataFrame]:
         """Predictions of a linear probe and of nearest neighbours on a model's frozen features."""

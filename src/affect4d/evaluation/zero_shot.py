@@ -43,20 +43,30 @@ def expression_prompts() -> dict[str, tuple[str, ...]]:
 
 
 @torch.inference_mode()
-def class_embeddings(
+def prompt_embeddings(
     model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device = _CPU
-) -> Float32[np.ndarray, "classes dim"]:
-    """Unit vector of every expression: the normalised mean over its prompts.
+) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
+    """Unit vectors of every prompt of every expression.
 
     Args:
         model: A vision-language model; it is put in evaluation mode on the device.
-        prompts: Prompts of each expression; the order of the mapping is the order of the rows.
+        prompts: Prompts of each expression.
         device: Where to compute.
     """
     rest(model, device)
     length = int(model.options.towers.context_length)
-    means = [model.embed_texts(tokenise(list(texts), length).to(device)).mean(dim=0) for texts in prompts.values()]
-    return normalize(torch.stack(means), dim=-1).cpu().float().numpy()
+    return {
+        name: model.embed_texts(tokenise(list(texts), length).to(device)).cpu().float().numpy()
+        for name, texts in prompts.items()
+    }
+
+
+def class_embeddings(
+    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device = _CPU
+) -> Float32[np.ndarray, "classes dim"]:
+    """Unit vector of every expression: the normalised mean over its prompts; rows in the order of the mapping."""
+    means = [vectors.mean(axis=0) for vectors in prompt_embeddings(model, prompts, device).values()]
+    return normalize(torch.from_numpy(np.stack(means)), dim=-1).numpy()
 
 
 def zero_shot_probabilities(

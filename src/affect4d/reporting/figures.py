@@ -162,14 +162,14 @@ def _figure(**layout: Any) -> go.Figure:
     return go.Figure(layout={**shared, **layout})
 
 
-def lines(means: pd.DataFrame) -> go.Figure:
-    """One line a column, over epochs (the index, from 0)."""
+def lines(means: pd.DataFrame, names: Mapping[str, str] = TERM_NAMES) -> go.Figure:
+    """One line a column, over epochs (the index, from 0), under the column's name in ``names``."""
     figure = _figure(height=320, hovermode="x unified")
     for place, name in enumerate(means):
         figure.add_scatter(
             x=[int(epoch) + 1 for epoch in means.index],
             y=means[name].tolist(),
-            name=TERM_NAMES.get(str(name), str(name).replace("_", " ")),
+            name=names.get(str(name), str(name).replace("_", " ")),
             mode="lines",
             line={"color": CYCLE[place % len(CYCLE)], "width": 2.5 if name == "loss" else 1.8},
             hovertemplate="%{y:.3f}",

@@ -16,7 +16,7 @@ from affect4d.studies.setting import Study
 from affect4d.studies.verdicts import ArmResult
 
 CURVES: Mapping[str, str] = {
-    "accuracy": "Accuracy on unseen subjects after each epoch",
+    "unseen_accuracy": "Accuracy on unseen subjects after each epoch",
     "gradient_norm": "Norm of the gradient, before clipping",
     "alpha": "The learnable margin α",
 }
@@ -68,7 +68,7 @@ def _render(template: str, context: StudyContext) -> str:
         .render(
             context=context,
             first=context.results[0],
-            converges=context.curves["accuracy"].notna().any(),
+            converges=context.curves["unseen_accuracy"].notna().any(),
             titles=CURVES,
             figures={name: Markup(figure_json(figure)) for name, figure in drawn.items()},
             plotly=Markup(get_plotlyjs()),
@@ -77,11 +77,11 @@ def _render(template: str, context: StudyContext) -> str:
 
 
 def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
-    """One figure a measured column: means over seeds, one line an arm."""
+    """One figure a measured column: means over seeds, one line an arm; what does not move is left out."""
     drawn: dict[str, Any] = {}
     for column in CURVES:
         if column in curves and curves[column].notna().any():
             means = curves.pivot_table(index="epoch", columns="arm", values=column, aggfunc="mean")
-            ordered = means[[arm for arm in names if arm in means]].rename(columns=dict(names))
-            drawn[column] = lines(ordered)
+            moving = [arm for arm in names if arm in means and means[arm].nunique() > 1]
+            drawn[column] = lines(means[moving], names)
     return drawn

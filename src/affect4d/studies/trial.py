@@ -49,8 +49,8 @@ class Trial:
 
     Attributes:
         predictions: On the unseen subjects; see :mod:`affect4d.evaluation.predictions`.
-        curve: One row an epoch: ``epoch``, ``seconds`` (of training, examinations left out), ``accuracy`` on the unseen
-            subjects (NaN where the arm is read by a probe), and the means of every term.
+        curve: One row an epoch: ``epoch``, ``seconds`` (of training, examinations left out), ``unseen_accuracy`` (on
+            unseen subjects; NaN where the arm is read by a probe), and the means of every term.
     """
 
     predictions: pd.DataFrame
@@ -191,7 +191,7 @@ class _Clock:
         """Note seconds and accuracy after an epoch."""
         seconds = time.perf_counter() - self._start
         was_training, began = model.training, time.perf_counter()
-        self._last = {"epoch": epoch, "seconds": seconds, "accuracy": self._accuracy(model)}
+        self._last = {"epoch": epoch, "seconds": seconds, "unseen_accuracy": self._accuracy(model)}
         model.train(was_training)
         self._start += time.perf_counter() - began
 

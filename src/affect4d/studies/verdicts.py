@@ -62,7 +62,7 @@ def judge(
     Args:
         arms: Of the study, the first in front.
         predictions: Columns ``arm``, ``seed``, ``sequence``, ``subject``, ``expression``, ``predicted``.
-        curves: Columns ``arm``, ``seed``, ``epoch``, ``seconds``, ``accuracy``.
+        curves: Columns ``arm``, ``seed``, ``epoch``, ``seconds``, ``unseen_accuracy``.
         generator: Draws bootstrap samples and permutations.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
@@ -119,9 +119,9 @@ def convergence(curves: pd.DataFrame) -> pd.DataFrame:
         Indexed by arm and seed: ``epochs`` (1 = after the first) and ``seconds``, NaN where it is never reached.
     """
     ordered = curves.sort_values(["arm", "seed", "epoch"])
-    final = ordered.groupby(["arm", "seed"])["accuracy"].last()
+    final = ordered.groupby(["arm", "seed"])["unseen_accuracy"].last()
     goals = SHARE_OF_BEST * final.groupby("seed").max()
-    reached = ordered[ordered["accuracy"] >= ordered["seed"].map(goals)]
+    reached = ordered[ordered["unseen_accuracy"] >= ordered["seed"].map(goals)]
     firsts = reached.groupby(["arm", "seed"])[["epoch", "seconds"]].first()
     firsts["epochs"] = firsts.pop("epoch") + 1
     return firsts.reindex(final.index)[["epochs", "seconds"]]

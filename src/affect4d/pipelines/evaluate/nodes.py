@@ -5,8 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore
+from affect4d.content import ContentStore, table_digest
+from affect4d.evaluation.once import examine_once
 from affect4d.models.options import ModelOptions
+from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
@@ -18,16 +21,47 @@ def evaluate_affect_vlm(
     subject_split: dict[str, Any],
     record: dict[str, Any],
     inputs: InputOptions,
+    prompts: PromptOptions,
     view_store: ContentStore,
     model_store: ContentStore,
+    answer_store: ContentStore,
 ) -> Evaluated:
     """AffectVLM, read by its prompts."""
-    from affect4d.evaluation.examination import Examination
-    from affect4d.models import load_model
 
-    examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-    predictions = examination.by_prompts(load_model(model_store.path(record["entry"])), "affect_vlm")
-    return {**examination.scores(predictions)}, predictions
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.models import load_model
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        model = load_model(model_store.path(record["entry"]))
+        predictions = examination.by_prompts(model, "affect_vlm", ensembles(prompts))
+        return {**examination.scores(predictions)}, predictions
+
+    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
+    return examine_once("affect_vlm", answer_store, hold, **given)
+
+
+def measure_prompts(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    record: dict[str, Any],
+    inputs: InputOptions,
+    prompts: PromptOptions,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    answer_store: ContentStore,
+) -> pd.DataFrame:
+    """What each prompt of AffectVLM's ensembles does to its predictions."""
+
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.models import load_model
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        return {}, examination.prompt_influence(load_model(model_store.path(record["entry"])), ensembles(prompts))
+
+    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
+    return examine_once("affect_vlm_prompts", answer_store, hold, **given)[1]
 
 
 def evaluate_smile_vlm(
@@ -35,18 +69,25 @@ def evaluate_smile_vlm(
     subject_split: dict[str, Any],
     record: dict[str, Any],
     inputs: InputOptions,
+    prompts: PromptOptions,
     view_store: ContentStore,
     model_store: ContentStore,
+    answer_store: ContentStore,
 ) -> Evaluated:
     """SMILE-VLM, by linear probe, nearest neighbours and zero-shot; labels enter here, after training."""
-    from affect4d.evaluation.examination import Examination
-    from affect4d.models import load_model
 
-    examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-    model = load_model(model_store.path(record["entry"]))
-    ways = examination.by_probes(model, "smile_vlm")
-    ways["zero_shot"] = examination.by_prompts(model, "smile_vlm.zero_shot")
-    return {way: examination.scores(table) for way, table in ways.items()}, pd.concat(ways.values(), ignore_index=True)
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.models import load_model
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        model = load_model(model_store.path(record["entry"]))
+        ways = examination.by_probes(model, "smile_vlm")
+        ways["zero_shot"] = examination.by_prompts(model, "smile_vlm.zero_shot", ensembles(prompts))
+        return {way: examination.scores(table) for way, table in ways.items()}, _joined(ways)
+
+    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
+    return examine_once("smile_vlm", answer_store, hold, **given)
 
 
 def evaluate_references(
@@ -58,23 +99,27 @@ def evaluate_references(
     train: TrainOptions,
     view_store: ContentStore,
     model_store: ContentStore,
+    answer_store: ContentStore,
 ) -> Evaluated:
     """The supervised model of the same size, and the self-supervised one's tower before any training."""
-    from affect4d.evaluation.examination import Examination
-    from affect4d.models import build_model, load_model
 
-    examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-    trained = load_model(model_store.path(record["entry"]))
-    views, channels = inputs.input_shape(len(examination.bank.views))
-    size = model.model_copy(update={"views": views, "channels": channels})
-    probes = examination.by_probes(build_model("smile_vlm", size, train.seed), "random_tower")
-    tables = {
-        "cross_entropy": examination.by_head(trained, "cross_entropy"),
-        "random_tower": probes["linear_probe"],
-        "random_tower_knn": probes["knn"],
-    }
-    scores = {name: examination.scores(table) for name, table in tables.items()}
-    return scores, pd.concat(tables.values(), ignore_index=True)
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.models import build_model, load_model
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        views, channels = inputs.input_shape(len(examination.bank.views))
+        size = model.model_copy(update={"views": views, "channels": channels})
+        probes = examination.by_probes(build_model("smile_vlm", size, train.seed), "random_tower")
+        tables = {
+            "cross_entropy": examination.by_head(load_model(model_store.path(record["entry"])), "cross_entropy"),
+            "random_tower": probes["linear_probe"],
+            "random_tower_knn": probes["knn"],
+        }
+        return {name: examination.scores(table) for name, table in tables.items()}, _joined(tables)
+
+    given = examined(view_manifest, subject_split, inputs, model=record["key"], size=model, seed=train.seed)
+    return examine_once("references", answer_store, hold, **given)
 
 
 def evaluate_baselines(
@@ -84,20 +129,51 @@ def evaluate_baselines(
     raw_corpus: dict[str, Any],
     inputs: InputOptions,
     view_store: ContentStore,
+    answer_store: ContentStore,
 ) -> Evaluated:
     """What a model has to beat: chance, pixels, motion, landmarks; where the truth is known, the true actions."""
-    from affect4d.evaluation.baselines import baseline_predictions
-    from affect4d.evaluation.examination import Examination
-    from affect4d.evaluation.metrics import chance_scores
+    actions = true_actions(raw_corpus)
 
-    examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+    def hold() -> Evaluated:
+        from affect4d.evaluation.baselines import baseline_predictions
+        from affect4d.evaluation.examination import Examination
+        from affect4d.evaluation.metrics import chance_scores
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        bank, sequences, split = examination.bank, examination.sequences, examination.split
+        predictions = baseline_predictions(bank, inputs, sequences, split, scan_manifest, actions)
+        unseen = sequences[sequences["subject"].isin(split.test)]
+        scores = {str(name): examination.scores(table) for name, table in predictions.groupby("model", sort=False)}
+        return {"chance": chance_scores(unseen), **scores}, predictions
+
+    scans = table_digest(scan_manifest[["sequence", "frame", "landmarks"]])
+    truth = None if actions is None else table_digest(actions)
+    given = examined(view_manifest, subject_split, inputs, scans=scans, actions=truth)
+    return examine_once("baselines", answer_store, hold, **given)
+
+
+def examined(
+    view_manifest: pd.DataFrame, subject_split: dict[str, Any], inputs: InputOptions, **others: Any
+) -> dict[str, Any]:
+    """What answers depend on: pictures, labels, who is unseen, what is seen of a view, and what else is named."""
+    views = table_digest(view_manifest[["sequence", "subject", "expression", "checksum"]])
+    return {"views": views, "split": subject_split["digest"], "inputs": inputs, **others}
+
+
+def ensembles(prompts: PromptOptions) -> dict[str, tuple[str, ...]]:
+    """The prompts that stand for each expression: the project's own, or those of the user's file."""
+    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
+    return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
+
+
+def true_actions(raw_corpus: dict[str, Any]) -> pd.DataFrame | None:
+    """The action weights a synthetic corpus was made with; None for any other."""
     truth = Path(raw_corpus["root"]) / "actions.parquet"
-    actions = pd.read_parquet(truth) if truth.exists() else None
-    bank, sequences, split = examination.bank, examination.sequences, examination.split
-    predictions = baseline_predictions(bank, inputs, sequences, split, scan_manifest, actions)
-    unseen = sequences[sequences["subject"].isin(split.test)]
-    scores = {str(name): examination.scores(table) for name, table in predictions.groupby("model", sort=False)}
-    return {"chance": chance_scores(unseen), **scores}, predictions
+    return pd.read_parquet(truth) if truth.exists() else None
+
+
+def _joined(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables.values(), ignore_index=True)
 
 
 def measure_pseudo_labels(

@@ -7,6 +7,7 @@ from affect4d.pipelines.evaluate.nodes import (
     evaluate_baselines,
     evaluate_references,
     evaluate_smile_vlm,
+    measure_prompts,
     measure_pseudo_labels,
 )
 
@@ -15,7 +16,9 @@ EXAMINED = {
     "subject_split": "subject_split",
     "inputs": "params:inputs",
     "view_store": "view_store",
+    "answer_store": "answer_store",
 }
+BY_PROMPTS = {**EXAMINED, "prompts": "params:prompts", "model_store": "model_store"}
 
 
 def create_pipeline() -> Pipeline:
@@ -24,13 +27,19 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 evaluate_affect_vlm,
-                inputs={**EXAMINED, "record": "affect_vlm_model", "model_store": "model_store"},
+                inputs={**BY_PROMPTS, "record": "affect_vlm_model"},
                 outputs=["affect_vlm_metrics", "affect_vlm_predictions"],
                 name="evaluate_affect_vlm",
             ),
             node(
+                measure_prompts,
+                inputs={**BY_PROMPTS, "record": "affect_vlm_model"},
+                outputs="prompt_influence",
+                name="measure_prompts",
+            ),
+            node(
                 evaluate_smile_vlm,
-                inputs={**EXAMINED, "record": "smile_vlm_model", "model_store": "model_store"},
+                inputs={**BY_PROMPTS, "record": "smile_vlm_model"},
                 outputs=["smile_vlm_metrics", "smile_vlm_predictions"],
                 name="evaluate_smile_vlm",
             ),
