@@ -7,6 +7,7 @@ from affect4d.evaluation.baselines import (
     baseline_predictions,
     landmark_logistic,
     landmark_table,
+    pseudo_label_rules,
     window_displacements,
     window_pictures,
 )
@@ -26,7 +27,7 @@ def scan_manifest(bank, generator):
         landmarks[len(name.split("/")[1]), 1] += 5.0 * inside
         rows.append(landmarks.flatten().tolist())
     rows[1] = None
-    return table.assign(landmarks=rows)
+    return table.assign(subject=table["sequence"].str.split("/").str[0], landmarks=rows)
 
 
 def test_pictures_are_means_over_the_window(bank):
@@ -68,7 +69,7 @@ def test_actions_without_names_of_subjects_reach_the_oracle(bank, sequences, spl
 def test_every_baseline_predicts_every_unseen_sequence(bank, scan_manifest, sequences, split):
     table = baseline_predictions(bank, OPTIONS, sequences, split, scan_manifest)
     right = (table["predicted"] == table["expression"]).groupby(table["model"]).mean()
-    assert set(right.index) == {"pixel_knn", "pixel_logistic", "motion_logistic", "landmark_logistic"}
+    assert set(right.index) == {"pixel_knn", "pixel_logistic", "motion_logistic", "landmark_logistic", "pseudo_labels"}
     assert (table.groupby("model")["sequence"].nunique() == 24).all()
     assert right["pixel_logistic"] == right["motion_logistic"] == right["pixel_knn"] == 1.0
 
@@ -78,3 +79,14 @@ def test_a_corpus_without_landmarks_has_no_landmark_baseline(bank, scan_manifest
         bank, OPTIONS, sequences, split, scan_manifest.assign(landmarks=pd.Series(dtype=object))
     )
     assert "landmark_logistic" not in set(table["model"])
+
+
+def test_the_rules_alone_name_every_unseen_sequence_without_labels(scan_manifest, sequences, split):
+    blind = scan_manifest["sequence"] == sequences["sequence"].iloc[-1]
+    scan_manifest.loc[blind, "landmarks"] = None
+    table = pseudo_label_rules(scan_manifest, sequences, split)
+    shuffled = sequences.assign(expression=sequences["expression"].iloc[::-1].to_numpy())
+    again = pseudo_label_rules(scan_manifest, shuffled, split)
+    assert len(table) == 24
+    assert table["predicted"].tolist() == again["predicted"].tolist()
+    assert table.filter(like="prob_").iloc[-1].tolist() == pytest.approx([1 / 6] * 6)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float32
+from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -21,8 +22,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 
 from affect4d.evaluation.embed import window_rows
+from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
+from affect4d.evaluation.protocols import fold_of
 from affect4d.progress import track
+from affect4d.prompts.pseudo_labels import PseudoPromptOptions, rule_scores
+from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -30,6 +35,10 @@ from affect4d.views.inputs import InputOptions
 
 SIDE = 48
 """Pixels a side that raw-pixel baselines see: fine enough for a mouth, coarse enough to forgive a pixel of pose."""
+UNLABELLED = ("sequence", "subject", "frame", "landmarks")
+"""What of a scan manifest the rules may see."""
+RULE_TEMPERATURE = 0.1
+"""Turns the rules' scores into shares; which emotion is named does not depend on it."""
 VARIANCE = 0.99
 """Share of the variance the principal components keep."""
 
@@ -61,6 +70,7 @@ def baseline_predictions(
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_pictures]
     if scan_manifest["landmarks"].notna().any():
         fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
+        fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     return pd.concat([fit() for fit in track(fits, "fitting baselines")], ignore_index=True)
@@ -100,6 +110,18 @@ def landmark_logistic(
     """Logistic regression on the displacements of all landmarks from the neutral frame: the strong reference."""
     features = window_displacements(bank, landmark_table(scan_manifest), sequences["sequence"])
     return _standard_logistic(features, sequences, split, "landmark_logistic")
+
+
+def pseudo_label_rules(scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
+    """The geometric rules behind the pseudo-labels, by themselves: what SMILE-VLM must exceed to have learnt more.
+
+    Every sequence gets the emotion whose pattern it fits best, however poorly; one that cannot be measured gets even
+    chances.
+    """
+    unseen = sequences.iloc[fold_of(sequences, split).test]
+    scores = rule_scores(scan_manifest[list(UNLABELLED)], split.train, PseudoPromptOptions())
+    known = scores.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(0.0)
+    return prediction_table(unseen, softmax(known.to_numpy() / RULE_TEMPERATURE, axis=1), "pseudo_labels")
 
 
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:

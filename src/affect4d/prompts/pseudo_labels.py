@@ -58,7 +58,9 @@ class PseudoPromptOptions(BaseModel):
     seed: int = Field(default=0, ge=0, description="seed of the draw")
     action_threshold: float = Field(default=0.3, ge=0.0, le=1.0, description="score from which an action is named")
     most_actions: int = Field(default=4, ge=1, le=6, description="most actions a prompt names")
-    confidence: float = Field(default=0.05, ge=0.0, le=1.0, description="lead over the second emotion that earns its word")
+    confidence: float = Field(
+        default=0.05, ge=0.0, le=1.0, description="lead over the second emotion that earns its word"
+    )
     balanced: bool = Field(default=True, description="spread the training sequences evenly over the emotions")
 
 
@@ -114,6 +116,29 @@ def write_pseudo_prompts(
     table = pd.DataFrame(rows, columns=list(PSEUDO_PROMPT_COLUMNS))
     table.attrs["unmeasured"] = [name for name in subjects.index if name not in measurements.index]
     return table
+
+
+def rule_scores(
+    scan_manifest: pd.DataFrame, train_subjects: Sequence[str], options: PseudoPromptOptions
+) -> pd.DataFrame:
+    """How well each sequence fits the pattern of each emotion: what the rules say before anything is put into words.
+
+    Args:
+        scan_manifest: As for :func:`write_pseudo_prompts`; no labels.
+        train_subjects: Subjects from whom "usual" is learnt.
+        options: Whether assignment is balanced.
+
+    Returns:
+        One row a measurable sequence (the index), one column an emotion.
+
+    Raises:
+        ValueError: As :func:`write_pseudo_prompts`.
+    """
+    measurements = measure_sequences(scan_manifest)
+    subjects = scan_manifest.drop_duplicates("sequence").set_index("sequence")["subject"]
+    train = measurements[subjects[measurements.index].isin(list(train_subjects)).to_numpy()]
+    thresholds = fit_to_measurements(train, options.balanced)
+    return emotion_scores(thresholds.scores(measurements)) + pd.Series(thresholds.emotion_offset)
 
 
 def fit_thresholds(manifest_train: pd.DataFrame, balanced: bool = True) -> ActionThresholds:
