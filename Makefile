@@ -11,10 +11,12 @@ PORT_MLFLOW ?= 5000
 PORT_VIZ ?= 4141
 PORT_APP ?= 8501
 
+FUZZ_SECONDS ?= 60
+
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow bench bench-quick check format mlflow viz app lock clean
+.PHONY: help setup run test test-slow fuzz bench bench-quick check format mlflow viz app lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +35,11 @@ test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licen
 
 test-slow: .venv/ready ## the slow tests, and those on outside data where it is there
 	@$(BIN)/pytest -m "(slow or corpus) and not gpu and not browser"
+
+fuzz: .venv/ready ## feed damaged files to every reader for FUZZ_SECONDS (60): first with the loops interpreted, then compiled
+	@$(BIN)/python tests/fuzz/fuzz_readers.py -verbosity=0 -max_total_time=$$(( $(FUZZ_SECONDS) / 2 ))
+	@FUZZ_COMPILED=1 $(BIN)/python tests/fuzz/fuzz_readers.py -verbosity=0 -max_total_time=$$(( $(FUZZ_SECONDS) / 2 ))
+	@echo "No reader crashed."
 
 check: .venv/ready ## what CI checks: ruff, format, mypy, import contracts, spelling
 	$(BIN)/ruff check .
@@ -62,6 +69,9 @@ app: .venv/ready ## look at samples, their views and both models' answers in the
 
 lock: ## renew requirements.lock (needs uv); no index address is written
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock
+
+prune: .venv/ready ## list what no manifest names, with sizes; YES=1 drops it, HOURS=24 spares less
+	@$(BIN)/python scripts/prune.py $(if $(HOURS),--hours $(HOURS)) $(if $(YES),--yes)
 
 clean: ## drop the environment and everything made from the synthetic corpora
 	rm -rf .venv

@@ -15,7 +15,7 @@ import affect4d.pipelines
 RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "fabricate": ("raw_corpus",),
-        "ingest": ("scan_manifest", "ingest_report", "subject_split"),
+        "ingest": ("scan_manifest", "ingest_report", "latest_ingest_page", "subject_split"),
         "render": ("view_manifest", "view_contact_sheet"),
         "augment": ("affect_vlm_view_plan", "smile_vlm_view_plan", "augmentation_sheet"),
         "prompts": ("augmented_prompts", "pseudo_prompts"),

@@ -1,6 +1,6 @@
 """Progress bars: every step longer than two seconds says how far it is and how long it will take."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.console import Console
@@ -8,32 +8,61 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 Item = TypeVar("Item")
 
 console = Console(stderr=True)
 
 
-def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield the items, drawing a bar with count, time spent and time left on standard error.
+def track(
+    items: Iterable[Item],
+    description: str,
+    total: int | None = None,
+    *,
+    size: Callable[[Item], int] | None = None,
+    unit: str = "",
+) -> Iterator[Item]:
+    """Yield the items, drawing a bar with count, speed, time spent and time left on standard error.
 
     Args:
         items: What to go through.
         description: What is being done, as a person says it: "rendering views".
         total: How many there are, where ``len(items)`` does not tell.
+        size: How many units an item counts for; 1 without.
+        unit: What is counted, "scans"; the speed is shown where it is named.
     """
     count = len(items) if total is None and isinstance(items, Sized) else total
     columns = (
         TextColumn("{task.description:<28}"),
         BarColumn(),
         MofNCompleteColumn(),
+        *([SpeedColumn(unit)] if unit else []),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        yield from progress.track(items, total=count, description=description)
+        task = progress.add_task(description, total=count)
+        for item in items:
+            yield item
+            progress.advance(task, size(item) if size else 1)
+
+
+class SpeedColumn(ProgressColumn):
+    """Units a second, over the last half minute."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """``"24.1 scans/s"``; nothing yet, a dash."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{'–' if speed is None else f'{speed:.3g}'} {self.unit}/s", style="progress.data.speed")

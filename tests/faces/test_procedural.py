@@ -1,12 +1,14 @@
 """The procedural face: shapes, sides, symmetry, landmarks, paint."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
 from affect4d.faces.actions import ACTIONS, SIDED, TYPICAL
 from affect4d.faces.anatomy import FREE_MODES, IDENTITY
-from affect4d.faces.face_model import SKIN_TONES, draw_appearance
+from affect4d.faces.face_model import AGE_GROUPS, SKIN_TONES, draw_appearance
 from affect4d.faces.musculature import action_basis
 from affect4d.faces.procedural import SAMPLINGS, ProceduralFace, landmark_points
 from affect4d.faces.sampling import mesh_skin
@@ -25,7 +27,7 @@ def weights_of(expression: str) -> np.ndarray:
 
 def test_identity_has_enough_named_parameters():
     assert len(IDENTITY) >= 15
-    assert FACE.shape_count == len(IDENTITY) + FREE_MODES
+    assert FACE.shape_count == 1 + len(IDENTITY) + FREE_MODES
 
 
 def test_a_surface_is_a_sound_mesh():
@@ -61,11 +63,27 @@ def test_a_sided_action_moves_its_own_side(action):
     assert moved[across > 1].sum() > 5.0 * moved[across < -1].sum()
 
 
-@pytest.mark.parametrize("action", ["AU17", "AU18", "AU23", "AU24", "AU25", "AU26"])
+@pytest.mark.parametrize("action", ["AU17", "AU18", "AU22", "AU23", "AU24", "AU25", "AU26", "AU28"])
 def test_a_central_action_moves_the_mouth_symmetrically(action):
     moved = action_basis(landmark_points())[ACTIONS.index(action)]
     assert np.linalg.norm(moved, axis=1).max() > 2.0
     np.testing.assert_allclose(moved[list(MIRROR)] * (-1, 1, 1), moved, atol=1e-6)
+
+
+@pytest.mark.parametrize(("action", "landmark"), [("jaw_left", "chin"), ("mouth_left", "lower_lip_bottom")])
+def test_a_signed_action_slides_to_either_side(action, landmark):
+    moved = action_basis(landmark_points())[ACTIONS.index(action)]
+    assert moved[NAMED[landmark], 0] > 4.0
+    np.testing.assert_allclose(moved[list(MIRROR)], moved, atol=1e-6)
+    assert np.abs(moved[NAMED["left_brow_inner"]]).max() < 0.1
+
+
+def test_every_action_moves_or_turns_something():
+    for place, action in enumerate(ACTIONS):
+        weights = NEUTRAL.copy()
+        weights[place] = 1.0
+        moved = FACE.surface(MEAN, weights, 0).vertices - FACE.surface(MEAN, NEUTRAL, 0).vertices
+        assert np.linalg.norm(moved, axis=1).max() > 1.0, action
 
 
 def test_the_mean_face_mirrors_onto_itself_and_left_actions_onto_right_ones():
@@ -131,6 +149,32 @@ def test_paint_follows_skin_tone():
     ordered = sorted(paints, key=lambda appearance: appearance.melanin)
     assert {appearance.skin_tone for appearance in paints} <= set(SKIN_TONES)
     assert FACE.paint(ordered[0]).mean() > FACE.paint(ordered[-1]).mean() + 0.1
+
+
+def test_skin_tones_cover_the_monk_scale():
+    looks = [draw_appearance(np.random.default_rng(seed), "FM"[seed % 2]) for seed in range(200)]
+    assert {look.monk_tone for look in looks} == set(range(1, 11))
+    assert {look.skin_tone for look in looks} == set(SKIN_TONES)
+
+
+def test_age_leaves_lines_and_paint_stays_a_picture():
+    young = draw_appearance(np.random.default_rng(7), "F")
+    old = replace(young, age_group=AGE_GROUPS[-1])
+    young = replace(young, age_group=AGE_GROUPS[0])
+    assert FACE.paint(old).mean() < FACE.paint(young).mean()
+    for look in (young, old):
+        assert FACE.paint(look).shape == (200, 160, 3)
+        assert FACE.paint(look).min() >= 0.0
+        assert FACE.paint(look).max() <= 1.0
+
+
+def test_lipstick_and_beard_are_where_they_belong():
+    look = replace(draw_appearance(np.random.default_rng(7), "M"), beard=0.0, lips=0.0, melanin=0.2)
+    bare, bearded, painted = (FACE.paint(one) for one in (look, replace(look, beard=1.0), replace(look, lips=1.0)))
+    changed = [np.abs(other - bare).sum(axis=2) > 0.05 for other in (bearded, painted)]
+    rows = [np.nonzero(each.any(axis=1))[0] for each in changed]
+    assert rows[0].min() > 70
+    assert 90 < rows[1].min() < rows[1].max() < 130
 
 
 def test_wrinkles_come_with_their_actions():

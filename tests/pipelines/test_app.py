@@ -17,7 +17,7 @@ def test_a_sample_its_answers_and_typed_sentences(finished, project_root, monkey
     monkeypatch.chdir(project.folder)
     page = AppTest.from_file(str(project_root / "src/affect4d/app.py"), default_timeout=120).run()
     assert not page.exception
-    assert page.sidebar.selectbox[0].value == "synthetic"
+    assert page.sidebar.selectbox[0].value == "open-4dfer-s"
     assert set(page.sidebar.selectbox[1].options) == set(project.load("subject_split")["test"])
     page.sidebar.selectbox[2].select("happiness").run()
     page.text_area[0].set_value("a broad smile").run()

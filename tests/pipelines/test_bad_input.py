@@ -3,12 +3,19 @@
 import pytest
 
 MISTAKES = {
-    "an unknown corpus": ({"corpus": "atlantis"}, "atlantis.*known corpora: bu4dfe, ict, synthetic"),
+    "an unknown corpus": ({"corpus": "atlantis"}, "atlantis.*known corpora: bosphorus, bp4d, .*open-4dfer-s"),
     "an unknown parameter": ({"ingest": {"sharpness": 3}}, "sharpness"),
     "an absurd parameter": ({"split": {"test_share": -3}}, "test_share"),
     "a licensed corpus without a folder": ({"corpus": "bu4dfe"}, "corpus_roots"),
     "a folder that is not there": ({"corpus": "bu4dfe", "corpus_root": "/nowhere/at/all"}, "/nowhere/at/all"),
-    "ICT geometry without a clone": ({"corpus": "ict"}, "ict_folder"),
+    "an unknown layout": ({"layout": "cave"}, "cave.*Known layouts: bu3dfe.*bosphorus"),
+    "4DME without a pattern": ({"corpus": "fourdme", "corpus_root": "docs"}, "corpus_patterns"),
+    "too few people": ({"subjects": 1}, "subjects"),
+    "an unknown value in a recipe": (
+        {"raw_corpus": {"known": {"open-4dfer-s": {"changes": {"sensor": {"hats": 3}}}}}},
+        "hats",
+    ),
+    "ICT geometry without a clone": ({"corpus": "open-4dfer-ict"}, "ict_folder"),
 }
 
 

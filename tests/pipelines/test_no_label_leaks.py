@@ -9,7 +9,7 @@ from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
 from affect4d.pipelines.augment.nodes import plan_smile_views
 from affect4d.pipelines.prompts.nodes import write_geometric_prompts
-from affect4d.pipelines.train_smile.nodes import train_smile_vlm
+from affect4d.pipelines.train.nodes import train_smile_vlm
 from affect4d.prompts.pseudo_labels import PseudoPromptOptions
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
@@ -32,7 +32,7 @@ def train(project, scans: pd.DataFrame, views: pd.DataFrame, folder):
     inputs = InputOptions(size=32)
     options = TrainOptions(epochs=2, batch_size=12, samples_per_sequence=1, seed=0, threads=1)
     prompts = write_geometric_prompts(scans, split, PseudoPromptOptions(), ContentStore(folder))
-    plan = plan_smile_views(views, prompts, split, MixedViewOptions(), options)
+    plan = plan_smile_views(views, prompts, split, MixedViewOptions(), options, inputs)
     models = ContentStore(folder)
     record = train_smile_vlm(views, plan, prompts, store, models, inputs, ModelOptions(), options, SmileOptions())
     return load_file(models.path(record["entry"]) / "weights.safetensors")

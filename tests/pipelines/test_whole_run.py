@@ -19,7 +19,7 @@ def runs(finished):
 
 def test_the_summary_has_every_promised_figure_between_0_and_1(finished):
     project, _ = finished
-    summary = json.loads((project.folder / "data/08_reporting/synthetic/summary.json").read_text())
+    summary = json.loads((project.folder / "data/08_reporting/open-4dfer-s/summary.json").read_text())
     assert {
         "corpus",
         "protocol",
@@ -45,7 +45,7 @@ def test_the_summary_has_every_promised_figure_between_0_and_1(finished):
 
 def test_the_report_is_one_page_that_loads_nothing(finished):
     project, _ = finished
-    page = (project.folder / "data/08_reporting/synthetic/report.html").read_text()
+    page = (project.folder / "data/08_reporting/open-4dfer-s/report.html").read_text()
     assert "AffectVLM" in page
     assert "SMILE-VLM" in page
     assert 'src="http' not in page
@@ -55,11 +55,11 @@ def test_the_report_is_one_page_that_loads_nothing(finished):
 def test_the_run_in_mlflow_carries_parameters_curves_metrics_and_code(finished, runs):
     (run, *_), client = runs
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "everything · synthetic · seed 0"
+    assert run.info.run_name == "everything · open-4dfer-s · seed 0"
     assert run.data.tags["run_id"] == finished[1]
     assert len(run.data.tags["git.commit"]) == 40
     assert run.data.tags["git.dirty"] in {"true", "false"}
-    assert run.data.params["raw_corpus.known.synthetic.recipe.subjects"] == "6"
+    assert run.data.params["raw_corpus.known.open-4dfer-s.changes.subjects"] == "6"
     assert run.data.params["affect_vlm.train.epochs"] == "2"
     assert 0 <= run.data.metrics["affect_vlm/accuracy"] <= 1
     assert 0 <= run.data.metrics["smile_vlm/linear_probe/accuracy"] <= 1
@@ -106,7 +106,7 @@ def test_an_older_version_of_an_artefact_can_be_named(finished):
 def test_another_seed_changes_the_weights_but_not_the_views(finished):
     project, _ = finished
     views = set(project.folder.glob("data/03_primary/**/views/views/*.safetensors"))
-    models = set(project.folder.glob("data/06_models/synthetic/affect_vlm/*"))
+    models = set(project.folder.glob("data/06_models/open-4dfer-s/affect_vlm/*"))
     project.run("train_affect", seed=7)
     assert set(project.folder.glob("data/03_primary/**/views/views/*.safetensors")) == views
-    assert len(set(project.folder.glob("data/06_models/synthetic/affect_vlm/*"))) == len(models) + 1
+    assert len(set(project.folder.glob("data/06_models/open-4dfer-s/affect_vlm/*"))) == len(models) + 1

@@ -10,7 +10,7 @@ def test_the_parameters_of_every_environment_are_valid(project_root, environment
     bootstrap_project(project_root)
     with KedroSession.create(project_root, env=environment) as session:
         parameters = session.load_context().params
-    assert parameters["raw_corpus"].name == "synthetic"
+    assert parameters["raw_corpus"].name == "open-4dfer-s"
     assert parameters["model"].dim >= 8
 
 

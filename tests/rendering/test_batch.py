@@ -2,19 +2,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
-from safetensors.numpy import load_file
 
 from affect4d.content import ContentStore, file_digest
-from affect4d.rendering import batch
-from affect4d.rendering.batch import check_canary, frame_activity, render_corpus
+from affect4d.content.shards import Shard
+from affect4d.engine import EngineOptions, LostChunkError
+from affect4d.rendering import batch, sequences
+from affect4d.rendering.activity import block_means, frame_activity
+from affect4d.rendering.batch import render_corpus, render_report
 from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.canary import CanaryError, check_canary
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 
 FRAMES = 5
-OPTIONS = RenderOptions(size=32, workers=1, max_failed_share=0.5)
+UNREADABLE = ("F002/Sad/3", *(f"F003/Sad/{frame}" for frame in range(FRAMES)))
+OPTIONS = RenderOptions(size=32, max_failed_share=0.5)
 
 
 @pytest.fixture
@@ -29,14 +33,14 @@ def drawn(monkeypatch):
 
     def load(root, row):
         asked.append(row["scan"])
-        if row["scan"] == "F002/Sad/3":
+        if row["scan"] in UNREADABLE:
             raise ScanError("truncated", root / row["scan"], "ends early")
         scan = bumpy_scan(lopsided=4.0 * row["frame"])
         aside = np.eye(4)
         aside[0, 3] = row["offset"]
         return transform(scan, aside)
 
-    monkeypatch.setattr(batch, "load_canonical_scan", load)
+    monkeypatch.setattr(sequences, "load_canonical_scan", load)
     return asked
 
 
@@ -61,15 +65,16 @@ def scan_manifest(*sequences, offset=0.0):
 def test_one_row_a_sequence_tells_where_its_pictures_are(drawn, store, tmp_path):
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     first = table.iloc[0]
-    shard = load_file(store.path(first["shard"]))
+    shard = Shard(store.path(first["shard"]))
     assert list(table["sequence"]) == ["F001/Happy", "M001/Happy"]
-    assert shard["texture"].shape == shard["normals"].shape == (FRAMES, 3, 32, 32, 3)
+    assert shard.stack("texture").shape == shard.stack("normals").shape == (FRAMES, 3, 32, 32, 3)
+    np.testing.assert_array_equal(shard.picture("normals", 3, 1), shard.stack("normals")[3, 1])
     assert file_digest(store.path(first["shard"])) == first["checksum"]
     assert list(first["frames"]) == list(range(FRAMES))
     assert (first["subject"], first["neutral"], first["size"]) == ("F001", 0, 32)
     assert dict(zip(first["views"], first["angles"], strict=True)) == OPTIONS.angles
     assert first["activity"][0] == 0 < first["activity"][-1]
-    assert table.attrs["failures"] == {}
+    assert render_report(table).empty
 
 
 def test_nothing_is_drawn_twice(drawn, store, tmp_path):
@@ -105,21 +110,68 @@ def test_how_many_processes_draw_changes_nothing(drawn, store, tmp_path):
     manifest = scan_manifest("F001/Happy")
     first = render_corpus(manifest, tmp_path, OPTIONS, store)
     drawn.clear()
-    render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"workers": 2, "max_failed_share": 0.1}), store)
+    render_corpus(manifest, tmp_path, OPTIONS, store, EngineOptions(workers=2))
     assert drawn == []
     assert len(first) == 1
 
 
-def test_a_bad_scan_costs_its_sequence_and_is_named(drawn, store, tmp_path):
+def test_a_bad_scan_costs_itself_and_is_named(drawn, store, tmp_path):
     table = render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, OPTIONS, store)
+    assert [list(frames) for frames in table["frames"]] == [[0, 1, 2, 3, 4], [0, 1, 2, 4]]
+    assert Shard(store.path(table["shard"][1])).stack("texture").shape[0] == 4
+    (note,) = render_report(table).to_dict("records")
+    assert (note["sequence"], note["frame"], note["scan"]) == ("F002/Sad", 3, "F002/Sad/3")
+    assert "ends early" in note["reason"]
+
+
+def test_what_may_have_been_an_accident_is_tried_again(drawn, store, tmp_path, monkeypatch):
+    manifest = scan_manifest("F001/Happy", "F002/Sad")
+    render_corpus(manifest, tmp_path, OPTIONS, store)
+    monkeypatch.setitem(globals(), "UNREADABLE", ())
+    drawn.clear()
+    table = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert {scan[:4] for scan in drawn} == {"F002"}
+    assert list(table["frames"][1]) == [0, 1, 2, 3, 4]
+    assert render_report(table).empty
+
+
+def test_what_will_be_so_every_time_is_not_tried_again_and_stays_named(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    manifest.loc[2, "offset"] = 900.0
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert drawn == []
+    pd.testing.assert_frame_equal(render_report(first), render_report(again))
+    assert render_report(again)["frame"].tolist() == [2]
+
+
+def test_a_sequence_without_a_readable_scan_is_left_out(drawn, store, tmp_path):
+    table = render_corpus(scan_manifest("F001/Happy", "F003/Sad"), tmp_path, OPTIONS, store)
     assert list(table["sequence"]) == ["F001/Happy"]
-    assert "ends early" in table.attrs["failures"]["F002/Sad"]
+    assert render_report(table)["scan"].tolist() == [f"F003/Sad/{frame}" for frame in range(FRAMES)]
 
 
-def test_too_many_bad_sequences_end_the_run(drawn, store, tmp_path):
-    strict = OPTIONS.model_copy(update={"max_failed_share": 0.1})
-    with pytest.raises(RenderError, match="1 of 2 sequences"):
+def test_too_many_bad_scans_end_the_run(drawn, store, tmp_path):
+    strict = OPTIONS.model_copy(update={"max_failed_share": 0.09})
+    with pytest.raises(RenderError, match=r"1 of 10 scans .*F002/Sad, frame 3.*max_failed_share"):
         render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, strict, store)
+
+
+def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
+    real = batch.map_chunks
+
+    def losing(function, jobs, *words, **more):
+        for job, result in real(function, jobs, *words, **more):
+            fatal = any(row["scan"] == "F001/Happy/2" for row in job.rows)
+            yield job, LostChunkError("its process died") if fatal else result
+
+    monkeypatch.setattr(batch, "map_chunks", losing)
+    table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
+    assert [list(frames) for frames in table["frames"]] == [[0, 1, 3, 4], [0, 1, 2, 3, 4]]
+    assert render_report(table)[["scan", "reason"]].to_numpy().tolist() == [
+        ["F001/Happy/2", "LostChunkError: its process died"]
+    ]
 
 
 def test_an_empty_picture_is_an_error_with_its_likely_cause(drawn, store, tmp_path):
@@ -136,8 +188,34 @@ def test_a_driver_that_draws_nonsense_is_found_out(monkeypatch):
     rasteriser = Rasteriser(OPTIONS)
     black = dict.fromkeys(("texture", "normals"), np.zeros((3, 32, 32, 3), np.uint8))
     monkeypatch.setattr(rasteriser, "render", lambda scan: black)
-    with pytest.raises(RenderError, match="VTK_DEFAULT_OPENGL_WINDOW"):
+    with pytest.raises(CanaryError, match=r"all background.*VTK_DEFAULT_OPENGL_WINDOW"):
         check_canary(rasteriser)
+
+
+def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn, store, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(options):
+        asked.append(options)
+        raise CanaryError("draws nothing")
+
+    monkeypatch.setattr(sequences, "checked_rasteriser", refuse)
+    with pytest.raises(CanaryError, match="draws nothing"):
+        render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("channels", [("texture",), ("depth",), ("normals", "depth", "shading"), ("shading",)])
+def test_whatever_channels_are_drawn_are_stored(channels, drawn, store, tmp_path):
+    options = OPTIONS.model_copy(update={"channels": channels})
+    table = render_corpus(scan_manifest("F001/Happy"), tmp_path, options, store)
+    shard = Shard(store.path(table["shard"][0]))
+    assert list(shard.header["channels"]) == list(channels)
+    assert table["activity"][0][-1] > 0
+
+
+def activity(normals):
+    return frame_activity([block_means({"normals": frame}) for frame in normals])
 
 
 def test_activity_rises_with_movement_and_not_with_noise():
@@ -145,7 +223,7 @@ def test_activity_rises_with_movement_and_not_with_noise():
     still = generator.normal(150, 6, (8, 2, 48, 48, 3))
     moving = still.copy()
     moving[4:6, :, 12:24, 12:24] += 40
-    noise, movement = (frame_activity(pictures.astype(np.uint8)) for pictures in (still, moving))
+    noise, movement = (activity(pictures.astype(np.uint8)) for pictures in (still, moving))
     assert noise.max() < 0.3 * movement.max()
     assert set(np.flatnonzero(movement > 0.5 * movement.max())) == {4, 5}
 
@@ -153,4 +231,4 @@ def test_activity_rises_with_movement_and_not_with_noise():
 def test_a_neutral_and_an_apex_alone_keep_their_activity():
     pictures = np.full((2, 1, 24, 24, 3), 128, np.uint8)
     pictures[1, :, :12] = 255
-    assert frame_activity(pictures)[1] > 0.1
+    assert activity(pictures)[1] > 0.1

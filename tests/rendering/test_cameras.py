@@ -18,6 +18,36 @@ def test_all_cameras_show_the_same_window():
     assert {camera.half_height for camera in cameras(RenderOptions(window=180))} == {90}
 
 
+def test_the_short_and_the_long_form_are_the_same_cameras():
+    short = RenderOptions(angles={"front": 0, "left": -30, "right": 30})
+    long = RenderOptions(angles={"front": {"yaw": 0}, "left": {"yaw": -30, "pitch": 0}, "right": 30})
+    assert cameras(short) == cameras(long)
+
+
+def test_a_pitch_moves_the_camera_up_on_its_sphere():
+    options = RenderOptions(angles={"front": 0, "above": {"pitch": 30}, "left_below": {"yaw": -40, "pitch": -20}})
+    front, above, below = cameras(options)
+    assert above.position[1] > front.position[1] > below.position[1]
+    assert above.position[0] == 0 > below.position[0]
+    assert above.distance == pytest.approx(front.distance) == pytest.approx(below.distance)
+
+
+def test_options_travel_as_text():
+    options = RenderOptions(angles={"above": {"pitch": 30}}, channels=("depth",), lights=(), field_of_view=20)
+    assert RenderOptions.model_validate(options.picture) == options
+    assert RenderOptions.model_validate_json(options.model_dump_json()) == options
+
+
+def test_a_longer_lens_stands_further_away_and_shows_the_same_window():
+    near, far = (cameras(RenderOptions(field_of_view=angle))[0] for angle in (40, 10))
+    assert far.distance > near.distance > 0
+    assert far.half_height == near.half_height
+
+
+def test_which_card_draws_is_no_part_of_a_picture():
+    assert RenderOptions(device=3).picture == RenderOptions().picture
+
+
 @pytest.mark.parametrize("name", ["front", "left", "right", "left_20", "far_right"])
 def test_mirroring_a_name_twice_gives_the_name(name):
     assert mirrored_name(mirrored_name(name)) == name
@@ -33,6 +63,18 @@ def test_mirroring_a_name_twice_gives_the_name(name):
         ({"angles": {"Front view": 0}}, "match pattern"),
         ({"angles": {"front": 20}}, "name it with 'left' or 'right'"),
         ({"angles": {"left": -45, "right": 30}}, "opposite angles"),
+        ({"angles": {"left": {"yaw": -45, "pitch": 10}, "right": 45}}, "give them one pitch"),
+        ({"angles": {"front": {"pitch": 70}}}, "less than or equal to 60"),
+        ({"angles": {"front": {"roll": 5}}}, "needs a yaw and a pitch"),
+        ({"angles": [0, 45]}, "valid dictionary"),
+        ({"pitches": {"above": 20}}, "no yaw among the angles"),
+        ({"channels": ()}, "at least 1"),
+        ({"channels": ("colour",)}, "texture"),
+        ({"channels": ("depth", "depth")}, "names one twice"),
+        ({"channels": ("shading",), "lights": ()}, "black without lights"),
+        ({"field_of_view": 60, "window": 60}, "inside the head"),
+        ({"background": (0, 0, 256)}, "less than or equal to 255"),
+        ({"device": -2}, "greater than or equal to -1"),
         ({"sizes": 96}, "Extra inputs"),
     ],
 )

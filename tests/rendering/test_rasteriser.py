@@ -6,10 +6,11 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
-from affect4d.rendering import rasteriser
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.rasteriser import Rasteriser, encode_normals, shrink_texture
+from affect4d.rendering.lights import Light, shade
+from affect4d.rendering.pictures import DEPTH_BACKGROUND, depth_in_mm, encode_depth
+from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.surface import shrink_texture
 from affect4d.scans.scan import FaceScan
 
 GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"
@@ -85,11 +86,6 @@ def test_sizes_are_metric():
     assert (pictures["texture"][0, ..., 0] > 0).sum() == pytest.approx(50 * 50, rel=0.03)
 
 
-def test_a_flipped_sign_is_a_mirrored_colour():
-    normals = np.array([[0.3, -0.9, 0.0]], np.float32)
-    assert (encode_normals(normals).astype(int) - 128 == 128 - encode_normals(-normals).astype(int)).all()
-
-
 def test_textures_are_averaged_down_to_what_a_picture_can_show():
     stripes = np.zeros((400, 600, 3), np.uint8)
     stripes[:, ::2] = 200
@@ -98,9 +94,90 @@ def test_textures_are_averaged_down_to_what_a_picture_can_show():
     assert set(np.unique(small)) == {100}
 
 
-def test_a_machine_without_opengl_is_told_which_package_brings_it(monkeypatch):
-    monkeypatch.setattr(rasteriser, "_loads", lambda library: False)
-    monkeypatch.setattr(rasteriser.sys, "platform", "linux")
-    monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
-    with pytest.raises(RenderError, match="libegl1"):
-        Rasteriser(RenderOptions(size=16))
+def drawn(scan, **options):
+    rasteriser = Rasteriser(RenderOptions(size=64, **options))
+    pictures = rasteriser.render(scan)
+    rasteriser.close()
+    return pictures
+
+
+def tilted_plane(slope):
+    """A square of 100 mm that comes 1 mm nearer for every 1 / slope mm to the subject's left, through the axis."""
+    corners = np.array([(-50, -50), (50, -50), (50, 50), (-50, 50)], np.float32)
+    vertices = np.column_stack([corners, corners[:, 0] * slope]).astype(np.float32)
+    return FaceScan(vertices, np.array([(0, 1, 2), (0, 2, 3)], np.int32))
+
+
+def test_only_what_is_asked_for_comes_and_in_that_order(draw):
+    scan, all_channels = bumpy_scan(), ("depth", "shading", "texture", "normals")
+    together = drawn(scan, channels=all_channels)
+    assert tuple(together) == all_channels
+    for channel in all_channels:
+        alone = drawn(scan, channels=(channel,))
+        assert tuple(alone) == (channel,)
+        assert np.array_equal(alone[channel], together[channel])
+    assert np.array_equal(together["texture"], draw(scan)["texture"])
+
+
+@pytest.mark.parametrize("lens", [0.0, 25.0])
+def test_depth_is_in_millimetres(lens):
+    options = {"angles": {"front": 0}, "window": 80, "centre_height": 0, "pivot_depth": 0, "field_of_view": lens}
+    depth = depth_in_mm(drawn(tilted_plane(0.4), channels=("depth",), **options)["depth"])[0, ..., 0]
+    columns = (np.arange(64) + 0.5) / 64 * 80 - 40
+    if lens:  # the ray through a column meets the plane nearer or further than the window is
+        distance = 40 / np.tan(np.radians(lens / 2))
+        columns = columns * distance / (distance + 0.4 * columns)
+    assert np.isfinite(depth).all()
+    assert depth == pytest.approx(np.broadcast_to(0.4 * columns, (64, 64)), abs=0.02)
+
+
+def test_depth_has_its_own_background_and_survives_its_encoding():
+    depth = drawn(bumpy_scan(), channels=("depth",))["depth"]
+    assert depth.dtype == np.uint16
+    assert (depth[:, 0, 0] == DEPTH_BACKGROUND).all()
+    assert depth[:, 32, 32].all()
+    heights = np.array([-327.0, -0.01, 0.0, 12.34, 327.0], np.float32)
+    assert depth_in_mm(encode_depth(heights)) == pytest.approx(heights, abs=0.006)
+
+
+def test_shading_is_the_normals_under_the_lights():
+    lights = (Light(direction=(1, 1, 1), intensity=0.8),)
+    pictures = drawn(bumpy_scan(), channels=("normals", "shading"), lights=lights, ambient=0.1, background=(0, 0, 90))
+    face = (pictures["normals"] != 128).any(axis=-1)
+    assert np.array_equal(pictures["shading"], shade(pictures["normals"], face, lights, 0.1, (0, 0, 90)))
+
+
+def test_a_background_is_where_no_face_is_and_nowhere_else():
+    black = drawn(bumpy_scan(), channels=("texture", "normals"))
+    blue = drawn(bumpy_scan(), channels=("texture",), background=(0, 0, 200))["texture"]
+    face = (black["normals"] != 128).any(axis=-1)
+    assert np.array_equal(blue[face], black["texture"][face])
+    assert (blue[~face] == (0, 0, 200)).all()
+
+
+def test_a_camera_above_sees_the_forehead_and_one_below_the_chin():
+    views = {"front": 0, "above": {"pitch": 35}, "below": {"pitch": -35}}
+    normals = drawn(bumpy_scan(), channels=("normals",), angles=views)["normals"].astype(int)
+    seen = [picture[(picture != 128).any(axis=-1)][:, 1].mean() for picture in normals]
+    front, above, below = seen
+    assert above > front > below
+
+
+def test_perspective_shows_the_near_larger():
+    options = {"angles": {"front": 0}, "pivot_depth": 100, "channels": ("normals",), "centre_height": 0}
+    plane = tilted_plane(0.0)
+    parallel, perspective = (
+        (drawn(plane, field_of_view=angle, **options)["normals"] != 128).any(axis=-1).sum() for angle in (0, 30)
+    )
+    distance = 95 / np.tan(np.radians(15))
+    assert perspective / parallel == pytest.approx((distance / (distance - 100)) ** 2, rel=0.06)
+
+
+def test_an_array_that_is_filled_anew_is_drawn_anew(draw):
+    scan, other = bumpy_scan(), bumpy_scan(lopsided=9)
+    reused = dataclasses.replace(scan, vertices=scan.vertices.copy(), faces=scan.faces.copy())
+    draw(reused)
+    reused.vertices[:] = other.vertices
+    reused.faces[: len(reused.faces) // 2] = 0
+    half = dataclasses.replace(other, faces=reused.faces.copy())
+    assert np.array_equal(draw(reused)["normals"], draw(half)["normals"])

@@ -1,14 +1,18 @@
 """Writers of small synthetic scans: a bumpy grid with a nose, no person's face."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from affect4d.scans.geometry import TEMPLATE
-from affect4d.scans.scan import FaceScan
+from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
+from affect4d.scans.readers import read_scan
+from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
+from affect4d.scans.scan import FaceScan, ScanError
 
-MARKS = TEMPLATE + np.float32(0.5)
+MARKS = MEAN_LANDMARKS + np.float32(0.5)
 """Landmarks of the grid; not the template itself, whose nose tip at 0 0 0 reads as untracked."""
 
 
@@ -57,8 +61,107 @@ def obj_text(scan: FaceScan, corner: str = "{0}/{0}", material: str | None = Non
     return "\n".join(lines) + "\n"
 
 
+def ply_bytes(scan: FaceScan, order: str = "", per_corner: bool = False, picture: str | None = None) -> bytes:
+    """PLY in text (``order`` empty), ``"<"`` or ``">"``; texture coordinates at vertices or at corners."""
+    name = {"": "ascii", "<": "binary_little_endian", ">": "binary_big_endian"}[order]
+    uv = scan.texture_coordinates
+    at_vertices = uv is not None and not per_corner
+    lines = ["ply", f"format {name} 1.0", "comment written by a test"]
+    lines += [f"comment TextureFile {picture}"] if picture else []
+    lines += [f"element vertex {len(scan.vertices)}", *(f"property float {axis}" for axis in "xyz")]
+    lines += ["property float s", "property float t"] if at_vertices else []
+    lines += [f"element face {len(scan.faces)}", "property list uchar int vertex_indices"]
+    lines += ["property list uchar float texcoord"] if per_corner else []
+    rows = np.hstack([scan.vertices, uv]) if at_vertices else scan.vertices
+    own = [None if not per_corner else uv[list(face)].ravel() for face in scan.faces]
+    head = "\n".join([*lines, "end_header"]) + "\n"
+    if not order:
+        body = [" ".join(f"{number:.9g}" for number in row) for row in rows]
+        for face, pairs in zip(scan.faces, own, strict=True):
+            tail = "" if pairs is None else f" {len(pairs)} " + " ".join(f"{number:.9g}" for number in pairs)
+            body.append(f"{len(face)} " + " ".join(str(index) for index in face) + tail)
+        return (head + "\n".join(body) + "\n").encode()
+    packed = [rows.astype(order + "f4").tobytes()]
+    for face, pairs in zip(scan.faces, own, strict=True):
+        packed.append(struct.pack(f"{order}B{len(face)}i", len(face), *face))
+        packed.append(b"" if pairs is None else struct.pack(f"{order}B{len(pairs)}f", len(pairs), *pairs))
+    return head.encode() + b"".join(packed)
+
+
+def off_text(scan: FaceScan, colour: str = "") -> str:
+    lines = ["OFF", f"{len(scan.vertices)} {len(scan.faces)} 0"]
+    lines += [" ".join(f"{number:.9g}" for number in row) for row in scan.vertices]
+    lines += [f"{len(face)} " + " ".join(str(index) for index in face) + colour for face in scan.faces]
+    return "\n".join(lines) + "\n"
+
+
+def stl_text(scan: FaceScan) -> str:
+    facets = []
+    for corners in scan.vertices[scan.faces]:
+        points = "".join("   vertex " + " ".join(f"{number:.9g}" for number in point) + " \n" for point in corners)
+        facets.append(f" facet normal 0 0 1\n  outer loop\n{points}  endloop\n endfacet\n")
+    return "solid a test\n" + "".join(facets) + "endsolid a test\n"
+
+
+def stl_bytes(scan: FaceScan) -> bytes:
+    facets = [struct.pack("<12fH", 0, 0, 1, *corners.ravel(), 0) for corners in scan.vertices[scan.faces]]
+    return b"written by a test".ljust(80) + struct.pack("<I", len(facets)) + b"".join(facets)
+
+
+def bnt_bytes(scan: FaceScan, background: np.ndarray | None = None, picture: str = "000.png") -> bytes:
+    """A square grid as a range image; where ``background`` is True, nothing was measured."""
+    size = int(np.sqrt(len(scan.vertices)))
+    u, v = scan.texture_coordinates.T
+    planes = np.stack([*scan.vertices.T, u, 1 - v.astype(np.float64)]).astype("<f8")
+    if background is not None:
+        planes[:3, background] = -1e9
+    head = struct.pack("<HHdH", size, size, -1e9, len(picture)) + picture.encode()
+    return head + struct.pack("<I", planes.size) + planes.tobytes()
+
+
+def tbnd_text(points: np.ndarray = MARKS) -> str:
+    rows = "".join(f"{x:.9g} {y:.9g} {-z:.9g}\r\n" for x, y, z in points)
+    return f"1.5 -2.25 0\r\n{rows}"
+
+
+def lm_text(points: dict[str, tuple[float, ...]]) -> str:
+    """Bosphorus' labelled points: ``.lm2`` where they have two numbers, ``.lm3`` where they have three."""
+    lines = ["# written by a test", "", f"{len(points)} landmarks:"]
+    for label, point in points.items():
+        lines += [label, " ".join(f"{number:.9g}" for number in point)]
+    return "\r\n".join(lines) + "\r\n"
+
+
 def bnd_text(points: np.ndarray = MARKS) -> str:
     return "".join(f"{row} {x:.9g} {y:.9g} {z:.9g}\r\n" for row, (x, y, z) in enumerate(points))
+
+
+def write_scan(folder: Path, suffix: str, content: str | bytes) -> Path:
+    path = folder / f"000{suffix}"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def assert_valid(scan: FaceScan) -> None:
+    """What every reader promises of a scan."""
+    assert scan.vertices.dtype == np.float32
+    assert scan.vertices.ndim == 2
+    assert np.isfinite(scan.vertices).all()
+    assert scan.faces.dtype == np.int32
+    assert scan.faces.shape[1] == 3
+    assert scan.faces.min() >= 0
+    assert scan.faces.max() < len(scan.vertices)
+    if scan.texture_coordinates is not None:
+        assert scan.texture_coordinates.shape == (len(scan.vertices), 2)
+        assert np.isfinite(scan.texture_coordinates).all()
+
+
+def refusal(folder: Path, suffix: str, content: str | bytes) -> str:
+    """The code with which a file is refused; fails where it is not."""
+    with pytest.raises(ScanError) as caught:
+        read_scan(write_scan(folder, suffix, content))
+    assert str(folder) in str(caught.value)
+    return caught.value.code
 
 
 def write_picture(path: Path, size: tuple[int, int] = (8, 6)) -> None:
@@ -78,3 +181,30 @@ def write_corpus(root: Path, subjects: tuple[str, ...] = ("F001", "M001"), frame
                 write_picture(folder / f"{frame:03d}.jpg")
                 (marks / f"{frame:03d}.bnd").write_text(bnd_text())
     return root
+
+
+SCANS = {
+    "wrl": (".wrl", lambda scan: wrl_text(scan).encode()),
+    "obj": (".obj", lambda scan: obj_text(scan).encode()),
+    "ply text": (".ply", ply_bytes),
+    "ply little": (".ply", lambda scan: ply_bytes(scan, "<")),
+    "ply big": (".ply", lambda scan: ply_bytes(scan, ">")),
+    "ply corners": (".ply", lambda scan: ply_bytes(scan, "<", per_corner=True)),
+    "bnt": (".bnt", bnt_bytes),
+    "off": (".off", lambda scan: off_text(scan).encode()),
+    "stl text": (".stl", lambda scan: stl_text(scan).encode()),
+    "stl binary": (".stl", stl_bytes),
+}
+"""Every way a scan is written: suffix and writer."""
+LANDMARKS = {
+    "bnd": (".bnd", lambda points: bnd_text(points).encode()),
+    "bndplus": (".bndplus", lambda points: bnd_text(points).encode()),
+    "tbnd": (".tbnd", lambda points: tbnd_text(points).encode()),
+    "lm3": (".lm3", lambda points: lm_text(bosphorus_points(points)).encode()),
+}
+"""Every way landmarks are written: suffix and writer."""
+
+
+def bosphorus_points(points: np.ndarray = MARKS) -> dict[str, tuple[float, ...]]:
+    rows = {label: row for label, row in BOSPHORUS_LABELS.items() if row is not None}
+    return {label: tuple(points[row].tolist()) for label, row in rows.items()}

@@ -2,112 +2,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scan_files import MARKS, bumpy_grid
 from scipy.spatial.transform import Rotation
 
-from affect4d.scans.geometry import (
-    TEMPLATE,
-    align,
-    align_to_template,
-    align_without_landmarks,
-    apply_pose,
-    crop,
-    pose_of,
-    transform,
-    turn_outward,
-    unit_scale,
-    vertex_normals,
-)
-from affect4d.scans.landmarks import MIRROR, NAMED, RIGID
+from affect4d.scans.geometry import apply_pose, crop, keep_triangles, pose_of, transform, turn_outward, vertex_normals
 
 GRID = dataclasses.replace(bumpy_grid(60), landmarks=MARKS)
 
 
-def degrees_between(pose: np.ndarray, other: np.ndarray) -> float:
-    return float(np.degrees(Rotation.from_matrix(pose[:3, :3] @ other[:3, :3].T).magnitude()))
-
-
 def moved_by(angles: tuple[float, float, float], shift: tuple[float, float, float]) -> np.ndarray:
     return pose_of(Rotation.from_euler("xyz", angles, degrees=True).as_matrix(), np.array(shift))
-
-
-def test_template_is_a_mirror_symmetric_face_around_its_nose_tip():
-    assert np.isfinite(TEMPLATE).all()
-    np.testing.assert_array_equal(TEMPLATE[list(MIRROR)] * np.float32([-1, 1, 1]), TEMPLATE)
-    assert TEMPLATE[NAMED["nose_tip"]].tolist() == [0, 0, 0]
-    assert TEMPLATE[:, 2].max() == 0
-    assert TEMPLATE[NAMED["left_eye_outer"], 0] > 0
-    assert TEMPLATE[NAMED["chin"], 1] < TEMPLATE[NAMED["lower_lip_bottom"], 1] < TEMPLATE[NAMED["nose_base"], 1] < 0
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.tuples(*[st.floats(-180, 180)] * 3),
-    st.tuples(*[st.floats(-500, 500)] * 3),
-    st.permutations(range(14)).map(lambda order: order[: len(order) // 2]),
-)
-def test_alignment_undoes_any_rigid_motion(angles, shift, untracked):
-    motion = moved_by(angles, shift)
-    landmarks = TEMPLATE.astype(np.float64) @ motion[:3, :3].T + motion[:3, 3]
-    landmarks[[RIGID[position] for position in untracked]] = np.nan
-    np.testing.assert_allclose(align_to_template(landmarks) @ motion, np.eye(4), atol=1e-6)
-
-
-def test_alignment_withstands_landmark_noise():
-    rng = np.random.default_rng(3)
-    motion = moved_by((20, -30, 10), (15, 200, -900))
-    noisy = apply_pose(TEMPLATE, motion) + rng.normal(0, 1.5, TEMPLATE.shape).astype(np.float32)
-    assert degrees_between(align_to_template(noisy), np.linalg.inv(motion)) < 2
-
-
-def test_alignment_never_mirrors():
-    pose = align_to_template(TEMPLATE * np.float32([-1, 1, 1]))
-    assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
-
-
-@pytest.mark.parametrize("keep", [0, 3])
-def test_too_few_landmarks_are_refused(keep):
-    landmarks = np.full_like(TEMPLATE, np.nan)
-    landmarks[list(RIGID[:keep])] = TEMPLATE[list(RIGID[:keep])]
-    with pytest.raises(ValueError, match=f"{keep} rigid landmarks"):
-        align_to_template(landmarks)
-    with pytest.raises(ValueError, match="one line"):
-        align_to_template(TEMPLATE * np.float32([1, 0, 0]))
-
-
-@pytest.mark.parametrize(("factor", "expected"), [(1, 1), (0.1, 10), (0.001, 1000)])
-def test_units_are_told_by_extent(factor, expected):
-    assert unit_scale(GRID.vertices * factor) == expected
-    scan = dataclasses.replace(GRID, vertices=GRID.vertices * factor, landmarks=GRID.landmarks * factor)
-    alignment = align(scan)
-    np.testing.assert_allclose(apply_pose(scan.landmarks, alignment.pose), TEMPLATE, atol=1e-3)
-    assert alignment.confidence > 0.99
-    assert bool(alignment.notes) == (factor != 1)
-
-
-@pytest.mark.parametrize("angles", [(0, 0, 0), (15, 0, 0), (0, 20, 0), (-10, -15, 0), (0, 0, 12), (0, 180, 0)])
-def test_shape_alone_finds_the_nose_and_its_direction(angles):
-    motion = moved_by(angles, (40, -30, 700))
-    pose, confidence = align_without_landmarks(apply_pose(GRID.vertices, motion))
-    assert np.linalg.norm((pose @ motion)[:3, 3]) < 8
-    assert degrees_between(pose, np.linalg.inv(motion)) < 8
-    assert 0 < confidence <= 0.4
-
-
-def test_shape_alone_withstands_noise_and_spikes():
-    rng = np.random.default_rng(0)
-    noisy = GRID.vertices + rng.normal(0, 0.4, GRID.vertices.shape).astype(np.float32)
-    noisy[[1700, 1900], 2] += 60
-    pose, _ = align_without_landmarks(noisy)
-    assert np.linalg.norm(pose[:3, 3]) < 8
-
-
-def test_nothing_to_align_by_is_refused():
-    ring = np.float32([[np.cos(angle) * 300, np.sin(angle) * 300, 0] for angle in range(30)])
-    with pytest.raises(ValueError, match="no nose"):
-        align_without_landmarks(ring)
 
 
 @pytest.mark.parametrize("radius", [30.0, 60.0, 95.0, 500.0])
@@ -145,3 +49,19 @@ def test_inward_triangles_are_turned_outward():
     np.testing.assert_array_equal(turned.faces, GRID.faces)
     assert turned.repairs == ("triangles turned outward",)
     assert turn_outward(GRID) is GRID
+
+
+def test_a_pose_moves_points_and_leaves_what_is_missing():
+    points = np.float32([[1, 0, 0], [np.nan, np.nan, np.nan]])
+    moved = apply_pose(points, moved_by((0, 0, 90), (0, 0, 5)))
+    np.testing.assert_allclose(moved[0], [0, 1, 5], atol=1e-6)
+    assert np.isnan(moved[1]).all()
+
+
+def test_kept_triangles_keep_their_corners_and_texture():
+    kept = np.zeros(len(GRID.faces), bool)
+    kept[[5, 900]] = True
+    part = keep_triangles(GRID, kept)
+    np.testing.assert_array_equal(part.vertices[part.faces], GRID.vertices[GRID.faces[[5, 900]]])
+    np.testing.assert_array_equal(part.texture_coordinates[part.faces], GRID.texture_coordinates[GRID.faces[[5, 900]]])
+    assert len(part.vertices) == len(np.unique(GRID.faces[[5, 900]]))

@@ -7,15 +7,18 @@ from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
 
 from affect4d.content import ContentStore
+from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.scans import ingest as ingest_module
+from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.table import SCAN_COLUMNS
-from affect4d.scans.geometry import TEMPLATE
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus, load_canonical_scan
+from affect4d.scans.ingest_report import REPORT_COLUMNS
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, neutral_frames, pose_in
 from affect4d.scans.scan import ScanError
+from affect4d.scans.source import FileSource
 
-HERE = IngestOptions(workers=1)
+HERE = IngestOptions()
 
 
 @pytest.fixture
@@ -28,16 +31,21 @@ def corpus(tmp_path):
     return write_corpus(tmp_path / "corpus")
 
 
-def test_a_whole_corpus_gives_a_valid_manifest_and_an_empty_report(corpus, store):
+def test_a_whole_corpus_gives_a_valid_manifest_and_a_row_a_scan(corpus, store):
     ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
     SCAN_MANIFEST.validate(ingest.manifest)
     assert len(ingest.manifest) == 8
-    assert ingest.report.empty
+    assert list(ingest.report.columns) == list(REPORT_COLUMNS)
+    assert ingest.report["scan"].tolist() == ingest.manifest["scan"].tolist()
+    assert set(ingest.report["method"]) == {"landmarks"}
+    assert set(ingest.report["texture_size"]) == {"8 × 6"}
+    assert (ingest.report["raw_vertices"] > ingest.report["vertices"]).all()
+    assert ingest.completeness.set_index("item").loc["subjects", "found"] == 2
     assert set(ingest.manifest["status"]) == {"ok"}
     assert set(ingest.manifest["expression"]) == {"anger", "happiness"}
     assert ingest.manifest["confidence"].min() > 0.99
     first = ingest.manifest.iloc[0]
-    np.testing.assert_allclose(landmarks_in(first), TEMPLATE, atol=1e-3)
+    np.testing.assert_allclose(landmarks_in(first), MEAN_LANDMARKS, atol=1e-3)
     np.testing.assert_allclose(pose_in(first)[:3, 3], -0.5, atol=1e-3)
 
 
@@ -52,16 +60,30 @@ def test_a_canonical_scan_is_read_again_from_its_row(corpus, store):
         load_canonical_scan(corpus, {**row, "crop_radius": 0.1})
 
 
+def test_what_is_mended_is_mended_alike_when_it_is_read_again(corpus, store):
+    scan = bumpy_grid(60)
+    scan.vertices[30 * 60 + 40, 2] += 25
+    (corpus / "F001/Angry/001.wrl").write_text(wrl_text(scan, "001.jpg"))
+    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    row = ingest.manifest.set_index("scan", drop=False).loc["F001/Angry/001.wrl"]
+    assert ingest.report.set_index("scan").loc["F001/Angry/001.wrl", "spikes"] == 1
+    again = load_canonical_scan(corpus, row)
+    assert (len(again.vertices), len(again.faces)) == (row["vertices"], row["faces"])
+    assert again.vertices[:, 2].max() < 3
+
+
 def test_one_broken_scan_is_one_report_row(corpus, store):
     (corpus / "F001/Angry/001.wrl").write_text("garbage")
     (corpus / "M001/Happy/000.jpg").unlink()
     (corpus / "BU4DFE_BND_V1.1/M001/Happy/001.bnd").write_text("garbage")
     ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
     assert len(ingest.manifest) == 7
-    report = ingest.report.set_index("scan")
+    report = ingest.report[ingest.report["status"] != "ok"].set_index("scan")
     assert list(report.index) == ["F001/Angry/001.wrl", "M001/Happy/000.wrl", "M001/Happy/001.wrl"]
     assert report["status"].tolist() == ["refused", "repaired", "repaired"]
-    assert report["code"].tolist() == ["not-vrml", "repaired", "low-confidence"]
+    assert report["code"].iloc[:2].tolist() == ["not-vrml", "repaired"]
+    assert report["method"].iloc[2] == "shape"
+    assert pd.isna(report["confidence"].iloc[0])
     assert "texture missing" in report["reason"].iloc[1]
     assert "landmarks refused" in report["reason"].iloc[2]
 
@@ -70,15 +92,16 @@ def test_a_second_ingest_reads_nothing(corpus, store, monkeypatch):
     first = ingest_corpus(corpus, "bu4dfe", HERE, store)
     monkeypatch.setattr(ingest_module, "map_chunks", lambda *_: pytest.fail("read again"))
     begun = time.perf_counter()
-    second = ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=2), store)
+    second = ingest_corpus(corpus, "bu4dfe", HERE, store, EngineOptions(workers=2))
     assert time.perf_counter() - begun < 0.5
     pd.testing.assert_frame_equal(first.manifest, second.manifest)
     pd.testing.assert_frame_equal(first.report, second.report)
+    pd.testing.assert_frame_equal(first.completeness, second.completeness)
 
 
 def test_a_changed_file_or_option_is_read_again(corpus, store):
     first = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    smaller = ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, crop_radius=60), store)
+    smaller = ingest_corpus(corpus, "bu4dfe", IngestOptions(crop_radius=60), store)
     assert smaller.manifest["vertices"].max() < first.manifest["vertices"].min()
     (corpus / "F001/Angry/000.wrl").unlink()
     assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 7
@@ -86,22 +109,26 @@ def test_a_changed_file_or_option_is_read_again(corpus, store):
 
 def test_the_order_of_work_does_not_change_the_manifest(corpus, store):
     alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    reordered = ingest_module._read_all(corpus, corpus_named("bu4dfe").find_scans(corpus)[::-1], HERE)
+    reordered = ingest_module._read_all(
+        FileSource(corpus), corpus_named("bu4dfe").find_scans(corpus)[::-1], HERE, IN_PROCESS
+    )
     assert [row["scan"] for row in reordered] == alone.manifest["scan"].tolist()
 
 
 def test_a_lost_worker_costs_its_scan_only(corpus, store, monkeypatch):
     real = ingest_module.map_chunks
 
-    def losing(function, chunks, description, workers):
-        for chunk, result in real(function, chunks, description, 1):
+    def losing(function, chunks, *_, **__):
+        for chunk, result in real(function, chunks, "reading"):
             lost = any(row["scan"] == "F001/Angry/001.wrl" for row in chunk)
             yield chunk, RuntimeError("worker died") if lost else result
 
     monkeypatch.setattr(ingest_module, "map_chunks", losing)
     ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
     assert len(ingest.manifest) == 7
-    assert ingest.report["code"].tolist() == ["worker-lost"]
+    assert ingest.report["code"].value_counts().to_dict() == {"": 7, "worker-lost": 1}
+    monkeypatch.undo()
+    assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 8, "an accident is kept"
 
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):
@@ -127,23 +154,23 @@ def test_too_many_refused_scans_refuse_the_corpus(corpus, store):
         (corpus / f"F001/Angry/{name}.wrl").write_text("garbage")
     with pytest.raises(CorpusRefusedError, match=r"2 of 8 scans in .*2 × not-vrml.*max_refused_share"):
         ingest_corpus(corpus, "bu4dfe", HERE, store)
-    assert len(ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, max_refused_share=0.3), store).manifest) == 6
+    assert len(ingest_corpus(corpus, "bu4dfe", IngestOptions(max_refused_share=0.3), store).manifest) == 6
 
 
 def test_no_usable_scan_refuses_the_corpus(corpus, store):
     for path in corpus.rglob("*.wrl"):
         path.write_text("garbage")
     with pytest.raises(CorpusRefusedError, match="8 of 8"):
-        ingest_corpus(corpus, "bu4dfe", IngestOptions(workers=1, max_refused_share=1), store)
+        ingest_corpus(corpus, "bu4dfe", IngestOptions(max_refused_share=1), store)
 
 
 def test_options_are_bounded():
-    for wrong in ({"crop_radius": 0}, {"max_refused_share": 2}, {"workers": -1}, {"radius": 3}):
+    for wrong in ({"crop_radius": 0}, {"max_refused_share": 2}, {"radius": 3}):
         with pytest.raises(ValidationError):
             IngestOptions(**wrong)
 
 
-@pytest.mark.parametrize("name", sorted(CORPORA))
+@pytest.mark.parametrize("name", ["bu4dfe", "folder"])
 def test_every_corpus_finds_a_fake_tree(corpus, name):
     table = CORPORA[name].find_scans(corpus)
     assert tuple(table.columns) == SCAN_COLUMNS

@@ -1,42 +1,19 @@
-import contextlib
 import dataclasses
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from scan_files import MARKS, bnd_text, bumpy_grid, obj_text, write_picture, wrl_text
+from scan_files import assert_valid, bumpy_grid, obj_text, refusal, write_picture, write_scan, wrl_text
 
-from affect4d.scans.readers import READERS, read_landmarks, read_scan
-from affect4d.scans.readers.numbers import parse_floats
+from affect4d.scans.readers import read_scan
 from affect4d.scans.readers.texture import MAX_PIXELS, is_plain_name
 from affect4d.scans.scan import FaceScan, ScanError
 
 GRID = bumpy_grid()
 SMALL = bumpy_grid(6)
 TEXTS = {".wrl": wrl_text, ".obj": obj_text}
-SUFFIXES = sorted(READERS)
-
-
-def written(folder: Path, suffix: str, content: str | bytes) -> Path:
-    path = folder / f"000{suffix}"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def assert_valid(scan: FaceScan) -> None:
-    assert scan.vertices.dtype == np.float32
-    assert np.isfinite(scan.vertices).all()
-    assert scan.faces.dtype == np.int32
-    assert scan.faces.shape[1] == 3
-    assert scan.faces.min() >= 0
-    assert scan.faces.max() < len(scan.vertices)
-    if scan.texture_coordinates is not None:
-        assert scan.texture_coordinates.shape == (len(scan.vertices), 2)
-        assert np.isfinite(scan.texture_coordinates).all()
+SUFFIXES = sorted(TEXTS)
 
 
 def assert_same_mesh(scan: FaceScan, expected: FaceScan) -> None:
@@ -46,17 +23,10 @@ def assert_same_mesh(scan: FaceScan, expected: FaceScan) -> None:
     np.testing.assert_array_equal(scan.texture_coordinates, expected.texture_coordinates)
 
 
-def refusal(folder: Path, suffix: str, content: str | bytes) -> str:
-    with pytest.raises(ScanError) as caught:
-        read_scan(written(folder, suffix, content))
-    assert str(folder) in str(caught.value)
-    return caught.value.code
-
-
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_what_is_written_is_read(tmp_path, suffix):
     write_picture(tmp_path / "000.jpg")
-    scan = read_scan(written(tmp_path, suffix, TEXTS[suffix](GRID)))
+    scan = read_scan(write_scan(tmp_path, suffix, TEXTS[suffix](GRID)))
     assert_same_mesh(scan, GRID)
     assert scan.texture.shape == (6, 8, 3)
     assert scan.repairs == ()
@@ -74,44 +44,44 @@ def test_what_is_written_is_read(tmp_path, suffix):
     ids=["crlf", "byte order mark", "tabs", "trailing blanks"],
 )
 def test_spelling_does_not_matter(tmp_path, suffix, spelled):
-    assert_same_mesh(read_scan(written(tmp_path, suffix, spelled(TEXTS[suffix](GRID)))), GRID)
+    assert_same_mesh(read_scan(write_scan(tmp_path, suffix, spelled(TEXTS[suffix](GRID)))), GRID)
 
 
 def test_wrl_numbers_may_be_apart_by_anything(tmp_path):
     text = wrl_text(SMALL)
-    assert_same_mesh(read_scan(written(tmp_path, ".wrl", text.replace(",\n", "\n"))), SMALL)
-    assert_same_mesh(read_scan(written(tmp_path, ".wrl", text.replace(",\n", " , "))), SMALL)
-    assert_same_mesh(read_scan(written(tmp_path, ".wrl", text.replace("point [", "point\n["))), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", text.replace(",\n", "\n"))), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", text.replace(",\n", " , "))), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", text.replace("point [", "point\n["))), SMALL)
 
 
 def test_exponents_plus_signs_and_comments_are_numbers(tmp_path):
     text = (
         obj_text(SMALL).replace("v -90 -90 ", "v -9.0e+1 -9E1 ").replace("v 90 ", "v +90 ").replace("\nvt", "# a\nvt")
     )
-    assert_same_mesh(read_scan(written(tmp_path, ".obj", text)), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
 
 
 def test_suffix_case_does_not_matter(tmp_path):
-    assert_same_mesh(read_scan(written(tmp_path, ".WRL", wrl_text(SMALL))), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".WRL", wrl_text(SMALL))), SMALL)
 
 
 def test_polygons_become_fans(tmp_path):
     corners = [[0, 1, 7, 6], [1, 2, 3, 9, 8], [14, 15, 21]]
     text = wrl_text(dataclasses.replace(SMALL, faces=corners, texture_coordinates=None))
     expected = [[0, 1, 7], [0, 7, 6], [1, 2, 3], [1, 3, 9], [1, 9, 8], [14, 15, 21]]
-    assert read_scan(written(tmp_path, ".wrl", text)).faces.tolist() == expected
+    assert read_scan(write_scan(tmp_path, ".wrl", text)).faces.tolist() == expected
     text = obj_text(dataclasses.replace(SMALL, faces=corners, texture_coordinates=None), corner="{0}")
-    assert read_scan(written(tmp_path, ".obj", text)).faces.tolist() == expected
+    assert read_scan(write_scan(tmp_path, ".obj", text)).faces.tolist() == expected
 
 
 def test_largest_face_set_is_the_scan(tmp_path):
     both = wrl_text(bumpy_grid(4), None) + wrl_text(SMALL).removeprefix("#VRML V2.0 utf8\n")
-    assert_same_mesh(read_scan(written(tmp_path, ".wrl", both)), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", both)), SMALL)
 
 
 def test_differing_texture_indices_make_vertices_of_pairs(tmp_path):
     turned = SMALL.faces[:, [1, 2, 0]]
-    scan = read_scan(written(tmp_path, ".wrl", wrl_text(SMALL, texture_faces=turned)))
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL, texture_faces=turned)))
     assert_valid(scan)
     np.testing.assert_array_equal(scan.vertices[scan.faces], SMALL.vertices[SMALL.faces])
     np.testing.assert_array_equal(scan.texture_coordinates[scan.faces], SMALL.texture_coordinates[turned])
@@ -120,20 +90,20 @@ def test_differing_texture_indices_make_vertices_of_pairs(tmp_path):
 @pytest.mark.parametrize("corner", ["{0}", "{0}/{0}", "{0}//{0}", "{0}/{0}/{0}"])
 def test_every_obj_corner_form_is_read(tmp_path, corner):
     text = obj_text(SMALL, corner).replace("\nf ", "\nvn 0 0 1\nusemtl skin\nf ", 1)
-    assert_same_mesh(read_scan(written(tmp_path, ".obj", text)), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
 
 
 def test_interleaved_obj_lines_are_read(tmp_path):
     vertices = [line for line in obj_text(SMALL).splitlines() if line.startswith("v ")]
     rest = [line for line in obj_text(SMALL).splitlines() if line.startswith(("vt", "f"))]
     text = "\n".join([line + "\nvn 0 0 1" for line in vertices] + rest)
-    assert_same_mesh(read_scan(written(tmp_path, ".obj", text)), SMALL)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
 
 
 def test_obj_material_names_the_picture(tmp_path):
     write_picture(tmp_path / "skin.png", (4, 4))
     (tmp_path / "face.mtl").write_text("newmtl skin\nmap_Kd skin.png\n")
-    scan = read_scan(written(tmp_path, ".obj", obj_text(SMALL, material="face.mtl")))
+    scan = read_scan(write_scan(tmp_path, ".obj", obj_text(SMALL, material="face.mtl")))
     assert scan.texture.shape == (4, 4, 3)
 
 
@@ -150,7 +120,7 @@ def test_no_scan_is_refused(tmp_path, suffix, content):
 @pytest.mark.parametrize("tenth", range(10))
 def test_truncated_files_are_refused_or_whole(tmp_path, suffix, tenth):
     text = TEXTS[suffix](GRID)
-    path = written(tmp_path, suffix, text[: len(text) * tenth // 10])
+    path = write_scan(tmp_path, suffix, text[: len(text) * tenth // 10])
     try:
         scan = read_scan(path)
     except ScanError:
@@ -193,6 +163,8 @@ def test_a_missing_obj_number_is_not_made_up_for_by_another_line(tmp_path):
     assert refusal(tmp_path, ".obj", text) == "wrong-count"
     text = obj_text(GRID).replace("f 1/1 2/2", "f 1/1/2 2", 1)
     assert refusal(tmp_path, ".obj", text) == "malformed"
+    text = obj_text(GRID).replace("\nv -82.173912", " -82.173912", 1).replace("\nvt", "\nv 1 2 3\nvt", 1)
+    assert refusal(tmp_path, ".obj", text) == "wrong-count"
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -212,7 +184,7 @@ def test_deep_and_manifold_nesting_is_refused_at_once(tmp_path):
 
 def test_unknown_suffix_lists_the_known_ones(tmp_path):
     with pytest.raises(ScanError, match=r"\.wrl, \.obj"):
-        read_scan(tmp_path / "a.stl")
+        read_scan(tmp_path / "a.xyz")
 
 
 def test_missing_file_and_folder_are_refused(tmp_path):
@@ -230,7 +202,7 @@ def test_texture_names_outside_the_folder_are_never_opened(tmp_path, name):
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     write_picture(tmp_path / "secret.png", (50, 50))
-    scan = read_scan(written(folder, ".wrl", wrl_text(SMALL, name)))
+    scan = read_scan(write_scan(folder, ".wrl", wrl_text(SMALL, name)))
     assert scan.texture is None
     assert "not a plain file name" in scan.repairs[0]
     assert not is_plain_name(name)
@@ -252,89 +224,76 @@ def huge_png(width: int, height: int) -> bytes:
 def test_bad_textures_cost_the_colour_only(tmp_path, picture):
     assert MAX_PIXELS < 8001 * 8000
     (tmp_path / "000.jpg").write_bytes(picture)
-    scan = read_scan(written(tmp_path, ".wrl", wrl_text(SMALL)))
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL)))
     assert_same_mesh(scan, SMALL)
     assert scan.texture is None
     assert scan.repairs[0].startswith("texture")
 
 
 def test_missing_texture_is_a_repair(tmp_path):
-    assert read_scan(written(tmp_path, ".wrl", wrl_text(SMALL))).repairs == ("texture missing",)
+    assert read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL))).repairs == ("texture missing",)
 
 
 def test_a_png_behind_a_jpg_name_is_read(tmp_path):
     write_picture(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "000.jpg")
-    assert read_scan(written(tmp_path, ".wrl", wrl_text(SMALL))).texture is not None
-
-
-def test_landmarks_are_read(tmp_path):
-    path = written(tmp_path, ".bnd", bnd_text())
-    np.testing.assert_array_equal(read_landmarks(path), MARKS)
-    np.testing.assert_array_equal(read_landmarks(written(tmp_path, ".bnd", bnd_text() + "\r\n")), MARKS)
-    np.testing.assert_array_equal(read_landmarks(written(tmp_path, ".bnd", bnd_text() + "0 0 0 0\n")), MARKS)
-
-
-def test_untracked_landmarks_are_nan(tmp_path):
-    points = MARKS.copy()
-    points[3], points[4] = 0, np.nan
-    read = read_landmarks(written(tmp_path, ".bnd", bnd_text(points)))
-    assert np.flatnonzero(np.isnan(read).all(axis=1)).tolist() == [3, 4]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "", "garbage", bnd_text()[:-40], bnd_text() + "83 1 2 3\n", bnd_text().replace("-44.5 ", "inf "),
-        bnd_text().replace("-44.5 ", ""), bnd_text().replace("-44.5 ", "1e300 "), bnd_text() * 40, "\0" * 99,
-    ],
-)  # fmt: skip
-def test_bad_landmarks_are_refused_and_a_repair_of_the_scan(tmp_path, content):
-    path = written(tmp_path, ".bnd", content)
-    with pytest.raises(ScanError):
-        read_landmarks(path)
-    scan = read_scan(written(tmp_path, ".wrl", wrl_text(SMALL, None)), landmarks=path)
-    assert scan.landmarks is None
-    assert scan.repairs[-1].startswith("landmarks refused")
-
-
-def test_landmarks_off_the_mesh_are_left_out(tmp_path):
-    path = written(tmp_path, ".bnd", bnd_text(MARKS + 500))
-    scan = read_scan(written(tmp_path, ".wrl", wrl_text(SMALL)), landmarks=path)
-    assert scan.landmarks is None
-    assert "do not lie on the mesh" in scan.repairs[-1]
+    assert read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL))).texture is not None
 
 
 def test_errors_name_the_byte(tmp_path):
     text = wrl_text(SMALL).replace("-90 -90 ", "-90 oops ", 1)
     with pytest.raises(ScanError, match=rf"byte {text.index('oops')}.*'oops'"):
-        read_scan(written(tmp_path, ".wrl", text))
-
-
-@given(
-    st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50), st.sampled_from([" ", ", ", ",", "\n", "\r\n\t"])
-)
-def test_bulk_numbers_equal_python_numbers(numbers, separator):
-    block = separator.join(repr(float(number)) for number in numbers).encode()
-    assert parse_floats(block, Path("a")).tolist() == numbers
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.data())
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_damaged_byte_gives_arrays_or_a_scan_error(tmp_path, suffix, data):
-    raw = bytearray(TEXTS[suffix](bumpy_grid(4)).encode())
-    place = data.draw(st.integers(0, len(raw) - 1))
-    if data.draw(st.booleans()):
-        raw[place] = data.draw(st.integers(0, 255))
-    else:
-        del raw[place : place + data.draw(st.integers(1, 60))]
-    with contextlib.suppress(ScanError):
-        assert_valid(read_scan(written(tmp_path, suffix, bytes(raw))))
+        read_scan(write_scan(tmp_path, ".wrl", text))
 
 
 def test_scan_errors_travel_between_processes(tmp_path):
     with pytest.raises(ScanError) as caught:
-        read_scan(written(tmp_path, ".obj", ""))
+        read_scan(write_scan(tmp_path, ".obj", ""))
     kind, arguments = caught.value.__reduce__()
     assert str(kind(*arguments)) == str(caught.value)
+
+
+TRANSFORM = "Transform {{ {fields} children [ {shape} ] }}"
+
+
+def transformed(fields: str, shape: str) -> str:
+    return "#VRML V2.0 utf8\n" + TRANSFORM.format(fields=fields, shape=shape.removeprefix("#VRML V2.0 utf8\n"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("translation 1 2 3", lambda points: points + np.array([1, 2, 3])),
+        ("scale 2 2 2 translation 1,2,3", lambda points: 2 * points + np.array([1, 2, 3])),
+        ("rotation 0 0 1 1.5707963", lambda points: points[:, [1, 0, 2]] * [-1, 1, 1]),
+        ("rotation 0 1 0 3.1415927 center 10 0 0", lambda points: points * [-1, 1, -1] + np.array([20, 0, 0])),
+        ("scale 2 1 1 scaleOrientation 0 0 1 1.5707963", lambda points: points * [1, 2, 1]),
+        ("rotation 0 0 0 1", lambda points: points),
+    ],
+)
+def test_transforms_around_a_face_set_move_it(tmp_path, fields, expected):
+    scan = read_scan(write_scan(tmp_path, ".wrl", transformed(fields, wrl_text(SMALL))))
+    np.testing.assert_allclose(scan.vertices, expected(SMALL.vertices), atol=1e-4)
+
+
+def test_nested_transforms_apply_from_the_inside(tmp_path):
+    inner = transformed("scale 2 2 2", wrl_text(SMALL))
+    scan = read_scan(write_scan(tmp_path, ".wrl", transformed("translation 5 0 0", inner)))
+    np.testing.assert_allclose(scan.vertices, 2 * SMALL.vertices + np.array([5, 0, 0]), atol=1e-4)
+
+
+@pytest.mark.parametrize("fields", ["translation 1 2", "scale a b c", "rotation nan 0 1 0", "center 1e300 0 0"])
+def test_transforms_that_say_nothing_are_refused(tmp_path, fields):
+    assert refusal(tmp_path, ".wrl", transformed(fields, wrl_text(SMALL))) == "malformed"
+
+
+def test_what_is_written_elsewhere_is_refused(tmp_path):
+    text = wrl_text(SMALL)
+    assert refusal(tmp_path, ".wrl", text.replace("coord Coordinate {", "coord USE mine other {")) == "unsupported"
+    shape = text.removeprefix("#VRML V2.0 utf8\n")
+    assert refusal(tmp_path, ".wrl", "#VRML V2.0 utf8\nPROTO Face [ ] { " + shape + " }") == "unsupported"
+
+
+def test_clockwise_faces_are_turned_round(tmp_path):
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL).replace("ccw TRUE", "ccw FALSE")))
+    np.testing.assert_array_equal(scan.faces, SMALL.faces[:, ::-1])

@@ -6,7 +6,9 @@ import torch
 
 from affect4d.models import tokenise
 from affect4d.scans.expression import expression_index
-from affect4d.training.batches import UnlabelledBatch, draw_prompts, labelled_batches, unlabelled_batches
+from affect4d.training.batches import LabelledBatch, UnlabelledBatch, planned_batches, split_batch
+from affect4d.training.schedule import load_schedule, save_schedule
+from affect4d.training.tables import draw_prompts, labelled_schedule, unlabelled_schedule
 from affect4d.views.augment import assemble
 
 CPU = torch.device("cpu")
@@ -14,7 +16,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def labelled(plan, bank, prompts, inputs):
-    return labelled_batches(plan, bank, prompts, inputs, context_length=16, device=CPU)
+    return planned_batches(labelled_schedule(plan, bank, prompts, 16), bank, LabelledBatch, inputs, CPU)
 
 
 def test_an_unlabelled_batch_has_no_field_for_a_label():
@@ -39,7 +41,8 @@ def test_a_batch_holds_the_pictures_prompts_and_labels_of_its_rows(labelled, pla
 
 
 def test_groups_of_an_unlabelled_batch_are_equal_where_pseudo_labels_are(unlabelled_plan, bank, pseudo_prompts, inputs):
-    batches = unlabelled_batches(unlabelled_plan, bank, pseudo_prompts, inputs, context_length=16, device=CPU)
+    schedule = unlabelled_schedule(unlabelled_plan, bank, pseudo_prompts, 16)
+    batches = planned_batches(schedule, bank, UnlabelledBatch, inputs, CPU)
     for batch in batches(0):
         words = [bank.sequences[place].split("/")[1] for place in batch.sequences]
         equal = torch.tensor([[one == other for other in words] for one in words])
@@ -52,18 +55,40 @@ def test_every_prompt_of_a_sequence_can_be_drawn_and_the_last_draw_is_in_range()
     assert prompts["prompt"].iloc[draw_prompts(plan, prompts)].tolist() == ["w", "y", "z", "z", "x"]
 
 
-def test_a_sequence_without_a_prompt_is_named(plan, bank, prompts, inputs):
+def test_a_sequence_without_a_prompt_is_named(plan, bank, prompts):
     fewer = prompts[prompts["sequence"] != "F001/fear"]
     with pytest.raises(ValueError, match="'F001/fear'"):
-        labelled_batches(plan, bank, fewer, inputs, context_length=16, device=CPU)
+        labelled_schedule(plan, bank, fewer, 16)
 
 
-def test_a_label_column_never_reaches_self_supervised_training(unlabelled_plan, bank, prompts, pseudo_prompts, inputs):
+def test_a_label_column_never_reaches_self_supervised_training(unlabelled_plan, bank, prompts, pseudo_prompts):
     labelled_prompts = pseudo_prompts.assign(expression=prompts["expression"])
     with pytest.raises(ValueError, match=r"pseudo-prompts .* 'expression'"):
-        unlabelled_batches(unlabelled_plan, bank, labelled_prompts, inputs, context_length=16, device=CPU)
+        unlabelled_schedule(unlabelled_plan, bank, labelled_prompts, 16)
 
 
-def test_views_mixed_across_sequences_are_refused_without_labels(plan, bank, pseudo_prompts, inputs):
+def test_views_mixed_across_sequences_are_refused_without_labels(plan, bank, pseudo_prompts):
     with pytest.raises(ValueError, match="groups=None"):
-        unlabelled_batches(plan, bank, pseudo_prompts, inputs, context_length=16, device=CPU)
+        unlabelled_schedule(plan, bank, pseudo_prompts, 16)
+
+
+def test_a_schedule_travels_as_a_file(labelled, plan, bank, prompts, inputs, tmp_path):
+    save_schedule(labelled_schedule(plan, bank, prompts, 16), tmp_path / "schedule.safetensors")
+    read = planned_batches(load_schedule(tmp_path / "schedule.safetensors"), bank, LabelledBatch, inputs, CPU)
+    for one, other in zip(labelled(1), read(1), strict=True):
+        assert all(torch.equal(tensor, getattr(other, name)) for name, tensor in vars(one).items())
+
+
+def test_an_epoch_can_be_entered_at_any_step(labelled):
+    whole, rest = list(labelled(0)), list(labelled(0, 2))
+    assert [batch.sequences.tolist() for batch in whole[2:]] == [batch.sequences.tolist() for batch in rest]
+    assert list(labelled(0, len(whole))) == []
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4, 6, 9])
+def test_parts_of_a_batch_are_the_batch(labelled, parts):
+    batch = next(labelled(0))
+    split = split_batch(batch, parts)
+    assert len(split) == min(parts, 6)
+    for name, tensor in vars(batch).items():
+        assert torch.equal(torch.cat([getattr(part, name) for part in split]), tensor)

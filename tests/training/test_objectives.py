@@ -1,14 +1,14 @@
-import functools
-
 import pytest
 import torch
 
 from affect4d.losses.affect import pair_contrast, triplet_margin
 from affect4d.models import build_model, tokenise
 from affect4d.training.batches import LabelledBatch, UnlabelledBatch
-from affect4d.training.objectives import affect_objective, cross_entropy_objective, smile_objective
+from affect4d.training.methods import METHODS
+from affect4d.training.objectives import affect_objective, smile_objective
 from affect4d.training.optimiser import build_optimiser
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.seen import see_faces_and_texts
 
 WORDS = ["angry", "afraid", "happy", "sad"] * 2
 CLASSES = torch.tensor([0, 1, 2, 3] * 2)
@@ -23,21 +23,18 @@ def eight():
     return images, tokenise([f"a {word} face" for word in WORDS], 16), CLASSES, torch.arange(8)
 
 
-OBJECTIVES = {
-    "affect_vlm": (functools.partial(affect_objective, options=AffectOptions()), LabelledBatch),
-    "smile_vlm": (functools.partial(smile_objective, options=SmileOptions()), UnlabelledBatch),
-    "view_classifier": (
-        functools.partial(cross_entropy_objective, options=CrossEntropyOptions(label_smoothing=0.0)),
-        LabelledBatch,
-    ),
+OPTIONS = {
+    "affect_vlm": AffectOptions(),
+    "smile_vlm": SmileOptions(),
+    "cross_entropy": CrossEntropyOptions(label_smoothing=0.0),
 }
 
 
-@pytest.fixture(params=sorted(OBJECTIVES))
+@pytest.fixture(params=["affect_vlm", "smile_vlm", "cross_entropy"])
 def task(request, eight, model_options):
-    objective, kind = OBJECTIVES[request.param]
-    model = build_model(request.param, model_options.model_copy(update={"fusion": "attention"}), seed=0)
-    return model.train(), kind(*eight), objective
+    method = METHODS[request.param]
+    model = build_model(method.model, model_options.model_copy(update={"fusion": "attention"}), seed=0)
+    return model.train(), method.batch(*eight), method.task(OPTIONS[request.param]).value
 
 
 def test_every_trainable_parameter_gets_a_gradient(task):
@@ -68,7 +65,7 @@ def test_eight_samples_are_learnt_by_heart(task):
 def test_the_affect_objective_is_its_weighted_terms(eight, model_options):
     model, batch = build_model("affect_vlm", model_options).eval(), LabelledBatch(*eight)
     options = AffectOptions(align=0.7, pairs=0.2, triplets=3.0, mining="all")
-    value = affect_objective(model, batch, options)
+    value = affect_objective(model, see_faces_and_texts(model, batch), options)
     terms = value.terms
     expected = 0.7 * terms["align"] + 0.2 * terms["pairs"] + 3.0 * terms["triplets"]
     torch.testing.assert_close(value.loss.detach(), expected)
@@ -77,7 +74,7 @@ def test_the_affect_objective_is_its_weighted_terms(eight, model_options):
 
 def test_pairs_and_triplets_range_over_views_and_prompts(eight, model_options):
     model, batch = build_model("affect_vlm", model_options).eval(), LabelledBatch(*eight)
-    terms = affect_objective(model, batch, AffectOptions(mining="all")).terms
+    terms = affect_objective(model, see_faces_and_texts(model, batch), AffectOptions(mining="all")).terms
     rows = torch.cat([model.embed_views(batch.images).views.flatten(0, 1), model.embed_texts(batch.tokens)])
     labels = torch.cat([CLASSES.repeat_interleave(3), CLASSES])
     torch.testing.assert_close(terms["pairs"], pair_contrast(rows, labels, terms["alpha"]).detach())
@@ -90,7 +87,7 @@ def test_hard_triplets_do_not_collapse(eight, model_options):
     optimiser = build_optimiser(model, TrainOptions(learning_rate=3e-3))
     for _ in range(40):
         optimiser.zero_grad()
-        value = affect_objective(model, batch, options)
+        value = affect_objective(model, see_faces_and_texts(model, batch), options)
         value.loss.backward()
         optimiser.step()
     fused = model.embed_views(batch.images).fused
@@ -100,7 +97,9 @@ def test_hard_triplets_do_not_collapse(eight, model_options):
 
 def test_the_smile_objective_is_its_weighted_terms(eight, model_options):
     model, batch = build_model("smile_vlm", model_options).eval(), UnlabelledBatch(*eight)
-    value = smile_objective(model, batch, SmileOptions(decorrelation=0.5, beta=2.0, gamma=0.3))
+    value = smile_objective(
+        model, see_faces_and_texts(model, batch), SmileOptions(decorrelation=0.5, beta=2.0, gamma=0.3)
+    )
     terms = value.terms
     expected = 0.5 * terms["decorrelation"] + 2.0 * terms["alignment"] + 0.3 * terms["redundancy"]
     torch.testing.assert_close(value.loss.detach(), expected)
@@ -109,8 +108,6 @@ def test_the_smile_objective_is_its_weighted_terms(eight, model_options):
 def test_the_smile_objective_depends_on_groups_only_by_their_equality(eight, model_options):
     images, tokens, groups, sequences = eight
     model = build_model("smile_vlm", model_options).eval()
-    values = [
-        smile_objective(model, UnlabelledBatch(images, tokens, renamed, sequences), SmileOptions()).loss
-        for renamed in (groups, 17 - 3 * groups)
-    ]
+    batches = [UnlabelledBatch(images, tokens, renamed, sequences) for renamed in (groups, 17 - 3 * groups)]
+    values = [smile_objective(model, see_faces_and_texts(model, batch), SmileOptions()).loss for batch in batches]
     assert torch.equal(*values)

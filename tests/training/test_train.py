@@ -3,7 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from affect4d.training.loop import NonFiniteLossError, fit
+from affect4d.training.batches import PlannedBatches
+from affect4d.training.gradients import Task
+from affect4d.training.guards import BatchTooLargeError, NonFiniteLossError
+from affect4d.training.loop import Company, fit
+from affect4d.training.methods import METHODS
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
 from affect4d.training.train import TrainingRecipe, train_model
@@ -31,7 +35,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(trained_twice):
 
 
 def test_the_history_has_a_row_a_step_and_the_model_ends_in_evaluation_mode(trained_twice, plan):
-    model, history = trained_twice[0]
+    model, history, _ = trained_twice[0]
     assert list(zip(history["epoch"], history["step"], strict=True)) == [
         (epoch, step) for epoch in range(2) for step in range(plan["step"].nunique())
     ]
@@ -45,7 +49,7 @@ def test_the_report_is_told_the_mean_of_every_epoch(
 ):
     told = {}
     plans = (plan, unlabelled_plan)
-    _, history = train(
+    _, history, _ = train(
         "affect_vlm", bank, plans, prompts, inputs, model_options, train_options, report=told.__setitem__
     )
     assert sorted(told) == [0, 1]
@@ -69,46 +73,122 @@ class Line(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.slope, self.unused = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.ones(1))
+        self.norm = torch.nn.BatchNorm1d(1, affine=False)
 
 
+@dataclasses.dataclass(frozen=True)
 class Batch:
-    sequences = torch.tensor([1, 0, 1])
+    sequences: torch.Tensor
 
 
-class Batches:
-    steps_per_epoch = 2
-    steps = ((slice(0, 3), slice(3, 6)),)
-
-    def __call__(self, epoch):
-        return [Batch(), Batch()]
+@dataclasses.dataclass(frozen=True)
+class Points:
+    heights: torch.Tensor
 
 
-def fit_line(objective, train_options):
-    options = train_options.model_copy(update={"epochs": 1})
-    names = ("F001/fear", "M002/anger")
-    return fit(Line(), Batches(), objective, options, report=lambda *_: None, sequence_names=names)
+NAMES = ("F001/fear", "M002/anger", "F003/joy")
 
 
-@pytest.mark.filterwarnings("ignore:The loss does not depend")
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_with_the_batch_named(value, train_options):
-    losses = iter([1.0, value])
+def fit_line(heights, train_options, **changes):
+    """Fit a line to one height a step; the batch of step s holds one sequence four times."""
+    steps = [[slice(4 * step, 4 * step + 4) for step in range(len(heights))]]
+    batches = PlannedBatches(steps, lambda rows: Batch(torch.arange(rows.start, rows.stop) // 4))
+    values = torch.tensor([float(height) for height in heights])
 
-    def objective(model, batch):
-        loss = (model.slope * next(losses)).sum()
+    def see(model, batch):
+        height = values[batch.sequences % len(values)]
+        return Points(model.slope * height + 0 * model.norm(height[:, None] + torch.arange(len(height))[:, None])[:, 0])
+
+    def objective(model, seen):
+        loss = seen.heights.square().mean()
         return ObjectiveValue(loss, {"loss": loss})
 
-    with pytest.raises(NonFiniteLossError, match=r"epoch 0, step 1 .*F001/fear, M002/anger"):
-        fit_line(objective, train_options)
+    company = changes.pop("company", Company())
+    options = train_options.model_copy(update={"epochs": 1, **changes})
+    names = [NAMES[step % 3] for step in range(len(heights))]
+    model = Line()
+    return model, fit(model, batches, Task(see, objective), options, sequence_names=names, company=company)
+
+
+touched = pytest.mark.filterwarnings("ignore:The loss does not depend")
+
+
+@touched
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_losses_that_are_not_finite_end_the_run_with_the_batch_named(value, train_options):
+    with (
+        pytest.warns(UserWarning, match="The step is left out"),
+        pytest.raises(NonFiniteLossError, match=r"epoch 0, step 3 .*F001/fear.* 3 in a row"),
+    ):
+        fit_line([1.0, value, value, value, 1.0], train_options)
+
+
+@touched
+def test_a_step_that_is_not_finite_is_left_out_and_leaves_no_trace(train_options):
+    with pytest.warns(UserWarning, match=r"epoch 0, step 1 .*M002/anger"):
+        model, state = fit_line([1.0, float("nan"), 2.0], train_options)
+    assert [row["step"] for row in state.history] == [0, 2]
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert model.norm.num_batches_tracked == 2
+
+
+@touched
+def test_an_exploding_gradient_is_reported_with_its_batch(train_options):
+    with pytest.warns(UserWarning, match=r"step 11 is .* times as long as usual .*F003/joy"):
+        fit_line([1.0] * 11 + [100.0], train_options)
 
 
 def test_a_parameter_the_loss_does_not_depend_on_is_named(train_options):
-    def objective(model, batch):
-        loss = model.slope.square().sum()
-        return ObjectiveValue(loss, {"loss": loss})
-
     with pytest.warns(UserWarning, match="does not depend on unused"):
-        fit_line(objective, train_options)
+        fit_line([1.0], train_options)
+
+
+@touched
+def test_what_is_frozen_stays_and_is_not_reported(train_options, recwarn):
+    model, _ = fit_line([1.0, 2.0], train_options, freeze=("unused",))
+    assert model.unused == 1
+    assert not recwarn.list
+
+
+def test_freezing_what_is_not_there_lists_what_is(train_options):
+    with pytest.raises(ValueError, match=r"'image.tower'.*slope, unused"):
+        fit_line([1.0], train_options, freeze=("image.tower",))
+
+
+@pytest.fixture
+def small_memory(monkeypatch, bank, plan, prompts, inputs, model_options, train_options):
+    """Train the classifier where so many samples fit into memory; gives the numbers of samples that went through."""
+
+    def run(samples, **changes):
+        method, went_through = METHODS["cross_entropy"], []
+
+        def see(model, batch):
+            if len(batch.sequences) > samples:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            went_through.append(len(batch.sequences))
+            return method.see(model, batch)
+
+        monkeypatch.setattr("affect4d.training.cost.COUNTED_SAMPLES", 1)
+        monkeypatch.setattr("affect4d.training.run.METHODS", {"cross_entropy": dataclasses.replace(method, see=see)})
+        recipe = TrainingRecipe(inputs, model_options, train_options.model_copy(update=changes), CrossEntropyOptions())
+        train_model("cross_entropy", bank, plan, prompts, recipe)
+        return went_through
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"), [(3, "3 samples at a time do. Set accumulate=2"), (1, "nor do two at a time")]
+)
+def test_a_batch_that_does_not_fit_says_what_would(small_memory, samples, said):
+    with pytest.raises(BatchTooLargeError, match=said):
+        small_memory(samples)
+
+
+def test_a_batch_that_does_not_fit_goes_through_in_parts_where_that_was_asked_for(small_memory, plan):
+    went_through = small_memory(2, when_memory_ends="accumulate")
+    assert set(went_through[1:]) == {2}
+    assert len(went_through) > 2 * 3 * plan.groupby(["epoch", "step"]).ngroups  # the towers run twice
 
 
 def test_a_plan_of_another_length_is_refused(bank, plan, prompts, inputs, model_options, train_options):
@@ -117,16 +197,11 @@ def test_a_plan_of_another_length_is_refused(bank, plan, prompts, inputs, model_
         train_model("affect_vlm", bank, plan, prompts, TrainingRecipe(inputs, model_options, longer, AffectOptions()))
 
 
-@pytest.mark.filterwarnings("ignore:The loss does not depend")
+@touched
 def test_threads_are_those_asked_for_and_given_back(train_options):
     before, during = torch.get_num_threads(), []
-
-    def objective(model, batch):
-        during.append(torch.get_num_threads())
-        loss = model.slope.square().sum()
-        return ObjectiveValue(loss, {"loss": loss})
-
-    fit_line(objective, train_options.model_copy(update={"threads": before + 1}))
+    company = Company(show=lambda *_: during.append(torch.get_num_threads()))
+    fit_line([1.0, 1.0], train_options.model_copy(update={"threads": before + 1}), company=company)
     assert during == [before + 1] * 2
     assert torch.get_num_threads() == before
 
@@ -135,6 +210,6 @@ def test_threads_are_those_asked_for_and_given_back(train_options):
 def test_training_on_cuda_ends_in_single_precision(bank, plan, prompts, inputs, model_options, train_options):
     options = train_options.model_copy(update={"device": "cuda"})
     recipe = TrainingRecipe(inputs, model_options, options, AffectOptions())
-    model, history = train_model("affect_vlm", bank, plan, prompts, recipe)
+    model, history, _ = train_model("affect_vlm", bank, plan, prompts, recipe)
     assert history["loss"].notna().all()
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}

@@ -10,6 +10,7 @@ from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.views.augment import assemble, assemble_plain, mirrored_views, resolve_plan, unchanged
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
+from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
@@ -72,6 +73,36 @@ def test_there_is_no_motion_where_one_of_both_shows_background(bank):
     assert motion[..., 16:].any()
 
 
+@pytest.fixture
+def dynamic_bank(bank):
+    """Every picture followed by its dynamic image, as a bank made for them holds it."""
+    first = bank.pictures.unflatten(0, (len(bank.sequences), -1))
+    images = torch.from_numpy(np.stack([encode_dynamics(sequence.numpy()) for sequence in first])).flatten(0, 1)
+    return dataclasses.replace(bank, pictures=torch.cat([bank.pictures, images], dim=2))
+
+
+DYNAMIC = InputOptions(motion="dynamic", size=SIZE, motion_gain=3.0)
+
+
+def test_dynamic_images_follow_the_channels_with_their_gain(dynamic_bank):
+    found = assemble_plain(dynamic_bank, ROWS, DYNAMIC)
+    levels = dynamic_bank.pictures[ROWS].float()
+    assert found.shape[1:3] == DYNAMIC.input_shape(3)
+    torch.testing.assert_close(found[:, :, :3], levels[:, :, :3] / 127.5 - 1, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[:, :, 3:], 3.0 * (levels[:, :, 3:] - 128) / 127.5, atol=1e-5, rtol=0)
+
+
+def test_a_neutral_frame_has_an_empty_dynamic_image(dynamic_bank):
+    assert assemble_plain(dynamic_bank, torch.tensor([0, 4]), DYNAMIC)[:, :, 3:].abs().max() < 1e-5
+
+
+def test_brightness_is_not_in_a_dynamic_image_and_contrast_is(dynamic_bank):
+    plain = assemble(dynamic_bank, changed(), DYNAMIC)
+    retouched = assemble(dynamic_bank, changed(brightness=0.1, contrast=1.5), DYNAMIC)
+    torch.testing.assert_close(retouched[:, :, 3], 1.5 * plain[:, :, 3], atol=0.03, rtol=0)
+    torch.testing.assert_close(retouched[:, :, 4:], plain[:, :, 4:])
+
+
 def test_mirroring_flips_pictures_and_exchanges_left_and_right(bank):
     plain, mirrored = assemble_plain(bank, ROWS, STORED), assemble(bank, changed(mirror=True), STORED)
     torch.testing.assert_close(mirrored, plain[:, [0, 2, 1]].flip(-1), atol=1e-5, rtol=0)
@@ -92,7 +123,9 @@ def test_mirroring_twice_is_no_change(bank):
 
 def test_a_symmetric_face_stays_what_it_is_when_mirrored():
     drawn = Rasteriser(RenderOptions(size=64)).render(bumpy_scan())
-    pictures = derive_channels(drawn["texture"][None], drawn["normals"][None], (0.0, -45.0, 45.0), STORED.channels)
+    pictures = derive_channels(
+        {name: stack[None] for name, stack in drawn.items()}, (0.0, -45.0, 45.0), STORED.channels
+    )
     one = torch.zeros(1, dtype=torch.long)
     bank = ViewBank(torch.from_numpy(pictures), one, one, one, one.bool(), ("F001/Happy",), ("front", "left", "right"))
     options = InputOptions(motion="none", size=64)

@@ -1,16 +1,16 @@
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.numpy import save_file
 
 from affect4d.content import ContentStore, file_digest
+from affect4d.content.shards import write_shard
 from affect4d.views.bank import load_view_bank
 from affect4d.views.channels import derive_channels
+from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
+from affect4d.views.sampling import FrameSampler
 
 OPTIONS = InputOptions(channels=("grey", "shading"), size=16)
 ANGLES = [0.0, -45.0, 45.0]
@@ -25,7 +25,7 @@ def shard(store, name, seed, frames=3):
     generator = np.random.default_rng(seed)
     pictures = {kind: generator.integers(0, 256, (frames, 3, 16, 16, 3), np.uint8) for kind in ("texture", "normals")}
     with store.write(name) as path:
-        save_file(pictures, path, metadata={"affect4d": json.dumps({})})
+        write_shard(path, pictures, {})
     return pictures
 
 
@@ -51,7 +51,7 @@ def view_manifest(store):
 def test_the_bank_holds_the_derived_channels_of_every_frame(view_manifest, store):
     bank = load_view_bank(view_manifest, store, OPTIONS)
     drawn = shard(store, "another", 1)
-    second = derive_channels(drawn["texture"], drawn["normals"], ANGLES, OPTIONS.channels)
+    second = derive_channels(drawn, ANGLES, OPTIONS.channels)
     assert np.array_equal(bank.pictures[bank.rows_of("F002/Sad")].numpy(), second)
     assert bank.neutral.tolist() == [0, 0, 0, 4, 4, 4]
     assert bank.frame.tolist() == [0, 5, 9, 2, 3, 4]
@@ -96,6 +96,21 @@ def test_a_damaged_shard_is_refused_by_name(view_manifest, store):
         load_view_bank(view_manifest, store, OPTIONS)
 
 
+def test_a_bank_for_dynamic_images_has_them_after_the_channels(view_manifest, store):
+    plain = load_view_bank(view_manifest, store, OPTIONS)
+    dynamic = load_view_bank(view_manifest, store, OPTIONS.model_copy(update={"motion": "dynamic"}))
+    assert dynamic.pictures.shape[2] == 2 * len(OPTIONS.channels)
+    assert torch.equal(dynamic.pictures[:, :, : len(OPTIONS.channels)], plain.pictures)
+    second = dynamic.pictures[dynamic.rows_of("F002/Sad")].numpy()
+    assert np.array_equal(second[:, :, 2:], encode_dynamics(second[:, :, :2]))
+
+
+def test_a_sampler_decides_which_frames_are_in_the_window(view_manifest, store):
+    every_end = OPTIONS.model_copy(update={"frames": FrameSampler(kind="uniform", frames=2)})
+    bank = load_view_bank(view_manifest, store, every_end)
+    assert bank.in_window.tolist() == [True, False, True, True, False, True]
+
+
 def test_sequences_rendered_differently_do_not_share_a_bank(view_manifest, store):
     with pytest.raises(ValueError, match="rendered alike"):
         load_view_bank(view_manifest.assign(size=[16, 32]), store, OPTIONS)
@@ -106,7 +121,9 @@ def test_an_unknown_sequence_is_named(bank):
         bank.rows_of("F009/Happy")
 
 
-@pytest.mark.parametrize(("motion", "shape"), [("none", (3, 2)), ("stacked", (3, 4)), ("views", (6, 2))])
+@pytest.mark.parametrize(
+    ("motion", "shape"), [("none", (3, 2)), ("stacked", (3, 4)), ("views", (6, 2)), ("dynamic", (3, 4))]
+)
 def test_motion_enters_as_channels_or_views(motion, shape):
     assert InputOptions(channels=("grey", "shading"), motion=motion).input_shape(3) == shape
 

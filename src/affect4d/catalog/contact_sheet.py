@@ -9,6 +9,9 @@ from kedro.io import AbstractVersionedDataset, Version
 from kedro_datasets._typing import ImagePreview
 from PIL import Image
 
+PREVIEW_RATIO = 458 / 300
+"""Width to height of Kedro-Viz's preview, which stretches a picture to it."""
+
 
 class ContactSheetDataset(AbstractVersionedDataset[Image.Image, Image.Image]):
     """A PNG picture, versioned.
@@ -44,7 +47,7 @@ class ContactSheetDataset(AbstractVersionedDataset[Image.Image, Image.Image]):
         """The newest sheet, base64-encoded; an empty picture for faces of real people."""
         picture = self.load() if self._preview else Image.new("RGB", (1, 1), "white")
         buffer = BytesIO()
-        picture.convert("RGB").save(buffer, format="PNG")
+        _on_paper(picture).save(buffer, format="PNG")
         return ImagePreview(base64.b64encode(buffer.getvalue()).decode())
 
     def _exists(self) -> bool:
@@ -52,3 +55,12 @@ class ContactSheetDataset(AbstractVersionedDataset[Image.Image, Image.Image]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+def _on_paper(picture: Image.Image) -> Image.Image:
+    """The picture in the middle of white paper of the preview's proportions, so that faces keep theirs."""
+    width = max(picture.width, round(picture.height * PREVIEW_RATIO))
+    height = max(picture.height, round(picture.width / PREVIEW_RATIO))
+    paper = Image.new("RGB", (width, height), "white")
+    paper.paste(picture.convert("RGB"), ((width - picture.width) // 2, (height - picture.height) // 2))
+    return paper

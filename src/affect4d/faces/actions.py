@@ -1,4 +1,4 @@
-"""Facial actions (FACS), and how one person shows an expression with them.
+"""Facial actions (FACS), and which of them show which expression.
 
 The emotion tables follow the EMFACS convention; that people differ in the actions they show for one emotion (an action
 counts as typical when most people show it) follows Du, Tao and Martinez, "Compound facial expressions of emotion",
@@ -6,14 +6,10 @@ PNAS 2014.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64
-from pydantic import BaseModel, ConfigDict, Field
-
-from affect4d.scans.expression import EXPRESSIONS
 
 SIDED: tuple[str, ...] = (
     "AU1",  # inner brow raiser
@@ -29,16 +25,21 @@ SIDED: tuple[str, ...] = (
     "AU15",  # lip corner depressor
     "AU16",  # lower lip depressor
     "AU20",  # lip stretcher
+    "AU34",  # cheek puff
     "AU45",  # blink
 )
 """Actions with a left and a right half."""
 CENTRAL: tuple[str, ...] = (
     "AU17",  # chin raiser
     "AU18",  # lip pucker
+    "AU22",  # lip funneler
     "AU23",  # lip tightener
     "AU24",  # lip presser
     "AU25",  # lips part
     "AU26",  # jaw drop
+    "AU28",  # lip suck
+    "jaw_left",  # signed: the jaw slides to the subject's left (AD30)
+    "mouth_left",  # signed: the lips are drawn to the subject's left
     "gaze_left",  # signed: the eyes turn to the subject's left
     "gaze_up",  # signed
 )
@@ -50,10 +51,10 @@ ActionTrack = Float64[np.ndarray, "frames actions"]
 
 TYPICAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "anger": MappingProxyType({"AU4": 1.0, "AU5": 0.5, "AU7": 0.8, "AU23": 0.6, "AU24": 0.8}),
-        "disgust": MappingProxyType({"AU9": 0.9, "AU10": 0.7, "AU4": 0.4, "AU15": 0.35, "AU16": 0.4, "AU17": 0.35}),
+        "anger": MappingProxyType({"AU4": 1.0, "AU5": 0.5, "AU7": 0.8, "AU23": 0.7, "AU24": 0.9}),
+        "disgust": MappingProxyType({"AU9": 1.0, "AU10": 0.8, "AU4": 0.4, "AU16": 0.4, "AU17": 0.35}),
         "fear": MappingProxyType(
-            {"AU1": 0.9, "AU2": 0.5, "AU4": 0.6, "AU5": 0.9, "AU20": 0.9, "AU25": 0.6, "AU26": 0.3}
+            {"AU1": 0.9, "AU2": 0.5, "AU4": 0.6, "AU5": 0.9, "AU20": 1.0, "AU25": 0.6, "AU26": 0.3}
         ),
         "happiness": MappingProxyType({"AU6": 0.8, "AU12": 1.0, "AU25": 0.7}),
         "sadness": MappingProxyType({"AU1": 0.9, "AU4": 0.6, "AU15": 1.0, "AU17": 0.7}),
@@ -62,94 +63,32 @@ TYPICAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 """Actions most people show, with their usual strength at full intensity."""
 
-OCCASIONAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
+TELLING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "anger": MappingProxyType({"AU9": 0.4, "AU10": 0.4, "AU17": 0.5, "AU25": 0.5, "AU15": 0.4}),
-        "disgust": MappingProxyType({"AU6": 0.4, "AU7": 0.6, "AU25": 0.6, "AU26": 0.3, "AU24": 0.3}),
-        "fear": MappingProxyType({"AU7": 0.5, "AU15": 0.4, "AU16": 0.4, "AU12": 0.25}),
-        "happiness": MappingProxyType({"AU7": 0.4, "AU26": 0.35, "AU2": 0.35, "AU14": 0.5, "AU5": 0.3}),
-        "sadness": MappingProxyType({"AU6": 0.4, "AU7": 0.4, "AU20": 0.45, "AU25": 0.4, "AU24": 0.4}),
-        "surprise": MappingProxyType({"AU4": 0.3, "AU20": 0.35, "AU12": 0.35, "AU10": 0.3}),
+        "anger": ("AU24", "AU23"),
+        "disgust": ("AU9", "AU10"),
+        "fear": ("AU20",),
+        "happiness": ("AU12",),
+        "sadness": ("AU15",),
+        "surprise": ("AU2",),
     }
 )
-"""Actions some people add; many are typical of another expression."""
+"""Actions of which everybody shows at least one: without any, the expression would not be what it is called."""
+
+OCCASIONAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "anger": MappingProxyType({"AU9": 0.3, "AU10": 0.3, "AU16": 0.4, "AU17": 0.5, "AU25": 0.5}),
+        "disgust": MappingProxyType({"AU6": 0.4, "AU7": 0.6, "AU25": 0.6, "AU26": 0.3, "AU15": 0.3}),
+        "fear": MappingProxyType({"AU7": 0.5, "AU16": 0.4, "AU17": 0.3, "AU10": 0.25}),
+        "happiness": MappingProxyType({"AU7": 0.4, "AU26": 0.35, "AU2": 0.3, "AU14": 0.5, "AU5": 0.3}),
+        "sadness": MappingProxyType({"AU6": 0.4, "AU7": 0.4, "AU20": 0.3, "AU25": 0.4, "AU24": 0.3}),
+        "surprise": MappingProxyType({"AU4": 0.2, "AU16": 0.35, "AU12": 0.25, "AU10": 0.25}),
+    }
+)
+"""Actions some people add; many are typical of another expression, but fainter there."""
 
 
-class ActionOptions(BaseModel):
-    """How much people differ in showing one expression."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    intensity_low: float = Field(
-        default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity"
-    )
-    intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
-    action_drop: float = Field(default=0.18, ge=0.0, le=0.9, description="chance that a person lacks a typical action")
-    action_extra: float = Field(
-        default=0.26, ge=0.0, le=1.0, description="chance that a person adds an occasional action"
-    )
-    gain_spread: float = Field(
-        default=0.3, ge=0.0, le=1.0, description="log spread of a person's strength of each action"
-    )
-    asymmetry: float = Field(default=0.15, ge=0.0, le=1.0, description="spread of left against right")
-    distractors: float = Field(default=0.6, ge=0.0, le=3.0, description="strength of movements that mean nothing")
-
-
-@dataclass(frozen=True)
-class ActionStyle:
-    """How one person shows the six expressions.
-
-    Attributes:
-        apex: Weights at full intensity, one row an expression in the order of ``EXPRESSIONS``.
-        lag: Onset delay of each action, as a share of the rise.
-    """
-
-    apex: Float64[np.ndarray, "expressions actions"]
-    lag: Weights
-
-
-def draw_style(rng: np.random.Generator, options: ActionOptions) -> ActionStyle:
-    """Draw one person: gains, sides, missing and added actions, onset order."""
-    gains = np.exp(rng.normal(0.0, options.gain_spread, len(ACTIONS)))
-    gains *= _sides(rng, options.asymmetry)
-    apex = np.stack([_both_sides(_shown(expression, rng, options)) for expression in EXPRESSIONS])
-    lag = np.clip(rng.normal(0.15, 0.15, len(ACTIONS)), 0.0, 0.5)
-    return ActionStyle(np.clip(apex * gains, 0.0, 1.2), _paired(lag))
-
-
-def apex_weights(style: ActionStyle, expression: str, rng: np.random.Generator, options: ActionOptions) -> Weights:
-    """Weights at the apex of one performance, 0…1.2: the person's own, at this take's intensity."""
-    own = style.apex[EXPRESSIONS.index(expression)]
-    intensity = rng.uniform(options.intensity_low, options.intensity_high)
-    take = np.exp(rng.normal(0.0, 0.5 * options.gain_spread, len(ACTIONS)))
-    return np.asarray(np.clip(own * intensity * _paired(take), 0.0, 1.2))
-
-
-def _shown(expression: str, rng: np.random.Generator, options: ActionOptions) -> dict[str, float]:
-    """Actions this person shows for this expression; never fewer than two of the typical ones."""
-    typical, extra = TYPICAL[expression], OCCASIONAL[expression]
-    kept = [action for action in typical if rng.random() >= options.action_drop]
-    if len(kept) < 2:
-        kept = list(typical)[:2]
-    added = [action for action in extra if rng.random() < options.action_extra]
-    return {action: typical[action] for action in kept} | {action: extra[action] for action in added}
-
-
-def _both_sides(shown: Mapping[str, float]) -> Weights:
-    """Weights in the order of ``ACTIONS``, equal on both sides."""
-    return np.array([shown.get(action.removesuffix("_L").removesuffix("_R"), 0.0) for action in ACTIONS])
-
-
-def _sides(rng: np.random.Generator, asymmetry: float) -> Weights:
-    """Factor on each action that favours one side, mean one over the two sides."""
-    lean = np.clip(rng.normal(0.0, asymmetry, len(SIDED)), -0.8, 0.8)
-    factors = np.ones(len(ACTIONS))
-    factors[0 : 2 * len(SIDED) : 2], factors[1 : 2 * len(SIDED) : 2] = 1.0 + lean, 1.0 - lean
-    return factors
-
-
-def _paired(values: Weights) -> Weights:
-    """The left value on both sides: one muscle pair moves nearly together."""
-    paired = values.copy()
-    paired[1 : 2 * len(SIDED) : 2] = paired[0 : 2 * len(SIDED) : 2]
-    return paired
+def weights_of(shown: Mapping[str, float]) -> Weights:
+    """Weights in the order of ``ACTIONS``; an action named without its side is shown on both."""
+    both = (action.removesuffix("_L").removesuffix("_R") for action in ACTIONS)
+    return np.array([shown.get(action, shown.get(pair, 0.0)) for action, pair in zip(ACTIONS, both, strict=True)])

@@ -58,10 +58,10 @@ IDENTITY: tuple[tuple[Bump, ...], ...] = (
     (Bump((0, -64), (20, 14), (0, 0, 3.5)),),  # prominent chin
     (Bump((0, 85), (70, 25), (0, 4.0, 5.0)),),  # high, upright forehead
     (Bump((30, 53), (22, 6), (0, -0.5, 2.2)),),  # brow ridge
-    (Bump((EYE_P, 42), (19, 15), (2.2, 0, 0)),),  # eyes wide apart
+    (Bump((EYE_P, 42), (19, 15), (2.6, 0, 0)),),  # eyes wide apart
     (Bump((EYE_P, 44), (18, 8), (0, 1.3, 0)), Bump((EYE_P, 32), (18, 6), (0, -0.5, 0))),  # open eyes
     (Bump((46, 40), (9, 9), (0, 1.6, 0)), Bump((18, 38), (8, 8), (0, -0.8, 0))),  # slanted eyes
-    (Bump((30, 54), (22, 7), (0, 2.0, 0)),),  # high brows
+    (Bump((30, 54), (22, 8), (0, 2.6, 0)),),  # high brows
     (Bump((46, 54), (9, 7), (0, 2.2, 0)),),  # arched brows
     (Bump((0, -2), (11, 13), (0, 0, 3.0)),),  # prominent nose
     (Bump((0, -4), (16, 11), (0, -3.0, 0)),),  # long nose
@@ -70,7 +70,7 @@ IDENTITY: tuple[tuple[Bump, ...], ...] = (
     (Bump((0, 0), (8, 5), (0, 2.5, 0)),),  # turned-up tip
     (Bump((27, -32), (12, 12), (2.8, 0, 0)),),  # wide mouth
     (Bump((0, -26), (20, 3.5), (0, 1.2, 1.2), "upper"), Bump((0, -38), (20, 4), (0, -1.4, 1.4), "lower")),  # full lips
-    (Bump((0, -34), (32, 11), (0, -2.5, 0)),),  # low mouth
+    (Bump((0, -34), (32, 11), (0, -3.2, 0)),),  # low mouth
     (Bump((45, 8), (14, 12), (1.0, 0, 3.0)),),  # cheekbones
     (Bump((42, -25), (17, 18), (1.5, 0, 3.5)),),  # full cheeks
     (Bump((0, -30), (30, 15), (0, 0, 2.8)),),  # prominent mouth
@@ -80,7 +80,9 @@ IDENTITY: tuple[tuple[Bump, ...], ...] = (
 """One field a parameter, at one standard deviation, written for the left half and mirrored."""
 FREE_MODES = 12
 """Further smooth, asymmetric differences that have no name."""
-SHAPE_COUNT = len(IDENTITY) + FREE_MODES
+SIZE_SPREAD = 0.045
+"""Heads differ in size by so much of it, at one standard deviation."""
+SHAPE_COUNT = 1 + len(IDENTITY) + FREE_MODES
 
 
 def rest(points: MaterialPoints) -> Displacement:
@@ -96,9 +98,10 @@ def rest(points: MaterialPoints) -> Displacement:
 
 
 def identity_basis(points: MaterialPoints) -> Float64[np.ndarray, "shape points 3"]:
-    """What each identity parameter adds, mm at one standard deviation."""
+    """What each identity parameter adds, mm at one standard deviation; the first is the size of the head."""
     named = [both_sides(points, bumps) for bumps in IDENTITY]
-    return np.stack(named + [_free_mode(points, index) for index in range(FREE_MODES)])
+    free = [_free_mode(points, index) for index in range(FREE_MODES)]
+    return np.stack([SIZE_SPREAD * rest(points), *named, *free])
 
 
 def eye_centre(side: float) -> Float64[np.ndarray, "3"]:

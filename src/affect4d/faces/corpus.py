@@ -1,157 +1,211 @@
-"""Fabricating a synthetic 4D corpus: people, six performances each, scanned frame by frame."""
+"""Who is in a synthetic corpus, what they perform, and every scan of it: pure functions of (recipe, take, frame).
+
+Nothing here is stored. A scan is made when it is asked for, in any order, in any process, and is the same each time.
+"""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key
-from affect4d.engine import map_chunks
-from affect4d.faces.actions import ACTIONS, ActionTrack, apex_weights, draw_style
-from affect4d.faces.dynamics import distract, perform
-from affect4d.faces.face_model import GENDERS, Albedo, FaceModel, Subject, draw_appearance
+from affect4d.content import code_version, content_key
+from affect4d.faces.actions import ACTIONS, ActionTrack
+from affect4d.faces.dynamics import act
+from affect4d.faces.face_model import GENDERS, Albedo, FaceModel, Shape, Subject, draw_appearance
 from affect4d.faces.ict_facekit import IctFace, ict_fingerprint
+from affect4d.faces.lighting import light_texture
+from affect4d.faces.performance import Performance, draw_performances
 from affect4d.faces.procedural import ProceduralFace
 from affect4d.faces.recipe import CorpusRecipe
-from affect4d.faces.sensor import Recording, draw_recording, light_texture, scan_surface
-from affect4d.faces.writer import FOLDERS, write_scan
-from affect4d.scans.expression import EXPRESSIONS
+from affect4d.faces.sensor import Recording, draw_recording, scan_surface
+from affect4d.faces.style import draw_style
+from affect4d.scans.corpora.bu4dfe import FOLDERS
+from affect4d.scans.expression import join_labels
 from affect4d.scans.scan import FaceScan
+from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 
-SUBJECT_STREAM, SEQUENCE_STREAM = 1, 2
-"""First words of the seeds, so that people and performances draw from different streams."""
-
-
-@dataclass(frozen=True)
-class SequenceTask:
-    """One performance to fabricate; small enough to travel between processes."""
-
-    recipe: CorpusRecipe
-    subject: int
-    expression: str
-    root: Path
+SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
+"""First words of the seeds, so that people, takes and what is performed draw from different streams."""
 
 
-def fabricate_corpus(recipe: CorpusRecipe, store: ContentStore, workers: int = 0) -> dict[str, Any]:
-    """Write a synthetic corpus in BU-4DFE's layout, or find it already written.
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One performance of one subject, by number.
 
-    Args:
-        recipe: What to fabricate.
-        store: Where corpora are kept, by content.
-        workers: Processes; 0 means one a core. The corpus does not depend on it.
-
-    Returns:
-        ``root``, ``layout``, ``key``, ``subjects``, ``scans``, ``synthetic``.
-
-    Raises:
-        FileNotFoundError: If the face model's files are missing; the message says how to get them.
-        RuntimeError: If a sequence could not be fabricated.
+    Attributes:
+        subject: The corpus's person of that index.
+        place: Position among that person's performances.
     """
-    key = corpus_key(recipe)
-    if not store.has(key):
-        with store.write(key, durable=False) as root:
-            _fabricate(recipe, root, workers)
-    return {
-        "root": str(store.path(key)),
-        "layout": "bu4dfe",
-        "key": key,
-        "subjects": recipe.subjects,
-        "scans": recipe.subjects * len(EXPRESSIONS) * recipe.frames,
-        "synthetic": True,
-    }
+
+    subject: int
+    place: int
 
 
-def corpus_key(recipe: CorpusRecipe) -> str:
-    """Content key of a recipe's corpus: the recipe, the code of this room, and the face model's files."""
-    files = ict_fingerprint(recipe.ict_folder) if recipe.face == "ict_facekit" else None
-    described = recipe.model_dump(mode="json", exclude={"ict_folder"})
-    code = code_version("faces", "scans.expression", "scans.landmarks")
-    return content_key(kind="synthetic corpus", recipe=described, code=code, files=files)
+def takes(recipe: CorpusRecipe) -> Iterator[Take]:
+    """Every take of a corpus, person by person."""
+    for subject in range(recipe.subjects):
+        for place in range(len(performances(recipe, subject))):
+            yield Take(subject, place)
 
 
 @functools.cache
 def face_model(recipe: CorpusRecipe) -> FaceModel:
     """The face a recipe asks for, loaded once a process."""
-    return ProceduralFace() if recipe.face == "procedural" else IctFace(recipe.ict_folder)
+    return _face_model(recipe.face, recipe.ict_folder)
 
 
 @functools.lru_cache(maxsize=64)
 def draw_subject(recipe: CorpusRecipe, index: int) -> Subject:
     """The corpus's person of that index; women and men alternate, numbered apart as in BU-4DFE."""
-    rng = np.random.default_rng(np.random.SeedSequence([recipe.seed, SUBJECT_STREAM, index]))
+    rng = _generator(recipe.seed, SUBJECT_STREAM, index)
     gender = GENDERS[index % 2]
     return Subject(
-        name=f"{gender}{index // 2 + 1:03d}",
-        shape=recipe.identity_spread * rng.normal(0.0, 1.0, face_model(recipe).shape_count),
+        name=subject_name(index),
+        shape=_draw_shape(recipe, rng),
         appearance=draw_appearance(rng, gender),
         style=draw_style(rng, recipe.actions),
     )
 
 
-def perform_sequence(recipe: CorpusRecipe, index: int, expression: str) -> tuple[ActionTrack, Recording]:
-    """Action weights of every frame, and the recording's conditions; a pure function of its arguments."""
-    subject, rng = draw_subject(recipe, index), _sequence_generator(recipe, index, expression)
-    apex = apex_weights(subject.style, expression, rng, recipe.actions)
-    track = perform(apex, subject.style.lag, recipe.frames, rng)
-    track = track + distract(recipe.frames, recipe.actions.distractors, rng)
-    return np.clip(track, -1.0, 1.2), draw_recording(recipe.frames, rng, recipe.sensor)
+def subject_name(index: int) -> str:
+    """The name of the person of that index: ``F001``, ``M001``, ``F002`` and so on."""
+    return f"{GENDERS[index % 2]}{index // 2 + 1:03d}"
 
 
-def scan_frame(
-    recipe: CorpusRecipe, index: int, expression: str, frame: int, track: ActionTrack, recording: Recording
-) -> FaceScan:
-    """One frame of a performance as the scanner delivers it."""
-    model, subject = face_model(recipe), draw_subject(recipe, index)
-    rng = _sequence_generator(recipe, index, expression, frame)
+def subject_index(name: str) -> int:
+    """The index of the person of that name."""
+    return 2 * (int(name[1:]) - 1) + GENDERS.index(name[0])
+
+
+@functools.lru_cache(maxsize=64)
+def performances(recipe: CorpusRecipe, index: int) -> tuple[Performance, ...]:
+    """What a person performs, take by take."""
+    return draw_performances(recipe.performances, recipe.actions, _generator(recipe.seed, PERFORMANCE_STREAM, index))
+
+
+def sequence_name(recipe: CorpusRecipe, take: Take) -> str:
+    """``F001/Angry``: the first take of a posed expression is called as in BU-4DFE, others by their performance."""
+    name = performance_of(recipe, take).name
+    return f"{subject_name(take.subject)}/{FOLDERS.get(name, name)}"
+
+
+@functools.lru_cache(maxsize=4096)
+def find_take(recipe: CorpusRecipe, sequence: str) -> Take | None:
+    """The take of a sequence's name; None if the recipe has none of that name."""
+    try:
+        index = subject_index(sequence.partition("/")[0])
+    except ValueError:
+        return None
+    if not 0 <= index < recipe.subjects:
+        return None
+    places = range(len(performances(recipe, index)))
+    return next((Take(index, place) for place in places if sequence_name(recipe, Take(index, place)) == sequence), None)
+
+
+def performance_of(recipe: CorpusRecipe, take: Take) -> Performance:
+    """What is performed in a take."""
+    return performances(recipe, take.subject)[take.place]
+
+
+@functools.lru_cache(maxsize=4)
+def perform(recipe: CorpusRecipe, take: Take) -> tuple[ActionTrack, Recording]:
+    """Action weights of every frame of a take, and the recording's conditions."""
+    performance, rng = performance_of(recipe, take), _take_generator(recipe, take)
+    track = act(draw_subject(recipe, take.subject).style, performance, rng, recipe.actions)
+    return track, draw_recording(performance.times, rng, recipe.sensor)
+
+
+def scan_frame(recipe: CorpusRecipe, take: Take, frame: int) -> FaceScan:
+    """One frame of a take as the scanner delivers it, landmarks with the tracker's error."""
+    model, subject = face_model(recipe), draw_subject(recipe, take.subject)
+    (track, recording), rng = perform(recipe, take), _take_generator(recipe, take, frame + 1)
     weights = track[frame]
-    surface = model.surface(subject.shape, weights, int(rng.integers(2**31)))
+    surface = model.surface(subject.shape, weights, recording.sampling(rng))
     normals = model.normal_map(subject.shape, weights)
-    texture = light_texture(_painted(recipe, index), normals, model.wrinkles(weights), recording, frame)
+    texture = light_texture(_painted(recipe, take.subject), normals, model.wrinkles(weights), recording.lights, frame)
     return scan_surface(surface, texture, recording, frame, rng, recipe.sensor)
 
 
-def fabricate_sequence(task: SequenceTask) -> pd.DataFrame:
-    """Write one performance; return its true action weights, one row a frame."""
-    subject = draw_subject(task.recipe, task.subject)
-    sequence = f"{subject.name}/{FOLDERS[task.expression]}"
-    track, recording = perform_sequence(task.recipe, task.subject, task.expression)
-    for frame in range(task.recipe.frames):
-        scan = scan_frame(task.recipe, task.subject, task.expression, frame, track, recording)
-        write_scan(task.root, sequence, frame, scan)
-    truth = pd.DataFrame(track, columns=list(ACTIONS))
-    truth.insert(0, "frame", range(task.recipe.frames))
-    for place, (name, value) in enumerate(
-        {"sequence": sequence, "subject": subject.name, "expression": task.expression}.items()
-    ):
-        truth.insert(place, name, value)
-    return truth
+def sequence_facts(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
+    """What the corpus says of a sequence: ``subject, expression, label, task, onset, apex, offset``.
+
+    Posed expressions are labelled as in BU-4DFE, without frames; micro-expressions as in 4DME, with several classes and
+    frames; hard negatives by what is done: ``neutral``, ``talk``, ``blink``, ``look``.
+    """
+    performance = performance_of(recipe, take)
+    micro = performance.kind == "micro"
+    return {
+        "subject": subject_name(take.subject),
+        "expression": performance.expression,
+        "label": join_labels(performance.labels) or performance.name.partition("-")[0],
+        "task": None if performance.kind == "macro" else performance.kind,
+        "onset": performance.onset if micro else None,
+        "apex": performance.apex if micro else None,
+        "offset": performance.offset if micro else None,
+    }
 
 
-def _fabricate(recipe: CorpusRecipe, root: Path, workers: int) -> None:
-    """Write a whole corpus into a folder."""
-    face_model(recipe)
-    root.mkdir(parents=True)
-    tasks = [SequenceTask(recipe, index, name, root) for index in range(recipe.subjects) for name in EXPRESSIONS]
-    truths = []
-    for task, result in map_chunks(fabricate_sequence, tasks, "fabricating faces", workers):
-        if isinstance(result, Exception):
-            name = f"{draw_subject(recipe, task.subject).name}/{task.expression}"
-            raise RuntimeError(f"The sequence {name} could not be fabricated: {result}") from result
-        truths.append(result)
-    truth = pd.concat(truths).sort_values(["sequence", "frame"], ignore_index=True)
-    truth.to_parquet(root / "actions.parquet")
-    _subject_table(recipe).to_csv(root / "subjects.csv", index=False)
-    (root / "recipe.json").write_text(recipe.model_dump_json(indent=2, exclude={"ict_folder"}) + "\n")
+def true_actions(recipe: CorpusRecipe, take: Take) -> pd.DataFrame:
+    """The true action weights of a take, one row a frame: what an oracle knows."""
+    track, _ = perform(recipe, take)
+    return pd.DataFrame(track.astype(np.float32), columns=list(ACTIONS)).assign(frame=range(len(track)))
 
 
-def _subject_table(recipe: CorpusRecipe) -> pd.DataFrame:
-    """Who is in the corpus: subject, gender, age_group, skin_tone."""
+def subject_table(recipe: CorpusRecipe) -> pd.DataFrame:
+    """Who is in the corpus: ``subject, gender, age_group, skin_tone``."""
     subjects = [draw_subject(recipe, index) for index in range(recipe.subjects)]
     rows = [(one.name, one.appearance.gender, one.appearance.age_group, one.appearance.skin_tone) for one in subjects]
     return pd.DataFrame(rows, columns=["subject", "gender", "age_group", "skin_tone"]).sort_values("subject")
+
+
+def official_split(recipe: CorpusRecipe) -> SubjectSplit:
+    """Who is trained on and who is tested on: part of the recipe, balanced over gender.
+
+    Raises:
+        ValueError: If there is only one subject.
+    """
+    return draw_split(_genders(recipe), recipe.test_share, recipe.seed, _genders(recipe))
+
+
+def official_folds(recipe: CorpusRecipe) -> tuple[SubjectSplit, ...]:
+    """The folds of the recipe's cross-validation; one a subject where there are fewer subjects than folds."""
+    return draw_folds(_genders(recipe), min(recipe.folds, recipe.subjects), recipe.seed, _genders(recipe))
+
+
+def corpus_key(recipe: CorpusRecipe) -> str:
+    """Content key of all a recipe's scans: the recipe, the code of this room, and the face model's files."""
+    return content_key(recipe=recipe.digest, makers=_makers(recipe.face, recipe.ict_folder))
+
+
+@functools.lru_cache(maxsize=16)
+def scan_origin(recipe: CorpusRecipe) -> str:
+    """Content key of what one scan depends on beside its take and frame: all of the recipe but how many people."""
+    alone = recipe.model_copy(update={"subjects": 1})
+    return content_key(recipe=alone.digest, makers=_makers(recipe.face, recipe.ict_folder))
+
+
+def _makers(face: str, ict_folder: str | None) -> list[Any]:
+    code = code_version("faces", "scans.expression", "scans.landmarks", "scans.splits")
+    return [code, ict_fingerprint(ict_folder) if face == "ict_facekit" else None]
+
+
+def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> Shape:
+    """An identity in the modes that vary; the model's others are at rest."""
+    there = face_model(recipe).shape_count
+    varying = there if recipe.identity_modes is None else recipe.identity_modes
+    if varying > there:
+        raise ValueError(f"The recipe varies {varying} identity modes and {recipe.face} has {there}: is it complete?")
+    shape = np.zeros(there)
+    shape[:varying] = recipe.identity_spread * rng.normal(0.0, 1.0, varying)
+    return shape
+
+
+@functools.cache
+def _face_model(face: str, ict_folder: str | None) -> FaceModel:
+    return ProceduralFace() if face == "procedural" else IctFace(ict_folder)
 
 
 @functools.lru_cache(maxsize=8)
@@ -159,6 +213,15 @@ def _painted(recipe: CorpusRecipe, index: int) -> Albedo:
     return face_model(recipe).paint(draw_subject(recipe, index).appearance)
 
 
-def _sequence_generator(recipe: CorpusRecipe, index: int, expression: str, *frame: int) -> np.random.Generator:
-    seed = [recipe.seed, SEQUENCE_STREAM, index, EXPRESSIONS.index(expression), *(one + 1 for one in frame)]
-    return np.random.default_rng(np.random.SeedSequence(seed))
+def _genders(recipe: CorpusRecipe) -> dict[str, str]:
+    """Name of every subject, with what stands before the number."""
+    names = [subject_name(index) for index in range(recipe.subjects)]
+    return {name: name[0] for name in names}
+
+
+def _take_generator(recipe: CorpusRecipe, take: Take, *frame: int) -> np.random.Generator:
+    return _generator(recipe.seed, SEQUENCE_STREAM, take.subject, take.place, *frame)
+
+
+def _generator(*words: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(words))

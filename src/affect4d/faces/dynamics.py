@@ -1,19 +1,49 @@
-"""Movement in time: neutral → apex → neutral, and movements that mean nothing (blinks, talking, gaze)."""
+"""Movement in time: rest → apex → rest, with everything that moves meanwhile and means nothing."""
 
 import numpy as np
-from jaxtyping import Float64
 
 from affect4d.faces.actions import ACTIONS, ActionTrack, Weights
+from affect4d.faces.distraction import Times, blinks, look_about, postures, smooth, talk, unrest
+from affect4d.faces.micro import draw_micro_actions
+from affect4d.faces.performance import Performance
+from affect4d.faces.style import STRONGEST, ActionOptions, ActionStyle, apex_of_actions, apex_weights
 
-Envelope = Float64[np.ndarray, " frames"]
-DISTRACTOR_STRENGTH = {"AU24": 0.45, "AU25": 0.4, "AU26": 0.22, "AU18": 0.35, "AU14": 0.4, "AU2": 0.35, "AU7": 0.35}
+TALKING = 0.25
+"""Chance that somebody talks in a posed take."""
 
 
-def rise_and_fall(times: Envelope, onset: float, rise: float, hold: float, fall: float) -> Envelope:
+def act(style: ActionStyle, performance: Performance, rng: np.random.Generator, options: ActionOptions) -> ActionTrack:
+    """Weights of every action in every kept frame of a take.
+
+    Args:
+        style: Of the person.
+        performance: What is performed, and when.
+        rng: Draws how this take differs from the person's others, and the distractions.
+        options: How strong those are.
+
+    Returns:
+        −1…``STRONGEST``. Nothing of the expression moves before ``performance.onset`` or after ``performance.offset``.
+    """
+    expressed = envelopes(performance, style.lag) * _apex(style, performance, rng, options)
+    distracted = _distract(performance, rng, options)
+    return np.asarray(np.clip(expressed + distracted, -1.0, STRONGEST))
+
+
+def envelopes(performance: Performance, lag: Weights) -> ActionTrack:
+    """How far each action has come, 0…1: laggards start later, all are at the apex together and rest together."""
+    times, take = performance.times, performance
+    delays = np.minimum(lag * take.rise, take.hold)
+    risen = take.begin + delays
+    falls = take.begin + take.rise + take.hold
+    columns = [rise_and_fall(times, start, take.rise, falls - start - take.rise, take.fall) for start in risen]
+    return np.stack(columns, axis=1)
+
+
+def rise_and_fall(times: Times, onset: float, rise: float, hold: float, fall: float) -> Times:
     """Smooth rise, plateau and slower decay of one action.
 
     Args:
-        times: Time of each frame as a share of the sequence, 0…1.
+        times: Second of each frame.
         onset: When the rise begins.
         rise: How long it takes.
         hold: How long the plateau lasts.
@@ -22,67 +52,37 @@ def rise_and_fall(times: Envelope, onset: float, rise: float, hold: float, fall:
     Returns:
         0 before the onset and after the decay, 1 on the plateau.
     """
-    up = _smooth((times - onset) / rise)
-    down = _smooth((times - onset - rise - hold) / fall)
-    return np.asarray(up - down)
+    return np.asarray(smooth((times - onset) / rise) - smooth((times - onset - rise - hold) / fall))
 
 
-def perform(apex: Weights, lag: Weights, frames: int, rng: np.random.Generator) -> ActionTrack:
-    """Weights of every action in every frame; frame 0 is neutral.
-
-    Args:
-        apex: Weights at the apex.
-        lag: Onset delay of each action, as a share of the rise.
-        frames: Length of the sequence.
-        rng: Draws the timing of this take.
-    """
-    times = np.linspace(0.0, 1.0, frames)
-    onset, rise, hold = rng.uniform(0.08, 0.2), rng.uniform(0.15, 0.25), rng.uniform(0.2, 0.3)
-    fall = rng.uniform(0.2, 0.3)
-    envelopes = [rise_and_fall(times, onset + delay * rise, rise, hold, fall) for delay in lag]
-    return np.asarray(apex * np.stack(envelopes, axis=1))
+def _apex(style: ActionStyle, performance: Performance, rng: np.random.Generator, options: ActionOptions) -> Weights:
+    """What the expression of a take is at its strongest."""
+    if performance.expression is not None:
+        return apex_weights(style, performance.expression, performance.intensity, rng, options)
+    if performance.kind == "micro":
+        shown = draw_micro_actions(performance.labels, rng)
+        return apex_of_actions(style, shown, performance.intensity, rng, options)
+    return np.zeros(len(ACTIONS))
 
 
-def distract(frames: int, strength: float, rng: np.random.Generator) -> ActionTrack:
-    """Movements that belong to no expression; frame 0 has none.
-
-    Args:
-        frames: Length of the sequence.
-        strength: 0 for none; 1 for a restless person.
-        rng: Draws which movements, and when.
-    """
-    track = np.zeros((frames, len(ACTIONS)))
-    times = np.linspace(0.0, 1.0, frames)
-    _blink(track, rng, strength)
-    _look_about(track, times, rng, strength)
-    for action, peak in DISTRACTOR_STRENGTH.items():
-        if rng.random() < 0.35 * strength:
-            pulse = rise_and_fall(times, rng.uniform(0.05, 0.7), 0.12, rng.uniform(0.0, 0.3), 0.15)
-            _add(track, action, min(strength, 1.5) * peak * rng.uniform(0.4, 1.0) * pulse)
+def _distract(performance: Performance, rng: np.random.Generator, options: ActionOptions) -> ActionTrack:
+    """What moves beside the expression; micro-expressions are too short for more than a blink and a glance."""
+    times, strength = performance.times, options.distractors
+    track: ActionTrack = blinks(times, min(strength, 1.5), rng) + look_about(times, strength, rng)
+    if performance.kind == "macro":
+        track += postures(times, strength, rng)
+        if rng.random() < options.restless:
+            track += unrest(times, options.unrest, rng)
+        if rng.random() < TALKING * min(strength, 1.0):
+            track += talk(times, 0.5 * strength, rng)
+    if performance.kind == "distractor":
+        track += _act_out(performance, rng)
     return track
 
 
-def _blink(track: ActionTrack, rng: np.random.Generator, strength: float) -> None:
-    """Lids closed for one frame, with a chance per frame."""
-    closed = (rng.random(len(track)) < min(0.08 * strength, 0.5)) & (np.arange(len(track)) > 0)
-    _add(track, "AU45", closed * rng.uniform(0.6, 1.0))
-
-
-def _look_about(track: ActionTrack, times: Envelope, rng: np.random.Generator, strength: float) -> None:
-    """The eyes drift away from the camera and back."""
-    for action in ("gaze_left", "gaze_up"):
-        drift = np.sin(np.pi * times * rng.uniform(0.5, 2.0)) * rng.normal(0.0, 0.4 * strength)
-        _add(track, action, np.clip(drift, -1.0, 1.0))
-
-
-def _add(track: ActionTrack, action: str, amount: Envelope) -> None:
-    """Add to an action, or to both halves of it."""
-    names = (action,) if action in ACTIONS else (f"{action}_L", f"{action}_R")
-    for name in names:
-        track[:, ACTIONS.index(name)] += amount
-
-
-def _smooth(share: Envelope) -> Envelope:
-    """Cubic step: 0 below 0, 1 above 1."""
-    clipped = np.clip(share, 0.0, 1.0)
-    return np.asarray(clipped * clipped * (3.0 - 2.0 * clipped))
+def _act_out(performance: Performance, rng: np.random.Generator) -> ActionTrack:
+    """A take of one distraction, named in ``performance.name``, in full strength."""
+    word, times = performance.name.partition("-")[0], performance.times
+    if word == "talk":
+        return talk(times, 1.0, rng)
+    return blinks(times, 5.0, rng) if word == "blink" else look_about(times, 2.0, rng)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
-from affect4d.faces.actions import ActionStyle, Weights
+from affect4d.faces.actions import Weights
+from affect4d.faces.style import ActionStyle
 
 Shape = Float64[np.ndarray, " shape"]
 Albedo = Float32[np.ndarray, "height width 3"]
@@ -18,6 +19,11 @@ Relief = Float32[np.ndarray, "height width"]
 GENDERS: tuple[str, ...] = ("F", "M")
 AGE_GROUPS: tuple[str, ...] = ("18-30", "31-50", "51-70")
 SKIN_TONES: tuple[str, ...] = ("light", "medium", "brown", "dark")
+MONK_TONES = 10
+LIP_COLOUR = (0.62, 0.2, 0.22)
+
+DENSITIES = 3
+"""Resolutions of a scanner, 0 the finest."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class Appearance:
         hair: RGB 0…1.
         iris: RGB 0…1.
         lips: How far lip colour stands out from skin colour, 0…1.
+        lipstick: Colour the lips are painted in, RGB 0…1; their own colour where there is no paint.
+        shadow: Strength of paint on the upper lids, 0…1.
         brows: Strength of the brows, 0…1.
         beard: Strength of beard shadow, 0…1.
         hairline: Height of the hairline over its usual place, mm.
@@ -43,6 +51,8 @@ class Appearance:
     hair: tuple[float, float, float]
     iris: tuple[float, float, float]
     lips: float
+    lipstick: tuple[float, float, float]
+    shadow: float
     brows: float
     beard: float
     hairline: float
@@ -52,6 +62,11 @@ class Appearance:
     def skin_tone(self) -> str:
         """The word for the melanin, one of ``SKIN_TONES``."""
         return SKIN_TONES[min(int(self.melanin * len(SKIN_TONES)), len(SKIN_TONES) - 1)]
+
+    @property
+    def monk_tone(self) -> int:
+        """The nearest step of the Monk Skin Tone Scale, 1 (lightest) … 10 (darkest)."""
+        return 1 + round(self.melanin * (MONK_TONES - 1))
 
     @property
     def age(self) -> float:
@@ -86,7 +101,13 @@ class FaceModel(Protocol):
     """How many identity parameters, each drawn from N(0, 1)."""
 
     def surface(self, shape: Shape, weights: Weights, sampling: int) -> Surface:
-        """The face of this identity under these weights, meshed in one of several ways (any integer)."""
+        """The face of this identity under these weights.
+
+        Args:
+            shape: Identity.
+            weights: Of all actions.
+            sampling: Which of several meshes, any integer; its remainder by ``DENSITIES`` says how dense.
+        """
 
     def normal_map(self, shape: Shape, weights: Weights) -> NormalMap:
         """Normals over the texture, for light baked into the picture."""
@@ -99,24 +120,39 @@ class FaceModel(Protocol):
 
 
 def draw_appearance(rng: np.random.Generator, gender: str) -> Appearance:
-    """Draw a skin, hair and eyes; the full range of skin tones is equally likely."""
+    """Draw a skin, hair and eyes; all skin tones and age groups are equally likely."""
     melanin = float(rng.uniform())
     age_group = AGE_GROUPS[int(rng.integers(len(AGE_GROUPS)))]
-    darkness = 0.35 + 0.65 * melanin
-    tint = rng.uniform(0.0, 1.0)
-    hair = np.array([0.45, 0.32, 0.2]) * (1.35 - 1.2 * darkness) + 0.06
-    if age_group == AGE_GROUPS[-1]:
-        hair = 0.5 * hair + 0.5 * np.array([0.62, 0.62, 0.62]) * tint
-    iris = np.array([0.3, 0.19, 0.1]) + (1.0 - darkness) * tint * np.array([0.05, 0.25, 0.4])
+    made_up = gender == "F" and rng.random() < 0.5
     return Appearance(
         gender=gender,
         age_group=age_group,
         melanin=melanin,
-        hair=(float(hair[0]), float(hair[1]), float(hair[2])),
-        iris=(float(iris[0]), float(iris[1]), float(iris[2])),
-        lips=float(rng.uniform(0.5, 1.0) if gender == "F" else rng.uniform(0.3, 0.7)),
-        brows=float(rng.uniform(0.55, 1.0)),
-        beard=float(rng.uniform(0.0, 0.75) if gender == "M" else 0.0),
+        hair=_hair(rng, melanin, grey=age_group == AGE_GROUPS[-1]),
+        iris=_iris(rng, melanin),
+        lips=float(rng.uniform(0.7, 1.0) if made_up else rng.uniform(0.25, 0.7)),
+        lipstick=_colour(rng.uniform((0.4, 0.05, 0.1), (0.85, 0.4, 0.5))) if made_up else LIP_COLOUR,
+        shadow=float(rng.uniform(0.2, 0.8)) if made_up else 0.0,
+        brows=float(rng.uniform(0.3, 1.0)),
+        beard=float(max(rng.uniform(-0.5, 1.0), 0.0) if gender == "M" else 0.0),
         hairline=float(rng.normal(0.0, 5.0) + (5.0 if gender == "M" else 0.0)),
         speckle=int(rng.integers(2**31)),
     )
+
+
+def _hair(rng: np.random.Generator, melanin: float, grey: bool) -> tuple[float, float, float]:
+    """Lighter where the skin is; grey with age, more or less."""
+    darkness = melanin + (1.0 - melanin) * rng.uniform(0.1, 1.0)
+    hair = np.array([0.6, 0.43, 0.26]) * (1.0 - 0.85 * darkness) + 0.03
+    return _colour(0.4 * hair + 0.6 * np.full(3, rng.uniform(0.3, 0.75)) if grey else hair)
+
+
+def _iris(rng: np.random.Generator, melanin: float) -> tuple[float, float, float]:
+    """Brown, and towards blue and green where the skin is light."""
+    tint = 0.65 * (1.0 - melanin) * rng.uniform(0.0, 1.0)
+    return _colour(np.array([0.3, 0.19, 0.1]) + tint * np.array([0.05, 0.25, 0.4]))
+
+
+def _colour(values: Float64[np.ndarray, "3"]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue

@@ -81,6 +81,11 @@ BUMPS: Mapping[str, tuple[Bump, ...]] = MappingProxyType(
             Bump((36, -48), (10, 12), (3.5, -2.0, 1.0)),
             Bump((8, -37), (12, 6), (1.0, 0.0, -2.5)),
         ),
+        "AU22": (
+            Bump(CORNER, (11, 10), (-6.5, 0.0, 2.5)),
+            Bump((7, -27), (11, 5), (0.0, 2.8, 5.0), "upper"),
+            Bump((7, -38), (11, 5.5), (0.0, -4.0, 5.0), "lower"),
+        ),
         "AU23": (
             Bump(CORNER, (9, 8), (-4.0, 0.0, 1.0)),
             Bump((8, -28), (12, 3.5), (-0.8, -2.5, -1.0), "upper"),
@@ -96,6 +101,12 @@ BUMPS: Mapping[str, tuple[Bump, ...]] = MappingProxyType(
             Bump((7, -36), (14, 7), (0.0, -4.8, 0.0), "lower"),
         ),
         "AU26": (Bump(CORNER, (8, 9), (-2.5, 0.0, 0.0)), Bump((44, -40), (12, 18), (-2.5, 0.0, -1.5))),
+        "AU28": (
+            Bump((8, -28.5), (15, 4), (0.0, -2.8, -4.5), "upper"),
+            Bump((8, -36.5), (15, 5), (0.0, 3.2, -5.0), "lower"),
+            Bump((0, -50), (14, 6), (0.0, 2.0, 1.5)),
+        ),
+        "AU34": (Bump((44, -22), (15, 15), (3.5, 0.0, 8.0)), Bump((24, -22), (8, 7), (0.0, 0.0, 3.0))),
         "gaze_left": (),
         "gaze_up": (),
     }
@@ -112,6 +123,9 @@ LID_SHIFTS: Mapping[str, tuple[float, float]] = MappingProxyType(
 )
 """Rise of the upper and of the lower lid margin, mm."""
 JAW_DROP = (0.0, -28.0, -7.0)
+JAW_SLIDE = (8.0, 0.0, 0.0)
+LIPS_DRAWN = (9.0, 0.0, 0.0)
+"""To the subject's left, mm at weight 1."""
 
 
 def action_field(points: MaterialPoints, action: str) -> Displacement:
@@ -141,10 +155,20 @@ def jaw_share(points: MaterialPoints) -> Float64[np.ndarray, " points"]:
 
 
 def _central_field(points: MaterialPoints, action: str) -> Displacement:
+    if action == "jaw_left":
+        return np.asarray(jaw_share(points)[:, None] * np.asarray(JAW_SLIDE))
+    if action == "mouth_left":
+        return np.asarray(_round_the_mouth(points)[:, None] * np.asarray(LIPS_DRAWN))
     field = both_sides(points, BUMPS[action])
     if action == "AU26":
         field = field + jaw_share(points)[:, None] * np.asarray(JAW_DROP)
     return field
+
+
+def _round_the_mouth(points: MaterialPoints) -> Float64[np.ndarray, " points"]:
+    """How much a point follows lips that are drawn aside."""
+    p, q = points.T
+    return np.asarray(np.exp(-0.5 * ((p / 28.0) ** 2 + ((q - MOUTH_LINE) / 13.0) ** 2)))
 
 
 def _left_action(points: MaterialPoints, name: str) -> Displacement:

@@ -12,7 +12,17 @@ from jaxtyping import Float64
 from affect4d.arrays import Faces, TextureCoordinates
 from affect4d.faces.actions import ACTIONS, Weights
 from affect4d.faces.anatomy import EYE_RADIUS, SHAPE_COUNT, eye_centre, identity_basis, rest
-from affect4d.faces.face_model import Albedo, Appearance, NormalMap, Relief, Shape, Surface
+from affect4d.faces.canvas import (
+    HEIGHT,
+    P_HALF,
+    Q_HIGH,
+    Q_LOW,
+    STRIP,
+    eye_coordinates,
+    mouth_coordinates,
+    skin_coordinates,
+)
+from affect4d.faces.face_model import DENSITIES, Albedo, Appearance, NormalMap, Relief, Shape, Surface
 from affect4d.faces.fields import (
     EYE_HALF,
     EYE_P,
@@ -25,26 +35,17 @@ from affect4d.faces.fields import (
     MaterialPoints,
     mirrored,
 )
+from affect4d.faces.folds import relief_of
 from affect4d.faces.linear_patch import LinearPatch, linear_patch
-from affect4d.faces.musculature import JAW_DROP, action_basis
+from affect4d.faces.musculature import JAW_DROP, JAW_SLIDE, action_basis
 from affect4d.faces.openings import front_of_eyeball, lower_teeth, mouth_grid, turn_gaze
 from affect4d.faces.sampling import mesh_skin, opening_ring
-from affect4d.faces.skin import (
-    HEIGHT,
-    P_HALF,
-    Q_HIGH,
-    Q_LOW,
-    STRIP,
-    brow_height,
-    eye_coordinates,
-    mouth_coordinates,
-    paint_skin,
-    skin_coordinates,
-    wrinkle_maps,
-)
+from affect4d.faces.skin import brow_height, paint_skin
 
-SAMPLINGS = 16
-"""Different meshes of the same skin that are kept in memory."""
+SAMPLINGS = 18
+"""Different meshes of the same skin that are kept in memory, a third of each density."""
+SPACINGS = (0.95, 1.08, 1.22)
+"""Factors on the distance of neighbours, one a density."""
 LID_THICKNESS = 0.6
 NORMAL_ROWS, NORMAL_COLUMNS = 48, 48
 
@@ -94,8 +95,7 @@ class ProceduralFace:
 
     def wrinkles(self, weights: Weights) -> Relief:
         """Folds of forehead, brow, nose, cheeks and eye corners."""
-        active = np.clip(weights, 0.0, 1.0).astype(np.float32)
-        return np.clip(np.tensordot(active, wrinkle_maps(), axes=1), 0.0, 1.0)
+        return relief_of(weights)
 
 
 def landmark_points() -> MaterialPoints:
@@ -131,7 +131,7 @@ def _brow_outline() -> MaterialPoints:
 
 @functools.cache
 def _sampling(index: int) -> Sampling:
-    skin = mesh_skin(np.random.default_rng([4, index]))
+    skin = mesh_skin(np.random.default_rng([4, index]), SPACINGS[index % DENSITIES])
     mouth, (grid, mouth_faces) = _mouth_patch(), mouth_grid()
     eyes, eye_faces = front_of_eyeball()
     counts = np.cumsum([0, len(skin.points), len(mouth.rest), len(eyes)])
@@ -174,7 +174,9 @@ def _mouth_patch() -> LinearPatch:
     place[:, 2] -= 7.5 + 3.5 * grid[:, 0] ** 2
     actions = action_basis(at_lips) * np.array([0.6, 0.0, 1.0])
     actions[:, :, 2] = np.minimum(actions[:, :, 2], 0.0)
-    actions[ACTIONS.index("AU26")] += lower_teeth(grid)[:, None] * np.asarray(JAW_DROP)
+    actions[ACTIONS.index("mouth_left")] = 0.0
+    for action, motion in (("AU26", JAW_DROP), ("jaw_left", JAW_SLIDE)):
+        actions[ACTIONS.index(action)] = lower_teeth(grid)[:, None] * np.asarray(motion)
     return linear_patch(place, identity_basis(at_lips), actions)
 
 

@@ -1,34 +1,48 @@
 """Everything a synthetic corpus depends on."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.faces.actions import ActionOptions
+from affect4d.content import content_key
+from affect4d.faces.performance import PerformanceOptions
 from affect4d.faces.sensor import SensorOptions
+from affect4d.faces.style import ActionOptions
 
 
 class CorpusRecipe(BaseModel):
-    """A synthetic corpus; two equal recipes give the same files, byte for byte.
+    """A synthetic corpus; two equal recipes give the same scans, number for number.
 
-    Attributes:
-        face: Which parametric face; ``ict_facekit`` needs ``ict_folder``.
-        ict_folder: A clone of ICT-FaceKit.
-        subjects: How many people; each shows all six expressions once.
-        frames: Length of every sequence.
-        seed: Of all draws.
-        identity_spread: Spread of identities; 1 is the model's own population.
-        actions: How people differ in showing expressions.
-        sensor: How imperfect the scanner is.
+    People and takes are drawn one by one from the seed: a corpus of fewer subjects is the beginning of one of more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    face: Literal["procedural", "ict_facekit"] = "procedural"
-    ict_folder: str | None = None
-    subjects: int = Field(default=48, ge=1, le=999)
-    frames: int = Field(default=12, ge=3, le=500)
-    seed: int = Field(default=4, ge=0)
-    identity_spread: float = Field(default=0.8, ge=0.0, le=2.0)
-    actions: ActionOptions = ActionOptions()
-    sensor: SensorOptions = SensorOptions()
+    face: Literal["procedural", "ict_facekit"] = Field(
+        default="procedural", description="which parametric face; ict_facekit needs ict_folder"
+    )
+    ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit; where it lies changes nothing")
+    subjects: int = Field(default=48, ge=1, le=10_000, description="how many people, women and men in turn")
+    seed: int = Field(default=4, ge=0, description="of all draws")
+    identity_spread: float = Field(
+        default=0.8, ge=0.0, le=2.0, description="spread of identities; 1 is the model's own population"
+    )
+    identity_modes: int | None = Field(
+        default=None, ge=1, le=1000, description="how many of the model's identity modes vary; None: all it has"
+    )
+    performances: PerformanceOptions = Field(
+        default=PerformanceOptions(), description="what every subject performs, and how often it is scanned"
+    )
+    actions: ActionOptions = Field(default=ActionOptions(), description="how people differ in showing expressions")
+    sensor: SensorOptions = Field(default=SensorOptions(), description="how imperfect the scanner is")
+    test_share: float = Field(default=0.375, gt=0.0, lt=1.0, description="share of the subjects kept for the test")
+    folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe as plain values, without where the face model lies."""
+        return self.model_dump(mode="json", exclude={"ict_folder"})
+
+    @property
+    def digest(self) -> str:
+        """Digest of every value that is not a place on a disk, defaults included."""
+        return content_key(**self.describe())

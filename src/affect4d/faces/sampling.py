@@ -24,7 +24,7 @@ from affect4d.faces.fields import (
 
 WIDTH_HALF, HEIGHT_CENTRE, HEIGHT_HALF = 104.0, 2.0, 97.0
 FINE, COARSE = 3.9, 7.6
-"""Distance of neighbours at the features and elsewhere, mm."""
+"""Distance of neighbours at the features and elsewhere, mm, at spacing 1."""
 LONGEST_EDGE = 16.0
 
 
@@ -36,9 +36,14 @@ class MaterialMesh:
     faces: Faces
 
 
-def mesh_skin(rng: np.random.Generator) -> MaterialMesh:
-    """Lay rings around eyes and mouth and a jittered lattice elsewhere, and join them."""
-    lattice = _lattice(rng)
+def mesh_skin(rng: np.random.Generator, spacing: float = 1.0) -> MaterialMesh:
+    """Lay rings around eyes and mouth and a jittered lattice elsewhere, and join them.
+
+    Args:
+        rng: Shifts every point.
+        spacing: Factor on the distance of the lattice's points.
+    """
+    lattice = _lattice(rng, spacing)
     points = np.concatenate([*_eye_rings(rng), *_mouth_rings(rng), lattice[_clear(lattice)]])
     faces = join(points)
     return MaterialMesh(points, faces[~_in_a_hole(points[faces].mean(axis=1)) & _short(points, faces)])
@@ -79,8 +84,8 @@ def opening_ring(
     return np.stack([centre[0] + (half + outside) * np.cos(angles), centre[1] + height], axis=1)
 
 
-def _lattice(rng: np.random.Generator) -> MaterialPoints:
-    fine, coarse = _hexagons(FINE, rng), _hexagons(COARSE, rng)
+def _lattice(rng: np.random.Generator, spacing: float) -> MaterialPoints:
+    fine, coarse = _hexagons(FINE * spacing, rng), _hexagons(COARSE * spacing, rng)
     return np.concatenate([fine[_detailed(fine)], coarse[~_detailed(coarse)]])
 
 

@@ -1,21 +1,22 @@
-"""What a scanner adds to a face: pose, correlated noise, holes, light baked into the picture, landmark error."""
+"""What a scanner adds to a face: pose, noise, holes, spikes, light baked into the picture, landmark error, hair."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.ndimage import zoom
 from scipy.spatial.transform import Rotation
 
-from affect4d.arrays import Faces, Texture
-from affect4d.faces.face_model import Albedo, NormalMap, Relief, Surface
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.arrays import Texture
+from affect4d.faces.defects import cut_holes, drop_unused, spikes, surface_noise
+from affect4d.faces.face_model import DENSITIES, Surface
+from affect4d.faces.fringe import Fringe, cover_texture, draw_fringe, hair_relief
+from affect4d.faces.lighting import Lights, Times, draw_lights, wander
+from affect4d.faces.tracker import Tracker
 from affect4d.scans.scan import FaceScan
 
-MEAN_LENGTH = 1.596
-"""Mean length of a vector of three independent N(0, 1) numbers."""
-WAVES = 20
+HEAD_MIDDLE = np.array([0.0, 0.0, -80.0])
+"""What heads turn about, mm from the tip of the nose."""
 
 
 class SensorOptions(BaseModel):
@@ -23,59 +24,100 @@ class SensorOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    noise_mm: float = Field(default=0.25, ge=0.0, le=5.0, description="root mean square of the surface noise")
+    noise_mm: float = Field(default=0.2, ge=0.0, le=5.0, description="root mean square of the surface noise")
+    noise_spread: float = Field(default=0.3, ge=0.0, le=1.0, description="log spread of that between takes")
     noise_length_mm: float = Field(default=7.0, ge=1.0, le=100.0, description="distance over which noise is correlated")
     landmark_error_mm: float = Field(
-        default=1.5, ge=0.0, le=10.0, description="mean distance of a landmark from its place"
+        default=1.4, ge=0.0, le=10.0, description="mean distance of a landmark from its place"
     )
     landmark_bias: float = Field(
-        default=0.35, ge=0.0, le=1.0, description="share of that error which stays over a sequence"
+        default=0.5, ge=0.0, le=1.0, description="share of that error (squared) which stays over a take"
     )
-    pose_jitter_deg: float = Field(
-        default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between sequences"
+    landmark_own: float = Field(
+        default=0.25, ge=0.0, le=1.0, description="share of it which each landmark has anew in each frame"
     )
-    pose_jitter_mm: float = Field(
-        default=8.0, ge=0.0, le=200.0, description="spread of the head's place between sequences"
+    landmark_length_mm: float = Field(
+        default=45.0, ge=1.0, le=500.0, description="distance over which landmarks err together, but for that share"
     )
-    pose_drift_deg: float = Field(default=2.0, ge=0.0, le=20.0, description="spread of the turn within a sequence")
-    pose_drift_mm: float = Field(default=1.5, ge=0.0, le=50.0, description="spread of the place within a sequence")
-    light_strength: float = Field(default=0.6, ge=0.0, le=1.0, description="share of directed light in the picture")
-    light_drift: float = Field(default=0.08, ge=0.0, le=1.0, description="change of the light within a sequence")
+    pose_jitter_deg: float = Field(default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between takes")
+    pose_jitter_mm: float = Field(default=8.0, ge=0.0, le=200.0, description="spread of the head's place between takes")
+    pose_drift_deg: float = Field(default=2.0, ge=0.0, le=20.0, description="spread of the turn within a take")
+    pose_drift_mm: float = Field(default=1.5, ge=0.0, le=50.0, description="spread of the place within a take")
+    lamps: int = Field(default=3, ge=1, le=8, description="most lamps in the room")
+    light_strength: float = Field(default=0.7, ge=0.0, le=1.0, description="greatest share of directed light")
+    light_colour: float = Field(default=0.06, ge=0.0, le=0.5, description="spread of a lamp's colour about white")
+    light_drift: float = Field(default=0.12, ge=0.0, le=1.0, description="change of the light within a take")
     holes: float = Field(default=0.8, ge=0.0, le=20.0, description="mean number of holes in a scan")
+    spikes: float = Field(default=0.5, ge=0.0, le=100.0, description="mean number of spikes in a scan")
+    fringe: float = Field(default=0.2, ge=0.0, le=1.0, description="share of takes with hair over the forehead")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What stays over one sequence, and how it drifts from frame to frame.
+    """What stays over one take, and how it drifts from frame to frame.
 
     Attributes:
         turns: Rotation vectors, degrees.
         places: Translations, mm.
-        lights: Direction of the light times its share of all light.
-        tint: Colour and brightness of the light, a factor on RGB.
-        landmark_bias: Error of the tracker that stays, mm.
+        lights: Of the room.
+        noise_mm: Root mean square of the surface noise.
+        density: Which of the scanner's resolutions, 0 (finest) … ``DENSITIES`` − 1.
+        strands: Number of strands of hair over the forehead.
+        fringe: Those strands; None for none.
+        tracker: Of the landmarks.
+        times: Second of each frame.
     """
 
     turns: Float64[np.ndarray, "frames 3"]
     places: Float64[np.ndarray, "frames 3"]
-    lights: Float64[np.ndarray, "frames 3"]
-    tint: Float64[np.ndarray, "3"]
-    landmark_bias: Float64[np.ndarray, "landmarks 3"]
+    lights: Lights
+    noise_mm: float
+    density: int
+    strands: int
+    fringe: Fringe | None
+    tracker: Tracker
+    times: Times
+
+    def sampling(self, rng: np.random.Generator) -> int:
+        """Which mesh a face model should give for a frame: another each time, of this take's density."""
+        return self.density + DENSITIES * int(rng.integers(2**24))
 
 
-def draw_recording(frames: int, rng: np.random.Generator, options: SensorOptions) -> Recording:
-    """Draw pose, light and tracker bias of one sequence."""
-    turns = rng.normal(0.0, options.pose_jitter_deg, 3) + options.pose_drift_deg * _wander(frames, rng)
-    places = rng.normal(0.0, options.pose_jitter_mm, 3) + options.pose_drift_mm * _wander(frames, rng)
-    lights = _direction(rng) + options.light_drift * _wander(frames, rng)
-    lights *= options.light_strength * rng.uniform(0.5, 1.0) / np.linalg.norm(lights, axis=1, keepdims=True)
-    bias = options.landmark_bias**0.5 * options.landmark_error_mm / MEAN_LENGTH
+def draw_recording(times: Times, rng: np.random.Generator, options: SensorOptions) -> Recording:
+    """Draw pose, light, noise, hair and tracker of one take.
+
+    Args:
+        times: Second of each frame: the longer a take, the more drifts within it.
+        rng: Draws it.
+        options: How imperfect all that is.
+    """
+    turns = rng.normal(0.0, options.pose_jitter_deg, 3) + options.pose_drift_deg * wander(times, rng)
+    places = rng.normal(0.0, options.pose_jitter_mm, 3) + options.pose_drift_mm * wander(times, rng)
+    lights = draw_lights(
+        times,
+        rng,
+        most=options.lamps,
+        strength=options.light_strength,
+        colour=options.light_colour,
+        drift=options.light_drift,
+    )
+    strands = int(rng.integers(2, 8)) if rng.random() < options.fringe else 0
     return Recording(
         turns=turns,
         places=places,
         lights=lights,
-        tint=rng.uniform(0.8, 1.2) * (1.0 + rng.normal(0.0, 0.05, 3) * (options.light_strength > 0)),
-        landmark_bias=rng.normal(0.0, 1.0, (LANDMARK_COUNT, 3)) * bias,
+        noise_mm=options.noise_mm * float(np.exp(rng.normal(0.0, options.noise_spread))),
+        density=int(rng.integers(DENSITIES)),
+        strands=strands,
+        fringe=draw_fringe(rng, strands) if strands else None,
+        tracker=Tracker(
+            int(rng.integers(2**31)),
+            options.landmark_error_mm,
+            options.landmark_bias,
+            options.landmark_own,
+            options.landmark_length_mm,
+        ),
+        times=times,
     )
 
 
@@ -88,78 +130,27 @@ def scan_surface(
     options: SensorOptions,
 ) -> FaceScan:
     """One frame as the scanner delivers it, mm in the scanner's frame; landmarks carry the tracker's error."""
-    kept, faces = _drop_unused(len(surface.vertices), _cut_holes(surface, rng, options.holes))
-    vertices = surface.vertices[kept].astype(np.float64)
-    vertices += _correlated_noise(vertices, rng, options)
-    own = (1.0 - options.landmark_bias) ** 0.5 * options.landmark_error_mm / MEAN_LENGTH
-    landmarks = surface.landmarks + recording.landmark_bias + rng.normal(0.0, 1.0, (LANDMARK_COUNT, 3)) * own
+    kept, faces = drop_unused(len(surface.vertices), cut_holes(surface, options.holes, rng))
+    vertices, coordinates = surface.vertices[kept].astype(np.float64), surface.texture_coordinates[kept]
+    vertices += surface_noise(vertices, recording.noise_mm, options.noise_length_mm, rng)
+    vertices += spikes(vertices, options.spikes, rng)
+    if recording.fringe is not None:
+        vertices += hair_relief(coordinates, recording.fringe)
+        texture = cover_texture(texture, recording.fringe)
+    landmarks = surface.landmarks.astype(np.float64)
+    landmarks += recording.tracker.error(landmarks, float(recording.times[frame]), rng)
     return FaceScan(
         vertices=_posed(vertices, recording, frame).astype(np.float32),
         faces=faces,
-        texture_coordinates=surface.texture_coordinates[kept],
+        texture_coordinates=coordinates,
         texture=texture,
         landmarks=_posed(landmarks, recording, frame).astype(np.float32),
     )
-
-
-def light_texture(albedo: Albedo, normals: NormalMap, wrinkles: Relief, recording: Recording, frame: int) -> Texture:
-    """Bake the light of a frame into the picture."""
-    light = recording.lights[frame].astype(np.float32)
-    ambient = 1.0 - 0.6 * float(np.linalg.norm(light))
-    coarse = ambient + np.clip(normals @ light, 0.0, None)
-    height, width = albedo.shape[:2]
-    shade = zoom(coarse, (height / coarse.shape[0], width / coarse.shape[1]), order=1, mode="nearest", grid_mode=True)
-    shade *= 1.0 - 0.4 * wrinkles
-    picture = albedo * shade[..., None] * (255.0 * recording.tint.astype(np.float32))
-    return np.asarray(np.clip(picture, 0.0, 255.0).astype(np.uint8))
-
-
-def _wander(frames: int, rng: np.random.Generator) -> Float64[np.ndarray, "frames 3"]:
-    """Three smooth random paths with a spread of about one."""
-    knots = rng.normal(0.0, 1.0, (4, 3))
-    times, places = np.linspace(0.0, 3.0, frames), np.arange(4)
-    return np.stack([np.interp(times, places, knots[:, axis]) for axis in range(3)], axis=1)
-
-
-def _direction(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
-    """A direction to a light in front of the face."""
-    azimuth, height = np.radians(rng.uniform(-75.0, 75.0)), np.radians(rng.uniform(-15.0, 60.0))
-    return np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
 
 
 def _posed(
     points: Float64[np.ndarray, "points 3"], recording: Recording, frame: int
 ) -> Float64[np.ndarray, "points 3"]:
     """Points turned about the head's middle and moved."""
-    pivot = np.array([0.0, 0.0, -80.0])
     turn = Rotation.from_rotvec(recording.turns[frame], degrees=True)
-    return np.asarray(turn.apply(points - pivot) + pivot + recording.places[frame])
-
-
-def _correlated_noise(
-    vertices: Float64[np.ndarray, "vertices 3"], rng: np.random.Generator, options: SensorOptions
-) -> Float64[np.ndarray, "vertices 3"]:
-    """A smooth random field (random Fourier features of a Gaussian covariance) with a little white noise."""
-    waves = rng.normal(0.0, 1.0 / options.noise_length_mm, (3, WAVES))
-    phases = rng.uniform(0.0, 2.0 * np.pi, WAVES)
-    smooth = np.cos(vertices @ waves + phases) @ rng.normal(0.0, np.sqrt(2.0 / WAVES), (WAVES, 3))
-    white = rng.normal(0.0, 1.0, vertices.shape)
-    return np.asarray(options.noise_mm * (0.9 * smooth + 0.44 * white) / np.sqrt(3.0))
-
-
-def _cut_holes(surface: Surface, rng: np.random.Generator, mean: float) -> Faces:
-    """Faces without those around a few random places."""
-    keep = np.ones(len(surface.faces), dtype=bool)
-    for _ in range(rng.poisson(mean)):
-        centre = surface.vertices[rng.integers(len(surface.vertices))]
-        near = np.linalg.norm(surface.vertices - centre, axis=1) < rng.uniform(2.5, 6.0)
-        keep &= ~near[surface.faces].all(axis=1)
-    return surface.faces[keep]
-
-
-def _drop_unused(count: int, faces: Faces) -> tuple[np.ndarray, Faces]:
-    """Indices of the vertices that faces use, and the faces renumbered."""
-    used = np.zeros(count, dtype=bool)
-    used[faces.ravel()] = True
-    renumbered = (np.cumsum(used) - 1).astype(np.int32)
-    return np.flatnonzero(used), renumbered[faces]
+    return np.asarray(turn.apply(points - HEAD_MIDDLE) + HEAD_MIDDLE + recording.places[frame])

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +50,7 @@ class ViewEncoder(nn.Module):
         self.tower, self.projection = tower, projection
         self.fusion = ViewFusion(fusion, views, dim)
         self.shape = (views, channels)
+        self.precision: torch.dtype | None = None
 
     def forward(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
         """Embed a batch; pictures of views that are not present are not looked at.
@@ -79,9 +79,9 @@ class ViewEncoder(nn.Module):
         return hidden
 
     def _encode(self, pictures: Tensor) -> Embeddings:
-        with _half_precision(self, pictures):
+        with _tower_precision(self, pictures):
             hidden = self.tower(pictures)
-        return cast(Tensor, hidden).float()
+        return _at_least_single(hidden)
 
 
 class TextEncoder(nn.Module):
@@ -90,13 +90,14 @@ class TextEncoder(nn.Module):
     def __init__(self, tower: TextTower, projection: nn.Module) -> None:
         super().__init__()
         self.tower, self.projection = tower, projection
+        self.precision: torch.dtype | None = None
 
     def forward(self, tokens: Tokens) -> TextEmbeddings:
         """Unit vectors, [prompts, dim]."""
         distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
-        with _half_precision(self, tokens):
+        with _tower_precision(self, tokens):
             hidden = self.tower(self._padded(distinct))
-        return normalize(self.projection(hidden.float()), dim=-1)[place]
+        return normalize(self.projection(_at_least_single(hidden)), dim=-1)[place]
 
     def _padded(self, tokens: Tokens) -> Tokens:
         """As long as the longest prompt (its end has the largest token); as long as the context under a causal mask."""
@@ -138,6 +139,12 @@ def _projection(width: int, dim: int, joint: bool) -> nn.Module:
     return nn.Identity() if joint and width == dim else nn.Linear(width, dim, bias=False)
 
 
-def _half_precision(module: nn.Module, like: Tensor) -> torch.autocast:
-    """bfloat16 inside a tower while it trains on CUDA; everything else, and every loss, is float32."""
-    return torch.autocast(like.device.type, torch.bfloat16, enabled=like.is_cuda and module.training)
+def _tower_precision(encoder: ViewEncoder | TextEncoder, like: Tensor) -> torch.autocast:
+    """The precision set for training, inside a tower; everything else, and every loss, is float32."""
+    chosen = encoder.precision if encoder.training else None
+    return torch.autocast(like.device.type, chosen or torch.bfloat16, enabled=chosen is not None)
+
+
+def _at_least_single(hidden: Tensor) -> Tensor:
+    """Half precision to single; what is single or double stays."""
+    return hidden.float() if hidden.dtype.itemsize < 4 else hidden

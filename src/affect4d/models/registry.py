@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from affect4d.models.affect_vlm import AffectVLM
 from affect4d.models.options import ModelOptions
@@ -34,10 +34,15 @@ def build_model(name: str, options: ModelOptions, seed: int = 0) -> Model:
         return MODELS[name](options)
 
 
-def save_model(model: nn.Module, folder: Path) -> Path:
+def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | None = None) -> Path:
     """Write a model to a folder: ``config.json`` (name and options) and ``weights.safetensors``.
 
     The weights of an open_clip tower keep open_clip's names behind ``image.tower.`` and ``text.tower.``.
+
+    Args:
+        model: What to write.
+        folder: Where.
+        weights: By name, where the model's own are spread over processes.
 
     Returns:
         The folder.
@@ -53,7 +58,8 @@ def save_model(model: nn.Module, folder: Path) -> Path:
     options = model.options.model_copy(update={"towers": towers})
     config = {"model": names[type(model)], "options": options.model_dump(mode="json")}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "weights.safetensors")
+    weights = model.state_dict() if weights is None else weights
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "weights.safetensors")
     return folder
 
 

@@ -1,41 +1,37 @@
-"""The only door to VTK: one off-screen window, kept open, that draws every view of a scan in one call.
+"""One off-screen window, kept open, that draws every picture of every view of a scan in one pass.
 
-The window is a grid: a column a view, the upper row the texture, the lower row the surface normals as colours, both
-unlit and without multisampling, so that a pixel is a measurement. Geometry and texture are exchanged in place.
+The window is a row of viewports, one a view, without light and multisampling, so that a pixel is a measurement.
+Geometry and texture are exchanged in place; colours and normals are written side by side, depth is the depth buffer,
+and shading is computed from the normals. Only what the options ask for is drawn.
 """
 
-import ctypes
-import os
-import sys
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float32, UInt8
-from PIL import Image
-from vtkmodules import vtkRenderingOpenGL2
-from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-from vtkmodules.vtkCommonCore import vtkPoints, vtkUnsignedCharArray
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
-from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow, vtkTexture
+from jaxtyping import Bool, Float32, UInt8, UInt16
+from vtkmodules.vtkRenderingCore import vtkRenderer
 
-from affect4d.arrays import Faces, Texture, Vertices
 from affect4d.rendering.cameras import Camera, RenderOptions, cameras
-from affect4d.rendering.pictures import NORMALS_BACKGROUND, RenderError
+from affect4d.rendering.lights import shade
+from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, encode_depth
+from affect4d.rendering.surface import Surface
+from affect4d.rendering.targets import Targets
+from affect4d.rendering.windows import driver, open_window
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
-RenderedViews = UInt8[np.ndarray, "views height width 3"]
+RenderedViews = UInt8[np.ndarray, "views height width 3"] | UInt16[np.ndarray, "views height width 1"]
 
-TEXTURE_BACKGROUND = 0
-MISSING_TEXTURE = 128 / 255
 TEXELS_PER_PIXEL = 2
+DEEPEST = 400.0
+"""How far before and behind the turning axis anything is drawn, in mm."""
 
 
 class Rasteriser:
     """Draws scans; keeps its window for life, so make one a process and use it for every scan.
 
     Args:
-        options: Size, views and framing of the pictures.
+        options: Size, views, framing and channels of the pictures.
 
     Raises:
         RenderError: If there is no way to draw off screen; names the system package that brings one.
@@ -43,26 +39,28 @@ class Rasteriser:
 
     def __init__(self, options: RenderOptions) -> None:
         self.options = options
-        self._textured = _UnlitSurface()
-        self._coloured = _UnlitSurface()
-        self._texture = vtkTexture()
-        self._texture.InterpolateOn()
-        self._texture.RepeatOff()
-        self._window = open_window()
-        self._lay_out(cameras(options))
-        self._pixels = vtkUnsignedCharArray()
+        self._cameras = cameras(options)
+        self._outputs = _outputs(options)
+        self._surface = Surface(self._outputs)
+        self._window = open_window(options.device)
+        self._window.SetSize(options.size * len(self._cameras), options.size)
+        self._renderers = [self._add_viewport(place, camera) for place, camera in enumerate(self._cameras)]
+        self._window.Render()  # makes the frame buffer
+        self._targets = Targets(self._window, len(self._outputs))
+        for renderer in self._renderers:
+            renderer.AddActor(self._surface.actor)
+            self._targets.serve(renderer)
 
-    def _lay_out(self, views: tuple[Camera, ...]) -> None:
-        """Textures above, normals below, a column a view."""
-        self._window.SetSize(self.options.size * len(views), self.options.size * 2)
-        for row, (surface, level) in enumerate(
-            ((self._coloured, NORMALS_BACKGROUND), (self._textured, TEXTURE_BACKGROUND))
-        ):
-            for column, camera in enumerate(views):
-                renderer = _renderer(camera, level / 255)
-                renderer.SetViewport(column / len(views), row / 2, (column + 1) / len(views), (row + 1) / 2)
-                renderer.AddActor(surface.actor)
-                self._window.AddRenderer(renderer)
+    def _add_viewport(self, place: int, camera: Camera) -> vtkRenderer:
+        renderer = _renderer(camera)
+        renderer.SetViewport(place / len(self._cameras), 0, (place + 1) / len(self._cameras), 1)
+        self._window.AddRenderer(renderer)
+        return renderer
+
+    @property
+    def driver(self) -> str:
+        """What draws: the window's class and its driver's name."""
+        return driver(self._window)
 
     def render(self, scan: FaceScan) -> dict[str, RenderedViews]:
         """Pictures of a canonical scan from every side.
@@ -71,156 +69,92 @@ class Rasteriser:
             scan: A checked scan in the canonical frame, in mm.
 
         Returns:
-            ``"texture"``: the face's own colours, unlit; background 0; mid grey where the scan has no texture.
-            ``"normals"``: the canonical-frame normal of what each pixel shows, (x, y, z) from −1…1 to 0…255;
-            background (128, 128, 128), which no surface has.
+            Channel → pictures ``[views, height, width, components]``, in the order of ``options.channels``; what each
+            shows, its type and its background: :data:`~affect4d.rendering.pictures.PictureChannel`.
         """
-        self._textured.set_mesh(scan.vertices, scan.faces)
-        self._coloured.set_mesh(scan.vertices, scan.faces)
-        self._coloured.set_colours(encode_normals(vertex_normals(scan.vertices, scan.faces)))
-        self._dress(scan)
+        self._load(scan)
         self._window.Render()
-        return self._read()
+        drawn = dict(zip(self._outputs, map(self._views, self._targets.read()), strict=True))
+        face = next(iter(drawn.values()))[..., 3] > 0
+        return {channel: self._finish(channel, drawn, face) for channel in self.options.channels}
 
-    def _dress(self, scan: FaceScan) -> None:
-        actor = self._textured.actor
-        bare = scan.texture is None or scan.texture_coordinates is None
-        actor.GetProperty().SetColor([MISSING_TEXTURE if bare else 1.0] * 3)  # a texture is multiplied by this
-        if scan.texture is None or scan.texture_coordinates is None:
-            actor.SetTexture(None)  # type: ignore[arg-type]  # the stub forgets that none is allowed
-            return
-        texels = shrink_texture(scan.texture, TEXELS_PER_PIXEL * self.options.size)
-        self._texture.SetInputData(_image(texels))
-        self._textured.set_texture_coordinates(scan.texture_coordinates)
-        actor.SetTexture(self._texture)
+    def _load(self, scan: FaceScan) -> None:
+        self._surface.set_mesh(scan.vertices, scan.faces)
+        if "texture" in self._outputs:
+            side = TEXELS_PER_PIXEL * self.options.size
+            self._surface.set_texture(scan.texture, scan.texture_coordinates, side)
+        if "normals" in self._outputs:
+            self._surface.set_normals(vertex_normals(scan.vertices, scan.faces))
 
-    def _read(self) -> dict[str, RenderedViews]:
-        """The window's pixels, cut into views; VTK counts rows from below."""
-        size, views = self.options.size, len(self.options.angles)
-        self._window.GetPixelData(0, 0, size * views - 1, size * 2 - 1, 0, self._pixels, 0)
-        grid = vtk_to_numpy(self._pixels).reshape(2, size, views, size, 3)[:, ::-1]
-        normals, texture = np.ascontiguousarray(grid.transpose(0, 2, 1, 3, 4))
-        return {"texture": texture, "normals": normals}
+    def _views(self, window: np.ndarray) -> np.ndarray:
+        """A picture of the whole window, cut into views, rows from above."""
+        size = self.options.size
+        return window[::-1].reshape(size, len(self._cameras), size, -1).transpose(1, 0, 2, 3)
+
+    def _finish(
+        self, channel: str, drawn: Mapping[str, np.ndarray], face: Bool[np.ndarray, "views height width"]
+    ) -> RenderedViews:
+        """One channel, with its background."""
+        options = self.options
+        if channel == "depth":
+            towards = self._towards_camera(self._views(self._targets.read_depth()))
+            return np.where(face[..., None], encode_depth(towards), np.uint16(DEPTH_BACKGROUND))
+        if channel == "shading":
+            return shade(drawn["normals"][..., :3], face, options.lights, options.ambient, options.background)
+        background = (NORMALS_BACKGROUND,) * 3 if channel == "normals" else options.background
+        return _on_background(drawn[channel], background)
+
+    def _towards_camera(
+        self, depth: Float32[np.ndarray, "views height width 1"]
+    ) -> Float32[np.ndarray, "views height width 1"]:
+        """Depth buffer, 0…1, to mm in front of the plane through the turning axis."""
+        camera = self._cameras[0]
+        near, far = _clipping_range(camera)
+        between = np.float32(far - near)
+        away = near * far / (far - depth * between) if camera.field_of_view else near + depth * between
+        return np.asarray(camera.distance - away, np.float32)
 
     def close(self) -> None:
         """Give the window and its graphics memory back."""
+        self._targets.release()
         self._window.Finalize()
 
 
-class _UnlitSurface:
-    """A mesh that shows plain colours; its arrays are borrowed from numpy and held while VTK may read them."""
-
-    def __init__(self) -> None:
-        self.actor, self.mesh = vtkActor(), vtkPolyData()
-        self.held: dict[str, np.ndarray] = {}
-        self.mesh.SetPoints(vtkPoints())
-        mapper = vtkPolyDataMapper()
-        mapper.SetInputData(self.mesh)
-        mapper.SetColorModeToDefault()
-        self.actor.SetMapper(mapper)
-        self.actor.GetProperty().LightingOff()
-
-    def set_mesh(self, vertices: Vertices, faces: Faces) -> None:
-        """Exchange points and triangles."""
-        points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32).ravel()
-        self.held.update(points=points, corners=corners)
-        cells = vtkCellArray()
-        cells.SetData(3, numpy_to_vtk(corners))
-        self.mesh.GetPoints().SetData(numpy_to_vtk(points))
-        self.mesh.SetPolys(cells)
-        self.mesh.Modified()
-
-    def set_colours(self, colours: UInt8[np.ndarray, "vertices 3"]) -> None:
-        """Exchange the colour of every vertex."""
-        self.held.update(colours=colours)
-        self.mesh.GetPointData().SetScalars(numpy_to_vtk(colours))
-
-    def set_texture_coordinates(self, coordinates: Float32[np.ndarray, "vertices 2"]) -> None:
-        """Exchange where in the texture every vertex is."""
-        plain = np.ascontiguousarray(coordinates, np.float32)
-        self.held.update(coordinates=plain)
-        self.mesh.GetPointData().SetTCoords(numpy_to_vtk(plain))
+def _outputs(options: RenderOptions) -> tuple[str, ...]:
+    """What the graphics card must write for the channels asked for."""
+    needed = {"normals" if channel == "shading" else channel for channel in options.channels}
+    return tuple(output for output in ("texture", "normals") if output in needed) or ("nothing",)
 
 
-def _renderer(camera: Camera, level: float) -> vtkRenderer:
-    """A viewport without lights, seen by one orthographic camera."""
+def _on_background(
+    drawn: UInt8[np.ndarray, "views height width 4"], background: tuple[int, int, int]
+) -> UInt8[np.ndarray, "views height width 3"]:
+    """Colours, and the background where the fourth component is 0; there, what was drawn is black."""
+    shown = np.empty((*drawn.shape[:3], 3), np.uint8)
+    for component, level in enumerate(background):
+        np.bitwise_or(drawn[..., component], ~drawn[..., 3] & np.uint8(level), out=shown[..., component])
+    return shown
+
+
+def _renderer(camera: Camera) -> vtkRenderer:
+    """A viewport without lights, seen by one camera; black and fully transparent where nothing is."""
     renderer = vtkRenderer()
-    renderer.SetBackground(level, level, level)
+    renderer.SetBackground(0.0, 0.0, 0.0)
+    renderer.SetBackgroundAlpha(0.0)
     renderer.SetAutomaticLightCreation(False)
+    renderer.GetCullers().RemoveAllItems()
     eye = renderer.GetActiveCamera()
-    eye.ParallelProjectionOn()
     eye.SetPosition(*camera.position)
     eye.SetFocalPoint(*camera.target)
     eye.SetViewUp(0.0, 1.0, 0.0)
-    eye.SetParallelScale(camera.half_height)
-    eye.SetClippingRange(1.0, 2000.0)
+    if camera.field_of_view:
+        eye.SetViewAngle(camera.field_of_view)
+    else:
+        eye.ParallelProjectionOn()
+        eye.SetParallelScale(camera.half_height)
+    eye.SetClippingRange(*_clipping_range(camera))
     return renderer
 
 
-def _image(texels: Texture) -> vtkImageData:
-    """A picture as VTK's texture: its first row is the lowest one."""
-    height, width = texels.shape[:2]
-    image = vtkImageData()
-    image.SetDimensions(width, height, 1)
-    image.GetPointData().SetScalars(numpy_to_vtk(texels[::-1].reshape(-1, 3), deep=True))
-    return image
-
-
-def shrink_texture(texture: Texture, side: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Average whole blocks of texels until the shorter side is just above ``side`` (no aliasing, a quick upload)."""
-    factor = min(texture.shape[:2]) // side
-    return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture
-
-
-def encode_normals(normals: Vertices) -> UInt8[np.ndarray, "vertices 3"]:
-    """From −1…1 to 1…255 around 128, so that 0 is exact and a flipped sign is an exactly mirrored value."""
-    return (np.rint(normals * 127.0) + NORMALS_BACKGROUND).astype(np.uint8)
-
-
-def open_window() -> vtkRenderWindow:
-    """An off-screen window without multisampling: EGL where there is one, then OSMesa, then the screen's own.
-
-    ``VTK_DEFAULT_OPENGL_WINDOW`` overrides the choice.
-
-    Raises:
-        RenderError: If this machine can draw in none of these ways.
-    """
-    window = _window_of_this_machine()
-    window.SetOffScreenRendering(True)
-    window.SetMultiSamples(0)
-    window.SwapBuffersOff()
-    window.Initialize()
-    if not window.SupportsOpenGL():
-        raise RenderError(f"{window.GetClassName()} found no usable OpenGL driver. {_REMEDY}")
-    return window
-
-
-_REMEDY = (
-    "Install a software driver (Debian, Ubuntu: 'apt-get install libegl1 libgl1 libgl1-mesa-dri', "
-    "or 'libosmesa6' on older releases), or the graphics card's own driver."
-)
-
-_WINDOW_LIBRARIES: Mapping[str, str] = {
-    "vtkEGLRenderWindow": "libEGL.so.1",
-    "vtkOSOpenGLRenderWindow": "libOSMesa.so.8",
-}
-
-
-def _window_of_this_machine() -> vtkRenderWindow:
-    if "VTK_DEFAULT_OPENGL_WINDOW" in os.environ or not sys.platform.startswith("linux"):
-        return vtkRenderWindow()
-    for name, library in _WINDOW_LIBRARIES.items():
-        if hasattr(vtkRenderingOpenGL2, name) and _loads(library):
-            window: vtkRenderWindow = getattr(vtkRenderingOpenGL2, name)()
-            return window
-    if "DISPLAY" in os.environ and _loads("libGL.so.1"):
-        return vtkRenderWindow()
-    raise RenderError(f"No OpenGL library is installed, so nothing can be drawn. {_REMEDY}")
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
+def _clipping_range(camera: Camera) -> tuple[float, float]:
+    return max(camera.distance - DEEPEST, 1.0), camera.distance + DEEPEST

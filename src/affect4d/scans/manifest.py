@@ -25,6 +25,10 @@ def _text(nullable: bool = False, check: Check | None = None) -> Column:
     return Column("str", check, nullable=nullable)
 
 
+def _whole_number(check: Check) -> Column:
+    return Column("Int64", check, nullable=True)
+
+
 SCAN_MANIFEST = DataFrameSchema(
     {
         "sequence": _text(),
@@ -37,6 +41,14 @@ SCAN_MANIFEST = DataFrameSchema(
         "gender": _text(nullable=True),
         "age_group": _text(nullable=True),
         "skin_tone": _text(nullable=True),
+        "ethnicity": _text(nullable=True),
+        "label": _text(nullable=True),
+        "level": _whole_number(Check.in_range(0, 4)),
+        "task": _text(nullable=True),
+        "actions": _text(nullable=True),
+        "onset": _whole_number(Check.ge(0)),
+        "apex": _whole_number(Check.ge(0)),
+        "offset": _whole_number(Check.ge(0)),
         "status": _text(check=Check.isin(("ok", "repaired"))),
         "reason": _text(),
         "vertices": Column("int64", Check.ge(3)),
@@ -52,7 +64,16 @@ SCAN_MANIFEST = DataFrameSchema(
     unique=["sequence", "frame"],
     name="scan manifest",
 )
-"""``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
+"""What a corpus says of a scan, each null where it does not say:
+
+- ``expression``: one of the six; null for everything else (neutral, poses, startle, micro-expression classes).
+- ``label``: the class in the corpus's own vocabulary, lower case; several are joined by ``+`` (``negative+surprise``).
+- ``level``: intensity 1 to 4, 0 for neutral (BU-3DFE).
+- ``task``: what the subject was given to do, in the corpus's own code (BP4D ``T1``; Bosphorus ``LFAU``).
+- ``actions``: FACS actions coded as shown, ``AU4+AU12``; empty where coded and none shown.
+- ``onset``, ``apex``, ``offset``: frames of the labelled movement, the same on every row of a sequence.
+
+``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
 ``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture and
 landmarks; ``crop_radius`` (mm, round the nose tip) is the crop that every later reading applies again."""
 

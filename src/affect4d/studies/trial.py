@@ -145,7 +145,7 @@ def _plan(
     rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(known)]
     train = setting.train
     return plan_mixed_views(
-        find_moments(rows.drop(columns="expression")),
+        find_moments(rows.drop(columns="expression"), setting.inputs.frames),
         setting.augment,
         epochs=train.epochs,
         batch_size=train.batch_size,

@@ -1,24 +1,36 @@
 """One loop for every model: batches in, a trained model and its history out."""
 
-import contextlib
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-import pandas as pd
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 
-from affect4d.engine import available_cores
-from affect4d.progress import console
 from affect4d.tensors import Labels
 from affect4d.training.batches import PlannedBatches
-from affect4d.training.objectives import ObjectiveValue
-from affect4d.training.optimiser import build_optimiser, build_schedule
+from affect4d.training.cost import CostMeter, count_flops
+from affect4d.training.device import (
+    choose_device,
+    compile_towers,
+    set_precision,
+    threads_of,
+    tower_precision,
+    with_threads,
+)
+from affect4d.training.global_norm import share_statistics
+from affect4d.training.gradients import StepGradients, Task, clip_gradients
+from affect4d.training.guards import FiniteGuard, Statistics, warn_of_untouched
+from affect4d.training.keeping import Keeper
+from affect4d.training.optimiser import freeze
 from affect4d.training.options import TrainOptions
+from affect4d.training.prefetch import prefetch
+from affect4d.training.ranks import ALONE, Ranks
+from affect4d.training.sharding import shard_towers
+from affect4d.training.state import Row, TrainingState
+from affect4d.training.validation import validate
 
 Report = Callable[[int, dict[str, float]], None]
 """Told, after every epoch, its number and the mean of every term."""
@@ -26,9 +38,16 @@ Report = Callable[[int, dict[str, float]], None]
 Examine = Callable[[int, nn.Module], None]
 """Handed, after every epoch, its number and the model as it is then, to look at."""
 
+Show = Callable[[int, float, int], None]
+"""Told, after every step, how many are done, the loss, and how many samples that step had."""
+
 
 def look_away(epoch: int, model: nn.Module) -> None:
     """Examine nothing."""
+
+
+def ignore(*told: Any) -> None:
+    """A report nobody reads."""
 
 
 class TracedBatch(Protocol):
@@ -44,136 +63,141 @@ Model = TypeVar("Model", bound=nn.Module)
 Batch = TypeVar("Batch", bound=TracedBatch)
 
 
-class NonFiniteLossError(ArithmeticError):
-    """The loss became NaN or infinite; names the epoch, the step, the terms, and the sequences of the batch."""
+@dataclass(frozen=True)
+class Company:
+    """Who looks on while a model is trained, and who helps.
+
+    Attributes:
+        report: Told the mean terms of every epoch; after a resume, of earlier epochs again.
+        examine: Handed the model after every epoch, before the report; it leaves it in training mode.
+        show: Told of every step.
+        keeper: Saves and resumes.
+        ranks: The processes that train together.
+        processes_here: Of them, on this host: they share its cores.
+        shard: Whether the towers' weights are spread over them.
+    """
+
+    report: Report = ignore
+    examine: Examine = look_away
+    show: Show = ignore
+    keeper: Keeper = dataclasses.field(default_factory=Keeper)
+    ranks: Ranks = ALONE
+    processes_here: int = 1
+    shard: bool = False
 
 
 def fit(
     model: Model,
     batches: PlannedBatches[Batch],
-    objective: Callable[[Model, Batch], ObjectiveValue],
+    task: Task[Model, Any],
     options: TrainOptions,
     *,
-    report: Report,
-    examine: Examine = look_away,
     sequence_names: Sequence[str],
-) -> pd.DataFrame:
+    held_out: Sequence[Batch] = (),
+    company: Company | None = None,
+) -> TrainingState:
     """Train a model in place; it ends in evaluation mode, on the device it was trained on.
 
-    Deterministic on a CPU: the same model, batches and options give the same weights, to the last bit.
+    Deterministic on a CPU: the same model, batches and options give the same weights, to the last bit, however often
+    training was interrupted.
 
     Args:
         model: What to train.
         batches: What to train on; as many epochs as ``options`` asks for.
-        objective: Loss and terms of a batch.
+        task: What is minimised.
         options: How long, how fast, where.
-        report: Told the mean terms of every epoch.
-        examine: Handed the model after every epoch, before the report; it leaves it in training mode.
         sequence_names: The bank's, for error messages.
+        held_out: Batches of training subjects that are not trained on, to choose the best epoch by.
+        company: Who looks on; nobody by default.
 
     Returns:
-        One row a step: epoch, step, every term, gradient_norm, learning_rate.
+        The last state: its history has one row a step (epoch, step, every term, gradient_norm, learning_rate).
 
     Raises:
         ValueError: If the plan behind the batches has another number of epochs than asked for.
-        NonFiniteLossError: If a loss is not finite.
+        NonFiniteLossError: If too many losses in a row are not finite.
+        BatchTooLargeError: If a batch does not fit into memory.
+        TrainingInterruptedError: On SIGTERM, after saving.
     """
-    _check_epochs(batches, options)
-    steps = options.epochs * batches.steps_per_epoch
-    device = choose_device(options.device)
-    model.to(device).train()
-    optimiser = build_optimiser(model, options)
-    schedule = build_schedule(optimiser, steps, options.warmup)
-    history: list[dict[str, float]] = []
-    with _threads(options.threads), _display(steps) as show:
-        for epoch in range(options.epochs):
-            for step, batch in enumerate(batches(epoch)):
-                optimiser.zero_grad(set_to_none=True)
-                value = objective(model, batch)
-                _check_finite(value, batch, sequence_names, f"epoch {epoch}, step {step}")
-                value.loss.backward()  # type: ignore[no-untyped-call]
-                if not history:
-                    _warn_of_untouched(model)
-                gradient_norm = clip_grad_norm_(model.parameters(), options.gradient_clip)
-                rate = schedule.get_last_lr()[0]
-                optimiser.step()
-                schedule.step()
-                terms = _numbers({**value.terms, "gradient_norm": torch.as_tensor(gradient_norm)})
-                history.append({"epoch": epoch, "step": step, **terms, "learning_rate": float(rate)})
-                show(terms["loss"], len(batch.sequences))
-            examine(epoch, model)
-            report(epoch, _epoch_means(history[-batches.steps_per_epoch :]))
-    model.eval()
-    return pd.DataFrame(history)
+    company = company or Company()
+    keeper, ranks = company.keeper, company.ranks
+    state, meter = _prepare(model, batches, task, options, company)
+    gradients = StepGradients(model, task, options, state.scaler, ranks)
+    guard, statistics = FiniteGuard(options.nonfinite_limit, sequence_names), Statistics(model)
+    shares = ranks.shared(batches)
+    if keeper.resume(state):
+        _replay(state, company.report)
+    with ExitStack() as meanwhile:
+        meanwhile.enter_context(with_threads(threads_of(options, company.processes_here)))
+        meanwhile.enter_context(keeper.listening())
+        meanwhile.enter_context(meter.running(state.cost))
+        while state.epoch < options.epochs and not state.ended:
+            ahead = prefetch(shares(state.epoch, state.step), choose_device(options.device))
+            for batch in meter.waiting(ahead):
+                statistics.keep()
+                state.optimiser.zero_grad(set_to_none=True)
+                value = gradients(batch, total := _size(batches.steps[state.epoch][state.step]))
+                state.scaler.unscale_(state.optimiser)
+                if not state.steps_done:
+                    warn_of_untouched(model)
+                norm = clip_gradients(model, options.gradient_clip)
+                terms, stop, save = _numbers(value.terms, norm, ranks, keeper)
+                if guard.accepts(terms, batch.sequences, state.where, state.scaler.is_enabled()):
+                    state.take_step(terms)
+                else:
+                    statistics.give_back()
+                    state.leave_out()
+                state.next_step(total)
+                company.show(state.steps_done, terms["loss"], total)
+                keeper.serve(state, stop, save)
+            validate(state, held_out, task, options.patience, ranks)
+            company.examine(state.epoch, model)
+            company.report(state.epoch, state.epoch_means(state.epoch))
+            state.next_epoch()
+    state.finish()
+    return state
 
 
-def choose_device(name: str) -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
-
-
-def _check_epochs(batches: PlannedBatches[TracedBatch], options: TrainOptions) -> None:
+def _prepare(
+    model: Model, batches: PlannedBatches[Batch], task: Task[Model, Any], options: TrainOptions, company: Company
+) -> tuple[TrainingState, CostMeter[Batch]]:
+    """The model on its device, ready for its first step."""
     if len(batches.steps) != options.epochs:
         raise ValueError(
             f"The plan was drawn for {len(batches.steps)} epochs, training asks for {options.epochs}: draw it anew."
         )
+    if company.shard and options.average:
+        raise ValueError("An average of spread weights is not kept: set average to 0, or shard to false.")
+    device, ranks = choose_device(options.device), company.ranks
+    freeze(model, options.freeze)
+    model.to(device).train()
+    flops = count_flops(model, batches, task)
+    set_precision(model, tower_precision(options, device))
+    if options.compile:
+        compile_towers(model)
+    share_statistics(model, ranks, device)
+    if company.shard:
+        shard_towers(model, device)
+    state = TrainingState.at_start(model, options, options.epochs * batches.steps_per_epoch, device)
+    state.cost.flops_per_sample = flops
+    return state, CostMeter(device, ranks, threads_of(options, company.processes_here))
 
 
-def _check_finite(value: ObjectiveValue, batch: TracedBatch, sequence_names: Sequence[str], where: str) -> None:
-    if bool(torch.isfinite(value.loss)):
-        return
-    terms = ", ".join(f"{name} {number:.4g}" for name, number in _numbers(value.terms).items())
-    names = ", ".join(sorted({sequence_names[place] for place in batch.sequences.tolist()}))
-    raise NonFiniteLossError(
-        f"The loss is not finite at {where} ({terms}). Sequences of the batch: {names}. "
-        "Look at their views for NaN, or lower the learning rate."
-    )
+def _replay(state: TrainingState, report: Report) -> None:
+    """Report the epochs that were done before an interruption, so that the curves of this run begin at the start."""
+    for epoch in range(state.epoch):
+        report(epoch, state.epoch_means(epoch))
 
 
-def _warn_of_untouched(model: nn.Module) -> None:
-    """Name the trainable parameters the loss does not depend on."""
-    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    if names:
-        warnings.warn(f"The loss does not depend on {', '.join(names)}: freeze or remove them.", stacklevel=3)
+def _size(rows: slice) -> int:
+    return int(rows.stop - rows.start)
 
 
-def _numbers(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Scalars to numbers, waiting for the device once."""
+def _numbers(terms: dict[str, Tensor], norm: Tensor, ranks: Ranks, keeper: Keeper) -> tuple[Row, bool, bool]:
+    """Terms, and what any process wishes, as numbers: the device is waited for once a step, here."""
     device = terms["loss"].device
-    stacked = torch.stack([term.detach().to(device, torch.float32) for term in terms.values()])
-    return dict(zip(terms, stacked.tolist(), strict=True))
-
-
-def _epoch_means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
-    means = pd.DataFrame(rows).drop(columns=["epoch", "step"]).mean()
-    return {str(name): float(mean) for name, mean in means.items()}
-
-
-@contextlib.contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Run torch on so many threads (0: one a core), then as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or available_cores())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def _display(steps: int) -> Iterator[Callable[[float, int], None]]:
-    """A bar with steps, loss, samples a second and time left; gives what is to be told of each step."""
-    pattern = "loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} samples/s  left"
-    columns = ("training", BarColumn(), MofNCompleteColumn(), TextColumn(pattern), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        task = progress.add_task("training", total=steps, loss=float("nan"), speed=0.0)
-        start, seen = time.perf_counter(), 0
-
-        def show(loss: float, samples: int) -> None:
-            nonlocal seen
-            seen += samples
-            progress.update(task, advance=1, loss=loss, speed=seen / (time.perf_counter() - start))
-
-        yield show
+    wishes = ranks.any(keeper.wishes(), device)
+    named = {**terms, "gradient_norm": norm}
+    stacked = torch.stack([term.detach().to(device, torch.float32) for term in named.values()])
+    *numbers, stop, save = torch.cat([stacked, wishes]).tolist()
+    return dict(zip(named, numbers, strict=True)), bool(stop), bool(save)

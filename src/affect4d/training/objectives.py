@@ -1,6 +1,7 @@
 """What is minimised, one function a paper: models meet losses here, and nowhere else.
 
-Every function takes (model, batch, options) and returns the loss with its named terms, to be logged.
+Every function takes (model, what its towers saw, options) and returns the loss with its named terms, to be logged. It
+is handed the whole batch, also where that went through the towers in parts or on several processes.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from affect4d.losses.decorrelation import multiview_decorrelation, standardise
 from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
-from affect4d.training.batches import LabelledBatch, UnlabelledBatch
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions
+from affect4d.training.seen import ClassScores, FacesAndTexts
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class ObjectiveValue:
     terms: dict[str, Tensor]
 
 
-def affect_objective(model: AffectVLM, batch: LabelledBatch, options: AffectOptions) -> ObjectiveValue:
+def affect_objective(model: AffectVLM, seen: FacesAndTexts, options: AffectOptions) -> ObjectiveValue:
     """AffectVLM (arXiv 2504.19739): ``L = w_align L_align + w_mc L_mc + w_mt L_mt``.
 
     L_mc and L_mt are the paper's [summary]; L_align, the class-aware contrast of faces and prompts, is ours. Pairs and
     triplets range over every view and every prompt of the batch [ours]. Mined triplets see batch-normalised
     embeddings, without which they collapse to a point [ours].
     """
-    faces, texts, y = model.embed_views(batch.images), model.embed_texts(batch.tokens), batch.labels
+    faces, texts, y = seen.faces, seen.texts, seen.groups
     scale = model.temperature()
     alpha = model.margin(options.margin_low, options.margin_high)
     Z, labels = _views_and_prompts(faces, texts, y)
@@ -56,17 +57,17 @@ def affect_objective(model: AffectVLM, batch: LabelledBatch, options: AffectOpti
     return _value(loss, terms)
 
 
-def smile_objective(model: SmileVLM, batch: UnlabelledBatch, options: SmileOptions) -> ObjectiveValue:
+def smile_objective(model: SmileVLM, seen: FacesAndTexts, options: SmileOptions) -> ObjectiveValue:
     """SMILE-VLM (arXiv 2506.01203): ``L = L_MV + β L_VL + γ L_CM``.
 
     The three terms are the paper's; their form is ours, and so is the weight on L_MV, which is 1 but in an ablation.
     Samples of one pseudo-label are not negatives of each other [ours].
     """
-    faces, t = model.embed_views(batch.images), model.embed_texts(batch.tokens)
+    faces, t = seen.faces, seen.texts
     scale = model.temperature()
 
     L_MV = multiview_decorrelation(model.project(faces.hidden), options.off_diagonal)
-    fused_contrast, view_contrast = _contrasts(faces, t, batch.groups, scale)
+    fused_contrast, view_contrast = _contrasts(faces, t, seen.groups, scale)
     L_VL = fused_contrast + view_contrast
     L_CM = cross_modal_redundancy(faces.fused, t)
     loss = options.decorrelation * L_MV + options.beta * L_VL + options.gamma * L_CM
@@ -74,20 +75,17 @@ def smile_objective(model: SmileVLM, batch: UnlabelledBatch, options: SmileOptio
     return _value(loss, {"decorrelation": L_MV, "alignment": L_VL, "redundancy": L_CM, "scale": scale})
 
 
-def cross_entropy_objective(
-    model: ViewClassifier, batch: LabelledBatch, options: CrossEntropyOptions
-) -> ObjectiveValue:
+def cross_entropy_objective(model: ViewClassifier, seen: ClassScores, options: CrossEntropyOptions) -> ObjectiveValue:
     """The peer both papers are compared with: cross-entropy on the fused views."""
-    scores = model.classify(batch.images)
-    loss = cross_entropy(scores, batch.labels, label_smoothing=options.label_smoothing)
-    accuracy = (scores.argmax(dim=1) == batch.labels).float().mean()
+    loss = cross_entropy(seen.scores, seen.labels, label_smoothing=options.label_smoothing)
+    accuracy = (seen.scores.argmax(dim=1) == seen.labels).float().mean()
     return _value(loss, {"accuracy": accuracy})
 
 
-def supervised_contrast_objective(model: AffectVLM, batch: LabelledBatch, options: ContrastOptions) -> ObjectiveValue:
+def supervised_contrast_objective(model: AffectVLM, seen: FacesAndTexts, options: ContrastOptions) -> ObjectiveValue:
     """A peer: SupCon (Khosla et al. 2020) over the very views and prompts that L_mc and L_mt range over."""
-    faces, texts, scale = model.embed_views(batch.images), model.embed_texts(batch.tokens), model.temperature()
-    Z, labels = _views_and_prompts(faces, texts, batch.labels)
+    scale = model.temperature()
+    Z, labels = _views_and_prompts(seen.faces, seen.texts, seen.groups)
     return _value(supervised_contrast(Z, labels, scale), {"scale": scale})
 
 

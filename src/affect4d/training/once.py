@@ -1,7 +1,7 @@
 """A training run that is done once: the same inputs, options and code give the model that is there already."""
 
 import json
-import time
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,17 @@ import pandas as pd
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.models import save_model
+from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.cost import Cost
+from affect4d.training.display import training_bar
+from affect4d.training.held_out import refuse_leaks
+from affect4d.training.job import CHECKPOINTS, Job
+from affect4d.training.keeping import Keeper
+from affect4d.training.launch import launch
 from affect4d.training.loop import Report
-from affect4d.training.train import Trained, TrainingRecipe, train_model
-from affect4d.views.bank import load_view_bank
+from affect4d.training.options import DistributedOptions, KeepingOptions
+from affect4d.training.train import Trained, TrainingRecipe, make_schedules, train_model
+from affect4d.views.bank import bank_path, load_view_bank
 
 Record = dict[str, Any]
 
@@ -37,32 +45,69 @@ class TrainingSet:
     store: ContentStore
 
 
-def train_once(name: str, data: TrainingSet, recipe: TrainingRecipe, store: ContentStore, report: Report) -> Record:
-    """Train and keep a model, unless the same data, recipe and code have made it already.
+def train_once(
+    name: str,
+    data: TrainingSet,
+    recipe: TrainingRecipe,
+    store: ContentStore,
+    report: Report,
+    keeping: KeepingOptions | None = None,
+    distributed: DistributedOptions | None = None,
+) -> Record:
+    """Train and keep a model, unless the same data, recipe and code have made it already; go on where it was stopped.
 
     Args:
-        name: One of :data:`affect4d.training.train.METHODS`.
+        name: One of :data:`affect4d.training.methods.METHODS`.
         data: What it is trained on.
         recipe: How.
         store: Where models are kept, one folder each: ``config.json``, ``weights.safetensors``, ``history.parquet``,
-            ``cost.json``.
+            ``cost.json``; and, until they are done, checkpoints under ``jobs/``.
         report: Told the mean terms of every epoch; of a model that was there already, those of its history.
+        keeping: How often checkpoints are written, and whether to start over.
+        distributed: How many processes train; this one, where it is left out.
 
     Returns:
         The record of the model: ``model``, ``key``, ``entry`` (its name in the store), ``folder``, ``parameters``
-        (how many) and ``seconds`` (of the training that made it).
+        (how many), ``seconds`` (of the training that made it) and ``cost``.
     """
+    keeping, distributed = keeping or KeepingOptions(), distributed or DistributedOptions()
     key = training_key(data, recipe)
     entry = f"{name}/{key}"
-    if store.has(entry):
+    job = store.path(f"jobs/{entry}")
+    if keeping.fresh:
+        shutil.rmtree(job, ignore_errors=True)
+    if store.has(entry) and not keeping.fresh:
         _replay(pd.read_parquet(store.path(entry) / "history.parquet"), report)
     else:
-        started = time.perf_counter()
-        bank = load_view_bank(data.views, data.store, recipe.inputs)
-        trained = train_model(name, bank, data.plan, data.prompts, recipe, report)
-        _keep(trained, time.perf_counter() - started, store, entry)
+        trained = _train(name, data, recipe, job, report, keeping, distributed)
+        _keep(trained, store, entry)
+        shutil.rmtree(job, ignore_errors=True)
     cost = json.loads((store.path(entry) / "cost.json").read_text())
     return {"model": name, "key": key, "entry": entry, "folder": str(store.path(entry)), **cost}
+
+
+def _train(
+    name: str,
+    data: TrainingSet,
+    recipe: TrainingRecipe,
+    job: Path,
+    report: Report,
+    keeping: KeepingOptions,
+    distributed: DistributedOptions,
+) -> Trained:
+    """Train here, or in processes of their own; either goes on from the checkpoints of the other."""
+    refuse_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
+    bank = load_view_bank(data.views, data.store, recipe.inputs)
+    identity = {"configuration": content_key(recipe=recipe.to_dict()), "data": _data_key(data)}
+    if distributed.alone:
+        keeper = Keeper(CheckpointFolder(job / CHECKPOINTS, identity, keeping.checkpoints), keeping)
+        return train_model(name, bank, data.plan, data.prompts, recipe, report, keeper=keeper)
+    schedules = make_schedules(name, bank, data.plan, data.prompts, recipe)
+    whole = Job(name, recipe, bank.views, bank.sequences, identity, keeping, distributed)
+    whole.save(job, schedules, bank_path(data.views, data.store, recipe.inputs))
+    with training_bar(schedules.trained.sizes.numel()) as show:
+        model, state = launch(job, report, show)
+    return Trained(model, pd.DataFrame(state["history"]), Cost(**state["cost"]))
 
 
 def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
@@ -76,13 +121,24 @@ def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
     )
 
 
-def _keep(trained: Trained, seconds: float, store: ContentStore, entry: str) -> None:
-    """Write a model folder into the store."""
-    cost = {"seconds": round(seconds, 2), "parameters": count_parameters(trained)}
+def _data_key(data: TrainingSet) -> str:
+    """Digest of what a model is trained on."""
+    views = table_digest(data.views[["sequence", "checksum"]])
+    return content_key(views=views, plan=table_digest(data.plan), prompts=table_digest(data.prompts))
+
+
+def _keep(trained: Trained, store: ContentStore, entry: str) -> None:
+    """Write a model folder into the store, in place of one that is there."""
+    cost = {
+        "seconds": round(trained.cost.seconds, 2),
+        "parameters": count_parameters(trained),
+        "cost": trained.cost.summary(),
+    }
     with store.write(entry) as folder:
         save_model(trained.model, folder)
         trained.history.to_parquet(folder / "history.parquet")
         (folder / "cost.json").write_text(json.dumps(cost))
+        shutil.rmtree(store.path(entry), ignore_errors=True)
 
 
 def _replay(history: pd.DataFrame, report: Report) -> None:

@@ -1,79 +1,29 @@
 """Train any of the models: the same pictures, plan, tower and loop; a method is its batches and its objective."""
 
-import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from affect4d.models import ModelOptions, build_model
-from affect4d.training.batches import PlannedBatches, labelled_batches, unlabelled_batches
-from affect4d.training.loop import Examine, Report, choose_device, fit, look_away
-from affect4d.training.objectives import (
-    affect_objective,
-    cross_entropy_objective,
-    smile_objective,
-    supervised_contrast_objective,
-)
-from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.cost import Cost
+from affect4d.training.display import training_bar
+from affect4d.training.held_out import split_plan
+from affect4d.training.keeping import Keeper
+from affect4d.training.loop import Company, Examine, Report, ignore, look_away
+from affect4d.training.methods import METHODS
+from affect4d.training.recipe import TrainingRecipe
+from affect4d.training.run import Schedules, run
+from affect4d.training.tables import labelled_schedule, unlabelled_schedule
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
 
-
-@dataclass(frozen=True)
-class Method:
-    """One way of training.
-
-    Attributes:
-        model: Name in :data:`affect4d.models.MODELS`.
-        batches: From a plan and prompts to batches with exactly what the method may see.
-        objective: What is minimised.
-    """
-
-    model: str
-    batches: Callable[..., PlannedBatches[Any]]
-    objective: Callable[..., Any]
-
-
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        "affect_vlm": Method("affect_vlm", labelled_batches, affect_objective),
-        "smile_vlm": Method("smile_vlm", unlabelled_batches, smile_objective),
-        "cross_entropy": Method("view_classifier", labelled_batches, cross_entropy_objective),
-        "supervised_contrast": Method("affect_vlm", labelled_batches, supervised_contrast_objective),
-    }
-)
-"""SMILE-VLM's batches have no label; the cross-entropy peer sees of the prompts the label alone."""
-
-
-@dataclass(frozen=True)
-class TrainingRecipe:
-    """How a model is trained.
-
-    Attributes:
-        inputs: How pictures become the model's input; decides views and channels of the model.
-        model: Size of the model.
-        train: How long, how fast, where.
-        objective: Weights of the terms.
-    """
-
-    inputs: InputOptions
-    model: ModelOptions
-    train: TrainOptions
-    objective: AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions
+__all__ = ["METHODS", "Trained", "TrainingRecipe", "ignore", "make_schedules", "train_model"]
 
 
 class Trained(NamedTuple):
-    """A trained model and its history: one row a step (epoch, step, terms)."""
+    """A trained model, its history (one row a step: epoch, step, terms), and what it cost."""
 
     model: Any
     history: pd.DataFrame
-
-
-def ignore(epoch: int, terms: dict[str, float]) -> None:
-    """A report nobody reads."""
+    cost: Cost
 
 
 def train_model(
@@ -84,8 +34,9 @@ def train_model(
     recipe: TrainingRecipe,
     report: Report = ignore,
     examine: Examine = look_away,
+    keeper: Keeper | None = None,
 ) -> Trained:
-    """Train a model by one of :data:`METHODS`.
+    """Train a model by one of :data:`METHODS`, in this process.
 
     Args:
         method: Which.
@@ -95,24 +46,26 @@ def train_model(
         recipe: How.
         report: Told the mean terms of every epoch.
         examine: Handed the model after every epoch, before the report; it may look, not change.
+        keeper: Saves and resumes; None keeps nothing.
 
     Raises:
         KeyError: If no method has that name.
         ValueError: If the plan does not fit the recipe, or a label could leak.
     """
-    chosen, train = METHODS[method], recipe.train
-    views, channels = recipe.inputs.input_shape(len(bank.views))
-    size = recipe.model.model_copy(update={"views": views, "channels": channels})
-    model = build_model(chosen.model, size, train.seed)
-    batches = chosen.batches(
-        plan,
-        bank,
-        prompts,
-        recipe.inputs,
-        context_length=size.towers.context_length,
-        device=choose_device(train.device),
-    )
-    objective = functools.partial(chosen.objective, options=recipe.objective)
-    return Trained(
-        model, fit(model, batches, objective, train, report=report, examine=examine, sequence_names=bank.sequences)
+    schedules = make_schedules(method, bank, plan, prompts, recipe)
+    with training_bar(schedules.trained.sizes.numel()) as show:
+        company = Company(report, examine, show, keeper or Keeper())
+        model, state = run(method, schedules, bank, recipe, bank.sequences, company)
+    return Trained(model, pd.DataFrame(state.history), state.cost)
+
+
+def make_schedules(
+    method: str, bank: ViewBank, plan: pd.DataFrame, prompts: pd.DataFrame, recipe: TrainingRecipe
+) -> Schedules:
+    """Plan and prompts as tensors, with exactly what a method may see."""
+    make = labelled_schedule if METHODS[method].supervised else unlabelled_schedule
+    context = recipe.model.towers.context_length
+    trained, held_out = split_plan(plan)
+    return Schedules(
+        make(trained, bank, prompts, context), None if held_out.empty else make(held_out, bank, prompts, context)
     )

@@ -17,9 +17,11 @@ from jaxtyping import Bool, Int64, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
-from affect4d.content import ContentStore, code_version, content_key, file_digest
+from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content.shards import open_shard
 from affect4d.progress import track
-from affect4d.views.channels import derive_channels
+from affect4d.views.channels import derive_channels, needed_pictures
+from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
 from affect4d.views.moments import find_moments
 
@@ -29,11 +31,11 @@ class ViewBank:
     """Pictures of N frames from V sides in C channels, and which sequence each belongs to.
 
     Attributes:
-        pictures: As stored, before any augmentation.
+        pictures: As stored, before any augmentation; with ``motion="dynamic"`` the dynamic images follow the channels.
         neutral: Row of each row's neutral frame.
         sequence: Position in ``sequences`` of each row's sequence.
         frame: Frame number of each row.
-        in_window: Whether the face is near its apex there.
+        in_window: Whether the sampler takes the frame; by default, whether the face is near its apex there.
         sequences: Names.
         views: Names.
     """
@@ -63,6 +65,11 @@ class ViewBank:
         """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``."""
         names = np.asarray(self.sequences, dtype=object)[self.sequence.numpy()]
         return pd.DataFrame({"sequence": names, "frame": self.frame.numpy(), "in_window": self.in_window.numpy()})
+
+
+def bank_path(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> Path:
+    """Where the bank of a view manifest is, once it was derived: a safetensors file other processes can open."""
+    return store.path(_bank_name(view_manifest, options))
 
 
 def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> ViewBank:
@@ -99,26 +106,28 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
-    code = code_version("views.channels", "views.bank", "views.moments")
-    return f"banks/{content_key(shards=identity, channels=options.channels, code=code)}.safetensors"
+    code = code_version("views.channels", "views.bank", "views.moments", "views.sampling", "views.dynamics")
+    seen = {"channels": options.channels, "dynamic": options.motion == "dynamic", "frames": options.frames.model_dump()}
+    return f"banks/{content_key(shards=identity, code=code, **seen)}.safetensors"
 
 
 def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
     """Write the bank shard by shard (safetensors: a JSON header, then the raw bytes), holding one shard at a time."""
-    index = _bank_index(view_manifest)
+    index = _bank_index(view_manifest, options)
     views, size = _common_views(view_manifest)
-    shape = (len(index["frame"]), len(views), len(options.channels), size, size)
+    stored = len(options.channels) * (2 if options.motion == "dynamic" else 1)
+    shape = (len(index["frame"]), len(views), stored, size, size)
     with path.open("wb") as file:
-        file.write(_safetensors_header(shape, index))
+        file.write(_safetensors_header(shape, index, list(view_manifest["shard"])))
         for pictures in _derived(view_manifest, store, options):
             file.write(pictures.tobytes())
         for array in index.values():
             file.write(array.tobytes())
 
 
-def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray]) -> bytes:
-    """The header of a file that holds the pictures, then the arrays of the index."""
-    header: dict[str, Any] = {}
+def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], shards: list[str]) -> bytes:
+    """The header of a file that holds the pictures, then the arrays of the index; says what it was derived from."""
+    header: dict[str, Any] = {"__metadata__": {"shards": json.dumps(shards)}}
     start = 0
     entries = [("pictures", "U8", shape, int(np.prod(shape)))]
     entries += [(name, "U8" if a.dtype == np.uint8 else "I64", a.shape, a.nbytes) for name, a in index.items()]
@@ -130,9 +139,9 @@ def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray]) ->
     return len(text).to_bytes(8, "little") + text
 
 
-def _bank_index(view_manifest: pd.DataFrame) -> dict[str, np.ndarray]:
+def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str, np.ndarray]:
     """Neutral row, sequence, frame and window of every row, sequence after sequence."""
-    moments = find_moments(view_manifest)
+    moments = find_moments(view_manifest, options.frames)
     counts = view_manifest["frames"].map(len).to_numpy()
     starts = np.cumsum(counts) - counts
     return {
@@ -148,8 +157,12 @@ def _derived(
 ) -> Iterator[UInt8[np.ndarray, "frames views channels height width"]]:
     columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
     for shard, checksum, angles in track(columns, "deriving channels", total=len(view_manifest)):
-        texture, normals = read_shard(store.path(shard), checksum)
-        yield derive_channels(texture, normals, list(angles), options.channels)
+        opened = open_shard(store.path(shard), checksum)
+        needed = needed_pictures(options.channels, opened.header["channels"])
+        drawn = {picture: opened.stack(picture) for picture in needed}
+        pictures = derive_channels(drawn, list(angles), options.channels, opened.header.get("pitches", ()))
+        dynamic = options.motion == "dynamic"
+        yield np.concatenate([pictures, encode_dynamics(pictures)], axis=2) if dynamic else pictures
 
 
 def read_shard(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +171,5 @@ def read_shard(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: If the bytes are not those that were written.
     """
-    if file_digest(path) != checksum:
-        raise ValueError(f"{path} is damaged (its checksum differs): delete it and render again.")
-    with safe_open(path, framework="numpy") as file:
-        return file.get_tensor("texture"), file.get_tensor("normals")
+    shard = open_shard(path, checksum)
+    return shard.stack("texture"), shard.stack("normals")

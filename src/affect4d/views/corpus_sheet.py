@@ -1,5 +1,6 @@
 """A corpus at a glance: every expression of a few subjects at its apex, from every view."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,12 +10,16 @@ from PIL import Image
 
 from affect4d.arrays import Picture
 from affect4d.content import ContentStore
-from affect4d.views.bank import read_shard
+from affect4d.content.shards import open_shard
 from affect4d.views.contact_sheet import contact_sheet
+from affect4d.views.moments import locate
+
+SHOWN = ("texture", "shading", "normals", "depth")
+"""Rendered pictures, the most telling one first."""
 
 
 def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int = 4) -> Image.Image:
-    """Every view at the apex of each sequence; a row a subject.
+    """Every view at the apex of each sequence; every subject begins a row.
 
     Args:
         view_manifest: One row a rendered sequence.
@@ -26,14 +31,21 @@ def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int
     rows = view_manifest[view_manifest["subject"].isin(shown)].sort_values(["subject", "sequence"])
     cells = [cell for row in rows.to_dict("records") for cell in _apex_pictures(row, store)]
     longest = int(rows.groupby("subject").size().max())
-    columns = longest * len(cells) // len(rows)
+    columns = _columns(longest * len(cells) // len(rows), len(cells))
     return contact_sheet([picture for picture, _ in cells], columns, [label for _, label in cells])
 
 
+def _columns(of_a_subject: int, cells: int) -> int:
+    """How many pictures a row, so that a subject fills whole rows and the sheet is nearest to 3 : 2."""
+    possible = [columns for columns in range(1, of_a_subject + 1) if of_a_subject % columns == 0]
+    return min(possible, key=lambda columns: abs(math.log(columns * columns / cells / 1.5)))
+
+
 def _apex_pictures(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[Picture, str]]:
-    """Pictures and labels of one sequence at its apex."""
-    texture, _ = read_shard(store.path(str(row["shard"])), str(row["checksum"]))
-    apex = int(np.argmax(np.asarray(row["activity"], float)))
-    views = [str(view) for view in np.asarray(row["views"])]
-    for view, picture in zip(views, texture[apex], strict=True):
-        yield picture, f"{row['sequence']} {view}"
+    """Pictures and labels of one sequence at its apex: its colours or, where none were rendered, what there is."""
+    shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
+    apex = locate(np.asarray(row["activity"], float)).apex
+    shown = next(channel for channel in SHOWN if channel in shard.header["channels"])
+    for place, view in enumerate(np.asarray(row["views"])):
+        picture = shard.picture(shown, apex, place)
+        yield picture if shown != "depth" else (picture[..., 0] >> 8).astype(np.uint8), f"{row['sequence']} {view}"

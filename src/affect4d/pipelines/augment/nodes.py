@@ -6,6 +6,7 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.training.held_out import held_out_plan, held_out_subjects
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
@@ -17,11 +18,16 @@ SHEET_SAMPLES = 5
 
 
 def plan_affect_views(
-    view_manifest: pd.DataFrame, subject_split: dict[str, Any], options: MixedViewOptions, train: TrainOptions
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    options: MixedViewOptions,
+    train: TrainOptions,
+    inputs: InputOptions,
 ) -> pd.DataFrame:
     """The supervised plan: class-balanced batches, views mixed among scans of one expression."""
     labelled = training_rows(view_manifest, subject_split).dropna(subset=["expression"])
-    return _plan(labelled, options, train, dict(zip(labelled["sequence"], labelled["expression"], strict=True)))
+    groups = dict(zip(labelled["sequence"], labelled["expression"], strict=True))
+    return _plan(labelled, options, train, inputs, groups)
 
 
 def plan_smile_views(
@@ -30,13 +36,14 @@ def plan_smile_views(
     subject_split: dict[str, Any],
     options: MixedViewOptions,
     train: TrainOptions,
+    inputs: InputOptions,
 ) -> pd.DataFrame:
     """The self-supervised plan: views mixed inside one sequence, because anything wider would need a label.
 
     Sequences that could not be put into words (no landmarks in them, say) are left out.
     """
     unlabelled = training_rows(view_manifest.drop(columns="expression"), subject_split)
-    return _plan(unlabelled[unlabelled["sequence"].isin(pseudo_prompts["sequence"])], options, train, None)
+    return _plan(unlabelled[unlabelled["sequence"].isin(pseudo_prompts["sequence"])], options, train, inputs, None)
 
 
 def draw_augmentation_sheet(
@@ -62,15 +69,27 @@ def training_rows(view_manifest: pd.DataFrame, subject_split: dict[str, Any]) ->
 
 
 def _plan(
-    view_manifest: pd.DataFrame, options: MixedViewOptions, train: TrainOptions, groups: dict[str, str] | None
+    view_manifest: pd.DataFrame,
+    options: MixedViewOptions,
+    train: TrainOptions,
+    inputs: InputOptions,
+    groups: dict[str, str] | None,
 ) -> pd.DataFrame:
-    return plan_mixed_views(
-        find_moments(view_manifest),
+    """The plan of the subjects trained on and, where some are held out to choose the best epoch by, of those."""
+    views = list(view_manifest["views"].iloc[0])
+    held_out = view_manifest["subject"].isin(held_out_subjects(view_manifest["subject"], train.validation, train.seed))
+    plan = plan_mixed_views(
+        find_moments(view_manifest[~held_out], inputs.frames),
         options,
         epochs=train.epochs,
         batch_size=train.batch_size,
         samples_per_sequence=train.samples_per_sequence,
         seed=train.seed,
-        views=list(view_manifest["views"].iloc[0]),
+        views=views,
         groups=groups,
     )
+    if not held_out.any():
+        return plan
+    unseen_frames = find_moments(view_manifest[held_out], inputs.frames)
+    unseen = held_out_plan(unseen_frames, train.batch_size, train.seed, views)
+    return pd.concat([plan, unseen], ignore_index=True)

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 fabricate_raw_corpus,
-                inputs=["params:raw_corpus", "raw_store"],
+                inputs=["params:raw_corpus", "raw_store", "params:engine"],
                 outputs="raw_corpus",
                 name="fabricate_raw_corpus",
             )

@@ -1,47 +1,61 @@
 """Raw folders → a validated manifest of canonical scans, and the split of its subjects."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore
-from affect4d.scans.ingest import IngestOptions, ingest_corpus
-from affect4d.scans.splits import draw_split
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.scans.splits import SubjectSplit, draw_split
 
 
 class SplitOptions(BaseModel):
-    """How subjects are divided.
+    """How subjects are divided, where the corpus does not bring a split of its own.
 
     Attributes:
         test_share: Share of the subjects set aside for the test.
         seed: Of the draw.
+        use_given: Whether a split that belongs to the corpus (a frozen benchmark's) goes before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     test_share: float = Field(0.375, gt=0, lt=1)
     seed: int = Field(0, ge=0)
+    use_given: bool = True
 
 
-DESCRIBED = ["sequence", "subject", "expression", "gender", "age_group", "skin_tone"]
+DESCRIBED = [
+    "sequence", "subject", "expression", "gender", "age_group", "skin_tone", "ethnicity",
+    "label", "level", "task", "onset", "apex", "offset",
+]  # fmt: skip
 
 
 def ingest_scans(
-    raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore, engine: EngineOptions = IN_PROCESS
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read and check every scan; bring it into the canonical pose.
 
     Returns:
-        The manifest of usable scans; one row a sequence with what the corpus says about it; and the report, a row for
-        every scan refused or repaired.
+        The manifest of usable scans; one row a sequence with what the corpus says about it; the report, one row a scan;
+        and what of the corpus is there.
     """
-    ingest = ingest_corpus(Path(raw_corpus["root"]), raw_corpus["layout"], options, scan_store)
+    from affect4d.faces.stream import open_source  # scipy costs half a second
+
+    ingest = ingest_source(open_source(raw_corpus), options, scan_store, engine)
     sequences = ingest.manifest[DESCRIBED].drop_duplicates("sequence").reset_index(drop=True)
-    return ingest.manifest, sequences, ingest.report
+    return ingest.manifest, sequences, ingest.report, ingest.completeness
 
 
-def split_subjects(sequences: pd.DataFrame, options: SplitOptions) -> dict[str, Any]:
-    """Set subjects aside for the test: nobody is on both sides."""
-    return draw_split(sorted(sequences["subject"].unique()), options.test_share, options.seed).to_dict()
+def split_subjects(sequences: pd.DataFrame, raw_corpus: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
+    """Set subjects aside for the test: nobody is on both sides.
+
+    A split that belongs to the corpus is kept as it is, less the subjects none of whose scans is usable.
+    """
+    present = set(sequences["subject"])
+    if options.use_given and "split" in raw_corpus:
+        given = SubjectSplit.from_dict(raw_corpus["split"])
+        return SubjectSplit(tuple(present & set(given.train)), tuple(present & set(given.test)), given.seed).to_dict()
+    return draw_split(present, options.test_share, options.seed).to_dict()

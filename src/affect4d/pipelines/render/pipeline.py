@@ -11,13 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 render_views,
-                inputs=["scan_manifest", "raw_corpus", "params:render", "view_store"],
-                outputs="view_manifest",
+                inputs=["scan_manifest", "raw_corpus", "params:render", "view_store", "params:engine"],
+                outputs=["view_manifest", "render_report"],
                 name="render_views",
             ),
             node(
                 draw_view_sheet,
-                inputs=["view_manifest", "view_store"],
+                inputs=["view_manifest", "sequences", "view_store"],
                 outputs="view_contact_sheet",
                 name="draw_view_sheet",
             ),

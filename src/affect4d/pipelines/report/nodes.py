@@ -142,10 +142,19 @@ def describe_corpus(raw_corpus: Document) -> str:
     """What the corpus is, in a sentence."""
     if not raw_corpus["synthetic"]:
         return f"The corpus {raw_corpus['name']!r}, as it lies on the disk of whoever ran this."
-    return (
-        f"{raw_corpus['subjects']} synthetic subjects showing six posed expressions, {raw_corpus['scans']:,} scans "
-        f"fabricated by this project in the layout of {raw_corpus['layout']}."
+    made = (
+        f"{raw_corpus['subjects']} synthetic subjects, {raw_corpus['sequences']:,} sequences, {raw_corpus['scans']:,} "
+        "scans fabricated by this project."
     )
+    return f"{_benchmark(raw_corpus['benchmark'])} {made}" if "benchmark" in raw_corpus else made
+
+
+def _benchmark(made: Document) -> str:
+    """Which frozen benchmark it is, or that it is none."""
+    name = f"{made['name']} version {made['version']}"
+    if made["verdict"] in ("equal", "rounding"):
+        return f"The frozen benchmark {name}."
+    return f"Made for the benchmark {name}, but not comparable with it ({made['verdict']})."
 
 
 def count_things(view_manifest: pd.DataFrame, ingest_report: pd.DataFrame) -> dict[str, int]:

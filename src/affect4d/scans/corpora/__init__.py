@@ -1,52 +1,32 @@
-"""Corpora: folder conventions, one a module; names to rows, nothing is read."""
+"""Corpora: folder conventions, one a module; names to rows, nothing is read but label sheets."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from types import MappingProxyType
 
-import pandas as pd
+from affect4d.scans.corpora.bosphorus import BOSPHORUS
+from affect4d.scans.corpora.bp4d import BP4D
+from affect4d.scans.corpora.bu3dfe import BU3DFE
+from affect4d.scans.corpora.bu4dfe import BU4DFE
+from affect4d.scans.corpora.casme3 import CASME3
+from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.folder import FOLDER
+from affect4d.scans.corpora.fourdme import FOURDME
 
-from affect4d.scans.corpora.bu4dfe import find_bu4dfe
-from affect4d.scans.corpora.folder import find_folder_scans
-
-__all__ = ["CORPORA", "Corpus", "corpus_named"]
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """A corpus layout.
-
-    Attributes:
-        name: What parameters call it.
-        description: What its folder must look like, for people.
-        find_scans: Folder to table: the columns of :data:`~affect4d.scans.corpora.table.SCAN_COLUMNS`; paths relative
-        to it.
-    """
-
-    name: str
-    description: str
-    find_scans: Callable[[Path], pd.DataFrame]
-
+__all__ = ["CORPORA", "Corpus", "Whole", "corpus_named"]
 
 CORPORA: Mapping[str, Corpus] = MappingProxyType(
-    {
-        corpus.name: corpus
-        for corpus in (
-            Corpus("bu4dfe", "F001/Angry/000.wrl with 000.jpg beside it (BU-4DFE)", find_bu4dfe),
-            Corpus("folder", "subject/expression/0000.wrl or .obj, any names", find_folder_scans),
-        )
-    }
+    {corpus.name: corpus for corpus in (BU3DFE, BU4DFE, BOSPHORUS, BP4D, FOURDME, CASME3, FOLDER)}
 )
 
 
-def corpus_named(name: str) -> Corpus:
-    """The corpus layout of that name.
+def corpus_named(name: str, pattern: str | None = None) -> Corpus:
+    """The corpus layout of that name, its files found by a pattern where one is given.
 
     Raises:
-        ValueError: If there is none; the message lists the known ones.
+        ValueError: If there is none, the message lists the known ones; or if it takes no pattern.
     """
     if name not in CORPORA:
         known = "; ".join(f"{corpus.name}: {corpus.description}" for corpus in CORPORA.values())
         raise ValueError(f"There is no corpus layout {name!r}. Known layouts: {known}.")
-    return CORPORA[name]
+    corpus = CORPORA[name]
+    return corpus if pattern is None else corpus.by_pattern(pattern)

@@ -1,16 +1,34 @@
-"""BU-4DFE: ``F001/Angry/000.wrl`` with ``000.jpg``, landmarks in ``BU4DFE_BND_V1.1/F001/Angry/000.bnd``."""
+"""BU-4DFE: ``F001/Angry/000.wrl`` with ``000.jpg``, landmarks in ``BU4DFE_BND_V1.1/F001/Angry/000.bnd``.
+
+101 people show six expressions once each, at 25 frames a second, neutral → apex → neutral in about 4 s. Names are as in
+public reader code; frames count from 000, and how many there are varies.
+"""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside, scan_table
-from affect4d.scans.expression import parse_expression
+from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 LANDMARK_FOLDER = "BU4DFE_BND_V1.1"
+FOLDERS: Mapping[str, str] = MappingProxyType(
+    {
+        "anger": "Angry",
+        "disgust": "Disgust",
+        "fear": "Fear",
+        "happiness": "Happy",
+        "sadness": "Sad",
+        "surprise": "Surprise",
+    }
+)
+SUBJECTS = numbered("FM", (58, 43), 3)
 _SCAN = re.compile(r"(?P<subject>[FM]\d{3,4})/(?P<word>[^/]+)/(?P<frame>\d{1,9})\.wrl", re.IGNORECASE)
 
 
@@ -25,7 +43,7 @@ def find_bu4dfe(root: Path) -> pd.DataFrame:
     return scan_table([_row(match, paths) for match in matches if match], root)
 
 
-def _row(match: re.Match[str], paths: dict[str, str]) -> dict[str, Any]:
+def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
     scan, subject, word = match[0], match["subject"], match["word"]
     landmarks = f"{LANDMARK_FOLDER}/{scan[:-4]}.bnd".lower()
     return {
@@ -37,12 +55,23 @@ def _row(match: re.Match[str], paths: dict[str, str]) -> dict[str, Any]:
         "texture": beside(paths, scan),
         "landmark_file": paths.get(landmarks),
         "gender": subject[0].upper(),
+        "label": expression_or_none(word),
     }
 
 
-def expression_or_none(word: str) -> str | None:
-    """The expression a folder is named after; None where its name is no expression."""
-    try:
-        return parse_expression(word)
-    except ValueError:
-        return None
+BU4DFE = Corpus(
+    name="bu4dfe",
+    description="F001/Angry/000.wrl with 000.jpg beside it (BU-4DFE)",
+    find_scans=find_bu4dfe,
+    classes=EXPRESSIONS,
+    whole=Whole(
+        subjects=101,
+        sequences=606,
+        scans=None,
+        source="public reader code; about 100 frames a sequence",
+        subject_names=SUBJECTS,
+        sequence_names=tuple(f"{subject}/{word}" for subject in SUBJECTS for word in FOLDERS.values()),
+    ),
+    frames_per_second=25.0,
+    has_landmarks=True,
+)

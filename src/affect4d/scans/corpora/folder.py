@@ -1,32 +1,165 @@
-"""Any folder of scans: one sub-folder a sequence, the files in it its frames, in natural order.
+"""Any folder of scans: told by its own table, by a pattern of file names, or by how its folders nest.
 
-``anna/happy/0001.obj`` is subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression
-unknown; a scan at the top is a sequence and a subject of its own. Landmarks lie beside a scan as ``.bnd``.
+- **By table.** ``scans.csv`` or ``scans.parquet`` at the top has one row a scan: ``file`` (relative to the folder) and
+  ``subject``; of the optional columns in :data:`OPTIONAL`, those that are known.
+- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.pattern`).
+- **By nesting.** One sub-folder a sequence, the files in it its frames, in natural order: ``anna/happy/0001.obj`` is
+  subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown; a scan at the top
+  is a sequence and a subject of its own.
+
+Pictures and landmarks lie beside a scan under its own stem, unless the table says where.
 """
 
 import re
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.bu4dfe import expression_or_none
+from affect4d.scans.corpora.corpus import Corpus
 from affect4d.scans.corpora.listing import list_files
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.pattern import compile_pattern
+from affect4d.scans.corpora.sheets import read_sheet, whole_number
+from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, scan_table
+from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers import READERS
+from affect4d.scans.readers.texture import SUFFIXES as PICTURES
 
+TABLES = ("scans.csv", "scans.parquet")
+REQUIRED = ("file", "subject")
+OPTIONAL = (
+    "expression", "frame", "sequence", "texture", "landmark_file", *ATTRIBUTES,
+    "label", "level", "task", "actions", "onset", "apex", "offset",
+)  # fmt: skip
+LANDMARKS = (".bnd", ".lm3", ".tbnd", ".bndplus")
 _DIGITS = re.compile(r"(\d+)")
 
 
 def find_folder_scans(root: Path) -> pd.DataFrame:
-    """Scans of known formats below a folder; frames are numbered from 0 in natural order (2 before 10)."""
+    """Scans of a folder, by its table where it has one, else by how its folders nest.
+
+    Raises:
+        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice.
+    """
     paths = {file.path.lower(): file.path for file in list_files(root)}
-    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in READERS), key=_natural)
+    table = next((root / paths[name] for name in TABLES if name in paths), None)
+    return _by_nesting(root, paths) if table is None else _by_table(root, table, paths)
+
+
+def find_by_pattern(root: Path, pattern: str) -> pd.DataFrame:
+    """Scans whose paths fit a pattern with at least ``{subject}`` and ``{frame}``.
+
+    Raises:
+        ValueError: If the pattern is not one.
+    """
+    expression = compile_pattern(pattern, required=("subject", "frame"))
+    paths = {file.path.lower(): file.path for file in list_files(root)}
+    matches = (expression.fullmatch(path) for path in paths.values())
+    return scan_table([_matched(match, paths) for match in matches if match], root)
+
+
+def _by_table(root: Path, file: Path, paths: Mapping[str, str]) -> pd.DataFrame:
+    """The table's rows whose file is there; ``.attrs["absent"]`` lists the others."""
+    sheet = read_sheet(file).rename(columns={"scan": "file"})
+    _check_columns(sheet, file)
+    rows = [_told({str(name): value for name, value in row.items()}, file) for row in sheet.to_dict("records")]
+    _check_frames(rows, file)
+    there = [row for row in rows if row["scan"].lower() in paths]
+    table = scan_table([_located(row, paths) for row in there], root)
+    table.attrs["absent"] = [row["scan"] for row in rows if row["scan"].lower() not in paths]
+    return table
+
+
+def _check_columns(sheet: pd.DataFrame, file: Path) -> None:
+    missing = [name for name in REQUIRED if name not in sheet]
+    unknown = [str(name) for name in sheet if name not in (*REQUIRED, *OPTIONAL)]
+    if missing or unknown:
+        found = f"lacks {', '.join(missing)}" if missing else f"has unknown columns {', '.join(unknown)}"
+        raise ValueError(
+            f"{file} {found}. It needs the columns {', '.join(REQUIRED)} and may have {', '.join(OPTIONAL)}."
+        )
+
+
+def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
+    scan, subject = row.pop("file"), row["subject"]
+    if scan is None or subject is None:
+        raise ValueError(f"{file}: a row without file or subject: file {scan}, subject {subject}.")
+    word, frame = row.get("expression"), whole_number(row.get("frame"))
+    return {
+        **row,
+        **{name: whole_number(row[name]) for name in WHOLE_NUMBERS if name in row},
+        "scan": _inside(scan, file),
+        "texture": _inside(row.get("texture"), file),
+        "landmark_file": _inside(row.get("landmark_file"), file),
+        "expression": expression_or_none(word),
+        "label": row.get("label") or expression_or_none(word) or (word.lower() if word else None),
+        "sequence": row.get("sequence") or _sequence_told(scan, subject, word, frame),
+        "frame": frame or 0,
+    }
+
+
+def _sequence_told(scan: str, subject: str, word: str | None, frame: int | None) -> str:
+    """Frames of one folder are a sequence; a scan without a frame number is one of its own."""
+    place = PurePosixPath(scan.replace("\\", "/"))
+    if frame is None:
+        return place.with_suffix("").as_posix()
+    folder = place.parent.as_posix()
+    return folder if folder != "." else f"{subject}/{word}" if word else subject
+
+
+def _inside(name: str | None, file: Path) -> str | None:
+    """A path of the table with forward slashes, refused where it leads out of the folder."""
+    if name is None:
+        return None
+    place = PurePosixPath(name.replace("\\", "/"))
+    if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
+        raise ValueError(f"{file} names {name!r}, which is not a path inside its folder.")
+    return place.as_posix()
+
+
+def _check_frames(rows: list[dict[str, Any]], file: Path) -> None:
+    seen: set[tuple[str, int]] = set()
+    for row in rows:
+        place = row["sequence"], row["frame"]
+        if place in seen:
+            raise ValueError(
+                f"{file} names frame {place[1]} of sequence {place[0]!r} twice: give a column 'frame', or 'sequence'."
+            )
+        seen.add(place)
+
+
+def _located(row: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    scan = paths[row["scan"].lower()]
+    given = {name: paths.get(row[name].lower()) for name in ("texture", "landmark_file") if row[name] is not None}
+    return {**row, "scan": scan, "texture": beside(paths, scan), "landmark_file": _landmarks(paths, scan), **given}
+
+
+def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
+    fields, scan = match.groupdict(), match[0]
+    word = fields.get("expression")
+    between = [fields.get(name) for name in ("expression", "clip", "task")]
+    return {
+        "sequence": "/".join(part for part in (fields["subject"], *between) if part),
+        "subject": fields["subject"],
+        "expression": expression_or_none(word),
+        "frame": int(fields["frame"]),
+        "scan": scan,
+        "texture": beside(paths, scan),
+        "landmark_file": _landmarks(paths, scan),
+        "label": expression_or_none(word) or (word.lower() if word else None),
+        "task": fields.get("task"),
+    }
+
+
+def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
+    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10)."""
+    meshes = set(READERS) - set(PICTURES)
+    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=_natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
-    return scan_table(
-        [_row(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)], root
-    )
+    rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
+    return scan_table(rows, root)
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
@@ -38,15 +171,30 @@ def _sequence(path: str) -> str:
     return place.parent.as_posix() if len(place.parts) > 1 else place.stem
 
 
-def _row(sequence: str, frame: int, scan: str, paths: dict[str, str]) -> dict[str, Any]:
+def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> dict[str, Any]:
     words = sequence.split("/")
     found = (expression_or_none(word) for word in reversed(words) if len(word) > 2)
+    expression = next((word for word in found if word), None)
     return {
         "sequence": sequence,
         "subject": words[0],
-        "expression": next((word for word in found if word), None),
+        "expression": expression,
         "frame": frame,
         "scan": scan,
         "texture": beside(paths, scan),
-        "landmark_file": paths.get(str(PurePosixPath(scan).with_suffix(".bnd")).lower()),
+        "landmark_file": _landmarks(paths, scan),
+        "label": expression,
     }
+
+
+def _landmarks(paths: Mapping[str, str], scan: str) -> str | None:
+    stem = scan[: scan.rfind(".")].lower()
+    return next((paths[stem + suffix] for suffix in LANDMARKS if stem + suffix in paths), None)
+
+
+FOLDER = Corpus(
+    name="folder",
+    description="a table scans.csv, or subject/expression/0000.wrl with any names and any known format",
+    find_scans=find_folder_scans,
+    find_by_pattern=find_by_pattern,
+)

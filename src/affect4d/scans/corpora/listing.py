@@ -1,6 +1,8 @@
 """What a corpus folder holds, listed once: relative paths, sizes and times."""
 
+import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +45,27 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
 
 
 def _walk(folder: str, prefix: str, depth: int) -> list[ListedFile]:
-    """Files below a folder; size and time of each cost one ``stat``, its kind comes with the listing."""
+    """Files below a folder; size and time of each cost one ``stat``, its kind comes with the listing.
+
+    Links that lead nowhere, or round and round, are passed over.
+    """
     with os.scandir(folder) as entries:
         seen = [entry for entry in entries if not entry.name.startswith(".")]
     files = []
     for entry in seen:
-        if entry.is_dir():
+        if _holds(entry.is_dir):
             files += _walk(entry.path, f"{prefix}{entry.name}/", depth + 1) if depth < MAX_DEPTH else []
-        elif entry.is_file():
+        elif _holds(entry.is_file):
             status = entry.stat()
             files.append(ListedFile(prefix + entry.name, status.st_size, status.st_mtime_ns))
     return files
+
+
+def _holds(kind: Callable[[], bool]) -> bool:
+    """Whether an entry is of a kind; a link that leads round and round is of none."""
+    try:
+        return kind()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False

@@ -1,6 +1,8 @@
 """Readers, one a file format: bytes in, a checked :class:`~affect4d.scans.scan.FaceScan` or a ScanError out."""
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
 from types import MappingProxyType
@@ -9,12 +11,11 @@ from typing import Protocol
 import numpy as np
 
 from affect4d.arrays import Landmarks, Vertices
-from affect4d.scans.readers.bnd import read_landmarks
-from affect4d.scans.readers.vrml import read_wrl
-from affect4d.scans.readers.wavefront import read_obj
+from affect4d.scans.readers.landmark_labels import read_lm3, read_picture_landmarks
+from affect4d.scans.readers.landmark_tables import read_bnd, read_bndplus, read_tbnd
 from affect4d.scans.scan import FaceScan, ScanError
 
-__all__ = ["READERS", "Reader", "read_landmarks", "read_scan"]
+__all__ = ["LANDMARK_READERS", "READERS", "Reader", "read_landmarks", "read_picture_landmarks", "read_scan"]
 
 LANDMARK_MARGIN = 0.1
 """How far outside the mesh's bounding box, as a share of its largest side, the middle landmark may lie."""
@@ -27,17 +28,47 @@ class Reader(Protocol):
         """Read a file; ``texture`` is used instead of the picture the file names."""
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({".wrl": read_wrl, ".obj": read_obj})
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A reader whose module is imported on first use: the compiler behind the text formats takes a second to load."""
+
+    module: str
+    function: str
+
+    def __call__(self, path: Path, texture: Path | None = None) -> FaceScan:
+        """Read a file."""
+        read: Reader = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.function)
+        return read(path, texture)
+
+
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        ".wrl": Deferred("vrml", "read_wrl"),
+        ".obj": Deferred("wavefront", "read_obj"),
+        ".ply": Deferred("ply", "read_ply"),
+        ".bnt": Deferred("range_image", "read_bnt"),
+        ".off": Deferred("off", "read_off"),
+        ".stl": Deferred("stl", "read_stl"),
+    }
+)
 """File suffix, in lower case, to its reader."""
 
+LANDMARK_READERS: Mapping[str, Callable[[Path], Landmarks]] = MappingProxyType(
+    {".bnd": read_bnd, ".bndplus": read_bndplus, ".tbnd": read_tbnd, ".lm3": read_lm3}
+)
+"""Suffix of a landmark file, in lower case, to its reader."""
 
-def read_scan(path: Path, texture: Path | None = None, landmarks: Path | None = None) -> FaceScan:
+
+def read_scan(
+    path: Path, texture: Path | None = None, landmarks: Path | None = None, reader: Reader | None = None
+) -> FaceScan:
     """Read a face scan of any known format, with its landmarks.
 
     Args:
         path: The scan.
         texture: Its picture; by default the one the scan names, else the one with the scan's own stem.
-        landmarks: Its ``.bnd`` file.
+        landmarks: Its landmark file, of any suffix in ``LANDMARK_READERS``.
+        reader: For files whose suffix does not say what they are, such as depth pictures; by default ``READERS``' own.
 
     Returns:
         The scan in the file's own coordinates. Landmarks that cannot be read, or that do not lie on the mesh, are
@@ -46,10 +77,10 @@ def read_scan(path: Path, texture: Path | None = None, landmarks: Path | None = 
     Raises:
         ScanError: If the suffix is unknown or the mesh is not usable.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    read = reader or READERS.get(path.suffix.lower())
+    if read is None:
         raise ScanError("unknown-format", path, f"known formats: {', '.join(READERS)}")
-    scan = reader(path, texture)
+    scan = read(path, texture)
     if landmarks is None:
         return scan
     try:
@@ -61,6 +92,22 @@ def read_scan(path: Path, texture: Path | None = None, landmarks: Path | None = 
     missing = int(np.isnan(points[:, 0]).sum())
     kept = with_changes(scan, landmarks=points)
     return _noting(kept, f"{missing} landmarks were not tracked") if missing else kept
+
+
+def read_landmarks(path: Path) -> Landmarks:
+    """Read a landmark file of any known format.
+
+    Returns:
+        ``float32`` [83, 3] in the scan's own frame, in the order of :mod:`affect4d.scans.landmarks`; a row of NaN is a
+        landmark that was not tracked or that the format does not have.
+
+    Raises:
+        ScanError: If the suffix is unknown or the file is not usable.
+    """
+    read = LANDMARK_READERS.get(path.suffix.lower())
+    if read is None:
+        raise ScanError("unknown-format", path, f"known formats of landmarks: {', '.join(LANDMARK_READERS)}")
+    return read(path)
 
 
 def _noting(scan: FaceScan, repair: str) -> FaceScan:

@@ -1,91 +1,138 @@
-"""Whitespace- or comma-separated numbers, parsed in bulk.
-
-Every separator is turned into a line break, so that a block of numbers is a table of one column, which Arrow's CSV
-reader parses about three times as fast as ``numpy.fromstring`` [ours, measured]. Only a block Arrow refuses is looked
-at token by token, to name the place.
-"""
+"""Lists of numbers, parsed in bulk: the checked face of :mod:`affect4d.scans.readers.scanner`."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 
+from affect4d.scans.readers.scanner import COMMENT, IN_LISTS, NO_WIDTH, NO_WORD, lines_from, numbers_from, wholes_from
 from affect4d.scans.scan import ScanError
 
-SEPARATORS = b", \t\r\n"
-_BLOCK_BYTES = 4 * 2**20
-_TOKEN = re.compile(rb"[^, \t\r\n]+")
-_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_COMMENT = re.compile(rb"#[^\r\n]*")
+Scan = Callable[[np.ndarray, int, np.ndarray, int], tuple[int, int]]
+"""Text, where to begin, array to fill, how many are in it → how many are in it, where it stopped."""
+MAX_COMMENTS = 100_000
+_BREAK = re.compile(rb"[\r\n]")
 _NOT_FINITE = re.compile(rb"[+-]?(nan|inf|infinity|\d+\.?#\w+)", re.IGNORECASE)
+_WHOLE = re.compile(rb"[+-]?\d+")
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_STOPS = b" ,\t\r\n\v\f/]}\0#"
 
 
-def parse_floats(block: bytes, path: Path, offset: int = 0, separators: bytes = SEPARATORS) -> np.ndarray:
-    """Numbers of a block as ``float32``.
+def as_text(raw: bytes) -> np.ndarray:
+    """The bytes as an array, ``uint8`` [bytes]; nothing is copied."""
+    return np.frombuffer(raw, dtype=np.uint8)
+
+
+def parse_floats(block: bytes, path: Path) -> np.ndarray:
+    """Numbers of a text as ``float32``; see :func:`floats_between`."""
+    return floats_between(block + b"\0", 0, len(block), path)
+
+
+def floats_between(raw: bytes, start: int, end: int, path: Path) -> np.ndarray:
+    """Numbers of a list inside a text, apart by blanks, commas or line breaks; ``#`` starts a comment.
 
     Args:
-        block: The text; ``#`` starts a comment.
+        raw: The text.
+        start: Where the list starts.
+        end: Where it ends: the place of a ``]`` or a 0 byte.
         path: The file, for the error.
-        offset: Where the block starts in the file, for the error.
-        separators: Bytes between numbers.
+
+    Returns:
+        ``float32`` [numbers]; too large ones are infinite.
 
     Raises:
         ScanError: If something in it is not a number; it names the byte.
     """
-    return _parse(block, path, offset, separators, pa.float32())
+    return _parse(_floats, raw, start, end, np.empty((end - start) // 2 + 1, np.float32), path)
 
 
-def parse_integers(block: bytes, path: Path, offset: int = 0, separators: bytes = SEPARATORS) -> np.ndarray:
-    """Whole numbers of a block as ``int32``; arguments and errors as :func:`parse_floats`."""
-    return _parse(block, path, offset, separators, pa.int32())
+def number_lines(raw: bytes, start: int, path: Path, comments: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lines of numbers apart by blanks, from a place in a text to its end.
+
+    Args:
+        raw: The text, of :func:`whole_lines`.
+        start: Where the first line starts.
+        path: The file, for the error.
+        comments: Whether ``#`` starts a comment.
+
+    Returns:
+        ``float64`` [numbers], too large ones infinite, and ``int64`` [lines]: how many there are up to each line's end.
+
+    Raises:
+        ScanError: If something in it is not a number; it names the byte.
+    """
+    numbers = np.empty((len(raw) - start) // 2 + 1, np.float64)
+    ends = np.empty(len(numbers), np.int64)
+    lines, at = lines_from(as_text(raw), start, comments, numbers, ends)
+    if at < len(raw):
+        raise explain(raw, at, path)
+    ends.resize(lines, refcheck=False)
+    numbers.resize(int(ends[-1]) if lines else 0, refcheck=False)
+    return numbers, ends
 
 
-def _parse(block: bytes, path: Path, offset: int, separators: bytes, kind: Any) -> np.ndarray:
-    text = blank_comments(block)
-    lines = text.translate(bytes.maketrans(separators, b"\n" * len(separators)))
-    if not lines or lines.isspace():
-        return np.empty(0, dtype=kind.to_pandas_dtype())
-    try:
-        return _one_column(lines, kind)
-    except pa.ArrowException:
-        return _token_by_token(lines, path, offset, kind)
+def wholes_between(raw: bytes, start: int, end: int, path: Path) -> np.ndarray:
+    """As :func:`floats_between`, for whole numbers of up to 31 bits: ``int32`` [numbers]."""
+    return _parse(_wholes, raw, start, end, np.empty((end - start) // 2 + 1, np.int32), path)
 
 
-def blank_comments(block: bytes) -> bytes:
-    """The block with every ``#`` comment blanked, every other byte where it was."""
-    return _COMMENT.sub(lambda match: b" " * len(match[0]), block) if b"#" in block else block
+def _floats(text: np.ndarray, start: int, numbers: np.ndarray, filled: int) -> tuple[int, int]:
+    return numbers_from(text, start, IN_LISTS, numbers, filled, NO_WORD, NO_WIDTH)
 
 
-def _one_column(lines: bytes, kind: Any) -> np.ndarray:
-    table = pyarrow.csv.read_csv(
-        pa.BufferReader(lines),
-        pyarrow.csv.ReadOptions(use_threads=False, column_names=["number"], block_size=_BLOCK_BYTES),
-        pyarrow.csv.ParseOptions(quote_char=False),
-        pyarrow.csv.ConvertOptions(column_types={"number": kind}, null_values=[]),
-    )
-    numbers: np.ndarray = table.column(0).to_numpy()
-    return numbers
+def _wholes(text: np.ndarray, start: int, numbers: np.ndarray, filled: int) -> tuple[int, int]:
+    return wholes_from(text, start, IN_LISTS, numbers, filled)
 
 
-def _token_by_token(lines: bytes, path: Path, offset: int, kind: Any) -> np.ndarray:
-    """The slow, explaining way: numbers Arrow does not know (``+1.5``), or the error with its place."""
-    whole = pa.types.is_integer(kind)
-    numbers = [_number(match, path, offset, whole) for match in _TOKEN.finditer(lines)]
-    with np.errstate(over="ignore"):
-        return np.array(numbers, dtype=np.int64 if whole else np.float64).astype(kind.to_pandas_dtype())
+def _parse(scan: Scan, raw: bytes, start: int, end: int, numbers: np.ndarray, path: Path) -> np.ndarray:
+    """A list needs at most every second byte for a number, so that the array is never full; it shrinks at the end."""
+    text, filled, at = as_text(raw), 0, start
+    for _ in range(MAX_COMMENTS):
+        filled, at = scan(text, at, numbers, filled)
+        if at < end and text[at] == COMMENT:
+            at = end_of_line(raw, at, end)
+        if at >= end:
+            numbers.resize(filled, refcheck=False)
+            return numbers
+        if not IN_LISTS[text[at]]:
+            raise explain(raw, at, path, whole=scan is _wholes)
+    raise ScanError("too-complex", path, f"more than {MAX_COMMENTS} comments in one list", f"byte {start}")
 
 
-def _number(match: re.Match[bytes], path: Path, offset: int, whole: bool) -> float:
-    token, place = match[0], f"byte {offset + match.start()}"
-    word = token[:40].decode("ascii", "replace")
-    if _NOT_FINITE.fullmatch(token):
-        raise ScanError("not-finite", path, f"{word!r} is not a finite number", place)
-    if len(token) > 400 or not _NUMBER.fullmatch(token):
-        raise ScanError("malformed-number", path, f"{word!r} is not a number", place)
-    number = float(token)
-    if whole and (number != int(min(max(number, -(2.0**31)), 2.0**31 - 1))):
-        raise ScanError("index-out-of-range", path, f"{word!r} is no index", place)
-    return number
+def whole_lines(raw: bytes) -> bytes:
+    """A text with a line feed in every line break and at its end, and without breaks behind a backslash."""
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    if b"\\" in raw:
+        raw = raw.replace(b"\\\r\n", b"   ").replace(b"\\\n", b"  ")
+    return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def line_of(raw: bytes, at: int) -> str:
+    """The line of a place, for errors."""
+    line = raw.count(b"\n", 0, at) + 1
+    return f"line {line}"
+
+
+def end_of_line(raw: bytes, start: int, end: int) -> int:
+    """Where the line around a place ends."""
+    found = _BREAK.search(raw, start, end)
+    return found.start() if found else end
+
+
+def explain(raw: bytes, at: int, path: Path, whole: bool = False) -> ScanError:
+    """Why there is no (whole) number at a place in a text, as an error that names its word and its byte."""
+    start = at
+    while start > 0 and at - start < 400 and raw[start - 1] not in _STOPS:
+        start -= 1
+    end = start
+    while end < len(raw) and end - start < 400 and raw[end] not in _STOPS:
+        end += 1
+    word, place = raw[start:end], f"byte {start}"
+    shown = word[:40].decode("ascii", "replace")
+    if _NOT_FINITE.fullmatch(word):
+        return ScanError("not-finite", path, f"{shown!r} is not a finite number", place)
+    if whole and (_WHOLE.fullmatch(word) or _NUMBER.fullmatch(word)):
+        return ScanError("index-out-of-range", path, f"{shown!r} is no index", place)
+    return ScanError("malformed-number", path, f"{shown!r} is not a number", place)

@@ -76,3 +76,34 @@ def _unify(path: Path, scan: FaceScan, texture_faces: Faces) -> FaceScan:
     pairs, corner = np.unique(scan.faces.astype(np.int64) * width + texture_faces, return_inverse=True)
     faces = corner.reshape(-1, 3).astype(np.int32)
     return FaceScan(scan.vertices[pairs // width], faces, scan.texture_coordinates[pairs % width], repairs=scan.repairs)
+
+
+def merge_points(points: np.ndarray) -> tuple[np.ndarray, Faces]:
+    """Equal rows of ``float32`` numbers made one.
+
+    Args:
+        points: Rows of finite numbers.
+
+    Returns:
+        The different rows, and for every old row the place of its new one.
+    """
+    bits = (points + np.float32(0)).view(np.uint32)
+    order = np.lexsort(bits.T)
+    differs = np.ones(len(points), dtype=bool)
+    differs[1:] = (bits[order[1:]] != bits[order[:-1]]).any(axis=1)
+    index = np.empty(len(points), dtype=np.int32)
+    index[order] = np.cumsum(differs) - 1
+    return np.ascontiguousarray(points[order[differs]]), index
+
+
+def whole_indices(indices: np.ndarray, path: Path) -> np.ndarray:
+    """Indices of any type as ``int32``.
+
+    Raises:
+        ScanError: If one is not whole or needs more bits.
+    """
+    wide = indices.astype(np.float64)
+    wrong = np.flatnonzero(~((wide >= -(2.0**31)) & (wide < 2.0**31) & (wide == np.floor(wide))))
+    if len(wrong):
+        raise ScanError("index-out-of-range", path, f"{wide[wrong[0]]} is no index", f"corner {wrong[0]}")
+    return indices.astype(np.int32)

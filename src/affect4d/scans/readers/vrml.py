@@ -1,13 +1,17 @@
 """VRML 2.0 text (``.wrl``), the subset that BU-3DFE and BU-4DFE are written in.
 
 A scan is one ``IndexedFaceSet`` with ``coord``, ``coordIndex`` and, optionally, ``texCoord`` and ``texCoordIndex``;
-of several the one with most indices is read. The file is outlined first (brackets only, number lists are skipped
-whole, no recursion), then the four number lists are parsed in bulk. Transforms, ``USE`` and prototypes are outside
-the subset.
+of several the one with most indices is read, moved by the ``Transform`` nodes around it and turned round where it says
+``ccw FALSE``. The file is outlined first (brackets only, number lists are skipped whole, no recursion), then the number
+lists are parsed in bulk.
+
+Repaired, and noted: polygons of fewer than three corners (left out); a picture that is missing, not usable or named
+outside the scan's folder. Refused: lists that are never closed, ``USE`` and prototypes around or in the face set,
+more than 64 nested nodes.
 """
 
+import functools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from pathlib import Path
@@ -15,33 +19,29 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.scans.readers.limits import read_capped
-from affect4d.scans.readers.numbers import blank_comments, parse_floats, parse_integers
+from affect4d.scans.readers.numbers import as_text, floats_between, wholes_between
 from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles
 from affect4d.scans.readers.texture import attach_texture
+from affect4d.scans.readers.vrml_outline import Node, outline
+from affect4d.scans.readers.vrml_transform import pose_of_node
 from affect4d.scans.scan import FaceScan, ScanError
 
 HEADER = b"#VRML V2.0"
-MAX_DEPTH = 64
-MAX_BRACKETS = 100_000
-_STRUCTURE = re.compile(rb'[{}\[\]"#]')
-_CLOSES = {ord("{"): ord("}"), ord("["): ord("]")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A node that opens, a list of numbers, or a string, with the names of the nodes around it."""
-
-    kind: str
-    name: str
-    inside: tuple[str, ...]
-    start: int
-    end: int
+_ELSEWHERE = re.compile(rb"(?<![\w.-])(USE|PROTO|EXTERNPROTO|IS)(?![\w.-])")
+_CLOCKWISE = re.compile(rb"(?<![\w.-])ccw\s+FALSE(?![\w.-])")
+Span = tuple[int, int]
 
 
 @dataclass(slots=True)
 class _FaceSet:
-    start: int
-    lists: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """An ``IndexedFaceSet``: the nodes around it, itself the last, and its lists by node and field."""
+
+    around: tuple[Node, ...]
+    lists: dict[str, Span] = field(default_factory=dict)
+
+    @property
+    def start(self) -> int:
+        return self.around[-1].start
 
     def size(self) -> int:
         start, end = self.lists.get("IndexedFaceSet.coordIndex", (0, 0))
@@ -56,8 +56,7 @@ def read_wrl(path: Path, texture: Path | None = None) -> FaceScan:
         texture: Picture to use instead of the one the file names.
 
     Returns:
-        The scan in the file's own coordinates. A texture that is missing, damaged, oversized or named outside the
-        scan's folder is a repair; so are polygons of fewer than three corners.
+        The scan in the file's own coordinates.
 
     Raises:
         ScanError: If the file is not a usable scan.
@@ -75,12 +74,12 @@ def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, str | None]:
     """The face set with most indices, and the picture named last before it (else first after it)."""
     face_sets: list[_FaceSet] = []
     pictures: list[tuple[int, str]] = []
-    for item in _outline(raw, path):
+    for item in outline(raw, path):
         if item.kind == "node" and item.name == "IndexedFaceSet":
-            face_sets.append(_FaceSet(item.start))
-        elif item.kind == "list" and face_sets and "IndexedFaceSet" in item.inside:
-            face_sets[-1].lists[f"{item.inside[-1]}.{item.name}"] = (item.start, item.end)
-        elif item.kind == "string" and "ImageTexture" in item.inside and "url" in (item.name, item.inside[-1]):
+            face_sets.append(_FaceSet(item.around))
+        elif item.kind == "list" and face_sets and item.inside("IndexedFaceSet"):
+            face_sets[-1].lists[f"{item.around[-1].name}.{item.name}"] = (item.start, item.end)
+        elif item.kind == "string" and item.inside("ImageTexture") and "url" in (item.name, item.around[-1].name):
             pictures.append((item.start, raw[item.start : item.end].decode("utf-8", "replace")))
     if not face_sets:
         raise ScanError("no-mesh", path, "there is no IndexedFaceSet in it")
@@ -90,108 +89,69 @@ def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, str | None]:
     return chosen, named[0] if named else None
 
 
-def _outline(raw: bytes, path: Path) -> Iterator[_Item]:
-    """Nodes, number lists and strings in file order; refuses brackets that do not match."""
-    stack: list[tuple[int, str]] = []
-    position = 0
-    for _ in range(MAX_BRACKETS):
-        match = _STRUCTURE.search(raw, position)
-        if match is None:
-            break
-        at, mark = match.start(), raw[match.start()]
-        names = tuple(name for _, name in stack)
-        if mark == ord("#"):
-            position = _end_of_line(raw, at)
-        elif mark == ord('"'):
-            position = _find(raw, b'"', at + 1, path) + 1
-            yield _Item("string", _word_before(raw, position=at), names, at + 1, position - 1)
-        elif mark in _CLOSES:
-            name = _word_before(raw, at)
-            closed = _number_list_end(raw, at, path) if mark == ord("[") else None
-            if closed is None:
-                _push(stack, mark, name, at, path)
-                yield _Item("node", name, names, at, at)
-            else:
-                yield _Item("list", name, names, at + 1, closed)
-            position = at + 1 if closed is None else closed + 1
-        else:
-            _pop(stack, mark, at, path)
-            position = at + 1
-    else:
-        raise ScanError("too-complex", path, f"more than {MAX_BRACKETS} brackets and strings")
-    if stack:
-        raise ScanError("truncated", path, f"{stack[-1][1] or 'a bracket'} is never closed", f"byte {len(raw)}")
-
-
-def _push(stack: list[tuple[int, str]], mark: int, name: str, at: int, path: Path) -> None:
-    if len(stack) >= MAX_DEPTH:
-        raise ScanError("too-deep", path, f"nodes are nested more than {MAX_DEPTH} deep", f"byte {at}")
-    stack.append((_CLOSES[mark], name))
-
-
-def _pop(stack: list[tuple[int, str]], mark: int, at: int, path: Path) -> None:
-    if not stack or stack.pop()[0] != mark:
-        raise ScanError("malformed", path, f"{chr(mark)!r} closes nothing", f"byte {at}")
-
-
-def _number_list_end(raw: bytes, at: int, path: Path) -> int | None:
-    """Where the list that opens here closes, if it holds numbers only; None if it holds nodes or strings."""
-    end = _find(raw, b"]", at, path)
-    nested = any(raw.find(mark, at + 1, end) >= 0 for mark in (b"{", b"[", b'"'))
-    return None if nested else end
-
-
-def _find(raw: bytes, mark: bytes, start: int, path: Path) -> int:
-    end = raw.find(mark, start)
-    if end < 0:
-        raise ScanError("truncated", path, f"{mark.decode()!r} is missing", f"after byte {start}")
-    return end
-
-
-def _end_of_line(raw: bytes, start: int) -> int:
-    ends = [end for end in (raw.find(b"\n", start), raw.find(b"\r", start)) if end >= 0]
-    return min(ends, default=len(raw))
-
-
-def _word_before(raw: bytes, position: int) -> str:
-    words = raw[max(0, position - 80) : position].split()
-    return words[-1].decode("ascii", "replace") if words else ""
-
-
 def _mesh(raw: bytes, face_set: _FaceSet, path: Path) -> FaceScan:
-    points = _rows(raw, face_set, "Coordinate.point", 3, path)
+    _check_written_out(raw, face_set, path)
+    points = _moved(_rows(raw, face_set, "Coordinate.point", 3, path), raw, face_set, path)
     index = _span(face_set, "IndexedFaceSet.coordIndex", path)
     corners, lengths, repairs = _polygons(raw, index, path)
     faces = fan_triangles(corners, lengths)
-    if "TextureCoordinate.point" not in face_set.lists:
-        return assemble_mesh(path, points, faces, None, None, repairs)
-    coordinates = _rows(raw, face_set, "TextureCoordinate.point", 2, path)
-    own = face_set.lists.get("IndexedFaceSet.texCoordIndex")
-    if own is None or not raw[slice(*own)].strip() or raw[slice(*own)] == raw[slice(*index)]:
-        return assemble_mesh(path, points, faces, coordinates, None, repairs)
-    texture_corners, texture_lengths, _ = _polygons(raw, own, path)
-    if not np.array_equal(lengths, texture_lengths):
-        raise ScanError("wrong-count", path, "coordIndex and texCoordIndex describe different polygons")
-    return assemble_mesh(path, points, faces, coordinates, fan_triangles(texture_corners, lengths), repairs)
+    own_faces = None
+    coordinates = None
+    if "TextureCoordinate.point" in face_set.lists:
+        coordinates = _rows(raw, face_set, "TextureCoordinate.point", 2, path)
+        own = face_set.lists.get("IndexedFaceSet.texCoordIndex")
+        if own is not None and raw[slice(*own)].strip() and not _same_text(raw, own, index):
+            own_corners, own_lengths, _ = _polygons(raw, own, path)
+            if not np.array_equal(lengths, own_lengths):
+                raise ScanError("wrong-count", path, "coordIndex and texCoordIndex describe different polygons")
+            own_faces = fan_triangles(own_corners, lengths)
+    if _CLOCKWISE.search(face_set.around[-1].words(raw)):
+        faces = np.ascontiguousarray(faces[:, ::-1])
+        own_faces = None if own_faces is None else np.ascontiguousarray(own_faces[:, ::-1])
+    return assemble_mesh(path, points, faces, coordinates, own_faces, repairs)
 
 
-def _span(face_set: _FaceSet, name: str, path: Path) -> tuple[int, int]:
+def _check_written_out(raw: bytes, face_set: _FaceSet, path: Path) -> None:
+    """Refuse a face set that depends on what is written elsewhere."""
+    for node in face_set.around:
+        found = _ELSEWHERE.search(node.words(raw)) if node.name else None
+        if found or node.name == "]":
+            word = found[1].decode() if found else "a prototype"
+            raise ScanError("unsupported", path, f"{word} is not read: write the face set out", f"byte {node.start}")
+
+
+def _moved(points: np.ndarray, raw: bytes, face_set: _FaceSet, path: Path) -> np.ndarray:
+    """The points in the frame of the file."""
+    poses = [pose_of_node(node, raw, path) for node in face_set.around if node.name == "Transform"]
+    if not poses:
+        return points
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = functools.reduce(np.matmul, poses)
+        moved: np.ndarray = (points.astype(np.float64) @ whole[:3, :3].T + whole[:3, 3]).astype(np.float32)
+    return moved
+
+
+def _same_text(raw: bytes, one: Span, other: Span) -> bool:
+    text = as_text(raw)
+    return bool(np.array_equal(text[slice(*one)], text[slice(*other)]))
+
+
+def _span(face_set: _FaceSet, name: str, path: Path) -> Span:
     if name not in face_set.lists:
         raise ScanError("no-mesh", path, f"its IndexedFaceSet has no {name.split('.')[1]}", f"byte {face_set.start}")
     return face_set.lists[name]
 
 
 def _rows(raw: bytes, face_set: _FaceSet, name: str, width: int, path: Path) -> np.ndarray:
-    start, end = _span(face_set, name, path)
-    numbers = parse_floats(raw[start:end], path, start)
+    numbers = floats_between(raw, *_span(face_set, name, path), path)
     if len(numbers) % width:
         raise ScanError("wrong-count", path, f"{name} holds {len(numbers)} numbers, no multiple of {width}")
     return numbers.reshape(-1, width)
 
 
-def _polygons(raw: bytes, span: tuple[int, int], path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _polygons(raw: bytes, span: Span, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Corners of all polygons in a row, corners of each, and what was mended."""
-    numbers = parse_integers(blank_comments(raw[slice(*span)]), path, span[0])
+    numbers = wholes_between(raw, *span, path)
     if len(numbers) and numbers.min() < -1:
         place = int(np.flatnonzero(numbers < -1)[0])
         raise ScanError("index-out-of-range", path, f"index {numbers[place]} is negative", f"corner {place}")

@@ -1,0 +1,42 @@
+"""Ingest and render a corpus in a process of its own: ``python our_preparation.py CORPUS STORE SIZE WORKERS``.
+
+Prints, as JSON: seconds of ingest, of render and of doing both again, scans drawn, processor seconds of this process
+(all of them with one worker), and the most memory it held, in MB.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from affect4d.content import ContentStore
+from affect4d.engine import EngineOptions
+from affect4d.rendering.batch import render_corpus
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.scans.ingest import IngestOptions, ingest_corpus
+
+
+def prepare(corpus: Path, store: ContentStore, size: int, engine: EngineOptions) -> tuple[float, float, int]:
+    """Seconds of ingest and of render, and how many scans are in the pictures."""
+    start = time.perf_counter()
+    ingest = ingest_corpus(corpus, "bu4dfe", IngestOptions(), store, engine)
+    between = time.perf_counter()
+    views = render_corpus(ingest.manifest, corpus, RenderOptions(size=size), store, engine)
+    return between - start, time.perf_counter() - between, int(views["frames"].map(len).sum())
+
+
+def main(corpus: str, store: str, size: int, workers: int) -> None:
+    """Prepare the corpus twice."""
+    engine = EngineOptions(workers=workers)
+    busy = time.process_time()
+    ingest, render, scans = prepare(Path(corpus), ContentStore(Path(store)), size, engine)
+    busy = time.process_time() - busy
+    again = sum(prepare(Path(corpus), ContentStore(Path(store)), size, engine)[:2])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {"ingest": ingest, "render": render, "scans": scans, "again": again, "busy": busy, "peak": peak}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,29 @@
+"""Our rasteriser behind the same lines as its peers. ``python our_views.py SCANS SIZE CHANNELS``."""
+
+import sys
+import time
+
+import numpy as np
+
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.scans.scan import FaceScan
+
+
+def main(folder: str, size: int, channels: tuple[str, ...]) -> None:
+    """Draw what each line asks for."""
+    held = [np.load(f"{folder}/{name}.npz") for name in range(4)]
+    scans = [FaceScan(one["vertices"], one["faces"], one["coordinates"], one["texture"]) for one in held]
+    rasteriser = Rasteriser(RenderOptions.model_validate({"size": size, "channels": channels}))
+    views = len(rasteriser.options.angles)
+    for line in sys.stdin:
+        start, busy, covered, count = time.perf_counter(), time.process_time(), [], int(line)
+        for turn in range(count // views):
+            pictures = rasteriser.render(scans[turn % len(scans)])
+            covered.append(float((pictures[channels[0]].max(axis=-1) > 0).mean()))
+        taken = time.perf_counter() - start, time.process_time() - busy
+        print(*taken, float(np.mean(covered)), rasteriser.driver, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), tuple(sys.argv[3].split(",")))

@@ -1,0 +1,249 @@
+"""The training loop beside a bare one: what data, guards, logging, checkpoints cost; on a GPU beside open_clip's."""
+
+import contextlib
+import functools
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from open_clip.loss import ClipLoss
+
+from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.training.batches import planned_batches
+from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.cost import Cost
+from affect4d.training.device import choose_device, set_precision, tower_precision
+from affect4d.training.display import training_bar
+from affect4d.training.keeping import Keeper
+from affect4d.training.loop import Company, fit
+from affect4d.training.methods import METHODS
+from affect4d.training.optimiser import build_optimiser
+from affect4d.training.options import AffectOptions, KeepingOptions, TrainOptions
+from affect4d.training.tables import labelled_schedule
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
+from benchmarks.rows import Row
+
+NAMES = ("train.overhead", "gpu.train")
+
+H200_BF16_FLOPS = 989e12
+"""Dense bfloat16 operations a second of an H200 (NVIDIA's data sheet); other GPUs: :data:`PEAKS`."""
+PEAKS = {"H200": H200_BF16_FLOPS, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
+VIEWS = ("front", "left", "right")
+VIT_B_16 = TowerOptions(name="ViT-B-16", context_length=77)
+TINY = TowerOptions(
+    name="tiny",
+    context_length=16,
+    architecture={
+        "embed_dim": 64,
+        "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "head_width": 32, "layers": 2},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1},
+    },
+)
+"""For a rehearsal on a CPU."""
+
+
+def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
+    """One row on this machine's processor; one on its GPU, where there is one."""
+    if wanted("train.overhead"):
+        yield overhead(quick)
+    if wanted("gpu.train"):
+        yield (
+            beside_open_clip(quick)
+            if torch.cuda.is_available()
+            else Row("gpu.train", None, "samples/s", "open_clip's loop", target="≥1.2", note="no GPU")
+        )
+
+
+class Trial:
+    """One model, one plan, and the pictures for it.
+
+    Args:
+        epochs: Of the plan.
+        batch: Samples a step.
+        inputs: What the model sees.
+        towers: Which.
+        device: Where.
+        stored: Side of a stored picture, pixels.
+        dim: Width of the joint space.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        batch: int,
+        inputs: InputOptions,
+        towers: TowerOptions,
+        device: str = "cpu",
+        stored: int = 112,
+        dim: int = 128,
+    ) -> None:
+        names = tuple(f"F{subject:03d}/{word}" for subject in range(max(6, batch // 6)) for word in EXPRESSIONS)
+        self.bank = _bank(names, len(inputs.channels), stored)
+        words = {name: name.split("/")[1] for name in names}
+        table = [(name, f"a face of {word}", word) for name, word in words.items()]
+        prompts = pd.DataFrame(table, columns=["sequence", "prompt", "expression"])
+        plan = plan_mixed_views(
+            self.bank.index(),
+            MixedViewOptions(),
+            epochs=epochs,
+            batch_size=batch,
+            samples_per_sequence=4,
+            seed=0,
+            views=VIEWS,
+            groups=words,
+        )
+        views, channels = inputs.input_shape(len(VIEWS))
+        self.size = ModelOptions(towers=towers, dim=dim, views=views, channels=channels)
+        self.options = TrainOptions(epochs=epochs, batch_size=batch, device=device, threads=torch.get_num_threads())  # type: ignore[arg-type]
+        self.device, self.method = choose_device(device), METHODS["affect_vlm"]
+        schedule = labelled_schedule(plan, self.bank, prompts, towers.context_length)
+        self.batches = planned_batches(schedule, self.bank, self.method.batch, inputs, self.device)
+        self.task = self.method.task(AffectOptions())
+
+    @property
+    def samples(self) -> int:
+        """Of the whole run."""
+        return sum(rows.stop - rows.start for epoch in self.batches.steps for rows in epoch)
+
+    def real(self, folder: Path) -> Cost:
+        """The project's loop with real data, bar, report and checkpoints."""
+        model = build_model("affect_vlm", self.size)
+        keeper = Keeper(CheckpointFolder(folder, {}), KeepingOptions())
+        with training_bar(len(self.batches.steps) * self.batches.steps_per_epoch) as show:
+            company = Company(report=lambda epoch, terms: None, show=show, keeper=keeper)
+            state = fit(
+                model, self.batches, self.task, self.options, sequence_names=self.bank.sequences, company=company
+            )
+        return state.cost
+
+    def bare(self) -> float:
+        """Seconds of the shortest loop there is, on tensors that are in memory already."""
+        model: Any = build_model("affect_vlm", self.size).to(self.device).train()
+        set_precision(model, tower_precision(self.options, self.device))
+        optimiser = build_optimiser(model, self.options)
+        prepared = list(self.batches(0))
+        start = time.perf_counter()
+        for _ in self.batches.steps:
+            for batch in prepared:
+                optimiser.zero_grad()
+                self.task.value(model, batch).loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+        _wait(self.device)
+        return time.perf_counter() - start
+
+
+def overhead(quick: bool) -> Row:
+    """Samples a second of the real loop and of a bare one, turn by turn."""
+    trial = Trial(1 if quick else 6, 36, InputOptions(), TowerOptions())
+    real, bare, waiting = [], [], []
+    for repeat in range(2 if quick else 4):
+        with tempfile.TemporaryDirectory() as folder:
+            cost, seconds = trial.real(Path(folder)), trial.bare()
+        if repeat:
+            real.append(trial.samples / cost.seconds)
+            bare.append(trial.samples / seconds)
+            waiting.append(cost.waiting_seconds / cost.seconds)
+    return Row(
+        "train.overhead",
+        statistics.median(real),
+        "samples/s",
+        "bare loop, tensors in memory",
+        statistics.median(bare),
+        "≥0.97",
+        f"AffectVLM, compact towers, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; "
+        f"{statistics.median(waiting):.0%} of the time makes batches, on the cores that train",
+    )
+
+
+def beside_open_clip(
+    quick: bool, tower: TowerOptions = VIT_B_16, device: str = "cuda", batch: int = 252, size: int = 224, dim: int = 512
+) -> Row:
+    """ViT-B/16 with three views, in the project's loop and in open_clip's; bfloat16 where the device has it."""
+    inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=size)
+    trial = Trial(1 if quick else 4, batch, inputs, tower, device, stored=size + 32, dim=dim)
+    with tempfile.TemporaryDirectory() as folder:
+        trial.real(Path(folder))  # warms up kernels and allocator
+        cost = trial.real(Path(folder))
+    ours = trial.samples / cost.seconds
+    peer = trial.samples / _open_clip_seconds(trial)
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    peak = next((flops for part, flops in PEAKS.items() if part in name), None)
+    used = "not known" if peak is None else f"{cost.flops_per_sample * ours / peak:.1%}"
+    return Row(
+        "gpu.train",
+        ours,
+        "samples/s",
+        "open_clip's loop (its step, its ClipLoss, the same tower, batches in memory)",
+        peer,
+        "≥1.2",
+        f"{tower.name}, batch {batch}, 3 views; model FLOPs utilisation {used} (target ≥45 %), "
+        f"waiting for data {cost.waiting_seconds / cost.seconds:.1%} (target ≤2 %), "
+        f"peak {cost.peak_bytes / 2**30:.1f} GiB",
+        device=name,
+    )
+
+
+def _open_clip_seconds(trial: Trial) -> float:
+    """open_clip's ``train_one_epoch``, its bare step: autocast round everything, ClipLoss, AdamW, clamped scale.
+
+    Every view is a picture beside its sample's prompt, so that as many pictures go through the tower.
+    """
+    model: Any = build_model("affect_vlm", trial.size).to(trial.device).train()
+    optimiser = build_optimiser(model, trial.options)
+    loss_of = ClipLoss()
+    prepared = list(trial.batches(0))
+    half: Any = contextlib.nullcontext
+    if trial.device.type == "cuda":
+        half = functools.partial(torch.autocast, "cuda", torch.bfloat16)
+
+    def steps(epochs: int) -> float:
+        start = time.perf_counter()
+        for _ in range(epochs):
+            for batch in prepared:
+                optimiser.zero_grad()
+                with half():
+                    pictures = model.image.projection(model.image.tower(batch.images.flatten(0, 1)))
+                    texts = model.text.projection(model.text.tower(batch.tokens)).repeat_interleave(len(VIEWS), dim=0)
+                    images, texts = (torch.nn.functional.normalize(x, dim=-1) for x in (pictures, texts))
+                    loss = loss_of(images, texts, model.temperature.logit_scale.exp())
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimiser.step()
+                with torch.no_grad():
+                    model.temperature.logit_scale.clamp_(0, 4.6052)
+        _wait(trial.device)
+        return time.perf_counter() - start
+
+    steps(1)
+    return steps(len(trial.batches.steps))
+
+
+def _bank(names: tuple[str, ...], channels: int, size: int, frames: int = 3) -> ViewBank:
+    """Pictures of noise; what is on them costs nothing."""
+    place = torch.arange(len(names) * frames)
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(place), len(VIEWS), channels, size, size)
+    pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    frame = place % frames
+    return ViewBank(pictures, place // frames * frames, place // frames, frame, frame > 0, names, VIEWS)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--rehearse"]:
+        sys.exit("python -m benchmarks.train --rehearse goes the way of gpu.train on a CPU; else: python -m benchmarks")
+    row = beside_open_clip(True, TINY, "cpu", batch=24, size=32, dim=64)
+    print(f"rehearsed: {row.value:.0f} {row.unit}, peer {row.peer_value:.0f}; {row.note}")

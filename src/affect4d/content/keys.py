@@ -1,0 +1,71 @@
+"""Content keys: a digest of everything a result depends on."""
+
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+KEY_LENGTH = 24
+PACKAGE = Path(__file__).parents[1]
+
+
+def content_key(**parts: Any) -> str:
+    """Digest of named parts (JSON-able values, paths, or anything whose ``repr`` is its value).
+
+    Returns:
+        ``KEY_LENGTH`` hexadecimal characters; the order of the parts does not matter.
+    """
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.blake2b(text.encode(), digest_size=KEY_LENGTH // 2).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """JSON form of what ``json`` does not know: pydantic models, sets, paths."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return repr(value)
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_LENGTH // 2)).hexdigest()
+
+
+def table_digest(table: pd.DataFrame) -> str:
+    """Digest of a table's column names and values, its index left out; cells may be lists or arrays of numbers."""
+    digest = hashlib.blake2b(json.dumps(list(table.columns)).encode(), digest_size=KEY_LENGTH // 2)
+    for name in table.columns:
+        column = table[name]
+        if any(np.ndim(cell) for cell in column.dropna().head(1)):
+            for cell in column:
+                digest.update(np.asarray(cell).tobytes() + b"\0")
+        else:
+            digest.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+@functools.cache
+def code_version(*rooms: str) -> str:
+    """Digest of the source of some rooms of this package (``"rendering"``, ``"views.channels"``).
+
+    A result whose key holds this is made again when the code that made it changes, and only then.
+
+    Raises:
+        ValueError: If a room does not exist.
+    """
+    digest = hashlib.blake2b(digest_size=KEY_LENGTH // 2)
+    for room in sorted(rooms):
+        place = PACKAGE.joinpath(*room.split("."))
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        if not files or not files[0].exists():
+            raise ValueError(f"There is no room {room!r} in {PACKAGE}.")
+        for file in files:
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""Chunks in, results or exceptions out."""
+
+import itertools
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from affect4d.engine.clusters import open_client
+from affect4d.engine.options import IN_PROCESS, EngineOptions
+from affect4d.engine.worker import LostChunkError, attempt, package_digest
+from affect4d.progress import track
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+WAITING_PER_WORKER = 3
+"""Chunks the scheduler holds for each worker: enough to keep it busy, few enough to stay small and to stop at once."""
+
+
+def map_chunks(
+    function: Callable[[Chunk], Result],
+    chunks: Sequence[Chunk],
+    description: str,
+    engine: EngineOptions = IN_PROCESS,
+    scans: Callable[[Chunk], int] | None = None,
+) -> Generator[tuple[Chunk, Result | Exception], None, None]:
+    """Apply a function to every chunk; yield each chunk with its result, or with the exception it ended in.
+
+    Args:
+        function: Importable by name (it travels to other processes), idempotent, returning small values.
+        chunks: What to go through; small, picklable descriptions of work (paths, rows), never pixels.
+        description: What is being done, as a person says it.
+        engine: Where. In this process nothing protects from a chunk that kills or hangs it.
+        scans: How many scans a chunk holds, for the progress bar; without, it counts chunks.
+
+    Yields:
+        Pairs in order of completion. A consumer that stops early cancels the rest.
+    """
+    work = _here(function, chunks) if _is_here(engine) else _on_cluster(function, chunks, engine)
+    size = scans or _one
+    total = sum(map(size, chunks))
+    yield from track(work, description, total, size=lambda pair: size(pair[0]), unit="scans" if scans else "")
+
+
+def _is_here(engine: EngineOptions) -> bool:
+    return engine.workers == 1 and engine.address is None and engine.slurm is None
+
+
+def _one(_: Any) -> int:
+    return 1
+
+
+def _here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Result | Exception]]:
+    for chunk in chunks:
+        try:
+            yield chunk, function(chunk)
+        except Exception as error:
+            yield chunk, error
+
+
+def _on_cluster(
+    function: Callable[[Chunk], Result], chunks: Sequence[Chunk], engine: EngineOptions
+) -> Iterator[tuple[Chunk, Result | Exception]]:
+    """Keep a few chunks a worker under way; hand in the next as one comes back."""
+    if not chunks:
+        return
+    from distributed import as_completed
+
+    client = open_client(engine)
+    code = None if engine.address is None and engine.slurm is None else package_digest()
+
+    def submit(chunk: Chunk) -> Any:
+        future = client.submit(attempt, function, chunk, engine.seconds, code, pure=False)
+        under_way[future.key] = chunk
+        return future
+
+    under_way: dict[str, Chunk] = {}
+    waiting = iter(chunks)
+    finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, _width(client))], raise_errors=False)
+    try:
+        for future in finished:
+            outcome = _outcome(future)
+            for chunk in itertools.islice(waiting, 1):
+                finished.add(submit(chunk))
+            yield under_way.pop(future.key), outcome
+    finally:
+        client.cancel([future for future in finished.futures if future.key in under_way])
+
+
+def _width(client: Any) -> int:
+    """How many chunks may be under way."""
+    return max(8, WAITING_PER_WORKER * len(client.scheduler_info(n_workers=-1)["workers"]))
+
+
+def _outcome(future: Any) -> Any:
+    """The result, or what it ended in; a dead process in words of ours."""
+    from distributed.scheduler import KilledWorker
+
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return LostChunkError("its process died, twice: killed by the system, out of memory, or broken by this input")
+    return future.result() if error is None else error

@@ -1,0 +1,147 @@
+"""The Dask client of an engine: opened on first use, kept for the life of the program, closed with it."""
+
+import atexit
+import contextlib
+import functools
+import logging
+from typing import Any
+
+from affect4d.engine.options import EngineOptions, SlurmOptions, available_cores
+
+SINGLE_THREADED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "LP_NUM_THREADS": "1",  # Mesa's software rasteriser: without it, processes fight for the cores
+}
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.scheduler.worker-saturation": 1.0,  # nothing queues behind a chunk that may kill its process
+    "distributed.scheduler.worker-ttl": "60 s",
+    "distributed.deploy.lost-worker-timeout": "1 hour",  # a busy machine takes its time to replace a dead process
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.memory.target": False,  # results are small: nothing to spill, only processes to end
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, "DASK_LOGGING__DISTRIBUTED": "error"},
+}
+
+
+def open_client(engine: EngineOptions) -> Any:
+    """The client of an engine; a cluster that was opened before for the same place is used again.
+
+    Raises:
+        ConnectionError: If nothing answers at ``engine.address``.
+    """
+    return _kept_client(engine.model_copy(update={"seconds": 1.0}))
+
+
+@functools.cache
+def _kept_client(engine: EngineOptions) -> Any:
+    import dask
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    dask.config.set(SETTINGS)
+    if engine.address is not None:
+        return _connect(engine)
+    cluster = _local_cluster(engine) if engine.slurm is None else slurm_cluster(engine.slurm, engine)
+    return _closing_at_exit(cluster)
+
+
+def _local_cluster(engine: EngineOptions) -> Any:
+    """Processes of this machine, reachable from this machine only."""
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=engine.workers or available_cores(),
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        scheduler_kwargs={"dashboard": False},
+        silence_logs=logging.ERROR,
+        memory_limit=engine.memory,
+    )
+
+
+def slurm_cluster(slurm: SlurmOptions, engine: EngineOptions) -> Any:
+    """A scheduler here and workers in SLURM jobs, which are submitted at once.
+
+    Without certificates of its own, a pair is made for this run and handed to the jobs through ``shared_folder``.
+
+    Raises:
+        ModuleNotFoundError: If ``dask-jobqueue`` is not installed.
+    """
+    cluster = job_queue(slurm, engine)
+    cluster.scale(jobs=slurm.jobs)
+    return cluster
+
+
+def job_queue(slurm: SlurmOptions, engine: EngineOptions) -> Any:
+    """The cluster with no job submitted yet; its ``job_script()`` is what ``sbatch`` will get."""
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("SLURM needs dask-jobqueue: pip install 'affect4d[cluster]'.") from error
+
+    return SLURMCluster(
+        queue=slurm.queue,
+        account=slurm.account,
+        cores=slurm.cores,
+        processes=slurm.cores,
+        memory=slurm.memory,
+        walltime=slurm.walltime,
+        interface=slurm.interface,
+        job_extra_directives=list(slurm.directives),
+        job_script_prologue=[f"export {name}={value}" for name, value in SINGLE_THREADED.items()]
+        + list(slurm.prologue),
+        protocol="tcp://" if engine.plain_network else "tls://",
+        security=None if engine.plain_network else _security(engine),
+        shared_temp_directory=str(slurm.shared_folder),
+        scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+    )
+
+
+def _security(engine: EngineOptions) -> Any:
+    """The engine's certificates, or a pair made for this run."""
+    from distributed.security import Security
+
+    if engine.tls is None:
+        return Security.temporary()
+    files = {"cert": str(engine.tls.cert_file), "key": str(engine.tls.key_file)}
+    parties = {
+        f"tls_{party}_{kind}": file for party in ("client", "scheduler", "worker") for kind, file in files.items()
+    }
+    return Security(require_encryption=True, tls_ca_file=str(engine.tls.ca_file), **parties)
+
+
+def _connect(engine: EngineOptions) -> Any:
+    """A client of a scheduler that somebody else keeps."""
+    from distributed import Client
+
+    try:
+        client = Client(engine.address, security=None if engine.tls is None else _security(engine), timeout="30 s")
+    except OSError as error:
+        raise ConnectionError(
+            f"No scheduler answers at {engine.address} ({error}). Start one: 'dask scheduler'; see docs/cluster.md."
+        ) from error
+    atexit.register(client.close)
+    return client
+
+
+def _closing_at_exit(cluster: Any) -> Any:
+    """A client of a cluster of our own; both close before the interpreter takes their threads away, which is quick."""
+    from distributed import Client
+
+    client = Client(cluster)
+
+    def close() -> None:
+        with contextlib.suppress(
+            Exception
+        ):  # the program ends: a worker that will not say goodbye is killed by its nanny
+            client.close(timeout=2)
+            cluster.close(timeout=5)
+
+    atexit.register(close)
+    return client

@@ -1,0 +1,113 @@
+"""What runs in a worker process: one chunk at a time, in one thread (OpenGL wants that), in limited time."""
+
+import faulthandler
+import functools
+import hashlib
+import os
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from affect4d.engine.clusters import SINGLE_THREADED
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+FAREWELL = 1.0
+"""Seconds a worker lives on after a chunk took too long, so that its word of it gets out."""
+GRACE = 30.0
+"""Seconds after which a process that cannot even say that it hangs is ended."""
+
+
+class LostChunkError(RuntimeError):
+    """The process that worked on a chunk died: ended by the system, out of memory, or broken by a bad file."""
+
+
+class ChunkTimeoutError(LostChunkError):
+    """A chunk took longer than it may; its process has been ended."""
+
+
+class StrangeCodeError(RuntimeError):
+    """A worker has another version of this package than the driver: its results would bear the wrong key."""
+
+
+def attempt(function: Callable[[Chunk], Result], chunk: Chunk, seconds: float, code: str | None) -> Result:
+    """Apply the function to a chunk here, in a worker.
+
+    Args:
+        function: Importable by name.
+        chunk: Its argument.
+        seconds: What it may take. A process that is still at it then is ended, also inside native code that lets
+            nothing else run.
+        code: Digest of the driver's package; None where the worker surely has the same files.
+
+    Raises:
+        ChunkTimeoutError: If it took longer.
+        StrangeCodeError: If this worker has other code.
+        Exception: Whatever the function raises.
+    """
+    if code is not None and code != package_digest():
+        raise StrangeCodeError(
+            f"The worker on {socket.gethostname()} runs another version of affect4d than the driver: install the same "
+            "there and restart its workers."
+        )
+    for name, value in SINGLE_THREADED.items():
+        os.environ.setdefault(name, value)
+    faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=sys.__stderr__ or sys.stderr)
+    try:
+        future = _own_thread().submit(functools.partial(function, chunk))
+        if wait([future], seconds).done:
+            return future.result()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    _end_this_process()
+    raise ChunkTimeoutError(f"took longer than {seconds:g} s on {socket.gethostname()} (engine.seconds)")
+
+
+@functools.cache
+def package_digest() -> str:
+    """Digest of every source file of this package."""
+    root, digest = Path(__file__).parents[1], hashlib.blake2b(digest_size=12)
+    for file in sorted(root.rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+class _OneThread:
+    """A thread that takes calls one after another; a daemon, so that a call that hangs does not hold the process."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="affect4d", daemon=True).start()
+
+    def submit(self, call: Callable[[], Result]) -> "Future[Result]":
+        future: Future[Result] = Future()
+        self._calls.put((call, future))
+        return future
+
+    def _work(self) -> None:
+        while True:
+            call, future = self._calls.get()
+            try:
+                future.set_result(call())
+            except BaseException as error:  # also SystemExit: a reader that wants to exit has failed, no more
+                future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+
+@functools.cache
+def _own_thread() -> _OneThread:
+    return _OneThread()
+
+
+def _end_this_process() -> None:
+    """Take no more work, hand over what waits, and be started afresh by the nanny."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    close = functools.partial(worker.close_gracefully, restart=True, reason="a chunk took too long")
+    worker.loop.add_callback(worker.loop.call_later, FAREWELL, worker.loop.add_callback, close)

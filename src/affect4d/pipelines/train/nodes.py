@@ -1,0 +1,106 @@
+"""Views, plan and prompts → a trained model; the three ways of training differ in what they are handed."""
+
+from typing import Any
+
+import pandas as pd
+
+from affect4d import tracking
+from affect4d.content import ContentStore
+from affect4d.models.options import ModelOptions
+from affect4d.training.options import (
+    AffectOptions,
+    CrossEntropyOptions,
+    DistributedOptions,
+    KeepingOptions,
+    SmileOptions,
+    TrainOptions,
+)
+from affect4d.views.inputs import InputOptions
+
+Record = dict[str, Any]
+
+
+def train_affect_vlm(
+    view_manifest: pd.DataFrame,
+    view_plan: pd.DataFrame,
+    prompts: pd.DataFrame,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    inputs: InputOptions,
+    model: ModelOptions,
+    train: TrainOptions,
+    objective: AffectOptions,
+    keeping: KeepingOptions | None = None,
+    distributed: DistributedOptions | None = None,
+) -> Record:
+    """Train AffectVLM on the sequences of the plan.
+
+    Returns:
+        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+    """
+    tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
+    return _train("affect_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
+
+
+def train_smile_vlm(
+    view_manifest: pd.DataFrame,
+    view_plan: pd.DataFrame,
+    prompts: pd.DataFrame,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    inputs: InputOptions,
+    model: ModelOptions,
+    train: TrainOptions,
+    objective: SmileOptions,
+    keeping: KeepingOptions | None = None,
+    distributed: DistributedOptions | None = None,
+) -> Record:
+    """Train SMILE-VLM; the views it is handed have lost their label column, the prompts and the plan never had one.
+
+    Returns:
+        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+    """
+    tables, stores = (view_manifest.drop(columns="expression"), view_plan, prompts), (view_store, model_store)
+    return _train("smile_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
+
+
+def train_cross_entropy(
+    view_manifest: pd.DataFrame,
+    view_plan: pd.DataFrame,
+    prompts: pd.DataFrame,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    inputs: InputOptions,
+    model: ModelOptions,
+    train: TrainOptions,
+    objective: CrossEntropyOptions,
+    keeping: KeepingOptions | None = None,
+    distributed: DistributedOptions | None = None,
+) -> Record:
+    """Train the supervised peer on what AffectVLM is trained on; only the objective differs.
+
+    Returns:
+        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+    """
+    tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
+    return _train("cross_entropy", tables, stores, (inputs, model, train, objective), keeping, distributed)
+
+
+def _train(
+    name: str,
+    tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    stores: tuple[ContentStore, ContentStore],
+    recipe: tuple[InputOptions, ModelOptions, TrainOptions, Any],
+    keeping: KeepingOptions | None,
+    distributed: DistributedOptions | None,
+) -> Record:
+    """Train one model; its curves, and then its cost, go to MLflow."""
+    from affect4d.training.once import TrainingSet, train_once  # open_clip costs seconds
+    from affect4d.training.train import TrainingRecipe
+
+    views, models = stores
+    report = tracking.reporter(name)
+    data = TrainingSet(*tables, views)
+    record = train_once(name, data, TrainingRecipe(*recipe), models, report, keeping, distributed)
+    report(0, {f"cost/{what}": number for what, number in record["cost"].items() if not isinstance(number, str)})
+    return record

@@ -1,0 +1,170 @@
+"""Mending a cropped scan: spikes are pressed down, bridges over gaps cut, debris dropped. Holes stay holes.
+
+A hole is where the scanner saw nothing: closing it would invent skin, and eyes and mouth are holes in some corpora. How
+much of the face is there is reported instead (``seen``). Everything here is a function of the cropped mesh alone, so
+that whoever reads the scan again mends it alike.
+"""
+
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from affect4d.arrays import Faces, Vertices
+from affect4d.scans.geometry import keep_triangles
+from affect4d.scans.scan import FaceScan
+
+STEEP = 2.5
+"""Height of a spike over its neighbours, as a multiple of their distance to their own mean: a nose has 0.3."""
+LEAST_SPIKE = 2.0
+"""Lower spikes, in mm, are noise, and stay."""
+BRIDGE_LENGTH, BRIDGE_FACTOR, BRIDGE_THINNESS = 12.0, 8.0, 8.0
+"""A bridge is longer than so many mm, than so many median edges, and than so many of its own shortest edges."""
+MEDIAN_OF = 4
+"""Every so many triangles, an edge length is taken for the median."""
+DEBRIS_SHARE = 0.01
+"""Pieces with fewer triangles than this share of the largest piece are debris."""
+
+Squares = Float32[np.ndarray, "3 faces"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A mended scan, and what it took.
+
+    Attributes:
+        scan: The scan.
+        spikes: Vertices pressed down to the mean of their neighbours.
+        bridges: Long thin triangles taken out.
+        debris: Loose pieces dropped.
+    """
+
+    scan: FaceScan
+    spikes: int = 0
+    bridges: int = 0
+    debris: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done, in words; none where nothing was."""
+        done = (
+            (self.spikes, "spike pressed down", "spikes pressed down"),
+            (self.bridges, "bridging triangle cut", "bridging triangles cut"),
+            (self.debris, "loose piece dropped", "loose pieces dropped"),
+        )
+        return tuple(f"{count} {one if count == 1 else many}" for count, one, many in done if count)
+
+
+def mend(scan: FaceScan) -> Mended:
+    """Press spikes down, cut bridges, drop debris.
+
+    Args:
+        scan: In mm.
+
+    Returns:
+        The scan itself where there is nothing to mend.
+    """
+    squares = _opposite_edges(scan.vertices, scan.faces)
+    spikes, places = _spikes(scan.vertices, scan.faces, squares)
+    bridges = _bridges(squares)
+    bridges[bridges] = ~np.isin(scan.faces[bridges], spikes).any(axis=1)
+    pieces = _pieces(scan.vertices, scan.faces[~bridges])
+    debris = _debris(pieces)
+    if not len(spikes) and not bridges.any() and not debris.any():
+        return Mended(scan)
+    kept = ~bridges
+    kept[kept] = ~debris[pieces]
+    vertices = scan.vertices.copy()
+    vertices[spikes] = places
+    mended = keep_triangles(with_changes(scan, vertices=vertices), kept)
+    return Mended(mended, len(spikes), int(bridges.sum()), int(debris.sum()))
+
+
+def _opposite_edges(vertices: Vertices, faces: Faces) -> Squares:
+    """Squared length of the edge opposite each corner."""
+    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
+    edges = (second - third, third - first, first - second)
+    return np.stack([np.einsum("ij,ij->i", edge, edge) for edge in edges])
+
+
+def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices at the tip of a steep cone, borders left out, and the means of their neighbours, where they belong.
+
+    A tip is farther from its neighbours than those are from each other; few vertices are, and only those are looked at.
+    """
+    anchored = np.ones(len(vertices), dtype=bool)
+    anchored[faces.ravel()] = False
+    for corner in range(3):
+        sides = np.minimum(squares[corner - 1], squares[corner - 2])
+        anchored[faces[sides < squares[corner], corner]] = True
+    tips = np.flatnonzero(~anchored)
+    if len(tips) == 0:
+        return tips, np.empty((0, 3), np.float32)
+    middles, widths, closed = _rims(vertices, faces, tips)
+    heights = np.linalg.norm(vertices[tips] - middles, axis=1)
+    steep = (heights > np.maximum(LEAST_SPIKE, STEEP * widths)) & closed
+    return tips[steep], middles[steep].astype(np.float32)
+
+
+def _rims(vertices: Vertices, faces: Faces, tips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean of each tip's neighbours, their mean distance to it, and whether they go all the way round it."""
+    number = np.full(len(vertices), -1)
+    number[tips] = np.arange(len(tips))
+    numbered = number[faces]
+    at = [(numbered[:, corner] >= 0, corner) for corner in range(3)]
+    tip = np.concatenate([numbered[here, corner] for here, corner in at for _ in range(2)])
+    neighbour = np.concatenate([faces[here, corner - turn] for here, corner in at for turn in (1, 2)])
+    places = vertices[neighbour].astype(np.float64)
+    counts = np.bincount(tip, minlength=len(tips))
+    middles = np.stack([np.bincount(tip, places[:, axis], len(tips)) for axis in range(3)], axis=1) / counts[:, None]
+    distances = np.linalg.norm(places - middles[tip], axis=1)
+    neighbours = np.bincount(np.unique(tip * len(vertices) + neighbour) // len(vertices), minlength=len(tips))
+    return middles, np.bincount(tip, distances, len(tips)) / counts, neighbours == counts // 2
+
+
+def _bridges(squares: Squares) -> Bool[np.ndarray, " faces"]:
+    """Long thin triangles: they join what the scanner saw on both sides of a gap."""
+    longest = squares.max(axis=0)
+    limit = max(BRIDGE_LENGTH**2, BRIDGE_FACTOR**2 * float(np.median(squares[:, ::MEDIAN_OF])))
+    far = longest > limit
+    if far.any():
+        far[far] = longest[far] > BRIDGE_THINNESS**2 * squares[:, far].min(axis=0)
+    return np.asarray(far)
+
+
+def _pieces(vertices: Vertices, faces: Faces) -> Int32[np.ndarray, " faces"]:
+    """The piece each triangle belongs to; vertices at one place join pieces, whatever their numbers."""
+    count, piece = _connected(len(vertices), faces[:, 0], faces[:, 1], faces[:, 2])
+    if count > 1:
+        piece = _welded(vertices, piece, count)
+    return np.asarray(piece[faces[:, 0]])
+
+
+def _connected(count: int, *columns: np.ndarray) -> tuple[int, np.ndarray]:
+    rows = np.concatenate(columns[:-1])
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate(columns[1:]))), shape=(count, count))
+    number, labels = connected_components(graph, directed=False)
+    return int(number), labels
+
+
+def _welded(vertices: Vertices, piece: np.ndarray, count: int) -> np.ndarray:
+    """Pieces with those joined that have a vertex in one place, as at the seams of a texture."""
+    bits = np.ascontiguousarray(vertices).view(np.uint32).astype(np.uint64)
+    place = bits @ np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+    order = np.argsort(place, kind="stable")
+    same = place[order][1:] == place[order][:-1]
+    first, second = piece[order][:-1][same], piece[order][1:][same]
+    apart = first != second
+    if not apart.any():
+        return piece
+    joined: np.ndarray = _connected(count, first[apart], second[apart])[1][piece]
+    return joined
+
+
+def _debris(pieces: Int32[np.ndarray, " faces"]) -> Bool[np.ndarray, " pieces"]:
+    """Which pieces are debris."""
+    sizes = np.bincount(pieces, minlength=1)
+    return np.asarray((sizes > 0) & (sizes < DEBRIS_SHARE * sizes.max()))

@@ -1,0 +1,72 @@
+"""Bosphorus: 105 people, 4,666 static scans: expressions, single facial actions, poses, occlusions.
+
+Names (verified on files and in public reader code): ``bs000/bs000_<GROUP>_<CODE>_<k>.bnt`` with ``.png``, ``.lm2`` and
+``.lm3``. Groups: N neutral, E the six expressions, LFAU, UFAU and CAU lower, upper and combined facial actions, YR, PR
+and CR head poses, O occlusions, IGN to be ignored. Only 65 of the 105 people have all six expressions. Action codes
+such as ``12``, ``12L`` and ``A12A15`` are recalled: check against the paper.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.facs import parse_actions
+from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.expression import EXPRESSIONS, expression_or_none
+
+GROUPS = ("N", "E", "LFAU", "UFAU", "CAU", "YR", "PR", "CR", "O", "IGN")
+ACTION_GROUPS = ("LFAU", "UFAU", "CAU")
+_SCAN = re.compile(
+    rf"(?:.*/)?(?P<subject>bs\d{{3}})_(?P<name>(?P<group>{'|'.join(GROUPS)})_(?P<code>[^_/]+)_(?P<take>\d+))\.bnt",
+    re.IGNORECASE,
+)
+
+
+def find_bosphorus(root: Path) -> pd.DataFrame:
+    """Scans of a Bosphorus folder, by name only; each is a sequence of one frame, its group is its ``task``."""
+    paths = {file.path.lower(): file.path for file in list_files(root)}
+    matches = (_SCAN.fullmatch(path) for path in paths.values())
+    return scan_table([_row(match, paths) for match in matches if match], root)
+
+
+def sequence_name(subject: str, group: str, code: str, take: int) -> str:
+    """What a scan is called in the manifest: ``"bs000/E_HAPPY_0"``."""
+    return f"{subject}/{group}_{code}_{take}"
+
+
+def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
+    group, code, scan = match["group"].upper(), match["code"].upper(), match[0]
+    expression = expression_or_none(code) if group == "E" else None
+    return {
+        "sequence": sequence_name(match["subject"].lower(), group, code, int(match["take"])),
+        "subject": match["subject"].lower(),
+        "expression": expression,
+        "frame": 0,
+        "scan": scan,
+        "texture": beside(paths, scan),
+        "landmark_file": paths.get(str(PurePosixPath(scan).with_suffix(".lm3")).lower()),
+        "label": "neutral" if group == "N" else expression,
+        "task": group,
+        "actions": parse_actions(code) if group in ACTION_GROUPS else None,
+    }
+
+
+BOSPHORUS = Corpus(
+    name="bosphorus",
+    description="bs000/bs000_E_HAPPY_0.bnt with .png and .lm3 beside it (Bosphorus)",
+    find_scans=find_bosphorus,
+    classes=("neutral", *EXPRESSIONS),
+    whole=Whole(
+        subjects=105,
+        sequences=4_666,
+        scans=4_666,
+        source="verified on files and public reader code",
+        subject_names=tuple(f"bs{number:03d}" for number in range(105)),
+    ),
+    has_landmarks=True,
+)

@@ -1,0 +1,96 @@
+"""What of a corpus is on this disk: partial copies are normal, and what is missing is counted, never fatal."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affect4d.scans.corpora.corpus import Corpus
+
+COLUMNS = ("item", "found", "expected", "missing", "examples", "source")
+EXAMPLES = 6
+
+
+def completeness(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
+    """What a corpus table has beside what a whole copy has.
+
+    Args:
+        corpus: Whose table it is.
+        table: What :attr:`Corpus.find_scans` gave, with its ``attrs``.
+
+    Returns:
+        One row an item: ``item``, ``found``, ``expected`` (null where it is not known), ``missing`` (null likewise),
+        ``examples`` (some of the missing, in words), ``source`` (where the expectation comes from).
+    """
+    rows = [*_of_the_whole(corpus, table), *_within(corpus, table), *_noticed(table)]
+    types: dict[str, Any] = {**dict.fromkeys(("found", "expected", "missing"), "Int64"), "examples": "str"}
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({**types, "item": "str", "source": "str"})
+
+
+def _of_the_whole(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Subjects, sequences and scans against those of a complete copy."""
+    whole = corpus.whole
+    subjects, sequences = set(table["subject"]), set(table["sequence"])
+    if whole is None:
+        yield _row("subjects", len(subjects), None, (), "")
+        yield _row("sequences", len(sequences), None, (), "")
+        yield _row("scans", len(table), None, (), "")
+        return
+    lacking = [name for name in whole.sequence_names if name not in sequences]
+    yield _row("subjects", len(subjects), whole.subjects, _not_in(whole.subject_names, subjects), whole.source)
+    yield _row("sequences", len(sequences), whole.sequences, lacking, whole.source)
+    yield _row("scans", len(table), whole.scans, (), whole.source)
+
+
+def _within(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Frames between the first and last of a sequence, and what belongs to every scan that is there."""
+    gaps = {name: missing for name, frames in table.groupby("sequence")["frame"] if (missing := _gaps(frames))}
+    count = sum(map(len, gaps.values()))
+    examples = [f"{name!s}: {', '.join(map(str, frames[:3]))}" for name, frames in gaps.items()]
+    yield _row("frames of these sequences", len(table), len(table) + count, examples, "numbers left out in a sequence")
+    belonging = {"texture": corpus.has_textures, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
+    for column in (name for name, belongs in belonging.items() if belongs):
+        lacking = table.loc[table[column].isna(), "scan"]
+        name = {"texture": "textures", "landmark_file": "landmark files", "label": "labels"}[column]
+        yield _row(name, len(table) - len(lacking), len(table), lacking, "one a scan")
+
+
+def _noticed(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """What is wrong rather than missing; only where it happens."""
+    strays = [name for name, rows in table.dropna(subset=["apex"]).groupby("sequence") if _apex_outside(rows)]
+    seen = {
+        "apex among the frames of its clip": strays,
+        "files that no other file doubles": table.attrs.get("duplicates", ()),
+        "files that the table names": table.attrs.get("absent", ()),
+    }
+    for item, wrong in seen.items():
+        if wrong:
+            total = table["sequence"].nunique() if wrong is strays else len(table) + len(wrong)
+            yield _row(item, total - len(wrong), total, wrong, "looked at")
+
+
+def _row(item: str, found: int, expected: int | None, lacking: Iterable[str], source: str) -> dict[str, Any]:
+    examples = list(islice(lacking, EXAMPLES + 1))
+    text = "; ".join(examples[:EXAMPLES]) + ("; …" if len(examples) > EXAMPLES else "")
+    missing = None if expected is None else max(expected - found, 0)
+    return {
+        "item": item, "found": found, "expected": expected, "missing": missing, "examples": text, "source": source,
+    }  # fmt: skip
+
+
+def _not_in(names: Iterable[str], found: set[str]) -> list[str]:
+    return [name for name in names if name not in found]
+
+
+def _gaps(frames: "pd.Series[int]") -> list[int]:
+    """Numbers left out between the first and the last."""
+    there = frames.to_numpy()
+    if len(there) == there.max() - there.min() + 1:
+        return []
+    return [int(number) for number in np.setdiff1d(np.arange(there.min(), there.max() + 1), there)]
+
+
+def _apex_outside(rows: pd.DataFrame) -> bool:
+    return not bool(rows["frame"].min() <= rows["apex"].iloc[0] <= rows["frame"].max())

@@ -1,0 +1,103 @@
+"""4DME: 4D micro-expressions, 267 clips, several classes a clip, actions coded a clip.
+
+The label sheet has the columns ``sub_ID, fold_name, Emotion, Onset, Apex, Offset, AUs`` (public reader code);
+``AU4(k)`` is an action that is held. Rows 144 and 145 (counted from 0) are exchanged in the release, says reader code:
+labels are matched to clips by ``fold_name``, never by row, and the completeness table counts times outside their clip.
+
+**How its mesh files are called is published nowhere we could read.** The holder of a copy gives a pattern
+(:mod:`affect4d.scans.corpora.pattern`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.facs import parse_actions
+from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.pattern import compile_pattern
+from affect4d.scans.corpora.sheets import find_sheet, whole_number
+from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.expression import MICRO_EXPRESSIONS, join_labels
+
+COLUMNS = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
+UNKNOWN_SUBJECT = "unknown"
+"""Whoever is in clips of which neither path nor sheet says it: one subject, so that no fold can divide them."""
+_BETWEEN = re.compile(r"[,;/+&，、]|\band\b", re.IGNORECASE)
+Labels = Mapping[str, Any]
+
+
+def refuse_without_pattern(root: Path) -> pd.DataFrame:
+    """There is no default: the folder's shape is not known.
+
+    Raises:
+        ValueError: Always; the message says how to give the pattern.
+    """
+    raise ValueError(
+        f"How the scans of 4DME in {root} are called is not published: give the pattern of their paths, e.g. "
+        "{subject}/{clip}/{frame}.obj where {clip} is the label sheet's fold_name, in "
+        "conf/local/globals.yml under corpus_patterns: {fourdme: …}, or with --params corpus_pattern=…"
+    )
+
+
+def find_fourdme(root: Path, pattern: str) -> pd.DataFrame:
+    """Scans whose paths fit the pattern, with the labels of their clips; a clip without labels stays, unlabelled.
+
+    Raises:
+        ValueError: If the pattern lacks ``{clip}`` or ``{frame}``, or the label sheet cannot be read.
+    """
+    expression = compile_pattern(pattern, required=("clip", "frame"))
+    paths = {file.path.lower(): file.path for file in list_files(root)}
+    sheet = find_sheet(root, paths, COLUMNS)
+    labels = {} if sheet is None else _labels(sheet)
+    matches = (expression.fullmatch(path) for path in paths.values())
+    return scan_table([_row(match, labels, paths) for match in matches if match], root)
+
+
+def read_emotions(cell: str | None) -> str | None:
+    """The classes of a sheet's cell: ``"Negative, Surprise"`` is ``negative+surprise``."""
+    return None if cell is None else join_labels(_BETWEEN.split(cell))
+
+
+def _labels(sheet: pd.DataFrame) -> dict[str, Labels]:
+    """Labels by clip; a clip in several rows has the classes and actions of all, the times of the first."""
+    named = sheet.dropna(subset=["fold_name"])
+    return {
+        str(clip).lower(): {
+            "subject": rows["sub_ID"].iloc[0],
+            "label": join_labels(word for cell in rows["Emotion"] for word in (read_emotions(cell) or "").split("+")),
+            "actions": parse_actions("+".join(rows["AUs"].dropna())),
+            **{name.lower(): whole_number(rows[name].iloc[0]) for name in ("Onset", "Apex", "Offset")},
+        }
+        for clip, rows in named.groupby("fold_name", sort=False)
+    }
+
+
+def _row(match: re.Match[str], labels: Mapping[str, Labels], paths: Mapping[str, str]) -> dict[str, Any]:
+    fields = match.groupdict()
+    known = labels.get(fields["clip"].lower(), {})
+    subject = str(fields.get("subject") or known.get("subject") or UNKNOWN_SUBJECT)
+    scan = match[0]
+    return {
+        **known,
+        "sequence": f"{subject}/{fields['clip']}",
+        "subject": subject,
+        "frame": int(fields["frame"]),
+        "scan": scan,
+        "texture": beside(paths, scan),
+        "landmark_file": paths.get(str(PurePosixPath(scan).with_suffix(".bnd")).lower()),
+        "task": fields.get("task"),
+    }
+
+
+FOURDME = Corpus(
+    name="fourdme",
+    description="mesh files named by a pattern you give, with the label sheet at the top (4DME)",
+    find_scans=refuse_without_pattern,
+    classes=MICRO_EXPRESSIONS,
+    whole=Whole(subjects=None, sequences=267, scans=None, source="published description"),
+    find_by_pattern=find_fourdme,
+)

@@ -1,0 +1,141 @@
+"""What ingest did with every scan, and that report at a glance: counts, reasons, quantiles."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+REPORT_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "scan": "str",
+        "sequence": "str",
+        "subject": "str",
+        "expression": "str",
+        "frame": "Int64",
+        "status": "str",
+        "code": "str",
+        "reason": "str",
+        "method": "str",
+        "confidence": "float64",
+        "residual": "float64",
+        "seen": "float64",
+        "unit": "str",
+        "turned": "float64",
+        "spikes": "Int64",
+        "bridges": "Int64",
+        "debris": "Int64",
+        "raw_vertices": "Int64",
+        "vertices": "Int64",
+        "faces": "Int64",
+        "texture_size": "str",
+    }
+)
+"""One row a scan, with the outcome of every step; what a refused scan never reached is null.
+
+- ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the gravest reason in one word; ``reason``: all, in words.
+- orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
+- alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
+- ``seen``: share of a mean face that is there; what is missing are holes.
+- mending: ``spikes`` pressed down, ``bridges`` cut, ``debris`` (loose pieces) dropped.
+- ``raw_vertices`` as read; ``vertices`` and ``faces`` after crop and mending; ``texture_size`` in pixels, as read.
+"""
+
+REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "mirrored": "See the preview: if the face is mirrored, mirror the scans; else exchange the landmarks' sides.",
+        "turned": "Nothing to do if the preview shows the face upright; the pose is kept with every scan.",
+        "low-confidence": "Look at the preview. Landmarks beside the scans settle it.",
+        "incomplete": "Leave these scans out where whole faces are needed: large turns, hands, hair and holes.",
+        "scaled": "Nothing to do if the unit is right.",
+        "landmarks": "Check that the landmark files belong to these scans and use the corpus's own order.",
+        "repaired": "Nothing to do; what was mended is said with each scan.",
+        "not-a-face": "Look at it in a viewer: it may be another object, in another unit, or only part of a face.",
+        "worker-lost": "Its process died, mostly for want of memory: run again with fewer workers.",
+        "empty-crop": "Raise ingest.crop_radius, or give landmarks: the pose puts the face beside the crop.",
+        "unreadable": "Check the file's rights and the disk, then run again.",
+    }
+)
+"""What a person can do about a code; for the others, the reader's own words say what is wrong with the file."""
+OTHERWISE = "Get the file again from the corpus; if every scan has this, check the layout and the format."
+EXAMPLES = 3
+DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "scaled")
+"""Codes of poses that a person should look at."""
+UNLABELLED = "unlabelled"
+
+
+def ingest_report(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a scan, columns and types of :data:`REPORT_COLUMNS`."""
+    return pd.DataFrame(list(rows), columns=list(REPORT_COLUMNS)).astype(dict(REPORT_COLUMNS))
+
+
+def reasons_table(report: pd.DataFrame) -> pd.DataFrame:
+    """Refused and repaired scans by code, refused ones and frequent ones first.
+
+    Returns:
+        ``status, code, scans, share`` (of all scans), ``reason`` (the most frequent), ``examples`` (names of scans),
+        ``remedy``.
+    """
+    notable = report[report["status"] != "ok"]
+    rows = [
+        {
+            "status": status,
+            "code": code,
+            "scans": len(scans),
+            "share": len(scans) / len(report),
+            "reason": scans["reason"].mode().iloc[0],
+            "examples": tuple(scans["scan"].head(EXAMPLES)),
+            "remedy": REMEDIES.get(str(code), OTHERWISE),
+        }
+        for (status, code), scans in notable.groupby(["status", "code"])
+    ]
+    columns = ["status", "code", "scans", "share", "reason", "examples", "remedy"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.sort_values(["status", "scans"], key=_refused_first, ascending=False, ignore_index=True, kind="stable")
+
+
+def _refused_first(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    return column == "refused" if column.name == "status" else column
+
+
+def worth_a_look(report: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Usable scans to look at: turned, mirrored and unsure ones first, then some spread over the corpus.
+
+    Args:
+        report: The ingest report.
+        most: How many; half of them, at most, for what was found or for their confidence; one a sequence.
+    """
+    usable = report[report["status"] != "refused"]
+    usable = usable.assign(plain=~usable["code"].isin(DOUBTFUL)).sort_values(["plain", "confidence"], kind="stable")
+    usable = usable.drop(columns="plain")
+    doubtful = usable.drop_duplicates("sequence").head(-(-most // 2))
+    others = usable[~usable["sequence"].isin(doubtful["sequence"])].drop_duplicates("sequence")
+    others = others.sort_values(["subject", "sequence"])
+    places = [round(place * (len(others) - 1) / max(most // 2 - 1, 1)) for place in range(min(most // 2, len(others)))]
+    return pd.concat([doubtful, others.iloc[places]])
+
+
+def expressions_table(report: pd.DataFrame) -> pd.DataFrame:
+    """Subjects, sequences, scans and refused scans of every expression."""
+    named = report.assign(expression=report["expression"].fillna(UNLABELLED), refused=report["status"] == "refused")
+    groups = named.groupby("expression")
+    return groups.agg(
+        subjects=("subject", "nunique"),
+        sequences=("sequence", "nunique"),
+        scans=("scan", "size"),
+        refused=("refused", "sum"),
+    ).reset_index()
+
+
+def counts_table(report: pd.DataFrame) -> pd.DataFrame:
+    """Scans of every subject (rows) and expression (columns); ``unlabelled`` where the corpus names none."""
+    return pd.crosstab(report["subject"], report["expression"].fillna(UNLABELLED))
+
+
+def quantile_table(report: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Least, 5 %, median, 95 % and largest value of some columns, over the usable scans."""
+    usable = report[report["status"] != "refused"].astype(dict.fromkeys(columns, "float64"))
+    marks = {"least": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "largest": 1.0}
+    return pd.DataFrame(
+        [{"what": name, **{mark: usable[name].quantile(share) for mark, share in marks.items()}} for name in columns]
+    )

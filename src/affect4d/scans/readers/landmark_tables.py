@@ -1,0 +1,101 @@
+"""Files of all 83 landmarks, one a row: ``.bnd``, ``.bndplus``, ``.tbnd``.
+
+| suffix | corpus | rows |
+|---|---|---|
+| ``.bnd`` | BU-3DFE, BU-4DFE | ``vertexIndex x y z``, sometimes an empty 84th |
+| ``.bndplus`` | BP4D+ | as ``.bnd``, or without the index; a first line of three angles may stand before them |
+| ``.tbnd`` | BP4D-Spontaneous | first ``pitch yaw roll``, then ``x y z`` |
+
+The first two are in the mesh's frame. A ``.tbnd`` is left-handed; that its z is the axis to turn round is an assumption
+[ours: not published]. Of ``.bndplus`` no description is public: its rows are an assumption [ours].
+
+A point written as ``0 0 0`` or ``nan nan nan`` was not tracked. Whether the points really lie on the mesh is checked
+when both are read (:func:`affect4d.scans.readers.read_scan`), so that a wrong assumption about a frame leaves the
+landmarks out and says so.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from affect4d.arrays import Landmarks
+from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.readers.limits import MAX_COORDINATE, read_capped
+from affect4d.scans.scan import ScanError
+
+MAX_LANDMARK_BYTES = 2**16
+_WITH_INDEX, _BARE = 4, 3
+Row = list[float]
+
+
+def read_bnd(path: Path) -> Landmarks:
+    """Read the 83 landmarks of a ``.bnd`` file.
+
+    The vertex index is not used: the coordinates say the same, and stay right when vertices are renumbered.
+
+    Returns:
+        ``float32`` [83, 3] in the scan's own frame; a row of NaN was not tracked.
+
+    Raises:
+        ScanError: If there are not 83 rows of four numbers.
+    """
+    rows = _rows(path)
+    if len(rows) == LANDMARK_COUNT + 1 and not any(rows[-1]):
+        rows.pop()
+    return _points(rows, _WITH_INDEX, path)
+
+
+def read_bndplus(path: Path) -> Landmarks:
+    """Read the 83 landmarks of a ``.bndplus`` file; returns and raises as :func:`read_bnd`."""
+    rows = _rows(path)
+    if len(rows) == LANDMARK_COUNT + 1:
+        rows.pop(0 if len(rows[0]) == _BARE else -1)
+    return _points(rows, _BARE if rows and len(rows[0]) == _BARE else _WITH_INDEX, path)
+
+
+def read_tbnd(path: Path) -> Landmarks:
+    """Read the 83 landmarks of a ``.tbnd`` file, right-handed; returns and raises as :func:`read_bnd`."""
+    rows = _rows(path)
+    if not rows or len(rows[0]) != _BARE:
+        raise ScanError("wrong-count", path, "the first line is not pitch, yaw and roll", "line 1")
+    landmarks = _points(rows[1:], _BARE, path)
+    landmarks[:, 2] *= -1
+    return landmarks
+
+
+def _rows(path: Path) -> list[Row]:
+    """Numbers of every line; empty lines at the end are dropped."""
+    lines = read_capped(path, MAX_LANDMARK_BYTES).replace(b",", b" ").splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return [[number(word, path, f"line {place + 1}") for word in line.split()] for place, line in enumerate(lines)]
+
+
+def _points(rows: list[Row], width: int, path: Path) -> Landmarks:
+    if len(rows) != LANDMARK_COUNT:
+        raise ScanError("wrong-count", path, f"{len(rows)} rows of points, expected {LANDMARK_COUNT}")
+    for place, row in enumerate(rows):
+        if len(row) != width:
+            raise ScanError("wrong-count", path, f"{len(row)} numbers, expected {width}", f"point {place + 1}")
+        if width == _WITH_INDEX and not row[0].is_integer():
+            raise ScanError("malformed-number", path, f"the vertex index {row[0]} is not whole", f"point {place + 1}")
+    points = np.array(rows)[:, -3:]
+    points[(points == 0).all(axis=1) | np.isnan(points).any(axis=1)] = np.nan
+    landmarks: Landmarks = points.astype(np.float32)
+    return landmarks
+
+
+def number(word: bytes, path: Path, place: str) -> float:
+    """A coordinate as written; ``nan`` is one.
+
+    Raises:
+        ScanError: If it is none, or beyond any coordinate.
+    """
+    shown = word[:40].decode("ascii", "replace")
+    try:
+        value = float(word)
+    except ValueError:
+        raise ScanError("malformed-number", path, f"{shown!r} is not a number", place) from None
+    if abs(value) > MAX_COORDINATE:
+        raise ScanError("not-finite", path, f"{shown} is no coordinate", place)
+    return value

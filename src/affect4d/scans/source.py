@@ -1,0 +1,134 @@
+"""Where raw scans come from: a folder of files, or a generator that makes each scan when it is asked for.
+
+Ingest and renderer know only this seam, so that a corpus too large to lie on a disk goes through the same code as one
+that does. Files are one source, here; the generated faces of :mod:`affect4d.faces` are another.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from affect4d.content import content_key
+from affect4d.scans.corpora import corpus_named
+from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.readers import READERS, read_scan
+from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.scan import FaceScan
+
+Row = Mapping[str, Any]
+"""A row of a source's table, or of the scan manifest: both have its columns."""
+
+
+class ScanSource(Protocol):
+    """Raw scans, one a table row. Frozen, small and picklable: it travels with every chunk of work."""
+
+    def table(self) -> pd.DataFrame:
+        """What there is, before any of it is read: the columns of ``scans.corpora.table.SCAN_COLUMNS``."""
+
+    def fingerprint(self) -> str:
+        """Digest of everything the table and the raw scans depend on; takes no reading."""
+
+    def read(self, row: Row, landmarks: bool = True) -> FaceScan:
+        """The raw scan of a row, in its own coordinates.
+
+        Raises:
+            ScanError: If it is not a usable scan.
+        """
+
+    def checksum(self, row: Row) -> str:
+        """Digest of the raw bytes of a row, or of everything they would be made from."""
+
+    def locate(self, row: Row) -> Path:
+        """Where a person finds the scan of a row, for messages."""
+
+    def explain_absence(self) -> str:
+        """Why the table has no rows, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A corpus folder.
+
+    Attributes:
+        root: The folder.
+        layout: Name of one of :data:`~affect4d.scans.corpora.CORPORA`; needed for the table, not for reading.
+        pattern: Of the paths, in layouts that take one.
+        camera: What took the depth pictures, in layouts of such.
+    """
+
+    root: Path
+    layout: str = ""
+    pattern: str | None = None
+    camera: Intrinsics | None = None
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def table(self) -> pd.DataFrame:
+        """Scans of the folder, by name only.
+
+        Raises:
+            ValueError: If they are depth pictures and no camera is given.
+        """
+        corpus = corpus_named(self.layout, self.pattern)
+        if corpus.is_depth and self.camera is None:
+            raise ValueError(
+                f"The scans of {self.layout} are depth pictures, which do not say what camera took them. Give its "
+                f"focal lengths and principal point, in pixels, in conf/local/globals.yml: depth_cameras: "
+                f"{{{self.layout}: {{fx: …, fy: …, cx: …, cy: …, millimetres_per_unit: 1.0}}}}"
+            )
+        return corpus.find_scans(self.root)
+
+    def fingerprint(self) -> str:
+        """Digest of every file's name, size and time of change, and of the layout.
+
+        Raises:
+            FileNotFoundError: If the folder is missing or empty.
+            ValueError: If there is no such layout, or it takes no pattern.
+        """
+        corpus_named(self.layout, self.pattern)
+        listing = hashlib.blake2b()
+        for file in list_files(self.root):
+            listing.update(f"{file.path}\0{file.size}\0{file.modified}\n".encode())
+        return content_key(files=listing.hexdigest(), layout=self.layout, pattern=self.pattern, camera=self.camera)
+
+    def read(self, row: Row, landmarks: bool = True) -> FaceScan:
+        """Read the files of a row; the landmarks only where they are wanted."""
+        scan, texture = self.locate(row), self._file(row, "texture")
+        if self.camera is not None:
+            return read_depth(scan, texture, intrinsics=self.camera)
+        return read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
+
+    def checksum(self, row: Row) -> str:
+        """Digest of the bytes of scan, texture and landmarks."""
+        digest = hashlib.blake2b(digest_size=12)
+        for file in (self.locate(row), self._file(row, "texture"), self._file(row, "landmark_file")):
+            digest.update(file.read_bytes() if file is not None and file.is_file() else b"\0missing")
+        return digest.hexdigest()
+
+    def locate(self, row: Row) -> Path:
+        """The scan's file."""
+        return self.root / str(row["scan"])
+
+    def explain_absence(self) -> str:
+        """What the folder holds instead of scans."""
+        names = [file.path for file in list_files(self.root)]
+        scans = [name for name in names if Path(name).suffix.lower() in READERS]
+        seen = f"it holds {len(names)} files, e.g. {(scans or names)[0]}"
+        return (
+            f"No scan in {self.root} is laid out as {corpus_named(self.layout).description}; {seen}. Point the corpus "
+            "folder at the folder that holds the subjects, or use the layout 'folder', which takes any names."
+        )
+
+    def _file(self, row: Row, column: str, wanted: bool = True) -> Path | None:
+        name = row[column] if wanted else None
+        return None if name is None or pd.isna(name) else self.root / name
+
+
+def as_source(where: Path | ScanSource) -> ScanSource:
+    """A folder as the source of the files in it; a source as it is."""
+    return FileSource(where) if isinstance(where, Path) else where

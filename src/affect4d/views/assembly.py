@@ -1,0 +1,176 @@
+"""Pictures of a bank as a model sees them: the motion since the neutral frame, the planned changes, the final size.
+
+Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so
+within ±2 ``motion_gain``, usually well inside ±1). Everything spatial is one ``grid_sample`` a batch. Tensors only: a
+training process needs nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from affect4d.tensors import ViewImages
+from affect4d.views.inputs import InputOptions
+
+HALF_A_LEVEL = 0.5 / 127.5
+"""What 128, the middle of a dynamic image, is short of 0 when 0…255 becomes −1…1."""
+
+
+@runtime_checkable
+class Pictures(Protocol):
+    """The part of a bank that a batch is made from; see :class:`affect4d.views.bank.ViewBank`."""
+
+    @property
+    def pictures(self) -> UInt8[Tensor, "rows views channels height width"]:
+        """As stored, before any augmentation."""
+        ...
+
+    @property
+    def neutral(self) -> Int64[Tensor, " rows"]:
+        """Row of each row's neutral frame."""
+        ...
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRows:
+    """Rows of a mixed-view plan as tensors, resolved against one bank; slice it to get a batch.
+
+    Attributes:
+        rows: Bank row of every view of every sample.
+        mirror: Which samples are mirrored.
+        rotation: Degrees, counter-clockwise.
+        scale: Factor.
+        shift_x: Share of the picture's side, to the right.
+        shift_y: Share of the picture's side, downwards.
+        contrast: Factor on the grey channel.
+        brightness: Offset on the grey channel, share of its range.
+    """
+
+    rows: Int64[Tensor, "samples views"]
+    mirror: Bool[Tensor, " samples"]
+    rotation: Float32[Tensor, "samples views"]
+    scale: Float32[Tensor, "samples views"]
+    shift_x: Float32[Tensor, "samples views"]
+    shift_y: Float32[Tensor, "samples views"]
+    contrast: Float32[Tensor, "samples views"]
+    brightness: Float32[Tensor, "samples views"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, samples: slice | Tensor) -> "PlanRows":
+        return PlanRows(*(getattr(self, name)[samples] for name in self.__slots__))
+
+
+def unchanged(bank_rows: Int64[Tensor, " samples"], views: int) -> PlanRows:
+    """The plan that changes nothing: every view of a sample from one bank row."""
+    samples = len(bank_rows)
+    zeros, ones = torch.zeros(samples, views), torch.ones(samples, views)
+    still = torch.zeros(samples, dtype=torch.bool)
+    rows = bank_rows[:, None].expand(samples, views)
+    return PlanRows(rows, still, zeros, ones, zeros, zeros, ones, zeros)
+
+
+def assemble_rows(bank: Pictures, plan: PlanRows, options: InputOptions, device: torch.device) -> ViewImages:
+    """The batch that resolved rows of a plan describe; see :func:`affect4d.views.augment.assemble`."""
+    stored = _shrink(_gather(bank, plan, options).to(device).float(), options.size)
+    samples, views, channels = stored.shape[:3]
+    transform = _sampling_transform(plan).to(device)
+    grid = functional.affine_grid(transform, [samples * views, channels, options.size, options.size], False)
+    sampled = functional.grid_sample(stored.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    pictures = sampled.reshape(samples, views, *sampled.shape[1:]).div_(127.5).sub_(1.0)
+    _retouch_grey(pictures, plan, options)
+    return _with_motion(pictures, options)
+
+
+def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
+    """For every view, the position of the view it becomes when its picture is flipped: "left" ↔ "right".
+
+    Raises:
+        ValueError: If a view's mirror image is missing.
+    """
+    mirrored = [view.replace("left", "\0").replace("right", "left").replace("\0", "right") for view in views]
+    missing = set(mirrored) - set(views)
+    if missing:
+        raise ValueError(f"Mirroring needs the views {sorted(missing)}: render them, or set mirror to 0.")
+    return torch.tensor([views.index(name) for name in mirrored])
+
+
+def _gather(
+    bank: Pictures, plan: PlanRows, options: InputOptions
+) -> UInt8[Tensor, "samples views channels height width"]:
+    """Stored pictures, followed by the neutral's where motion is asked for; mirrored samples take views crosswise.
+
+    Where either shows background (0, which no channel has on the face) there is no motion: the ragged outline of a scan
+    would be the strongest of all.
+    """
+    views = torch.arange(len(bank.views)).expand_as(plan.rows)
+    rows = plan.rows
+    if plan.mirror.any():
+        partners = mirrored_views(bank.views)
+        views = torch.where(plan.mirror[:, None], partners[views], views)
+        rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
+    shown = bank.pictures[rows, views]
+    if options.motion in ("none", "dynamic"):  # a bank made for dynamic images has them as further channels
+        return shown
+    neutral = bank.pictures[bank.neutral[rows], views]
+    on_face_in_both = torch.logical_and(shown, neutral)
+    return torch.cat([shown, torch.where(on_face_in_both, neutral, shown)], dim=2)
+
+
+def _retouch_grey(
+    pictures: Float[Tensor, "samples views channels height width"], plan: PlanRows, options: InputOptions
+) -> None:
+    """Change, in place, contrast and brightness of the texture's light; shape channels stay as measured."""
+    if "grey" not in options.channels:
+        return
+    values = (plan.contrast, plan.brightness)
+    contrast, brightness = (value.to(pictures.device)[..., None, None, None] for value in values)
+    light = pictures[:, :, options.channels.index("grey") :: len(options.channels)]
+    if options.motion == "dynamic":  # a difference: brightness is not in it
+        light[:, :, 1:].mul_(contrast)
+        light = light[:, :, :1]
+    light.add_(1.0).mul_(contrast).add_(2.0 * brightness - 1.0)
+
+
+def _with_motion(pictures: Float[Tensor, "batch rendered stored height width"], options: InputOptions) -> ViewImages:
+    """Turn the neutral's channels into the motion since then, as further views where they shall be views."""
+    if options.motion == "none":
+        return pictures
+    if options.motion == "dynamic":
+        pictures[:, :, len(options.channels) :].sub_(HALF_A_LEVEL).mul_(options.motion_gain)
+        return pictures
+    shown, neutral = pictures.chunk(2, dim=2)
+    neutral.sub_(shown).mul_(-options.motion_gain)
+    return torch.cat([shown, neutral], dim=1) if options.motion == "views" else pictures
+
+
+def _shrink(
+    pictures: Float[Tensor, "samples views channels height width"], size: int
+) -> Float[Tensor, "samples views channels rows columns"]:
+    """Average whole blocks first where pictures are stored at twice the size or more, so that none is skipped."""
+    factor = pictures.shape[-1] // size
+    if factor < 2:
+        return pictures
+    shrunk = functional.avg_pool2d(pictures.flatten(0, 2)[:, None], factor)
+    return shrunk.reshape(*pictures.shape[:3], *shrunk.shape[-2:])
+
+
+def _sampling_transform(plan: PlanRows) -> Float32[Tensor, "pictures 2 3"]:
+    """Affine maps from where a pixel goes to where it is taken from, in ``grid_sample``'s −1…1 coordinates."""
+    angle = torch.deg2rad(plan.rotation)
+    cosine, sine = torch.cos(angle) / plan.scale, torch.sin(angle) / plan.scale
+    flip = torch.where(plan.mirror, -1.0, 1.0)[:, None]
+    right, down = -2.0 * plan.shift_x, -2.0 * plan.shift_y
+    across = torch.stack([flip * cosine, -flip * sine, flip * (cosine * right - sine * down)], dim=-1)
+    along = torch.stack([sine, cosine, sine * right + cosine * down], dim=-1)
+    return torch.stack([across, along], dim=-2).flatten(0, 1)

@@ -1,0 +1,97 @@
+"""A shard gives back every picture bit by bit, alone or together, or says that it is damaged."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors import safe_open
+
+from affect4d.content import file_digest
+from affect4d.content.shards import DamagedShardError, Shard, ShardWriter, open_shard, read_header, write_shard
+
+
+@pytest.fixture
+def pictures(generator):
+    return {
+        "texture": generator.integers(0, 256, (4, 3, 20, 20, 3), np.uint8),
+        "depth": generator.integers(0, 65536, (4, 3, 20, 20, 1), np.uint16),
+    }
+
+
+@pytest.fixture
+def path(tmp_path, pictures):
+    write_shard(tmp_path / "shard.safetensors", pictures, {"frames": [0, 2, 4, 6]})
+    return tmp_path / "shard.safetensors"
+
+
+def test_every_picture_comes_back_alone_and_together(path, pictures):
+    shard = open_shard(path, file_digest(path))
+    for channel, stack in pictures.items():
+        np.testing.assert_array_equal(shard.stack(channel), stack)
+        assert shard.stack(channel).dtype == stack.dtype
+        np.testing.assert_array_equal(shard.picture(channel, 3, 1), stack[3, 1])
+
+
+def test_the_header_says_what_is_inside(path):
+    header = read_header(path)
+    assert header["frames"] == [0, 2, 4, 6]
+    assert header["channels"]["depth"] == {"shape": [4, 3, 20, 20, 1], "dtype": "uint16"}
+    assert Shard(path).header == header
+
+
+def test_any_safetensors_reader_can_open_it(path):
+    with safe_open(path, framework="numpy") as file:
+        assert set(file.keys()) == {"texture", "texture.ends", "depth", "depth.ends"}
+        assert json.loads(file.metadata()["affect4d"])["frames"] == [0, 2, 4, 6]
+
+
+@settings(max_examples=25, deadline=None)
+@given(stack=arrays(np.uint8, st.tuples(*(st.integers(1, 4) for _ in range(4)), st.just(3))))
+def test_any_stack_is_kept_bit_by_bit(stack, tmp_path_factory):
+    path = tmp_path_factory.mktemp("shards") / "one.safetensors"
+    write_shard(path, {"texture": stack}, {})
+    np.testing.assert_array_equal(Shard(path).stack("texture"), stack)
+
+
+def test_pictures_that_resemble_pictures_take_less_room(tmp_path):
+    face = np.zeros((4, 3, 64, 64, 3), np.uint8)
+    face[:, :, 16:48, 16:48] = np.linspace(0, 255, 32, dtype=np.uint8)[:, None, None]
+    write_shard(tmp_path / "shard", {"texture": face}, {})
+    assert (tmp_path / "shard").stat().st_size < face.nbytes / 10
+
+
+def test_one_flipped_bit_is_found_on_opening_and_in_the_picture_itself(path, pictures):
+    checksum, data = file_digest(path), bytearray(path.read_bytes())
+    data[-1000] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(DamagedShardError, match=r"shard\.safetensors is damaged.*render again"):
+        open_shard(path, checksum)
+    shard = Shard(path)
+    with pytest.raises(DamagedShardError):
+        [shard.stack(channel) for channel in pictures]
+
+
+def test_a_file_is_checked_once_a_process(path, monkeypatch):
+    first = open_shard(path, file_digest(path))
+    monkeypatch.setattr("affect4d.content.shards.file_digest", lambda _: pytest.fail("checked again"))
+    assert open_shard(path, first_checksum(path)) is first
+
+
+def first_checksum(path):
+    return file_digest(path)
+
+
+@pytest.mark.parametrize(("frame", "view"), [(4, 0), (0, 3), (-1, 0)])
+def test_a_picture_that_is_not_there_is_named(path, frame, view):
+    with pytest.raises(IndexError, match="4 frames of 3 views"):
+        Shard(path).picture("texture", frame, view)
+
+
+def test_frames_that_differ_in_shape_do_not_share_a_shard():
+    writer = ShardWriter()
+    writer.add({"texture": np.zeros((3, 8, 8, 3), np.uint8)})
+    with pytest.raises(ValueError, match="same pictures"):
+        writer.add({"texture": np.zeros((3, 9, 9, 3), np.uint8)})

@@ -1,0 +1,114 @@
+"""Work over processes: one bad chunk is never a lost batch."""
+
+import functools
+import os
+import signal
+import time
+
+import pytest
+from pydantic import ValidationError
+
+from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, map_chunks
+
+TWO = EngineOptions(workers=2, seconds=60)
+
+
+def halve(number: int) -> float:
+    if number < 0:
+        raise ValueError(f"{number} is negative")
+    return number / 2
+
+
+def test_inline_yields_results_and_exceptions():
+    outcomes = dict(map_chunks(halve, [2, -1, 4], "halving"))
+    assert outcomes[2] == 1.0
+    assert outcomes[4] == 2.0
+    assert isinstance(outcomes[-1], ValueError)
+
+
+def test_a_consumer_that_stops_early_ends_the_work():
+    done = []
+    results = map_chunks(done.append, [1, 2, 3], "noting")
+    next(results)
+    results.close()
+    assert done == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ({"address": "tcp://10.0.0.7:8786"}, "plain_network"),
+        ({"address": "tcp://cluster.example.org:8786"}, "tls://"),
+        ({"address": "tls://cluster.example.org:8786"}, "certificates"),
+        ({"address": "cluster.example.org"}, "host:port"),
+        ({"address": "ucx://127.0.0.1:8786"}, "host:port"),
+        ({"address": "tcp://127.0.0.1:1", "slurm": {"shared_folder": "/scratch"}}, "not both"),
+        ({"tls": {"ca_file": "no.pem", "cert_file": "no.pem", "key_file": "no.pem"}}, "does not exist"),
+        ({"workers": -1}, "greater than or equal"),
+        ({"seconds": 0}, "greater than"),
+        ({"wrokers": 2}, "Extra inputs"),
+    ],
+)
+def test_an_engine_that_cannot_or_must_not_be_is_refused_before_anything_runs(given, remedy):
+    with pytest.raises(ValidationError, match=remedy):
+        EngineOptions(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"address": "tcp://127.0.0.1:8786"},
+        {"address": "tcp://localhost:8786"},
+        {"address": "tcp://[::1]:8786"},
+        {"address": "tcp://10.0.0.7:8786", "plain_network": True},
+        {"address": None},
+        {"address": ""},
+    ],
+)
+def test_this_machine_needs_no_certificates_and_another_only_a_word(given):
+    assert EngineOptions(**given).address == (given["address"] or None)
+
+
+def test_nobody_at_the_address_is_said_with_the_remedy():
+    engine = EngineOptions(address="tcp://127.0.0.1:9")
+    with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:9.*dask scheduler"):
+        list(map_chunks(halve, [1, 2], "halving", engine))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_killed_worker_costs_only_its_own_chunk():
+    """Signal 0 does nothing; SIGKILL ends the process that raises it, as the kernel does when memory is out."""
+    outcomes = list(map_chunks(signal.raise_signal, [0, 0, signal.SIGKILL, 0, 0, 0, 0], "signalling", TWO))
+    assert [chunk for chunk, outcome in outcomes if isinstance(outcome, Exception)] == [signal.SIGKILL]
+    assert [outcome for chunk, outcome in outcomes if chunk == 0] == [None] * 6
+    assert all(isinstance(outcome, LostChunkError) for chunk, outcome in outcomes if chunk == signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_chunk_alone_does_not_take_the_driver_with_it():
+    ((_, outcome),) = map_chunks(signal.raise_signal, [signal.SIGKILL], "signalling", TWO)
+    assert isinstance(outcome, LostChunkError)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_chunk_that_hangs_is_ended_and_named_and_the_others_finish():
+    engine = EngineOptions(workers=2, seconds=2)
+    outcomes = list(map_chunks(time.sleep, [0, 3600, 0, 0.01, 0, 0, 0, 0.02], "sleeping", engine))
+    lost = [(chunk, outcome) for chunk, outcome in outcomes if isinstance(outcome, Exception)]
+    assert [chunk for chunk, _ in lost] == [3600]
+    assert isinstance(lost[0][1], ChunkTimeoutError)
+    assert "longer than 2 s" in str(lost[0][1])
+    assert len(outcomes) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_every_process_has_one_thread_and_more_chunks_than_wait_come_back():
+    outcomes = dict(
+        map_chunks(functools.partial(os.getenv, "LP_NUM_THREADS"), [str(n) for n in range(100)], "asking", TWO)
+    )
+    assert set(outcomes.values()) == {"1"}
+    assert len(outcomes) == 100

@@ -1,0 +1,67 @@
+"""ICT-FaceKit as a face model: needs a clone, or a cut of it, that AFFECT4D_ICT names."""
+
+import os
+
+import numpy as np
+import pytest
+
+from affect4d.faces.actions import ACTIONS, weights_of
+from affect4d.faces.face_model import DENSITIES
+from affect4d.faces.ict_facekit import IctFace
+from affect4d.scans.landmarks import LANDMARK_COUNT, NAMED
+
+pytestmark = pytest.mark.corpus
+NEUTRAL = np.zeros(len(ACTIONS))
+
+
+@pytest.fixture(scope="module")
+def face():
+    folder = os.environ.get("AFFECT4D_ICT")
+    if folder is None:
+        pytest.skip("AFFECT4D_ICT names no clone of ICT-FaceKit")
+    return IctFace(folder)
+
+
+def moved(face: IctFace, weights: np.ndarray) -> np.ndarray:
+    mean = np.zeros(face.shape_count)
+    return face.surface(mean, weights, 0).landmarks - face.surface(mean, NEUTRAL, 0).landmarks
+
+
+def test_every_action_has_a_shape(face):
+    mean = np.zeros(face.shape_count)
+    for action in ACTIONS:
+        weights = weights_of({action: 1.0})
+        change = face.surface(mean, weights, 0).vertices - face.surface(mean, NEUTRAL, 0).vertices
+        assert np.linalg.norm(change, axis=1).max() > 1.5, action
+
+
+def test_expressions_look_as_they_should(face):
+    smile = moved(face, weights_of({"AU12": 1.0}))
+    gape = moved(face, weights_of({"AU26": 1.0}))
+    frown = moved(face, weights_of({"AU4": 1.0}))
+    assert smile[NAMED["left_mouth_corner"], 1] > 4.0
+    assert gape[NAMED["chin"], 1] < -10.0
+    assert frown[NAMED["left_brow_inner"], 1] < -2.0
+
+
+def test_signed_actions_slide_to_the_left_of_the_subject(face):
+    for action in ("jaw_left", "mouth_left"):
+        assert moved(face, weights_of({action: 1.0}))[NAMED["lower_lip_bottom"], 0] > 2.0
+
+
+def test_meshes_are_sound_and_of_several_densities(face):
+    counts = []
+    for density in range(DENSITIES):
+        surface = face.surface(np.zeros(face.shape_count), NEUTRAL, density)
+        assert surface.landmarks.shape == (LANDMARK_COUNT, 3)
+        assert surface.faces.max() < len(surface.vertices) == len(surface.texture_coordinates)
+        assert len(surface.vertices) < 4_500
+        counts.append(len(surface.vertices))
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_nobody_has_eyes_or_teeth_on_the_chin(face):
+    surface = face.surface(np.zeros(face.shape_count), NEUTRAL, 0)
+    below = surface.vertices[:, 1] < -80.0
+    assert below.any()
+    assert surface.texture_coordinates[below, 1].min() > 0.2

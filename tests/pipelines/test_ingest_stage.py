@@ -1,0 +1,68 @@
+"""The nodes of `ingest` on a small folder of scans: report, page, and what is made once only."""
+
+import numpy as np
+import pytest
+
+from affect4d.content import ContentStore
+from affect4d.faces.actions import ACTIONS
+from affect4d.faces.procedural import ProceduralFace
+from affect4d.pipelines.ingest import page as page_module
+from affect4d.pipelines.ingest.nodes import ingest_scans
+from affect4d.pipelines.ingest.page import IngestPageOptions, write_ingest_page
+from affect4d.scans.ingest import IngestOptions
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ContentStore(tmp_path / "store")
+
+
+@pytest.fixture
+def raw_corpus(tmp_path):
+    root, model, rng = tmp_path / "mine", ProceduralFace(), np.random.default_rng(0)
+    for subject in ("anna", "bob"):
+        for word in ("happy", "sad"):
+            (root / subject / word).mkdir(parents=True)
+            face = model.surface(rng.normal(size=model.shape_count), np.zeros(len(ACTIONS)), 0)
+            lines = ["v " + " ".join(f"{number:.3f}" for number in row) for row in face.vertices]
+            lines += ["f " + " ".join(str(index + 1) for index in row) for row in face.faces]
+            (root / subject / word / "0.obj").write_text("\n".join(lines) + "\n")
+    (root / "bob" / "sad" / "1.obj").write_text("garbage")
+    return {"name": "mine", "layout": "folder", "root": str(root), "synthetic": False}
+
+
+def run(raw_corpus, store, **options):
+    manifest, _, report, completeness = ingest_scans(raw_corpus, IngestOptions(max_refused_share=0.5), store)
+    page, latest = write_ingest_page(raw_corpus, manifest, report, completeness, IngestPageOptions(**options), store)
+    assert page == latest
+    return page, report
+
+
+def test_page_and_report_tell_of_every_scan(raw_corpus, store, capsys):
+    page, report = run(raw_corpus, store)
+    assert report["status"].value_counts()["refused"] == 1
+    assert report["method"].dropna().unique().tolist() == ["shape"]
+    assert "4 faces of mine, ready to use" in page
+    assert "subjects_10fold" in page
+    printed = capsys.readouterr().err
+    assert "Protocols on the usable scans" in printed
+    assert "What of the corpus is there" in printed
+
+
+def test_faces_of_people_are_shown_only_if_asked(raw_corpus, store):
+    page, _ = run(raw_corpus, store)
+    assert "data:image" not in page
+    assert "show_faces: {mine: true}" in page
+
+
+def test_faces_are_drawn_if_asked(raw_corpus, store):
+    page, _ = run(raw_corpus, store, show_faces=True, previews=3)
+    assert page.count("data:image/jpeg") == 3
+
+
+def test_nothing_is_drawn_twice(raw_corpus, store, monkeypatch):
+    first, _ = run(raw_corpus, store)
+    monkeypatch.setattr(page_module, "_render", lambda *_: pytest.fail("drawn again"))
+    assert run(raw_corpus, store)[0] == first
+    with pytest.raises(pytest.fail.Exception, match="drawn again"):
+        run(raw_corpus, store, previews=4)

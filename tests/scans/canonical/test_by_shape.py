@@ -1,0 +1,93 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from affect4d.scans.canonical.by_shape import fit_shape
+from affect4d.scans.canonical.noses import cube_positions
+from affect4d.scans.canonical.thinning import thinned
+from affect4d.scans.geometry import apply_pose
+
+POSES = [(0, 0, 0), (20, 0, 0), (-20, 0, 0), (0, 30, 0), (0, -30, 0), (0, 0, 20), (0, 0, -20), (15, -25, 12)]
+
+
+def fit(vertices):
+    return fit_shape(thinned(vertices.astype(np.float64)))
+
+
+@pytest.mark.parametrize("angles", POSES)
+def test_a_face_is_found_in_any_ordinary_pose(face, motion, degrees, shoulders, angles):
+    moved = motion(*angles, shift=(200, -150, 700))
+    for number in (1, 2):
+        scan = np.concatenate([face(number).vertices, shoulders()])
+        found = fit(apply_pose(scan, moved))
+        assert degrees(found.pose, moved) < 8
+        assert np.linalg.norm((found.pose @ moved)[:3, 3]) < 12
+        assert found.confidence > 0.5
+
+
+@pytest.mark.parametrize("number", range(4, 12))
+def test_yaw_and_roll_are_found_closely(face, motion, number):
+    moved = motion(5, 20, -10)
+    turned = fit(apply_pose(face(number).vertices, moved)).pose[:3, :3] @ moved[:3, :3]
+    assert abs(np.degrees(np.arctan2(turned[0, 2], turned[2, 2]))) < 3
+    assert abs(np.degrees(np.arctan2(turned[1, 0], turned[0, 0]))) < 3
+
+
+@pytest.mark.parametrize("angles", [(0, 180, 0), (0, 0, 180), (-90, 0, 0), (180, 0, 0), (0, 0, 90)])
+def test_a_face_that_stands_otherwise_is_found(face, motion, degrees, angles):
+    moved = motion(*angles)
+    found = fit(apply_pose(face(3).vertices, moved))
+    assert degrees(found.pose, moved) < 8
+
+
+def test_holes_noise_and_strays_are_withstood(face, degrees):
+    rng, vertices = np.random.default_rng(0), face(5).vertices
+    vertices = vertices + rng.normal(0, 0.8, vertices.shape).astype(np.float32)
+    vertices = vertices[np.linalg.norm(vertices - np.float32([40, 10, -40]), axis=1) > 20]
+    vertices[rng.integers(len(vertices), size=8), 2] += rng.choice([-80, 60, 3000], 8)
+    assert degrees(fit(vertices).pose, np.eye(4)) < 8
+
+
+def test_a_ball_a_box_and_noise_are_no_faces():
+    rng = np.random.default_rng(1)
+    ball = rng.normal(size=(6000, 3))
+    ball *= 90 / np.linalg.norm(ball, axis=1, keepdims=True)
+    plate = np.concatenate([rng.uniform(-90, 90, (4000, 2)), np.zeros((4000, 1))], axis=1)
+    for thing in (ball, plate, rng.uniform(-100, 100, (5000, 3))):
+        assert fit(thing.astype(np.float32)).confidence < 0.3
+
+
+def test_half_a_face_is_less_sure(face):
+    vertices = face(6).vertices
+    whole, half = fit(vertices), fit(vertices[vertices[:, 0] > -5])
+    assert half.seen < whole.seen - 0.1
+    assert half.confidence < whole.confidence
+
+
+def test_nothing_to_align_by_is_refused():
+    ring = np.float32([[np.cos(angle) * 300, np.sin(angle) * 300, 0] for angle in range(30)])
+    with pytest.raises(ValueError, match=r"no face|too few"):
+        fit(ring)
+
+
+def test_the_same_points_give_the_same_pose(face):
+    vertices = face(7).vertices
+    first, second = fit(vertices), fit(vertices.copy())
+    np.testing.assert_array_equal(first.pose, second.pose)
+    assert dataclasses.astuple(first)[1:] == dataclasses.astuple(second)[1:]
+
+
+def test_the_positions_of_a_cube_are_24_rotations():
+    positions = (np.eye(3), *cube_positions())
+    assert len({tuple(position.ravel()) for position in positions}) == 24
+    assert all(np.linalg.det(position) == pytest.approx(1) for position in positions)
+
+
+def test_thinning_keeps_places_apart_and_drops_strays():
+    rng = np.random.default_rng(2)
+    points = np.concatenate([rng.uniform(-50, 50, (20_000, 3)), [[5000.0, 0, 0]]])
+    thin = thinned(points, 10.0)
+    assert 900 < len(thin) < 1500
+    assert np.abs(thin).max() < 50
+    assert len(thinned(np.empty((0, 3)))) == 0

@@ -1,0 +1,340 @@
+"""What holds of every format alike, and what is peculiar to PLY, OFF, STL, range images and depth pictures."""
+
+import dataclasses
+import functools
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+from scan_files import (
+    SCANS,
+    assert_valid,
+    bnt_bytes,
+    bumpy_grid,
+    off_text,
+    ply_bytes,
+    refusal,
+    stl_bytes,
+    stl_text,
+    write_picture,
+    write_scan,
+)
+
+from affect4d.scans.readers import READERS, read_scan
+from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.scan import ScanError
+
+GRID = bumpy_grid(12)
+CAMERA = Intrinsics(fx=400, fy=420, cx=63.5, cy=47.5, far=2000)
+
+
+def triangles(scan) -> set[tuple[float, ...]]:
+    """Corners of every triangle, from the smallest on, in order: equal for equal surfaces however they are numbered."""
+    given = [scan.vertices] if scan.texture_coordinates is None else [scan.vertices, scan.texture_coordinates]
+    corners = np.concatenate(given, axis=1)
+    rows = [[tuple(point) for point in triangle] for triangle in corners[scan.faces].tolist()]
+    return {tuple(row[row.index(min(row)) :] + row[: row.index(min(row))]) for row in rows}
+
+
+def test_every_suffix_is_tried():
+    assert {suffix for suffix, _ in SCANS.values()} == set(READERS)
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_what_is_written_is_read(tmp_path, name):
+    suffix, write = SCANS[name]
+    scan = read_scan(write_scan(tmp_path, suffix, write(GRID)))
+    assert_valid(scan)
+    bare = name.startswith(("off", "stl"))
+    expected = dataclasses.replace(GRID, texture_coordinates=None) if bare else GRID
+    assert triangles(scan) == triangles(expected)
+    assert scan.repairs == (() if bare else ("texture missing",))
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_the_same_stem_names_the_picture(tmp_path, name):
+    suffix, write = SCANS[name]
+    write_picture(tmp_path / "000.png")
+    scan = read_scan(write_scan(tmp_path, suffix, write(GRID)))
+    assert (scan.texture is None) == (scan.texture_coordinates is None)
+
+
+def test_ply_names_its_picture(tmp_path):
+    write_picture(tmp_path / "skin.png", (4, 4))
+    assert read_scan(write_scan(tmp_path, ".ply", ply_bytes(GRID, picture="skin.png"))).texture.shape == (4, 4, 3)
+    two = ply_bytes(GRID, picture="skin.png").replace(b"comment w", b"comment TextureFile b.png\ncomment w")
+    assert "2 textures named" in read_scan(write_scan(tmp_path, ".ply", two)).repairs[0]
+
+
+def test_ply_seams_split_vertices(tmp_path):
+    raw = ply_bytes(GRID, per_corner=True).replace(b" 6 0 0 ", b" 6 0.5 0.5 ", 1)
+    scan = read_scan(write_scan(tmp_path, ".ply", raw))
+    assert len(scan.vertices) == len(GRID.vertices) + 1
+    assert scan.texture_coordinates[scan.faces[0, 0]].tolist() == [0.5, 0.5]
+
+
+def test_ply_polygons_become_fans(tmp_path):
+    many = dataclasses.replace(GRID, faces=[[0, 1, 13, 12], [1, 2, 14], [2, 3], [3, 4, 5, 17, 16]])
+    for order in ("", "<", ">"):
+        scan = read_scan(write_scan(tmp_path, ".ply", ply_bytes(many, order)))
+        assert scan.faces.tolist() == [[0, 1, 13], [0, 13, 12], [1, 2, 14], [3, 4, 5], [3, 5, 17], [3, 17, 16]]
+        assert "1 polygons of fewer than 3 corners left out" in scan.repairs
+
+
+def test_ply_passes_over_what_it_does_not_need(tmp_path):
+    raw = ply_bytes(GRID)
+    head, body = raw.split(b"end_header\n")
+    more = head + b"element edge 2\nproperty int a\nproperty list uchar int b\nend_header\n" + body + b"7 0\n8 2 1 1\n"
+    assert triangles(read_scan(write_scan(tmp_path, ".ply", more))) == triangles(GRID)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_bytes_after_a_binary_ply_are_refused_and_blanks_noted(tmp_path, order):
+    assert refusal(tmp_path, ".ply", ply_bytes(GRID, order) + b"12345") == "wrong-count"
+    scan = read_scan(write_scan(tmp_path, ".ply", ply_bytes(GRID, order) + b"\n"))
+    assert "blanks behind the last element ignored" in scan.repairs
+
+
+PLY_TEXT = ply_bytes(GRID).decode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("element vertex 144", "element vertex 145", ""),
+        ("element vertex 144", "element vertex 143", ""),
+        ("element vertex 144", "element vertex -1", "malformed"),
+        ("element vertex 144", "element vertex 99999999999", "wrong-count"),
+        ("element vertex 144", "element vertex 4999999", "truncated"),
+        ("\n-90 -90 ", "\n-90 ", "wrong-count"),
+        ("\n-90 -90 ", "\n", "wrong-count"),
+        ("\n-90 -90 ", "\n-90\n-90 ", "wrong-count"),
+        ("element face 242", "element face 241", "wrong-count"),
+        ("element face 242", "element face 243", "truncated"),
+        ("element face 242", "element face 9999999", "truncated"),
+        ("element face 242", "element face 0x10", "malformed"),
+        ("format ascii 1.0", "format latin 1.0", "malformed"),
+        ("format ascii 1.0\n", "", "malformed"),
+        ("property float x", "property float x1", "no-mesh"),
+        ("property float x", "property floats x", "malformed"),
+        ("property float y", "property float x", "malformed"),
+        ("list uchar int", "list float int", "malformed"),
+        ("vertex_indices", "indices", "no-mesh"),
+        ("element face", "element faces", "no-mesh"),
+        ("element face", "element tristrips", "no-mesh"),
+        ("end_header", "end_of_header", "truncated"),
+        ("\n3 0 1 13", "\n3 0 1 144", "index-out-of-range"),
+        ("\n3 0 1 13", "\n3 0 1 -1", "index-out-of-range"),
+        ("\n3 0 1 13", "\n3 0 1 0.5", "index-out-of-range"),
+        ("\n3 0 1 13", "\n3 0 1 9223372036854775808", "index-out-of-range"),
+        ("\n3 0 1 13", "\n3 0 1 1e400", "index-out-of-range"),
+        ("\n3 0 1 13", "\n999999999 0 1 13", "truncated"),
+        ("\n3 0 1 13", "\n-3 0 1 13", "truncated"),
+        ("\n3 0 1 13", "\n3.5 0 1 13", "truncated"),
+        ("\n3 0 1 13", "\nnan 0 1 13", "not-finite"),
+    ],
+)
+def test_ply_that_says_something_wrong_is_refused(tmp_path, old, new, code):
+    assert old in PLY_TEXT
+    assert refusal(tmp_path, ".ply", PLY_TEXT.replace(old, new, 1)).startswith(code)
+
+
+@pytest.mark.parametrize("count", [0, 2, 200, 255])
+def test_a_binary_ply_list_of_another_length_is_refused(tmp_path, count):
+    raw = bytearray(ply_bytes(GRID, "<"))
+    raw[raw.index(b"end_header\n") + 11 + 144 * 20] = count
+    with pytest.raises(ScanError):
+        read_scan(write_scan(tmp_path, ".ply", bytes(raw)))
+
+
+def test_ply_lists_of_many_lengths_types_are_told_apart(tmp_path):
+    for name, code, negative in (("char", "b", True), ("ushort", "H", False), ("int", "i", True), ("uint", "I", False)):
+        raw = ply_bytes(GRID, "<").replace(b"list uchar", b"list " + name.encode())
+        start = raw.index(b"end_header\n") + 11 + 144 * 20
+        rows = [raw[at : at + 13] for at in range(start, len(raw), 13)]
+        body = b"".join(struct.pack("<" + code, row[0]) + row[1:] for row in rows)
+        assert triangles(read_scan(write_scan(tmp_path, ".ply", raw[:start] + body))) == triangles(GRID)
+        wrong = struct.pack("<" + code, -1) if negative else b"\xff" * struct.calcsize(code)
+        assert refusal(tmp_path, ".ply", raw[:start] + wrong + body[len(wrong) :]) == "truncated"
+
+
+def test_off_colours_on_every_face_are_dropped(tmp_path):
+    scan = read_scan(write_scan(tmp_path, ".off", off_text(GRID, " 255 0 0")))
+    assert scan.faces.tolist() == GRID.faces.tolist()
+
+
+def test_off_polygons_become_fans(tmp_path):
+    many = dataclasses.replace(GRID, faces=[[0, 1, 13, 12], [1, 2, 14], [2, 3]])
+    scan = read_scan(write_scan(tmp_path, ".off", off_text(many)))
+    assert scan.faces.tolist() == [[0, 1, 13], [0, 13, 12], [1, 2, 14]]
+    assert scan.repairs == ("1 polygons of fewer than 3 corners left out",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("OFF", "COFF", "not-off"),
+        ("OFF", "OFF BINARY", "malformed-number"),
+        ("\n-90 -90 ", "\n-90 #90 ", "wrong-count"),
+        ("144 242", "-144 242", "wrong-count"),
+        ("144 242", "1e300 242", "wrong-count"),
+        ("144 242", "4999999 242", "wrong-count"),
+        ("144 242", "144 9999999", "wrong-count"),
+        ("144 242", "144.5 242", "wrong-count"),
+        ("144 242", "143 242", "wrong-count"),
+        ("144 242", "144 241", "wrong-count"),
+        ("\n3 0 1 13", "\n3 0 1 13 1 2 3 4 5", "wrong-count"),
+        ("\n3 0 1 13", "\n3 0 1 144", "index-out-of-range"),
+        ("\n3 0 1 13", "\n3 0 1 -1", "index-out-of-range"),
+        ("\n3 0 1 13", "\n300 0 1 13", "wrong-count"),
+    ],
+)
+def test_off_that_says_something_wrong_is_refused(tmp_path, old, new, code):
+    assert old in off_text(GRID)
+    assert refusal(tmp_path, ".off", off_text(GRID).replace(old, new, 1)) == code
+
+
+def test_stl_merges_equal_points(tmp_path):
+    for raw in (stl_text(GRID), stl_bytes(GRID)):
+        assert len(read_scan(write_scan(tmp_path, ".stl", raw)).vertices) == len(GRID.vertices)
+
+
+def test_stl_merges_both_zeros(tmp_path):
+    text = stl_text(dataclasses.replace(GRID, vertices=np.round(GRID.vertices / 20) * 20))
+    assert read_scan(write_scan(tmp_path, ".stl", text.replace(" 0 ", " -0 ", 40))).faces.max() < 144
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("endsolid", "", "truncated"),
+        ("solid a", "liquid a", "not-stl"),
+        ("vertex -90 -90", "vertex -90", "wrong-count"),
+        ("vertex -90 -90", "vertex -90 -90 -90", "wrong-count"),
+        ("vertex -90 -90", "vertex -90 nan", "not-finite"),
+        ("vertex -90 -90", "vortex -90 -90", "wrong-count"),
+        ("vertex -90 -90", "vertex -90 1e39", "not-finite"),
+    ],
+)
+def test_stl_that_says_something_wrong_is_refused(tmp_path, old, new, code):
+    assert refusal(tmp_path, ".stl", stl_text(GRID).replace(old, new)) == code
+
+
+def test_a_binary_stl_of_another_count_is_refused(tmp_path):
+    raw = stl_bytes(GRID)
+    for count in (0, 241, 243, 2**31, 2**32 - 1):
+        assert refusal(tmp_path, ".stl", raw[:80] + struct.pack("<I", count) + raw[84:]) == "not-stl"
+
+
+def test_background_is_no_surface(tmp_path):
+    background = np.zeros(144, dtype=bool)
+    background[[0, 40, 41, 143]] = True
+    scan = read_scan(write_scan(tmp_path, ".bnt", bnt_bytes(GRID, background)))
+    assert_valid(scan)
+    assert len(scan.vertices) == 140
+    assert (scan.vertices > -1000).all()
+    cells = [{r * 12 + c, r * 12 + c + 1, r * 12 + c + 12, r * 12 + c + 13} for r in range(11) for c in range(11)]
+    assert len(scan.faces) == 2 * sum(not cell & {0, 40, 41, 143} for cell in cells)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_sentinel_on_any_axis_is_background(tmp_path, axis):
+    raw = bytearray(bnt_bytes(GRID))
+    place = len(raw) - 5 * 144 * 8 + (axis * 144 + 50) * 8
+    raw[place : place + 8] = struct.pack("<d", -1e9)
+    assert len(read_scan(write_scan(tmp_path, ".bnt", bytes(raw))).vertices) == 143
+
+
+def test_v_of_a_range_image_is_turned_up(tmp_path):
+    scan = read_scan(write_scan(tmp_path, ".bnt", bnt_bytes(GRID)))
+    top, bottom = scan.vertices[:, 1].argmax(), scan.vertices[:, 1].argmin()
+    assert scan.texture_coordinates[top, 1] == pytest.approx(1)
+    assert scan.texture_coordinates[bottom, 1] == pytest.approx(0)
+
+
+def test_a_step_in_depth_is_an_edge(tmp_path):
+    vertices = GRID.vertices.copy()
+    vertices[72:, 2] -= 200
+    scan = read_scan(write_scan(tmp_path, ".bnt", bnt_bytes(dataclasses.replace(GRID, vertices=vertices))))
+    assert len(scan.faces) == 242 - 22
+    assert np.ptp(scan.vertices[scan.faces][..., 2], axis=1).max() < 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "count", "code"),
+    [
+        (65535, 65535, None, "wrong-count"),
+        (12, 12, 721, "wrong-count"),
+        (12, 12, 719, "wrong-count"),
+        (12, 12, 2**32 - 1, "wrong-count"),
+        (24, 12, 1440, "truncated"),
+        (2000, 2000, 20_000_000, "truncated"),
+        (0, 12, 0, "wrong-count"),
+        (12, 0, 0, "wrong-count"),
+        (1, 144, None, "wrong-count"),
+        (144, 1, None, "wrong-count"),
+    ],
+)
+def test_a_range_image_of_another_size_is_refused(tmp_path, rows, columns, count, code):
+    raw = bnt_bytes(GRID)
+    start = 14 + len("000.png")
+    size = raw[start : start + 4] if count is None else struct.pack("<I", count)
+    assert refusal(tmp_path, ".bnt", struct.pack("<HH", rows, columns) + raw[4:start] + size + raw[start + 4 :]) == code
+
+
+def test_a_range_image_says_where_it_ends(tmp_path):
+    raw = bnt_bytes(GRID)
+    assert "3 bytes after" in read_scan(write_scan(tmp_path, ".bnt", raw + b"abc")).repairs[0]
+    assert refusal(tmp_path, ".bnt", raw[:12] + b"\xff\xff" + raw[14:]) == "truncated"
+    assert refusal(tmp_path, ".bnt", bnt_bytes(GRID, np.ones(144, dtype=bool))) == "wrong-count"
+
+
+def depth_picture(path, depth) -> None:
+    Image.fromarray(depth.astype(np.uint16)).save(path)
+
+
+def dome() -> np.ndarray:
+    row, column = np.mgrid[:96, :128]
+    depth = 600 + ((row - 47.5) ** 2 + (column - 63.5) ** 2) / 40
+    depth[:, :10] = 0
+    return depth
+
+
+def test_a_depth_picture_is_seen_through_its_camera(tmp_path):
+    depth_picture(tmp_path / "a.png", dome())
+    write_picture(tmp_path / "a.jpg")
+    reader = functools.partial(read_depth, intrinsics=CAMERA)
+    scan = read_scan(tmp_path / "a.png", texture=tmp_path / "a.jpg", reader=reader)
+    assert_valid(scan)
+    assert scan.texture.shape == (6, 8, 3)
+    assert len(scan.vertices) == 96 * 118
+    nearest = scan.vertices[scan.vertices[:, 2] == scan.vertices[:, 2].max()]
+    np.testing.assert_allclose(nearest.mean(axis=0), [0, 0, -600], atol=1)
+    top = scan.vertices[scan.vertices[:, 1].argmax()]
+    np.testing.assert_allclose(top[1], 47.5 * -top[2] / 420, rtol=1e-4)
+    assert scan.texture_coordinates[scan.vertices[:, 1].argmax(), 1] > 0.9
+    normals = np.cross(*(scan.vertices[scan.faces[:, k]] - scan.vertices[scan.faces[:, 0]] for k in (1, 2)))
+    assert (normals[:, 2] > 0).all()
+
+
+def test_depth_outside_the_believed_range_is_background(tmp_path):
+    depth_picture(tmp_path / "a.png", dome())
+    near = read_depth(tmp_path / "a.png", intrinsics=CAMERA.model_copy(update={"far": 650.0}))
+    assert near.vertices[:, 2].min() >= -650
+    assert near.repairs == ("texture missing",)
+
+
+@pytest.mark.parametrize("kind", ["RGB", "L", "1", "P", "F"])
+def test_other_pictures_are_no_depth(tmp_path, kind):
+    path = tmp_path / "a.png"
+    picture = Image.new(kind, (64, 64))
+    picture.save(path, format="TIFF" if kind == "F" else "PNG")
+    with pytest.raises(ScanError) as caught:
+        read_depth(path, intrinsics=CAMERA)
+    assert caught.value.code in {"not-depth", "unreadable"}
+
+
+def test_a_camera_has_no_default():
+    with pytest.raises(ValueError, match="fx"):
+        Intrinsics()

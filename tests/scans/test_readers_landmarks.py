@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from scan_files import (
+    LANDMARKS,
+    MARKS,
+    bnd_text,
+    bosphorus_points,
+    bumpy_grid,
+    lm_text,
+    tbnd_text,
+    write_scan,
+    wrl_text,
+)
+
+from affect4d.scans.landmarks import NAMED
+from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_picture_landmarks, read_scan
+from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
+from affect4d.scans.scan import ScanError
+
+SMALL = bumpy_grid(6)
+
+
+def refusal(folder, suffix, content) -> str:
+    with pytest.raises(ScanError) as caught:
+        read_landmarks(write_scan(folder, suffix, content))
+    return caught.value.code
+
+
+def test_every_suffix_is_tried():
+    assert {suffix for suffix, _ in LANDMARKS.values()} == set(LANDMARK_READERS)
+
+
+@pytest.mark.parametrize("name", LANDMARKS)
+def test_what_is_written_is_read(tmp_path, name):
+    suffix, write = LANDMARKS[name]
+    points = read_landmarks(write_scan(tmp_path, suffix, write(MARKS)))
+    assert points.shape == (83, 3)
+    assert points.dtype == np.float32
+    there = ~np.isnan(points).any(axis=1)
+    assert there.sum() == (22 if name == "lm3" else 83)
+    np.testing.assert_array_equal(points[there], MARKS[there])
+
+
+def test_an_empty_84th_row_is_dropped(tmp_path):
+    for more in ("\r\n", "0 0 0 0\n"):
+        np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bnd", bnd_text() + more)), MARKS)
+
+
+@pytest.mark.parametrize("suffix", [".bnd", ".bndplus"])
+def test_untracked_landmarks_are_nan(tmp_path, suffix):
+    points = MARKS.copy()
+    points[3], points[4] = 0, np.nan
+    read = read_landmarks(write_scan(tmp_path, suffix, bnd_text(points)))
+    assert np.flatnonzero(np.isnan(read).all(axis=1)).tolist() == [3, 4]
+
+
+def test_tracked_landmarks_are_turned_to_a_right_handed_frame(tmp_path):
+    written = MARKS.copy()
+    written[7] = 0
+    lines = tbnd_text(written).splitlines()
+    assert float(lines[1].split()[2]) == -MARKS[0, 2]
+    read = read_landmarks(write_scan(tmp_path, ".tbnd", "\r\n".join(lines)))
+    assert np.isnan(read[7]).all()
+    np.testing.assert_array_equal(np.delete(read, 7, axis=0), np.delete(MARKS, 7, axis=0))
+
+
+@pytest.mark.parametrize("with_angles", [True, False])
+def test_bndplus_may_leave_the_index_out(tmp_path, with_angles):
+    rows = "".join(f"{x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in MARKS)
+    text = ("1 2 3\n" if with_angles else "") + rows
+    np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bndplus", text)), MARKS)
+
+
+def test_left_in_a_bosphorus_label_is_the_subjects_right(tmp_path):
+    points = read_landmarks(write_scan(tmp_path, ".lm3", lm_text({"Outer left eye corner": (-45.0, 38.0, -42.0)})))
+    assert points[NAMED["right_eye_outer"]].tolist() == [-45, 38, -42]
+    assert np.isnan(points).all(axis=1).sum() == 82
+
+
+def test_labels_mirror(tmp_path):
+    rows = {label: row for label, row in BOSPHORUS_LABELS.items() if row is not None}
+    for label, row in rows.items():
+        swapped = label.replace("left", "@").replace("right", "left").replace("@", "right")
+        swapped = swapped.replace("Left", "@").replace("Right", "Left").replace("@", "Right")
+        np.testing.assert_allclose(MARKS[rows[swapped]] - 0.5, (MARKS[row] - 0.5) * [-1, 1, 1], atol=1e-4)
+
+
+def test_ear_lobes_are_known_and_left_out(tmp_path):
+    text = lm_text({"Left ear lobe": (-70.0, 0.0, -90.0), "Nose tip": (0.0, 0.0, 1.0)})
+    assert (~np.isnan(read_landmarks(write_scan(tmp_path, ".lm3", text))[:, 0])).sum() == 1
+
+
+def test_landmarks_of_the_picture_keep_their_labels(tmp_path):
+    points = {"Nose tip": (512.5, 600.25), "Chin middle": (510.0, 900.0)}
+    assert read_picture_landmarks(write_scan(tmp_path, ".lm2", lm_text(points))) == points
+    with pytest.raises(ScanError, match="2 numbers"):
+        read_picture_landmarks(write_scan(tmp_path, ".lm2", lm_text({"Nose tip": (1.0, 2.0, 3.0)})))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "garbage", bnd_text()[:-40], bnd_text() + "83 1 2 3\n", bnd_text().replace("-44.5 ", "inf "),
+        bnd_text().replace("-44.5 ", ""), bnd_text().replace("-44.5 ", "1e300 "), bnd_text() * 40, "\0" * 99,
+    ],
+)  # fmt: skip
+def test_bad_landmarks_are_refused_and_a_repair_of_the_scan(tmp_path, content):
+    path = write_scan(tmp_path, ".bnd", content)
+    with pytest.raises(ScanError):
+        read_landmarks(path)
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL, None)), landmarks=path)
+    assert scan.landmarks is None
+    assert scan.repairs[-1].startswith("landmarks refused")
+
+
+LM3 = lm_text(bosphorus_points())
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (LM3.replace("22 landmarks", "21 landmarks"), "wrong-count"),
+        (LM3.replace("22 landmarks", "23 landmarks"), "wrong-count"),
+        (LM3.replace("22 landmarks", "9999 landmarks"), "wrong-count"),
+        (LM3.replace("22 landmarks", "-1 landmarks"), "not-landmarks"),
+        (LM3.replace("22 landmarks", "99999999999999999999 landmarks"), "not-landmarks"),
+        (LM3.replace("Nose tip", "Nose tap"), "unknown-label"),
+        (LM3.replace("Nose tip", "Chin middle"), "unknown-label"),
+        (LM3.replace("0.5 0.5 0.5", "0.5 0.5"), "wrong-count"),
+        (LM3.replace("0.5 0.5 0.5", "0.5 0.5 nan"), "wrong-count"),
+        (LM3.replace("0.5 0.5 0.5", "0.5 0.5 1e300"), "not-finite"),
+        (LM3.replace("0.5 0.5 0.5", "0.5 0.5 x"), "malformed-number"),
+        (LM3[: len(LM3) // 2], "wrong-count"),
+    ],
+)
+def test_bad_labelled_landmarks_are_refused(tmp_path, content, code):
+    assert content != LM3
+    assert refusal(tmp_path, ".lm3", content) == code
+
+
+def test_unknown_suffix_lists_the_known_ones(tmp_path):
+    assert refusal(tmp_path, ".pts", "") == "unknown-format"
+
+
+def test_landmarks_of_every_kind_join_their_scan(tmp_path):
+    for suffix, write in LANDMARKS.values():
+        path = write_scan(tmp_path, suffix, write(MARKS))
+        scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(bumpy_grid())), landmarks=path)
+        assert scan.landmarks is not None
+
+
+def test_landmarks_off_the_mesh_are_left_out(tmp_path):
+    path = write_scan(tmp_path, ".bnd", bnd_text(MARKS + 500))
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL)), landmarks=path)
+    assert scan.landmarks is None
+    assert "do not lie on the mesh" in scan.repairs[-1]

@@ -1,0 +1,144 @@
+"""A training so small that it can be interrupted often. As a program: ``small_job.py FOLDER METHOD MOMENT NUMBER``.
+
+The program kills itself at a moment: ``step 3`` (after that step), ``epoch 0`` (in its report), ``file 12`` (half-way
+through writing that file); or it trains in so many processes: ``launch 2``.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from affect4d.models import ModelOptions, TowerOptions
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.training import checkpoints
+from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.job import Job
+from affect4d.training.keeping import Keeper
+from affect4d.training.launch import launch
+from affect4d.training.loop import Company, ignore
+from affect4d.training.options import (
+    AffectOptions,
+    CrossEntropyOptions,
+    DistributedOptions,
+    KeepingOptions,
+    SmileOptions,
+    TrainOptions,
+)
+from affect4d.training.recipe import TrainingRecipe
+from affect4d.training.run import run
+from affect4d.training.train import make_schedules
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
+
+SEQUENCES = tuple(f"F{subject:03d}/{expression}" for subject in (1, 2, 3) for expression in EXPRESSIONS)
+FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))
+STEPS = 3 * EPOCHS
+INPUTS = InputOptions(channels=("grey", "shading"), size=24)
+MODEL = ModelOptions(
+    towers=TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
+    dim=16,
+    projector_width=32,
+)
+TRAIN = TrainOptions(
+    epochs=EPOCHS, batch_size=6, samples_per_sequence=1, device="cpu", threads=1, average=0.9, precision="float32"
+)
+OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}
+IDENTITY = {"configuration": "small", "data": "job"}
+
+
+def small_bank():
+    rows = len(SEQUENCES) * FRAMES
+    place = torch.arange(rows)
+    generator = torch.Generator().manual_seed(0)
+    return ViewBank(
+        pictures=torch.randint(0, 256, (rows, 3, len(INPUTS.channels), 24, 24), dtype=torch.uint8, generator=generator),
+        neutral=place // FRAMES * FRAMES,
+        sequence=place // FRAMES,
+        frame=place % FRAMES,
+        in_window=place % FRAMES > 0,
+        sequences=SEQUENCES,
+        views=("front", "left", "right"),
+    )
+
+
+def small_tables(bank, method):
+    words = {sequence: sequence.split("/")[1] for sequence in SEQUENCES}
+    label = "pseudo_label" if method == "smile_vlm" else "expression"
+    prompts = pd.DataFrame(
+        [(name, f"a face of {word}", word) for name, word in words.items()], columns=["sequence", "prompt", label]
+    )
+    plan = plan_mixed_views(
+        bank.index(),
+        MixedViewOptions(),
+        epochs=EPOCHS,
+        batch_size=6,
+        samples_per_sequence=1,
+        seed=0,
+        views=bank.views,
+        groups=None if method == "smile_vlm" else words,
+    )
+    return plan, prompts
+
+
+def small_recipe(method, train=TRAIN):
+    return TrainingRecipe(INPUTS, MODEL, train, OBJECTIVES[method])
+
+
+def small_run(method="affect_vlm", folder=None, train=TRAIN, keep=2, **company):
+    """Train; with a folder, saving after every step and going on from what is there."""
+    bank, recipe = small_bank(), small_recipe(method, train)
+    schedules = make_schedules(method, bank, *small_tables(bank, method), recipe)
+    if folder is not None:
+        kept = CheckpointFolder(folder, IDENTITY, keep)
+        company["keeper"] = Keeper(kept, KeepingOptions(checkpoint_minutes=0))
+    return run(method, schedules, bank, recipe, bank.sequences, Company(**company))
+
+
+def small_launch(folder, method="affect_vlm", report=ignore, train=TRAIN, **distributed):
+    """Train in processes of their own; the job is written anew, checkpoints of it are gone on from."""
+    bank, recipe = small_bank(), small_recipe(method, train)
+    options = DistributedOptions(**{"patience_minutes": 2, **distributed})
+    keeping = KeepingOptions(checkpoint_minutes=0, checkpoints=100)
+    job = Job(method, recipe, bank.views, bank.sequences, IDENTITY, keeping, options)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({"pictures": bank.pictures, "neutral": bank.neutral}, folder.parent / f"{folder.name}.bank")
+    schedules = make_schedules(method, bank, *small_tables(bank, method), recipe)
+    job.save(folder, schedules, folder.parent / f"{folder.name}.bank")
+    return launch(folder, report, ignore)
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(folder, method, moment, number):
+    company = {}
+    if moment == "launch":
+        small_launch(folder, method, processes=number)
+        return
+    if moment == "step":
+        company["show"] = lambda done, loss, samples: die() if done == number else None
+    elif moment == "epoch":
+        company["report"] = lambda epoch, terms: die() if epoch == number else None
+    else:
+        write, written = checkpoints.save_file, []
+
+        def write_half(tensors, path):
+            write(tensors, path)
+            written.append(path)
+            if len(written) == number:
+                os.truncate(path, path.stat().st_size // 2)
+                die()
+
+        checkpoints.save_file = write_half
+    small_run(method, folder, **company)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]))

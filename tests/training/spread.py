@@ -1,0 +1,61 @@
+"""One process of a training whose towers' weights are spread: ``spread.py RANK COUNT STORE OUT``."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+import small_job
+
+from affect4d.models import TowerOptions
+from affect4d.training.keeping import Keeper, TrainingInterruptedError
+from affect4d.training.options import KeepingOptions
+from affect4d.training.ranks import Ranks
+from affect4d.training.sharding import full_weights
+
+TRANSFORMER = TowerOptions(
+    name="tiny",
+    context_length=16,
+    architecture={
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 24, "patch_size": 8, "width": 32, "head_width": 16, "layers": 2},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    },
+)
+small_job.INPUTS = small_job.InputOptions(channels=("grey", "shading", "grey"), motion="none", size=24)
+small_job.MODEL = small_job.MODEL.model_copy(update={"towers": TRANSFORMER})
+TRAIN = small_job.TRAIN.model_copy(update={"average": 0.0})
+
+
+def main(rank, count, store, out):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
+    ranks = Ranks(rank, count)
+    folder = small_job.CheckpointFolder(out / "checkpoints", small_job.IDENTITY, 2)
+    options = KeepingOptions(checkpoint_minutes=0)
+
+    def stop(done, *_):
+        if done == 3:
+            keeper.stop()
+
+    keeper = Keeper(folder, options, ranks)
+    company = {"ranks": ranks, "shard": True, "processes_here": count}
+    try:
+        small_job.small_run("affect_vlm", None, TRAIN, **company, keeper=keeper, show=stop)
+    except TrainingInterruptedError:
+        torch.distributed.barrier()
+    model, state = small_job.small_run("affect_vlm", None, TRAIN, **company, keeper=Keeper(folder, options, ranks))
+    held = sum(p.to_local().numel() if hasattr(p, "to_local") else p.numel() for p in model.parameters())
+    weights = full_weights(model)
+    whole = sum(parameter.numel() for parameter in model.parameters())
+    if rank == 0:
+        losses = torch.tensor([[row["loss"], row["gradient_norm"]] for row in state.history], dtype=torch.float64)
+        save_file({**weights, "losses": losses, "held": torch.tensor([held, whole])}, out / "spread.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

@@ -1,0 +1,224 @@
+"""Choices of a run: precision, averages, slower towers, held-out subjects; and the account of what it cost."""
+
+import importlib.util
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.training.cost import NOT_MEASURED, Cost
+from affect4d.training.held_out import held_out_plan, held_out_subjects, refuse_leaks, split_plan
+from affect4d.training.optimiser import build_optimiser, tower_rates
+from affect4d.training.options import DistributedOptions, TrainOptions
+from affect4d.training.power import EnergyMeter
+from affect4d.training.prefetch import _ahead
+from affect4d.training.train import train_model
+
+_SPEC = importlib.util.spec_from_file_location("small_job", Path(__file__).with_name("small_job.py"))
+small_job = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small_job)
+
+CPU = torch.device("cpu")
+
+
+def changed(**changes):
+    return small_job.TRAIN.model_copy(update={"average": 0.0, **changes})
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_towers_train_single_precision_weights(precision):
+    model, state = small_job.small_run(train=changed(precision=precision))
+    single, _ = small_job.small_run(train=changed())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert all(row["loss"] < 20 for row in state.history)
+    assert not torch.equal(model.image.tower.stem.weight, single.image.tower.stem.weight)
+    assert state.scaler.is_enabled() == (precision == "float16")
+
+
+def test_the_average_follows_the_weights():
+    last, _ = small_job.small_run(train=changed())
+    averaged, state = small_job.small_run(train=changed(average=0.5))
+    start = build_model("affect_vlm", small_job.small_recipe("affect_vlm").for_views(3).model, 0)
+    distances = [(model.temperature.logit_scale - start.temperature.logit_scale).abs() for model in (last, averaged)]
+    assert torch.equal(state.model.temperature.logit_scale, averaged.temperature.logit_scale)
+    assert 0 < distances[1] < distances[0]
+
+
+def test_a_frozen_tower_stays():
+    model, _ = small_job.small_run(train=changed(freeze=("text.tower",)))
+    start = build_model("affect_vlm", small_job.small_recipe("affect_vlm").for_views(3).model, 0)
+    one, other = model.text.tower.state_dict(), start.text.tower.state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert not torch.equal(model.image.tower.stem.weight, start.image.tower.stem.weight)
+
+
+def test_a_layer_learns_more_slowly_than_the_one_above_it():
+    names = [
+        "image.tower.conv1.weight",
+        "image.tower.transformer.resblocks.0.mlp.weight",
+        "image.tower.transformer.resblocks.1.mlp.weight",
+        "image.tower.ln_post.weight",
+        "image.projection.weight",
+        "text.tower.token_embedding.weight",
+        "text.tower.ln_final.weight",
+    ]
+    rates = list(tower_rates(names, tower_rate=0.1, layer_decay=0.5).values())
+    assert rates == pytest.approx([0.1 / 8, 0.1 / 4, 0.1 / 2, 0.1, 1.0, 0.1 / 2, 0.1])
+
+
+def test_slower_towers_keep_what_must_not_decay_apart():
+    towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
+    model = build_model("affect_vlm", ModelOptions(towers=towers, dim=16, channels=4))
+    optimiser = build_optimiser(model, TrainOptions(tower_rate=0.1, layer_decay=0.5))
+    rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}
+    assert rates[id(model.image.tower.stem.weight)] == pytest.approx((2e-3 * 0.1 / 32, 0.05))
+    assert rates[id(model.image.tower.norm.bias)] == pytest.approx((2e-3 * 0.1, 0.0))
+    assert rates[id(model.free_margin)] == pytest.approx((1e-2, 0.0))
+    assert len(rates) == sum(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.slow
+def test_compiled_towers_train(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model, state = small_job.small_run(train=changed(compile=True, epochs=small_job.EPOCHS))
+    plain, expected = small_job.small_run(train=changed())
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    assert state.history[0]["loss"] == pytest.approx(expected.history[0]["loss"], rel=1e-4)
+
+
+def with_subjects():
+    bank = small_job.small_bank()
+    _, prompts = small_job.small_tables(bank, "affect_vlm")
+    subjects = pd.Series({name: name.split("/")[0] for name in bank.sequences})
+    index = bank.index()
+    of_row = index["sequence"].map(subjects)
+    held = held_out_subjects(subjects, 0.3, seed=0)
+    words = {name: name.split("/")[1] for name in bank.sequences}
+    trained = small_job.plan_mixed_views(
+        index[~of_row.isin(held)],
+        small_job.MixedViewOptions(),
+        epochs=small_job.EPOCHS,
+        batch_size=6,
+        samples_per_sequence=1,
+        seed=0,
+        views=bank.views,
+        groups=words,
+    )
+    unseen = held_out_plan(index[of_row.isin(held)], batch_size=4, seed=0, views=bank.views)
+    return bank, pd.concat([trained, unseen], ignore_index=True), prompts, subjects, held
+
+
+def test_held_out_subjects_are_looked_at_once_and_never_trained_on():
+    bank, plan, _, subjects, held = with_subjects()
+    trained, unseen = split_plan(plan)
+    refuse_leaks(plan, subjects)
+    assert len(held) == 1
+    assert sorted(unseen["sequence"]) == sorted(name for name in bank.sequences if subjects[name] in held)
+    assert (unseen["source_sequence_left"] == unseen["sequence"]).all()
+    assert not unseen["mirror"].any()
+    assert not set(trained.filter(regex="sequence").to_numpy().ravel()) & set(unseen["sequence"])
+
+
+def test_a_held_out_subject_that_is_trained_on_is_named():
+    _, plan, _, subjects, held = with_subjects()
+    leaked = next(name for name in subjects.index if subjects[name] in held)
+    with pytest.raises(ValueError, match=f"{held[0]}.* held out and trained on"):
+        refuse_leaks(
+            plan.assign(source_sequence_left=plan["source_sequence_left"].where(plan.index != 3, leaked)), subjects
+        )
+
+
+def test_the_best_epoch_by_held_out_subjects_is_the_result_and_patience_ends_the_run():
+    bank, plan, prompts, _, _ = with_subjects()
+    train = changed(validation=0.3, patience=1, learning_rate=0.5)  # so fast that it gets worse
+    told = {}
+    recipe = small_job.small_recipe("affect_vlm", train)
+    _, history, _ = train_model("affect_vlm", bank, plan, prompts, recipe, report=told.__setitem__)
+    losses = [told[epoch]["validation_loss"] for epoch in sorted(told)]
+    best = losses.index(min(losses))
+    assert len(losses) == min(small_job.EPOCHS, best + 2)
+    assert history["epoch"].nunique() == len(losses)
+
+
+def test_nobody_to_train_on_is_said():
+    with pytest.raises(ValueError, match="leaves nobody"):
+        held_out_subjects(["F001"], 0.5, seed=0)
+
+
+def test_patience_without_validation_is_refused():
+    with pytest.raises(ValueError, match="set validation"):
+        TrainOptions(patience=3)
+
+
+def test_several_hosts_without_a_place_to_meet_are_refused():
+    with pytest.raises(ValueError, match="need an endpoint"):
+        DistributedOptions(hosts=2)
+
+
+def test_a_run_knows_what_it_cost():
+    model, state = small_job.small_run()
+    cost, summary = state.cost, state.cost.summary()
+    assert cost.samples == 6 * small_job.STEPS
+    tower = model.image.tower
+    stem = 3 * 12 * 12 * tower.stem.weight.numel() * 2  # three views, forward only
+    assert cost.flops_per_sample > 2 * stem
+    assert summary["samples_per_second"] == pytest.approx(cost.samples / cost.seconds, rel=0.01)
+    assert 0 <= summary["waiting_share"] < 1
+    assert summary["peak_gib"] > 0
+    assert summary["device_hours"] == pytest.approx(cost.seconds / 3600, abs=1e-5)
+
+
+def test_counting_operations_leaves_no_trace():
+    torch.random.default_generator.manual_seed(5)
+    expected = torch.random.get_rng_state()
+    _, state = small_job.small_run()
+    assert torch.equal(torch.random.get_rng_state(), expected)
+    assert state.cost.flops_per_sample > 0
+
+
+def test_energy_is_read_where_the_machine_tells_and_else_not_measured(tmp_path):
+    assert EnergyMeter(CPU, tmp_path).since_last() is None
+    counter = tmp_path / "intel-rapl:0" / "energy_uj"
+    counter.parent.mkdir()
+    counter.write_text("1000000\n")
+    meter = EnergyMeter(CPU, tmp_path)
+    counter.write_text("4500000\n")
+    assert meter.since_last() == pytest.approx(3.5)
+    counter.write_text("100\n")  # it started over
+    assert meter.since_last() == 0
+    assert Cost(joules=None).summary()["energy_wh"] == NOT_MEASURED
+    assert Cost(joules=7200.0).summary()["energy_wh"] == 2
+
+
+def test_batches_made_ahead_come_in_order():
+    assert list(_ahead(iter(range(20)), CPU)) == list(range(20))
+
+
+def test_an_error_in_a_batch_made_ahead_is_raised():
+    def batches():
+        yield 1
+        raise ValueError("a shard is damaged")
+
+    ahead = _ahead(batches(), CPU)
+    assert next(ahead) == 1
+    with pytest.raises(ValueError, match="a shard is damaged"):
+        next(ahead)
+
+
+def test_leaving_early_ends_the_thread_that_makes_batches():
+    made = []
+
+    def batches():
+        for number in range(10_000):
+            made.append(number)
+            yield number
+
+    ahead = _ahead(batches(), CPU)
+    next(ahead)
+    ahead.close()
+    count = len(made)
+    time.sleep(0.3)
+    assert len(made) == count < 10

@@ -1,0 +1,80 @@
+"""Interrupted anywhere, training ends with the weights it would have had: to the last bit."""
+
+import functools
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from affect4d.training.keeping import TrainingInterruptedError
+
+SCRIPT = Path(__file__).with_name("small_job.py")
+_SPEC = importlib.util.spec_from_file_location("small_job", SCRIPT)
+small_job = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(small_job)
+
+
+@functools.cache
+def straight(method):
+    return small_job.small_run(method)
+
+
+def assert_as_if_never_stopped(finished, method="affect_vlm"):
+    (model, state), (expected_model, expected) = finished, straight(method)
+    weights = expected_model.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert state.history == expected.history
+    assert state.steps_done == small_job.STEPS
+
+
+def stop_after(step):
+    return lambda done, loss, samples: os.kill(os.getpid(), signal.SIGTERM) if done == step else None
+
+
+@pytest.mark.parametrize("method", ["affect_vlm", "smile_vlm", "cross_entropy"])
+def test_told_to_stop_it_saves_and_goes_on_from_there(method, tmp_path):
+    for step in (1, 4, 7):  # noticed after the step that follows
+        with pytest.raises(TrainingInterruptedError, match="same command again"):
+            small_job.small_run(method, tmp_path, show=stop_after(step))
+    assert_as_if_never_stopped(small_job.small_run(method, tmp_path), method)
+
+
+def test_curves_of_earlier_epochs_are_told_again(tmp_path):
+    with pytest.raises(TrainingInterruptedError):
+        small_job.small_run(folder=tmp_path, show=stop_after(7))
+    told, expected = {}, {}
+    small_job.small_run(folder=tmp_path, report=told.__setitem__)
+    small_job.small_run(report=expected.__setitem__)
+    assert told == expected
+    assert sorted(told) == [0, 1, 2]
+
+
+def test_a_damaged_checkpoint_costs_a_step_not_the_run(tmp_path):
+    with pytest.raises(TrainingInterruptedError):
+        small_job.small_run(folder=tmp_path, show=stop_after(5))
+    newest = max(tmp_path.glob("step-*"))
+    file = newest / "optimiser.safetensors"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    told = []
+    finished = small_job.small_run(folder=tmp_path, show=lambda done, *_: told.append(done))
+    assert told[0] == 6  # saved after 6, which was damaged: goes on from 5
+    assert_as_if_never_stopped(finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["step 4", "epoch 1", "file 18"])
+def test_killed_it_goes_on_as_if_nothing_had_happened(moment, tmp_path):
+    command = [sys.executable, str(SCRIPT), str(tmp_path), "affect_vlm", *moment.split()]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+    assert bool(list(tmp_path.glob("*.partial"))) == moment.startswith("file")
+    assert json.loads((max(tmp_path.glob("step-????????")) / "state.json").read_text())["step"] >= 3
+    assert_as_if_never_stopped(small_job.small_run(folder=tmp_path))

@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect4d.content import ContentStore, file_digest
+from affect4d.content.shards import write_shard
+from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN
+from affect4d.views.micro_sheet import amplify, has_micro, micro_sheet
+
+SIZE, FRAMES = 24, 9
+
+
+@pytest.fixture
+def rendered(tmp_path):
+    """Two clips of a patch that brightens towards frame 4, and one without times."""
+    rows = []
+    for number, name in enumerate(("F001/micro-1", "F001/micro-2", "F001/talk-1")):
+        texture = np.full((FRAMES, 1, SIZE, SIZE, 3), 100, np.uint8)
+        texture[:, 0, 8:12, 8:12] += (5 - np.abs(np.arange(FRAMES) - 4)).astype(np.uint8)[:, None, None, None]
+        path = tmp_path / f"{number}.safetensors"
+        write_shard(path, {"texture": texture}, {})
+        rows.append(
+            {"sequence": name, "frames": list(range(FRAMES)), "shard": path.name, "checksum": file_digest(path)}
+        )
+    sequences = pd.DataFrame(
+        {
+            "sequence": [row["sequence"] for row in rows],
+            "expression": pd.Series([None] * 3, dtype="str"),
+            "label": ["negative", "surprise", "talk"],
+            **{name: pd.array([at, at, None], "Int64") for name, at in (("onset", 1), ("apex", 4), ("offset", 8))},
+        }
+    )
+    return pd.DataFrame(rows), sequences, ContentStore(tmp_path)
+
+
+def test_a_clip_is_a_row_and_takes_without_times_are_left_out(rendered):
+    sheet = micro_sheet(*rendered, frames=4)
+    assert sheet.size == (5 * (SIZE + MARGIN) + MARGIN, 2 * (SIZE + MARGIN + LABEL_HEIGHT) + MARGIN)
+
+
+def test_the_last_picture_shows_where_something_moved(rendered):
+    sheet = np.asarray(micro_sheet(*rendered, frames=4)).astype(int)
+    left = MARGIN + 4 * (SIZE + MARGIN)
+    difference = sheet[MARGIN : MARGIN + SIZE, left : left + SIZE]
+    assert difference[9, 9, 0] > 140
+    assert np.abs(difference[0, 0] - 128).max() <= 8
+
+
+def test_no_movement_is_grey_and_small_movements_are_amplified():
+    before = np.full((2, 8, 8, 3), 50, np.uint8)
+    moved = before.copy()
+    moved[:, 0, 0] += 4
+    assert (amplify(before, before) == 128).all()
+    assert amplify(before, moved)[0, 0, 0] == pytest.approx(128 + 8 * 4, abs=4)
+
+
+def test_a_change_of_all_light_is_no_movement():
+    before = np.full((2, 8, 8, 3), 50, np.uint8)
+    assert np.abs(amplify(before, before + np.uint8(20)).astype(int) - 128).max() <= 1
+
+
+def test_a_posed_corpus_is_not_taken_for_a_micro_one(rendered):
+    _, sequences, _ = rendered
+    assert has_micro(sequences)
+    assert not has_micro(sequences.assign(expression="anger"))
+    assert not has_micro(sequences.assign(apex=pd.array([None] * 3, "Int64")))
+
+
+def test_clips_without_times_are_refused(rendered):
+    views, sequences, store = rendered
+    with pytest.raises(ValueError, match="no micro-expression"):
+        micro_sheet(views, sequences[sequences["label"] == "talk"], store)
