@@ -1,7 +1,9 @@
 """Chunks in, results or exceptions out."""
 
+import asyncio
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from affect4d.engine.clusters import open_client
@@ -92,10 +94,17 @@ def _width(client: Any) -> int:
 
 
 def _outcome(future: Any) -> Any:
-    """The result, or what it ended in; a dead process in words of ours."""
+    """The result, or what it ended in; a dead process in words of ours.
+
+    Raises:
+        ConnectionError: If the scheduler has gone.
+    """
     from distributed.scheduler import KilledWorker
 
-    error = future.exception()
+    try:
+        error = future.exception()
+    except (CancelledError, asyncio.CancelledError) as cancelled:
+        raise ConnectionError("The scheduler has gone. What is made is kept: start it, and run again.") from cancelled
     if isinstance(error, KilledWorker):
         return LostChunkError("its process died, twice: killed by the system, out of memory, or broken by this input")
     return future.result() if error is None else error

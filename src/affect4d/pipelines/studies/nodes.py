@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from affect4d import tracking
 from affect4d.content import ContentStore
@@ -15,21 +14,11 @@ from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels import PseudoPromptOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.study import StudyOptions
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
 LIBRARIES = ("affect4d", "torch", "numpy", "scikit-learn")
-
-
-class MethodOptions(BaseModel):
-    """What a run says of one way of training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    augment: MixedViewOptions = MixedViewOptions()
-    train: TrainOptions = TrainOptions()
-    objective: dict[str, Any] = {}
 
 
 def run_trials(
@@ -44,8 +33,12 @@ def run_trials(
     model: ModelOptions,
     prompts: PromptOptions,
     pseudo_prompts: PseudoPromptOptions,
-    affect_vlm: MethodOptions,
-    smile_vlm: MethodOptions,
+    affect_train: TrainOptions,
+    affect_augment: MixedViewOptions,
+    affect_objective: AffectOptions,
+    smile_train: TrainOptions,
+    smile_augment: MixedViewOptions,
+    smile_objective: SmileOptions,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and examine every arm with every seed; what was done before is not done again.
 
@@ -58,19 +51,15 @@ def run_trials(
     from affect4d.studies.trial import StudyData
 
     study = study_named(options.name, options.arms)
-    method = smile_vlm if study.arms[0].method == "smile_vlm" else affect_vlm
+    unlabelled = study.arms[0].method == "smile_vlm"
     setting = Setting(
         inputs=inputs,
         model=model,
-        train=method.train,
-        augment=method.augment,
+        train=smile_train if unlabelled else affect_train,
+        augment=smile_augment if unlabelled else affect_augment,
         prompts=prompts,
         pseudo_prompts=pseudo_prompts,
-        objectives=Objectives(
-            affect_vlm=AffectOptions(**affect_vlm.objective),
-            smile_vlm=SmileOptions(**smile_vlm.objective),
-            cross_entropy=CrossEntropyOptions(),
-        ),
+        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective),
     )
     data = StudyData(view_manifest, sequences, scan_manifest, view_store)
     split = SubjectSplit.from_dict(subject_split)

@@ -5,6 +5,8 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from affect4d.pipelines.studies.nodes import judge_study, run_trials, write_study_page
 
 STUDIES = ("convergence", "ablation", "smile_ablation")
+VARIED = ("train", "augment", "objective")
+"""Parts of a method's parameters; each is taken by itself, so that it is validated as in every other pipeline."""
 
 
 def create_pipeline() -> Pipeline:
@@ -29,8 +31,8 @@ def _study(name: str) -> list[Node]:
                 "model": "params:model",
                 "prompts": "params:prompts",
                 "pseudo_prompts": "params:pseudo_prompts",
-                "affect_vlm": "params:affect_vlm",
-                "smile_vlm": "params:smile_vlm",
+                **{f"affect_{part}": f"params:affect_vlm.{part}" for part in VARIED},
+                **{f"smile_{part}": f"params:smile_vlm.{part}" for part in VARIED},
             },
             outputs=[predictions, curves],
             name=f"run_{name}_trials",
