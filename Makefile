@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-# More for `kedro run`: make run RUN="--params corpus=ict,ict_folder=/path/to/ICT-FaceKit"
+# More for `kedro run`: make run RUN="--params corpus=open-4dfer-ict,ict_folder=/path/to/ICT-FaceKit"
 RUN ?=
 PORT_MLFLOW ?= 5000
 PORT_VIZ ?= 4141

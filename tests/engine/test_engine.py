@@ -46,7 +46,7 @@ def test_a_consumer_that_stops_early_ends_the_work():
         ({"tls": {"ca_file": "no.pem", "cert_file": "no.pem", "key_file": "no.pem"}}, "does not exist"),
         ({"workers": -1}, "greater than or equal"),
         ({"seconds": 0}, "greater than"),
-        ({"wrokers": 2}, "Extra inputs"),
+        ({"wurkers": 2}, "Extra inputs"),
     ],
 )
 def test_an_engine_that_cannot_or_must_not_be_is_refused_before_anything_runs(given, remedy):

@@ -15,7 +15,7 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-TWO = EngineOptions(workers=2, seconds=40)
+TWO = EngineOptions(workers=2, seconds=25)
 OPTIONS = RenderOptions(size=32, max_failed_share=0.2)
 KILLS, HANGS = "F002/Angry/002.wrl", "F004/Happy/001.wrl"
 SPOILED = ((KILLS, "kill"), (HANGS, "hang"))
@@ -27,7 +27,7 @@ def test_scans_that_kill_or_hang_a_reader_are_refused_by_name_and_the_rest_is_ta
     lost = ingest.report[ingest.report["code"] == "worker-lost"].set_index("scan")["reason"]
     assert sorted(lost.index) == [KILLS, HANGS]
     assert "process died" in lost[KILLS]
-    assert "longer than 40 s" in lost[HANGS]
+    assert "longer than 25 s" in lost[HANGS]
     assert len(ingest.manifest) == 22
 
 
@@ -38,7 +38,7 @@ def test_scans_that_kill_or_hang_a_renderer_are_dropped_by_name_and_their_sequen
     report = render_report(table).set_index("scan")["reason"]
     assert sorted(report.index) == [KILLS, HANGS]
     assert "process died" in report[KILLS]
-    assert "longer than 40 s" in report[HANGS]
+    assert "longer than 25 s" in report[HANGS]
     frames = {row["sequence"]: list(row["frames"]) for row in table.to_dict("records")}
     assert len(frames) == 8
     assert frames["F002/Angry"] == [0, 1]

@@ -41,5 +41,5 @@ def test_some_arms_can_be_asked_for_and_the_first_is_always_there():
 
 @pytest.mark.parametrize(("name", "arms"), [("weather", ()), ("ablation", ("rain",))])
 def test_what_is_unknown_is_refused_with_what_is_known(name, arms):
-    with pytest.raises(ValueError, match="convergence|whole"):
+    with pytest.raises(ValueError, match=r"convergence|whole"):
         study_named(name, arms)

@@ -76,5 +76,5 @@ def test_a_bank_can_be_cut_to_some_views():
     assert cut.views == ("left",)
     assert torch.equal(cut.pictures[:, 0], bank.pictures[:, 1])
     assert only_views(bank, ()) is bank
-    with pytest.raises(ValueError, match="above.*front, left"):
+    with pytest.raises(ValueError, match=r"above.*front, left"):
         only_views(bank, ("above",))

@@ -85,7 +85,8 @@ def _on_cluster(
                 finished.add(submit(chunk))
             yield under_way.pop(future.key), outcome
     finally:
-        client.cancel([future for future in finished.futures if future.key in under_way])
+        if client.status == "running":
+            client.cancel([future for future in finished.futures if future.key in under_way])
 
 
 def _width(client: Any) -> int:
@@ -103,8 +104,9 @@ def _outcome(future: Any) -> Any:
 
     try:
         error = future.exception()
+        outcome = future.result() if error is None else error
     except (CancelledError, asyncio.CancelledError) as cancelled:
         raise ConnectionError("The scheduler has gone. What is made is kept: start it, and run again.") from cancelled
-    if isinstance(error, KilledWorker):
+    if isinstance(outcome, KilledWorker):
         return LostChunkError("its process died, twice: killed by the system, out of memory, or broken by this input")
-    return future.result() if error is None else error
+    return outcome

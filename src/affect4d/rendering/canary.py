@@ -63,7 +63,7 @@ def check_canary(rasteriser: "Rasteriser") -> None:
 
 
 def _tolerance(channel: str, options: RenderOptions) -> float:
-    """How far a driver may be off: a rounding; in depth, the middle of an even number of pixels lies beside the axis."""
+    """How far a driver may be off: a rounding; in depth, half a pixel beside the axis, where their number is even."""
     return STEEPEST * options.window / options.size / DEPTH_STEP if channel == "depth" else 1
 
 

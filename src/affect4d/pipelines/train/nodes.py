@@ -19,6 +19,8 @@ from affect4d.views.inputs import InputOptions
 
 Record = dict[str, Any]
 
+KEPT, HERE = KeepingOptions(), DistributedOptions()
+
 
 def train_affect_vlm(
     view_manifest: pd.DataFrame,
@@ -30,8 +32,8 @@ def train_affect_vlm(
     model: ModelOptions,
     train: TrainOptions,
     objective: AffectOptions,
-    keeping: KeepingOptions | None = None,
-    distributed: DistributedOptions | None = None,
+    keeping: KeepingOptions = KEPT,
+    distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train AffectVLM on the sequences of the plan.
 
@@ -52,8 +54,8 @@ def train_smile_vlm(
     model: ModelOptions,
     train: TrainOptions,
     objective: SmileOptions,
-    keeping: KeepingOptions | None = None,
-    distributed: DistributedOptions | None = None,
+    keeping: KeepingOptions = KEPT,
+    distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train SMILE-VLM; the views it is handed have lost their label column, the prompts and the plan never had one.
 
@@ -74,8 +76,8 @@ def train_cross_entropy(
     model: ModelOptions,
     train: TrainOptions,
     objective: CrossEntropyOptions,
-    keeping: KeepingOptions | None = None,
-    distributed: DistributedOptions | None = None,
+    keeping: KeepingOptions = KEPT,
+    distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train the supervised peer on what AffectVLM is trained on; only the objective differs.
 
@@ -91,8 +93,8 @@ def _train(
     tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     stores: tuple[ContentStore, ContentStore],
     recipe: tuple[InputOptions, ModelOptions, TrainOptions, Any],
-    keeping: KeepingOptions | None,
-    distributed: DistributedOptions | None,
+    keeping: KeepingOptions,
+    distributed: DistributedOptions,
 ) -> Record:
     """Train one model; its curves, and then its cost, go to MLflow."""
     from affect4d.training.once import TrainingSet, train_once  # open_clip costs seconds
