@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from affect4d.engine.clusters import open_client
 from affect4d.engine.options import IN_PROCESS, EngineOptions
 from affect4d.engine.worker import LostChunkError, attempt, package_digest
@@ -54,7 +56,9 @@ def _one(_: Any) -> int:
 def _here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Result | Exception]]:
     for chunk in chunks:
         try:
-            yield chunk, function(chunk)
+            with threadpool_limits(1):  # as in a worker: another number of threads rounds otherwise
+                result = function(chunk)
+            yield chunk, result
         except Exception as error:
             yield chunk, error
 
