@@ -34,7 +34,10 @@ test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licen
 	@$(BIN)/pytest
 
 test-slow: .venv/ready ## the slow tests, and those on outside data where it is there
-	@$(BIN)/pytest -m "(slow or corpus) and not gpu and not browser"
+	@$(BIN)/pytest -m "(slow or corpus) and not fault and not gpu and not browser"
+
+test-faults: .venv/ready ## the tests that kill and hang processes on purpose
+	@$(BIN)/pytest -m fault
 
 fuzz: .venv/ready ## feed damaged files to every reader for FUZZ_SECONDS (60): first with the loops interpreted, then compiled
 	@$(BIN)/python tests/fuzz/fuzz_readers.py -verbosity=0 -max_total_time=$$(( $(FUZZ_SECONDS) / 2 ))

@@ -15,7 +15,7 @@ from affect4d.content import file_digest
 from affect4d.content.shards import Shard
 from affect4d.rendering.batch import render_report
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 
 
 def wait_until(condition, seconds=120):

@@ -14,7 +14,7 @@ from affect4d.rendering.batch import render_corpus, render_report
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 TWO = EngineOptions(workers=2, seconds=25)
 OPTIONS = RenderOptions(size=32, max_failed_share=0.2)
 KILLS, HANGS = "F002/Angry/002.wrl", "F004/Happy/001.wrl"
