@@ -8,7 +8,9 @@ from affect4d.content import ContentStore
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies import trial as trials
 from affect4d.studies.arms import CONVERGENCE
-from affect4d.studies.study import StudyOptions, run_study
+from affect4d.studies.options import StudyOptions
+from affect4d.studies.setting import Setting
+from affect4d.studies.study import run_study
 from affect4d.studies.trial import Trial, only_views
 from affect4d.views.bank import ViewBank
 
@@ -38,7 +40,7 @@ def calls(monkeypatch):
 
 
 def test_every_arm_meets_the_same_people_and_seeds_meet_others(calls, split, store):
-    result = run_study(CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, None, store)
+    result = run_study(CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, Setting(), store)
     assert [call[:2] for call in calls] == [(arm.name, seed) for seed in range(3) for arm in CONVERGENCE[:2]]
     people = {seed: {test for _, one, test in calls if one == seed} for seed in range(3)}
     assert all(len(sets) == 1 for sets in people.values())
@@ -49,8 +51,17 @@ def test_every_arm_meets_the_same_people_and_seeds_meet_others(calls, split, sto
 
 def test_without_redrawing_all_seeds_meet_the_same_people(calls, split, store):
     options = StudyOptions(name="convergence", seeds=(0, 1), redraw=False)
-    run_study(CONVERGENCE[:1], options, split, None, None, store)
+    run_study(CONVERGENCE[:1], options, split, None, Setting(), store)
     assert {test for _, _, test in calls} == {split.test}
+
+
+def test_a_trial_that_fails_is_named(monkeypatch, store, split):
+    def broken(*parts):
+        raise ValueError("a wall")
+
+    monkeypatch.setattr("affect4d.studies.study.run_trial", broken)
+    with pytest.raises(RuntimeError, match="affect_vlm with seed 0 failed: a wall"):
+        run_study(CONVERGENCE[:1], StudyOptions(name="convergence", seeds=(0,)), split, None, Setting(), store)
 
 
 def test_a_trial_that_was_kept_is_not_run_again(monkeypatch, store, split):

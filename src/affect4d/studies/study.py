@@ -1,34 +1,20 @@
 """A study: every arm with every seed, side by side."""
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore
-from affect4d.progress import track
+from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.studies.setting import Arm, Setting
-from affect4d.studies.trial import StudyData, run_trial
+from affect4d.studies.options import StudyOptions
+from affect4d.studies.trial import StudyData, Trial, run_trial
 
-
-class StudyOptions(BaseModel):
-    """Which study, how often, on whom.
-
-    Attributes:
-        name: Of :data:`affect4d.studies.arms.STUDIES`.
-        seeds: One training of every arm a seed.
-        arms: Arms to run beside the first; empty means all.
-        redraw: Draw other test subjects for every seed, so that in the end more people have been tested on.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    arms: tuple[str, ...] = ()
-    redraw: bool = True
+LONGEST = 7 * 86_400.0
+"""Seconds a trial may take: the engine's own limit is meant for a sequence of scans."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +30,21 @@ class StudyResult:
     curves: pd.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One trial that is to be run.
+
+    Attributes:
+        arm: What is varied.
+        seed: Of initial weights, plan and prompts.
+        split: Who is trained on, who is examined.
+    """
+
+    arm: Arm
+    seed: int
+    split: SubjectSplit
+
+
 def run_study(
     arms: Sequence[Arm],
     options: StudyOptions,
@@ -51,7 +52,7 @@ def run_study(
     data: StudyData,
     setting: Setting,
     store: ContentStore,
-    done: Callable[[str, int], None] = lambda arm, seed: None,
+    engine: EngineOptions = IN_PROCESS,
 ) -> StudyResult:
     """Run every trial that has not been run yet; a study that was interrupted goes on where it stopped.
 
@@ -61,18 +62,31 @@ def run_study(
         split: The run's own split; with ``redraw``, its share of test subjects is drawn anew for every seed but the
             first.
         data: Views and what is known of them.
-        setting: What all arms share.
+        setting: What all arms share. A trial has one thread of the CPU, so that its result does not depend on how many
+            run side by side.
         store: Where trials are kept.
-        done: Told the arm and the seed of every finished trial.
+        engine: Where trials are run, several at once.
+
+    Raises:
+        RuntimeError: If a trial failed; those that ended before it are kept.
     """
-    predictions, curves = [], []
-    trials = [(arm, seed, fold) for seed, fold in _splits(options, split) for arm in arms]
-    for arm, seed, fold in track(trials, "trials of the study"):
-        trial = run_trial(arm, seed, fold, data, setting, store)
-        predictions.append(_labelled(trial.predictions, arm, seed))
-        curves.append(_labelled(trial.curve, arm, seed))
-        done(arm.name, seed)
-    return StudyResult(pd.concat(predictions, ignore_index=True), pd.concat(curves, ignore_index=True))
+    tickets = [Ticket(arm, seed, fold) for seed, fold in _splits(options, split) for arm in arms]
+    run = functools.partial(_run, data=data, setting=setting.changed({"train.threads": 1}), store=store)
+    trials: dict[tuple[str, int], Trial] = {}
+    patient = engine.model_copy(update={"seconds": LONGEST})
+    for ticket, trial in map_chunks(run, tickets, "trials of the study", patient):
+        if isinstance(trial, Exception):
+            raise RuntimeError(f"The trial {ticket.arm.name} with seed {ticket.seed} failed: {trial}") from trial
+        trials[ticket.arm.name, ticket.seed] = trial
+    done = [(trials[ticket.arm.name, ticket.seed], ticket) for ticket in tickets]
+    return StudyResult(
+        predictions=pd.concat([_labelled(trial.predictions, ticket) for trial, ticket in done], ignore_index=True),
+        curves=pd.concat([_labelled(trial.curve, ticket) for trial, ticket in done], ignore_index=True),
+    )
+
+
+def _run(ticket: Ticket, *, data: StudyData, setting: Setting, store: ContentStore) -> Trial:
+    return run_trial(ticket.arm, ticket.seed, ticket.split, data, setting, store)
 
 
 def _splits(options: StudyOptions, split: SubjectSplit) -> Iterable[tuple[int, SubjectSplit]]:
@@ -82,8 +96,8 @@ def _splits(options: StudyOptions, split: SubjectSplit) -> Iterable[tuple[int, S
         yield seed, draw_split(subjects, share, split.seed + seed + 1) if options.redraw and place else split
 
 
-def _labelled(table: pd.DataFrame, arm: Arm, seed: int) -> pd.DataFrame:
+def _labelled(table: pd.DataFrame, ticket: Ticket) -> pd.DataFrame:
     labelled = table.drop(columns=[name for name in ("model",) if name in table])
-    labelled.insert(0, "seed", seed)
-    labelled.insert(0, "arm", arm.name)
+    labelled.insert(0, "seed", ticket.seed)
+    labelled.insert(0, "arm", ticket.arm.name)
     return labelled

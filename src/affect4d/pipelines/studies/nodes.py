@@ -9,11 +9,12 @@ import pandas as pd
 
 from affect4d import tracking
 from affect4d.content import ContentStore
+from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels import PseudoPromptOptions
 from affect4d.scans.splits import SubjectSplit
-from affect4d.studies.study import StudyOptions
+from affect4d.studies.options import StudyOptions
 from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
@@ -39,6 +40,7 @@ def run_trials(
     smile_train: TrainOptions,
     smile_augment: MixedViewOptions,
     smile_objective: SmileOptions,
+    engine: EngineOptions = IN_PROCESS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and examine every arm with every seed; what was done before is not done again.
 
@@ -63,7 +65,7 @@ def run_trials(
     )
     data = StudyData(view_manifest, sequences, scan_manifest, view_store)
     split = SubjectSplit.from_dict(subject_split)
-    result = run_study(study.arms, options, split, data, setting, study_store)
+    result = run_study(study.arms, options, split, data, setting, study_store, engine)
     return result.predictions, result.curves
 
 
