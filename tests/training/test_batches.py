@@ -85,6 +85,13 @@ def test_an_epoch_can_be_entered_at_any_step(labelled):
     assert list(labelled(0, len(whole))) == []
 
 
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, 1), (0, 2), (1, 1), (2, 0)])
+def test_batches_go_on_over_the_ends_of_epochs(labelled, epoch, step):
+    order = [batch.sequences.tolist() for each in range(2) for batch in labelled(each)]
+    onwards = [batch.sequences.tolist() for batch in labelled.onwards(epoch, step)]
+    assert onwards == order[epoch * labelled.steps_per_epoch + step :]
+
+
 @pytest.mark.parametrize("parts", [1, 2, 4, 6, 9])
 def test_parts_of_a_batch_are_the_batch(labelled, parts):
     batch = next(labelled(0))

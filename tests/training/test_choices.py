@@ -10,11 +10,12 @@ import torch
 
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.training.cost import NOT_MEASURED, Cost
+from affect4d.training.device import with_threads
 from affect4d.training.held_out import held_out_plan, held_out_subjects, refuse_leaks, split_plan
 from affect4d.training.optimiser import build_optimiser, tower_rates
 from affect4d.training.options import DistributedOptions, TrainOptions
 from affect4d.training.power import EnergyMeter
-from affect4d.training.prefetch import _ahead
+from affect4d.training.prefetch import made_ahead
 from affect4d.training.train import train_model
 
 _SPEC = importlib.util.spec_from_file_location("small_job", Path(__file__).with_name("small_job.py"))
@@ -194,7 +195,8 @@ def test_energy_is_read_where_the_machine_tells_and_else_not_measured(tmp_path):
 
 
 def test_batches_made_ahead_come_in_order():
-    assert list(_ahead(iter(range(20)), CPU)) == list(range(20))
+    with made_ahead(iter(range(20)), CPU) as ahead:
+        assert list(ahead) == list(range(20))
 
 
 def test_an_error_in_a_batch_made_ahead_is_raised():
@@ -202,10 +204,10 @@ def test_an_error_in_a_batch_made_ahead_is_raised():
         yield 1
         raise ValueError("a shard is damaged")
 
-    ahead = _ahead(batches(), CPU)
-    assert next(ahead) == 1
-    with pytest.raises(ValueError, match="a shard is damaged"):
-        next(ahead)
+    with made_ahead(batches(), CPU) as ahead:
+        assert next(ahead) == 1
+        with pytest.raises(ValueError, match="a shard is damaged"):
+            next(ahead)
 
 
 def test_leaving_early_ends_the_thread_that_makes_batches():
@@ -216,9 +218,23 @@ def test_leaving_early_ends_the_thread_that_makes_batches():
             made.append(number)
             yield number
 
-    ahead = _ahead(batches(), CPU)
-    next(ahead)
-    ahead.close()
+    with made_ahead(batches(), CPU) as ahead:
+        next(ahead)
     count = len(made)
     time.sleep(0.3)
     assert len(made) == count < 10
+
+
+def test_making_batches_ahead_leaves_this_thread_its_number_of_threads():
+    before = torch.get_num_threads()
+    seen = []
+
+    def batches():
+        seen.append(torch.get_num_threads())
+        yield 1
+
+    with with_threads(before + 1), made_ahead(batches(), CPU) as ahead:
+        assert list(ahead) == [1]
+        assert torch.get_num_threads() == before + 1
+    assert seen == [1]
+    assert torch.get_num_threads() == before

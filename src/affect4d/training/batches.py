@@ -72,6 +72,12 @@ class PlannedBatches(Generic[Batch]):
         """Yield the batches of an epoch, in order, from a step on."""
         return map(self.make, self.steps[epoch][first:])
 
+    def onwards(self, epoch: int, step: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on, and those of all epochs after it."""
+        yield from self(epoch, step) if epoch < len(self.steps) else ()
+        for later in range(epoch + 1, len(self.steps)):
+            yield from self(later)
+
 
 def planned_batches(
     schedule: Schedule,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -26,7 +27,7 @@ from affect4d.training.guards import FiniteGuard, Statistics, warn_of_untouched
 from affect4d.training.keeping import Keeper
 from affect4d.training.optimiser import freeze
 from affect4d.training.options import TrainOptions
-from affect4d.training.prefetch import prefetch
+from affect4d.training.prefetch import made_ahead
 from affect4d.training.ranks import ALONE, Ranks
 from affect4d.training.sharding import shard_towers
 from affect4d.training.state import Row, TrainingState
@@ -131,9 +132,11 @@ def fit(
         meanwhile.enter_context(with_threads(threads_of(options, company.processes_here)))
         meanwhile.enter_context(keeper.listening())
         meanwhile.enter_context(meter.running(state.cost))
+        ahead = meanwhile.enter_context(
+            made_ahead(shares.onwards(state.epoch, state.step), choose_device(options.device))
+        )
         while state.epoch < options.epochs and not state.ended:
-            ahead = prefetch(shares(state.epoch, state.step), choose_device(options.device))
-            for batch in meter.waiting(ahead):
+            for batch in meter.waiting(islice(ahead, batches.steps_per_epoch - state.step)):
                 statistics.keep()
                 state.optimiser.zero_grad(set_to_none=True)
                 value = gradients(batch, total := _size(batches.steps[state.epoch][state.step]))

@@ -1,5 +1,6 @@
-"""Batches made ahead of time, so that the model does not wait for data."""
+"""Batches made ahead of time by a second thread, so that the model does not wait for data."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -11,52 +12,53 @@ AHEAD = 2
 """Batches that wait."""
 
 
-def prefetch(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
-    """The same batches in the same order, on a GPU made by a second thread on a stream of its own.
+@contextlib.contextmanager
+def made_ahead(batches: Iterator[Any], device: torch.device) -> Iterator[Iterator[Any]]:
+    """The same batches in the same order, made by a second thread; on a GPU, on a stream of its own.
 
-    On a CPU making a batch and using it want the same cores: there nothing is made ahead.
+    The thread computes on one core: what it makes does not depend on that. An error in it is raised where the batch
+    would have come; when the block is left, it has ended.
     """
-    return _ahead(batches, device) if device.type == "cuda" else batches
-
-
-def _ahead(batches: Iterator[Any], device: torch.device) -> Iterator[Any]:
-    """Yield what a thread makes; an exception there is raised here, and leaving early ends the thread."""
     made: queue.Queue[Any] = queue.Queue(AHEAD)
     left = threading.Event()
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def put(item: Any) -> None:
         while not left.is_set():
-            try:
+            with contextlib.suppress(queue.Full):
                 made.put(item, timeout=0.1)
                 return
-            except queue.Full:
-                continue
 
     def work() -> None:
+        torch.set_num_threads(1)  # of this thread; the others keep theirs
         try:
             with torch.cuda.stream(stream):
-                for batch in batches:
+                while not left.is_set():
+                    batch = next(batches, None)
                     put((batch, stream and stream.record_event()))
-                    if left.is_set():
+                    if batch is None:
                         return
-            put(None)
         except BaseException as error:
-            put(error)
+            put((error, None))
 
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread = threading.Thread(target=work, name="made_ahead", daemon=True)
     thread.start()
     try:
-        while (item := made.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            batch, ready = item
-            if ready is not None:
-                _take_over(batch, ready)
-            yield batch
+        yield _taken(made)
     finally:
         left.set()
         thread.join()
+
+
+def _taken(made: "queue.Queue[Any]") -> Iterator[Any]:
+    """Batches as they come, to their end or to an error."""
+    while (item := made.get())[0] is not None:
+        batch, ready = item
+        if isinstance(batch, BaseException):
+            raise batch
+        if ready is not None:
+            _take_over(batch, ready)
+        yield batch
 
 
 def _take_over(batch: Any, ready: torch.cuda.Event) -> None:
