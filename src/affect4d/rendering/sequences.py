@@ -98,7 +98,15 @@ class RenderedSequence(NamedTuple):
 
 def rendering_version() -> str:
     """Digest of all code a shard depends on."""
-    scans = ("scans.scan", "scans.geometry", "scans.canonical", "scans.ingest", "scans.readers", "scans.source")
+    scans = (
+        "scans.scan",
+        "scans.geometry",
+        "scans.triangles",
+        "scans.canonical",
+        "scans.ingest",
+        "scans.readers",
+        "scans.source",
+    )
     return code_version("arrays", "content.shards", "rendering", *scans)
 
 

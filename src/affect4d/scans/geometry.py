@@ -34,8 +34,10 @@ def crop(scan: FaceScan, radius: float) -> FaceScan:
     Raises:
         ValueError: If no triangle is left.
     """
+    from affect4d.scans.triangles import all_corners  # the compiler costs half a second
+
     inside = np.einsum("ij,ij->i", scan.vertices, scan.vertices) <= radius**2
-    within = inside[scan.faces].all(axis=1)
+    within = all_corners(inside, scan.faces)
     if not within.any():
         raise ValueError(f"No triangle lies within {radius:g} mm of the nose tip.")
     return keep_triangles(scan, within)
@@ -43,17 +45,18 @@ def crop(scan: FaceScan, radius: float) -> FaceScan:
 
 def keep_triangles(scan: FaceScan, kept: Bool[np.ndarray, " faces"]) -> FaceScan:
     """The scan with some of its triangles, in order; vertices that none uses are dropped."""
-    faces = scan.faces[kept]
-    used = np.zeros(len(scan.vertices), dtype=bool)
-    used[faces] = True
-    renumbered = (np.cumsum(used) - 1).astype(np.int32)
+    from affect4d.scans.triangles import compact
+
+    faces, used = compact(scan.faces, kept, len(scan.vertices))
     coordinates = None if scan.texture_coordinates is None else scan.texture_coordinates[used]
-    return with_changes(scan, vertices=scan.vertices[used], faces=renumbered[faces], texture_coordinates=coordinates)
+    return with_changes(scan, vertices=scan.vertices[used], faces=faces, texture_coordinates=coordinates)
 
 
 def turn_outward(scan: FaceScan) -> FaceScan:
     """The scan with its triangles counter-clockwise seen from +z, where most of them are not."""
-    if _double_areas(scan.vertices, scan.faces)[:, 2].sum() >= 0:
+    from affect4d.scans.triangles import facing
+
+    if facing(scan.vertices, scan.faces) >= 0:
         return scan
     return with_changes(
         scan, faces=np.ascontiguousarray(scan.faces[:, ::-1]), repairs=(*scan.repairs, "triangles turned outward")
@@ -66,18 +69,10 @@ def vertex_normals(vertices: Vertices, faces: Faces) -> Vertices:
     Returns:
         ``float32`` [vertices, 3]; a vertex without area has the normal (0, 0, 1).
     """
-    areas = _double_areas(vertices, faces)
-    corners = faces.ravel()
-    sums = np.stack(
-        [np.bincount(corners, np.repeat(areas[:, axis], 3), minlength=len(vertices)) for axis in range(3)], axis=1
-    )
+    from affect4d.scans.triangles import normal_sums
+
+    sums = normal_sums(vertices, faces)
     lengths = np.linalg.norm(sums, axis=1)
     sums[lengths < 1e-12], lengths[lengths < 1e-12] = (0, 0, 1), 1
     normals: Vertices = (sums / lengths[:, None]).astype(np.float32)
     return normals
-
-
-def _double_areas(vertices: Vertices, faces: Faces) -> np.ndarray:
-    """Normals of the triangles, as long as twice their area."""
-    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
-    return np.cross(second - first, third - first)

@@ -67,7 +67,9 @@ def mend(scan: FaceScan) -> Mended:
     Returns:
         The scan itself where there is nothing to mend.
     """
-    squares = _opposite_edges(scan.vertices, scan.faces)
+    from affect4d.scans.triangles import opposite_edges  # the compiler costs half a second
+
+    squares = opposite_edges(scan.vertices, scan.faces)
     spikes, places = _spikes(scan.vertices, scan.faces, squares)
     bridges = _bridges(squares)
     bridges[bridges] = ~np.isin(scan.faces[bridges], spikes).any(axis=1)
@@ -83,24 +85,14 @@ def mend(scan: FaceScan) -> Mended:
     return Mended(mended, len(spikes), int(bridges.sum()), int(debris.sum()))
 
 
-def _opposite_edges(vertices: Vertices, faces: Faces) -> Squares:
-    """Squared length of the edge opposite each corner."""
-    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
-    edges = (second - third, third - first, first - second)
-    return np.stack([np.einsum("ij,ij->i", edge, edge) for edge in edges])
-
-
 def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndarray, np.ndarray]:
     """Vertices at the tip of a steep cone, borders left out, and the means of their neighbours, where they belong.
 
     A tip is farther from its neighbours than those are from each other; few vertices are, and only those are looked at.
     """
-    anchored = np.ones(len(vertices), dtype=bool)
-    anchored[faces.ravel()] = False
-    for corner in range(3):
-        sides = np.minimum(squares[corner - 1], squares[corner - 2])
-        anchored[faces[sides < squares[corner], corner]] = True
-    tips = np.flatnonzero(~anchored)
+    from affect4d.scans.triangles import tips as find_tips
+
+    tips = np.flatnonzero(find_tips(faces, squares, len(vertices)))
     if len(tips) == 0:
         return tips, np.empty((0, 3), np.float32)
     middles, widths, closed = _rims(vertices, faces, tips)
@@ -111,8 +103,11 @@ def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndar
 
 def _rims(vertices: Vertices, faces: Faces, tips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of each tip's neighbours, their mean distance to it, and whether they go all the way round it."""
+    from affect4d.scans.triangles import any_corner
+
     number = np.full(len(vertices), -1)
     number[tips] = np.arange(len(tips))
+    faces = faces[any_corner(number >= 0, faces)]
     numbered = number[faces]
     at = [(numbered[:, corner] >= 0, corner) for corner in range(3)]
     tip = np.concatenate([numbered[here, corner] for here, corner in at for _ in range(2)])
@@ -137,17 +132,12 @@ def _bridges(squares: Squares) -> Bool[np.ndarray, " faces"]:
 
 def _pieces(vertices: Vertices, faces: Faces) -> Int32[np.ndarray, " faces"]:
     """The piece each triangle belongs to; vertices at one place join pieces, whatever their numbers."""
-    count, piece = _connected(len(vertices), faces[:, 0], faces[:, 1], faces[:, 2])
+    from affect4d.scans.triangles import connected
+
+    count, piece = connected(len(vertices), faces)
     if count > 1:
         piece = _welded(vertices, piece, count)
     return np.asarray(piece[faces[:, 0]])
-
-
-def _connected(count: int, *columns: np.ndarray) -> tuple[int, np.ndarray]:
-    rows = np.concatenate(columns[:-1])
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, np.concatenate(columns[1:]))), shape=(count, count))
-    number, labels = connected_components(graph, directed=False)
-    return int(number), labels
 
 
 def _welded(vertices: Vertices, piece: np.ndarray, count: int) -> np.ndarray:
@@ -160,7 +150,8 @@ def _welded(vertices: Vertices, piece: np.ndarray, count: int) -> np.ndarray:
     apart = first != second
     if not apart.any():
         return piece
-    joined: np.ndarray = _connected(count, first[apart], second[apart])[1][piece]
+    links = coo_array((np.ones(int(apart.sum()), np.int8), (first[apart], second[apart])), shape=(count, count))
+    joined: np.ndarray = connected_components(links, directed=False)[1][piece]
     return joined
 
 
