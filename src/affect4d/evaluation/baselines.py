@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float32
-from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -26,7 +25,8 @@ from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
 from affect4d.evaluation.protocols import fold_of
 from affect4d.progress import track
-from affect4d.prompts.pseudo_labels import PseudoPromptOptions, rule_scores
+from affect4d.prompts.pseudo_labels.geometry import UNLABELLED, rule_scores
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
@@ -35,10 +35,6 @@ from affect4d.views.inputs import InputOptions
 
 SIDE = 48
 """Pixels a side that raw-pixel baselines see: fine enough for a mouth, coarse enough to forgive a pixel of pose."""
-UNLABELLED = ("sequence", "subject", "frame", "landmarks")
-"""What of a scan manifest the rules may see."""
-RULE_TEMPERATURE = 0.1
-"""Turns the rules' scores into shares; which emotion is named does not depend on it."""
 VARIANCE = 0.99
 """Share of the variance the principal components keep."""
 
@@ -119,9 +115,9 @@ def pseudo_label_rules(scan_manifest: pd.DataFrame, sequences: pd.DataFrame, spl
     chances.
     """
     unseen = sequences.iloc[fold_of(sequences, split).test]
-    scores = rule_scores(scan_manifest[list(UNLABELLED)], split.train, PseudoPromptOptions())
-    known = scores.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(0.0)
-    return prediction_table(unseen, softmax(known.to_numpy() / RULE_TEMPERATURE, axis=1), "pseudo_labels")
+    shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, PseudoLabelOptions())
+    known = shares.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))
+    return prediction_table(unseen, known.to_numpy(), "pseudo_labels")
 
 
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def action_scores(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(values.clip(max=1.0), index=scores.index, columns=list(ACTION_EFFECTS))
 
 
-def emotion_scores(scores: pd.DataFrame) -> pd.DataFrame:
+def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Cosine between what moved and what would move under the prototype of each emotion, −1…1; 0 where nothing moved.
 
     Args:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
-from affect4d.prompts.pseudo_labels import PseudoPromptOptions
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
@@ -39,7 +39,7 @@ class Setting(BaseModel):
         train: How long, how fast, where.
         augment: Mixed view augmentation.
         prompts: Augmented prompts, for training with labels.
-        pseudo_prompts: Pseudo-labeled prompts, for training without.
+        pseudo_labels: Pseudo-labeled prompts, for training without.
         objectives: Weights of the terms.
         views: The views that are used; empty means all that are rendered.
     """
@@ -51,7 +51,7 @@ class Setting(BaseModel):
     train: TrainOptions = TrainOptions()
     augment: MixedViewOptions = MixedViewOptions()
     prompts: PromptOptions = PromptOptions()
-    pseudo_prompts: PseudoPromptOptions = PseudoPromptOptions()
+    pseudo_labels: PseudoLabelOptions = PseudoLabelOptions()
     objectives: Objectives = Objectives()
     views: tuple[str, ...] = ()
 

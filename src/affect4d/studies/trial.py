@@ -12,18 +12,19 @@ import torch
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.evaluation.examination import Examination
+from affect4d.labelling.refresh import Refreshing
+from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
 from affect4d.prompts.compose import compose_prompts
-from affect4d.prompts.pseudo_labels import write_pseudo_prompts
+from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
-from affect4d.training.train import TrainingRecipe, train_model
+from affect4d.training.train import METHODS, TrainingRecipe, train_model
 from affect4d.views.bank import ViewBank
 from affect4d.views.mixing import plan_mixed_views
 from affect4d.views.moments import find_moments
 
-ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "studies.trial")
+ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
 """The code a trial depends on."""
-UNLABELLED = ("sequence", "subject", "frame", "landmarks")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class StudyData:
     Attributes:
         views: The view manifest.
         sequences: Columns ``sequence``, ``subject``, ``expression`` and the attributes the corpus gives.
-        scans: The scan manifest; of it, pseudo-labeled prompts see :data:`UNLABELLED` alone.
+        scans: The scan manifest; of it, pseudo-labeled prompts see :data:`~.geometry.UNLABELLED` alone.
         store: Where the views are.
     """
 
@@ -73,7 +74,7 @@ def run_trial(
     varied = setting.changed({**arm.changes, "train.seed": seed, "prompts.seed": seed})
     entry = f"trials/{_key(arm, varied, split, data)}"
     if not store.has(entry):
-        trial = _train_and_examine(arm, varied, split, data)
+        trial = _train_and_examine(arm, varied, split, data, store)
         with store.write(entry) as folder:
             folder.mkdir()
             trial.predictions.to_parquet(folder / "predictions.parquet")
@@ -91,15 +92,15 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
         split=split.digest,
         views=table_digest(data.views[["sequence", "checksum"]]),
         sequences=table_digest(data.sequences),
-        scans=table_digest(data.scans[list(UNLABELLED)]) if arm.method == "smile_vlm" else None,
+        scans=None if METHODS[arm.method].supervised else table_digest(data.scans[list(UNLABELLED)]),
         code=code_version(*ROOMS),
     )
 
 
-def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> Trial:
+def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Trial:
     examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store)
     examination = with_changes(examination, bank=only_views(examination.bank, setting.views))
-    prompts, groups = _prompts(arm, setting, split, data)
+    prompts, groups = _prompts(arm, setting, split, data, store)
     plan = _plan(setting, split, data, examination.bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
     clock = _Clock(_examiner(arm, examination))
@@ -122,15 +123,22 @@ def only_views(bank: ViewBank, views: tuple[str, ...]) -> ViewBank:
 
 
 def _prompts(
-    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore
 ) -> tuple[pd.DataFrame, dict[str, str] | None]:
     """Prompts, and the expression of every training sequence where the method may know it."""
-    if arm.method == "smile_vlm":
-        return write_pseudo_prompts(data.scans[list(UNLABELLED)], split.train, setting.pseudo_prompts), None
+    if not METHODS[arm.method].supervised:
+        return write_pseudo_prompts(_unlabelled(setting, split, data, store), setting.pseudo_labels), None
     labelled = data.sequences.dropna(subset=["expression"]).reset_index(drop=True)
     training = labelled[labelled["subject"].isin(split.train)]
     groups = dict(zip(training["sequence"], training["expression"], strict=True))
     return compose_prompts(labelled, setting.prompts), groups
+
+
+def _unlabelled(setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Unlabelled:
+    """What pseudo-labels are made from; clusters are refreshed with the arm's own setting."""
+    train = setting.train.model_copy(update={"epochs": setting.pseudo_labels.cluster.epochs})
+    parts = (setting.inputs, setting.model, train, setting.augment, setting.objectives.smile_vlm)
+    return Unlabelled.of(data.scans, data.views, data.store, split.train, Refreshing(*parts, store))
 
 
 def _plan(

@@ -1,14 +1,20 @@
-"""Text for both models: augmented prompts from labels, pseudo-labeled prompts from geometry alone."""
+"""Text for both models: augmented prompts from labels, pseudo-labeled prompts without any."""
 
 from typing import Any
 
 import pandas as pd
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, compose_prompts
-from affect4d.prompts.pseudo_labels import PseudoPromptOptions, write_pseudo_prompts
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.training.options import SmileOptions, TrainOptions
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions
 
-UNLABELLED = ["sequence", "subject", "frame", "landmarks"]
+NAMING_ROOMS = ("prompts", "labelling")
+LOOKING_ROOMS = (*NAMING_ROOMS, "tensors", "views", "models", "losses", "training", "evaluation.embed")
+"""The code that pseudo-labels depend on: without pictures, and with."""
 
 
 def write_augmented_prompts(
@@ -20,13 +26,40 @@ def write_augmented_prompts(
     return prompt_store.table(f"augmented-{key}", lambda: compose_prompts(labelled, options))
 
 
-def write_geometric_prompts(
+def write_pseudo_prompts(
     scan_manifest: pd.DataFrame,
+    view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
-    options: PseudoPromptOptions,
+    options: PseudoLabelOptions,
+    inputs: InputOptions,
+    model: ModelOptions,
+    train: TrainOptions,
+    augment: MixedViewOptions,
+    objective: SmileOptions,
+    view_store: ContentStore,
+    model_store: ContentStore,
     prompt_store: ContentStore,
 ) -> pd.DataFrame:
-    """Prompts made without labels: the frame handed over has no label column."""
-    unlabelled, subjects = scan_manifest[UNLABELLED], tuple(subject_split["train"])
-    key = content_key(scans=table_digest(unlabelled), subjects=subjects, options=options, code=code_version("prompts"))
-    return prompt_store.table(f"pseudo-{key}", lambda: write_pseudo_prompts(unlabelled, subjects, options))
+    """Prompts made without labels, by the source of the options: the tables it is handed have no label column."""
+
+    def make() -> pd.DataFrame:
+        from affect4d.labelling.refresh import Refreshing  # torch costs seconds
+        from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
+
+        epochs = train.model_copy(update={"epochs": options.cluster.epochs})
+        refreshing = Refreshing(inputs, model, epochs, augment, objective, model_store)
+        data = Unlabelled.of(scan_manifest, view_manifest, view_store, subject_split["train"], refreshing)
+        return write_pseudo_prompts(data, options)
+
+    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
+    given: dict[str, Any] = {"scans": scans, "subjects": subject_split["train"], "options": options}
+    if looks_at_pictures(options):
+        given |= {"views": table_digest(view_manifest[["sequence", "checksum"]])}
+        given |= {"training": [inputs, model, train, augment, objective]}
+    rooms = LOOKING_ROOMS if looks_at_pictures(options) else NAMING_ROOMS
+    return prompt_store.table(f"pseudo-{content_key(**given, code=code_version(*rooms))}", make)
+
+
+def looks_at_pictures(options: PseudoLabelOptions) -> bool:
+    """Whether a source needs more than landmarks."""
+    return options.source == "zero_shot" or (options.source == "cluster" and options.cluster.refreshes > 0)

@@ -12,7 +12,7 @@ from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
-from affect4d.prompts.pseudo_labels import PseudoPromptOptions
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.options import StudyOptions
 from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
@@ -33,7 +33,7 @@ def run_trials(
     inputs: InputOptions,
     model: ModelOptions,
     prompts: PromptOptions,
-    pseudo_prompts: PseudoPromptOptions,
+    pseudo_labels: PseudoLabelOptions,
     affect_train: TrainOptions,
     affect_augment: MixedViewOptions,
     affect_objective: AffectOptions,
@@ -60,7 +60,7 @@ def run_trials(
         train=smile_train if unlabelled else affect_train,
         augment=smile_augment if unlabelled else affect_augment,
         prompts=prompts,
-        pseudo_prompts=pseudo_prompts,
+        pseudo_labels=pseudo_labels,
         objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective),
     )
     data = StudyData(view_manifest, sequences, scan_manifest, view_store)

@@ -1,0 +1,163 @@
+"""Pseudo-labels from geometry: right on faces moved by hand, blind to labels, robust to what corpora lack."""
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+
+from affect4d.prompts.action_coding import ACTION_EFFECTS, EMOTION_ACTIONS, action_scores, prototype_scores
+from affect4d.prompts.action_measurement import MEASUREMENTS
+from affect4d.prompts.pseudo_labels.geometry import (
+    geometric_findings,
+    measure_sequences,
+    measured_by_rules,
+    rule_scores,
+)
+from affect4d.prompts.pseudo_labels.naming import FINDING_COLUMNS, NOT_TOGETHER, STILL, named_actions
+from affect4d.prompts.pseudo_labels.options import GeometryOptions, PseudoLabelOptions
+from affect4d.prompts.pseudo_labels.sentences import prompts_of
+from affect4d.prompts.vocabulary import ACTION_PHRASES
+from affect4d.scans.expression import EXPRESSIONS
+
+SUBJECTS = tuple(f"F{subject:03d}" for subject in range(6))
+
+
+OPTIONS = PseudoLabelOptions()
+
+
+def findings(scans, options=OPTIONS, subjects=SUBJECTS):
+    return geometric_findings(scans, subjects, options).set_index("sequence")
+
+
+def test_typical_faces_get_their_emotion_word(corpus):
+    scans, truth = corpus
+    labels = findings(scans)["pseudo_label"]
+    worded = labels[labels.isin(EXPRESSIONS)]
+    assert (worded == truth[worded.index]).mean() > 0.95
+    assert len(worded) > 0.9 * len(truth)
+
+
+def test_findings_say_what_every_source_says(corpus):
+    table = geometric_findings(corpus[0], SUBJECTS, OPTIONS)
+    assert set(table.columns) == set(FINDING_COLUMNS)
+    assert table["confidence"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("column", ["expression", "label"])
+def test_a_table_with_labels_is_refused(corpus, column):
+    scans, truth = corpus
+    with pytest.raises(ValueError, match=f"without labels.*{column}"):
+        findings(scans.assign(**{column: scans["sequence"].map(truth)}))
+
+
+def test_rules_learn_from_training_subjects_alone(corpus):
+    scans, _ = corpus
+    train = scans[scans["subject"].isin(SUBJECTS)]
+    whole = findings(scans)
+    pd.testing.assert_frame_equal(whole.loc[train["sequence"].unique()], findings(train))
+    assert set(whole.index) == set(scans["sequence"])
+
+
+def test_order_of_rows_changes_nothing(corpus):
+    scans, _ = corpus
+    shuffled = scans.sample(frac=1.0, random_state=np.random.default_rng(1))
+    pd.testing.assert_frame_equal(findings(scans).sort_index(), findings(shuffled).sort_index())
+
+
+def test_a_table_of_prompts_has_several_a_sequence_and_none_twice(corpus):
+    table = prompts_of(geometric_findings(corpus[0], SUBJECTS, OPTIONS), OPTIONS)
+    assert list(table.columns) == ["sequence", "prompt", "pseudo_label", "confidence", "source"]
+    assert (table.groupby("sequence")["prompt"].nunique() == table.groupby("sequence").size()).all()
+    assert (table.groupby("sequence").size() >= 4).all()
+    assert set(table["source"]) == {"geometry"}
+    tokenizer = open_clip.tokenizer.SimpleTokenizer()
+    assert max(len(tokenizer.encode(prompt)) + 2 for prompt in table["prompt"].unique()) <= 32
+
+
+def test_the_prompts_of_a_smile_speak_of_lip_corners(corpus):
+    options = PseudoLabelOptions(prompts_per_sequence=16)
+    table = prompts_of(geometric_findings(corpus[0], SUBJECTS, options), options)
+    happy = table[table["pseudo_label"] == "happiness"].groupby("sequence")["prompt"].apply(" ".join)
+    assert happy.str.contains("corners pulled up|corners drawn up").mean() > 0.8
+
+
+def test_a_face_that_does_not_move_is_still_and_fits_every_emotion_alike(corpus, perform):
+    scans, _ = corpus
+    still = pd.DataFrame(
+        [("M001/0", "M001", frame, points.ravel().tolist()) for frame, points in enumerate(perform())],
+        columns=scans.columns,
+    )
+    both = pd.concat([scans, still])
+    assert findings(both).loc["M001/0", "pseudo_label"] == STILL
+    assert rule_scores(both, SUBJECTS, OPTIONS).loc["M001/0"].to_numpy() == pytest.approx([1 / 6] * 6)
+
+
+def test_an_uncertain_pattern_is_named_by_its_actions(corpus):
+    labels = findings(corpus[0], PseudoLabelOptions(confidence=1.0))
+    assert (labels["emotion"] == "").all()
+    assert set(labels["pseudo_label"].str.split("+").explode()) <= {*ACTION_EFFECTS, STILL}
+
+
+def test_without_landmarks_the_error_names_the_remedy(corpus):
+    with pytest.raises(ValueError, match="landmark files"):
+        findings(corpus[0].assign(landmarks=None))
+
+
+def test_unknown_training_subjects_are_named_as_the_cause(corpus):
+    with pytest.raises(ValueError, match="subject split"):
+        findings(corpus[0], subjects=("nobody",))
+
+
+def test_sequences_that_cannot_be_measured_are_left_out(corpus):
+    scans, _ = corpus
+    broken = scans.copy()
+    broken.loc[(broken["sequence"] == "F000/0") & (broken["frame"] == 0), "landmarks"] = None
+    broken.at[broken.index[9], "landmarks"] = [float("nan")] * 249
+    assert set(scans["sequence"]) - set(measure_sequences(broken).index) == {"F000/0"}
+
+
+def test_with_too_few_of_an_emotion_the_prototypes_have_the_last_word(corpus):
+    scans, _ = corpus
+    rules, _ = measured_by_rules(scans, SUBJECTS[:2], OPTIONS)
+    assert rules.discriminant is None
+
+
+def test_balance_lets_no_emotion_swallow_the_others(corpus):
+    scans, truth = corpus
+    mostly = scans[scans["sequence"].map(truth).isin(["happiness", "surprise", "fear"])]
+    bare = {"geometry": GeometryOptions(self_training=0)}
+    free, _ = measured_by_rules(mostly, SUBJECTS, PseudoLabelOptions(balanced=False, **bare))
+    even, scores = measured_by_rules(mostly, SUBJECTS, PseudoLabelOptions(**bare))
+    assert set(free.offsets) == {0.0}
+    assert sum(even.offsets) == pytest.approx(0.0, abs=1e-9)
+    crowded = free.emotions(scores).mean().to_numpy().argmax()
+    assert even.offsets[crowded] < 0
+
+
+@pytest.mark.parametrize("action", ACTION_EFFECTS)
+def test_an_action_is_read_off_its_own_effects(action):
+    effects = pd.DataFrame([{**dict.fromkeys(MEASUREMENTS, 0.0), **ACTION_EFFECTS[action]}])
+    scores = action_scores(effects).iloc[0]
+    assert scores.idxmax() == action
+    assert scores[action] > 0.6
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_a_prototype_is_nearest_to_itself(expression):
+    moved = dict.fromkeys(MEASUREMENTS, 0.0)
+    for action, weight in EMOTION_ACTIONS[expression].items():
+        for name, effect in ACTION_EFFECTS[action].items():
+            moved[name] += weight * effect
+    scores = prototype_scores(pd.DataFrame([moved])).iloc[0]
+    assert scores.idxmax() == expression
+    assert scores[expression] == pytest.approx(1.0)
+
+
+def test_opposites_are_not_named_together():
+    scores = pd.Series({"AU12": 0.9, "AU15": 0.8, "AU6": 0.7, "AU7": 0.6, "AU2": 0.1})
+    assert named_actions(scores, PseudoLabelOptions()) == ("AU12", "AU6")
+    assert all(pair <= set(ACTION_EFFECTS) for pair in NOT_TOGETHER)
+
+
+def test_every_action_that_can_be_read_can_be_said():
+    assert set(ACTION_EFFECTS) <= set(ACTION_PHRASES)
