@@ -9,6 +9,8 @@ from torch.optim import Optimizer
 
 from affect4d.models.encoders import TextEncoder, ViewEncoder
 
+_OF_THIS_RUN = {"params", "fused"}
+"""What an optimiser's group holds that is no part of its state: a run that goes on elsewhere has its own."""
 _LAYERS = ("resblocks", "stages", "blocks", "layers")
 
 
@@ -71,7 +73,9 @@ def full_optimiser_state(model: nn.Module, optimiser: Optimizer) -> tuple[dict[s
         for parameter, state in optimiser.state.items()
         for quantity, value in state.items()
     }
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in optimiser.param_groups]
+    groups = [
+        {key: value for key, value in group.items() if key not in _OF_THIS_RUN} for group in optimiser.param_groups
+    ]
     return tensors, groups
 
 
@@ -84,8 +88,11 @@ def load_optimiser_state(
     for name, value in tensors.items():
         parameter, quantity = name.rsplit("|", 1)
         owner = parameters[parameter]
-        mine = value.clone() if quantity == "step" else torch.empty_like(owner, dtype=value.dtype)
-        _fill(mine, value)
+        if quantity == "step":  # a fused AdamW wants it beside the parameter
+            mine = value.to(owner.device if optimiser.defaults["fused"] else "cpu", copy=True)
+        else:
+            mine = torch.empty_like(owner, dtype=value.dtype)
+            _fill(mine, value)
         optimiser.state[owner][quantity] = mine
     for group, numbers in zip(optimiser.param_groups, groups, strict=True):
         group.update({key: tuple(value) if isinstance(value, list) else value for key, value in numbers.items()})
