@@ -33,14 +33,14 @@ class FaultySource:
     def fingerprint(self):
         return self.inner.fingerprint() + repr(self.faults)
 
-    def read(self, row, landmarks=True):
+    def read(self, row, landmarks=True, texels=0):
         time.sleep(self.pause)
         fault = dict(self.faults).get(str(row["scan"]))
         if fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault == "hang":
             time.sleep(3600)
-        return self.inner.read(row, landmarks)
+        return self.inner.read(row, landmarks, texels)
 
     def checksum(self, row):
         return self.inner.checksum(row)

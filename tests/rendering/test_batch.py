@@ -31,7 +31,7 @@ def drawn(monkeypatch):
     """Scans come from a formula; the list of those that were asked for is returned."""
     asked = []
 
-    def load(root, row):
+    def load(root, row, texels=0):
         asked.append(row["scan"])
         if row["scan"] in UNREADABLE:
             raise ScanError("truncated", root / row["scan"], "ends early")

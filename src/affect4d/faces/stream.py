@@ -63,8 +63,8 @@ class GeneratedSource:
         """Digest of the recipe and of the code and files that make its scans."""
         return corpus_key(self.recipe)
 
-    def read(self, row: Row, landmarks: bool = True) -> FaceScan:
-        """Make the scan of a row.
+    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+        """Make the scan of a row, with all of its texture.
 
         Raises:
             ScanError: If the recipe has no such sequence or frame.

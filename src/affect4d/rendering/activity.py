@@ -22,9 +22,9 @@ def block_means(pictures: Mapping[str, Shaped[np.ndarray, "views height width co
     views, size = channel.shape[:2]
     block = size // ACTIVITY_BLOCKS
     inside = block * ACTIVITY_BLOCKS
-    cut = channel[:, :inside, :inside].astype(np.float32) / np.iinfo(channel.dtype).max
-    blocks = cut.reshape(views, ACTIVITY_BLOCKS, block, ACTIVITY_BLOCKS, block, -1)
-    return np.asarray(blocks.mean(axis=(2, 4)), np.float32)
+    rows = channel[:, :inside, :inside].reshape(views, ACTIVITY_BLOCKS, block, -1)
+    sums = rows.sum(axis=2, dtype=np.uint32).reshape(views, ACTIVITY_BLOCKS, ACTIVITY_BLOCKS, block, -1).sum(axis=3)
+    return np.asarray(sums / (block**2 * np.iinfo(channel.dtype).max), np.float32)
 
 
 def frame_activity(means: Sequence[BlockMeans]) -> Float64[np.ndarray, " frames"]:

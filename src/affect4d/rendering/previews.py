@@ -67,6 +67,6 @@ def _draw(where: Path | ScanSource, rows: Sequence[Row], size: int) -> list[Pict
     rasteriser = checked_rasteriser(as_text(preview_options(size)))
     drawn = []
     for row in rows:
-        pictures = rasteriser.render(load_canonical_scan(where, row))
+        pictures = rasteriser.render(load_canonical_scan(where, row, rasteriser.texels))
         drawn.append(np.concatenate([pictures["texture"][0], *pictures["shading"]], axis=1))
     return drawn

@@ -62,6 +62,11 @@ class Rasteriser:
         """What draws: the window's class and its driver's name."""
         return driver(self._window)
 
+    @property
+    def texels(self) -> int:
+        """How many a texture needs along its shorter side; more are averaged down first."""
+        return TEXELS_PER_PIXEL * self.options.size if "texture" in self._outputs else 1
+
     def render(self, scan: FaceScan) -> dict[str, RenderedViews]:
         """Pictures of a canonical scan from every side.
 
@@ -81,8 +86,7 @@ class Rasteriser:
     def _load(self, scan: FaceScan) -> None:
         self._surface.set_mesh(scan.vertices, scan.faces)
         if "texture" in self._outputs:
-            side = TEXELS_PER_PIXEL * self.options.size
-            self._surface.set_texture(scan.texture, scan.texture_coordinates, side)
+            self._surface.set_texture(scan.texture, scan.texture_coordinates, self.texels)
         if "normals" in self._outputs:
             self._surface.set_normals(vertex_normals(scan.vertices, scan.faces))
 

@@ -105,12 +105,13 @@ def ingest_source(
     return _load(store, key)
 
 
-def load_canonical_scan(where: Path | ScanSource, row: Any) -> FaceScan:
+def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> FaceScan:
     """Read the raw scan of a manifest row again; move, crop and mend it as ingest did.
 
     Args:
         where: The corpus folder, or another source of raw scans.
         row: A manifest row (mapping, Series or named tuple as a dict).
+        texels: How many suffice along the shorter side of the texture; 0 for all.
 
     Returns:
         The face in the canonical frame, triangles counter-clockwise seen from outside, with texture and landmarks.
@@ -120,7 +121,8 @@ def load_canonical_scan(where: Path | ScanSource, row: Any) -> FaceScan:
     """
     source = as_source(where)
     try:
-        face = canonical_face(source.read(row, landmarks=False), pose_in(row), float(row["crop_radius"]))
+        raw = source.read(row, landmarks=False, texels=texels)
+        face = canonical_face(raw, pose_in(row), float(row["crop_radius"]))
     except ValueError as error:
         if isinstance(error, ScanError):
             raise

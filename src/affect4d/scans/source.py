@@ -17,6 +17,7 @@ from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan
 
 Row = Mapping[str, Any]
@@ -32,8 +33,13 @@ class ScanSource(Protocol):
     def fingerprint(self) -> str:
         """Digest of everything the table and the raw scans depend on; takes no reading."""
 
-    def read(self, row: Row, landmarks: bool = True) -> FaceScan:
+    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """The raw scan of a row, in its own coordinates.
+
+        Args:
+            row: Which.
+            landmarks: Whether they are wanted.
+            texels: How many suffice along the shorter side of the texture, if that is quicker; 0 for all.
 
         Raises:
             ScanError: If it is not a usable scan.
@@ -96,12 +102,13 @@ class FileSource:
             listing.update(f"{file.path}\0{file.size}\0{file.modified}\n".encode())
         return content_key(files=listing.hexdigest(), layout=self.layout, pattern=self.pattern, camera=self.camera)
 
-    def read(self, row: Row, landmarks: bool = True) -> FaceScan:
-        """Read the files of a row; the landmarks only where they are wanted."""
+    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+        """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
         scan, texture = self.locate(row), self._file(row, "texture")
-        if self.camera is not None:
-            return read_depth(scan, texture, intrinsics=self.camera)
-        return read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
+        with enough_texels(texels):
+            if self.camera is not None:
+                return read_depth(scan, texture, intrinsics=self.camera)
+            return read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
 
     def checksum(self, row: Row) -> str:
         """Digest of the bytes of scan, texture and landmarks."""

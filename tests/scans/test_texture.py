@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, read_texture
+
+
+@pytest.fixture
+def picture():
+    """Smooth colours with a little grain, 260 × 348."""
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)).resize(
+        (260, 348), Image.Resampling.BICUBIC
+    )
+    return np.clip(np.asarray(rough) + rng.normal(0, 3, (348, 260, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("texels", "factor"), [(0, 1), (260, 1), (131, 1), (130, 2), (65, 4), (1, 8)])
+def test_a_jpeg_is_decoded_to_what_is_enough(tmp_path, picture, texels, factor):
+    """As the whole one averaged down, but for rounding."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture).save(path, quality=95, subsampling=0)
+    with enough_texels(texels):
+        found = read_texture(path)
+    averaged = np.asarray(Image.fromarray(read_texture(path)).reduce(factor))
+    assert found.shape == averaged.shape
+    assert np.abs(found.astype(int) - averaged).mean() < 1.0
+
+
+def test_a_lossless_picture_is_read_whole(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with enough_texels(16):
+        np.testing.assert_array_equal(read_texture(tmp_path / "a.png"), picture)
+
+
+def test_a_damaged_jpeg_is_refused_however_little_is_enough(tmp_path, picture):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture).save(path, quality=95)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with enough_texels(16), pytest.raises(TextureRefusedError, match="unreadable"):
+        read_texture(path)
+
+
+def test_a_grey_picture_becomes_three_colours(tmp_path, picture):
+    Image.fromarray(picture[..., 0]).save(tmp_path / "a.jpg")
+    with enough_texels(130):
+        assert read_texture(tmp_path / "a.jpg").shape == (174, 130, 3)
