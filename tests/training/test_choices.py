@@ -11,9 +11,9 @@ import torch
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.training.cost import NOT_MEASURED, Cost
 from affect4d.training.device import with_threads
-from affect4d.training.held_out import held_out_plan, held_out_subjects, refuse_leaks, split_plan
 from affect4d.training.optimiser import build_optimiser, tower_rates
 from affect4d.training.options import DistributedOptions, TrainOptions
+from affect4d.training.planning import held_out_plan, held_out_subjects, refuse_leaks, split_plan
 from affect4d.training.power import EnergyMeter
 from affect4d.training.prefetch import made_ahead
 from affect4d.training.train import train_model

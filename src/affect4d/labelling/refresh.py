@@ -14,11 +14,11 @@ from affect4d.models.options import ModelOptions
 from affect4d.training.loop import ignore
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import SmileOptions, TrainOptions
+from affect4d.training.planning import draw_plan
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
-from affect4d.views.moments import find_moments
+from affect4d.views.mixing import MixedViewOptions
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def embed_after_training(
     known = views[views["sequence"].isin(prompts["sequence"])].reset_index(drop=True)
     trained = known[train[known["sequence"]].to_numpy()].reset_index(drop=True)
     options = refreshing.train.model_copy(update={"seed": refreshing.train.seed + number})
-    plan = _plan(trained, refreshing, options)
+    pseudo_label_of = dict(zip(prompts["sequence"], prompts["pseudo_label"], strict=True))
+    plan = draw_plan(trained, refreshing.augment, options, refreshing.inputs, pseudo_label_of, supervised=False)
     recipe = TrainingRecipe(refreshing.inputs, refreshing.model, options, refreshing.objective)
     record = train_once("smile_vlm", TrainingSet(known, plan, prompts, store), recipe, refreshing.models, ignore)
     model = load_model(refreshing.models.path(record["entry"]))
@@ -78,16 +79,3 @@ def embed_after_training(
     names = list(embeddings.sequences)
     scale = make_pipeline(StandardScaler(), Normalizer()).fit(embeddings.hidden[train[names].to_numpy()])
     return pd.DataFrame(np.asarray(scale.transform(embeddings.hidden)), index=names)
-
-
-def _plan(trained: pd.DataFrame, refreshing: Refreshing, options: TrainOptions) -> pd.DataFrame:
-    """The self-supervised plan of one refresh: views mixed inside one sequence."""
-    return plan_mixed_views(
-        find_moments(trained, refreshing.inputs.frames),
-        refreshing.augment,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        samples_per_sequence=options.samples_per_sequence,
-        seed=options.seed,
-        views=list(trained["views"].iloc[0]),
-    )

@@ -18,10 +18,9 @@ from affect4d.prompts.compose import compose_prompts
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
+from affect4d.training.planning import draw_plan
 from affect4d.training.train import METHODS, TrainingRecipe, train_model
 from affect4d.views.bank import ViewBank
-from affect4d.views.mixing import plan_mixed_views
-from affect4d.views.moments import find_moments
 
 ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
 """The code a trial depends on."""
@@ -149,18 +148,11 @@ def _plan(
     prompts: pd.DataFrame,
     groups: dict[str, str] | None,
 ) -> pd.DataFrame:
-    known = set(prompts["sequence"]) if groups is None else set(groups)
-    rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(known)]
-    train = setting.train
-    return plan_mixed_views(
-        find_moments(rows.drop(columns="expression"), setting.inputs.frames),
-        setting.augment,
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        samples_per_sequence=train.samples_per_sequence,
-        seed=train.seed,
-        views=list(views),
-        groups=groups,
+    kind_of = dict(zip(prompts["sequence"], prompts["pseudo_label"], strict=True)) if groups is None else groups
+    rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(kind_of)]
+    train, inputs, supervised = setting.train, setting.inputs, groups is not None
+    return draw_plan(
+        rows.drop(columns="expression"), setting.augment, train, inputs, kind_of, supervised=supervised, views=views
     )
 
 

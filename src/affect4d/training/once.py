@@ -13,12 +13,12 @@ from affect4d.models import save_model
 from affect4d.training.checkpoints import CheckpointFolder
 from affect4d.training.cost import Cost
 from affect4d.training.display import training_bar
-from affect4d.training.held_out import refuse_leaks
 from affect4d.training.job import CHECKPOINTS, Job
 from affect4d.training.keeping import Keeper
 from affect4d.training.launch import launch
 from affect4d.training.loop import Report
 from affect4d.training.options import DistributedOptions, KeepingOptions
+from affect4d.training.planning import refuse_leaks
 from affect4d.training.train import Trained, TrainingRecipe, make_schedules, train_model
 from affect4d.views.bank import bank_path, load_view_bank
 

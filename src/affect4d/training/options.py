@@ -7,6 +7,20 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from affect4d.losses.mining import Mining
 
 
+class SamplerOptions(BaseModel):
+    """Batches of so many subjects with so many samples of each; see :class:`affect4d.views.people.People`.
+
+    Attributes:
+        subjects: Different subjects of a batch.
+        samples: Of each, spread over its expressions; in self-supervised training, over its pseudo-labels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subjects: int = Field(ge=1, le=65_536)
+    samples: int = Field(ge=1, le=65_536)
+
+
 class TrainOptions(BaseModel):
     """How long, how fast, where.
 
@@ -14,6 +28,7 @@ class TrainOptions(BaseModel):
         epochs: Passes over the plan.
         batch_size: Samples of a batch; the plan is drawn with it.
         samples_per_sequence: Samples a sequence gives an epoch; the plan is drawn with it.
+        sampler: Batches by subject; None draws from everybody, every expression equally often where labels are known.
         learning_rate: AdamW's, at the end of the warm-up; it falls along a half cosine to zero.
         weight_decay: AdamW's, on weight matrices; none on norms, biases, view weights, temperature and margin.
         warmup: Share of all steps over which the rate rises linearly.
@@ -42,6 +57,7 @@ class TrainOptions(BaseModel):
     epochs: int = Field(default=40, ge=1, le=10_000)
     batch_size: int = Field(default=36, ge=2, le=65_536)
     samples_per_sequence: int = Field(default=4, ge=1, le=1_000)
+    sampler: SamplerOptions | None = None
     learning_rate: float = Field(default=2e-3, gt=0, le=1)
     weight_decay: float = Field(default=0.05, ge=0, le=1)
     warmup: float = Field(default=0.05, ge=0, lt=1)
@@ -66,6 +82,15 @@ class TrainOptions(BaseModel):
     def _patience_needs_validation(self) -> Self:
         if self.patience and not self.validation:
             raise ValueError("patience is counted on held-out training subjects: set validation, a share of them.")
+        return self
+
+    @model_validator(mode="after")
+    def _sampler_fills_the_batch(self) -> Self:
+        if self.sampler and self.sampler.subjects * self.sampler.samples != self.batch_size:
+            raise ValueError(
+                f"{self.sampler.subjects} subjects × {self.sampler.samples} samples are no batch of {self.batch_size}: "
+                f"set batch_size to {self.sampler.subjects * self.sampler.samples}."
+            )
         return self
 
 
@@ -182,3 +207,15 @@ class ContrastOptions(BaseModel):
     """The supervised contrastive peer; it has nothing to choose: its temperature is learnt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SimclrOptions(BaseModel):
+    """The self-supervised peer without language.
+
+    Attributes:
+        temperature: τ of NT-Xent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=0.5, gt=0, le=10)

@@ -6,10 +6,10 @@ import pandas as pd
 
 from affect4d.training.cost import Cost
 from affect4d.training.display import training_bar
-from affect4d.training.held_out import split_plan
 from affect4d.training.keeping import Keeper
 from affect4d.training.loop import Company, Examine, Report, ignore, look_away
 from affect4d.training.methods import METHODS
+from affect4d.training.planning import split_plan
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.training.run import Schedules, run
 from affect4d.training.tables import labelled_schedule, unlabelled_schedule

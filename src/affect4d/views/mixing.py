@@ -14,6 +14,8 @@ import pandas as pd
 from jaxtyping import Int64
 from pydantic import BaseModel, ConfigDict, Field
 
+from affect4d.views.people import People
+
 Positions = Int64[np.ndarray, "_"]
 
 
@@ -72,6 +74,7 @@ def plan_mixed_views(
     seed: int,
     views: Sequence[str],
     groups: Mapping[str, str] | None = None,
+    people: People | None = None,
 ) -> pd.DataFrame:
     """Draw every sample of a training run.
 
@@ -84,6 +87,7 @@ def plan_mixed_views(
         seed: The plan of an epoch depends on the seed and the epoch's number alone.
         views: Names of the views.
         groups: Group (expression) of every sequence; None for training without labels.
+        people: Batches of some subjects each; None draws from everybody.
 
     Returns:
         One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``prompt_draw`` (0 ≤ · < 1) and, for
@@ -92,16 +96,17 @@ def plan_mixed_views(
         ``_<view>``.
 
     Raises:
-        ValueError: If a sequence has no group, or the batch size cannot hold every group equally often.
+        ValueError: If a sequence has no group, the batch size cannot hold every group equally often, or there are fewer
+            subjects than a batch shall hold.
     """
     pool = _pool_of(bank_index, groups)
-    group_count = len(pool.group_names) if groups is not None else 1
-    if batch_size % group_count:
-        raise ValueError(
-            f"A batch of {batch_size} cannot hold {group_count} groups equally often: use a multiple of {group_count}."
-        )
     steps = max(1, round(len(pool.sequences) * samples_per_sequence / batch_size))
-    drawn = [_draw_epoch(pool, options, views, (steps, batch_size), epoch=epoch, seed=seed) for epoch in range(epochs)]
+    drawn = []
+    for epoch in range(epochs):
+        generator = np.random.default_rng((seed, epoch))
+        anchors = _anchors(pool, steps, batch_size, people, generator)
+        samples = _draw_samples(pool, options, views, anchors, generator)
+        drawn.append(samples.assign(epoch=epoch, step=np.repeat(np.arange(steps), batch_size)))
     return pd.concat(drawn, ignore_index=True)[plan_columns(views)]
 
 
@@ -117,7 +122,6 @@ class _Pool:
     starts: Positions
     counts: Positions
     active: Positions
-    group_names: tuple[str, ...]
     balance_members: tuple[Positions, ...]
     mixing_group: Positions
     mixing_members: Positions
@@ -146,7 +150,6 @@ def _pool_of(bank_index: pd.DataFrame, groups: Mapping[str, str] | None) -> _Poo
 
 def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[str, Any]:
     """Who is balanced against whom, and who may lend a view to whom."""
-    names: tuple[str, ...] = ()
     mixing = np.arange(len(sequences))
     balance: tuple[Positions, ...] = (mixing,)
     if groups is not None:
@@ -158,7 +161,6 @@ def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[s
         balance = tuple(np.flatnonzero(mixing == group) for group in range(len(names)))
     counts = np.bincount(mixing)
     return {
-        "group_names": names,
         "balance_members": balance,
         "mixing_group": mixing,
         "mixing_members": np.argsort(mixing, kind="stable"),
@@ -167,18 +169,26 @@ def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[s
     }
 
 
-def _draw_epoch(
-    pool: _Pool, options: MixedViewOptions, views: Sequence[str], shape: tuple[int, int], *, epoch: int, seed: int
+def _anchors(
+    pool: _Pool, steps: int, batch_size: int, people: People | None, generator: np.random.Generator
+) -> Positions:
+    """Sequence of every sample of an epoch, step after step."""
+    if people is None:
+        return _balanced_anchors(pool, steps, batch_size, generator)
+    if people.batch_size != batch_size:
+        raise ValueError(
+            f"A batch of {batch_size} does not hold {people.subjects} subjects × {people.samples} samples."
+        )
+    return people.draw(pool.sequences.tolist(), steps, generator)
+
+
+def _draw_samples(
+    pool: _Pool, options: MixedViewOptions, views: Sequence[str], anchors: Positions, generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Every sample of one epoch of ``shape`` = (steps, batch size)."""
-    generator = np.random.default_rng((seed, epoch))
-    steps, batch_size = shape
-    anchors = _balanced_anchors(pool, steps, batch_size, generator)
+    """What every sample of an epoch shows, and how it is changed."""
     samples = len(anchors)
     frames = _draw_frames(pool, anchors, options.quiet_share, generator)
     columns: dict[str, Any] = {
-        "epoch": epoch,
-        "step": np.repeat(np.arange(steps), batch_size),
         "sequence": pool.sequences[anchors],
         "frame": frames,
         "mirror": generator.random(samples) < options.mirror,
@@ -192,7 +202,12 @@ def _draw_epoch(
 
 def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:
     """Sequences of every sample, step after step; each step holds every group equally often, in shuffled order."""
-    share = batch_size // len(pool.balance_members)
+    groups = len(pool.balance_members)
+    if batch_size % groups:
+        raise ValueError(
+            f"A batch of {batch_size} cannot hold {groups} groups equally often: use a multiple of {groups}."
+        )
+    share = batch_size // groups
     rows = [_cycled(members, steps * share, generator).reshape(steps, share) for members in pool.balance_members]
     return np.asarray(generator.permuted(np.concatenate(rows, axis=1), axis=1).ravel(), np.int64)
 

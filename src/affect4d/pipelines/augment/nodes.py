@@ -6,11 +6,10 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
-from affect4d.training.held_out import held_out_plan, held_out_subjects
 from affect4d.training.options import TrainOptions
+from affect4d.training.planning import draw_plan
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
-from affect4d.views.moments import find_moments
+from affect4d.views.mixing import MixedViewOptions
 from affect4d.views.sheets import keep_sheet
 
 SHEET_SAMPLES = 5
@@ -26,8 +25,8 @@ def plan_affect_views(
 ) -> pd.DataFrame:
     """The supervised plan: class-balanced batches, views mixed among scans of one expression."""
     labelled = training_rows(view_manifest, subject_split).dropna(subset=["expression"])
-    groups = dict(zip(labelled["sequence"], labelled["expression"], strict=True))
-    return _plan(labelled, options, train, inputs, groups)
+    expression_of = dict(zip(labelled["sequence"], labelled["expression"], strict=True))
+    return draw_plan(labelled, options, train, inputs, expression_of, supervised=True)
 
 
 def plan_smile_views(
@@ -43,7 +42,9 @@ def plan_smile_views(
     Sequences that could not be put into words (no landmarks in them, say) are left out.
     """
     unlabelled = training_rows(view_manifest.drop(columns="expression"), subject_split)
-    return _plan(unlabelled[unlabelled["sequence"].isin(pseudo_prompts["sequence"])], options, train, inputs, None)
+    pseudo_label_of = dict(zip(pseudo_prompts["sequence"], pseudo_prompts["pseudo_label"], strict=True))
+    known = unlabelled[unlabelled["sequence"].isin(pseudo_label_of)]
+    return draw_plan(known, options, train, inputs, pseudo_label_of, supervised=False)
 
 
 def draw_augmentation_sheet(
@@ -66,30 +67,3 @@ def draw_augmentation_sheet(
 def training_rows(view_manifest: pd.DataFrame, subject_split: dict[str, Any]) -> pd.DataFrame:
     """Rows of the training subjects."""
     return view_manifest[view_manifest["subject"].isin(subject_split["train"])]
-
-
-def _plan(
-    view_manifest: pd.DataFrame,
-    options: MixedViewOptions,
-    train: TrainOptions,
-    inputs: InputOptions,
-    groups: dict[str, str] | None,
-) -> pd.DataFrame:
-    """The plan of the subjects trained on and, where some are held out to choose the best epoch by, of those."""
-    views = list(view_manifest["views"].iloc[0])
-    held_out = view_manifest["subject"].isin(held_out_subjects(view_manifest["subject"], train.validation, train.seed))
-    plan = plan_mixed_views(
-        find_moments(view_manifest[~held_out], inputs.frames),
-        options,
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        samples_per_sequence=train.samples_per_sequence,
-        seed=train.seed,
-        views=views,
-        groups=groups,
-    )
-    if not held_out.any():
-        return plan
-    unseen_frames = find_moments(view_manifest[held_out], inputs.frames)
-    unseen = held_out_plan(unseen_frames, train.batch_size, train.seed, views)
-    return pd.concat([plan, unseen], ignore_index=True)
