@@ -2,12 +2,13 @@ import pytest
 import torch
 
 from affect4d.losses.affect import pair_contrast, triplet_margin
+from affect4d.losses.simclr import instance_contrast
 from affect4d.models import build_model, tokenise
 from affect4d.training.batches import LabelledBatch, UnlabelledBatch
 from affect4d.training.methods import METHODS
-from affect4d.training.objectives import affect_objective, smile_objective
+from affect4d.training.objectives import affect_objective, simclr_objective, smile_objective
 from affect4d.training.optimiser import build_optimiser
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SimclrOptions, SmileOptions, TrainOptions
 from affect4d.training.seen import see_faces_and_texts
 
 WORDS = ["angry", "afraid", "happy", "sad"] * 2
@@ -111,3 +112,13 @@ def test_the_smile_objective_depends_on_groups_only_by_their_equality(eight, mod
     batches = [UnlabelledBatch(images, tokens, renamed, sequences) for renamed in (groups, 17 - 3 * groups)]
     values = [smile_objective(model, see_faces_and_texts(model, batch), SmileOptions()).loss for batch in batches]
     assert torch.equal(*values)
+
+
+def test_simclr_sees_the_projected_views_and_no_text(eight, model_options):
+    model, batch = build_model("smile_vlm", model_options).eval(), UnlabelledBatch(*eight)
+    seen = see_faces_and_texts(model, batch)
+    value = simclr_objective(model, seen, SimclrOptions(temperature=0.2))
+    torch.testing.assert_close(value.loss, instance_contrast(model.project(seen.hidden), 0.2))
+    value.loss.backward()
+    assert all(parameter.grad is None for parameter in model.text.parameters())
+    assert METHODS["simclr"].batch is UnlabelledBatch

@@ -7,6 +7,7 @@ class, one sample of a class, identical embeddings), and refuses what has no mea
 * :mod:`~affect4d.losses.affect`: AffectVLM's pair and triplet terms with a learnable margin.
 * :mod:`~affect4d.losses.decorrelation`: SMILE-VLM's multiview decorrelation (Barlow Twins over view pairs).
 * :mod:`~affect4d.losses.redundancy`: SMILE-VLM's cross-modal redundancy.
+* :mod:`~affect4d.losses.simclr`: a peer without language: the views of one sample against all others.
 
 Batch statistics are those of the tensors handed in: under several processes, gather the global batch first.
 """

@@ -10,10 +10,17 @@ from affect4d.training.gradients import Task
 from affect4d.training.objectives import (
     affect_objective,
     cross_entropy_objective,
+    simclr_objective,
     smile_objective,
     supervised_contrast_objective,
 )
-from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions
+from affect4d.training.options import (
+    AffectOptions,
+    ContrastOptions,
+    CrossEntropyOptions,
+    SimclrOptions,
+    SmileOptions,
+)
 from affect4d.training.recipe import Objective
 from affect4d.training.seen import score_faces, see_faces_and_texts
 
@@ -50,6 +57,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "affect_vlm": Method("affect_vlm", LabelledBatch, see_faces_and_texts, affect_objective, AffectOptions),
         "smile_vlm": Method("smile_vlm", UnlabelledBatch, see_faces_and_texts, smile_objective, SmileOptions),
+        "simclr": Method("smile_vlm", UnlabelledBatch, see_faces_and_texts, simclr_objective, SimclrOptions),
         "cross_entropy": Method(
             "view_classifier", LabelledBatch, score_faces, cross_entropy_objective, CrossEntropyOptions
         ),

@@ -14,9 +14,10 @@ from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, sup
 from affect4d.losses.alignment import class_positives, multi_positive_contrast
 from affect4d.losses.decorrelation import multiview_decorrelation, standardise
 from affect4d.losses.redundancy import cross_modal_redundancy
+from affect4d.losses.simclr import instance_contrast
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
-from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions
+from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SimclrOptions, SmileOptions
 from affect4d.training.seen import ClassScores, FacesAndTexts
 
 
@@ -87,6 +88,11 @@ def supervised_contrast_objective(model: AffectVLM, seen: FacesAndTexts, options
     scale = model.temperature()
     Z, labels = _views_and_prompts(seen.faces, seen.texts, seen.groups)
     return _value(supervised_contrast(Z, labels, scale), {"scale": scale})
+
+
+def simclr_objective(model: SmileVLM, seen: FacesAndTexts, options: SimclrOptions) -> ObjectiveValue:
+    """A peer: SimCLR (Chen et al. 2020) over the projected views of SMILE-VLM's own tower; text is not looked at."""
+    return _value(instance_contrast(model.project(seen.faces.hidden), options.temperature), {})
 
 
 def _contrasts(faces: JointEmbedding, texts: TextEmbeddings, groups: Labels, scale: Scalar) -> tuple[Scalar, Scalar]:

@@ -8,12 +8,13 @@ from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,
     CrossEntropyOptions,
+    SimclrOptions,
     SmileOptions,
     TrainOptions,
 )
 from affect4d.views.inputs import InputOptions
 
-Objective = AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions
+Objective = AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions | SimclrOptions
 
 
 @dataclass(frozen=True)
