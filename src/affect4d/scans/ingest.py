@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore, code_version, content_key
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
-from affect4d.scans.canonical import Alignment, Mended, align, canonical_face
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
@@ -23,6 +22,9 @@ from affect4d.scans.ingest_report import ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, ScanSource, as_source
+
+if TYPE_CHECKING:
+    from affect4d.scans.canonical import Alignment, Mended
 
 Row = dict[str, Any]
 LOST = "worker-lost"
@@ -119,6 +121,8 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
     Raises:
         ScanError: If the file is not, or is no longer, the scan that was taken in.
     """
+    from affect4d.scans.canonical import canonical_face  # scipy costs half a second
+
     source = as_source(where)
     try:
         raw = source.read(row, landmarks=False, texels=texels)
@@ -184,6 +188,8 @@ def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[Row]) ->
 
 
 def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
+    from affect4d.scans.canonical import align, canonical_face
+
     try:
         raw = source.read(scan)
         alignment = align(raw)
@@ -204,7 +210,7 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
     }
 
 
-def _judged(alignment: Alignment, face: Mended) -> Row:
+def _judged(alignment: "Alignment", face: "Mended") -> Row:
     """What was found and done on the way to the canonical face."""
     notes = (*alignment.findings.values(), *face.scan.repairs, *face.notes)
     return {

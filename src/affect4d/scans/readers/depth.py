@@ -12,11 +12,11 @@ from dataclasses import replace as with_changes
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float64
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.scans.readers.grid import Planes, check_grid, mesh_of_grid
-from affect4d.scans.readers.limits import read_bytes
+from affect4d.scans.readers.limits import check_grid, read_bytes
 from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -52,6 +52,8 @@ def read_depth(path: Path, texture: Path | None = None, *, intrinsics: Intrinsic
     Raises:
         ScanError: If it is not a depth picture, or no usable surface.
     """
+    from affect4d.scans.readers.grid import mesh_of_grid  # the compiler costs half a second
+
     depth = _read_picture(path) * intrinsics.millimetres_per_unit
     scan = mesh_of_grid(_planes(depth, intrinsics), BACKGROUND, path)
     if texture is None:
@@ -77,7 +79,7 @@ def _read_picture(path: Path) -> np.ndarray:
         raise ScanError("unreadable", path, f"the depth picture is damaged ({type(error).__name__})") from error
 
 
-def _planes(depth: np.ndarray, camera: Intrinsics) -> Planes:
+def _planes(depth: np.ndarray, camera: Intrinsics) -> Float64[np.ndarray, "5 rows columns"]:
     """Points of the picture, the lowest row first."""
     rows, columns = depth.shape
     row, column = np.mgrid[:rows, :columns].astype(np.float64)

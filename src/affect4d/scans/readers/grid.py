@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from affect4d.scans.readers.limits import MAX_VERTICES, check_count
 from affect4d.scans.readers.polygons import assemble_mesh
 from affect4d.scans.readers.scanner import Number, compiled
-from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.scans.scan import FaceScan
 
 Planes = Float64[np.ndarray, "5 rows columns"]
 """x, y, z in millimetres and u, v with v **top-down**; row 0 at the bottom of the face."""
@@ -17,17 +16,6 @@ MAX_DEPTH_JUMP = 10.0
 """Largest difference in depth, in mm, inside one cell of the grid; beyond it there is an edge, not a surface [ours]."""
 MAX_SLOPE = 2.5
 """In a coarse grid, the largest difference in depth as a multiple of the cell's side [ours]."""
-
-
-def check_grid(rows: int, columns: int, path: Path) -> None:
-    """Refuse a grid without a cell, or of more points than a scan may have, before it is made.
-
-    Raises:
-        ScanError: Naming the size.
-    """
-    if min(rows, columns) < 2:
-        raise ScanError("wrong-count", path, f"a grid of {rows} rows of {columns} points has no cells")
-    check_count(rows * columns, MAX_VERTICES, path, f"points ({rows} rows of {columns})")
 
 
 def mesh_of_grid(planes: Planes, background: float, path: Path, max_depth_jump: float = MAX_DEPTH_JUMP) -> FaceScan:
@@ -47,9 +35,10 @@ def mesh_of_grid(planes: Planes, background: float, path: Path, max_depth_jump: 
     """
     count = planes.shape[1] * planes.shape[2]
     vertices, coordinates = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32)
-    faces, numbers = np.empty((2 * count, 3), np.int32), np.empty(count, np.int32)
+    numbers = np.empty(count, np.int32)
     x, y, z, u, v = planes.reshape(5, count)
     points = _gather(x, y, z, u, v, background, vertices, coordinates, numbers)
+    faces = np.empty((2 * points, 3), np.int32)
     triangles = _join(x, y, z, numbers, planes.shape[2], max_depth_jump, faces)
     vertices.resize((points, 3), refcheck=False)
     coordinates.resize((points, 2), refcheck=False)

@@ -69,7 +69,7 @@ def check_indices(indices: np.ndarray, count: int, path: Path, what: str) -> Non
     Raises:
         ScanError: Naming the first index that points nowhere.
     """
-    if len(indices) and (indices.min() < 0 or indices.max() >= count):
+    if indices.size and indices.view(f"u{indices.itemsize}").max() >= count:  # as unsigned, one below 0 is very large
         position = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= count))[0])
         wrong = int(indices.ravel()[position])
         detail = f"{what} index {wrong} is outside 0 to {count - 1}"
@@ -84,6 +84,17 @@ def check_count(declared: int, most: int, path: Path, what: str) -> None:
     """
     if not 0 <= declared <= most:
         raise ScanError("wrong-count", path, f"{declared} {what}, expected 0 to {most}")
+
+
+def check_grid(rows: int, columns: int, path: Path) -> None:
+    """Refuse a grid without a cell, or of more points than a scan may have, before it is made.
+
+    Raises:
+        ScanError: Naming the size.
+    """
+    if min(rows, columns) < 2:
+        raise ScanError("wrong-count", path, f"a grid of {rows} rows of {columns} points has no cells")
+    check_count(rows * columns, MAX_VERTICES, path, f"points ({rows} rows of {columns})")
 
 
 def check_faces(faces: Faces, count: int, path: Path) -> None:
@@ -103,6 +114,6 @@ def check_texture_coordinates(coordinates: TextureCoordinates, path: Path) -> No
     Raises:
         ScanError: Naming the first row that is not.
     """
-    if not np.isfinite(coordinates).all():
+    if not np.isfinite([coordinates.min(), coordinates.max()]).all():
         first = int(np.flatnonzero(~np.isfinite(coordinates).all(axis=1))[0])
         raise ScanError("not-finite", path, "a texture coordinate is not a finite number", f"row {first}")

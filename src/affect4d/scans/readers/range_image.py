@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.grid import check_grid, mesh_of_grid
-from affect4d.scans.readers.limits import read_bytes
+from affect4d.scans.readers.grid import mesh_of_grid
+from affect4d.scans.readers.limits import check_grid, read_bytes
 from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
