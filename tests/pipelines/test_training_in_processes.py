@@ -1,17 +1,86 @@
-"""However training is launched, the run is one: one node, one MLflow run, one curve, one model."""
+"""However training is launched, the run is one: one node that runs once, one MLflow run, one curve, one model."""
 
+import contextlib
 import json
+import os
+import socket
 import sqlite3
+import subprocess
+import sys
+import textwrap
 
 import pytest
 
+from affect4d.pipelines.train import nodes
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+LOSE_ONE = """
+    import os, signal, threading, time
+    from pathlib import Path
 
-def test_two_processes_are_one_run_and_a_finished_model_is_found_again(finished):
+    def lose():
+        lost = Path({folder!r}) / "lost"
+        while not list(Path({folder!r}).rglob("jobs/affect_vlm/*/checkpoints/step-00000002")):
+            time.sleep(0.005)
+        if not lost.exists():
+            lost.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if os.environ.get("RANK") == "1":
+        threading.Thread(target=lose, daemon=True).start()
+"""
+
+
+@contextlib.contextmanager
+def in_this_process(folder, monkeypatch):
+    yield {}
+
+
+@contextlib.contextmanager
+def in_two_processes(folder, monkeypatch):
+    yield {"processes": 2}
+
+
+@contextlib.contextmanager
+def in_two_processes_one_of_which_is_lost(folder, monkeypatch):
+    site = folder / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(textwrap.dedent(LOSE_ONE.format(folder=str(folder))))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    yield {"processes": 2}
+    assert (folder / "lost").exists()
+
+
+@contextlib.contextmanager
+def on_two_hosts(folder, monkeypatch):
+    """The second is another agent on this machine, waiting for the job."""
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
+    watch = [sys.executable, "-m", "affect4d.training.agent", "--watch", str(folder / "data" / "06_models")]
+    other = subprocess.Popen(watch, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        yield {"hosts": 2, "endpoint": endpoint}
+    finally:
+        other.terminate()
+        other.wait(120)
+
+
+LAUNCHERS = [in_this_process, in_two_processes, in_two_processes_one_of_which_is_lost, on_two_hosts]
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_the_training_node_runs_once_under_every_launcher(finished, launcher, monkeypatch):
     project, _ = finished
     before = set((project.folder / "data").rglob("affect_vlm.json/*"))
-    version = project.run("train_affect", distributed={"processes": 2}, train={"fresh": True})
+    calls, run_node = [], nodes._train
+    monkeypatch.setattr(nodes, "_train", lambda *told: calls.append(told[0]) or run_node(*told))
+    with launcher(project.folder, monkeypatch) as distributed:
+        keeping = {"fresh": True, "checkpoint_minutes": 0}
+        version = project.run("train_affect", distributed=distributed, train=keeping)
+    assert calls == ["affect_vlm"]
     (made,) = set((project.folder / "data").rglob("affect_vlm.json/*")) - before
     assert made.name == version
     record = json.loads((made / "affect_vlm.json").read_text())
@@ -20,10 +89,9 @@ def test_two_processes_are_one_run_and_a_finished_model_is_found_again(finished)
         runs = database.execute("SELECT run_uuid FROM tags WHERE key = 'run_id' AND value = ?", (version,)).fetchall()
         assert len(runs) == 1
         told = "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'affect_vlm/loss' ORDER BY step"
-        steps = [step for (step,) in database.execute(told, runs[0])]
+        assert [step for (step,) in database.execute(told, runs[0])] == [0, 1]  # every epoch once
         costs = "SELECT COUNT(*) FROM metrics WHERE run_uuid = ? AND key LIKE 'affect_vlm/cost/%'"
         assert database.execute(costs, runs[0]).fetchone()[0] >= 5
-    assert steps == list(range(len(steps)))
     assert not list((project.folder / "data").rglob("jobs/affect_vlm/*"))
     again = project.run("train_affect")
     assert project.load("affect_vlm_model", version=again) == record

@@ -182,7 +182,7 @@ def _sampling_grid(plan: PlanRows, size: int, device: torch.device) -> Float[Ten
     centres = (2.0 * torch.arange(size, device=device) + 1.0) / size - 1.0
     across, along = centres.expand(size, size), centres[:, None].expand(size, size)
     pixels = torch.stack([across, along, torch.ones_like(across)]).flatten(1)
-    return (_sampling_transform(plan).to(device) @ pixels).unflatten(-1, (size, size)).movedim(1, -1)
+    return (_sampling_transform(plan).to(device) @ pixels).view(-1, 2, size, size).movedim(1, -1)
 
 
 def _sampling_transform(plan: PlanRows) -> Float32[Tensor, "pictures 2 3"]:
