@@ -154,3 +154,20 @@ def test_landmarks_off_the_mesh_are_left_out(tmp_path):
     scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL)), landmarks=path)
     assert scan.landmarks is None
     assert "do not lie on the mesh" in scan.repairs[-1]
+
+
+@pytest.mark.parametrize("kind", LANDMARKS)
+def test_only_landmarks_that_a_format_has_can_be_missing(tmp_path, kind):
+    suffix, write = LANDMARKS[kind]
+    mesh = write_scan(tmp_path, ".wrl", wrl_text(bumpy_grid(), None))
+    whole = read_scan(mesh, landmarks=write_scan(tmp_path, suffix, write(MARKS)))
+    assert whole.repairs == ("texture missing",)
+    untracked = MARKS.copy()
+    untracked[NAMED["nose_tip"]] = 0
+    marks = write(untracked) if kind != "lm3" else _without("Nose tip")
+    repairs = read_scan(mesh, landmarks=write_scan(tmp_path, suffix, marks)).repairs
+    assert repairs[-1] == f"1 of {22 if kind == 'lm3' else 83} landmarks were not tracked"
+
+
+def _without(label: str) -> str:
+    return lm_text({name: point for name, point in bosphorus_points().items() if name != label})

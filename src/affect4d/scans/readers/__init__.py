@@ -1,7 +1,7 @@
 """Readers, one a file format: bytes in, a checked :class:`~affect4d.scans.scan.FaceScan` or a ScanError out."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from affect4d.arrays import Landmarks, Vertices
-from affect4d.scans.readers.landmark_labels import read_lm3, read_picture_landmarks
+from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.readers.landmark_labels import LABELLED_ROWS, read_lm3, read_picture_landmarks
 from affect4d.scans.readers.landmark_tables import read_bnd, read_bndplus, read_tbnd
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -58,6 +59,11 @@ LANDMARK_READERS: Mapping[str, Callable[[Path], Landmarks]] = MappingProxyType(
 )
 """Suffix of a landmark file, in lower case, to its reader."""
 
+LANDMARK_ROWS: Mapping[str, Sequence[int]] = MappingProxyType(
+    {**dict.fromkeys(LANDMARK_READERS, range(LANDMARK_COUNT)), ".lm3": LABELLED_ROWS}
+)
+"""Suffix of a landmark file to the rows that such a file can fill: no scan lacks what its corpus never marks."""
+
 
 def read_scan(
     path: Path, texture: Path | None = None, landmarks: Path | None = None, reader: Reader | None = None
@@ -89,9 +95,10 @@ def read_scan(
         return _noting(scan, f"landmarks refused: {error.detail} [{error.code}]")
     if not _lies_on(points, scan.vertices):
         return _noting(scan, "landmarks refused: they do not lie on the mesh")
-    missing = int(np.isnan(points[:, 0]).sum())
+    rows = LANDMARK_ROWS[landmarks.suffix.lower()]
+    missing = int(np.isnan(points[list(rows), 0]).sum())
     kept = with_changes(scan, landmarks=points)
-    return _noting(kept, f"{missing} landmarks were not tracked") if missing else kept
+    return _noting(kept, f"{missing} of {len(rows)} landmarks were not tracked") if missing else kept
 
 
 def read_landmarks(path: Path) -> Landmarks:

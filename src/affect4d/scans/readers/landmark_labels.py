@@ -48,6 +48,8 @@ BOSPHORUS_LABELS: Mapping[str, int | None] = MappingProxyType(
     }
 )
 """Label to row of our 83 landmarks; ear lobes have none."""
+LABELLED_ROWS = tuple(sorted(row for row in BOSPHORUS_LABELS.values() if row is not None))
+"""The rows that a Bosphorus file can fill."""
 _COUNT = re.compile(r"(\d{1,4}) landmarks ?:?", re.IGNORECASE)
 _KNOWN = {label.casefold(): label for label in BOSPHORUS_LABELS}
 
