@@ -27,6 +27,8 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "reference_metrics",
             "baseline_metrics",
             "prompt_influence",
+            "representation_scores",
+            "pseudo_prompts_purity",
         ),
         "report": ("latest_summary", "latest_report"),
     }

@@ -16,7 +16,18 @@ from affect4d.evaluation.summary import write_summary
 from affect4d.reporting.model_card import render_model_card
 from affect4d.reporting.report import ReportComparison, ReportContext, ReportPicture, render_report
 
-SECTIONS = ("results", "trained", "confusion", "learning", "inside", "pictures", "cost", "versions", "use")
+SECTIONS = (
+    "results",
+    "trained",
+    "confusion",
+    "learning",
+    "inside",
+    "representation",
+    "pictures",
+    "cost",
+    "versions",
+    "use",
+)
 
 
 class Page(HTMLParser):
@@ -50,6 +61,12 @@ def context(predictions, split, generator):
         seconds={"ingest": 12.5, "render": 30.0},
         versions={"affect4d": "0.1.0", "git": "abc"},
     )
+    shots = {"accuracy": 0.5, "interval": [0.4, 0.6], "spread": 0.02, "draws": 20}
+    found = {"recall_1": 0.31, "recall_5": 0.8, "mean_average_precision": 0.4, "chance": 0.17, "queries": 24}
+    retrieval = {"free_text": {"text_to_scan": found, "scan_to_text": found}}
+    few = {"1": shots, "5": {**shots, "accuracy": 0.55}}
+    representations = {"smile_vlm": {"few_shot": few, "retrieval": retrieval}, "random_tower": {"few_shot": few}}
+    places = predictions[["sequence", "subject", "expression"]].assign(x=0.1, y=-0.2)
     epochs = np.repeat(np.arange(3), 2)
     history = pd.DataFrame({"epoch": epochs, "step": range(6), "loss": 1.0, "align": 0.5, "alpha": 0.4})
     return ReportContext(
@@ -65,6 +82,8 @@ def context(predictions, split, generator):
         comparisons=[
             ReportComparison("affect_vlm", "pixel_knn", compare_predictions(predictions, predictions, generator))
         ],
+        representations=representations,
+        embedding_maps=pd.concat([places.assign(model=name) for name in ("smile_vlm", "random_tower")]),
         parameters={"model.dim": 128},
         made=datetime.datetime(2026, 1, 2, 3, 4),
     )
@@ -99,6 +118,7 @@ def test_the_page_loads_nothing_from_anywhere(page):
 def test_every_place_for_a_figure_has_one(page):
     places = {attributes["data-figure"] for _, attributes in page.elements if "data-figure" in attributes}
     assert {"results", "seconds", "view-weights", "purity", "confusion-affect_vlm", "curve-affect_vlm-1"} <= places
+    assert {"few-shot", "map-smile_vlm", "map-random_tower"} <= places
     for place in places:
         assert json.loads(page.scripts[f"figure-{place}"])["data"]
 
@@ -109,6 +129,11 @@ def test_results_stand_beside_chance_with_their_interval(text, context):
     low, high = (f"{100 * bound:.0f}" for bound in scores["interval"])
     assert ("AffectVLM", f"{100 * scores['accuracy']:.1f}", f"{low} – {high}") in rows
     assert ("Chance", "16.7", "–") in rows
+
+
+def test_retrieval_stands_beside_chance(text):
+    rows = re.findall(r"<td>SMILE-VLM</td><td>(free text)</td><td>([^<]+)</td>\s*<td>(\d+)</td>", text)
+    assert rows == [("free text", "text to scan", "31"), ("free text", "scan to text", "31")]
 
 
 def test_names_from_outside_are_escaped(text):
@@ -132,7 +157,7 @@ def test_pictures_come_back_as_they_went_in(page):
 def test_what_a_run_has_not_is_left_out(context, split):
     page = Page(render_report(ReportContext(context.summary, split, "Invented faces.", synthetic=False)))
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
-    assert sections == [name for name in SECTIONS if name not in {"learning", "inside", "pictures"}]
+    assert sections == [name for name in SECTIONS if name not in {"learning", "inside", "representation", "pictures"}]
 
 
 def test_a_model_card_tells_results_use_and_limits(context):

@@ -55,13 +55,13 @@ class Examination:
     def by_prompts(self, model: Any, name: str, prompts: Prompts | None = None) -> pd.DataFrame:
         """Predictions of a vision-language model through prompt ensembles: the project's own where none are given."""
         embeddings = embed_sequences(
-            model, self.bank, self.inputs, sequences=self._unseen()["sequence"].tolist(), quiet=self.quiet
+            model, self.bank, self.inputs, sequences=self.unseen()["sequence"].tolist(), quiet=self.quiet
         )
         return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
 
     def prompt_influence(self, model: Any, prompts: Prompts) -> pd.DataFrame:
         """What each prompt of the ensembles does; see :func:`affect4d.evaluation.prompt_influence.prompt_influence`."""
-        unseen = self._unseen()
+        unseen = self.unseen()
         embeddings = embed_sequences(model, self.bank, self.inputs, sequences=unseen["sequence"].tolist())
         labels = unseen["expression"].map(list(prompts).index).to_numpy()
         return prompt_influence(embeddings.fused, labels, prompts, prompt_embeddings(model, prompts))
@@ -82,7 +82,7 @@ class Examination:
 
     def by_head(self, model: Any, name: str) -> pd.DataFrame:
         """Predictions of a classifier's own head."""
-        unseen = self._unseen()
+        unseen = self.unseen()
         names = unseen["sequence"].tolist()
         probabilities = classify_sequences(model, self.bank, self.inputs, sequences=names, quiet=self.quiet)
         return prediction_table(unseen, probabilities, name)
@@ -91,6 +91,6 @@ class Examination:
         """Scores of one model's predictions, with an interval over subjects."""
         return score_predictions(predictions, self.split, np.random.default_rng(BOOTSTRAP_SEED))
 
-    def _unseen(self) -> pd.DataFrame:
+    def unseen(self) -> pd.DataFrame:
         """Labelled sequences of test subjects."""
         return self.sequences.iloc[fold_of(self.sequences, self.split).test]

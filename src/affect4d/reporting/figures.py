@@ -15,6 +15,11 @@ TEAL, AMBER, SLATE, GREY = "#2a9d8f", "#d9844a", "#6f83b5", "#9aa1a8"
 CYCLE: tuple[str, ...] = (TEAL, AMBER, SLATE, "#b86f9c", "#8a9a3b", "#5aa6d6")
 """Hues that read on white and on black paper; neighbours differ in lightness, too."""
 
+SYMBOLS: tuple[str, ...] = ("circle", "diamond", "square", "triangle-up", "x", "star")
+"""Expressions are told apart by shape as well as by hue."""
+FEATURES_OF: Mapping[str, str] = {"random_tower": "Untrained tower", "affect_vlm": "AffectVLM (saw all labels)"}
+"""What a model is called where only its features are looked at."""
+
 STEERING = ("alpha", "active_pairs", "active_triplets")
 """Shares that steer the margin losses; drawn apart from the terms."""
 BESIDE_THE_POINT = ("epoch", "step", "scale", "learning_rate", "gradient_norm", "accuracy")
@@ -120,6 +125,55 @@ def purity_figure(purity: PseudoLabelPurity) -> go.Figure:
     )
     figure.update_layout(bargap=0.45)
     return figure.update_yaxes(range=[0, 102], ticksuffix=" %").update_xaxes(showgrid=False)
+
+
+def few_shot_figure(representations: Mapping[str, Any]) -> go.Figure:
+    """Accuracy of a linear probe by the number of labelled subjects, per cent, with its interval; one line a model."""
+    figure = _figure(height=320)
+    for place, (model, scores) in enumerate(representations.items()):
+        shots = scores["few_shot"]
+        accuracies = [100 * each["accuracy"] for each in shots.values()]
+        figure.add_scatter(
+            x=[int(count) for count in shots],
+            y=accuracies,
+            name=FEATURES_OF.get(model, display_name(model)),
+            mode="lines+markers",
+            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * (each["interval"][1] - each["accuracy"]) for each in shots.values()],
+                "arrayminus": [100 * (each["accuracy"] - each["interval"][0]) for each in shots.values()],
+                "thickness": 1.4,
+                "width": 4,
+            },
+            hovertemplate="%{x} labelled: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        )
+    figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
+    return figure.update_xaxes(
+        title={"text": "labelled subjects"}, tickmode="array", tickvals=[1, 5, 10], showgrid=False
+    )
+
+
+def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
+    """Unseen sequences in the plane, one colour and one symbol an expression.
+
+    Args:
+        table: Of one model; see :func:`affect4d.evaluation.embedding_map.embedding_map`.
+    """
+    figure = _figure(height=420)
+    for place, (expression, rows) in enumerate(table.groupby("expression")):
+        figure.add_scatter(
+            x=rows["x"].tolist(),
+            y=rows["y"].tolist(),
+            name=str(expression),
+            mode="markers",
+            marker={"color": CYCLE[place % len(CYCLE)], "symbol": SYMBOLS[place % len(SYMBOLS)], "size": 9},
+            customdata=rows["subject"].tolist(),
+            hovertemplate="%{fullData.name}, %{customdata}<extra></extra>",
+        )
+    hidden = {"showgrid": False, "showticklabels": False, "range": [-1.08, 1.08]}
+    return figure.update_xaxes(**hidden).update_yaxes(**hidden, scaleanchor="x")
 
 
 def seconds_figure(seconds: Mapping[str, float]) -> go.Figure:

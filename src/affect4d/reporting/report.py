@@ -2,7 +2,7 @@
 
 import base64
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -61,6 +61,8 @@ class ReportContext:
         histories: Learning history of each model, one row a step: ``epoch``, ``loss``, and terms.
         view_weights: Weight of each view in each model.
         purity: Pseudo-labels against the truth.
+        representations: Few-shot and retrieval scores of each model, see :mod:`affect4d.evaluation.representation`.
+        embedding_maps: Maps of their representations.
         pictures: Contact sheets and the like.
         comparisons: Paired tests between models.
         parameters: Parameters of the run, by dotted name.
@@ -76,6 +78,8 @@ class ReportContext:
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     view_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     purity: PseudoLabelPurity | None = None
+    representations: Mapping[str, Any] = field(default_factory=dict)
+    embedding_maps: pd.DataFrame | None = None
     pictures: Sequence[ReportPicture] = ()
     comparisons: Sequence[ReportComparison] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -101,8 +105,11 @@ def render_report(context: ReportContext) -> str:
             headlines=[(name, rows[name]) for name in HEADLINES if name in rows],
             models=list(dict(result_rows({**context.summary, "baselines": {}}))),
             curves={name: list(figures.learning_figures(history)) for name, history in context.histories.items()},
+            retrievals=list(retrieval_rows(context.representations)),
+            maps=[] if context.embedding_maps is None else list(context.embedding_maps["model"].unique()),
             figures={name: Markup(figures.figure_json(figure)) for name, figure in drawn.items()},
             pictures=[(picture, png_address(picture.image)) for picture in context.pictures],
+            feature_names=figures.FEATURES_OF,
             plotly=Markup(get_plotlyjs()),
         )
     )
@@ -142,7 +149,20 @@ def _draw(context: ReportContext) -> dict[str, go.Figure]:
         drawn["view-weights"] = figures.view_weights_figure(context.view_weights)
     if context.purity is not None:
         drawn["purity"] = figures.purity_figure(context.purity)
+    if context.representations:
+        drawn["few-shot"] = figures.few_shot_figure(context.representations)
+    if context.embedding_maps is not None:
+        for model, table in context.embedding_maps.groupby("model", sort=False):
+            drawn[f"map-{model}"] = figures.embedding_map_figure(table)
     return drawn
+
+
+def retrieval_rows(representations: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, float]]]:
+    """Model, kind of text, direction and scores of every retrieval."""
+    for model, scores in representations.items():
+        for texts, directions in scores.get("retrieval", {}).items():
+            for direction, found in directions.items():
+                yield model, texts.replace("_", " "), direction.replace("_", " "), found
 
 
 def _seconds(context: ReportContext) -> Mapping[str, float]:

@@ -74,16 +74,18 @@ def evaluate_smile_vlm(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """SMILE-VLM, by linear probe, nearest neighbours and zero-shot; labels enter here, after training."""
+    """SMILE-VLM, by linear probe, nearest neighbours, prompts and free text; labels enter here, after training."""
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
+        from affect4d.evaluation.free_text import FREE_TEXT
         from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
         model = load_model(model_store.path(record["entry"]))
         ways = examination.by_probes(model, "smile_vlm")
         ways["zero_shot"] = examination.by_prompts(model, "smile_vlm.zero_shot", ensembles(prompts))
+        ways["free_text"] = examination.by_prompts(model, "smile_vlm.free_text", FREE_TEXT)
         return {way: examination.scores(table) for way, table in ways.items()}, _joined(ways)
 
     given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
@@ -120,6 +122,43 @@ def evaluate_references(
 
     given = examined(view_manifest, subject_split, inputs, model=record["key"], size=model, seed=train.seed)
     return examine_once("references", answer_store, hold, **given)
+
+
+def examine_representations(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    smile: dict[str, Any],
+    affect: dict[str, Any],
+    inputs: InputOptions,
+    prompts: PromptOptions,
+    model: ModelOptions,
+    train: TrainOptions,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    answer_store: ContentStore,
+) -> Evaluated:
+    """Few labels, retrieval and a map: SMILE-VLM beside its own untrained tower, and AffectVLM, which saw labels."""
+
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.evaluation.representation import examine_representation
+        from affect4d.models import build_model, load_model
+
+        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        views, channels = inputs.input_shape(len(examination.bank.views))
+        size = model.model_copy(update={"views": views, "channels": channels})
+        asked: dict[str, tuple[Any, Any]] = {
+            "smile_vlm": (load_model(model_store.path(smile["entry"])), ensembles(prompts)),
+            "random_tower": (build_model("smile_vlm", size, train.seed), None),
+            "affect_vlm": (load_model(model_store.path(affect["entry"])), ensembles(prompts)),
+        }
+        found = {name: examine_representation(examination, one, name, texts) for name, (one, texts) in asked.items()}
+        maps = {name: each.map for name, each in found.items()}
+        return {name: each.scores for name, each in found.items()}, _joined(maps)
+
+    models = [smile["key"], affect["key"]]
+    given = examined(view_manifest, subject_split, inputs, models=models, size=model, seed=train.seed)
+    return examine_once("representations", answer_store, hold, **given, prompts=ensembles(prompts))
 
 
 def evaluate_baselines(

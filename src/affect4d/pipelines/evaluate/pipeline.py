@@ -7,6 +7,7 @@ from affect4d.pipelines.evaluate.nodes import (
     evaluate_baselines,
     evaluate_references,
     evaluate_smile_vlm,
+    examine_representations,
     measure_prompts,
     measure_pseudo_labels,
 )
@@ -54,6 +55,18 @@ def create_pipeline() -> Pipeline:
                 },
                 outputs=["reference_metrics", "reference_predictions"],
                 name="evaluate_references",
+            ),
+            node(
+                examine_representations,
+                inputs={
+                    **BY_PROMPTS,
+                    "smile": "smile_vlm_model",
+                    "affect": "affect_vlm_model",
+                    "model": "params:model",
+                    "train": "params:smile_vlm.train",
+                },
+                outputs=["representation_scores", "embedding_maps"],
+                name="examine_representations",
             ),
             node(
                 evaluate_baselines,

@@ -20,6 +20,7 @@ COMPARED = (
     ("affect_vlm", "landmark_logistic"),
     ("smile_vlm.linear_probe", "random_tower.linear_probe"),
     ("smile_vlm.linear_probe", "cross_entropy"),
+    ("smile_vlm.zero_shot", "pseudo_labels"),
 )
 """Pairs of models tested against each other on the same sequences."""
 Document = dict[str, Any]
@@ -85,6 +86,8 @@ def write_report(
     raw_corpus: Document,
     subject_split: Document,
     purity: Document,
+    representations: Document,
+    embedding_maps: pd.DataFrame,
     view_manifest: pd.DataFrame,
     ingest_report: pd.DataFrame,
     view_sheet: Image.Image,
@@ -126,6 +129,8 @@ def write_report(
                 for name, record in records.items()
             },
             purity=purity["train"],
+            representations=representations,
+            embedding_maps=embedding_maps,
             pictures=pictures if synthetic else (),
             comparisons=[
                 ReportComparison(each.pop("first"), each.pop("second"), PairedComparison(**each))

@@ -44,6 +44,8 @@ def create_pipeline() -> Pipeline:
                     "raw_corpus": "raw_corpus",
                     "subject_split": "subject_split",
                     "purity": "pseudo_prompts_purity",
+                    "representations": "representation_scores",
+                    "embedding_maps": "embedding_maps",
                     "view_manifest": "view_manifest",
                     "ingest_report": "ingest_report",
                     "view_sheet": "view_contact_sheet",
