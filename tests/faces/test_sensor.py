@@ -47,6 +47,33 @@ def test_landmark_error_has_the_promised_mean(lasting, own):
     assert np.mean(errors) == pytest.approx(1.3, rel=0.1)
 
 
+def test_a_misplaced_face_is_misplaced_as_one_and_moves_as_before():
+    options = SensorOptions.model_validate({**CLEAN, "residue_deg": 3.0, "residue_mm": 4.0})
+    recording = draw_recording(TIMES, np.random.default_rng(0), options)
+    opened = FACE.surface(np.zeros(FACE.shape_count), np.where(np.array(ACTIONS) == "AU26", 1.0, 0.0), 0)
+    still, moved = (
+        scan_surface(surface, TEXTURE, recording, frame, np.random.default_rng(1), options)
+        for frame, surface in enumerate((SURFACE, opened))
+    )
+    assert np.linalg.norm(still.landmarks - SURFACE.landmarks, axis=1).mean() > 1.0
+    assert spread(still.landmarks) == pytest.approx(spread(SURFACE.landmarks), rel=1e-5)
+    np.testing.assert_allclose(still.vertices, SURFACE.vertices, atol=1e-4)
+    shown, true = (np.linalg.norm(after - before, axis=1) for before, after in (
+        (still.landmarks, moved.landmarks), (SURFACE.landmarks, opened.landmarks)))  # fmt: skip
+    np.testing.assert_allclose(shown, true, atol=1e-3)
+
+
+def spread(points) -> float:
+    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).sum())
+
+
+def test_a_head_can_be_larger():
+    larger = SURFACE.scaled(1.1)
+    np.testing.assert_allclose(larger.vertices, 1.1 * SURFACE.vertices, rtol=1e-5)
+    assert larger.vertices.dtype == SURFACE.vertices.dtype
+    assert SURFACE.scaled(1.0) is SURFACE
+
+
 def test_neighbouring_landmarks_err_together_as_far_as_asked():
     def agreement(own: float) -> float:
         scans = scanned(60, landmark_error_mm=1.3, landmark_bias=0.0, landmark_own=own)
@@ -173,7 +200,7 @@ def test_light_shares_stay_within_what_was_asked():
 def test_every_take_is_described_in_plain_values():
     rng, options = np.random.default_rng(0), ActionOptions()
     style = draw_style(rng, options)
-    person = Subject("F001", rng.normal(size=FACE.shape_count), draw_appearance(rng, "F"), style)
+    person = Subject("F001", rng.normal(size=FACE.shape_count), draw_appearance(rng, "F"), style, 1.0)
     rows = []
     for one in draw_performances(PerformanceOptions(micro=1, neutral=1, distractors=1), options, rng):
         recording = draw_recording(one.times, rng, SensorOptions())

@@ -43,6 +43,7 @@ def _person(subject: Subject) -> dict[str, Any]:
         "brows": look.brows,
         "lips": look.lips,
         "beard": look.beard,
+        "head_size": subject.size,
         "identity_norm": float(np.linalg.norm(subject.shape)),
     }
 
@@ -93,6 +94,8 @@ def _scanned(recording: Recording) -> dict[str, Any]:
         "pose_pitch": float(turned[0, 0]),
         "pose_yaw": float(turned[0, 1]),
         "pose_roll": float(turned[0, 2]),
+        "residue_deg": float(np.linalg.norm(recording.tracker.turn)),
+        "residue_mm": float(np.linalg.norm(recording.tracker.shift)),
         "drift_deg": float(np.linalg.norm(turned - turned[0], axis=1).max()),
         "drift_mm": float(np.linalg.norm(moved - moved[0], axis=1).max()),
     }

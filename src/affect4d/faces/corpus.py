@@ -67,6 +67,7 @@ def draw_subject(recipe: CorpusRecipe, index: int) -> Subject:
         shape=_draw_shape(recipe, rng),
         appearance=draw_appearance(rng, gender),
         style=draw_style(rng, recipe.actions),
+        size=float(np.exp(recipe.size_spread * np.clip(rng.normal(), -2.0, 2.0))),
     )
 
 
@@ -123,7 +124,7 @@ def scan_frame(recipe: CorpusRecipe, take: Take, frame: int) -> FaceScan:
     model, subject = face_model(recipe), draw_subject(recipe, take.subject)
     (track, recording), rng = perform(recipe, take), _take_generator(recipe, take, frame + 1)
     weights = track[frame]
-    surface = model.surface(subject.shape, weights, recording.sampling(rng))
+    surface = model.surface(subject.shape, weights, recording.sampling(rng)).scaled(subject.size)
     normals = model.normal_map(subject.shape, weights)
     texture = light_texture(_painted(recipe, take.subject), normals, model.wrinkles(weights), recording.lights, frame)
     return scan_surface(surface, texture, recording, frame, rng, recipe.sensor)

@@ -1,6 +1,6 @@
 """What every parametric face offers: geometry from identity and action weights, landmarks, and a painted skin."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -82,6 +82,8 @@ class Subject:
     shape: Shape
     appearance: Appearance
     style: ActionStyle
+    size: float
+    """Of the head; 1 is the model's own."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ class Surface:
     faces: Faces
     texture_coordinates: TextureCoordinates
     landmarks: Landmarks
+
+    def scaled(self, size: float) -> "Surface":
+        """The same face, larger or smaller by a factor."""
+        if size == 1.0:
+            return self
+        return replace(self, vertices=self.vertices * size, landmarks=self.landmarks * size)
 
 
 class FaceModel(Protocol):

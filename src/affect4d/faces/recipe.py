@@ -30,6 +30,7 @@ class CorpusRecipe(BaseModel):
     identity_modes: int | None = Field(
         default=None, ge=1, le=1000, description="how many of the model's identity modes vary; None: all it has"
     )
+    size_spread: float = Field(default=0.0, ge=0.0, le=0.3, description="log spread of people's head size")
     performances: PerformanceOptions = Field(
         default=PerformanceOptions(), description="what every subject performs, and how often it is scanned"
     )

@@ -39,6 +39,15 @@ class SensorOptions(BaseModel):
     landmark_length_mm: float = Field(
         default=45.0, ge=1.0, le=500.0, description="distance over which landmarks err together, but for that share"
     )
+    residue_deg: float = Field(
+        default=0.0, ge=0.0, le=20.0, description="spread, about each axis, of the turn that alignment leaves in a take"
+    )
+    residue_mm: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=20.0,
+        description="spread, along each axis, of the shift that alignment leaves in a take",
+    )
     pose_jitter_deg: float = Field(default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between takes")
     pose_jitter_mm: float = Field(default=8.0, ge=0.0, le=200.0, description="spread of the head's place between takes")
     pose_drift_deg: float = Field(default=2.0, ge=0.0, le=20.0, description="spread of the turn within a take")
@@ -116,6 +125,8 @@ def draw_recording(times: Times, rng: np.random.Generator, options: SensorOption
             options.landmark_bias,
             options.landmark_own,
             options.landmark_length_mm,
+            turn=rng.normal(0.0, options.residue_deg, 3),
+            shift=rng.normal(0.0, options.residue_mm, 3),
         ),
         times=times,
     )
