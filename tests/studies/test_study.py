@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from affect4d.content import ContentStore
+from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies import trial as trials
-from affect4d.studies.arms import CONVERGENCE
+from affect4d.studies.arms import CONVERGENCE, LABEL_EFFICIENCY
 from affect4d.studies.options import StudyOptions
 from affect4d.studies.setting import Setting
 from affect4d.studies.study import run_study
-from affect4d.studies.trial import Trial, only_views
+from affect4d.studies.trial import Trial, as_many_steps, only_views, remember_labels
 from affect4d.views.bank import ViewBank
 
 
@@ -40,7 +41,9 @@ def calls(monkeypatch):
 
 
 def test_every_arm_meets_the_same_people_and_seeds_meet_others(calls, split, store):
-    result = run_study(CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, Setting(), store)
+    result = run_study(
+        CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, Setting(), store
+    )
     assert [call[:2] for call in calls] == [(arm.name, seed) for seed in range(3) for arm in CONVERGENCE[:2]]
     people = {seed: {test for _, one, test in calls if one == seed} for seed in range(3)}
     assert all(len(sets) == 1 for sets in people.values())
@@ -89,3 +92,36 @@ def test_a_bank_can_be_cut_to_some_views():
     assert only_views(bank, ()) is bank
     with pytest.raises(ValueError, match=r"above.*front, left"):
         only_views(bank, ("above",))
+
+
+def test_labels_of_few_subjects_are_remembered_and_more_include_the_fewer(split):
+    sequences = pd.DataFrame({"subject": list("ABCDEFGH") * 2, "expression": "fear"})
+    two, four = (remember_labels(sequences, split, count, seed=3) for count in (2, 4))
+    known = [set(table.dropna()["subject"]) for table in (two, four)]
+    assert set("GH") < known[0] < known[1]
+    assert [len(people) for people in known] == [4, 6]
+    assert remember_labels(sequences, split, 0, seed=3) is sequences
+    assert two["subject"].equals(sequences["subject"])
+    with pytest.raises(ValueError, match="7 labelled subjects are asked for, of 6"):
+        remember_labels(sequences, split, 7, seed=3)
+
+
+def test_few_subjects_are_trained_on_for_as_many_steps():
+    setting = Setting(labelled_subjects=5)
+    assert as_many_steps(setting, 30).train.samples_per_sequence == 6 * setting.train.samples_per_sequence
+    assert as_many_steps(Setting(), 30) == Setting()
+
+
+def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_subjects(store, split, monkeypatch):
+    towers = TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    made = []
+
+    def train(arm, setting, *_):
+        made.append(arm.name)
+        return build_model("smile_vlm", ModelOptions(towers=towers, dim=16)), pd.DataFrame({"epoch": [0]})
+
+    monkeypatch.setattr(trials, "_train", train)
+    monkeypatch.setattr(trials, "_key", lambda arm, setting, split, data: f"{arm.method}-{setting.labelled_subjects}")
+    for arm in LABEL_EFFICIENCY:
+        trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
+    assert made == ["smile_5", "scratch_5", "scratch_2", "scratch_10"]

@@ -8,6 +8,8 @@ from affect4d.studies.setting import Arm, Study
 
 _AFFECT = "objectives.affect_vlm."
 _SMILE = "objectives.smile_vlm."
+_LANGUAGE = ("text", "image.projection", "image.fusion", "temperature")
+"""What a training without language leaves as it is."""
 
 CONVERGENCE: tuple[Arm, ...] = (
     Arm("affect_vlm", "AffectVLM: L_align + L_mc + L_mt", "affect_vlm"),
@@ -51,8 +53,25 @@ SMILE_ABLATION: tuple[Arm, ...] = (
         {_SMILE + "beta": 0.0, _SMILE + "gamma": 0.0}),
     Arm("alignment_only", "L_VL alone", "smile_vlm", "linear_probe",
         {_SMILE + "decorrelation": 0.0, _SMILE + "gamma": 0.0}),
+    Arm("simclr", "SimCLR over the views, no language", "simclr", "linear_probe", {"train.freeze": _LANGUAGE}),
+    Arm("prototypes", "pseudo-labels of the field's table, not self-taught", "smile_vlm", "linear_probe",
+        {"pseudo_labels.geometry.self_training": 0}),
+    Arm("clusters", "pseudo-labels of clusters", "smile_vlm", "linear_probe", {"pseudo_labels.source": "cluster"}),
 )  # fmt: skip
-"""The three terms of SMILE-VLM, each left out in turn, by linear probe."""
+"""The three terms of SMILE-VLM, each left out in turn, a peer, and other pseudo-labels; by linear probe. The source
+``zero_shot`` needs weights of its own: ``pseudo_labels.source=zero_shot`` sets the whole study on it."""
+
+LABEL_EFFICIENCY: tuple[Arm, ...] = tuple(
+    arm
+    for count in (5, 2, 10)
+    for arm in (
+        Arm(f"smile_{count}", f"SMILE-VLM, then a linear probe on {count} labelled subjects", "smile_vlm",
+            "linear_probe", {"labelled_subjects": count}),
+        Arm(f"scratch_{count}", f"cross-entropy from scratch on {count} labelled subjects", "cross_entropy", "head",
+            {"labelled_subjects": count}),
+    )
+)  # fmt: skip
+"""Learning from everybody without labels and from a few with them, against the few alone, for as many steps."""
 
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
@@ -75,6 +94,12 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 "Does each term of SMILE-VLM earn its place?",
                 "SMILE-VLM with one term left out in turn, read by a linear probe.",
                 SMILE_ABLATION,
+            ),
+            Study(
+                "label_efficiency",
+                "Are few labels worth more after SMILE-VLM?",
+                "One tower, one optimiser, as many steps; the same few are labelled, the same others are asked about.",
+                LABEL_EFFICIENCY,
             ),
         )
     }

@@ -5,16 +5,23 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
-from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.options import (
+    AffectOptions,
+    ContrastOptions,
+    CrossEntropyOptions,
+    SimclrOptions,
+    SmileOptions,
+    TrainOptions,
+)
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
-MethodName = Literal["affect_vlm", "smile_vlm", "cross_entropy", "supervised_contrast"]
+MethodName = Literal["affect_vlm", "smile_vlm", "simclr", "cross_entropy", "supervised_contrast"]
 Reading = Literal["prompts", "head", "linear_probe"]
 """How a trained model is asked for an expression: by its prompts, by its own head, by a linear probe on its tower."""
 
@@ -26,6 +33,7 @@ class Objectives(BaseModel):
 
     affect_vlm: AffectOptions = AffectOptions()
     smile_vlm: SmileOptions = SmileOptions()
+    simclr: SimclrOptions = SimclrOptions()
     cross_entropy: CrossEntropyOptions = CrossEntropyOptions()
     supervised_contrast: ContrastOptions = ContrastOptions()
 
@@ -42,6 +50,8 @@ class Setting(BaseModel):
         pseudo_labels: Pseudo-labeled prompts, for training without.
         objectives: Weights of the terms.
         views: The views that are used; empty means all that are rendered.
+        labelled_subjects: How many training subjects' labels are known, to a supervised training or to a probe; 0 is
+            everybody's. A self-supervised training sees all of them, without labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +64,7 @@ class Setting(BaseModel):
     pseudo_labels: PseudoLabelOptions = PseudoLabelOptions()
     objectives: Objectives = Objectives()
     views: tuple[str, ...] = ()
+    labelled_subjects: int = Field(default=0, ge=0)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The setting with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.

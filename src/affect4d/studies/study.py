@@ -9,8 +9,8 @@ import pandas as pd
 from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit, draw_split
-from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.options import StudyOptions
+from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.trial import StudyData, Trial, run_trial
 
 LONGEST = 7 * 86_400.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -14,6 +15,7 @@ from affect4d.content import ContentStore, code_version, content_key, table_dige
 from affect4d.evaluation.examination import Examination
 from affect4d.labelling.refresh import Refreshing
 from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
+from affect4d.models import load_model, save_model
 from affect4d.prompts.compose import compose_prompts
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
@@ -98,13 +100,71 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
 
 def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Trial:
     examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store)
-    examination = with_changes(examination, bank=only_views(examination.bank, setting.views))
+    examination = with_changes(
+        examination,
+        bank=only_views(examination.bank, setting.views),
+        sequences=remember_labels(examination.sequences, split, setting.labelled_subjects, setting.train.seed),
+    )
+    model, curve = _trained(arm, setting, split, data, examination, store)
+    return Trial(_predict(arm, examination, model), curve)
+
+
+def _trained(
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
+) -> tuple[Any, pd.DataFrame]:
+    """The arm's model and its curve; one that saw no label serves every number of labelled subjects, and is kept."""
+    if METHODS[arm.method].supervised or not setting.labelled_subjects:
+        return _train(arm, setting, split, data, examination, store)
+    entry = f"pretrained/{_key(arm, setting.changed({'labelled_subjects': 0}), split, data)}"
+    if not store.has(entry):
+        model, curve = _train(arm, setting, split, data, examination, store)
+        with store.write(entry) as folder:
+            save_model(model, folder)
+            curve.to_parquet(folder / "curve.parquet")
+    folder = store.path(entry)
+    return load_model(folder), pd.read_parquet(folder / "curve.parquet")
+
+
+def _train(
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
+) -> tuple[Any, pd.DataFrame]:
     prompts, groups = _prompts(arm, setting, split, data, store)
+    if groups is not None:
+        setting = as_many_steps(setting, len(split.train))
     plan = _plan(setting, split, data, examination.bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
     clock = _Clock(_examiner(arm, examination))
     trained = train_model(arm.method, examination.bank, plan, prompts, recipe, clock.report, clock.examine)
-    return Trial(_predict(arm, examination, trained.model), pd.DataFrame(clock.rows))
+    return trained.model, pd.DataFrame(clock.rows)
+
+
+def remember_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
+    """The sequences with the labels of so many training subjects, and of every test subject; the others' are null.
+
+    Args:
+        sequences: Columns ``subject``, ``expression``.
+        split: Whose training side they are drawn from.
+        count: How many; 0 is all.
+        seed: Of the draw; more subjects with one seed include the fewer.
+
+    Raises:
+        ValueError: If there are not so many training subjects.
+    """
+    if not count:
+        return sequences
+    if count > len(split.train):
+        raise ValueError(f"{count} labelled subjects are asked for, of {len(split.train)} training subjects.")
+    drawn = np.random.default_rng(seed).permutation(sorted(split.train))[:count]
+    known = sequences["subject"].isin([*drawn, *split.test])
+    return sequences.assign(expression=sequences["expression"].where(known, None))
+
+
+def as_many_steps(setting: Setting, subjects: int) -> Setting:
+    """The setting in which few labelled subjects are trained on for as many steps as all would be."""
+    if not setting.labelled_subjects:
+        return setting
+    often = round(setting.train.samples_per_sequence * subjects / setting.labelled_subjects)
+    return setting.changed({"train.samples_per_sequence": often})
 
 
 def only_views(bank: ViewBank, views: tuple[str, ...]) -> ViewBank:
@@ -127,7 +187,8 @@ def _prompts(
     """Prompts, and the expression of every training sequence where the method may know it."""
     if not METHODS[arm.method].supervised:
         return write_pseudo_prompts(_unlabelled(setting, split, data, store), setting.pseudo_labels), None
-    labelled = data.sequences.dropna(subset=["expression"]).reset_index(drop=True)
+    known = remember_labels(data.sequences, split, setting.labelled_subjects, setting.train.seed)
+    labelled = known.dropna(subset=["expression"]).reset_index(drop=True)
     training = labelled[labelled["subject"].isin(split.train)]
     groups = dict(zip(training["sequence"], training["expression"], strict=True))
     return compose_prompts(labelled, setting.prompts), groups
