@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
 
@@ -12,9 +13,16 @@ from affect4d.scans import ingest as ingest_module
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.table import SCAN_COLUMNS
-from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus, load_canonical_scan
+from affect4d.scans.ingest import (
+    CorpusRefusedError,
+    IngestOptions,
+    ingest_corpus,
+    ingest_source,
+    load_canonical_scan,
+)
 from affect4d.scans.ingest_report import REPORT_COLUMNS
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, neutral_frames, pose_in
+from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.scan import ScanError
 from affect4d.scans.source import FileSource
 
@@ -221,3 +229,31 @@ def test_the_neutral_scan_of_a_sequence_is_its_first(corpus, store):
     neutral = neutral_frames(manifest.sample(frac=1, random_state=0))
     assert len(neutral) == 4
     assert (neutral["frame"] == 0).all()
+
+
+def test_depth_pictures_are_taken_in_through_their_camera(tmp_path):
+    """CAS(ME)³ as a whole: pictures and sheet in, canonical scans with labels out."""
+    away, side = 800.0, 60
+    focal = away * (side - 1) / 180
+    depth = away - bumpy_grid(side).vertices[:, 2].reshape(side, side)[::-1]
+    for frame in (100, 101):
+        for kind, picture in (
+            ("depth", (10 * depth).round().astype(np.uint16)),
+            ("color", np.zeros((side, side), "u1")),
+        ):
+            path = tmp_path / "corpus" / "spNO.1" / "a" / kind / f"{frame}.{'png' if kind == 'depth' else 'jpg'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    sheet = "Subject,Filename,Onset,Apex,Offset,AU,emotion\nspNO.1,a,100,101,101,4,others\n"
+    (tmp_path / "corpus" / "labels.csv").write_text(sheet)
+    middle = (side - 1) / 2
+    camera = Intrinsics(fx=focal, fy=focal, cx=middle, cy=middle, millimetres_per_unit=0.1)
+    source = FileSource(tmp_path / "corpus", "casme3", camera=camera)
+    ingest = ingest_source(source, IngestOptions(crop_radius=80), ContentStore(tmp_path / "store"))
+    assert ingest.report["status"].tolist().count("refused") == 0
+    assert ingest.manifest["label"].tolist() == ["others", "others"]
+    assert ingest.manifest["apex"].tolist() == [101, 101]
+    face = load_canonical_scan(source, ingest.manifest.iloc[0].to_dict())
+    assert face.texture.shape == (side, side, 3)
+    assert len(face.vertices) == ingest.manifest["vertices"].iloc[0]
+    np.testing.assert_allclose(np.linalg.norm(face.vertices, axis=1).max(), 80, atol=4)

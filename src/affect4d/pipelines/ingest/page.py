@@ -50,6 +50,8 @@ def write_ingest_page(
     protocols = protocol_table(raw_corpus["layout"], manifest)
     _print("What of the corpus is there", found[SHOWN["completeness"]])
     _print("Protocols on the usable scans", protocols[SHOWN["protocols"]])
+    for row in protocols[(protocols["folds"] == 0) & (protocols["trained_on"] == "")].itertuples():
+        console.print(f"{row.protocol}: {row.description}", highlight=False)
     key = content_key(
         corpus=raw_corpus["name"],
         report=table_digest(report[LOOKED_AT]),
