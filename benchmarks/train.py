@@ -18,11 +18,12 @@ from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.batches import planned_batches
 from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.company import Company
 from affect4d.training.cost import Cost
 from affect4d.training.device import choose_device, set_precision, tower_precision
 from affect4d.training.display import training_bar
 from affect4d.training.keeping import Keeper
-from affect4d.training.loop import Company, fit
+from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.optimiser import build_optimiser
 from affect4d.training.options import AffectOptions, KeepingOptions, TrainOptions

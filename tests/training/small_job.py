@@ -17,10 +17,10 @@ from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training import checkpoints
 from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.company import Company, ignore
 from affect4d.training.job import Job
 from affect4d.training.keeping import Keeper
 from affect4d.training.launch import launch
-from affect4d.training.loop import Company, ignore
 from affect4d.training.options import (
     AffectOptions,
     CrossEntropyOptions,

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from affect4d.training.batches import PlannedBatches
+from affect4d.training.company import Company
 from affect4d.training.gradients import Task
 from affect4d.training.guards import BatchTooLargeError, NonFiniteLossError
-from affect4d.training.loop import Company, fit
+from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions

@@ -11,7 +11,7 @@ from affect4d.content import ContentStore
 from affect4d.evaluation.embed import embed_sequences
 from affect4d.models import load_model
 from affect4d.models.options import ModelOptions
-from affect4d.training.loop import ignore
+from affect4d.training.company import ignore
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.training.planning import draw_plan

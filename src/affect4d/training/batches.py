@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -48,6 +48,15 @@ class UnlabelledBatch:
     sequences: Labels
 
 
+class TracedBatch(Protocol):
+    """A batch that knows where its samples come from."""
+
+    @property
+    def sequences(self) -> Labels:
+        """Position of each sample's sequence in the bank."""
+        ...
+
+
 Batch = TypeVar("Batch", covariant=True)
 
 
@@ -67,6 +76,11 @@ class PlannedBatches(Generic[Batch]):
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
         return len(self.steps[0])
+
+    def samples(self, epoch: int, step: int) -> int:
+        """Samples of a batch."""
+        rows = self.steps[epoch][step]
+        return int(rows.stop - rows.start)
 
     def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, in order, from a step on."""

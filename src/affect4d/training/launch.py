@@ -13,9 +13,9 @@ import torch
 
 from affect4d.models import load_model
 from affect4d.training.agent import SHUTDOWN_SECONDS, STOPPED
+from affect4d.training.company import Report, Show
 from affect4d.training.job import FAILURE, LOGS, REPORTS, RESULT, Job
 from affect4d.training.keeping import TrainingInterruptedError
-from affect4d.training.loop import Report, Show
 
 POLL_SECONDS = 0.2
 PACKAGES = Path(__file__).parents[2]

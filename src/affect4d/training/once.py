@@ -11,12 +11,12 @@ import pandas as pd
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.models import save_model
 from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.company import Report
 from affect4d.training.cost import Cost
 from affect4d.training.display import training_bar
 from affect4d.training.job import CHECKPOINTS, Job
 from affect4d.training.keeping import Keeper
 from affect4d.training.launch import launch
-from affect4d.training.loop import Report
 from affect4d.training.options import DistributedOptions, KeepingOptions
 from affect4d.training.planning import refuse_leaks
 from affect4d.training.train import Trained, TrainingRecipe, make_schedules, train_model

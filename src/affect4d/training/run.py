@@ -4,8 +4,9 @@ from typing import Any, NamedTuple
 
 from affect4d.models import build_model
 from affect4d.training.batches import planned_batches
+from affect4d.training.company import Company
 from affect4d.training.device import choose_device
-from affect4d.training.loop import Company, fit
+from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.training.schedule import Schedule

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from affect4d.training.company import Company, Examine, Report, ignore
 from affect4d.training.cost import Cost
 from affect4d.training.display import training_bar
 from affect4d.training.keeping import Keeper
-from affect4d.training.loop import Company, Examine, Report, ignore, look_away
 from affect4d.training.methods import METHODS
 from affect4d.training.planning import split_plan
 from affect4d.training.recipe import TrainingRecipe
@@ -15,7 +15,7 @@ from affect4d.training.run import Schedules, run
 from affect4d.training.tables import labelled_schedule, unlabelled_schedule
 from affect4d.views.bank import ViewBank
 
-__all__ = ["METHODS", "Trained", "TrainingRecipe", "ignore", "make_schedules", "train_model"]
+__all__ = ["METHODS", "Trained", "TrainingRecipe", "make_schedules", "train_model"]
 
 
 class Trained(NamedTuple):
@@ -33,7 +33,7 @@ def train_model(
     prompts: pd.DataFrame,
     recipe: TrainingRecipe,
     report: Report = ignore,
-    examine: Examine = look_away,
+    examine: Examine = ignore,
     keeper: Keeper | None = None,
 ) -> Trained:
     """Train a model by one of :data:`METHODS`, in this process.

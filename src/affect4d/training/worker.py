@@ -19,10 +19,10 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from affect4d.models import save_model
 from affect4d.training.checkpoints import CheckpointFolder
+from affect4d.training.company import Company, ignore
 from affect4d.training.device import choose_device
 from affect4d.training.job import CHECKPOINTS, REPORTS, RESULT, Job
 from affect4d.training.keeping import Keeper
-from affect4d.training.loop import Company, ignore
 from affect4d.training.ranks import Ranks
 from affect4d.training.run import run
 from affect4d.training.sharding import full_weights
