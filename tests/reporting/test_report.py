@@ -15,6 +15,7 @@ from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.summary import write_summary
 from affect4d.reporting.model_card import render_model_card
 from affect4d.reporting.report import ReportComparison, ReportContext, ReportPicture, render_report
+from affect4d.training.cost import Cost
 
 SECTIONS = (
     "results",
@@ -76,6 +77,10 @@ def context(predictions, split, generator):
         synthetic=True,
         counts={"Scans read": 1234},
         histories={"affect_vlm": history},
+        costs={
+            "affect_vlm": Cost(2.5e9, 4000, 20.0, 0.5, device_hours=0.0111, peak_bytes=2**30, joules=None).summary(),
+            "smile_vlm": Cost().summary(),
+        },
         view_weights={"affect_vlm": {"front": 0.6, "left": 0.4}},
         purity={"coverage": 0.9, "purity": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
         pictures=[ReportPicture("A sheet", "Two views.", Image.new("RGB", (8, 4), "teal"))],
@@ -172,3 +177,12 @@ def test_a_model_card_tells_results_use_and_limits(context):
 def test_a_card_for_an_unknown_model_names_those_there_are(context):
     with pytest.raises(ValueError, match="affect_vlm, smile_vlm"):
         render_model_card("clip", context.summary, corpus="", synthetic=True)
+
+
+def test_the_cost_of_every_training_is_on_the_page(context):
+    page = render_report(context)
+    section = page[page.index('<section id="cost">') : page.index('<section id="versions">')]
+    cells = re.findall(r"<td>(.*?)</td>", section)
+    assert cells[:9] == ["AffectVLM", "2.5", "10.0", "200.0", "2.5 %", "0.0111", "cpu", "1.0", "not measured"]
+    assert cells[9] == "SMILE-VLM"
+    assert cells[12] == "not measured"

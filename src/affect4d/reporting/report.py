@@ -59,6 +59,7 @@ class ReportContext:
         synthetic: Whether its faces are synthetic; the report then says what that limits.
         counts: Named counts worth telling: scans read, refused, sequences, pictures, prompts.
         histories: Learning history of each model, one row a step: ``epoch``, ``loss``, and terms.
+        costs: What the training of each model cost; see :meth:`affect4d.training.cost.Cost.summary`.
         view_weights: Weight of each view in each model.
         purity: Pseudo-labels against the truth.
         representations: Few-shot and retrieval scores of each model, see :mod:`affect4d.evaluation.representation`.
@@ -76,6 +77,7 @@ class ReportContext:
     synthetic: bool
     counts: Mapping[str, int] = field(default_factory=dict)
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    costs: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     view_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     purity: PseudoLabelPurity | None = None
     representations: Mapping[str, Any] = field(default_factory=dict)
@@ -152,8 +154,8 @@ def _draw(context: ReportContext) -> dict[str, go.Figure]:
     if context.representations:
         drawn["few-shot"] = figures.few_shot_figure(context.representations)
     if context.embedding_maps is not None:
-        for model, table in context.embedding_maps.groupby("model", sort=False):
-            drawn[f"map-{model}"] = figures.embedding_map_figure(table)
+        maps = context.embedding_maps.groupby("model", sort=False)
+        drawn.update({f"map-{name}": figures.embedding_map_figure(table) for name, table in maps})
     return drawn
 
 

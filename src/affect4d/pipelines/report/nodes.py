@@ -124,6 +124,7 @@ def write_report(
             synthetic=synthetic,
             counts=count_things(view_manifest, ingest_report),
             histories={name: read_history(record) for name, record in records.items()},
+            costs={name: record["cost"] for name, record in records.items()},
             view_weights={
                 name: view_weights(load_model(Path(record["folder"])), views, inputs)
                 for name, record in records.items()
