@@ -124,4 +124,4 @@ def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_sub
     monkeypatch.setattr(trials, "_key", lambda arm, setting, split, data: f"{arm.method}-{setting.labelled_subjects}")
     for arm in LABEL_EFFICIENCY:
         trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
-    assert made == ["smile_5", "scratch_5", "scratch_2", "scratch_10"]
+    assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]

@@ -63,7 +63,7 @@ SMILE_ABLATION: tuple[Arm, ...] = (
 
 LABEL_EFFICIENCY: tuple[Arm, ...] = tuple(
     arm
-    for count in (5, 2, 10)
+    for count in (3, 5, 10)
     for arm in (
         Arm(f"smile_{count}", f"SMILE-VLM, then a linear probe on {count} labelled subjects", "smile_vlm",
             "linear_probe", {"labelled_subjects": count}),
