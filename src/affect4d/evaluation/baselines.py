@@ -38,6 +38,9 @@ SIDE = 48
 VARIANCE = 0.99
 """Share of the variance the principal components keep."""
 
+RULES = PseudoLabelOptions()
+"""The rules behind the pseudo-labels, as they are by default."""
+
 PictureFeatures = Float32[np.ndarray, "sequences views channels height width"]
 
 
@@ -48,6 +51,7 @@ def baseline_predictions(
     split: SubjectSplit,
     scan_manifest: pd.DataFrame,
     actions: pd.DataFrame | None = None,
+    rules: PseudoLabelOptions = RULES,
 ) -> pd.DataFrame:
     """Every baseline that has what it needs, in one prediction table.
 
@@ -58,6 +62,7 @@ def baseline_predictions(
         split: Subjects to fit on and to evaluate.
         scan_manifest: Columns ``sequence``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action weights of a synthetic corpus, one row a frame; None where there are none.
+        rules: How the rules behind the pseudo-labels are fitted.
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
@@ -66,7 +71,7 @@ def baseline_predictions(
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_pictures]
     if scan_manifest["landmarks"].notna().any():
         fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
-        fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split))
+        fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split, rules))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     return pd.concat([fit() for fit in track(fits, "fitting baselines")], ignore_index=True)
@@ -108,14 +113,16 @@ def landmark_logistic(
     return _standard_logistic(features, sequences, split, "landmark_logistic")
 
 
-def pseudo_label_rules(scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
+def pseudo_label_rules(
+    scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit, rules: PseudoLabelOptions = RULES
+) -> pd.DataFrame:
     """The geometric rules behind the pseudo-labels, by themselves: what SMILE-VLM must exceed to have learnt more.
 
     Every sequence gets the emotion whose pattern it fits best, however poorly; one that cannot be measured gets even
     chances.
     """
     unseen = sequences.iloc[fold_of(sequences, split).test]
-    shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, PseudoLabelOptions())
+    shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
     known = shares.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))
     return prediction_table(unseen, known.to_numpy(), "pseudo_labels")
 

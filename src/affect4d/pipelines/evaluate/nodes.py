@@ -9,6 +9,7 @@ from affect4d.content import ContentStore, table_digest
 from affect4d.evaluation.once import examine_once
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
@@ -167,6 +168,7 @@ def evaluate_baselines(
     subject_split: dict[str, Any],
     raw_corpus: dict[str, Any],
     inputs: InputOptions,
+    pseudo_labels: PseudoLabelOptions,
     view_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
@@ -180,14 +182,14 @@ def evaluate_baselines(
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
         bank, sequences, split = examination.bank, examination.sequences, examination.split
-        predictions = baseline_predictions(bank, inputs, sequences, split, scan_manifest, actions)
+        predictions = baseline_predictions(bank, inputs, sequences, split, scan_manifest, actions, pseudo_labels)
         unseen = sequences[sequences["subject"].isin(split.test)]
         scores = {str(name): examination.scores(table) for name, table in predictions.groupby("model", sort=False)}
         return {"chance": chance_scores(unseen), **scores}, predictions
 
     scans = table_digest(scan_manifest[["sequence", "frame", "landmarks"]])
     truth = None if actions is None else table_digest(actions)
-    given = examined(view_manifest, subject_split, inputs, scans=scans, actions=truth)
+    given = examined(view_manifest, subject_split, inputs, scans=scans, actions=truth, rules=pseudo_labels)
     return examine_once("baselines", answer_store, hold, **given)
 
 

@@ -70,7 +70,12 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 evaluate_baselines,
-                inputs={**EXAMINED, "scan_manifest": "scan_manifest", "raw_corpus": "raw_corpus"},
+                inputs={
+                    **EXAMINED,
+                    "scan_manifest": "scan_manifest",
+                    "raw_corpus": "raw_corpus",
+                    "pseudo_labels": "params:pseudo_labels",
+                },
                 outputs=["baseline_metrics", "baseline_predictions"],
                 name="evaluate_baselines",
             ),
