@@ -37,9 +37,9 @@ class MixedViewOptions(BaseModel):
 
     mirror: float = Field(default=0.5, ge=0.0, le=1.0)
     mix: float = Field(default=0.25, ge=0.0, le=1.0)
-    rotation: float = Field(default=6.0, ge=0.0, le=180.0)
-    scale: float = Field(default=0.06, ge=0.0, lt=0.9)
-    shift: float = Field(default=0.03, ge=0.0, le=0.5)
+    rotation: float = Field(default=10.0, ge=0.0, le=180.0)
+    scale: float = Field(default=0.12, ge=0.0, lt=0.9)
+    shift: float = Field(default=0.06, ge=0.0, le=0.5)
     contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
     brightness: float = Field(default=0.08, ge=0.0, le=1.0)
     quiet_share: float = Field(default=0.0, ge=0.0, le=1.0)
