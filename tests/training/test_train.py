@@ -6,7 +6,7 @@ import torch
 from affect4d.training.batches import PlannedBatches
 from affect4d.training.company import Company
 from affect4d.training.gradients import Task
-from affect4d.training.guards import BatchTooLargeError, NonFiniteLossError
+from affect4d.training.guards import BatchTooLargeError, NonFiniteLossError, warn_of_untouched
 from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.objectives import ObjectiveValue
@@ -142,6 +142,27 @@ def test_an_exploding_gradient_is_reported_with_its_batch(train_options):
 def test_a_parameter_the_loss_does_not_depend_on_is_named(train_options):
     with pytest.warns(UserWarning, match="does not depend on unused"):
         fit_line([1.0], train_options)
+
+
+def test_a_tower_frozen_by_mistake_is_named(recwarn):
+    model = torch.nn.ModuleDict(
+        {"image": torch.nn.ModuleDict({"tower": torch.nn.Linear(2, 2)}), "head": torch.nn.Linear(2, 1)}
+    )
+    model["image"]["tower"].requires_grad_(False)
+    model["head"](model["image"]["tower"](torch.ones(1, 2))).sum().backward()
+    warn_of_untouched(model, frozen=("image.tower",))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"of image\.tower do not learn, and are not named by freeze"):
+        warn_of_untouched(model)
+
+
+@touched
+def test_a_gradient_that_overflows_in_half_precision_is_left_out_and_the_scale_falls(train_options, recwarn):
+    _, state = fit_line([1.0, 1e18, 1.0], train_options, precision="float16")
+    assert [row["step"] for row in state.history] == [0, 2]
+    assert state.scaler.get_scale() == 2.0**15
+    assert state.steps_done == 3
+    assert not [warning for warning in recwarn.list if "left out" in str(warning.message)]
 
 
 @touched

@@ -114,11 +114,22 @@ class FiniteGuard:
         return f"Sequences of the batch: {', '.join(names)}."
 
 
-def warn_of_untouched(model: nn.Module) -> None:
-    """Name the trainable parameters the loss does not depend on."""
-    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
-    if names:
-        warnings.warn(f"The loss does not depend on {', '.join(names)}: freeze or remove them.", stacklevel=3)
+def warn_of_untouched(model: nn.Module, frozen: tuple[str, ...] = ()) -> None:
+    """Name the parameters that got no gradient though nobody asked for that: unused, or a tower frozen by mistake.
+
+    Args:
+        model: After a backward pass.
+        frozen: Starts of names of parameters that were asked to stay as they are.
+    """
+    untouched = {name: p for name, p in model.named_parameters() if p.grad is None and not name.startswith(frozen)}
+    unused = [name for name, parameter in untouched.items() if parameter.requires_grad]
+    if unused:
+        warnings.warn(f"The loss does not depend on {', '.join(unused)}: freeze or remove them.", stacklevel=3)
+    still = sorted(
+        {".".join(name.split(".")[:2]) for name, parameter in untouched.items() if not parameter.requires_grad}
+    )
+    if still:
+        warnings.warn(f"Parameters of {', '.join(still)} do not learn, and are not named by freeze.", stacklevel=3)
 
 
 def parts_that_fit(attempt: Callable[[int], object], samples: int, parts: int) -> int | None:

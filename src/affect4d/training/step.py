@@ -41,7 +41,7 @@ class Step:
         sequence_names: Sequence[str],
         company: Company,
     ) -> None:
-        self._state, self._clip, self._company = state, options.gradient_clip, company
+        self._state, self._options, self._company = state, options, company
         self._gradients = StepGradients(state.model, task, options, state.scaler, company.ranks)
         self._guard = FiniteGuard(options.nonfinite_limit, sequence_names)
         self._statistics = Statistics(state.model)
@@ -54,8 +54,8 @@ class Step:
         value = self._gradients(batch, total)
         state.scaler.unscale_(state.optimiser)
         if not state.steps_done:
-            warn_of_untouched(state.model)
-        norm = clip_gradients(state.model, self._clip)
+            warn_of_untouched(state.model, self._options.freeze)
+        norm = clip_gradients(state.model, self._options.gradient_clip)
         outcome = self._numbers({**value.terms, "gradient_norm": norm})
         if self._guard.accepts(outcome.terms, batch.sequences, state.where, state.scaler.is_enabled()):
             state.take_step(outcome.terms)
