@@ -96,3 +96,23 @@ def test_a_sampler_decides_what_is_in_the_window():
 def test_absurd_samplers_are_refused(options):
     with pytest.raises(ValidationError):
         FrameSampler(**options)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_movement_on_a_drift_larger_than_itself_is_found(seed):
+    """A head that sinks all the while: the last frame is the farthest from the first."""
+    times = np.arange(60)
+    plateau = np.interp(times, [10, 19, 31, 45], [0.0, 1.0, 1.0, 0.0])
+    found = locate(plateau + np.linspace(0.0, 2.0, 60) + np.random.default_rng(seed).random(60) * 0.1)
+    assert abs(found.apex - 25) <= 2
+    assert abs(found.onset - 10) <= 4
+    assert abs(found.offset - 45) <= 6
+
+
+def test_a_drift_alone_is_no_movement():
+    """What moves most is then at the end."""
+    assert locate(np.linspace(0.0, 1.0, 60)).apex >= 40
+
+
+def test_a_sequence_longer_than_the_grid_is_found_to_a_hundredth_of_it():
+    assert abs(locate(movement(1500, 300, 700, 1200, noise=0.02)).apex - 700) <= 30

@@ -1,9 +1,13 @@
 """Which frames of a sequence matter, found from how far the face moves: no label, no picture, no torch.
 
 Onset, apex and offset are read off the activity (see :mod:`affect4d.rendering.activity`). A running median takes out
-what lasts a frame or two (a blink); the apex is the middle of the movement, not its noisiest frame. [ours]
+what lasts a frame or two (a blink). The apex is the middle of the plateau of the movement that explains the activity
+best: rest, rise, plateau and decay, on a drift, for few heads come back to where they began. Where no such movement
+does, it is the middle of what moves most. [ours]
 """
 
+import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +26,14 @@ REST_SHARE = 0.2
 """Below this share of the apex's activity the face counts as at rest."""
 MEDIAN_SHARE = 1 / 8
 """Length of the running median, as a share of the sequence; at least three frames."""
+SLOPES, PLATEAUS = (0.06, 0.12, 0.2, 0.3), (0.0, 0.1, 0.2, 0.3, 0.4)
+"""How long a rise or decay, and an apex, may last: shares of the sequence."""
+LARGEST_GRID = 100
+"""Moments in time at which movements are compared; longer sequences are looked at so many times, evenly spread."""
+LEAST_EXPLAINED = 0.1
+"""Share of the activity's variance that a movement must explain, beyond a drift, to be believed."""
+LEAST_FRAMES = 8
+"""Shorter clips are too short to tell a movement from a drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +42,7 @@ class Moments:
 
     Attributes:
         onset: The last frame at rest before the apex; 0 where the sequence begins in movement.
-        apex: The middle of the movement.
+        apex: The middle of the plateau.
         offset: The first frame at rest after the apex; the last one where the sequence ends in movement.
     """
 
@@ -52,12 +64,57 @@ def locate(activity: Sequence[float] | Activity) -> Moments:
     if not raw.size or not np.isfinite(raw).all():
         raise ValueError(f"Moments need the finite activity of at least one frame; there are {raw.size} frames.")
     smooth = _without_blinks(raw)
-    first, last = _run_around(smooth, int(np.argmax(smooth)), WINDOW_SHARE)
+    return _of_best_movement(smooth) or _of_most_active_run(smooth)
+
+
+def _of_best_movement(activity: Activity) -> Moments | None:
+    """Moments of the movement that explains most of the activity, least squares; None where none explains enough."""
+    frames = len(activity)
+    if frames < LEAST_FRAMES:
+        return None
+    grid = np.linspace(0, frames - 1, min(frames, LARGEST_GRID))
+    seen = np.interp(grid, np.arange(frames), activity)
+    movements, timings, drift = _movements(len(grid))
+    rest = seen - drift @ (drift.T @ seen)
+    explained = np.square(np.maximum(movements @ rest, 0.0))
+    best = int(np.argmax(explained))
+    if explained[best] <= LEAST_EXPLAINED * np.square(seen - seen.mean()).sum():
+        return None
+    begin, apex, end = timings[best] * (frames - 1)
+    return Moments(int(begin), round(apex), min(int(np.ceil(end)), frames - 1))
+
+
+def _of_most_active_run(activity: Activity) -> Moments:
+    """The apex is the middle, weighted by activity, of the run that keeps a share of the greatest."""
+    first, last = _run_around(activity, int(np.argmax(activity)), WINDOW_SHARE)
     inside = np.arange(first, last + 1)
-    above = smooth[inside] - WINDOW_SHARE * smooth.max()
+    above = activity[inside] - WINDOW_SHARE * activity.max()
     apex = round(float(np.average(inside, weights=above))) if above.any() else (first + last) // 2
-    onset, offset = _run_around(smooth, apex, REST_SHARE)
-    return Moments(max(onset - 1, 0), apex, min(offset + 1, len(raw) - 1))
+    onset, offset = _run_around(activity, apex, REST_SHARE)
+    return Moments(max(onset - 1, 0), apex, min(offset + 1, len(activity) - 1))
+
+
+@functools.lru_cache(maxsize=16)
+def _movements(
+    length: int,
+) -> tuple[
+    Float64[np.ndarray, "movements moments"], Float64[np.ndarray, "movements 3"], Float64[np.ndarray, "moments 2"]
+]:
+    """Every movement whose apex lies in the sequence, less its drift, of unit length.
+
+    Returns:
+        Movements; when each begins, is at its apex and ends, 0…1; an orthonormal basis of drifts: constant and slope.
+    """
+    times = np.linspace(0.0, 1.0, length)
+    shapes = np.array(list(itertools.product(times, SLOPES, PLATEAUS, SLOPES)))
+    begin, rise, hold, fall = shapes[shapes[:, 0] + shapes[:, 1] + shapes[:, 2] / 2 <= 1].T[..., None]
+    curves = np.clip((times - begin) / rise, 0, 1) - np.clip((times - begin - rise - hold) / fall, 0, 1)
+    drift = np.linalg.qr(np.stack([np.ones(length), times], axis=1))[0]
+    curves -= (curves @ drift) @ drift.T
+    lengths = np.linalg.norm(curves, axis=1)
+    told = lengths > 1e-3 * np.sqrt(length)  # a rise that never ends in sight is a drift
+    timings = np.concatenate([begin, begin + rise + hold / 2, begin + rise + hold + fall], axis=1)
+    return curves[told] / lengths[told, None], timings[told], drift
 
 
 def _without_blinks(activity: Activity) -> Activity:
