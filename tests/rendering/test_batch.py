@@ -4,6 +4,7 @@ import pytest
 from generated_surface import bumpy_scan
 
 from affect4d.content import ContentStore, file_digest
+from affect4d.content.prune import carry_out, plan_prune
 from affect4d.content.shards import Shard
 from affect4d.engine import EngineOptions, LostChunkError
 from affect4d.rendering import batch, sequences
@@ -232,3 +233,17 @@ def test_a_neutral_and_an_apex_alone_keep_their_activity():
     pictures = np.full((2, 1, 24, 24, 3), 128, np.uint8)
     pictures[1, :, :12] = 255
     assert activity(pictures)[1] > 0.1
+
+
+def test_after_a_prune_what_is_named_is_not_drawn_again_and_what_is_not_is(drawn, tmp_path):
+    data = tmp_path / "data"
+    store, kept, let_go = ContentStore(data / "views"), scan_manifest("F001/Happy"), scan_manifest("M001/Happy")
+    table = render_corpus(kept, tmp_path, OPTIONS, store)
+    table.to_parquet(data / "view_manifest.parquet")
+    other = render_corpus(let_go, tmp_path, OPTIONS, store)
+    carry_out(plan_prune(data, keep_hours=0))
+    drawn.clear()
+    pd.testing.assert_frame_equal(render_corpus(kept, tmp_path, OPTIONS, store), table)
+    assert drawn == []
+    pd.testing.assert_frame_equal(render_corpus(let_go, tmp_path, OPTIONS, store), other)
+    assert len(drawn) == FRAMES
