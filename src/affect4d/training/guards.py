@@ -115,21 +115,24 @@ class FiniteGuard:
 
 
 def warn_of_untouched(model: nn.Module, frozen: tuple[str, ...] = ()) -> None:
-    """Name the parameters that got no gradient though nobody asked for that: unused, or a tower frozen by mistake.
+    """Name the parameters the loss does not depend on, and the parts of a model that are frozen by mistake.
 
     Args:
         model: After a backward pass.
         frozen: Starts of names of parameters that were asked to stay as they are.
     """
-    untouched = {name: p for name, p in model.named_parameters() if p.grad is None and not name.startswith(frozen)}
-    unused = [name for name, parameter in untouched.items() if parameter.requires_grad]
+    learning: dict[str, bool] = {}
+    unused = []
+    for name, parameter in model.named_parameters():
+        part = ".".join(name.split(".")[:2])
+        learning[part] = learning.get(part, False) or parameter.requires_grad or name.startswith(frozen)
+        if parameter.requires_grad and parameter.grad is None:
+            unused.append(name)
     if unused:
         warnings.warn(f"The loss does not depend on {', '.join(unused)}: freeze or remove them.", stacklevel=3)
-    still = sorted(
-        {".".join(name.split(".")[:2]) for name, parameter in untouched.items() if not parameter.requires_grad}
-    )
+    still = [part for part, learns in learning.items() if not learns]
     if still:
-        warnings.warn(f"Parameters of {', '.join(still)} do not learn, and are not named by freeze.", stacklevel=3)
+        warnings.warn(f"Nothing in {', '.join(still)} learns, though freeze does not name it.", stacklevel=3)
 
 
 def parts_that_fit(attempt: Callable[[int], object], samples: int, parts: int) -> int | None:
