@@ -23,6 +23,7 @@ from scan_files import (
 
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.readers.range_image import read_range_image
 from affect4d.scans.scan import ScanError
 
 GRID = bumpy_grid(12)
@@ -288,6 +289,33 @@ def test_a_range_image_says_where_it_ends(tmp_path):
     assert "3 bytes after" in read_scan(write_scan(tmp_path, ".bnt", raw + b"abc")).repairs[0]
     assert refusal(tmp_path, ".bnt", raw[:12] + b"\xff\xff" + raw[14:]) == "truncated"
     assert refusal(tmp_path, ".bnt", bnt_bytes(GRID, np.ones(144, dtype=bool))) == "wrong-count"
+
+
+def test_a_range_image_holds_the_numbers_of_its_file(tmp_path):
+    background = np.zeros(144, dtype=bool)
+    background[[0, 40, 143]] = True
+    raw = bnt_bytes(GRID, background, picture="face.png")
+    image = read_range_image(write_scan(tmp_path, ".bnt", raw + b"abc"))
+    numbers = np.frombuffer(raw[-5 * 144 * 8 :], "<f8").reshape(5, 12, 12)
+    np.testing.assert_array_equal(image.planes, numbers)
+    np.testing.assert_array_equal(image.measured, (numbers[:3] != -1e9).all(axis=0))
+    assert (image.measured.sum(), image.picture) == (141, "face.png")
+    assert image.repairs == ("3 bytes after the last plane ignored",)
+    assert not image.planes.flags.owndata  # the bytes that were read, not a copy
+
+
+@pytest.mark.parametrize("plane", range(5))
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_range_image_is_finite_where_measured(tmp_path, plane, number):
+    raw = bytearray(bnt_bytes(GRID))
+    place = len(raw) - 5 * 144 * 8 + (plane * 144 + 50) * 8
+    raw[place : place + 8] = struct.pack("<d", number)
+    with pytest.raises(ScanError, match=r"row 4, column 2") as refused:
+        read_range_image(write_scan(tmp_path, ".bnt", bytes(raw)))
+    assert refused.value.code == "not-finite"
+    axis = len(raw) - 5 * 144 * 8 + ((plane + 1) % 3 * 144 + 50) * 8
+    raw[axis : axis + 8] = struct.pack("<d", -1e9)
+    assert not read_range_image(write_scan(tmp_path, ".bnt", bytes(raw))).measured[4, 2]
 
 
 def depth_picture(path, depth) -> None:

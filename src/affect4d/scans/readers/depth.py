@@ -21,7 +21,6 @@ from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
 DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
-BACKGROUND = -1e9
 
 
 class Intrinsics(BaseModel):
@@ -55,7 +54,8 @@ def read_depth(path: Path, texture: Path | None = None, *, intrinsics: Intrinsic
     from affect4d.scans.readers.grid import mesh_of_grid  # the compiler costs half a second
 
     depth = _read_picture(path) * intrinsics.millimetres_per_unit
-    scan = mesh_of_grid(_planes(depth, intrinsics), BACKGROUND, path)
+    believed = (depth > 0) & (depth >= intrinsics.near) & (depth <= intrinsics.far)
+    scan = mesh_of_grid(_planes(depth, intrinsics), np.ascontiguousarray(believed[::-1]), path)
     if texture is None:
         return with_changes(scan, repairs=(*scan.repairs, "texture missing"))
     pixels, repairs = attach_texture(path, None, texture)
@@ -83,7 +83,6 @@ def _planes(depth: np.ndarray, camera: Intrinsics) -> Float64[np.ndarray, "5 row
     """Points of the picture, the lowest row first."""
     rows, columns = depth.shape
     row, column = np.mgrid[:rows, :columns].astype(np.float64)
-    valid = (depth > 0) & (depth >= camera.near) & (depth <= camera.far)
     x, y = (column - camera.cx) * depth / camera.fx, (camera.cy - row) * depth / camera.fy
-    planes = np.stack([x, y, np.where(valid, -depth, BACKGROUND), (column + 0.5) / columns, (row + 0.5) / rows])
+    planes = np.stack([x, y, -depth, (column + 0.5) / columns, (row + 0.5) / rows])
     return np.ascontiguousarray(planes[:, ::-1])

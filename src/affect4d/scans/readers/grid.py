@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from affect4d.scans.readers.polygons import assemble_mesh
 from affect4d.scans.readers.scanner import Number, compiled
@@ -11,6 +11,8 @@ from affect4d.scans.scan import FaceScan
 
 Planes = Float64[np.ndarray, "5 rows columns"]
 """x, y, z in millimetres and u, v with v **top-down**; row 0 at the bottom of the face."""
+Measured = Bool[np.ndarray, "rows columns"]
+"""Where a range image has a point, and not background."""
 _ZERO, _ONE, _TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 MAX_DEPTH_JUMP = 10.0
 """Largest difference in depth, in mm, inside one cell of the grid; beyond it there is an edge, not a surface [ours]."""
@@ -18,12 +20,12 @@ MAX_SLOPE = 2.5
 """In a coarse grid, the largest difference in depth as a multiple of the cell's side [ours]."""
 
 
-def mesh_of_grid(planes: Planes, background: float, path: Path, max_depth_jump: float = MAX_DEPTH_JUMP) -> FaceScan:
+def mesh_of_grid(planes: Planes, measured: Measured, path: Path, max_depth_jump: float = MAX_DEPTH_JUMP) -> FaceScan:
     """The surface of a range image: two triangles in each cell whose four corners are measured and close in depth.
 
     Args:
         planes: The grid.
-        background: Where any of x, y, z equals it, nothing was measured.
+        measured: Which of its points count.
         path: The file, for errors.
         max_depth_jump: In mm.
 
@@ -37,7 +39,7 @@ def mesh_of_grid(planes: Planes, background: float, path: Path, max_depth_jump: 
     vertices, coordinates = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32)
     numbers = np.empty(count, np.int32)
     x, y, z, u, v = planes.reshape(5, count)
-    points = _gather(x, y, z, u, v, background, vertices, coordinates, numbers)
+    points = _gather(x, y, z, u, v, measured.reshape(count), vertices, coordinates, numbers)
     faces = np.empty((2 * points, 3), np.int32)
     triangles = _join(x, y, z, numbers, planes.shape[2], max_depth_jump, faces)
     vertices.resize((points, 3), refcheck=False)
@@ -53,16 +55,16 @@ def _gather(
     z: np.ndarray,
     u: np.ndarray,
     v: np.ndarray,
-    background: float,
+    measured: np.ndarray,
     vertices: np.ndarray,
     coordinates: np.ndarray,
     numbers: np.ndarray,
 ) -> Number:
-    """Write down the points that were measured; how many they are. ``numbers`` holds each one's own, −1 for none."""
+    """Write down the measured points; how many they are. ``numbers`` holds each one's own, −1 for none."""
     point = np.uint64(0)
     for place in range(len(x)):
         at = np.uint64(place)
-        if (x[at] == background) | (y[at] == background) | (z[at] == background):
+        if not measured[at]:
             numbers[at] = -1
             continue
         vertices[point, _ZERO], vertices[point, _ONE], vertices[point, _TWO] = x[at], y[at], z[at]

@@ -6,22 +6,42 @@ background where any of x, y, z equals the background number; u and v are valid 
 of such a file.)
 
 Repaired, and noted: bytes after the last plane; a picture that is missing or not usable. Refused: n that is not five
-times the grid, a file shorter than its header says.
+times the grid, a file shorter than its header says, a measured point that is not finite.
 """
 
 import struct
+from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from affect4d.scans.readers.grid import mesh_of_grid
+from affect4d.scans.readers.grid import Measured, Planes, mesh_of_grid
 from affect4d.scans.readers.limits import check_grid, read_bytes
+from affect4d.scans.readers.scanner import Number, compiled
 from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
 PLANES = 5
 _HEAD, _COUNT = struct.Struct("<HHdH"), struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class RangeImage:
+    """A range image as its file holds it, checked.
+
+    Attributes:
+        planes: The numbers of the file where they were read to, not copied: read-only, at any address.
+        measured: Where there is no background; every number of such a point is finite.
+        picture: The name the file gives its picture, untrusted.
+        repairs: Benign defects that were passed over while reading, in words.
+    """
+
+    planes: Planes
+    measured: Measured
+    picture: str
+    repairs: tuple[str, ...] = ()
 
 
 def read_bnt(path: Path, texture: Path | None = None) -> FaceScan:
@@ -37,24 +57,79 @@ def read_bnt(path: Path, texture: Path | None = None) -> FaceScan:
     Raises:
         ScanError: If the file is not a usable scan.
     """
+    image = read_range_image(path)
+    scan = mesh_of_grid(image.planes, image.measured, path)
+    pixels, repairs = attach_texture(path, image.picture, texture)
+    return with_changes(scan, texture=pixels, repairs=(*image.repairs, *repairs))
+
+
+def read_range_image(path: Path) -> RangeImage:
+    """Read the grid of a Bosphorus face scan, without joining its points or looking for its picture.
+
+    The file is read, not mapped: one that is cut short meanwhile would end the process.
+
+    Raises:
+        ScanError: If the header and the size do not agree, or a measured point is not finite.
+    """
     raw = read_bytes(path)
+    header = _read_header(raw, path)
+    planes = np.frombuffer(raw, "<f8", header.numbers, header.start).reshape(PLANES, header.rows, header.columns)
+    more = len(raw) - header.start - planes.nbytes
+    repairs = (f"{more} bytes after the last plane ignored",) if more else ()
+    return RangeImage(planes, _find_measured(planes, header.background, path), header.picture, repairs)
+
+
+class _Header(NamedTuple):
+    """What stands before the planes; so many numbers from byte ``start`` on."""
+
+    rows: int
+    columns: int
+    background: float
+    picture: str
+    numbers: int
+    start: int
+
+
+def _read_header(raw: bytes, path: Path) -> _Header:
+    """The header, in agreement with the size of the file."""
+    ended = ScanError("truncated", path, "the file ends inside its header", f"byte {len(raw)}")
     if len(raw) < _HEAD.size:
-        raise ScanError("truncated", path, "the file ends inside its header", f"byte {len(raw)}")
+        raise ended
     rows, columns, background, length = _HEAD.unpack_from(raw)
     count_at = _HEAD.size + length
     start = count_at + _COUNT.size
     if len(raw) < start:
-        raise ScanError("truncated", path, "the file ends inside its header", f"byte {len(raw)}")
+        raise ended
     (count,) = _COUNT.unpack_from(raw, count_at)
-    end = start + 8 * count
     check_grid(rows, columns, path)
     if count != PLANES * rows * columns:
         detail = f"{count} numbers for a grid of {rows} by {columns}, expected {PLANES * rows * columns}"
         raise ScanError("wrong-count", path, detail, f"byte {count_at}")
-    if len(raw) < end:
-        raise ScanError("truncated", path, f"{len(raw)} bytes, its header promises {end}", f"byte {len(raw)}")
-    planes = np.frombuffer(raw, "<f8", count, start).reshape(PLANES, rows, columns)
-    scan = mesh_of_grid(planes, background, path)
-    more = (f"{len(raw) - end} bytes after the last plane ignored",) if len(raw) > end else ()
-    pixels, repairs = attach_texture(path, raw[_HEAD.size : count_at].decode("utf-8", "replace"), texture)
-    return with_changes(scan, texture=pixels, repairs=(*scan.repairs, *more, *repairs))
+    if len(raw) < start + 8 * count:
+        detail = f"{len(raw)} bytes, its header promises {start + 8 * count}"
+        raise ScanError("truncated", path, detail, f"byte {len(raw)}")
+    return _Header(rows, columns, background, raw[_HEAD.size : count_at].decode("utf-8", "replace"), count, start)
+
+
+def _find_measured(planes: Planes, background: float, path: Path) -> Measured:
+    """Where something was measured; refuses a point of it that is not finite."""
+    measured = np.empty(planes.shape[1:], np.bool_)
+    x, y, z, u, v = planes.reshape(PLANES, -1)
+    if not _flag_measured(x, y, z, u, v, background, measured.reshape(-1)):
+        row, column = np.argwhere(measured & ~np.isfinite(planes).all(axis=0))[0]
+        raise ScanError("not-finite", path, "a measured point is not finite", f"row {row}, column {column}")
+    return measured
+
+
+@compiled
+def _flag_measured(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, u: np.ndarray, v: np.ndarray, background: float, measured: np.ndarray
+) -> Number:
+    """Flag the points without a background number; whether all are finite. Many at once: it has no branches."""
+    usable = True
+    for at in range(len(x)):
+        seen = (x[at] != background) & (y[at] != background) & (z[at] != background)
+        finite = (abs(x[at]) < np.inf) & (abs(y[at]) < np.inf) & (abs(z[at]) < np.inf)
+        measured[at] = seen
+        usable &= (not seen) | (finite & (abs(u[at]) < np.inf) & (abs(v[at]) < np.inf))
+    return usable
