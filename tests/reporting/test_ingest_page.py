@@ -1,4 +1,5 @@
 import datetime
+import html
 import re
 from html.parser import HTMLParser
 
@@ -37,7 +38,11 @@ def report():
          "frame": number, "status": "ok", "code": "", "reason": "", "texture_size": "8 × 6", **usable}
         for number in range(9)
     ]  # fmt: skip
-    rows[3] |= {"status": "repaired", "code": "turned", "reason": "the face stands upside down & is turned"}
+    rows[3] |= {
+        "status": "repaired",
+        "code": "turned",
+        "reason": "the face stands upside down & is turned; texture missing",
+    }
     rows[4] = {name: rows[4][name] for name in ("scan", "sequence", "subject", "expression", "frame")}
     rows[4] |= {"status": "refused", "code": "truncated", "reason": "cut off in line 7"}
     return ingest_report(rows)
@@ -98,6 +103,8 @@ def test_page_and_report_agree(text, report):
     for row in reasons_table(report).to_dict("records"):
         assert row["code"] in text
         assert row["remedy"].split(".")[0] in text
+        assert all(html.escape(note) in text for note, _ in row["notes"])
+    assert text.count('<span class="times">1 ×</span>') == 2
     assert "8 faces of" in text
     bars = [int(count.replace(",", "")) for count in re.findall(r": ([\d,]+) scans</title>", text)]
     assert sum(bars) == 4 * usable.sum()

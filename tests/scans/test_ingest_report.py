@@ -43,10 +43,27 @@ def test_reasons_are_grouped_refused_ones_first(report):
         ["refused", "truncated", 2],
         ["repaired", "low-confidence", 1],
     ]
+    assert table["notes"].tolist() == [(("cut off", 2),), (("may be wrong", 1),)]
     assert table["examples"].iloc[0] == ("A/anger/0", "A/anger/1")
     assert table["remedy"].tolist() == [OTHERWISE, REMEDIES["low-confidence"]]
     assert table["share"].sum() == pytest.approx(3 / 12)
     assert reasons_table(report[report["status"] == "ok"]).empty
+
+
+def test_each_kind_of_note_is_told_with_its_scans():
+    reasons = ["texture missing", "3 spikes pressed down; texture missing", "12 spikes pressed down", "ends, 1.5 mm"]
+    rows = [row("A", "fear", frame, "repaired", "repaired", reason=reason) for frame, reason in enumerate(reasons)]
+    assert reasons_table(ingest_report(rows))["notes"].iloc[0] == (
+        ("texture missing", 2),
+        ("3 spikes pressed down", 2),
+        ("ends, 1.5 mm", 1),
+    )
+
+
+def test_a_label_that_is_no_expression_is_counted_under_its_own_name(report):
+    report.loc[11, "label"] = "neutral"
+    assert counts_table(report).loc["B", "neutral"] == 1
+    assert expressions_table(report)["expression"].tolist() == ["anger", "fear", "neutral"]
 
 
 def test_every_scan_is_counted_once(report):

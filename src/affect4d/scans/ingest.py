@@ -18,7 +18,7 @@ from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
-from affect4d.scans.ingest_report import ingest_report
+from affect4d.scans.ingest_report import BETWEEN_NOTES, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, ScanSource, as_source
@@ -216,7 +216,7 @@ def _judged(alignment: "Alignment", face: "Mended") -> Row:
     return {
         "status": "repaired" if notes else "ok",
         "code": next(iter(alignment.findings), "repaired" if notes else ""),
-        "reason": "; ".join(notes),
+        "reason": BETWEEN_NOTES.join(notes),
         "pose": alignment.pose.ravel().tolist(),
         "landmarks": None if alignment.landmarks is None else alignment.landmarks.ravel().tolist(),
         "confidence": alignment.confidence,

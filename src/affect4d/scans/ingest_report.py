@@ -12,6 +12,7 @@ REPORT_COLUMNS: Mapping[str, str] = MappingProxyType(
         "sequence": "str",
         "subject": "str",
         "expression": "str",
+        "label": "str",
         "frame": "Int64",
         "status": "str",
         "code": "str",
@@ -33,6 +34,7 @@ REPORT_COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 """One row a scan, with the outcome of every step; what a refused scan never reached is null.
 
+- ``expression``: one of the six; ``label``: the class in the corpus's own vocabulary, ``neutral`` among them.
 - ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the gravest reason in one word; ``reason``: all, in words.
 - orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
 - alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
@@ -59,6 +61,10 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
 """What a person can do about a code; for the others, the reader's own words say what is wrong with the file."""
 OTHERWISE = "Get the file again from the corpus; if every scan has this, check the layout and the format."
 EXAMPLES = 3
+BETWEEN_NOTES = "; "
+"""Between what was found or mended on one scan, in its ``reason``."""
+MOST_NOTES = 12
+"""How many different notes of one code are told apart; the rest are in the report's rows."""
 DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "scaled")
 """Codes of poses that a person should look at."""
 UNLABELLED = "unlabelled"
@@ -73,8 +79,8 @@ def reasons_table(report: pd.DataFrame) -> pd.DataFrame:
     """Refused and repaired scans by code, refused ones and frequent ones first.
 
     Returns:
-        ``status, code, scans, share`` (of all scans), ``reason`` (the most frequent), ``examples`` (names of scans),
-        ``remedy``.
+        ``status, code, scans, share`` (of all scans), ``notes`` (each kind of reason, in the words of one scan, and how
+        many scans have it, frequent ones first), ``examples`` (names of scans), ``remedy``.
     """
     notable = report[report["status"] != "ok"]
     rows = [
@@ -83,15 +89,23 @@ def reasons_table(report: pd.DataFrame) -> pd.DataFrame:
             "code": code,
             "scans": len(scans),
             "share": len(scans) / len(report),
-            "reason": scans["reason"].mode().iloc[0],
+            "notes": _notes(scans),
             "examples": tuple(scans["scan"].head(EXAMPLES)),
             "remedy": REMEDIES.get(str(code), OTHERWISE),
         }
         for (status, code), scans in notable.groupby(["status", "code"])
     ]
-    columns = ["status", "code", "scans", "share", "reason", "examples", "remedy"]
+    columns = ["status", "code", "scans", "share", "notes", "examples", "remedy"]
     table = pd.DataFrame(rows, columns=columns)
     return table.sort_values(["status", "scans"], key=_refused_first, ascending=False, ignore_index=True, kind="stable")
+
+
+def _notes(scans: pd.DataFrame) -> tuple[tuple[str, int], ...]:
+    """Notes of some scans and how many scans have them; those that differ in numbers alone are one kind."""
+    notes = scans["reason"].str.split(BETWEEN_NOTES).explode()
+    kinds = notes.groupby(notes.str.replace(r"\d[\d.,]*", "#", regex=True), sort=False)
+    told = [(str(kind.iloc[0]), kind.index.nunique()) for _, kind in kinds]
+    return tuple(sorted(told, key=lambda note: -note[1])[:MOST_NOTES])
 
 
 def _refused_first(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -116,8 +130,8 @@ def worth_a_look(report: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def expressions_table(report: pd.DataFrame) -> pd.DataFrame:
-    """Subjects, sequences, scans and refused scans of every expression."""
-    named = report.assign(expression=report["expression"].fillna(UNLABELLED), refused=report["status"] == "refused")
+    """Subjects, sequences, scans and refused scans of every expression, and of every label that is none of the six."""
+    named = report.assign(expression=_classes(report), refused=report["status"] == "refused")
     groups = named.groupby("expression")
     return groups.agg(
         subjects=("subject", "nunique"),
@@ -128,8 +142,12 @@ def expressions_table(report: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts_table(report: pd.DataFrame) -> pd.DataFrame:
-    """Scans of every subject (rows) and expression (columns); ``unlabelled`` where the corpus names none."""
-    return pd.crosstab(report["subject"], report["expression"].fillna(UNLABELLED))
+    """Scans of every subject (rows) and expression (columns), or other label; ``unlabelled`` where there is none."""
+    return pd.crosstab(report["subject"], _classes(report))
+
+
+def _classes(report: pd.DataFrame) -> "pd.Series[str]":
+    return report["expression"].fillna(report["label"]).fillna(UNLABELLED).rename("expression")
 
 
 def quantile_table(report: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ Most are recalled from the literature and say so: check a protocol against the p
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as with_changes
 from types import MappingProxyType
 from typing import Any
 
@@ -178,13 +179,15 @@ TABLE_COLUMNS = (
 
 
 def protocols_of(corpus: str) -> Mapping[str, Protocol]:
-    """The protocols of a corpus, by name, those of any corpus last.
+    """The protocols of a corpus, by name, those of any corpus last, as its own.
 
     Raises:
         ValueError: If there is no such corpus.
     """
     corpus_named(corpus)
-    return MappingProxyType({one.name: one for one in PROTOCOLS if one.corpus in (corpus, ANY)})
+    return MappingProxyType(
+        {one.name: with_changes(one, corpus=corpus) for one in PROTOCOLS if one.corpus in (corpus, ANY)}
+    )
 
 
 def protocol_named(corpus: str, name: str) -> Protocol:

@@ -14,7 +14,7 @@ from affect4d.scans.ingest_report import worth_a_look
 if TYPE_CHECKING:
     from affect4d.reporting.ingest_page import ScanPreview
 
-LOOKED_AT = ["scan", "subject", "expression", "status", "reason", "confidence", "raw_vertices"]
+LOOKED_AT = ["scan", "subject", "expression", "label", "status", "reason", "confidence", "raw_vertices"]
 """Columns of the ingest report that tell two of them apart."""
 SHOWN = {
     "completeness": ["item", "found", "expected", "missing"],

@@ -122,12 +122,12 @@ def _findings(way: _Way, unit: str, position: str, seen: float) -> Iterator[tupl
     if way.mirrored:
         yield "mirrored", "the scan is mirrored, or left and right of its landmarks are exchanged"
     if position:
-        yield "turned", f"the face {position} in its file; turned upright"
+        yield "turned", f"the face {position} in its file, turned upright"
     if way.confidence < TRUSTED:
         yield "low-confidence", f"the pose found by {way.method} may be wrong (confidence {way.confidence:.2f})"
     if seen < COMPLETE:
         yield "incomplete", f"only {seen:.0%} of a face is there"
     if unit != "mm":
-        yield "scaled", f"measured in {unit}; scaled to mm"
+        yield "scaled", f"measured in {unit}, scaled to mm"
     if way.doubt:
         yield "landmarks", way.doubt
