@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64
 
 from affect4d.scans.readers.polygons import assemble_mesh
 from affect4d.scans.readers.scanner import Number, compiled
-from affect4d.scans.scan import FaceScan
+from affect4d.scans.scan import FaceScan, ScanError
 
 Planes = Float64[np.ndarray, "5 rows columns"]
 """x, y, z in millimetres and u, v with v **top-down**; row 0 at the bottom of the face."""
@@ -18,6 +18,20 @@ MAX_DEPTH_JUMP = 10.0
 """Largest difference in depth, in mm, inside one cell of the grid; beyond it there is an edge, not a surface [ours]."""
 MAX_SLOPE = 2.5
 """In a coarse grid, the largest difference in depth as a multiple of the cell's side [ours]."""
+
+
+def find_measured(planes: Planes, background: float, path: Path) -> Measured:
+    """Where a range image has a point: where none of x, y, z is the background number.
+
+    Raises:
+        ScanError: If a number of such a point is not finite.
+    """
+    measured = np.empty(planes.shape[1:], np.bool_)
+    x, y, z, u, v = planes.reshape(len(planes), -1)
+    if not _flag_measured(x, y, z, u, v, background, measured.reshape(-1)):
+        row, column = np.argwhere(measured & ~np.isfinite(planes).all(axis=0))[0]
+        raise ScanError("not-finite", path, "a measured point is not finite", f"row {row}, column {column}")
+    return measured
 
 
 def mesh_of_grid(planes: Planes, measured: Measured, path: Path, max_depth_jump: float = MAX_DEPTH_JUMP) -> FaceScan:
@@ -46,6 +60,20 @@ def mesh_of_grid(planes: Planes, measured: Measured, path: Path, max_depth_jump:
     coordinates.resize((points, 2), refcheck=False)
     faces.resize((triangles, 3), refcheck=False)
     return assemble_mesh(path, vertices, faces, coordinates, None)
+
+
+@compiled
+def _flag_measured(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, u: np.ndarray, v: np.ndarray, background: float, measured: np.ndarray
+) -> Number:
+    """Flag the points without a background number; whether all are finite. Many at once: it has no branches."""
+    usable = True
+    for at in range(len(x)):
+        seen = (x[at] != background) & (y[at] != background) & (z[at] != background)
+        finite = (abs(x[at]) < np.inf) & (abs(y[at]) < np.inf) & (abs(z[at]) < np.inf)
+        measured[at] = seen
+        usable &= (not seen) | (finite & (abs(u[at]) < np.inf) & (abs(v[at]) < np.inf))
+    return usable
 
 
 @compiled

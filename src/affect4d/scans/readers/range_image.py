@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affect4d.scans.readers.grid import Measured, Planes, mesh_of_grid
+from affect4d.scans.readers.grid import Measured, Planes, find_measured, mesh_of_grid
 from affect4d.scans.readers.limits import check_grid, read_bytes
-from affect4d.scans.readers.scanner import Number, compiled
 from affect4d.scans.readers.texture import attach_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -76,7 +75,7 @@ def read_range_image(path: Path) -> RangeImage:
     planes = np.frombuffer(raw, "<f8", header.numbers, header.start).reshape(PLANES, header.rows, header.columns)
     more = len(raw) - header.start - planes.nbytes
     repairs = (f"{more} bytes after the last plane ignored",) if more else ()
-    return RangeImage(planes, _find_measured(planes, header.background, path), header.picture, repairs)
+    return RangeImage(planes, find_measured(planes, header.background, path), header.picture, repairs)
 
 
 class _Header(NamedTuple):
@@ -109,27 +108,3 @@ def _read_header(raw: bytes, path: Path) -> _Header:
         detail = f"{len(raw)} bytes, its header promises {start + 8 * count}"
         raise ScanError("truncated", path, detail, f"byte {len(raw)}")
     return _Header(rows, columns, background, raw[_HEAD.size : count_at].decode("utf-8", "replace"), count, start)
-
-
-def _find_measured(planes: Planes, background: float, path: Path) -> Measured:
-    """Where something was measured; refuses a point of it that is not finite."""
-    measured = np.empty(planes.shape[1:], np.bool_)
-    x, y, z, u, v = planes.reshape(PLANES, -1)
-    if not _flag_measured(x, y, z, u, v, background, measured.reshape(-1)):
-        row, column = np.argwhere(measured & ~np.isfinite(planes).all(axis=0))[0]
-        raise ScanError("not-finite", path, "a measured point is not finite", f"row {row}, column {column}")
-    return measured
-
-
-@compiled
-def _flag_measured(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, u: np.ndarray, v: np.ndarray, background: float, measured: np.ndarray
-) -> Number:
-    """Flag the points without a background number; whether all are finite. Many at once: it has no branches."""
-    usable = True
-    for at in range(len(x)):
-        seen = (x[at] != background) & (y[at] != background) & (z[at] != background)
-        finite = (abs(x[at]) < np.inf) & (abs(y[at]) < np.inf) & (abs(z[at]) < np.inf)
-        measured[at] = seen
-        usable &= (not seen) | (finite & (abs(u[at]) < np.inf) & (abs(v[at]) < np.inf))
-    return usable
