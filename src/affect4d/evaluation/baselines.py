@@ -7,6 +7,7 @@ where motion counts, the neutral frame.
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -229,7 +230,9 @@ def _principal_logistic(
 ) -> pd.DataFrame:
     steps = [("scale", StandardScaler()), ("reduce", PCA(VARIANCE, svd_solver="full")), ("classify", _logistic())]
     grid = {"scale": [StandardScaler(), "passthrough"], "classify__C": STRENGTHS}
-    return classify_unseen(Pipeline(steps), grid, pictures.reshape(len(pictures), -1), sequences, split, name)
+    features = pictures.reshape(len(pictures), -1)
+    with TemporaryDirectory() as folder:  # keeps the components of a fold: every strength starts from the same ones
+        return classify_unseen(Pipeline(steps, memory=folder), grid, features, sequences, split, name)
 
 
 def _standard_logistic(
