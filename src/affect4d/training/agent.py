@@ -60,7 +60,7 @@ def serve(folder: Path, host: bool = False) -> int:
             "-m", "affect4d.training.worker", str(folder)
         )
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        rank, failure = first_failure(error)
         (folder / FAILURE).write_text(json.dumps({"rank": rank, "reason": reason_of(failure)}))
         return FAILED
     except SignalException:
@@ -106,6 +106,19 @@ def _address_towards(endpoint: str) -> str | None:
         probe.connect((name, int(port)))
         address: str = probe.getsockname()[0]
     return None if address.startswith("127.") else address
+
+
+def first_failure(error: ChildFailedError) -> tuple[int, ProcessFailure]:
+    """Rank and failure of the worker that fell first.
+
+    torch notes whole seconds, within which a whole company falls: who complains of a lost peer was not the first.
+    """
+    return min(error.failures.items(), key=lambda one: (_lost_a_peer(one[1]), one[1].timestamp))
+
+
+def _lost_a_peer(failure: ProcessFailure) -> bool:
+    reason = reason_of(failure)
+    return any(words in reason for words in ("closed by peer", "reset by peer", "remote process exited"))
 
 
 def reason_of(failure: ProcessFailure) -> str:
