@@ -24,7 +24,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """Raw scans written and streamed a second; peak memory of ten times the people over once."""
     subjects = 4 if quick else 16
     if wanted("fabricate.scans"):
-        yield _written(subjects)
+        yield _written(4 if quick else benchmark(RECIPE).recipe.subjects)
     if wanted("fabricate.stream"):
         yield _streamed(subjects)
     if wanted("fabricate.memory"):
