@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import json
 import os
 from pathlib import Path
 
@@ -28,6 +29,30 @@ def ict_folder() -> Path:
     if not named or not (Path(named) / "FaceXModel").is_dir():
         pytest.skip("AFFECT4D_ICT names no clone of ICT-FaceKit")
     return Path(named)
+
+
+@pytest.fixture
+def write_clip():
+    """Writes a small, plain open_clip model to a folder, as ``local-dir:`` expects it, and gives the model."""
+
+    def write(folder: Path, context_length: int):
+        import open_clip  # costs seconds
+        import torch
+        from safetensors.torch import save_file
+
+        config = {
+            "embed_dim": 32,
+            "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+            "text_cfg": {"context_length": context_length, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+        }
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+        with torch.random.fork_rng():
+            clip = open_clip.CLIP(**config)
+        weights = {name: value.contiguous() for name, value in clip.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        return clip.eval()
+
+    return write
 
 
 @pytest.fixture

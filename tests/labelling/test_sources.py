@@ -1,14 +1,11 @@
 """Every source gives the same kind of table, and no label reaches any of them."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
-import open_clip
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from affect4d.content import ContentStore
 from affect4d.labelling import sources
@@ -18,11 +15,6 @@ from affect4d.prompts.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
 
-TINY = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 SUBJECTS = 7
 TRAIN = ("S00", "S01", "S02", "S03", "S04")
 
@@ -45,14 +37,11 @@ def manifests(generator):
 
 
 @pytest.fixture
-def clip_folder(tmp_path):
+def clip_folder(tmp_path, write_clip):
     """A small open_clip model in a folder."""
     folder = tmp_path / "clip"
     folder.mkdir()
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
-    with torch.random.fork_rng():
-        clip = open_clip.CLIP(**json.loads(json.dumps(TINY)))
-    save_file({name: value.contiguous() for name, value in clip.state_dict().items()}, folder / "model.safetensors")
+    write_clip(folder, context_length=40)
     return folder
 
 

@@ -1,30 +1,17 @@
 """A pretrained pair says what open_clip's own model says."""
 
-import json
-
-import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch.nn.functional import normalize
 
 from affect4d.models import TowerOptions, tokenise
 from affect4d.models.pretrained import CLIP_MEAN, CLIP_STD, PretrainedPair
 
-TINY = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 40, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-
 
 @pytest.fixture
-def clip_folder(tmp_path):
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
-    with torch.random.fork_rng():
-        clip = open_clip.CLIP(**json.loads(json.dumps(TINY)))
-    save_file({name: value.contiguous() for name, value in clip.state_dict().items()}, tmp_path / "model.safetensors")
-    return tmp_path, clip.eval()
+def clip_folder(tmp_path, write_clip):
+    """A plain open_clip model in a folder, and the model."""
+    return tmp_path, write_clip(tmp_path, context_length=40)
 
 
 def test_it_embeds_as_the_published_model_does(clip_folder, generator):

@@ -1,28 +1,14 @@
-import json
-
-import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from affect4d.models import ModelOptions, TowerOptions, build_model, load_model, save_model, tokenise
 from affect4d.models.towers import CompactImageTower, build_towers
 
-TINY = {
-    "embed_dim": 32,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
-
 
 @pytest.fixture
-def clip_folder(tmp_path):
-    """A plain open_clip model in a folder, as `local-dir:` expects it."""
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
-    with torch.random.fork_rng():
-        clip = open_clip.CLIP(**json.loads(json.dumps(TINY)))
-    save_file({name: value.contiguous() for name, value in clip.state_dict().items()}, tmp_path / "model.safetensors")
-    return tmp_path, clip.eval()
+def clip_folder(tmp_path, write_clip):
+    """A plain open_clip model in a folder, and the model."""
+    return tmp_path, write_clip(tmp_path, context_length=24)
 
 
 def options_of(folder, **towers):

@@ -1,7 +1,7 @@
 """Models and baselines → scores and predictions per sequence, on subjects never seen in training."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
+
+if TYPE_CHECKING:
+    from affect4d.evaluation.examination import Examination
 
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 
@@ -108,12 +111,10 @@ def evaluate_references(
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
-        from affect4d.models import build_model, load_model
+        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        views, channels = inputs.input_shape(len(examination.bank.views))
-        size = model.model_copy(update={"views": views, "channels": channels})
-        probes = examination.by_probes(build_model("smile_vlm", size, train.seed), "random_tower")
+        probes = examination.by_probes(untrained(examination, model, train.seed), "random_tower")
         tables = {
             "cross_entropy": examination.by_head(load_model(model_store.path(record["entry"])), "cross_entropy"),
             "random_tower": probes["linear_probe"],
@@ -143,14 +144,12 @@ def examine_representations(
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
         from affect4d.evaluation.representation import examine_representation
-        from affect4d.models import build_model, load_model
+        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        views, channels = inputs.input_shape(len(examination.bank.views))
-        size = model.model_copy(update={"views": views, "channels": channels})
         asked: dict[str, tuple[Any, Any]] = {
             "smile_vlm": (load_model(model_store.path(smile["entry"])), ensembles(prompts)),
-            "random_tower": (build_model("smile_vlm", size, train.seed), None),
+            "random_tower": (untrained(examination, model, train.seed), None),
             "affect_vlm": (load_model(model_store.path(affect["entry"])), ensembles(prompts)),
         }
         found = {name: examine_representation(examination, one, name, texts) for name, (one, texts) in asked.items()}
@@ -160,6 +159,14 @@ def examine_representations(
     models = [smile["key"], affect["key"]]
     given = examined(view_manifest, subject_split, inputs, models=models, size=model, seed=train.seed)
     return examine_once("representations", answer_store, hold, **given, prompts=ensembles(prompts))
+
+
+def untrained(examination: "Examination", model: ModelOptions, seed: int) -> Any:
+    """SMILE-VLM with the weights its training began from."""
+    from affect4d.models import build_model
+
+    views, channels = examination.inputs.input_shape(len(examination.bank.views))
+    return build_model("smile_vlm", model.model_copy(update={"views": views, "channels": channels}), seed)
 
 
 def evaluate_baselines(
