@@ -8,6 +8,7 @@ import pytest
 from affect4d.faces.actions import ACTIONS, weights_of
 from affect4d.faces.face_model import DENSITIES
 from affect4d.faces.ict_facekit import IctFace
+from affect4d.faces.ict_geometry import load_geometry
 from affect4d.scans.landmarks import LANDMARK_COUNT, NAMED
 
 pytestmark = pytest.mark.corpus
@@ -65,3 +66,21 @@ def test_nobody_has_eyes_or_teeth_on_the_chin(face):
     below = surface.vertices[:, 1] < -80.0
     assert below.any()
     assert surface.texture_coordinates[below, 1].min() > 0.2
+
+
+def test_files_as_published_give_the_same_face_as_files_cut_to_their_vertices(ict_folder, tmp_path):
+    """A published file repeats topology and texture coordinates; a full clone has more identity modes."""
+    cut, whole = ict_folder / "FaceXModel", tmp_path / "FaceXModel"
+    whole.mkdir()
+    neutral = (cut / "generic_neutral_mesh.obj").read_text()
+    rest = "".join(line for line in neutral.splitlines(keepends=True) if line.startswith(("vt ", "f ", "usemtl ")))
+    for path in cut.glob("*.obj"):
+        text = path.read_text()
+        (whole / path.name).write_text(text if "\nf " in text else text + rest)
+    (whole / "identity099.obj").write_text((whole / "identity000.obj").read_text())
+    ours, theirs = load_geometry(whole), load_geometry(cut)
+    assert len(ours.identity) == len(theirs.identity) + 1
+    np.testing.assert_array_equal(ours.identity[: len(theirs.identity)], theirs.identity)
+    np.testing.assert_array_equal(ours.actions, theirs.actions)
+    np.testing.assert_array_equal(ours.faces, theirs.faces)
+    np.testing.assert_array_equal(ours.texture, theirs.texture)
