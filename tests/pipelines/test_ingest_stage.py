@@ -43,7 +43,7 @@ def test_page_and_report_tell_of_every_scan(raw_corpus, store, capsys):
     assert report["status"].value_counts()["refused"] == 1
     assert report["method"].dropna().unique().tolist() == ["shape"]
     assert "4 faces of mine, ready to use" in page
-    assert "subjects_10fold" in page
+    assert "10-fold" in page
     printed = capsys.readouterr().err
     assert "Protocols on the usable scans" in printed
     assert "What of the corpus is there" in printed

@@ -184,7 +184,7 @@ def test_a_protocol_that_a_copy_cannot_serve_says_why(tmp_path):
     rows = protocol_table("bu3dfe", CORPORA["bu3dfe"].find_scans(touch(tmp_path, *few))).set_index("protocol")
     assert rows.loc["P1", ["subjects", "scans", "folds", "train"]].tolist() == [2, 24, 0, ""]
     assert "needs 10 subjects; 2 take part" in rows.loc["P1", "description"]
-    assert "subjects_10fold of bu3dfe needs" in rows.loc["subjects_10fold", "description"]
+    assert "10-fold of bu3dfe needs" in rows.loc["10-fold", "description"]
 
 
 @pytest.mark.parametrize("name", ["bu3dfe", "bosphorus", "bp4d", "casme3"])

@@ -4,9 +4,9 @@ Most are recalled from the literature and say so: check a protocol against the p
 (60 subjects or all, scores per scan, window or sequence) and do not compare with each other.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from dataclasses import replace as with_changes
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.splits import SubjectSplit, draw_folds
+from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 
 RECALLED = "recalled, check against the paper"
 ANY = "any"
@@ -65,6 +65,7 @@ class Protocol:
         subjects: How many people are drawn of those eligible; None for all.
         redrawn: Whether they are drawn anew in every round; otherwise once and for all.
         folds: How many; 0 leaves one subject out at a time.
+        test_share: Share of the subjects each fold draws anew to test on; None where every subject is tested once.
         trained_on: The other corpus that everything is trained on; then nothing here is, and there are no folds.
     """
 
@@ -76,6 +77,7 @@ class Protocol:
     subjects: int | None = None
     redrawn: bool = False
     folds: int = 10
+    test_share: float | None = None
     trained_on: str | None = None
 
 
@@ -119,7 +121,16 @@ def draw(protocol: Protocol, table: pd.DataFrame, seed: int = 0, round_number: i
             f"Protocol {protocol.name} of {protocol.corpus} needs {max(count, 2)} subjects; {len(names)} take part."
         )
     fold_seed = int(np.random.default_rng([seed, round_number]).integers(2**31)) if round_number else seed
-    return Drawn(rows, () if protocol.trained_on else draw_folds(names, count, fold_seed))
+    return Drawn(rows, _splits(protocol, names, count, fold_seed))
+
+
+def _splits(protocol: Protocol, names: list[str], count: int, seed: int) -> tuple[SubjectSplit, ...]:
+    if protocol.trained_on is not None:
+        return ()
+    if protocol.test_share is None:
+        return draw_folds(names, count, seed)
+    seeds = np.random.default_rng(seed).integers(2**31, size=count)
+    return tuple(draw_split(names, protocol.test_share, int(one)) for one in seeds)
 
 
 SIX_OF_60 = "ten folds of 54 and 6 subjects, subject-independent"
@@ -167,11 +178,32 @@ PROTOCOLS: tuple[Protocol, ...] = (
         "leave_one_subject_out", "casme3", "every subject tested once; UF1 from counts summed over folds, UAR",
         selection=Selection(expressions_only=False), folds=0,
     ),
-    Protocol(
-        "subjects_10fold", ANY, "all labelled scans, ten folds, subject-independent",
-        source="ours", selection=Selection(expressions_only=False),
-    ),
 )  # fmt: skip
+
+GENERAL: tuple[str, ...] = ("10-fold", "leave-one-subject-out", "5-draws")
+"""Protocols of any corpus that tables show; any other number goes before ``-fold`` and ``-draws``, too."""
+DRAWN_SHARE = 0.2
+"""Share of the subjects that each of the repeated draws tests on."""
+
+
+def general_protocol(name: str, corpus: str = ANY) -> Protocol | None:
+    """A protocol any corpus can serve, on all its labelled scans: ``K-fold``, ``leave-one-subject-out``, ``N-draws``.
+
+    Returns:
+        None if the name is of another kind.
+    """
+    numbered = re.fullmatch(r"([1-9]\d{0,3})-(fold|draws)", name)
+    shared: dict[str, Any] = {"source": "ours", "selection": Selection(expressions_only=False)}
+    if name == "leave-one-subject-out":
+        return Protocol(name, corpus, "all labelled scans, every subject tested once, alone", folds=0, **shared)
+    if numbered is None:
+        return None
+    count, kind = int(numbered[1]), numbered[2]
+    if kind == "fold":
+        return Protocol(name, corpus, f"all labelled scans, {count} folds, subject-independent", folds=count, **shared)
+    described = f"all labelled scans, {DRAWN_SHARE:.0%} of the subjects drawn to test on, {count} times"
+    return Protocol(name, corpus, described, folds=count, test_share=DRAWN_SHARE, **shared)
+
 
 TABLE_COLUMNS = (
     "protocol", "subjects", "sequences", "scans", "folds", "train", "test", "trained_on", "source", "description",
@@ -185,21 +217,24 @@ def protocols_of(corpus: str) -> Mapping[str, Protocol]:
         ValueError: If there is no such corpus.
     """
     corpus_named(corpus)
-    return MappingProxyType(
-        {one.name: with_changes(one, corpus=corpus) for one in PROTOCOLS if one.corpus in (corpus, ANY)}
-    )
+    own = {one.name: one for one in PROTOCOLS if one.corpus == corpus}
+    general = (general_protocol(name, corpus) for name in GENERAL)
+    return MappingProxyType({**own, **{one.name: one for one in general if one is not None}})
 
 
 def protocol_named(corpus: str, name: str) -> Protocol:
-    """A protocol of a corpus.
+    """A protocol of a corpus, its own or a general one (see :func:`general_protocol`).
 
     Raises:
         ValueError: If there is none of that name; the message lists those there are.
     """
     known = protocols_of(corpus)
-    if name not in known:
-        raise ValueError(f"Corpus {corpus} has no protocol {name!r}; it has {', '.join(known)}.")
-    return known[name]
+    found = known.get(name) or general_protocol(name, corpus)
+    if found is None:
+        raise ValueError(
+            f"Corpus {corpus} has no protocol {name!r}; it has {', '.join(known)} (any number before -fold and -draws)."
+        )
+    return found
 
 
 def protocol_table(corpus: str, table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
