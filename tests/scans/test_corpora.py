@@ -466,7 +466,7 @@ def test_no_protocol_lets_a_subject_be_on_both_sides(tmp_path, pretend):
         for protocol in protocols_of(name).values():
             folds = draw(protocol, table).folds
             tested = [subject for fold in folds for subject in fold.test]
-            assert len(tested) == len(set(tested))
+            assert len(tested) == len(set(tested)) or protocol.test_share is not None
             for fold in folds:
                 check_disjoint(fold.train, fold.test)
 
