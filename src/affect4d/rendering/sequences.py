@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, as_text, checked_rasteriser
 from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, RenderError
 from affect4d.scans.ingest import load_canonical_scan
-from affect4d.scans.scan import ScanError
+from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
+
+if TYPE_CHECKING:
+    from affect4d.rendering.rasteriser import Rasteriser
 
 LEAST_COVERAGE = 0.01
 Row = Mapping[str, Any]
@@ -171,12 +174,27 @@ def draw_scan(job: SequenceJob, row: Row) -> Pictures:
         RenderError: If a picture is empty, or the driver draws nonsense.
     """
     rasteriser = checked_rasteriser(as_text(job.options))
-    pictures: Pictures = rasteriser.render(load_canonical_scan(job.where, row, rasteriser.texels))
-    covered = float(_shows_face(pictures, job.options).mean(axis=(1, 2)).min())
+    return draw_face(rasteriser, load_canonical_scan(job.where, row, rasteriser.texels), str(row["scan"]))
+
+
+def draw_face(rasteriser: "Rasteriser", face: FaceScan, name: str) -> Pictures:
+    """All pictures of a canonical face: channel → ``[views, height, width, components]``.
+
+    Args:
+        rasteriser: What draws.
+        face: In the canonical frame.
+        name: Of the scan, for messages.
+
+    Raises:
+        RenderError: If a view shows no face.
+    """
+    pictures: Pictures = rasteriser.render(face)
+    covered = float(_shows_face(pictures, rasteriser.options).mean(axis=(1, 2)).min())
     if covered < LEAST_COVERAGE:
         raise RenderError(
-            f"{row['scan']}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong "
-            f"(landmarks, or the unit): it stands outside the {job.options.window:g} mm window round the nose tip."
+            f"{name}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong "
+            f"(landmarks, or the unit): it stands outside the {rasteriser.options.window:g} mm window round the nose "
+            "tip."
         )
     return pictures
 

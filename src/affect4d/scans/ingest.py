@@ -200,7 +200,7 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
         return _refused(scan, "not-a-face", str(error))
     return {
         **scan,
-        **_judged(alignment, face),
+        **judged(alignment, face),
         "raw_vertices": len(raw.vertices),
         "vertices": len(face.scan.vertices),
         "faces": len(face.scan.faces),
@@ -210,8 +210,8 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
     }
 
 
-def _judged(alignment: "Alignment", face: "Mended") -> Row:
-    """What was found and done on the way to the canonical face."""
+def judged(alignment: "Alignment", face: "Mended") -> Row:
+    """What was found and done on the way to the canonical face: the columns of the ingest report that say it."""
     notes = (*alignment.findings.values(), *face.scan.repairs, *face.notes)
     return {
         "status": "repaired" if notes else "ok",
