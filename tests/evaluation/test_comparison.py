@@ -1,6 +1,7 @@
+import pandas as pd
 import pytest
 
-from affect4d.evaluation.comparison import compare_predictions, mcnemar
+from affect4d.evaluation.comparison import compare_models, compare_predictions, holm, mcnemar
 
 
 def test_exact_mcnemar_of_known_counts():
@@ -28,3 +29,22 @@ def test_a_perfect_model_is_better_than_a_wrong_one_as_surely_as_four_subjects_a
 def test_different_sequences_are_no_pairs(predictions, generator):
     with pytest.raises(ValueError, match="same sequences"):
         compare_predictions(predictions, predictions.iloc[1:], generator)
+
+
+def test_holm_is_the_step_down_of_the_textbook():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_comparisons_made_together_are_corrected_and_absent_models_left_out(predictions, generator):
+    tables = {"right": predictions["expression"], "wrong": "none", "made_up": predictions["predicted"]}
+    together = pd.concat([predictions.assign(model=name, predicted=said) for name, said in tables.items()])
+    found = compare_models(together, [("right", "wrong"), ("right", "made_up"), ("right", "absent")], generator)
+    assert set(found) == {("right", "wrong"), ("right", "made_up")}
+    assert found["right", "wrong"].corrected == pytest.approx(2 * found["right", "wrong"].permutation)
+
+
+def test_mcnemar_is_that_of_the_published_table():
+    # Agresti, Categorical Data Analysis, table 10.1: 150 approve the first time only, 86 the second time only.
+    assert mcnemar(150, 86) == pytest.approx(3.7e-5, rel=0.02)

@@ -4,6 +4,7 @@ import pytest
 from sklearn import metrics as reference
 
 from affect4d.evaluation.metrics import chance_scores, score_predictions, subject_interval
+from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
 from affect4d.evaluation.protocols import LeakError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
@@ -12,7 +13,7 @@ from affect4d.scans.splits import SubjectSplit
 def rows(true, predicted, subjects):
     table = pd.DataFrame({"expression": true, "predicted": predicted, "subject": subjects})
     table["sequence"] = [f"{subject}/{place}" for place, subject in enumerate(subjects)]
-    return table
+    return table.assign(**dict.fromkeys(PROBABILITY_COLUMNS, 1 / 6))
 
 
 def test_scores_of_hand_computed_rows(generator):
@@ -25,6 +26,8 @@ def test_scores_of_hand_computed_rows(generator):
     assert scores["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert scores["per_class"]["fear"] == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3})
     assert scores["confusion"][0] == [1, 0, 1, 0, 0, 0]
+    assert scores["uf1"] == scores["macro_f1"]
+    assert scores["ece"] == pytest.approx(4 / 6 - 1 / 6)
     assert scores["sequences"] == 6
 
 

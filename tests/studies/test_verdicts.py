@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from affect4d.studies.setting import Arm
-from affect4d.studies.verdicts import as_document, convergence, from_document, holm, judge, verdict
+from affect4d.studies.verdicts import as_document, convergence, from_document, judge, verdict
 
 FIRST, OTHER = Arm("first", "the first", "affect_vlm"), Arm("other", "the other", "affect_vlm")
 
@@ -67,12 +67,6 @@ def test_a_verdict_needs_interval_and_test_to_agree():
     assert verdict((0.01, 0.1), 0.04) == "holds"
     assert verdict((0.01, 0.1), 0.06) == "undecided"
     assert verdict((-0.01, 0.1), 0.04) == "undecided"
-
-
-def test_holm_is_the_step_down_of_the_textbook():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_convergence_is_the_first_epoch_at_nine_tenths_of_the_best_end():

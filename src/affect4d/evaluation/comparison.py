@@ -1,6 +1,7 @@
 """Whether two models really differ on the same sequences: paired tests, one by sequence and one by subject."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class PairedComparison:
         second_only: Sequences only the second names right.
         mcnemar: p of McNemar's exact test; takes sequences for independent.
         permutation: p of the permutation test that swaps the models subject by subject.
+        corrected: The same, Holm-corrected for how many comparisons were made together.
     """
 
     difference: float
@@ -31,6 +33,24 @@ class PairedComparison:
     second_only: int
     mcnemar: float
     permutation: float
+    corrected: float
+
+
+def compare_models(
+    predictions: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
+) -> dict[tuple[str, str], PairedComparison]:
+    """Compare the pairs of models that are there, and correct for how many they are.
+
+    Args:
+        predictions: Tables of all models together; column ``model`` tells them apart.
+        pairs: Names of models; a pair of which one is missing is left out.
+        generator: Draws bootstrap samples and permutations.
+    """
+    tables = {str(name): table for name, table in predictions.groupby("model")}
+    asked = [pair for pair in pairs if pair[0] in tables and pair[1] in tables]
+    found = [compare_predictions(tables[first], tables[second], generator) for first, second in asked]
+    corrected = holm([one.permutation for one in found])
+    return {pair: replace(one, corrected=p) for pair, one, p in zip(asked, found, corrected, strict=True)}
 
 
 def compare_predictions(
@@ -50,13 +70,15 @@ def compare_predictions(
     hits = _paired_hits(first, second)
     gain = hits["first"] - hits["second"]
     first_only, second_only = int((gain > 0).sum()), int((gain < 0).sum())
+    permutation = _permutation(hits, generator, permutations)
     return PairedComparison(
         difference=float(gain.mean()),
         interval=subject_interval(gain.to_numpy(), hits["subject"], generator),
         first_only=first_only,
         second_only=second_only,
         mcnemar=mcnemar(first_only, second_only),
-        permutation=_permutation(hits, generator, permutations),
+        permutation=permutation,
+        corrected=permutation,
     )
 
 
@@ -64,6 +86,17 @@ def mcnemar(first_only: int, second_only: int) -> float:
     """Exact two-sided p that two models with these counts of one-sided successes are equally good (McNemar 1947)."""
     discordant = first_only + second_only
     return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p values, corrected for how many there are (Holm 1979), in the same order."""
+    order = np.argsort(values)
+    adjusted = np.empty(len(values))
+    largest = 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
+        adjusted[place] = largest
+    return [float(value) for value in adjusted]
 
 
 def _paired_hits(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from affect4d.evaluation.calibration import calibration_error
+from affect4d.evaluation.counts import count_classes, unweighted_f1
 from affect4d.evaluation.protocols import check_unseen
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
@@ -36,6 +38,8 @@ class Scores(TypedDict):
         accuracy: Share of sequences named right.
         macro_f1: Mean F1 over the expressions that occur, or are predicted.
         uar: Unweighted average recall (balanced accuracy) over the expressions that occur.
+        uf1: Mean F1 of the counts, over the expressions that occur; see :mod:`affect4d.evaluation.counts`.
+        ece: Expected calibration error.
         per_class: Scores of each expression.
         confusion: Counts, row = true expression, column = predicted, in the order of ``EXPRESSIONS``.
         interval: 95 % interval of the accuracy, bootstrapped over subjects.
@@ -45,6 +49,8 @@ class Scores(TypedDict):
     accuracy: float
     macro_f1: float
     uar: float
+    uf1: float
+    ece: float
     per_class: dict[str, ClassScores]
     confusion: list[list[float]]
     interval: list[float]
@@ -66,11 +72,24 @@ def score_predictions(
         LeakError: If a prediction is about a subject outside the test side, or a sequence is there twice.
     """
     check_unseen(predictions, split)
+    return score_rows(predictions, generator, draws)
+
+
+def score_rows(predictions: pd.DataFrame, generator: np.random.Generator, draws: int = DRAWS) -> Scores:
+    """Score rows that were checked before, of one fold or of several together.
+
+    Args:
+        predictions: As for :func:`score_predictions`; a sequence that several folds tested is there once a fold.
+        generator: Draws the bootstrap samples.
+        draws: Bootstrap samples.
+    """
     true, predicted = predictions["expression"], predictions["predicted"]
     return {
         "accuracy": float(accuracy_score(true, predicted)),
         "macro_f1": float(f1_score(true, predicted, average="macro", zero_division=0)),
         "uar": _unweighted_recall(true, predicted),
+        "uf1": unweighted_f1(count_classes(true, predicted, EXPRESSIONS)),
+        "ece": calibration_error(predictions),
         "per_class": _class_scores(true, predicted),
         "confusion": confusion_matrix(true, predicted, labels=list(EXPRESSIONS)).tolist(),
         "interval": list(subject_interval(_hits(predictions), predictions["subject"], generator, draws)),
@@ -90,6 +109,8 @@ def chance_scores(sequences: pd.DataFrame) -> Scores:
         "accuracy": share,
         "macro_f1": share,
         "uar": share,
+        "uf1": share,
+        "ece": 0.0,
         "per_class": {name: {"precision": share, "recall": share, "f1": share} for name in EXPRESSIONS},
         "confusion": [[float(counts.get(name, 0)) * share] * len(EXPRESSIONS) for name in EXPRESSIONS],
         "interval": [share, share],

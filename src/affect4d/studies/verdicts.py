@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest, permutation_test
 
+from affect4d.evaluation.comparison import holm
 from affect4d.evaluation.metrics import subject_interval
 from affect4d.studies.setting import Arm
 
@@ -99,17 +100,6 @@ def verdict(interval: tuple[float, float], p: float) -> Verdict:
     if p < SURE and interval[0] > 0:
         return "holds"
     return "does not hold" if p < SURE and interval[1] < 0 else "undecided"
-
-
-def holm(values: Sequence[float]) -> list[float]:
-    """The p values, corrected for how many there are (Holm 1979), in the same order."""
-    order = np.argsort(values)
-    adjusted = np.empty(len(values))
-    largest = 0.0
-    for rank, place in enumerate(order):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[place]))
-        adjusted[place] = largest
-    return [float(value) for value in adjusted]
 
 
 def convergence(curves: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,196 @@
+"""Where on the face a model looks: integrated gradients of its pictures, carried back onto the mesh.
+
+M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017. The score explained is the
+cosine-like product of the fused embedding with a direction of the joint space: one sentence's embedding, or one
+expression's against the others. A pixel's share is its difference to a reference picture times the mean gradient on
+the straight way from there; the shares of all pixels sum to the difference of both scores, and the weights of the
+fusion enter by the chain rule. The reference of a frame is the sequence's neutral frame: the map says what in the
+*change* of the face speaks for the answer. Where there is none, it is an empty picture. [ours]
+
+A map that did not depend on what was learnt would be worthless (Adebayo et al. 2018): a test randomises the weights.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64
+from scipy.ndimage import gaussian_filter, map_coordinates
+from torch import Tensor
+
+from affect4d.arrays import Vertices
+from affect4d.evaluation.embed import ViewModel
+from affect4d.rendering.cameras import Camera, RenderOptions, cameras
+from affect4d.scans.geometry import vertex_normals
+from affect4d.scans.scan import FaceScan
+from affect4d.tensors import ViewImages
+from affect4d.views.channels import CURVATURE_MIDDLE
+from affect4d.views.inputs import InputOptions
+
+STEPS = 16
+"""Points on the way from the reference to the picture; twice as many change a map by a few per cent."""
+BLUR = 4.0
+"""Standard deviation, in mm, of the smoothing of a map before it is laid onto the face."""
+CELL = 3.0
+"""Side of the cells in which what stands before is looked for, in mm."""
+HIDDEN_BEHIND = 8.0
+"""A vertex this much farther from the camera than the nearest surface in its cell is hidden, in mm."""
+FINEST = 8
+"""Parts an edge is cut into at most."""
+
+Direction = Float32[np.ndarray, " dim"]
+PictureMaps = Float32[np.ndarray, "batch views height width"]
+
+
+def against_others(classes: Float[np.ndarray, "classes dim"], place: int) -> Direction:
+    """The direction that tells one class from the others: its embedding less the mean of theirs.
+
+    Args:
+        classes: Unit vector of every class, at least two.
+        place: Which.
+    """
+    others = np.delete(classes, place, axis=0).mean(axis=0)
+    return np.asarray(classes[place] - others, np.float32)
+
+
+def empty_pictures(images: ViewImages, options: InputOptions) -> ViewImages:
+    """The reference without a face: every channel's background, and nothing that moves.
+
+    Args:
+        images: [batch, views, channels, size, size] as a model gets them.
+        options: What their channels are.
+    """
+    empty = torch.zeros_like(images)
+    stored = len(options.channels)
+    levels = [CURVATURE_MIDDLE / 127.5 - 1.0 if name == "curvature" else -1.0 for name in options.channels]
+    shown = empty[:, : images.shape[1] // 2] if options.motion == "views" else empty
+    shown[:, :, :stored] = torch.tensor(levels, device=images.device)[:, None, None]
+    return empty
+
+
+def picture_relevance(
+    model: ViewModel, images: ViewImages, reference: ViewImages, direction: Direction, steps: int = STEPS
+) -> PictureMaps:
+    """How much every pixel of every view speaks for a direction, against a reference.
+
+    Args:
+        model: Anything with ``embed_views``, in evaluation mode; its weights get no gradient.
+        images: [batch, views, channels, size, size].
+        reference: What they are compared with, of the same shape; where it is equal, the map is zero.
+        direction: In the joint space, [dim].
+        steps: Points of the integral.
+
+    Returns:
+        [batch, views, size, size], channels summed; positive where a pixel speaks for the direction. Sums to
+        ``fused(images) · direction − fused(reference) · direction``, up to the error of the integral.
+    """
+    towards = torch.from_numpy(direction).to(images.device)
+    difference = images - reference
+    gradient = torch.zeros_like(images)
+    for step in range(steps):
+        share = (step + 0.5) / steps
+        gradient += _gradient(model, reference + share * difference, towards)
+    shares: PictureMaps = (gradient / steps * difference).sum(dim=2).cpu().float().numpy()
+    return shares
+
+
+def mesh_relevance(
+    maps: Float32[np.ndarray, "views height width"], scan: FaceScan, options: RenderOptions, blur: float = BLUR
+) -> Float32[np.ndarray, " vertices"]:
+    """A face's maps laid onto its mesh: every vertex gets the sum over the views that see it.
+
+    Args:
+        maps: One a rendered view, in the order of ``options.angles``; motion as further views is added to its view.
+        scan: The canonical scan the pictures were drawn of, mm.
+        options: How they were drawn.
+        blur: Standard deviation of the smoothing, mm.
+
+    Returns:
+        [vertices]; the same unit as the maps (score per pixel); zero where no view sees the vertex.
+
+    Raises:
+        ValueError: If the maps are not of these views.
+    """
+    stands = cameras(options)
+    if len(maps) % len(stands):
+        raise ValueError(f"{len(maps)} maps cannot be of {len(stands)} views: {', '.join(options.angles)}.")
+    of_views = maps.reshape(-1, len(stands), *maps.shape[1:]).sum(axis=0)
+    normals = vertex_normals(scan.vertices, scan.faces)
+    relevance = np.zeros(len(scan.vertices), np.float32)
+    for camera, picture in zip(stands, of_views, strict=True):
+        seen = visible(scan, camera, normals)
+        smooth = gaussian_filter(picture, blur * len(picture) / options.window)
+        places = picture_places(scan.vertices[seen], camera, len(picture))
+        relevance[seen] += map_coordinates(smooth, places.T, order=1, mode="constant")
+    return relevance
+
+
+def picture_places(points: Vertices, camera: Camera, size: int) -> Float32[np.ndarray, "vertices 2"]:
+    """Row and column, in pixels, at which a camera shows points; whole numbers are the middles of pixels."""
+    across, up, _ = _seen_from(points, camera).T
+    scale = size / 2 / camera.half_height
+    return np.stack([size / 2 - 0.5 - up * scale, size / 2 - 0.5 + across * scale], axis=1).astype(np.float32)
+
+
+def visible(scan: FaceScan, camera: Camera, normals: Vertices) -> Bool[np.ndarray, " vertices"]:
+    """Which vertices a camera sees: those that face it, and nothing of the face stands before.
+
+    Args:
+        scan: In the frame of the camera, mm.
+        camera: Where it stands.
+        normals: Of every vertex.
+    """
+    places, away = _cells(scan.vertices, camera)
+    surface, depths = _cells(_spread(scan), camera)
+    low = np.minimum(surface.min(axis=0), places.min(axis=0))
+    width, height = np.maximum(surface.max(axis=0), places.max(axis=0)) - low + 1
+    nearest = np.full(width * height, np.inf)
+    np.minimum.at(nearest, (surface - low) @ (1, width), depths)
+    hidden = away > nearest[(places - low) @ (1, width)] + HIDDEN_BEHIND
+    towards = np.asarray(camera.position) - (scan.vertices if camera.field_of_view else np.asarray(camera.target))
+    return np.asarray(((normals * towards).sum(axis=1) > 0) & ~hidden)
+
+
+def _gradient(model: ViewModel, images: ViewImages, towards: Tensor) -> ViewImages:
+    """Of the summed scores, with respect to the pictures only."""
+    images = images.detach().requires_grad_(True)
+    with torch.enable_grad():
+        score = (model.embed_views(images).fused @ towards).sum()
+    return torch.autograd.grad(score, images)[0]
+
+
+def _seen_from(points: Vertices, camera: Camera) -> Float[np.ndarray, "vertices 3"]:
+    """Points in the camera's frame: to its right, up, towards it; mm at the target, where the lens has no angle."""
+    position, target = np.asarray(camera.position), np.asarray(camera.target)
+    towards = (position - target) / camera.distance
+    right = _unit(np.cross([0.0, 1.0, 0.0], towards))
+    axes = np.stack([right, np.cross(towards, right), towards])
+    seen = (points - target) @ axes.T
+    if camera.field_of_view:
+        seen[:, :2] *= (camera.distance / (camera.distance - seen[:, 2]))[:, None]
+    return np.asarray(seen)
+
+
+def _cells(points: Vertices, camera: Camera) -> tuple[Int64[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
+    """The cell each point falls into, and how far it is behind the camera's target."""
+    seen = _seen_from(points, camera)
+    return np.floor(seen[:, :2] / CELL).astype(np.int64), -seen[:, 2]
+
+
+def _spread(scan: FaceScan) -> Vertices:
+    """Points all over the surface, about a cell apart whatever the triangles' size."""
+    corners = scan.vertices[scan.faces]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    parts = np.clip(np.ceil(longest / CELL), 1, FINEST).astype(int)
+    return np.concatenate([_lattice(corners[parts == count], count) for count in np.unique(parts)])
+
+
+def _lattice(corners: Float32[np.ndarray, "faces 3 3"], parts: int) -> Vertices:
+    """Points of every triangle, its corners among them, where each side is cut into so many parts."""
+    weights = [(a, b, parts - a - b) for a in range(parts + 1) for b in range(parts + 1 - a)]
+    points = np.einsum("lc,fcx->lfx", np.array(weights, np.float32) / parts, corners)
+    return np.asarray(points.reshape(-1, 3), np.float32)
+
+
+def _unit(vector: Sequence[float] | np.ndarray) -> np.ndarray:
+    return np.asarray(vector) / np.linalg.norm(vector)
