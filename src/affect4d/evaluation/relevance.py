@@ -10,8 +10,6 @@ fusion enter by the chain rule. The reference of a frame is the sequence's neutr
 A map that did not depend on what was learnt would be worthless (Adebayo et al. 2018): a test randomises the weights.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
@@ -192,5 +190,5 @@ def _lattice(corners: Float32[np.ndarray, "faces 3 3"], parts: int) -> Vertices:
     return np.asarray(points.reshape(-1, 3), np.float32)
 
 
-def _unit(vector: Sequence[float] | np.ndarray) -> np.ndarray:
-    return np.asarray(vector) / np.linalg.norm(vector)
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return np.asarray(vector / np.linalg.norm(vector))
