@@ -31,7 +31,7 @@ def ict_folder() -> Path:
     return Path(named)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_clip():
     """Writes a small, plain open_clip model to a folder, as ``local-dir:`` expects it, and gives the model."""
 
