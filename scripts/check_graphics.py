@@ -1,4 +1,7 @@
-"""Say which system package is missing where pictures cannot be rendered; silent where they can."""
+"""For ``render.device=-1`` or a card's number: say which system package OpenGL lacks; silent where it draws.
+
+Not needed for the default, ``cpu``.
+"""
 
 import subprocess
 import sys
@@ -9,7 +12,7 @@ window = pyvista.Plotter(off_screen=True, window_size=(16, 16))
 window.add_mesh(pyvista.Sphere())
 assert window.screenshot(return_img=True).shape[0] == 16
 """
-ADVICE = """Pictures can't be rendered here: a graphics library is missing. On Debian or Ubuntu:
+ADVICE = """OpenGL does not draw here: a graphics library is missing. On Debian or Ubuntu:
 
     apt-get install libgl1 libegl1 libxrender1
 

@@ -1,4 +1,4 @@
-"""Our rasteriser behind the same lines as its peers. ``python our_views.py SCANS SIZE CHANNELS``."""
+"""Our rasteriser behind the same lines as its peers. ``python our_views.py SCANS SIZE CHANNELS DEVICE``."""
 
 import sys
 import time
@@ -10,11 +10,12 @@ from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.scans.scan import FaceScan
 
 
-def main(folder: str, size: int, channels: tuple[str, ...]) -> None:
+def main(folder: str, size: int, channels: tuple[str, ...], device: str) -> None:
     """Draw what each line asks for."""
     held = [np.load(f"{folder}/{name}.npz") for name in range(4)]
     scans = [FaceScan(one["vertices"], one["faces"], one["coordinates"], one["texture"]) for one in held]
-    rasteriser = Rasteriser(RenderOptions.model_validate({"size": size, "channels": channels}))
+    options = {"size": size, "channels": channels, "device": device if device == "cpu" else int(device)}
+    rasteriser = Rasteriser(RenderOptions.model_validate(options))
     views = len(rasteriser.options.angles)
     for line in sys.stdin:
         start, busy, covered, count = time.perf_counter(), time.process_time(), [], int(line)
@@ -26,4 +27,4 @@ def main(folder: str, size: int, channels: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), tuple(sys.argv[3].split(",")))
+    main(sys.argv[1], int(sys.argv[2]), tuple(sys.argv[3].split(",")), sys.argv[4])

@@ -6,11 +6,9 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.drawing import shrink_texture
 from affect4d.rendering.lights import Light, shade
 from affect4d.rendering.pictures import DEPTH_BACKGROUND, depth_in_mm, encode_depth
-from affect4d.rendering.rasteriser import Rasteriser
-from affect4d.rendering.surface import shrink_texture
 from affect4d.scans.scan import FaceScan
 
 GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"
@@ -79,10 +77,10 @@ def test_texture_stands_upright(draw):
     assert np.nonzero(red)[0].mean() < 32, "the red band is in the upper half of the texture, and of the face"
 
 
-def test_sizes_are_metric():
-    options = RenderOptions(size=100, window=200, centre_height=0, angles={"front": 0})
+def test_sizes_are_metric(drawn):
     square = np.array([(-50, -50, 0), (50, -50, 0), (50, 50, 0), (-50, 50, 0)], np.float32)
-    pictures = Rasteriser(options).render(FaceScan(square, np.array([(0, 1, 2), (0, 2, 3)], np.int32)))
+    scan = FaceScan(square, np.array([(0, 1, 2), (0, 2, 3)], np.int32))
+    pictures = drawn(scan, size=100, window=200, centre_height=0, angles={"front": 0})
     assert (pictures["texture"][0, ..., 0] > 0).sum() == pytest.approx(50 * 50, rel=0.03)
 
 
@@ -94,13 +92,6 @@ def test_textures_are_averaged_down_to_what_a_picture_can_show():
     assert set(np.unique(small)) == {100}
 
 
-def drawn(scan, **options):
-    rasteriser = Rasteriser(RenderOptions(size=64, **options))
-    pictures = rasteriser.render(scan)
-    rasteriser.close()
-    return pictures
-
-
 def tilted_plane(slope):
     """A square of 100 mm that comes 1 mm nearer for every 1 / slope mm to the subject's left, through the axis."""
     corners = np.array([(-50, -50), (50, -50), (50, 50), (-50, 50)], np.float32)
@@ -108,7 +99,7 @@ def tilted_plane(slope):
     return FaceScan(vertices, np.array([(0, 1, 2), (0, 2, 3)], np.int32))
 
 
-def test_only_what_is_asked_for_comes_and_in_that_order(draw):
+def test_only_what_is_asked_for_comes_and_in_that_order(draw, drawn):
     scan, all_channels = bumpy_scan(), ("depth", "shading", "texture", "normals")
     together = drawn(scan, channels=all_channels)
     assert tuple(together) == all_channels
@@ -120,7 +111,7 @@ def test_only_what_is_asked_for_comes_and_in_that_order(draw):
 
 
 @pytest.mark.parametrize("lens", [0.0, 25.0])
-def test_depth_is_in_millimetres(lens):
+def test_depth_is_in_millimetres(lens, drawn):
     options = {"angles": {"front": 0}, "window": 80, "centre_height": 0, "pivot_depth": 0, "field_of_view": lens}
     depth = depth_in_mm(drawn(tilted_plane(0.4), channels=("depth",), **options)["depth"])[0, ..., 0]
     columns = (np.arange(64) + 0.5) / 64 * 80 - 40
@@ -131,7 +122,7 @@ def test_depth_is_in_millimetres(lens):
     assert depth == pytest.approx(np.broadcast_to(0.4 * columns, (64, 64)), abs=0.02)
 
 
-def test_depth_has_its_own_background_and_survives_its_encoding():
+def test_depth_has_its_own_background_and_survives_its_encoding(drawn):
     depth = drawn(bumpy_scan(), channels=("depth",))["depth"]
     assert depth.dtype == np.uint16
     assert (depth[:, 0, 0] == DEPTH_BACKGROUND).all()
@@ -140,14 +131,14 @@ def test_depth_has_its_own_background_and_survives_its_encoding():
     assert depth_in_mm(encode_depth(heights)) == pytest.approx(heights, abs=0.006)
 
 
-def test_shading_is_the_normals_under_the_lights():
+def test_shading_is_the_normals_under_the_lights(drawn):
     lights = (Light(direction=(1, 1, 1), intensity=0.8),)
     pictures = drawn(bumpy_scan(), channels=("normals", "shading"), lights=lights, ambient=0.1, background=(0, 0, 90))
     face = (pictures["normals"] != 128).any(axis=-1)
     assert np.array_equal(pictures["shading"], shade(pictures["normals"], face, lights, 0.1, (0, 0, 90)))
 
 
-def test_a_background_is_where_no_face_is_and_nowhere_else():
+def test_a_background_is_where_no_face_is_and_nowhere_else(drawn):
     black = drawn(bumpy_scan(), channels=("texture", "normals"))
     blue = drawn(bumpy_scan(), channels=("texture",), background=(0, 0, 200))["texture"]
     face = (black["normals"] != 128).any(axis=-1)
@@ -155,7 +146,7 @@ def test_a_background_is_where_no_face_is_and_nowhere_else():
     assert (blue[~face] == (0, 0, 200)).all()
 
 
-def test_a_camera_above_sees_the_forehead_and_one_below_the_chin():
+def test_a_camera_above_sees_the_forehead_and_one_below_the_chin(drawn):
     views = {"front": 0, "above": {"pitch": 35}, "below": {"pitch": -35}}
     normals = drawn(bumpy_scan(), channels=("normals",), angles=views)["normals"].astype(int)
     seen = [picture[(picture != 128).any(axis=-1)][:, 1].mean() for picture in normals]
@@ -163,7 +154,7 @@ def test_a_camera_above_sees_the_forehead_and_one_below_the_chin():
     assert above > front > below
 
 
-def test_perspective_shows_the_near_larger():
+def test_perspective_shows_the_near_larger(drawn):
     options = {"angles": {"front": 0}, "pivot_depth": 100, "channels": ("normals",), "centre_height": 0}
     plane = tilted_plane(0.0)
     parallel, perspective = (

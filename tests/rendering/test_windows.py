@@ -30,11 +30,12 @@ def missing(window):
 
 @pytest.fixture(scope="module")
 def here():
+    """What the processor draws."""
     return Rasteriser(RenderOptions(size=64, channels=EVERY_CHANNEL)).render(bumpy_scan(lopsided=6))
 
 
 @pytest.mark.parametrize("window", ["vtkEGLRenderWindow", "vtkOSOpenGLRenderWindow", "vtkXOpenGLRenderWindow"])
-def test_every_way_to_opengl_draws_the_same_picture(window, here, tmp_path):
+def test_every_way_to_opengl_draws_what_the_processor_draws(window, here, tmp_path):
     if reason := missing(window):
         pytest.skip(reason)
     script = Path(__file__).with_name("draw_elsewhere.py")
@@ -60,7 +61,7 @@ def test_a_process_that_has_drawn_can_import_triton():
 
 
 @pytest.mark.gpu
-def test_a_graphics_card_draws_what_software_draws(here):
+def test_a_graphics_card_draws_what_the_processor_draws(here):
     rasteriser = Rasteriser(RenderOptions(size=64, channels=EVERY_CHANNEL, device=0))
     if "llvmpipe" in rasteriser.driver:
         pytest.skip(f"EGL offers no graphics card: {rasteriser.driver}")
@@ -82,4 +83,4 @@ def test_a_machine_without_opengl_is_told_which_package_brings_it(monkeypatch):
     monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(RenderError, match="libegl1"):
-        Rasteriser(RenderOptions(size=16))
+        Rasteriser(RenderOptions(size=16, device=-1))

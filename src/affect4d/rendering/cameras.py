@@ -8,7 +8,7 @@ of a frontal *picture* and shows the subject's right cheek. A camera and its mir
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,6 +23,8 @@ Level = Annotated[int, Field(ge=0, le=255)]
 DEFAULT_ANGLES: Mapping[str, float] = {"front": 0.0, "left": -45.0, "right": 45.0}
 FAR_AWAY = 1000.0
 """Distance of an orthographic camera, in mm; what it shows does not depend on it."""
+DEEPEST = 400.0
+"""How far before and behind the turning axis anything is drawn, in mm."""
 
 
 class RenderOptions(BaseModel):
@@ -43,7 +45,8 @@ class RenderOptions(BaseModel):
         lights: What lights ``shading``.
         ambient: Light from everywhere in ``shading``, 0…1.
         max_failed_share: Share of sequences that may fail before a whole corpus is refused.
-        device: Which graphics card draws, as EGL counts them; −1 leaves the choice to the driver.
+        device: What draws: the processor (``"cpu"``), the same to the bit on every machine; or a graphics card, as EGL
+            counts them; −1 leaves the choice to the OpenGL driver.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +63,7 @@ class RenderOptions(BaseModel):
     lights: tuple[Light, ...] = Field(default=(Light(),), max_length=8)
     ambient: float = Field(default=0.0, ge=0.0, le=1.0)
     max_failed_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    device: int = Field(default=-1, ge=-1)
+    device: Literal["cpu"] | Annotated[int, Field(ge=-1)] = "cpu"
 
     @model_validator(mode="before")
     @classmethod
@@ -152,6 +155,11 @@ def cameras(options: RenderOptions) -> tuple[Camera, ...]:
         Camera(name, _on_sphere(target, yaw, options.pitch(name), distance), target, half, lens)
         for name, yaw in options.angles.items()
     )
+
+
+def clipping_range(camera: Camera) -> tuple[float, float]:
+    """Nearest and furthest distance from the camera that is drawn, in mm."""
+    return max(camera.distance - DEEPEST, 1.0), camera.distance + DEEPEST
 
 
 def _distance(options: RenderOptions) -> float:

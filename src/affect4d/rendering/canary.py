@@ -31,7 +31,7 @@ def checked_rasteriser(options: str) -> "Rasteriser":
     Raises:
         CanaryError: If the driver draws something else.
     """
-    from affect4d.rendering.rasteriser import Rasteriser  # VTK costs a second
+    from affect4d.rendering.rasteriser import Rasteriser  # compiled loops, or VTK, cost a second
 
     rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
     check_canary(rasteriser)
@@ -83,7 +83,7 @@ def _explain(wrong: dict[str, list[list[int]]], empty: bool) -> str:
         else f"The OpenGL driver draws a grey square wrongly: {found}."
     )
     return (
-        f"{cause} Nothing is rendered on {socket.gethostname()} with it. Choose another driver by "
-        "VTK_DEFAULT_OPENGL_WINDOW: vtkEGLRenderWindow, vtkOSOpenGLRenderWindow; `python scripts/check_graphics.py` "
-        "says what works here."
+        f"{cause} Nothing is rendered on {socket.gethostname()} with it. Draw on the processor "
+        "(render.device=cpu), or choose another driver by VTK_DEFAULT_OPENGL_WINDOW: vtkEGLRenderWindow, "
+        "vtkOSOpenGLRenderWindow; `python scripts/check_graphics.py` says what OpenGL lacks here."
     )

@@ -8,15 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from vtkmodules.util.numpy_support import numpy_to_vtk
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
 from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkTexture
 
 from affect4d.arrays import Faces, Texture, TextureCoordinates, Vertices
-
-MISSING_TEXTURE = 128
+from affect4d.rendering.drawing import MISSING_TEXTURE, shrink_texture
 
 VERTEX_PROGRAM = """\
 //VTK::System::Dec
@@ -119,9 +117,3 @@ def _image(texels: UInt8[np.ndarray, "rows columns 3"]) -> vtkImageData:
     image.SetDimensions(width, height, 1)
     image.GetPointData().SetScalars(numpy_to_vtk(texels[::-1].reshape(-1, 3), deep=True))
     return image
-
-
-def shrink_texture(texture: Texture, side: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Average whole blocks of texels until the shorter side is just above ``side`` (no aliasing, a quick upload)."""
-    factor = min(texture.shape[:2]) // side
-    return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture

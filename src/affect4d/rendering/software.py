@@ -1,0 +1,254 @@
+"""Drawing without a graphics card: triangles to pixels in compiled loops, the same to the bit on every machine.
+
+A dense scan has triangles of about a pixel, three views hold two hundred thousand of them, and a driver that draws in
+software (Mesa's llvmpipe) spends its time on each as if it were large. Here a triangle that covers no pixel's middle
+costs a comparison. First every pixel learns which triangle it shows, then each shown pixel is looked up once
+(docs/decisions/0015).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int32, UInt8
+
+from affect4d.arrays import Faces, Vertices
+from affect4d.rendering.cameras import Camera, clipping_range
+from affect4d.rendering.drawing import MISSING_TEXTURE, Drawing, shrink_texture
+from affect4d.scans.geometry import vertex_normals
+from affect4d.scans.readers.scanner import Number, compiled
+from affect4d.scans.scan import FaceScan
+
+NOTHING = -1
+"""Where a pixel shows no triangle."""
+
+
+class SoftwareDrawer:
+    """Draws on the processor, on one thread, into arrays.
+
+    Args:
+        cameras: One a view.
+        size: Pictures are ``size`` × ``size`` pixels.
+        outputs: ``"texture"`` and ``"normals"``, whichever are wanted.
+        texels: What a texture needs along its shorter side; more are averaged down first.
+    """
+
+    name = "the processor"
+
+    def __init__(self, cameras: Sequence[Camera], size: int, outputs: Sequence[str], texels: int) -> None:
+        self._cameras, self._size, self._outputs, self._texels = tuple(cameras), size, tuple(outputs), texels
+
+    def draw(self, scan: FaceScan) -> Drawing:
+        """Every view of a scan, one after another."""
+        outputs, shape = self._outputs, (len(self._cameras), self._size, self._size)
+        drawn = {name: np.zeros((*shape, 3), np.uint8) for name in outputs}
+        face, towards = np.zeros(shape, np.bool_), np.zeros(shape, np.float32)
+        vertices, faces = np.ascontiguousarray(scan.vertices, np.float32), np.ascontiguousarray(scan.faces, np.int32)
+        texture = self._texture(scan) if "texture" in outputs else None
+        normals = vertex_normals(vertices, faces) if "normals" in outputs else None
+        for view, camera in enumerate(self._cameras):
+            points = project(vertices, camera, self._size)
+            shown, nearness = visible_triangles(points, faces, camera, self._size)
+            face[view] = shown != NOTHING
+            towards[view] = _millimetres(nearness, face[view], camera)
+            shares = np.empty((self._size, self._size, 3), np.float32)
+            _shares(points, faces, shown, camera.field_of_view > 0, shares)
+            if texture is not None:
+                _look_up_texture(*texture, faces, shown, shares, drawn["texture"][view])
+            if normals is not None:
+                _look_up_normals(normals, faces, shown, shares, drawn["normals"][view])
+        return Drawing(drawn, face, towards)
+
+    def _texture(self, scan: FaceScan) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float32[np.ndarray, "vertices 2"]]:
+        if scan.texture is None or scan.texture_coordinates is None:
+            return np.full((1, 1, 3), MISSING_TEXTURE, np.uint8), np.zeros((len(scan.vertices), 2), np.float32)
+        texels = np.ascontiguousarray(shrink_texture(scan.texture, self._texels))
+        return texels, np.ascontiguousarray(scan.texture_coordinates, np.float32)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def project(vertices: Vertices, camera: Camera, size: int) -> Float64[np.ndarray, "vertices 3"]:
+    """Where a camera sees each vertex: column and row in pixels, from the upper left corner, and how near it is.
+
+    Nearness grows towards the camera and is linear across a picture: millimetres in front of the camera's target where
+    the lens is parallel, else one over the distance from the camera. Behind a camera, everything is NaN.
+    """
+    position, target = np.array(camera.position), np.array(camera.target)
+    towards = (position - target) / camera.distance
+    across = np.cross((0.0, 1.0, 0.0), towards)
+    across /= np.linalg.norm(across)
+    axes = np.stack([across, np.cross(towards, across), towards])
+    points = np.empty((len(vertices), 3))
+    lens = camera.distance if camera.field_of_view else 0.0
+    _project(vertices, axes, target, lens, camera.half_height, float(size), points)
+    return points
+
+
+def visible_triangles(
+    points: Float64[np.ndarray, "vertices 3"], faces: Faces, camera: Camera, size: int
+) -> tuple[Int32[np.ndarray, "size size"], Float64[np.ndarray, "size size"]]:
+    """The nearest triangle at every pixel's middle, −1 where there is none, and how near it is there.
+
+    Args:
+        points: As :func:`project` gives them.
+        faces: Checked indices.
+        camera: Whose clipping range counts.
+        size: Pixels a side.
+    """
+    shown = np.full((size, size), NOTHING, np.int32)
+    nearness = np.full((size, size), -np.inf)
+    near, far = clipping_range(camera)
+    bounds = (1.0 / far, 1.0 / near) if camera.field_of_view else (camera.distance - far, camera.distance - near)
+    _cover(points, faces, bounds[0], bounds[1], shown, nearness)
+    return shown, nearness
+
+
+def _millimetres(
+    nearness: Float64[np.ndarray, "size size"], face: np.ndarray, camera: Camera
+) -> Float32[np.ndarray, "size size"]:
+    """In front of the plane through the camera's target; 0 where no face is."""
+    if not camera.field_of_view:
+        return np.where(face, nearness, 0.0).astype(np.float32)
+    return np.where(face, camera.distance - 1.0 / np.where(face, nearness, 1.0), 0.0).astype(np.float32)
+
+
+@compiled
+def _project(
+    vertices: np.ndarray,
+    axes: np.ndarray,
+    target: np.ndarray,
+    lens: Number,
+    half: Number,
+    size: Number,
+    points: np.ndarray,
+) -> None:
+    for vertex in range(len(vertices)):
+        x, y, z = vertices[vertex, 0] - target[0], vertices[vertex, 1] - target[1], vertices[vertex, 2] - target[2]
+        across = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
+        up = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+        near = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+        if lens > 0.0:
+            away = lens - near
+            near = 1.0 / away if away > 1.0 else np.nan
+            across *= lens * near
+            up *= lens * near
+        points[vertex, 0] = (across / half + 1.0) * 0.5 * size
+        points[vertex, 1] = (1.0 - up / half) * 0.5 * size
+        points[vertex, 2] = near
+
+
+@compiled
+def _cover(
+    points: np.ndarray, faces: np.ndarray, least: Number, most: Number, shown: np.ndarray, nearness: np.ndarray
+) -> None:
+    """Edge functions (Pineda 1988) at pixels' middles; two triangles leave no gap along an edge they share."""
+    size = shown.shape[0]
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, bx, cx = points[a, 0], points[b, 0], points[c, 0]
+        low, high = min(ax, bx, cx), max(ax, bx, cx)
+        left, right = np.ceil(low - 0.5), np.floor(high - 0.5)
+        if not (left <= right and right >= 0.0 and left < size):
+            continue
+        ay, by, cy = points[a, 1], points[b, 1], points[c, 1]
+        low, high = min(ay, by, cy), max(ay, by, cy)
+        top, bottom = np.ceil(low - 0.5), np.floor(high - 0.5)
+        if not (top <= bottom and bottom >= 0.0 and top < size):
+            continue
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
+        if area == 0.0 or not np.isfinite(area + az + bz + cz):
+            continue
+        turn = 1.0 if area > 0.0 else -1.0
+        for row in range(int(max(top, 0.0)), int(min(bottom, size - 1.0)) + 1):
+            y = row + 0.5
+            for column in range(int(max(left, 0.0)), int(min(right, size - 1.0)) + 1):
+                x = column + 0.5
+                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * turn
+                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * turn
+                third = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * turn
+                if first >= 0.0 and second >= 0.0 and third >= 0.0:
+                    near = (first * az + second * bz + third * cz) / (area * turn)
+                    if near > nearness[row, column] and least <= near <= most:
+                        nearness[row, column] = near
+                        shown[row, column] = face
+
+
+@compiled
+def _shares(points: np.ndarray, faces: np.ndarray, shown: np.ndarray, lens: Number, shares: np.ndarray) -> None:
+    """How much each corner of the shown triangle counts at every pixel, seen through a lens or in parallel."""
+    for row in range(shown.shape[0]):
+        y = row + 0.5
+        for column in range(shown.shape[1]):
+            face, x = shown[row, column], column + 0.5
+            if face < 0:
+                continue
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+            first = (bx - x) * (cy - y) - (by - y) * (cx - x)
+            second = (cx - x) * (ay - y) - (cy - y) * (ax - x)
+            third = (ax - x) * (by - y) - (ay - y) * (bx - x)
+            if lens:
+                first *= points[a, 2]
+                second *= points[b, 2]
+                third *= points[c, 2]
+            total = first + second + third
+            shares[row, column, 0] = first / total
+            shares[row, column, 1] = second / total
+            shares[row, column, 2] = third / total
+
+
+@compiled
+def _look_up_texture(
+    texture: np.ndarray,
+    coordinates: np.ndarray,
+    faces: np.ndarray,
+    shown: np.ndarray,
+    shares: np.ndarray,
+    drawn: np.ndarray,
+) -> None:
+    """Between the four texels round a place, as graphics cards do; at the rim, the nearest ones."""
+    height, width = texture.shape[0], texture.shape[1]
+    for row in range(shown.shape[0]):
+        for column in range(shown.shape[1]):
+            face = shown[row, column]
+            if face < 0:
+                continue
+            u, v = 0.0, 0.0
+            for corner in range(3):
+                share, vertex = shares[row, column, corner], faces[face, corner]
+                u += share * coordinates[vertex, 0]
+                v += share * coordinates[vertex, 1]
+            across = min(max(u * width - 0.5, 0.0), width - 1.0)
+            down = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.0)
+            left, top = int(across), int(down)
+            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+            across -= left
+            down -= top
+            for part in range(3):
+                above = texture[top, left, part] * (1.0 - across) + texture[top, right, part] * across
+                below = texture[bottom, left, part] * (1.0 - across) + texture[bottom, right, part] * across
+                drawn[row, column, part] = np.uint8(above * (1.0 - down) + below * down + 0.5)
+
+
+@compiled
+def _look_up_normals(
+    normals: np.ndarray, faces: np.ndarray, shown: np.ndarray, shares: np.ndarray, drawn: np.ndarray
+) -> None:
+    """Normals of unit length at every pixel, −1…1 as 1…255."""
+    for row in range(shown.shape[0]):
+        for column in range(shown.shape[1]):
+            face = shown[row, column]
+            if face < 0:
+                continue
+            x, y, z = 0.0, 0.0, 0.0
+            for corner in range(3):
+                share, vertex = shares[row, column, corner], faces[face, corner]
+                x += share * normals[vertex, 0]
+                y += share * normals[vertex, 1]
+                z += share * normals[vertex, 2]
+            scale = 127.0 / max(np.sqrt(x * x + y * y + z * z), 1e-6)
+            drawn[row, column, 0] = np.uint8(x * scale + 128.5)
+            drawn[row, column, 1] = np.uint8(y * scale + 128.5)
+            drawn[row, column, 2] = np.uint8(z * scale + 128.5)
