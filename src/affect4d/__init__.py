@@ -1,3 +1,48 @@
 """Affect4D: vision-language models that read facial expressions from 3D scans and 4D sequences."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from affect4d.serving import Prediction, Predictor
+    from affect4d.serving.preparation import Scan
+
 __version__ = "0.1.0"
+__all__ = ["load", "predict"]
+
+
+def load(model: "str | Path" = "affect_vlm") -> "Predictor":
+    """A trained model, ready to answer.
+
+    Args:
+        model: ``"affect_vlm"`` or ``"smile_vlm"``, which come with the package, or the folder of a bundle of your own.
+
+    Raises:
+        affect4d.serving.BundleError: If there is no such model, or its folder is damaged.
+    """
+    return _load(str(model))
+
+
+def predict(
+    scan: "Scan | Sequence[Scan]", model: "str | Path" = "affect_vlm", *, neutral: "Scan | None" = None
+) -> "Prediction":
+    """The expression of a face: ``affect4d.predict("face.ply").expression``.
+
+    Args:
+        scan: A scan (its file, or read already); several, as the frames of one sequence; or a folder of them.
+        model: As in :func:`load`.
+        neutral: The same face at rest, which the model tells movement from; by default, a sequence's first frame.
+
+    Raises:
+        affect4d.scans.scan.ScanError: If no scan is usable; names the file and what is wrong with it.
+    """
+    return load(model).predict(scan, neutral=neutral)
+
+
+@lru_cache(maxsize=4)
+def _load(model: str) -> "Predictor":
+    from affect4d.serving import Predictor  # torch costs seconds
+
+    return Predictor.load(model)

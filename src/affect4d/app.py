@@ -14,7 +14,8 @@ from kedro.framework.startup import bootstrap_project
 from kedro.utils import find_kedro_project
 
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.serving.predictor import Answer, Predictor
+from affect4d.serving.bank_predictor import Answer
+from affect4d.serving.bank_predictor import BankPredictor as Predictor
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 

@@ -1,0 +1,31 @@
+"""Models that come with the package, and where a name leads."""
+
+from pathlib import Path
+
+from affect4d.serving.bundle import BUNDLE_FILE, BundleError
+
+PACKAGED = Path(__file__).parent / "models"
+
+
+def packaged_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(file.parent.name for file in PACKAGED.glob(f"*/{BUNDLE_FILE}")))
+
+
+def bundle_folder(model: str | Path) -> Path:
+    """The bundle of a name: a folder, or one of the packaged models.
+
+    Raises:
+        BundleError: If it is neither; lists what there is.
+    """
+    folder = Path(model)
+    if (folder / BUNDLE_FILE).is_file():
+        return folder
+    if str(model) in packaged_models():
+        return PACKAGED / str(model)
+    if folder.is_dir():
+        raise BundleError(f"The folder {folder} is no bundle: it has no {BUNDLE_FILE}; see docs/predict.md.")
+    raise BundleError(
+        f"There is no model {str(model)!r}: give the folder of a bundle, or one of the packaged models: "
+        f"{', '.join(packaged_models()) or 'this installation has none'}."
+    )
