@@ -7,48 +7,20 @@ import onnxruntime
 import pytest
 import torch
 
-from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
-from affect4d.models import ModelOptions, TowerOptions, build_model
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.serving.bundle import Bundle, Calibration
 from affect4d.serving.onnx_export import export_onnx
 from affect4d.serving.onnx_model import OnnxModel
-from affect4d.serving.weights import read_bundle, write_bundle
-from affect4d.views.inputs import InputOptions
+from affect4d.serving.weights import read_bundle
 
 PARITY = 1e-4
-INPUTS = {
-    "compact": InputOptions(size=32),
-    "open_clip": InputOptions(size=32, motion="views"),
-}
 
 
 @pytest.fixture(scope="module", params=["compact", "open_clip"])
-def exported(request, write_clip, tmp_path_factory):
-    """A bundle of either tower, with its ONNX file: AffectVLM, calibrated, and SMILE-VLM, fused by attention."""
-    folder, inputs = tmp_path_factory.mktemp("bundle"), INPUTS[request.param]
-    if request.param == "open_clip":
-        write_clip(folder, context_length=32)
-        towers, kind, fusion = TowerOptions(name=f"local-dir:{folder}"), "smile_vlm", "attention"
-    else:
-        towers, kind, fusion = TowerOptions(), "affect_vlm", "weights"
-    views, channels = inputs.input_shape(3)
-    model = build_model(kind, ModelOptions(towers=towers, dim=32, views=views, channels=channels, fusion=fusion)).eval()
-    with torch.no_grad():
-        model.image.fusion.view_scores.copy_(torch.linspace(-1, 1, views))
-    bundle = Bundle(
-        name=kind,
-        kind=kind,
-        options=model.options,
-        inputs=inputs,
-        render=RenderOptions(),
-        crop_radius=95.0,
-        prompts=expression_prompts(),
-        calibration=Calibration(temperature=2.0, fitted_on="nobody") if kind == "affect_vlm" else None,
-    )
-    opened = read_bundle(write_bundle(folder / "bundle", model, bundle))
-    return opened, export_onnx(opened, folder / "model.onnx")
+def exported(request, make_bundle, tmp_path_factory):
+    """A bundle of either tower, with its ONNX file."""
+    opened = read_bundle(make_bundle(request.param).folder)
+    return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
 
 
 @pytest.fixture
