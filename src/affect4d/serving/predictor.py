@@ -79,6 +79,11 @@ class Predictor:
         return self.bundle.expressions
 
     @property
+    def classes(self) -> Float32[np.ndarray, "expressions dim"]:
+        """Unit vector of every expression in the joint space: the normalised mean of its prompts'."""
+        return self._classes
+
+    @property
     def views(self) -> tuple[str, ...]:
         """What is looked at, motion views included."""
         return tuple(view_weights(self.model, tuple(self.bundle.render.angles), self.bundle.inputs))
