@@ -43,11 +43,14 @@ STUDIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Likewise; each trains many models, and is run only when it is named."""
 
+ON_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType({"cross_validate": ("cross_validation_scores",)})
+"""Likewise; costly, and run only when it is named."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Join the stages into the pipelines a user names."""
     whole = sum(find_stages().values(), start=Pipeline([]))
-    named = {name: whole.to_outputs(*results) for name, results in {**RESULTS, **STUDIES}.items()}
+    named = {name: whole.to_outputs(*results) for name, results in {**RESULTS, **STUDIES, **ON_REQUEST}.items()}
     default = sum((named[name] for name in RESULTS), start=Pipeline([]))
     return {"__default__": default, **named}
 

@@ -54,6 +54,22 @@ def reporter(model: str) -> Report:
     return report
 
 
+def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    """Record a part of the open MLflow run (a fold) as a child run of its own; without an open run, do nothing.
+
+    Args:
+        name: Of the child.
+        numbers: What was measured there.
+        tags: What it was.
+    """
+    import mlflow
+
+    if mlflow.active_run() is not None:
+        with mlflow.start_run(run_name=name, nested=True):
+            mlflow.set_tags(dict(tags))
+            mlflow.log_metrics(dict(numbers))
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level of dotted names: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}

@@ -1,6 +1,8 @@
 """The folds of a protocol on a corpus: who is fitted on, who is held out to calibrate, who is tested."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,6 +46,21 @@ class Fold:
         """Who everything is fitted on, and who it has then never seen: validation and test subjects."""
         train = tuple(set(self.split.train) - set(self.validation))
         return SubjectSplit(train, (*self.split.test, *self.validation), self.split.seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        parts = {name: getattr(self, name) for name in ("number", "round", "validation", "sequences")}
+        return {**parts, "split": self.split.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Fold":
+        """The fold that :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: If the split is not the one that was written.
+        """
+        names = tuple(values["validation"]), tuple(values["sequences"])
+        return cls(values["number"], values["round"], SubjectSplit.from_dict(values["split"]), *names)
 
 
 def draw_all(

@@ -187,11 +187,14 @@ DRAWN_SHARE = 0.2
 
 
 def general_protocol(name: str, corpus: str = ANY) -> Protocol | None:
-    """A protocol any corpus can serve, on all its labelled scans: ``K-fold``, ``leave-one-subject-out``, ``N-draws``.
+    """A protocol any corpus can serve, on all its labelled scans: ``K-fold``, ``leave-one-subject-out``, ``N-draws``,
+    ``cross-dataset``.
 
     Returns:
         None if the name is of another kind.
     """
+    if name == "cross-dataset":
+        return Protocol(name, corpus, "trained on another corpus, tested on all of this one", "ours", trained_on=ANY)
     numbered = re.fullmatch(r"([1-9]\d{0,3})-(fold|draws)", name)
     shared: dict[str, Any] = {"source": "ours", "selection": Selection(expressions_only=False)}
     if name == "leave-one-subject-out":

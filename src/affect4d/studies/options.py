@@ -1,6 +1,12 @@
 """What a study may be told; free of torch, so that reading the parameters of a run need not load it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _split(value: object) -> object:
+    return tuple(value.split("+")) if isinstance(value, str) else value
 
 
 class StudyOptions(BaseModel):
@@ -19,3 +25,28 @@ class StudyOptions(BaseModel):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     arms: tuple[str, ...] = ()
     redraw: bool = True
+
+
+class CrossValidationOptions(BaseModel):
+    """Whom to train on and test, by which protocol, with which methods.
+
+    Attributes:
+        protocol: Name of one of the corpus's own protocols, or of any corpus: ``10-fold`` (any number),
+            ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``; see :mod:`affect4d.scans.protocols`.
+        methods: Of :data:`affect4d.studies.contenders.CONTENDERS`; in text, joined by ``+``.
+        seed: Of the folds and of every training.
+        rounds: How often the whole is repeated on other draws.
+        validation: Share of each fold's training subjects on whom nothing is fitted but a temperature; 0 for none.
+        trained_on: The other corpus, where the protocol is ``cross-dataset``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str = "10-fold"
+    methods: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        default=("affect_vlm", "smile_vlm", "cross_entropy", "landmark_logistic", "pseudo_labels"), min_length=1
+    )
+    seed: int = Field(default=0, ge=0)
+    rounds: int = Field(default=1, ge=1, le=1000)
+    validation: float = Field(default=0.1, ge=0, le=0.5)
+    trained_on: str | None = None

@@ -22,8 +22,9 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
 MethodName = Literal["affect_vlm", "smile_vlm", "simclr", "cross_entropy", "supervised_contrast"]
-Reading = Literal["prompts", "head", "linear_probe"]
-"""How a trained model is asked for an expression: by its prompts, by its own head, by a linear probe on its tower."""
+Reading = Literal["prompts", "head", "linear_probe", "prompts_and_probe"]
+"""How a trained model is asked for an expression: by its prompts, by its own head, by a linear probe on its tower; or,
+trained once, by prompts and by probe."""
 
 
 class Objectives(BaseModel):
@@ -95,6 +96,7 @@ class Arm:
         method: How it is trained.
         reading: How it is asked.
         changes: Where its setting differs from the study's.
+        watched: Whether it is examined after every epoch, for its curve; it is at the end in any case.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Arm:
     method: MethodName
     reading: Reading = "prompts"
     changes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    watched: bool = True
 
 
 @dataclass(frozen=True)

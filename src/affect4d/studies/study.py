@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from affect4d.content import ContentStore
-from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.studies.options import StudyOptions
 from affect4d.studies.setting import Arm, Setting
+from affect4d.studies.tickets import Ticket, run_tickets
 from affect4d.studies.trial import StudyData, Trial, run_trial
-
-LONGEST = 7 * 86_400.0
-"""Seconds a trial may take: the engine's own limit is meant for a sequence of scans."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +26,6 @@ class StudyResult:
 
     predictions: pd.DataFrame
     curves: pd.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """One trial that is to be run.
-
-    Attributes:
-        arm: What is varied.
-        seed: Of initial weights, plan and prompts.
-        split: Who is trained on, who is examined.
-    """
-
-    arm: Arm
-    seed: int
-    split: SubjectSplit
 
 
 def run_study(
@@ -72,12 +55,8 @@ def run_study(
     """
     tickets = [Ticket(arm, seed, fold) for seed, fold in _splits(options, split) for arm in arms]
     run = functools.partial(_run, data=data, setting=setting.changed({"train.threads": 1}), store=store)
-    trials: dict[tuple[str, int], Trial] = {}
-    patient = engine.model_copy(update={"seconds": LONGEST})
-    for ticket, trial in map_chunks(run, tickets, "trials of the study", patient):
-        if isinstance(trial, Exception):
-            raise RuntimeError(f"The trial {ticket.arm.name} with seed {ticket.seed} failed: {trial}") from trial
-        trials[ticket.arm.name, ticket.seed] = trial
+    answers = run_tickets(run, tickets, "trials of the study", engine)
+    trials = {(ticket.arm.name, ticket.seed): trial for ticket, trial in answers}
     done = [(trials[ticket.arm.name, ticket.seed], ticket) for ticket in tickets]
     return StudyResult(
         predictions=pd.concat([_labelled(trial.predictions, ticket) for trial, ticket in done], ignore_index=True),

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from typing import Any
@@ -44,15 +44,26 @@ class StudyData:
     scans: pd.DataFrame
     store: ContentStore
 
+    def only(self, sequences: Collection[str]) -> "StudyData":
+        """The same of some sequences; itself where all of them are named."""
+        if set(self.views["sequence"]) <= set(sequences):
+            return self
+        views, rows, scans = (
+            table[table["sequence"].isin(sequences)].reset_index(drop=True)
+            for table in (self.views, self.sequences, self.scans)
+        )
+        return StudyData(views, rows, scans, self.store)
+
 
 @dataclass(frozen=True)
 class Trial:
     """What came of one trial.
 
     Attributes:
-        predictions: On the unseen subjects; see :mod:`affect4d.evaluation.predictions`.
+        predictions: On the unseen subjects; see :mod:`affect4d.evaluation.predictions`. An arm that is read in several
+            ways has the table of each, called by the way.
         curve: One row an epoch: ``epoch``, ``seconds`` (of training, examinations left out), ``unseen_accuracy`` (on
-            unseen subjects; NaN where the arm is read by a probe), and the means of every term.
+            unseen subjects; NaN where the arm is read by a probe, or not watched), and the means of every term.
     """
 
     predictions: pd.DataFrame
@@ -89,6 +100,7 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
     return content_key(
         method=arm.method,
         reading=arm.reading,
+        watched=arm.watched,
         setting=setting.model_dump(mode="json"),
         split=split.digest,
         views=table_digest(data.views[["sequence", "checksum"]]),
@@ -222,12 +234,15 @@ def _predict(arm: Arm, examination: Examination, model: Any) -> pd.DataFrame:
         return examination.by_head(model, arm.name)
     if arm.reading == "prompts":
         return examination.by_prompts(model, arm.name)
+    if arm.reading == "prompts_and_probe":
+        ways = [examination.by_prompts(model, "zero_shot"), examination.by_linear_probe(model, "linear_probe")]
+        return pd.concat(ways, ignore_index=True)
     return examination.by_linear_probe(model, arm.name)
 
 
 def _examiner(arm: Arm, examination: Examination) -> Callable[[Any], float]:
-    """Accuracy on the unseen subjects; NaN where a probe would have to be fitted for it."""
-    if arm.reading == "linear_probe":
+    """Accuracy on the unseen subjects; NaN where nobody asks, or a probe would have to be fitted for it."""
+    if not arm.watched or "probe" in arm.reading:
         return lambda model: float("nan")
 
     quiet = with_changes(examination, quiet=True)

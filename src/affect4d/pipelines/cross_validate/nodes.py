@@ -1,0 +1,147 @@
+"""Views → every method fitted in every fold of a protocol → scores, fairness, a page."""
+
+import importlib.metadata
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affect4d import tracking
+from affect4d.content import ContentStore
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.models.options import ModelOptions
+from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.scans.folds import Fold, draw_all
+from affect4d.scans.protocols import Protocol, protocol_named
+from affect4d.studies.options import CrossValidationOptions
+from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions
+
+LIBRARIES = ("affect4d", "torch", "numpy", "scikit-learn", "fairlearn")
+Document = dict[str, Any]
+
+
+def draw_protocol(
+    sequences: pd.DataFrame, training_sequences: pd.DataFrame, raw_corpus: Document, options: CrossValidationOptions
+) -> Document:
+    """Who is fitted on, held out and tested in every fold.
+
+    Raises:
+        ValueError: If the corpus has no such protocol, cannot serve it, or shows none of the six expressions.
+    """
+    protocol = protocol_named(raw_corpus["layout"], options.protocol)
+    labelled = sequences.dropna(subset=["expression"])
+    if labelled.empty:
+        raise ValueError(f"No sequence of {raw_corpus['name']} shows one of the six expressions: nothing to validate.")
+    if protocol.trained_on is not None:
+        folds: tuple[Fold, ...] = (_cross_fold(protocol, training_sequences, labelled, raw_corpus, options),)
+    else:
+        folds = draw_all(protocol, labelled, options.seed, options.rounds, options.validation)
+    return {
+        "corpus": raw_corpus["name"],
+        "protocol": {"name": protocol.name, "description": protocol.description, "source": protocol.source},
+        "options": options.model_dump(mode="json"),
+        "folds": [fold.to_dict() for fold in folds],
+    }
+
+
+def fit_folds(
+    protocol: Document,
+    sequences: pd.DataFrame,
+    view_manifest: pd.DataFrame,
+    scan_manifest: pd.DataFrame,
+    view_store: ContentStore,
+    training_sequences: pd.DataFrame,
+    training_view_manifest: pd.DataFrame,
+    training_scan_manifest: pd.DataFrame,
+    training_view_store: ContentStore,
+    study_store: ContentStore,
+    options: CrossValidationOptions,
+    inputs: InputOptions,
+    model: ModelOptions,
+    prompts: PromptOptions,
+    pseudo_labels: PseudoLabelOptions,
+    affect_train: TrainOptions,
+    affect_augment: MixedViewOptions,
+    affect_objective: AffectOptions,
+    smile_train: TrainOptions,
+    smile_augment: MixedViewOptions,
+    smile_objective: SmileOptions,
+    engine: EngineOptions = IN_PROCESS,
+) -> pd.DataFrame:
+    """Fit and ask every method in every fold; what was done before is not done again. A fold is a run of its own."""
+    from affect4d.studies.cross_validation import cross_validate  # open_clip costs seconds
+    from affect4d.studies.joint import joined, named_after
+    from affect4d.studies.setting import Objectives, Setting
+    from affect4d.studies.trial import StudyData
+
+    shared = Setting(
+        inputs=inputs,
+        model=model,
+        prompts=prompts,
+        pseudo_labels=pseudo_labels,
+        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective),
+    )
+    labelled = shared.model_copy(update={"train": affect_train, "augment": affect_augment})
+    settings = {
+        "affect_vlm": labelled,
+        "cross_entropy": labelled,
+        "smile_vlm": shared.model_copy(update={"train": smile_train, "augment": smile_augment}),
+    }
+    data = StudyData(view_manifest, sequences, scan_manifest, view_store)
+    if options.trained_on is not None:
+        other = StudyData(training_view_manifest, training_sequences, training_scan_manifest, training_view_store)
+        data = joined(named_after(options.trained_on, other), named_after(protocol["corpus"], data))
+    folds = [Fold.from_dict(fold) for fold in protocol["folds"]]
+    return cross_validate(
+        folds, options.methods, options.seed, data, settings, study_store, engine, on_fold=_report_fold
+    )
+
+
+def score_protocol(predictions: pd.DataFrame, protocol: Document) -> Document:
+    """Scores of every model over all folds, calibration, and paired tests."""
+    from affect4d.evaluation.fold_scores import score_folds
+
+    scores = score_folds(predictions, np.random.default_rng(0))
+    folds = protocol["folds"]
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {
+        **{name: protocol[name] for name in ("corpus", "protocol", "options")},
+        "folds": folds,
+        **scores,
+        "versions": versions,
+    }
+
+
+def _cross_fold(
+    protocol: Protocol,
+    training_sequences: pd.DataFrame,
+    labelled: pd.DataFrame,
+    raw_corpus: Document,
+    options: CrossValidationOptions,
+) -> Fold:
+    """Everybody of the one corpus, tested on everybody of the other.
+
+    Raises:
+        ValueError: If no corpus to train on is named, or it is this one.
+    """
+    from affect4d.studies.joint import cross_fold, prefixed
+
+    if options.trained_on in (None, raw_corpus["name"]):
+        raise ValueError(
+            f"Protocol {protocol.name} trains on another corpus: --params protocol={protocol.name},trained_on=NAME, "
+            "after `kedro run --pipeline=render --params corpus=NAME`."
+        )
+    training = prefixed(str(options.trained_on), training_sequences)
+    return cross_fold(protocol, training, prefixed(raw_corpus["name"], labelled), options.seed, options.validation)
+
+
+def _report_fold(fold: Fold, table: pd.DataFrame) -> None:
+    """A fold as a child run: the accuracy of every model on its test subjects."""
+    test = table[table["side"] == "test"]
+    hits = (test["predicted"] == test["expression"]).groupby(test["model"]).mean()
+    tags = {"fold": str(fold.number + 1), "round": str(fold.round + 1), "split": fold.split.digest}
+    numbers = {f"{model}/accuracy".replace(".", "/"): float(share) for model, share in hits.items()}
+    tracking.report_part(f"fold {fold.number + 1}", numbers, {**tags, "tested": ", ".join(fold.split.test)[:5000]})
