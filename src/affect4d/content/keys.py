@@ -35,7 +35,7 @@ def _plain(value: Any) -> Any:
 def file_digest(path: Path) -> str:
     """Digest of a file's bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=KEY_LENGTH // 2)).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()[:KEY_LENGTH]
 
 
 def table_digest(table: pd.DataFrame) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from affect4d.content import content_key
+from affect4d.content import KEY_LENGTH, content_key
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.readers import READERS, read_scan
@@ -112,10 +112,10 @@ class FileSource:
 
     def checksum(self, row: Row) -> str:
         """Digest of the bytes of scan, texture and landmarks."""
-        digest = hashlib.blake2b(digest_size=12)
+        digest = hashlib.sha256()  # processors have instructions for it: 3.3 ms for 5 MB, BLAKE2b 7.5
         for file in (self.locate(row), self._file(row, "texture"), self._file(row, "landmark_file")):
             digest.update(file.read_bytes() if file is not None and file.is_file() else b"\0missing")
-        return digest.hexdigest()
+        return digest.hexdigest()[:KEY_LENGTH]
 
     def locate(self, row: Row) -> Path:
         """The scan's file."""
