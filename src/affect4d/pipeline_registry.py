@@ -19,8 +19,9 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "render": ("view_manifest", "view_contact_sheet"),
         "augment": ("affect_vlm_view_plan", "smile_vlm_view_plan", "augmentation_sheet"),
         "prompts": ("augmented_prompts", "pseudo_prompts"),
-        "train_affect": ("affect_vlm_metrics",),
-        "train_smile": ("smile_vlm_metrics",),
+        "train_affect": ("affect_vlm_metrics", "affect_vlm_bundle"),
+        "train_smile": ("smile_vlm_metrics", "smile_vlm_bundle"),
+        "bundle": ("affect_vlm_bundle", "smile_vlm_bundle"),
         "evaluate": (
             "affect_vlm_metrics",
             "smile_vlm_metrics",
@@ -43,8 +44,13 @@ STUDIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Likewise; each trains many models, and is run only when it is named."""
 
-ON_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType({"cross_validate": ("cross_validation_scores",)})
-"""Likewise; costly, and run only when it is named."""
+ON_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "cross_validate": ("cross_validation_scores",),
+        "predict": ("latest_predictions", "latest_timelines", "latest_prediction_gallery"),
+    }
+)
+"""Likewise; costly, or about scans of the user's own: run only when it is named."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:

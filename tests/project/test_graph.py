@@ -6,7 +6,7 @@ import pytest
 import yaml
 from kedro.framework.project import configure_project
 
-from affect4d.pipeline_registry import RESULTS, STUDIES, register_pipelines
+from affect4d.pipeline_registry import ON_REQUEST, RESULTS, STUDIES, register_pipelines
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def catalog(project_root):
 
 
 def test_every_promised_pipeline_is_there(registered):
-    promised = "fabricate ingest render augment prompts train_affect train_smile evaluate report __default__"
+    promised = "fabricate ingest render augment prompts train_affect train_smile bundle evaluate report __default__"
     assert set(promised.split()) == {"__default__", *RESULTS}
-    assert set(registered) == {"__default__", *RESULTS, *STUDIES}
+    assert set(registered) == {"__default__", *RESULTS, *STUDIES, *ON_REQUEST}
 
 
 def test_no_study_is_part_of_the_default_run(registered):
@@ -36,7 +36,7 @@ def test_no_study_is_part_of_the_default_run(registered):
 def test_each_named_pipeline_starts_from_nothing_but_parameters_and_stores(registered):
     for name, pipeline in registered.items():
         free = {item for item in pipeline.inputs() if not item.startswith("params:")}
-        assert all(item.endswith("_store") or item == "stage_seconds" for item in free), (name, free)
+        assert all(item.endswith("_store") or item in ("stage_seconds", "served_model") for item in free), (name, free)
 
 
 def test_every_node_is_named_described_and_belongs_to_one_stage(registered):

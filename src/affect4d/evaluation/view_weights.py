@@ -10,6 +10,11 @@ from affect4d.views.inputs import InputOptions
 MOTION = "motion"
 
 
+def view_names(views: Sequence[str], options: InputOptions) -> tuple[str, ...]:
+    """What a model calls its views: the rendered ones, and their motion where it enters as further views."""
+    return (*views, *(f"{view} {MOTION}" for view in views)) if options.motion == "views" else tuple(views)
+
+
 def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dict[str, float]:
     """The fusion's softmax weights, which sum to one; of attention fusion, the part that does not look at content.
 
@@ -21,7 +26,7 @@ def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dic
     Raises:
         ValueError: If the model was built for another number of views.
     """
-    names = [*views, *(f"{view} {MOTION}" for view in views)] if options.motion == "views" else list(views)
+    names = view_names(views, options)
     weights = torch.softmax(model.image.fusion.view_scores.detach().float().cpu(), dim=0).tolist()
     if len(weights) != len(names):
         raise ValueError(f"The model weighs {len(weights)} views; the pictures have {len(names)}: {', '.join(names)}.")

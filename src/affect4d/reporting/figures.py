@@ -261,3 +261,24 @@ def _hue(name: str) -> str:
     """Teal for AffectVLM, amber for SMILE-VLM, slate for the network it is compared with, grey for the rest."""
     hues = {"affect_vlm": TEAL, "smile_vlm": AMBER, "cross_entropy": SLATE}
     return hues.get(name.split(".")[0], GREY)
+
+
+def timeline_figure(timeline: pd.DataFrame, expressions: Sequence[str]) -> go.Figure:
+    """Share of every expression over the frames of a sequence; the frames that speak for it are shaded."""
+    usable = timeline[timeline["status"] != "refused"]
+    figure = _figure(height=250, hovermode="x unified", margin={"l": 8, "r": 8, "t": 8, "b": 36})
+    for place, name in enumerate(expressions):
+        figure.add_scatter(
+            x=usable["frame"].tolist(),
+            y=(100 * usable[f"prob_{name}"]).round(2).tolist(),
+            name=name,
+            mode="lines",
+            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
+            hovertemplate="%{y:.0f} %",
+        )
+    chosen = usable.loc[usable["in_window"].astype(bool), "frame"]
+    if len(chosen):
+        first, last = chosen.min() - 0.5, chosen.max() + 0.5
+        figure.add_vrect(x0=first, x1=last, fillcolor=GREY, opacity=0.14, line_width=0, layer="below")
+    figure.update_yaxes(range=[0, 102], ticksuffix=" %", dtick=50, showgrid=True)
+    return figure.update_xaxes(title={"text": "frame"}, showgrid=False)

@@ -110,6 +110,13 @@ class Bundle(BaseModel):
         """What can be answered, in the order of every row of probabilities."""
         return tuple(self.prompts)
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What is looked at, motion views included."""
+        from affect4d.evaluation.view_weights import view_names  # torch costs seconds
+
+        return view_names(tuple(self.render.angles), self.inputs)
+
 
 def read_description(folder: Path) -> Bundle:
     """What a bundle says of itself; costs no torch.

@@ -11,7 +11,6 @@ from jaxtyping import Float32, Float64
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import FRAMES, mean_by_sequence, window_rows
-from affect4d.evaluation.view_weights import view_weights
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
 from affect4d.models import tokenise
 from affect4d.serving.bundle import Bundle
@@ -86,7 +85,7 @@ class Predictor:
     @property
     def views(self) -> tuple[str, ...]:
         """What is looked at, motion views included."""
-        return tuple(view_weights(self.model, tuple(self.bundle.render.angles), self.bundle.inputs))
+        return self.bundle.views
 
     @property
     def scale(self) -> float:

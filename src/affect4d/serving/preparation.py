@@ -35,7 +35,25 @@ Scan = str | Path | FaceScan
 
 NEUTRAL_FRAME = -1
 """Frame number of a neutral scan that was given apart."""
+AT_ONCE = 64
+"""Frames whose channels are derived together."""
 NO_NEUTRAL = "no neutral frame given: nothing is taken to have moved"
+
+
+class UnusableRecordingError(ScanError):
+    """No scan of a recording is usable; speaks for the first.
+
+    Attributes:
+        scans: What became of each.
+    """
+
+    def __init__(self, first: ScanError, scans: "tuple[PreparedScan, ...]") -> None:
+        self.scans = scans
+        super().__init__(first.code, first.path, first.detail, first.where)
+
+    def __reduce__(self) -> tuple[type[ScanError], tuple[str, Path, str, str]]:
+        """Travel between processes as what it says."""
+        return ScanError, (self.code, self.path, self.detail, self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +208,8 @@ class Preparer:
         """Scans to one sequence, its motion told from the neutral frame."""
         drawn = [one.pictures for one in taken if one.pictures is not None]
         if not drawn:
-            raise next(one.error for one in taken if one.error is not None)
+            first = next(one.error for one in taken if one.error is not None)
+            raise UnusableRecordingError(first, tuple(one.scan for one in taken))
         rest = [] if neutral is None else [self._neutral(neutral)]
         activity = np.round(frame_activity([block_means(pictures) for pictures in (*rest, *drawn)]), 6)[len(rest) :]
         scans, moved = [], iter(activity)
@@ -267,7 +286,14 @@ def _bank(
     """The bank of one sequence; a neutral scan given apart is its first row, outside the window."""
     needed = {channel: stacks[channel] for channel in needed_pictures(inputs.channels, stacks.keys())}
     pitches = [render.pitch(view) for view in render.angles]
-    pictures = derive_channels(needed, list(render.angles.values()), inputs.channels, pitches)
+    angles = list(render.angles.values())
+    parts = [  # a part at a time: a channel is derived in single precision
+        derive_channels(
+            {name: stack[start : start + AT_ONCE] for name, stack in needed.items()}, angles, inputs.channels, pitches
+        )
+        for start in range(0, len(next(iter(stacks.values()))), AT_ONCE)
+    ]
+    pictures = np.concatenate(parts)
     if inputs.motion == "dynamic":
         pictures = np.concatenate([pictures, encode_dynamics(pictures)], axis=2)
     told = pd.DataFrame({"sequence": [name], "frames": [list(frames)], "activity": [activity.tolist()]})

@@ -1,0 +1,105 @@
+"""The model that answers, by whatever name a person has for it."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from affect4d.serving.bundle import BUNDLE_FILE, BundleError
+from affect4d.serving.packaged import bundle_folder, packaged_models
+
+LOGGER = logging.getLogger(__name__)
+MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
+RECORDS = "*_bundle.json"
+
+
+class ServedModelDataset(AbstractDataset[None, Path]):
+    """Loads as the folder of a bundle; is never saved.
+
+    Args:
+        model: What a person calls it, tried in this order: the folder of a bundle; a version of one of the project's
+            bundles; the name of one, whose newest is taken; the name of a packaged model; an MLflow run or model.
+        filepath: Folder of the project's bundle records.
+        metadata: Kedro's.
+    """
+
+    def __init__(self, *, model: str, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._model, self._filepath = str(model), Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        """The folder.
+
+        Raises:
+            DatasetError: If nothing bears that name; lists what there is.
+        """
+        folder, kind = self._find()
+        LOGGER.info("Answering with %s (%s): %s", self._model, kind, folder)
+        return folder
+
+    def save(self, data: None) -> None:
+        """Never.
+
+        Raises:
+            DatasetError: Always.
+        """
+        raise DatasetError("A model is trained, not saved: kedro run --pipeline=bundle")
+
+    def _find(self) -> tuple[Path, str]:
+        if (Path(self._model) / BUNDLE_FILE).is_file():
+            return Path(self._model), "a folder"
+        for record in self._records():
+            if self._model in (record.parent.name, record.name.removesuffix("_bundle.json")):
+                return self._bundle(record), f"of this project, {record.parent.name}"
+        if MLFLOW.fullmatch(self._model):
+            return self._from_mlflow(), "from MLflow"
+        try:
+            return bundle_folder(self._model), "of the package"
+        except BundleError as error:
+            raise DatasetError(f"{error} {self._known()}") from error
+
+    def _records(self) -> list[Path]:
+        """Records of the project's bundles, ``NAME_bundle.json/VERSION/NAME_bundle.json``, newest first."""
+        found = self._filepath.glob(f"{RECORDS}/*/{RECORDS}")
+        return sorted(found, key=lambda record: record.parent.name, reverse=True)
+
+    def _bundle(self, record: Path) -> Path:
+        told = json.loads(record.read_text())
+        inside = self._filepath / told["entry"]
+        return inside if inside.exists() else Path(told["folder"])
+
+    def _from_mlflow(self) -> Path:
+        """Fetch the artefacts of a run, or of a registered model, and find the bundle among them.
+
+        Raises:
+            DatasetError: If there is none.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        uri = self._model if ":/" in self._model else f"runs:/{self._model}/"
+        try:
+            fetched = Path(download_artifacts(artifact_uri=uri))
+        except Exception as error:  # MLflow has an error of its own for every store
+            raise DatasetError(f"MLflow has nothing at {uri}: {error}") from error
+        found = sorted(fetched.rglob(BUNDLE_FILE))
+        if not found:
+            raise DatasetError(f"No bundle among what MLflow keeps at {uri}: was a model trained in that run?")
+        return found[0].parent
+
+    def _known(self) -> str:
+        own = sorted({record.name.removesuffix("_bundle.json") for record in self._records()} - set(packaged_models()))
+        named = f"Of this project: {', '.join(own)}. " if own else ""
+        return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@latest."
+
+    def _exists(self) -> bool:
+        try:
+            self._find()
+        except DatasetError:
+            return False
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model": self._model, "filepath": str(self._filepath)}

@@ -1,0 +1,116 @@
+"""A trained model and how it was made → a bundle: one folder with all that answering needs."""
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from affect4d.content import ContentStore, code_version, content_key
+from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.ingest import IngestOptions
+from affect4d.views.inputs import InputOptions
+
+Document = dict[str, Any]
+
+SCORED_BY = {"affect_vlm": (), "smile_vlm": ("zero_shot",)}
+"""Where among a model's metrics its answers by prompts are, which is how a bundle answers."""
+TRAINED_BY = {"affect_vlm": "train_affect", "smile_vlm": "train_smile"}
+
+
+def bundle_model(
+    record: Document,
+    metrics: Document,
+    trained_on: pd.DataFrame,
+    raw_corpus: Document,
+    subject_split: Document,
+    ingest: IngestOptions,
+    render: RenderOptions,
+    inputs: InputOptions,
+    prompts: PromptOptions,
+    seed: int,
+    model_store: ContentStore,
+) -> Document:
+    """Write a model's bundle, unless it is there already.
+
+    Args:
+        record: Of the model in the store.
+        metrics: Its scores on unseen people.
+        trained_on: The prompts it was trained on: their words are known.
+        raw_corpus: Whose scans.
+        subject_split: Who was trained on.
+        ingest: How scans were cropped.
+        render: How views were drawn.
+        inputs: What the model sees of them.
+        prompts: Where its prompts come from.
+        seed: Of the run.
+        model_store: Where the model is, and where the bundle goes.
+
+    Returns:
+        The record of the bundle: ``model``, ``key``, ``entry`` (its name in the store) and ``folder``.
+    """
+    name = record["model"]
+    told = {
+        "name": name,
+        "kind": name,
+        "inputs": inputs.model_dump(mode="json"),
+        "render": render.picture,
+        "crop_radius": ingest.crop_radius,
+        "prompts": _ensembles(prompts),
+        "origin": _origin(record, raw_corpus, subject_split, seed),
+        "scores": _scores(metrics, name, raw_corpus, subject_split),
+    }
+    sentences = sorted(set(trained_on["prompt"]))
+    key = content_key(**told, sentences=sentences, code=code_version("serving.bundle", "serving.weights"))
+    entry = f"bundles/{name}-{key}"
+    if not model_store.has(entry):
+        _write(model_store, entry, model_store.path(record["entry"]), told, sentences)
+    return {"model": name, "key": key, "entry": entry, "folder": str(model_store.path(entry))}
+
+
+def _write(store: ContentStore, entry: str, trained: Path, told: Document, sentences: list[str]) -> None:
+    from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
+    from affect4d.reporting.bundle_card import render_bundle_card
+    from affect4d.serving import Bundle, write_bundle
+
+    model = load_model(trained)
+    if not isinstance(model, AffectVLM | SmileVLM):
+        raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text tower to answer with.")
+    bundle = Bundle.model_validate({**told, "options": model.options})
+    with store.write(entry) as folder:
+        write_bundle(folder, model, bundle, sentences, card=render_bundle_card(bundle.name, bundle.model_dump()))
+
+
+def _ensembles(prompts: PromptOptions) -> dict[str, tuple[str, ...]]:
+    """The prompts that stand for each expression: the project's own, or those of the user's file."""
+    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
+    return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
+
+
+def _origin(record: Document, raw_corpus: Document, split: Document, seed: int) -> dict[str, str]:
+    corpus = raw_corpus["name"]
+    people = "synthetic people" if raw_corpus["synthetic"] else "people"
+    return {
+        "corpus": corpus,
+        "trained_on": f"{len(split['train'])} {people}",
+        "command": f"kedro run --pipeline={TRAINED_BY[record['model']]} --params corpus={corpus},seed={seed}",
+        "seed": str(seed),
+        "model_key": record["key"],
+        "affect4d": importlib.metadata.version("affect4d"),
+    }
+
+
+def _scores(metrics: Document, name: str, raw_corpus: Document, split: Document) -> Document:
+    """What is known of the model's answers by prompts."""
+    scores = metrics
+    for way in SCORED_BY[name]:
+        scores = scores[way]
+    return {
+        "accuracy": scores["accuracy"],
+        "interval": tuple(scores["interval"]),
+        "sequences": scores["sequences"],
+        "subjects": len(split["test"]),
+        "corpus": raw_corpus["name"],
+    }

@@ -1,0 +1,100 @@
+"""Raw scans and a bundle → a row of answers for each, and a page to look at."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.serving.recordings import Grouping
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+
+
+class PredictOptions(BaseModel):
+    """What is predicted, and what is shown of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Path | None = Field(default=None, description="A scan, a folder of scans, or one of sequence folders.")
+    layout: str = Field(default="folder", description="How the folder is laid out: folder, or a corpus' own layout.")
+    grouping: Grouping = Field(default="auto", description="What makes a sequence of a folder's scans.")
+    faces: int = Field(default=60, ge=0, le=1000, description="Most faces on the page; 0 shows none.")
+
+
+def predict_scans(
+    options: PredictOptions, bundle: Path, engine: EngineOptions = IN_PROCESS
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, bytes]]:
+    """Read every scan at a path and name its expression; a bad one is a row that says why.
+
+    Returns:
+        Predictions, one row a recording, and timelines, one row a scan, each kept under its version and as the latest;
+        and pictures of the first recordings.
+
+    Raises:
+        ValueError: If no input is given.
+        FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
+    """
+    from affect4d.serving.batch import predict_recordings
+    from affect4d.serving.bundle import read_description
+    from affect4d.serving.recordings import find_recordings
+    from affect4d.serving.tables import AnswerTables
+
+    if options.input is None:
+        raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
+    recordings = find_recordings(options.input.expanduser(), options.layout, options.grouping)
+    told = read_description(bundle)
+    tables, pictures = AnswerTables(told.expressions, told.views), {}
+    for answer, picture in predict_recordings(recordings, bundle, engine, options.faces):
+        tables.add(answer)
+        if picture:
+            pictures[answer.name] = picture
+    predictions, timelines = tables.tables()
+    _print_summary(predictions, told.name)
+    return predictions, predictions, timelines, timelines, pictures
+
+
+def draw_gallery(
+    predictions: pd.DataFrame,
+    timelines: pd.DataFrame,
+    pictures: dict[str, bytes],
+    options: PredictOptions,
+    bundle: Path,
+) -> tuple[str, str]:
+    """One self-contained page of the faces and what was said of them, kept under its version and as the latest."""
+    from affect4d.reporting.gallery_page import GalleryContext, render_gallery_page
+    from affect4d.serving.bundle import read_description
+
+    told = read_description(bundle)
+    page = render_gallery_page(
+        GalleryContext(
+            predictions=predictions,
+            timelines=timelines,
+            pictures=pictures,
+            expressions=told.expressions,
+            model=told.name,
+            measured=None if told.scores is None else told.scores.model_dump(),
+            source=str(options.input),
+            command=f"kedro run --pipeline=predict --params input={options.input}",
+            made=datetime.datetime.now(tz=datetime.UTC),
+        )
+    )
+    return page, page
+
+
+def _print_summary(predictions: pd.DataFrame, model: str) -> None:
+    """How often each expression was named, on the terminal; and why scans were refused."""
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table("answer", "recordings", title=f"{model} on {len(predictions)} recordings", title_justify="left")
+    for answer, count in predictions["expression"].value_counts().items():
+        shown.add_row(str(answer), str(count))
+    refused: Any = predictions.loc[predictions["status"] == "refused", "code"].value_counts()
+    for code, count in refused.items():
+        shown.add_row(f"refused: {code}", str(count))
+    console = Console()
+    console.print(shown)
+    console.print("data/07_model_output/predictions holds predictions.csv, timelines.csv and gallery.html.")
