@@ -187,8 +187,7 @@ DRAWN_SHARE = 0.2
 
 
 def general_protocol(name: str, corpus: str = ANY) -> Protocol | None:
-    """A protocol any corpus can serve, on all its labelled scans: ``K-fold``, ``leave-one-subject-out``, ``N-draws``,
-    ``cross-dataset``.
+    """A protocol any corpus can serve: ``K-fold``, ``leave-one-subject-out``, ``N-draws``, ``cross-dataset``.
 
     Returns:
         None if the name is of another kind.

@@ -1,4 +1,4 @@
-"""Two corpora as one, for training on the one and testing on the other: names carry their corpus, pictures are linked."""
+"""Two corpora as one, to train on the one and test on the other: names carry their corpus, pictures are linked."""
 
 import shutil
 from collections.abc import Iterable

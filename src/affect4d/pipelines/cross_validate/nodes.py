@@ -105,14 +105,8 @@ def score_protocol(predictions: pd.DataFrame, protocol: Document) -> Document:
     from affect4d.evaluation.fold_scores import score_folds
 
     scores = score_folds(predictions, np.random.default_rng(0))
-    folds = protocol["folds"]
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {
-        **{name: protocol[name] for name in ("corpus", "protocol", "options")},
-        "folds": folds,
-        **scores,
-        "versions": versions,
-    }
+    return {**protocol, **scores, "versions": versions}
 
 
 def _cross_fold(
