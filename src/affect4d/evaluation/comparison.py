@@ -88,6 +88,31 @@ def mcnemar(first_only: int, second_only: int) -> float:
     return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
 
 
+def above_chance(
+    predictions: pd.DataFrame, chance: float, generator: np.random.Generator, permutations: int = PERMUTATIONS
+) -> float:
+    """One-sided p that a model is no better than guessing: what each subject gains over chance changes sign at random.
+
+    Args:
+        predictions: See :func:`affect4d.evaluation.predictions.prediction_table`.
+        chance: Accuracy of guessing, 0…1.
+        generator: Draws the signs.
+        permutations: At most so many; all of them, where there are fewer.
+    """
+    gains = (predictions["predicted"] == predictions["expression"]).astype(float) - chance
+    sums = gains.groupby(predictions["subject"]).sum().to_numpy()
+    result: Any = permutation_test(
+        (sums,),
+        lambda values, axis: np.sum(values, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=permutations,
+        alternative="greater",
+        rng=generator,
+    )
+    return float(result.pvalue)
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """The p values, corrected for how many there are (Holm 1979), in the same order."""
     order = np.argsort(values)

@@ -36,7 +36,10 @@ class ArmResult:
         seconds: The same in seconds of training.
         reached: In how many seeds it got there.
         sooner: In how many seeds the first arm got there in fewer epochs than this one.
-        sooner_p: One-sided sign test of that, ties left out; NaN for the first.
+        later: In how many it got there in more.
+        sooner_p: One-sided sign test of ``sooner``, ties left out; NaN for the first.
+        seeds: How many trainings of this arm there are.
+        subjects: How many people it was asked about, all seeds together.
     """
 
     arm: str
@@ -53,6 +56,9 @@ class ArmResult:
     reached: int
     sooner: int
     sooner_p: float
+    later: int = 0
+    seeds: int = 0
+    subjects: int = 0
 
 
 def judge(
@@ -89,6 +95,8 @@ def judge(
                 behind_interval=interval,
                 p=p,
                 verdict="" if arm.name == first else verdict(interval, p),
+                seeds=wide.index.get_level_values("seed").nunique(),
+                subjects=subjects.nunique(),
                 **_speed(speed, arm.name, first),
             )
         )
@@ -143,11 +151,13 @@ def _speed(speed: pd.DataFrame, arm: str, first: str) -> dict[str, Any]:
         "seconds": float(rows[arm]["seconds"].mean()),
         "reached": int(rows[arm]["epochs"].notna().sum()),
         "sooner": sooner,
-        "sooner_p": float("nan") if arm == first else _sign_test(sooner, later),
+        "later": later,
+        "sooner_p": float("nan") if arm == first else sign_test(sooner, later),
     }
 
 
-def _sign_test(sooner: int, later: int) -> float:
+def sign_test(sooner: int, later: int) -> float:
+    """One-sided p that the first is not sooner more often than later; ties are left out."""
     decided = sooner + later
     return float(binomtest(sooner, decided, alternative="greater").pvalue) if decided else 1.0
 
