@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow fuzz bench bench-quick check format mlflow viz app lock prune clean
+.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz app lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,10 @@ test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licen
 
 test-slow: .venv/ready ## the slow tests, and those on outside data where it is there
 	@$(BIN)/pytest -m "(slow or corpus) and not fault and not gpu and not browser"
+
+test-browser: .venv/ready ## the pages as a person sees them, in headless Chromium (installed where Debian's apt can)
+	@bash scripts/chromium
+	@$(BIN)/pytest -m browser
 
 test-faults: .venv/ready ## the tests that kill and hang processes on purpose
 	@$(BIN)/pytest -m fault
@@ -67,8 +71,8 @@ mlflow: .venv/ready ## compare runs in the browser
 viz: .venv/ready ## browse the pipelines in the browser
 	@$(BIN)/kedro viz run --no-browser --port $(PORT_VIZ)
 
-app: .venv/ready ## look at samples, their views and both models' answers in the browser
-	@$(BIN)/streamlit run src/affect4d/app.py --server.address 127.0.0.1 --server.port $(PORT_APP) --browser.gatherUsageStats false
+app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, in the browser
+	@$(BIN)/python -m affect4d.app --server.port $(PORT_APP)
 
 lock: ## renew requirements.lock (needs uv); no index address is written
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock

@@ -1,0 +1,80 @@
+"""What every chosen model makes of a recording, and where on the face it looks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float32
+
+from affect4d.scans.scan import FaceScan
+from affect4d.serving.looking import relevance_on_mesh
+from affect4d.serving.predictor import Predictor, Seen
+from affect4d.serving.preparation import PreparedSequence
+from affect4d.serving.reading import Prediction
+
+Relevance = Float32[np.ndarray, " vertices"]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A recording, and what one model makes of it.
+
+    Attributes:
+        title: Of the model.
+        predictor: Who answered.
+        prepared: What it was shown.
+        prediction: What it says.
+        seen: Its embeddings.
+        looked: Relevance on the mesh of frames that were asked for, filled on demand.
+    """
+
+    title: str
+    predictor: Predictor
+    prepared: PreparedSequence
+    prediction: Prediction
+    seen: Seen
+    looked: dict[int, Relevance] = field(default_factory=dict)
+
+    def relevance(self, place: int) -> Relevance:
+        """Where the model looks in a frame when it gives its answer; computed once."""
+        if place not in self.looked:
+            expression = self.prediction.expression or self.predictor.expressions[0]
+            self.looked[place] = relevance_on_mesh(self.predictor, self.prepared, place, expression)
+        return self.looked[place]
+
+    def shares(self) -> Float32[np.ndarray, "frames expressions"]:
+        """Probabilities of every usable frame."""
+        return self.predictor.probabilities(self.seen.frames).astype(np.float32)
+
+
+def ask(
+    scans: Sequence[FaceScan], name: str, predictors: Mapping[str, Predictor], neutral: FaceScan | None = None
+) -> list[Answered]:
+    """Draw a recording once for all models that see alike, and ask each.
+
+    Args:
+        scans: Raw scans: one, or the frames of one sequence.
+        name: Of the recording.
+        predictors: By title.
+        neutral: The same face at rest.
+
+    Raises:
+        ScanError: If no scan is usable.
+    """
+    answers: list[Answered] = []
+    for title, predictor in predictors.items():
+        drawn = next((other.prepared for other in answers if predictor.accepts(other.prepared)), None)
+        prepared = drawn or predictor.prepare(scans, neutral=neutral, name=name, keep_faces=True)
+        answers.append(Answered(title, predictor, prepared, predictor.answer(prepared), predictor.look(prepared)))
+    return answers
+
+
+def result_table(answers: Sequence[Answered]) -> pd.DataFrame:
+    """One row a model: the columns of a prediction."""
+    return pd.concat([answer.prediction.table() for answer in answers], ignore_index=True)
+
+
+def result_timeline(answers: Sequence[Answered]) -> pd.DataFrame:
+    """One row a model and frame."""
+    return pd.concat([answer.prediction.timeline() for answer in answers], ignore_index=True)

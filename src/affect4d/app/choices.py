@@ -1,0 +1,78 @@
+"""Which models can be asked: those that come with the package, and those that were trained here."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kedro.utils import find_kedro_project
+
+from affect4d.serving.bundle import Bundle, BundleError, read_description
+from affect4d.serving.packaged import bundle_folder, packaged_models
+
+TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
+FOLDERS = "AFFECT4D_BUNDLES"
+"""Environment variable: more bundles, as folders separated by colons."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model that can be asked.
+
+    Attributes:
+        title: What a person calls it.
+        folder: Its bundle.
+        bundle: What it says of itself.
+    """
+
+    title: str
+    folder: Path
+    bundle: Bundle
+
+    @property
+    def measured(self) -> str:
+        """How well it does, in words; or that nobody measured it."""
+        scores = self.bundle.scores
+        if scores is None:
+            return "Its accuracy is not measured."
+        low, high = scores.interval
+        return (
+            f"Names {scores.accuracy:.0%} of {scores.sequences} sequences of {scores.subjects} unseen people of "
+            f"{scores.corpus} rightly (95 % interval {low:.0%}–{high:.0%})."
+        )
+
+
+def model_choices() -> dict[str, ModelChoice]:
+    """Every model that can be asked, by its title; packaged ones first."""
+    found: dict[str, ModelChoice] = {}
+    for folder, suffix in _folders():
+        try:
+            bundle = read_description(folder)
+        except BundleError:
+            continue
+        title = TITLES.get(bundle.kind, bundle.name) + suffix
+        while title in found:
+            title += "′"
+        found[title] = ModelChoice(title, folder, bundle)
+    return found
+
+
+def _folders() -> Iterator[tuple[Path, str]]:
+    """Bundles, and what is said behind their name."""
+    for name in packaged_models():
+        yield bundle_folder(name), ""
+    for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
+        yield Path(folder), f" · {Path(folder).name}"
+    project = find_kedro_project(Path.cwd())
+    if project is not None:
+        yield from _trained(project)
+
+
+def _trained(project: Path) -> Iterator[tuple[Path, str]]:
+    """The newest bundle of each kind and corpus in a project."""
+    for record in sorted(project.glob("data/06_models/*/*_bundle.json")):
+        versions = sorted(record.glob("*/*.json"))
+        if versions:
+            place = project / json.loads(versions[-1].read_text(encoding="utf-8"))["folder"]
+            yield place, f" · {record.parent.name}"

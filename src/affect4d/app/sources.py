@@ -1,0 +1,138 @@
+"""Where a recording comes from: a sample that is made on the spot, or an upload; and the models that answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from affect4d.app.answering import Answered, ask
+from affect4d.app.samples import make_sample, people
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.readers import READERS
+from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.serving.predictor import Predictor
+from affect4d.serving.uploads import ReadingRoom, Upload, UploadRefusedError
+
+SAMPLE, UPLOAD = "A synthetic face", "Your own scan"
+FORMATS = ", ".join(READERS)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A recording to look at.
+
+    Attributes:
+        key: Tells it from others of this session.
+        name: For tables.
+        scans: Raw scans, in order of time.
+        neutral: The same face at rest, where it was given apart.
+    """
+
+    key: str
+    name: str
+    scans: tuple[FaceScan, ...]
+    neutral: FaceScan | None = None
+
+
+@st.cache_resource(show_spinner="Loading a model …", max_entries=6)
+def open_predictor(folder: str) -> Predictor:
+    """The model in a folder, once for all visitors."""
+    return Predictor.load(Path(folder))
+
+
+@st.cache_resource(show_spinner=False)
+def reading_room() -> ReadingRoom:
+    """The process that reads uploads, warm."""
+    room = ReadingRoom()
+    room.start()
+    return room
+
+
+def choose_recording() -> Chosen | None:
+    """A sample or an upload; None where there is nothing to look at yet."""
+    where = st.segmented_control("Look at", [SAMPLE, UPLOAD], default=SAMPLE, required=True, key="where")
+    return choose_upload() if where == UPLOAD else choose_sample()
+
+
+def choose_sample() -> Chosen:
+    """One of a few synthetic people, and what they show."""
+    left, right = st.columns(2)
+    person = left.selectbox("Person", people(), key="person", help="Generated on the spot; in no corpus.")
+    shown = right.selectbox("Shows", EXPRESSIONS, index=EXPRESSIONS.index("happiness"), key="expression")
+    return Chosen(f"{person}/{shown}", f"{person}/{shown}", sample_scans(person, shown))
+
+
+@st.cache_resource(show_spinner=False, max_entries=36)
+def sample_scans(person: str, expression: str) -> tuple[FaceScan, ...]:
+    """The scans of a sample, made at the first look."""
+    bar = st.progress(0.0, "Making the face …")
+    scans = make_sample(person, expression, lambda share: bar.progress(share, "Making the face …"))
+    bar.empty()
+    return scans
+
+
+def choose_upload() -> Chosen | None:
+    """What a person sends; one bad scan costs that scan, and says why."""
+    reading_room()
+    sent = st.file_uploader(
+        f"Scans ({FORMATS}) with their textures, or a zip of a sequence", accept_multiple_files=True, key="scans"
+    )
+    with st.expander("The same face at rest (optional)"):
+        st.caption("Of a single scan, it tells the models what has moved. A sequence begins at rest by itself.")
+        rest = st.file_uploader("Neutral scan with its texture", accept_multiple_files=True, key="neutral")
+    if not sent:
+        return None
+    upload, neutral = _read(sent), _read(rest) if rest else None
+    if upload is None or not upload.usable:
+        return None
+    scans = tuple(one.scan for one in upload.usable if one.scan is not None)
+    at_rest = neutral.usable[0].scan if neutral is not None and neutral.usable else None
+    key = "+".join(file.file_id for file in (*sent, *(rest or [])))
+    name = upload.usable[0].name if len(scans) == 1 else f"{len(scans)} scans"
+    return Chosen(key, name, scans, at_rest)
+
+
+def _read(files: Sequence[object]) -> Upload | None:
+    """An upload, with a message for whatever is not used of it."""
+    try:
+        upload = read_upload(tuple(file.file_id for file in files), files)  # type: ignore[attr-defined]
+    except UploadRefusedError as error:
+        st.error(str(error))
+        return None
+    for scan in upload.scans:
+        if scan.scan is None:
+            st.error(f"**{scan.name}** cannot be used: {scan.reason}.")
+    for name, reason in upload.refused:
+        st.warning(f"**{name}** {reason}.")
+    return upload
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, scope="session")
+def read_upload(key: tuple[str, ...], _files: Sequence[object]) -> Upload:
+    """Read what was sent, once a session; forgotten with it."""
+    bar = st.progress(0.0, "Reading …")
+    try:
+        sent = [(file.name, file.getvalue()) for file in _files]  # type: ignore[attr-defined]
+        return reading_room().read(
+            sent, lambda done, count: bar.progress(done / count, f"Reading {done + 1}/{count} …")
+        )
+    finally:
+        bar.empty()
+
+
+def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answered]:
+    """Every model's answer; none, and a message, where no scan is a face."""
+    try:
+        return answers_of(chosen.key, tuple(predictors), chosen, predictors)
+    except ScanError as error:
+        st.error(f"**{chosen.name}** cannot be used: {error.detail} [{error.code}].")
+        return []
+
+
+@st.cache_resource(show_spinner="Drawing the face from every side …", max_entries=6, scope="session")
+def answers_of(
+    key: str, titles: tuple[str, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
+) -> list[Answered]:
+    """Answers to one recording, once a session."""
+    return ask(_chosen.scans, _chosen.name, _predictors, _chosen.neutral)
