@@ -94,16 +94,9 @@ def _gap(described: pd.DataFrame, names: Sequence[str], generator: np.random.Gen
         }
         for name, value in frame.by_group.items()
     ]
-    nothing: Gap = {
-        "attribute": " × ".join(names),
-        "groups": scores,
-        "worst": None,
-        "gap": None,
-        "interval": None,
-        "p": None,
-    }
+    attribute = " × ".join(names)
     if len(large) < 2:
-        return nothing
+        return {"attribute": attribute, "groups": scores, "worst": None, "gap": None, "interval": None, "p": None}
     shares = frame.by_group[large].astype(float)
     kept = groups.isin(large)
     interval, p = _surely(described[kept], groups[kept], generator)
@@ -132,9 +125,8 @@ def _drawn_anew(
     sums: np.ndarray, sizes: np.ndarray, codes: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As many people of each group, with repetition."""
-    picks = np.concatenate(
-        [generator.choice(np.flatnonzero(codes == code), (codes == code).sum()) for code in set(codes)]
-    )
+    members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
+    picks = np.concatenate([generator.choice(group, len(group)) for group in members])
     return sums[picks], sizes[picks], codes[picks]
 
 

@@ -1,0 +1,53 @@
+"""What earlier runs have left on disk about the claims, as a catalog entry."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+
+class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
+    """Loads as ``{"studies", "findings", "cross_validations", "robustness"}``: the newest version of each document.
+
+    What is not there is left out: no run needs to have been made. Nothing is ever saved through it.
+
+    Args:
+        folder: Of one corpus's reports: holds ``studies/NAME.json``, ``findings/claim_N.json``,
+            ``cross_validation/PROTOCOL/CORPUS/scores.json`` and ``robustness.json``.
+        metadata: Kedro's.
+    """
+
+    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(folder)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """Read what is there."""
+        studies = sorted(self._folder.glob("studies/*.json"))
+        findings = sorted(self._folder.glob("findings/claim_*.json"))
+        validations = sorted(self._folder.glob("cross_validation/*/*/scores.json"))
+        robustness = self._folder / "robustness.json"
+        return {
+            "studies": {path.stem: _newest(path) for path in studies},
+            "findings": {path.stem.removeprefix("claim_"): _newest(path) for path in findings},
+            "cross_validations": [_newest(path) for path in validations],
+            "robustness": _newest(robustness) if robustness.exists() else None,
+        }
+
+    def save(self, data: None) -> None:
+        """Never: the pipelines that measure write their own documents."""
+        raise DatasetError("Evidence is gathered from what other pipelines wrote, not saved.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder)}
+
+
+def _newest(path: Path) -> Any:
+    """The document, or the newest version of it."""
+    if path.is_dir():
+        path = max(path.glob(f"*/{path.name}"))
+    return json.loads(path.read_text())

@@ -1,0 +1,139 @@
+"""What runs have left on disk about the claims: study results, cross-validations, a hold-out run, and more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affect4d.evaluation.comparison import above_chance, compare_predictions
+from affect4d.evaluation.metrics import subject_interval
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.studies.verdicts import ArmResult, from_document
+
+CHANCE = 1 / len(EXPRESSIONS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One figure, or one pair of figures, about a claim.
+
+    Attributes:
+        first: What the claim is for, in words.
+        second: What it is compared with.
+        values: Of both: accuracy 0…1, or as ``unit`` says; None where there is no such figure.
+        difference: First minus second.
+        interval: 95 % interval of the difference, over subjects; None where the test is not about subjects.
+        p: Of the test.
+        test: Which.
+        seeds: How many trainings of each.
+        subjects: How many people were tested.
+        source: Which run's artefact it was read from.
+        unit: ``"accuracy"``, ``"UF1"`` or ``"epochs"``.
+    """
+
+    first: str
+    second: str
+    values: tuple[float | None, float | None]
+    difference: float
+    interval: tuple[float, float] | None
+    p: float
+    test: str
+    seeds: int
+    subjects: int
+    source: str
+    unit: str = "accuracy"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is there; nothing of it is needed.
+
+    Attributes:
+        studies: Results of each study, as :func:`affect4d.studies.verdicts.as_document` made them plain.
+        findings: Findings other pipelines wrote about a claim, by its number, as plain values.
+        predictions: What every model and baseline of the run says of every unseen sequence.
+        seed: Of that run.
+    """
+
+    studies: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    findings: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)
+    predictions: pd.DataFrame | None = None
+    seed: int = 0
+
+    def arms(self, study: str, *names: str) -> list[Finding]:
+        """The first arm of a study beside some others; those that were run."""
+        rows = {row.arm: row for row in from_document(self.studies.get(study, []))}
+        first = next(iter(rows.values()), None)
+        return [_behind(first, rows[name], study) for name in names if first is not None and name in rows]
+
+    def convergence(self, *names: str) -> list[Finding]:
+        """The first arm of the study of convergence beside some others: epochs to 90 % of the best end."""
+        rows = {row.arm: row for row in from_document(self.studies.get("convergence", []))}
+        first = next(iter(rows.values()), None)
+        return [_sooner(first, rows[name]) for name in names if first is not None and name in rows]
+
+    def paired(self, first: str, second: str) -> list[Finding]:
+        """Two models of the run on the same sequences, if both are there."""
+        if self.predictions is None or not {first, second} <= set(self.predictions["model"]):
+            return []
+        one, other = (self.predictions[self.predictions["model"] == name] for name in (first, second))
+        outcome = compare_predictions(one, other, np.random.default_rng(0))
+        return [
+            Finding(
+                first, second, (_accuracy(one), _accuracy(other)), outcome.difference, outcome.interval,
+                outcome.permutation, "permutation over subjects", 1, one["subject"].nunique(), self._run,
+            )
+        ]  # fmt: skip
+
+    def beside_chance(self, model: str) -> list[Finding]:
+        """A model of the run beside guessing, if it is there."""
+        if self.predictions is None or model not in set(self.predictions["model"]):
+            return []
+        table = self.predictions[self.predictions["model"] == model]
+        hits = (table["predicted"] == table["expression"]).to_numpy(float) - CHANCE
+        return [
+            Finding(
+                model, "chance", (_accuracy(table), CHANCE), float(hits.mean()),
+                subject_interval(hits, table["subject"], np.random.default_rng(0)),
+                above_chance(table, CHANCE, np.random.default_rng(0)), "signs over subjects, one-sided", 1,
+                table["subject"].nunique(), self._run,
+            )
+        ]  # fmt: skip
+
+    def written(self, claim: int) -> list[Finding]:
+        """What another pipeline wrote about a claim."""
+        return [_plain_finding(row) for row in self.findings.get(claim, [])]
+
+    @property
+    def _run(self) -> str:
+        return f"this run, seed {self.seed}"
+
+
+def _accuracy(table: pd.DataFrame) -> float:
+    return float((table["predicted"] == table["expression"]).mean())
+
+
+def _behind(first: ArmResult, other: ArmResult, study: str) -> Finding:
+    """The first arm beside another."""
+    return Finding(
+        first.description, other.description, (first.accuracy, other.accuracy), other.behind, other.behind_interval,
+        other.p, "permutation over subjects, Holm", other.seeds, other.subjects, f"study_{study}",
+    )  # fmt: skip
+
+
+def _sooner(first: ArmResult, other: ArmResult) -> Finding:
+    known = [None if np.isnan(value) else value for value in (first.epochs, other.epochs)]
+    difference = float("nan") if None in known else first.epochs - other.epochs
+    return Finding(
+        first.description, other.description, (known[0], known[1]), difference, None, other.sooner_p,
+        f"signs over seeds, one-sided: sooner in {other.sooner}, later in {other.later}", other.seeds, other.subjects,
+        "study_convergence", "epochs",
+    )  # fmt: skip
+
+
+def _plain_finding(row: Mapping[str, Any]) -> Finding:
+    interval = None if row.get("interval") is None else (float(row["interval"][0]), float(row["interval"][1]))
+    values = (row["values"][0], row["values"][1])
+    return Finding(**{**row, "values": values, "interval": interval})

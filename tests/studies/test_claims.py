@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect4d.catalog import EvidenceDataset
+from affect4d.studies.claims import CLAIMS, all_together, answer_claims, better, sooner, within_reach
+from affect4d.studies.evidence import Evidence, Finding
+from affect4d.studies.setting import Arm
+from affect4d.studies.verdicts import as_document, judge
+
+
+def predictions(rates, subjects=24, seeds=2, sequences=6):
+    """Predictions in which each arm names so many of each subject's sequences right."""
+    rows = [
+        (arm, seed, f"S{subject:02d}/{number}", f"S{subject:02d}", "anger", "anger" if number < right else "fear")
+        for arm, right in rates.items()
+        for seed in range(seeds)
+        for subject in range(subjects)
+        for number in range(sequences)
+    ]
+    return pd.DataFrame(rows, columns=["arm", "seed", "sequence", "subject", "expression", "predicted"])
+
+
+def finding(**changes):
+    parts = {
+        "first": "a", "second": "b", "values": (0.8, 0.7), "difference": 0.1, "interval": (0.02, 0.2), "p": 0.01,
+        "test": "permutation", "seeds": 1, "subjects": 24, "source": "here",
+    }  # fmt: skip
+    return Finding(**{**parts, **changes})
+
+
+def said(evidence):
+    return {row.number: row for row in answer_claims(evidence)}
+
+
+def test_without_any_run_every_claim_is_not_measured():
+    rows = said(Evidence())
+    assert list(rows) == list(range(1, 11))
+    assert {row.verdict for row in rows.values()} == {"not measured"}
+    assert all(row.how for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, "holds"),
+        ({"p": 0.06}, "undecided"),
+        ({"interval": (-0.01, 0.2)}, "undecided"),
+        ({"interval": (-0.3, -0.1), "difference": -0.2}, "does not hold"),
+    ],
+)
+def test_better_needs_interval_and_test(changes, word):
+    assert better(finding(**changes)) == word
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"), [((-0.04, 0.02), "holds"), ((-0.1, 0.02), "undecided"), ((-0.2, -0.06), "does not hold")]
+)
+def test_reach_is_decided_by_the_interval(interval, word):
+    assert within_reach(finding(interval=interval, p=0.9)) == word
+
+
+@pytest.mark.parametrize(
+    ("ahead", "behind", "p", "word"), [(5, 0, 0.03, "holds"), (0, 5, 1.0, "does not hold"), (3, 2, 0.5, "undecided")]
+)
+def test_sooner_counts_seeds(ahead, behind, p, word):
+    told = f"signs over seeds, one-sided: sooner in {ahead}, later in {behind}"
+    assert sooner(finding(interval=None, p=p, test=told, unit="epochs")) == word
+
+
+def test_a_claim_about_several_things_holds_where_each_does():
+    assert all_together(["holds", "holds"]) == "holds"
+    assert all_together(["holds", "undecided"]) == "undecided"
+    assert all_together(["undecided", "does not hold"]) == "does not hold"
+
+
+@pytest.mark.parametrize(("rates", "word"), [((5, 3), "holds"), ((4, 4), "undecided"), ((3, 5), "does not hold")])
+def test_a_study_answers_its_claim_with_its_own_figures(rates, word):
+    arms = (Arm("whole", "AffectVLM, whole", "affect_vlm"), Arm("front", "front view only", "affect_vlm"))
+    table = predictions({"whole": rates[0], "front": rates[1]})
+    rows = [(arm.name, seed, 0, 1.0, 0.5) for arm in arms for seed in range(2)]
+    learned = pd.DataFrame(rows, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
+    results = as_document(judge(arms, table, learned, np.random.default_rng(0)))
+    row = said(Evidence(studies={"ablation": json.loads(json.dumps(results))}))[4]
+    assert row.verdict == word
+    assert row.findings[0].values == pytest.approx((rates[0] / 6, rates[1] / 6))
+    assert (row.findings[0].seeds, row.findings[0].subjects) == (2, 24)
+    assert said(Evidence(studies={"ablation": results}))[2].verdict == "not measured"
+
+
+def test_a_run_answers_reach_and_language(sequences):
+    right = sequences.assign(predicted=sequences["expression"])
+    poor = sequences.assign(predicted="fear")
+    tables = {"smile_vlm.linear_probe": right, "cross_entropy": right, "smile_vlm.zero_shot": right,
+              "smile_vlm.free_text": poor}  # fmt: skip
+    together = pd.concat([table.assign(model=name) for name, table in tables.items()])
+    rows = said(Evidence(predictions=together, seed=3))
+    assert rows[7].verdict == "holds"
+    assert [finding.source for finding in rows[7].findings] == ["this run, seed 3"]
+    assert rows[10].verdicts == ("holds", "undecided")
+    assert rows[10].verdict == "undecided"
+
+
+def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
+    assert EvidenceDataset(folder=str(tmp_path)).load() == {
+        "studies": {}, "findings": {}, "cross_validations": [], "robustness": None}  # fmt: skip
+    for version, rows in (("2026-01-01T00", [1]), ("2026-01-02T00", [2])):
+        place = tmp_path / "studies/ablation.json" / version
+        place.mkdir(parents=True)
+        (place / "ablation.json").write_text(json.dumps(rows))
+    (tmp_path / "findings").mkdir()
+    (tmp_path / "findings/claim_9.json").write_text("[3]")
+    loaded = EvidenceDataset(folder=str(tmp_path)).load()
+    assert loaded["studies"] == {"ablation": [2]}
+    assert loaded["findings"] == {"9": [3]}
+
+
+def test_a_written_finding_answers_its_claim():
+    row = json.loads(json.dumps(vars(finding(unit="UF1"))))
+    assert said(Evidence(findings={9: [row]}))[9].verdict == "holds"
+
+
+def test_claims_are_numbered_as_listed():
+    assert [claim.number for claim in CLAIMS] == list(range(1, 11))
