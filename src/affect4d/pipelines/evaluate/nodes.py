@@ -70,15 +70,27 @@ def measure_prompts(
 
 def evaluate_smile_vlm(
     view_manifest: pd.DataFrame,
+    sequences: pd.DataFrame,
     subject_split: dict[str, Any],
     record: dict[str, Any],
     inputs: InputOptions,
     prompts: PromptOptions,
+    size: ModelOptions,
+    train: TrainOptions,
     view_store: ContentStore,
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """SMILE-VLM, by linear probe, nearest neighbours, prompts and free text; labels enter here, after training."""
+    """SMILE-VLM, by linear probe, nearest neighbours, prompts and free text; labels enter here, after training.
+
+    A corpus of micro-expressions is judged by its own protocol; see :mod:`affect4d.evaluation.micro`.
+    """
+    from affect4d.evaluation.micro.clips import has_clips
+
+    if has_clips(sequences):
+        return _evaluate_on_clips(
+            view_manifest, sequences, subject_split, record, inputs, size, train, view_store, model_store, answer_store
+        )
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
@@ -94,6 +106,41 @@ def evaluate_smile_vlm(
 
     given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
     return examine_once("smile_vlm", answer_store, hold, **given)
+
+
+def _evaluate_on_clips(
+    view_manifest: pd.DataFrame,
+    sequences: pd.DataFrame,
+    subject_split: dict[str, Any],
+    record: dict[str, Any],
+    inputs: InputOptions,
+    size: ModelOptions,
+    train: TrainOptions,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    answer_store: ContentStore,
+) -> Evaluated:
+    """SMILE-VLM's tower on micro-expressions, beside an untrained one, plain differences and optical flow."""
+    from affect4d.evaluation.micro.clips import labelled_clips
+
+    clips = labelled_clips(sequences)
+    views = view_manifest[view_manifest["sequence"].isin(clips["sequence"])].reset_index(drop=True)
+
+    def hold() -> Evaluated:
+        from affect4d.evaluation.micro.examine import examine_clips
+        from affect4d.models import load_model
+        from affect4d.scans.splits import SubjectSplit
+        from affect4d.views.bank import load_view_bank
+
+        bank = load_view_bank(views, view_store, inputs)
+        towers = load_model(model_store.path(record["entry"])), _beginning(len(bank.views), inputs, size, train.seed)
+        split = SubjectSplit.from_dict(subject_split)
+        scores, predictions = examine_clips(*towers, bank, inputs, clips, split, train.seed)
+        return {**scores}, predictions
+
+    shown = table_digest(views[["sequence", "subject", "checksum"]]), table_digest(clips)
+    given = {"views": shown, "split": subject_split["digest"], "inputs": inputs}
+    return examine_once("micro", answer_store, hold, **given, model=record["key"], size=size, seed=train.seed)
 
 
 def evaluate_references(
@@ -163,9 +210,13 @@ def examine_representations(
 
 def untrained(examination: "Examination", model: ModelOptions, seed: int) -> Any:
     """SMILE-VLM with the weights its training began from."""
+    return _beginning(len(examination.bank.views), examination.inputs, model, seed)
+
+
+def _beginning(rendered: int, inputs: InputOptions, model: ModelOptions, seed: int) -> Any:
     from affect4d.models import build_model
 
-    views, channels = examination.inputs.input_shape(len(examination.bank.views))
+    views, channels = inputs.input_shape(rendered)
     return build_model("smile_vlm", model.model_copy(update={"views": views, "channels": channels}), seed)
 
 

@@ -40,7 +40,13 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 evaluate_smile_vlm,
-                inputs={**BY_PROMPTS, "record": "smile_vlm_model"},
+                inputs={
+                    **BY_PROMPTS,
+                    "sequences": "sequences",
+                    "record": "smile_vlm_model",
+                    "size": "params:model",
+                    "train": "params:smile_vlm.train",
+                },
                 outputs=["smile_vlm_metrics", "smile_vlm_predictions"],
                 name="evaluate_smile_vlm",
             ),
