@@ -90,7 +90,7 @@ class TrackingHooks:
     """Open an MLflow run around every Kedro run and write into it what makes the run comparable and repeatable.
 
     Parameters are logged raw and flattened; curves come from the training loop through
-    :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model}`` what
+    :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model | bundle}`` what
     becomes of them. The tag ``run_id`` equals Kedro's save version.
     """
 
@@ -256,6 +256,8 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
     elif kind == "model":
         mlflow.log_artifacts(data["folder"], artifact_path=f"{data['model']}/model")
         mlflow.set_tag(f"model.{data['model']}", data["key"])
+    elif kind == "bundle":
+        tracking.register_bundle(data)
 
 
 def _saved_path(dataset: Any) -> Path:

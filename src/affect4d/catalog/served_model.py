@@ -92,7 +92,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
     def _known(self) -> str:
         own = sorted({record.name.removesuffix("_bundle.json") for record in self._records()} - set(packaged_models()))
         named = f"Of this project: {', '.join(own)}. " if own else ""
-        return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@latest."
+        return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@newest."
 
     def _exists(self) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -74,12 +75,18 @@ class Prediction:
     apex: int | None = None
     offset: int | None = None
 
+    @property
+    def file(self) -> str:
+        """Path of the scan, or of the folder of a sequence; empty where scans were read already."""
+        first = self.frames[0].file
+        return first if len(self.frames) == 1 or not first else str(Path(first).parent)
+
     def row(self) -> dict[str, Any]:
         """The recording as one row of the predictions; docs/predict.md says what each column means."""
         usable = sum(frame.status != "refused" for frame in self.frames)
         return {
             "recording": self.name,
-            "file": self.frames[0].file if len(self.frames) == 1 else "",
+            "file": self.file,
             "subject": self.subject,
             "model": self.model,
             "expression": self.expression,
