@@ -44,7 +44,7 @@ class ModelChoice:
 
 
 def model_choices() -> dict[str, ModelChoice]:
-    """Every model that can be asked, by its title; packaged ones first."""
+    """Every model that can be asked, by its title; those that were named by hand first, then packaged ones."""
     found: dict[str, ModelChoice] = {}
     for folder, suffix in _folders():
         try:
@@ -60,10 +60,10 @@ def model_choices() -> dict[str, ModelChoice]:
 
 def _folders() -> Iterator[tuple[Path, str]]:
     """Bundles, and what is said behind their name."""
-    for name in packaged_models():
-        yield bundle_folder(name), ""
     for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
         yield Path(folder), f" · {Path(folder).name}"
+    for name in packaged_models():
+        yield bundle_folder(name), ""
     project = find_kedro_project(Path.cwd())
     if project is not None:
         yield from _trained(project)

@@ -55,7 +55,7 @@ def face_figure(face: FaceScan, paint: Paint, relevance: Float32[np.ndarray, " v
             "aspectmode": "data",
             "bgcolor": "rgba(0,0,0,0)",
             "dragmode": "orbit",
-            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": 0.35, "y": 0.15, "z": 1.45}},
+            "camera": {"up": {"x": 0, "y": 1, "z": 0}, "eye": {"x": 0.38, "y": 0.15, "z": 1.68}},
         },
         uirevision="the same camera whatever is drawn",
     )

@@ -13,6 +13,8 @@ SKIN, SHAPE, LOOKS = "Skin", "Shape", "Where {} looks"
 STILL = {"displayModeBar": False, "scrollZoom": False}
 TURNABLE = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "tableRotation", "resetCameraLastSave3d"]}
 SECONDS_A_FRAME = 0.7
+SHEET = 560
+"""Width of the picture of views, in pixels; a narrow screen shrinks it."""
 LOOKING = (
     "Red speaks for the answer, blue against it: integrated gradients of what changed since the neutral frame "
     "(of the whole face where there is none), scaled to each picture's strongest places."
@@ -100,7 +102,7 @@ def show_views(answers: Sequence[Answered], place: int) -> None:
     answer = answers[0]
     with st.expander("What the models see", expanded=len(answer.prepared.usable) == 1):
         names = view_order(answer)
-        st.image(view_sheet(answer, place), width="stretch", caption=f"{' · '.join(names)}: skin, shading, curvature")
+        st.image(view_sheet(answer, place), width=SHEET, caption=f"{' · '.join(names)}: skin, shading, curvature")
         for one in answers:
             weights = " · ".join(f"{name} {share:.0%}" for name, share in one.prediction.view_weights.items())
             st.caption(f"How much each view counts for {one.title}: {weights}")
