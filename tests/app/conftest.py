@@ -1,0 +1,35 @@
+"""Two untrained models as bundles, and small scan files, for whoever drives the app."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def scan_files():
+    """The writers of small scans that the readers are tested with."""
+    place = Path(__file__).parents[1] / "scans" / "scan_files.py"
+    spec = importlib.util.spec_from_file_location("app_scan_files", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory):
+    """An AffectVLM and a SMILE-VLM that never learnt anything."""
+    from affect4d.evaluation.zero_shot import expression_prompts
+    from affect4d.models import ModelOptions, TowerOptions, build_model
+    from affect4d.rendering.cameras import RenderOptions
+    from affect4d.serving import Bundle, write_bundle
+    from affect4d.views.inputs import InputOptions
+
+    towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
+    folder = tmp_path_factory.mktemp("bundles")
+    for seed, kind in enumerate(("affect_vlm", "smile_vlm")):
+        model = build_model(kind, ModelOptions(towers=towers, dim=32), seed).eval()
+        told = {"name": kind, "kind": kind, "options": model.options, "inputs": InputOptions(), "crop_radius": 95.0}
+        bundle = Bundle(**told, render=RenderOptions(size=64), prompts=expression_prompts())
+        write_bundle(folder / kind, model, bundle)
+    return [folder / "affect_vlm", folder / "smile_vlm"]

@@ -1,0 +1,55 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from affect4d.app.mesh import FACES, FOR, face_figure, handy
+
+
+@pytest.fixture
+def grid(scan_files):
+    texture = np.zeros((10, 10, 3), np.uint8)
+    texture[:5] = (250, 10, 10)  # the upper half is red
+    return dataclasses.replace(scan_files.bumpy_grid(24), texture=texture)
+
+
+def test_a_coarse_mesh_is_divided_so_that_its_texture_shows(grid):
+    columns, faces = handy(grid)
+    assert FACES / 4 < len(faces) <= FACES
+    assert set(map(tuple, grid.vertices.tolist())) <= set(map(tuple, columns[:, :3].tolist()))
+    assert area(columns, faces) == pytest.approx(area(grid.vertices, grid.faces), rel=1e-4)
+
+
+def test_a_fine_mesh_is_thinned_and_keeps_its_shape(scan_files):
+    fine = scan_files.bumpy_grid(260)
+    columns, faces = handy(fine)
+    assert len(fine.faces) > FACES
+    assert FACES / 4 < len(faces) <= FACES
+    assert faces.max() < len(columns)
+    assert area(columns, faces) == pytest.approx(area(fine.vertices, fine.faces), rel=0.05)
+
+
+def test_the_skin_has_the_colours_of_the_texture(grid):
+    mesh = face_figure(grid, "skin").data[0]
+    upper = np.asarray(mesh.y) > 10
+    assert {mesh.vertexcolor[place] for place in np.flatnonzero(upper)} == {"#fa0a0a"}
+    assert {mesh.vertexcolor[place] for place in np.flatnonzero(np.asarray(mesh.y) < -10)} == {"#000000"}
+
+
+def test_relevance_is_red_where_it_speaks_for_the_answer_and_pale_elsewhere(grid):
+    relevance = np.where(grid.vertices[:, 0] > 60, 1.0, 0.0).astype(np.float32)
+    mesh = face_figure(grid, "relevance", relevance).data[0]
+    colours = np.array([[int(text[place : place + 2], 16) for place in (1, 3, 5)] for text in mesh.vertexcolor])
+    x = np.asarray(mesh.x)
+    assert np.abs(colours[x > 75] - FOR).max() < 60
+    grey = colours[x < 0]
+    assert (grey.max(axis=1) == grey.min(axis=1)).all()
+
+
+def test_a_scan_without_texture_is_clay(scan_files):
+    assert len(set(face_figure(scan_files.bumpy_grid(12), "skin").data[0].vertexcolor)) == 1
+
+
+def area(points, faces):
+    a, b, c = (points[faces[:, corner], :3].astype(float) for corner in range(3))
+    return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2

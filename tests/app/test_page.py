@@ -1,0 +1,186 @@
+"""The page, driven without a browser: whatever a person does ends in an answer or a sentence, never in a traceback."""
+
+import io
+import os
+import zipfile
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from affect4d.app.choices import FOLDERS, model_choices
+from affect4d.app.sources import UPLOAD, reading_room
+
+AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """A place where nothing was trained, and a package without models."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("affect4d.serving.packaged.PACKAGED", tmp_path / "none")
+    monkeypatch.delenv(FOLDERS, raising=False)
+
+
+@pytest.fixture
+def asked(alone, bundles, monkeypatch):
+    """Two models to ask."""
+    monkeypatch.setenv(FOLDERS, os.pathsep.join(map(str, bundles)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_closes():
+    yield
+    reading_room().close()
+    reading_room.clear()
+
+
+def open_page(project_root):
+    page = AppTest.from_file(str(project_root / "src/affect4d/app/main.py"), default_timeout=180).run()
+    assert not page.exception
+    return page
+
+
+def send(page, *files):
+    page.segmented_control(key="where").set_value(UPLOAD).run()
+    return (
+        page.file_uploader(key="scans")
+        .set_value([(name, raw, "application/octet-stream") for name, raw in files])
+        .run()
+    )
+
+
+def said(page):
+    return " ".join(element.value for kind in (page.markdown, page.caption) for element in kind)
+
+
+def test_without_a_model_the_page_says_how_to_make_one(alone, project_root):
+    page = open_page(project_root)
+    assert "make run" in page.warning[0].value
+
+
+def test_what_is_no_bundle_is_not_offered(alone, bundles, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv(FOLDERS, os.pathsep.join([str(tmp_path / "empty"), str(bundles[0])]))
+    assert list(model_choices()) == [AFFECT]
+
+
+def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.kedro]\npackage_name = "a"\nproject_name = "a"\nkedro_init_version = "1"\n'
+    )
+    for version, folder in (("2026-01-01", tmp_path), ("2026-01-02", bundles[1])):
+        record = tmp_path / "data/06_models/open-4dfer-s/smile_vlm_bundle.json" / version / "smile_vlm_bundle.json"
+        record.parent.mkdir(parents=True)
+        record.write_text(f'{{"folder": "{folder}"}}')
+    assert list(model_choices()) == ["SMILE-VLM · open-4dfer-s"]
+
+
+def test_a_sample_is_answered_by_both_models_side_by_side(asked, project_root):
+    page = open_page(project_root)
+    assert page.multiselect(key="models").value == [AFFECT, SMILE]
+    assert not page.error
+    assert said(page).count("Shares are not calibrated") == 2
+    assert "not measured" in said(page)
+    assert "prohibited in the EU" in said(page)
+    assert page.slider(key="place").value > 0  # it opens at the apex
+    page.multiselect(key="models").set_value([SMILE]).run()
+    assert said(page).count("Shares are not calibrated") == 1
+    page.multiselect(key="models").set_value([]).run()
+    assert "Choose a model" in page.info[0].value
+    assert not page.exception
+
+
+def test_time_passes_when_it_plays(asked, project_root):
+    page = open_page(project_root)
+    place = page.slider(key="place").value
+    page.button(key="play").click().run()
+    assert page.slider(key="place").value == place + 1
+    page.run()
+    assert page.slider(key="place").value == place + 2
+    page.button(key="play").click().run()
+    stopped = page.slider(key="place").value
+    page.run()
+    assert page.slider(key="place").value == stopped
+
+
+def test_relevance_is_painted_for_each_model(asked, project_root):
+    page = open_page(project_root)
+    for title in (AFFECT, SMILE):
+        page.segmented_control(key="paint").set_value(f"Where {title} looks").run()
+        assert not page.exception
+        assert "Red speaks for the answer" in said(page)
+
+
+def test_typed_sentences_are_compared_and_strange_words_named(asked, project_root):
+    page = open_page(project_root)
+    page.text_input(key="sentence 3").input("a zyzzyva <b>grin</b>").run()
+    assert not page.exception
+    assert "“zyzzyva”" in said(page)
+    for place in range(4):
+        page.text_input(key=f"sentence {place}").input("  ")
+    page.run()
+    assert not page.exception
+    assert "“zyzzyva”" not in said(page)
+
+
+def test_an_uploaded_scan_is_answered(asked, project_root, scan_files):
+    page = send(open_page(project_root), ("face.wrl", scan_files.wrl_text(scan_files.bumpy_grid(40)).encode()))
+    assert not page.exception
+    assert not page.error
+    assert "no neutral frame given" in said(page)
+    rest = ("rest.ply", scan_files.ply_bytes(scan_files.bumpy_grid(40)), "application/octet-stream")
+    page.file_uploader(key="neutral").set_value([rest]).run()
+    assert "no neutral frame given" not in said(page)
+
+
+def test_a_zip_is_a_sequence_and_names_its_bad_scan(asked, project_root, scan_files):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for frame in range(3):
+            archive.writestr(f"smile/{frame}.ply", scan_files.ply_bytes(scan_files.bumpy_grid(30)))
+        archive.writestr("smile/3.ply", b"garbage")
+    page = send(open_page(project_root), ("smile.zip", file.getvalue()))
+    assert not page.exception
+    assert [error.value.startswith("**3.ply** cannot be used") for error in page.error] == [True]
+    assert page.slider(key="place").max == 2
+
+
+BAD = {
+    "empty": ("face.ply", b""),
+    "garbage": ("face.obj", bytes(range(256)) * 80),
+    "picture": ("face.wrl", b"\x89PNG\r\n\x1a\n" + bytes(200)),
+    "program": ("face.exe", b"MZ" + bytes(100)),
+    "damaged zip": ("faces.zip", b"PK\x03\x04" + bytes(40)),
+    "../ name": ("../../etc/passwd", b"root"),
+}
+
+
+def test_every_bad_file_is_a_sentence_and_the_page_lives_on(asked, project_root, scan_files):
+    page = open_page(project_root)
+    for name, raw in BAD.values():
+        send(page, (name, raw))
+        assert not page.exception
+        assert len(page.error) == 1
+        assert len(page.error[0].value) > 30
+    flat = scan_files.bumpy_grid(12)
+    thin = type(flat)(flat.vertices * 1e-5, flat.faces)
+    send(page, ("far.ply", scan_files.ply_bytes(thin)))
+    assert not page.exception
+    assert "cannot be used" in page.error[0].value
+    send(page, ("face.ply", scan_files.ply_bytes(scan_files.bumpy_grid(30))))
+    assert not page.error
+
+
+def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files):
+    from affect4d.app.answering import ask, result_table, result_timeline
+    from affect4d.serving import Predictor
+
+    predictors = {folder.name: Predictor.load(folder) for folder in bundles}
+    answers = ask([scan_files.bumpy_grid(30)] * 2, "two", predictors)
+    assert answers[0].prepared is answers[1].prepared  # drawn once for both
+    table, timeline = result_table(answers), result_timeline(answers)
+    assert list(table["model"]) == ["affect_vlm", "smile_vlm"]
+    assert len(timeline) == 4
+    shares = table[[name for name in table if name.startswith("prob_")]]
+    pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
