@@ -90,8 +90,8 @@ class TrackingHooks:
     """Open an MLflow run around every Kedro run and write into it what makes the run comparable and repeatable.
 
     Parameters are logged raw and flattened; curves come from the training loop through
-    :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model | bundle}`` what
-    becomes of them. The tag ``run_id`` equals Kedro's save version.
+    :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model | bundle}``
+    what becomes of them. The tag ``run_id`` equals Kedro's save version.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A bundle as MLflow serves models: MLflow calls ``_load_pyfunc`` with the bundle's folder; no pickle, and no mlflow here.
+"""A bundle as MLflow serves models: it calls ``_load_pyfunc`` with the bundle's folder. No pickle, and no mlflow here.
 
 ``mlflow.pyfunc.load_model("models:/affect_vlm@newest").predict(["face.ply"])`` gives a row of answers for each scan.
 """
