@@ -31,7 +31,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "representation_scores",
             "pseudo_prompts_purity",
         ),
-        "report": ("latest_summary", "latest_report"),
+        "report": ("latest_summary", "latest_report", "latest_report_text", "affect_vlm_card", "smile_vlm_card"),
     }
 )
 """Name of a pipeline → the artefacts it makes, with everything they need; all of them together are the default run."""
@@ -47,6 +47,7 @@ STUDIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ON_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "cross_validate": ("cross_validation_scores",),
+        "export": ("exported_model",),
         "predict": ("latest_predictions", "latest_timelines", "latest_prediction_gallery"),
     }
 )

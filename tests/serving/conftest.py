@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from affect4d.content import ContentStore
 from affect4d.evaluation.zero_shot import expression_prompts
+from affect4d.faces.fabricate import fabricate_corpus
+from affect4d.faces.performance import PerformanceOptions
+from affect4d.faces.recipe import CorpusRecipe
 from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.serving.bundle import Bundle, Calibration
@@ -55,3 +59,10 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
         return Made(write_bundle(folder / "bundle", model, bundle), model)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def raw_scans(tmp_path_factory) -> Path:
+    """A folder of raw scans on disk: three frames of each expression of one synthetic face."""
+    recipe = CorpusRecipe(subjects=1, seed=3, performances=PerformanceOptions(frames=3))
+    return Path(fabricate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])

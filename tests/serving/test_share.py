@@ -46,7 +46,7 @@ def test_the_prompts_may_go_back_in(shared):
 def test_the_page_says_how_to_load_it(shared):
     made, folder = shared
     text = (folder / README).read_text()
-    assert 'affect4d.load("model")' in text
+    assert f'affect4d.load("path/to/{read_bundle(folder).bundle.name}")' in text
     assert ("open_clip.create_model" in text) == (made.model.architecture is not None)
 
 

@@ -49,7 +49,7 @@ class AnswerGraph(nn.Module):
 
         Returns:
             Probabilities [batch, classes]; fused unit vectors [batch, dim]; weights of the views [batch, views]; and,
-            of the batch taken as the frames of one sequence, its probabilities [1, classes].
+            of the batch taken as the frames that speak for one sequence, its probabilities [1, classes].
         """
         hidden = self.image.hidden(images)  # [batch, views, hidden]
         views = normalize(self.image.projection(hidden), dim=-1) * present.unsqueeze(-1)

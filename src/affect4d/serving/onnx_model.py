@@ -20,7 +20,7 @@ class OnnxAnswers:
         probabilities: Of every sample, in the order of the expressions.
         embedding: Unit vectors of the joint space: beside a sentence's, a cosine.
         view_weights: Share of each view, summing to one.
-        sequence_probabilities: Of the batch taken as the frames of one sequence.
+        sequence_probabilities: Of the batch taken as the frames that speak for one sequence (its apex window).
     """
 
     probabilities: Float32[np.ndarray, "batch classes"]

@@ -18,7 +18,7 @@ PROMPTS_FILE, README = "prompts.csv", "README.md"
 OURS = """## Load it
 
     import affect4d
-    model = affect4d.load("{folder}")
+    model = affect4d.load("path/to/{name}")
     print(model.predict("scan.ply").probabilities)
 
 `prompts.csv` holds the sentences that stand for each expression.
@@ -27,8 +27,8 @@ OPEN_CLIP = """
 Both towers load with plain open_clip too:
 
     import open_clip
-    towers = open_clip.create_model("local-dir:{folder}")
-    tokeniser = open_clip.get_tokenizer("local-dir:{folder}")
+    towers = open_clip.create_model("local-dir:path/to/{name}")
+    tokeniser = open_clip.get_tokenizer("local-dir:path/to/{name}")
 
 A picture's three channels are {channels}, each drawn from a scan as `bundle.json` says; views are fused, and answers
 calibrated, only by `affect4d`.
@@ -73,4 +73,4 @@ def _read_me(bundle: Bundle, folder: Path) -> str:
     """The card, and how the folder is loaded."""
     text = OURS if bundle.options.towers.architecture is None else OURS + OPEN_CLIP
     card = (folder / CARD_FILE).read_text(encoding="utf-8").rstrip() or f"# {bundle.name}"
-    return f"{card}\n\n{text.format(folder=folder.name, channels=', '.join(bundle.inputs.channels))}"
+    return f"{card}\n\n{text.format(name=bundle.name, channels=', '.join(bundle.inputs.channels))}"
