@@ -2,6 +2,7 @@ import base64
 import datetime
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -11,10 +12,20 @@ import pytest
 from PIL import Image
 
 from affect4d.evaluation.comparison import compare_predictions
+from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.summary import write_summary
 from affect4d.reporting.model_card import render_model_card
-from affect4d.reporting.report import ReportComparison, ReportContext, ReportPicture, render_report
+from affect4d.reporting.report import (
+    Failure,
+    ReportComparison,
+    ReportContext,
+    ReportPicture,
+    render_report,
+    render_report_markdown,
+)
+from affect4d.studies.claims import answer_claims, as_document
+from affect4d.studies.evidence import Evidence
 from affect4d.training.cost import Cost
 
 SECTIONS = (
@@ -186,3 +197,56 @@ def test_the_cost_of_every_training_is_on_the_page(context):
     assert cells[:9] == ["AffectVLM", "2.5", "10.0", "200.0", "2.5 %", "0.0111", "cpu", "1.0", "not measured"]
     assert cells[9] == "SMILE-VLM"
     assert cells[12] == "not measured"
+
+
+@pytest.fixture
+def judged(context, predictions, generator):
+    """The same report with everything other runs may have left."""
+    folded = predictions.assign(fold=0, round=0, side="test", model="affect_vlm")
+    validation = {
+        **score_folds(folded, generator),
+        "protocol": {"name": "10-fold", "description": "ten folds"},
+        "folds": [{}],
+        "options": {"seed": 0, "trained_on": None},
+    }
+    gap = {"attribute": "gender", "groups": [{"group": "F", "subjects": 2, "sequences": 12, "accuracy": None}]}
+    damage = {"clean": 0.8, "mean": {"holes": 0.6}, "mce": 0.9}
+    asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
+    return replace(
+        context,
+        claims=as_document(answer_claims(asked)),
+        validations=[validation],
+        fairness={"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
+        robustness={
+            "people": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
+            "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
+        },
+        failures=[Failure("affect_vlm", "S06/fear", "fear", "anger", 0.97, Image.new("RGB", (4, 4)))],
+    )  # fmt: skip
+
+
+def test_what_other_runs_left_has_its_sections(judged):
+    page = Page(render_report(judged))
+    sections = {attributes["id"] for tag, attributes in page.elements if tag == "section"}
+    links = {attributes["href"] for tag, attributes in page.elements if tag == "a"}
+    assert {"claims", "validation", "fairness", "robustness", "failures"} <= sections
+    assert links == {f"#{section}" for section in sections}
+    assert json.loads(page.scripts["figure-robustness-holes"])["data"]
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
+    text = render(judged)
+    assert text.count("not measured") >= 9
+    assert "Zero-shot recognition works through language" in text
+    assert "kedro run --pipeline=study_ablation" in text
+    assert "too few" in text
+    assert "too small" in text
+
+
+def test_the_markdown_has_every_row_of_the_page(judged):
+    text = render_report_markdown(judged)
+    for name in ("AffectVLM", "SMILE-VLM, zero-shot", "Chance", "## Cross-validation: 10-fold", "## Robustness"):
+        assert name in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(line.endswith("|") for line in tables)

@@ -176,6 +176,22 @@ def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
     return figure.update_xaxes(**hidden).update_yaxes(**hidden, scaleanchor="x")
 
 
+def robustness_figure(accuracies: Mapping[str, Sequence[float]]) -> go.Figure:
+    """Accuracy over the strength of a damage, per cent, from none to five; one line a model."""
+    figure = _figure(height=280)
+    for place, (model, values) in enumerate(accuracies.items()):
+        figure.add_scatter(
+            x=list(range(len(values))),
+            y=[100 * value for value in values],
+            name=display_name(model),
+            mode="lines+markers",
+            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
+            hovertemplate="strength %{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
+        )
+    figure.update_yaxes(ticksuffix=" %", range=[0, 102])
+    return figure.update_xaxes(title={"text": "strength"}, dtick=1, showgrid=False)
+
+
 def seconds_figure(seconds: Mapping[str, float]) -> go.Figure:
     """Seconds each stage took, in the order they ran."""
     stages = list(seconds)[::-1]

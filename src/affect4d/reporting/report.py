@@ -49,6 +49,27 @@ class ReportComparison:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A sequence that was named wrongly, and surely.
+
+    Attributes:
+        model: Whose answer it is.
+        sequence: Its name.
+        expression: What it shows.
+        predicted: What was said.
+        confidence: How surely, 0…1.
+        image: The face at its apex, where faces may be shown.
+    """
+
+    model: str
+    sequence: str
+    expression: str
+    predicted: str
+    confidence: float
+    image: Image.Image | None = None
+
+
+@dataclass(frozen=True)
 class ReportContext:
     """Everything a report shows.
 
@@ -66,6 +87,11 @@ class ReportContext:
         embedding_maps: Maps of their representations.
         pictures: Contact sheets and the like.
         comparisons: Paired tests between models.
+        claims: Answers to the papers' claims, as :func:`affect4d.studies.claims.as_document` made them plain.
+        validations: Cross-validations of this corpus; see :func:`affect4d.evaluation.fold_scores.score_folds`.
+        fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
+        robustness: See :mod:`affect4d.studies.robustness`; None where it was not measured.
+        failures: What was named wrongly most surely.
         parameters: Parameters of the run, by dotted name.
         command: What to type to get this report again.
         made: When it was made.
@@ -84,6 +110,11 @@ class ReportContext:
     embedding_maps: pd.DataFrame | None = None
     pictures: Sequence[ReportPicture] = ()
     comparisons: Sequence[ReportComparison] = ()
+    claims: Sequence[Mapping[str, Any]] = ()
+    validations: Sequence[Mapping[str, Any]] = ()
+    fairness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    robustness: Mapping[str, Any] | None = None
+    failures: Sequence[Failure] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     command: str = "make run"
     made: datetime.datetime | None = None
@@ -117,6 +148,14 @@ def render_report(context: ReportContext) -> str:
     )
 
 
+def render_report_markdown(context: ReportContext) -> str:
+    """The tables of the page as Markdown."""
+    rows = dict(result_rows(context.summary))
+    models = list(dict(result_rows({**context.summary, "baselines": {}})))
+    template = templates().get_template("report.md.jinja")
+    return template.render(context=context, summary=context.summary, rows=rows, models=models)
+
+
 @cache
 def templates() -> jinja2.Environment:
     """The page templates; what is put into HTML is escaped, and a missing value is an error."""
@@ -128,6 +167,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value)
+    environment.filters.update(figure=_figure_of, difference=_difference_of, picture=png_address)
     return environment
 
 
@@ -151,6 +191,8 @@ def _draw(context: ReportContext) -> dict[str, go.Figure]:
         drawn["view-weights"] = figures.view_weights_figure(context.view_weights)
     if context.purity is not None:
         drawn["purity"] = figures.purity_figure(context.purity)
+    for name, accuracies in (context.robustness or {}).get("curves", {}).items():
+        drawn[f"robustness-{name}"] = figures.robustness_figure(accuracies)
     if context.representations:
         drawn["few-shot"] = figures.few_shot_figure(context.representations)
     if context.embedding_maps is not None:
@@ -178,6 +220,19 @@ def _percent(share: float, places: int = 0) -> str:
 
 def _points(difference: float, places: int = 0) -> str:
     return f"{100 * difference:+.{places}f}".replace("-", "\u2212")
+
+
+def _figure_of(value: float | None, unit: str) -> str:
+    """A measured value: epochs as they are, shares per cent; an end never reached has none."""
+    if value is None:
+        return "never"
+    return f"{value:.1f}" if unit == "epochs" else _percent(value, 1)
+
+
+def _difference_of(value: float | None, unit: str) -> str:
+    if value is None:
+        return "\u2013"
+    return _points(value / 100 if unit == "epochs" else value, 1)
 
 
 def _p_value(value: float) -> str:

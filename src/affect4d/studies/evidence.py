@@ -23,7 +23,7 @@ class Finding:
         first: What the claim is for, in words.
         second: What it is compared with.
         values: Of both: accuracy 0…1, or as ``unit`` says; None where there is no such figure.
-        difference: First minus second.
+        difference: First minus second; None where one of them has no figure.
         interval: 95 % interval of the difference, over subjects; None where the test is not about subjects.
         p: Of the test.
         test: Which.
@@ -36,7 +36,7 @@ class Finding:
     first: str
     second: str
     values: tuple[float | None, float | None]
-    difference: float
+    difference: float | None
     interval: tuple[float, float] | None
     p: float
     test: str
@@ -125,7 +125,7 @@ def _behind(first: ArmResult, other: ArmResult, study: str) -> Finding:
 
 def _sooner(first: ArmResult, other: ArmResult) -> Finding:
     known = [None if np.isnan(value) else value for value in (first.epochs, other.epochs)]
-    difference = float("nan") if None in known else first.epochs - other.epochs
+    difference = None if None in known else first.epochs - other.epochs
     return Finding(
         first.description, other.description, (known[0], known[1]), difference, None, other.sooner_p,
         f"signs over seeds, one-sided: sooner in {other.sooner}, later in {other.later}", other.seeds, other.subjects,

@@ -100,13 +100,24 @@ def fit_folds(
     )
 
 
-def score_protocol(predictions: pd.DataFrame, protocol: Document) -> Document:
-    """Scores of every model over all folds, calibration, and paired tests."""
+def score_protocol(predictions: pd.DataFrame, protocol: Document, sequences: pd.DataFrame) -> Document:
+    """Scores of every model over all folds, calibration, paired tests, and fairness."""
+    from affect4d.evaluation.fairness import measure_fairness
     from affect4d.evaluation.fold_scores import score_folds
 
+    tested = predictions[predictions["side"] == "test"]
+    people = sequences.assign(subject=_as_tested(sequences["subject"], tested["subject"], protocol["corpus"]))
+    fairness = {
+        str(name): measure_fairness(table, people, np.random.default_rng(0)) for name, table in tested.groupby("model")
+    }
     scores = score_folds(predictions, np.random.default_rng(0))
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {**protocol, **scores, "versions": versions}
+    return {**protocol, **scores, "fairness": fairness, "versions": versions}
+
+
+def _as_tested(subjects: pd.Series, tested: pd.Series, corpus: str) -> pd.Series:
+    """Names as the predictions have them: with their corpus in front where two corpora met."""
+    return subjects if set(tested) <= set(subjects) else f"{corpus}:" + subjects.astype(str)
 
 
 def _cross_fold(

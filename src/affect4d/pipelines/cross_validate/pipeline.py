@@ -36,7 +36,10 @@ def create_pipeline() -> Pipeline:
                 name="fit_folds",
             ),
             node(
-                score_protocol, ["fold_predictions", "protocol_folds"], "cross_validation_scores", name="score_protocol"
+                score_protocol,
+                ["fold_predictions", "protocol_folds", "sequences"],
+                "cross_validation_scores",
+                name="score_protocol",
             ),
         ],
         tags="cross_validate",

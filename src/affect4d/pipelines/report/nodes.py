@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from affect4d.content import ContentStore
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.inputs import InputOptions
 
@@ -33,22 +35,47 @@ def gather_predictions(
     return pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
 
 
-def compare_models(predictions: pd.DataFrame) -> list[Document]:
-    """Paired tests of the pairs worth asking about."""
+def compare_pairs(predictions: pd.DataFrame) -> list[Document]:
+    """Paired tests of the pairs worth asking about, Holm-corrected for how many they are."""
     import numpy as np
 
-    from affect4d.evaluation.comparison import compare_predictions
+    from affect4d.evaluation.comparison import compare_models
 
-    tables = dict(iter(predictions.groupby("model")))
-    asked = [(first, second) for first, second in COMPARED if first in tables and second in tables]
-    return [
-        {
-            "first": first,
-            "second": second,
-            **asdict(compare_predictions(tables[first], tables[second], np.random.default_rng(0))),
-        }
-        for first, second in asked
-    ]
+    found = compare_models(predictions, COMPARED, np.random.default_rng(0))
+    return [{"first": first, "second": second, **asdict(outcome)} for (first, second), outcome in found.items()]
+
+
+def measure_gaps(predictions: pd.DataFrame, sequences: pd.DataFrame) -> Document:
+    """Fairness of the headline models, by what the corpus says of its people."""
+    import numpy as np
+
+    from affect4d.evaluation.fairness import measure_fairness
+    from affect4d.reporting.report import HEADLINES
+
+    tables = {name: predictions[predictions["model"] == name] for name in (*HEADLINES, "cross_entropy")}
+    return {
+        name: measure_fairness(table, sequences, np.random.default_rng(0))
+        for name, table in tables.items()
+        if len(table)
+    }
+
+
+def answer_claims(evidence: Document, predictions: pd.DataFrame, seed: int) -> list[Document]:
+    """The claims table: from this run's predictions, and from what other runs left on disk."""
+    from affect4d.studies import claims
+    from affect4d.studies.evidence import Evidence
+
+    written = {int(number): rows for number, rows in evidence["findings"].items()}
+    found = Evidence(studies=evidence["studies"], findings=written, predictions=predictions, seed=seed)
+    return claims.as_document(claims.answer_claims(found))
+
+
+def find_failures(predictions: pd.DataFrame, models: Sequence[str], each: int = 4) -> pd.DataFrame:
+    """The wrong answers each model was surest of: column ``confidence``, the surest first."""
+    shares = predictions.filter(like="prob_").max(axis=1)
+    wrong = predictions.assign(confidence=shares)[predictions["predicted"] != predictions["expression"]]
+    surest = wrong[wrong["model"].isin(models)].sort_values("confidence", ascending=False)
+    return surest.groupby("model", sort=False).head(each)
 
 
 def summarise(
@@ -96,8 +123,13 @@ def write_report(
     smile_vlm: Document,
     cross_entropy: Document,
     inputs: InputOptions,
-) -> tuple[str, str]:
-    """One self-contained page, kept under its version and as the latest."""
+    claims: list[Document],
+    fairness: Document,
+    evidence: Document,
+    predictions: pd.DataFrame,
+    view_store: ContentStore,
+) -> tuple[str, str, str]:
+    """One self-contained page, kept under its version and as the latest; and its tables as Markdown."""
     from affect4d.evaluation.comparison import PairedComparison
     from affect4d.evaluation.view_weights import view_weights
     from affect4d.models import load_model
@@ -106,6 +138,7 @@ def write_report(
         ReportContext,
         ReportPicture,
         render_report,
+        render_report_markdown,
     )
     from affect4d.training.once import read_history
 
@@ -116,32 +149,67 @@ def write_report(
         ReportPicture("What the models see", "Every expression at its apex, from every view.", view_sheet),
         ReportPicture("Mixed view augmentation", "Rows of the plan, before and after.", augmentation_sheet),
     )
-    page = render_report(
-        ReportContext(
-            summary=summary,
-            split=SubjectSplit.from_dict(subject_split),
-            corpus=describe_corpus(raw_corpus),
-            synthetic=synthetic,
-            counts=count_things(view_manifest, ingest_report),
-            histories={name: read_history(record) for name, record in records.items()},
-            costs={name: record["cost"] for name, record in records.items()},
-            view_weights={
-                name: view_weights(load_model(Path(record["folder"])), views, inputs)
-                for name, record in records.items()
-            },
-            purity=purity["train"],
-            representations=representations,
-            embedding_maps=embedding_maps,
-            pictures=pictures if synthetic else (),
-            comparisons=[
-                ReportComparison(each.pop("first"), each.pop("second"), PairedComparison(**each))
-                for each in [dict(pair) for pair in comparisons]
-            ],
-            command=f"kedro run --params corpus={raw_corpus['name']},seed={summary['seed']}",
-            made=datetime.datetime.now(tz=datetime.UTC),
-        )
+    context = ReportContext(
+        summary=summary,
+        split=SubjectSplit.from_dict(subject_split),
+        corpus=describe_corpus(raw_corpus),
+        synthetic=synthetic,
+        counts=count_things(view_manifest, ingest_report),
+        histories={name: read_history(record) for name, record in records.items()},
+        costs={name: record["cost"] for name, record in records.items()},
+        view_weights={
+            name: view_weights(load_model(Path(record["folder"])), views, inputs) for name, record in records.items()
+        },
+        purity=purity["train"],
+        representations=representations,
+        embedding_maps=embedding_maps,
+        pictures=pictures if synthetic else (),
+        comparisons=[
+            ReportComparison(each.pop("first"), each.pop("second"), PairedComparison(**each))
+            for each in [dict(pair) for pair in comparisons]
+        ],
+        command=f"kedro run --params corpus={raw_corpus['name']},seed={summary['seed']}",
+        made=datetime.datetime.now(tz=datetime.UTC),
+        claims=claims,
+        fairness=fairness,
+        validations=evidence["cross_validations"],
+        robustness=evidence["robustness"],
+        failures=show_failures(predictions, view_manifest, view_store, synthetic=synthetic),
     )
-    return page, page
+    page = render_report(context)
+    return page, page, render_report_markdown(context)
+
+
+def show_failures(
+    predictions: pd.DataFrame, view_manifest: pd.DataFrame, store: ContentStore, *, synthetic: bool
+) -> list[Any]:
+    """What the headline models named wrongly most surely; with the face at its apex where faces are synthetic."""
+    from affect4d.reporting.report import Failure
+    from affect4d.views.apex import apex_picture
+
+    views = {row["sequence"]: row for row in view_manifest.to_dict("records")}
+    return [
+        Failure(
+            model=row["model"],
+            sequence=row["sequence"],
+            expression=row["expression"],
+            predicted=row["predicted"],
+            confidence=row["confidence"],
+            image=apex_picture(views[row["sequence"]], store) if synthetic else None,
+        )
+        for row in find_failures(predictions, ("affect_vlm", "smile_vlm.zero_shot")).to_dict("records")
+    ]
+
+
+def write_model_cards(summary: Document, raw_corpus: Document) -> tuple[str, str]:
+    """The cards of AffectVLM and SMILE-VLM as this run measured them."""
+    from affect4d.reporting.model_card import render_model_card
+
+    corpus, synthetic = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"])
+    affect, smile = (
+        render_model_card(model, summary, corpus=corpus, synthetic=synthetic) for model in ("affect_vlm", "smile_vlm")
+    )
+    return affect, smile
 
 
 def describe_corpus(raw_corpus: Document) -> str:

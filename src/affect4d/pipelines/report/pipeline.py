@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from affect4d.pipelines.report.nodes import compare_models, gather_predictions, summarise, write_report
+from affect4d.pipelines.report.nodes import (
+    answer_claims,
+    compare_pairs,
+    gather_predictions,
+    measure_gaps,
+    summarise,
+    write_model_cards,
+    write_report,
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -20,7 +28,14 @@ def create_pipeline() -> Pipeline:
                 outputs="all_predictions",
                 name="gather_predictions",
             ),
-            node(compare_models, inputs="all_predictions", outputs="comparisons", name="compare_models"),
+            node(compare_pairs, inputs="all_predictions", outputs="comparisons", name="compare_models"),
+            node(measure_gaps, inputs=["all_predictions", "sequences"], outputs="fairness", name="measure_fairness"),
+            node(
+                answer_claims,
+                inputs=["evidence", "all_predictions", "params:seed"],
+                outputs="claims",
+                name="answer_claims",
+            ),
             node(
                 summarise,
                 inputs={
@@ -54,9 +69,20 @@ def create_pipeline() -> Pipeline:
                     "smile_vlm": "smile_vlm_model",
                     "cross_entropy": "cross_entropy_model",
                     "inputs": "params:inputs",
+                    "claims": "claims",
+                    "fairness": "fairness",
+                    "evidence": "evidence",
+                    "predictions": "all_predictions",
+                    "view_store": "view_store",
                 },
-                outputs=["report", "latest_report"],
+                outputs=["report", "latest_report", "latest_report_text"],
                 name="write_report",
+            ),
+            node(
+                write_model_cards,
+                inputs=["summary", "raw_corpus"],
+                outputs=["affect_vlm_card", "smile_vlm_card"],
+                name="write_model_cards",
             ),
         ],
         tags="report",

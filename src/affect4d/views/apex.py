@@ -1,0 +1,26 @@
+"""The one picture that shows a sequence: the face at its apex, from the front."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from affect4d.content import ContentStore
+from affect4d.content.shards import open_shard
+from affect4d.views.moments import locate
+
+
+def apex_picture(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
+    """The face of a rendered sequence at its apex, from the front; from the first view where there is no front.
+
+    Args:
+        row: Of the view manifest.
+        store: Where its shard is.
+    """
+    shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
+    channel = "texture" if "texture" in shard.header["channels"] else next(iter(shard.header["channels"]))
+    views = list(np.asarray(row["views"]))
+    apex = locate(np.asarray(row["activity"], dtype=np.float64)).apex
+    picture = shard.stack(channel)[apex, views.index("front") if "front" in views else 0]
+    return Image.fromarray(np.ascontiguousarray(picture[..., :3] if picture.shape[-1] >= 3 else picture[..., 0]))
