@@ -53,6 +53,14 @@ def test_motion_is_the_difference_to_the_neutral_frame(bank):
     torch.testing.assert_close(motion, 3 * (pictures[ROWS] - pictures[bank.neutral[ROWS]]), atol=1e-4, rtol=0)
 
 
+def test_a_still_sample_shows_the_same_face_without_what_moved(bank):
+    options = InputOptions(motion="stacked", size=SIZE)
+    still, plain = assemble(bank, changed(still=True), options), assemble_plain(bank, ROWS, options)
+    assert torch.equal(still[:, :, :3], plain[:, :, :3])
+    assert (still[:, :, 3:] == 0).all()
+    assert (plain[:, :, 3:] != 0).any()
+
+
 def test_motion_as_views_is_motion_as_channels_laid_out_otherwise(bank):
     stacked = assemble_plain(bank, ROWS, InputOptions(motion="stacked", size=16))
     as_views = assemble_plain(bank, ROWS, InputOptions(motion="views", size=16))

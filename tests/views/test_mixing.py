@@ -143,6 +143,13 @@ def test_an_empty_index_is_refused():
         plan(INDEX.head(0))
 
 
+def test_the_share_of_still_samples_changes_nothing_else():
+    moving, some = plan(options=MixedViewOptions()), plan(options=MixedViewOptions(still=0.3))
+    assert not moving["still"].any()
+    assert 0.2 < some["still"].mean() < 0.4
+    assert some.drop(columns="still").equals(moving.drop(columns="still"))
+
+
 @pytest.mark.parametrize("options", [{"mirror": 1.5}, {"mix": -0.1}, {"scale": 0.95}, {"flip": 0.5}])
 def test_absurd_strengths_are_refused(options):
     with pytest.raises(ValidationError):

@@ -47,6 +47,7 @@ class PlanRows:
     Attributes:
         rows: Bank row of every view of every sample.
         mirror: Which samples are mirrored.
+        still: Which samples are shown as if nothing had moved.
         rotation: Degrees, counter-clockwise.
         scale: Factor.
         shift_x: Share of the picture's side, to the right.
@@ -57,6 +58,7 @@ class PlanRows:
 
     rows: Int64[Tensor, "samples views"]
     mirror: Bool[Tensor, " samples"]
+    still: Bool[Tensor, " samples"]
     rotation: Float32[Tensor, "samples views"]
     scale: Float32[Tensor, "samples views"]
     shift_x: Float32[Tensor, "samples views"]
@@ -75,9 +77,9 @@ def unchanged(bank_rows: Int64[Tensor, " samples"], views: int) -> PlanRows:
     """The plan that changes nothing: every view of a sample from one bank row."""
     samples = len(bank_rows)
     zeros, ones = torch.zeros(samples, views), torch.ones(samples, views)
-    still = torch.zeros(samples, dtype=torch.bool)
+    never = torch.zeros(samples, dtype=torch.bool)
     rows = bank_rows[:, None].expand(samples, views)
-    return PlanRows(rows, still, zeros, ones, zeros, zeros, ones, zeros)
+    return PlanRows(rows, never, never, zeros, ones, zeros, zeros, ones, zeros)
 
 
 def assemble_rows(bank: Pictures, plan: PlanRows, options: InputOptions, device: torch.device) -> ViewImages:
@@ -120,7 +122,8 @@ def _gather(
         partners = mirrored_views(bank.views)
         views = torch.where(plan.mirror[:, None], partners[views], views)
         rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
-    frames = [rows] if options.motion in ("none", "dynamic") else [rows, bank.neutral[rows]]
+    neutral = torch.where(plan.still[:, None], rows, bank.neutral[rows])
+    frames = [rows] if options.motion in ("none", "dynamic") else [rows, neutral]
     places = torch.stack(frames, dim=-1) * len(bank.views) + views[..., None]  # [samples, views, frames]
     pictures = bank.pictures.flatten(0, 1).index_select(0, places.flatten())
     return pictures.view(*rows.shape, -1, *pictures.shape[-2:])

@@ -33,8 +33,8 @@ def resolve_plan(bank: ViewBank, plan: pd.DataFrame) -> PlanRows:
         return torch.from_numpy(plan[[f"{column}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True))
 
     changes = ("rotation", "scale", "shift_x", "shift_y", "contrast", "brightness")
-    mirror = torch.from_numpy(plan["mirror"].to_numpy(bool, copy=True))
-    return PlanRows(rows, mirror, *map(of_views, changes))
+    mirror, still = (torch.from_numpy(plan[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
+    return PlanRows(rows, mirror, still, *map(of_views, changes))
 
 
 def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:

@@ -31,6 +31,7 @@ class MixedViewOptions(BaseModel):
         contrast: Greatest relative change of the grey channel's contrast.
         brightness: Greatest change of the grey channel's brightness, as a share of its range.
         quiet_share: Share of samples drawn from all frames instead of the window round the apex.
+        still: Probability that a sample is shown without what has moved, as a scan that comes without a neutral frame.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,11 +44,12 @@ class MixedViewOptions(BaseModel):
     contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
     brightness: float = Field(default=0.08, ge=0.0, le=1.0)
     quiet_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    still: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 def plan_columns(views: Sequence[str]) -> list[str]:
     """Columns of a plan: no label among them."""
-    of_sample = ["epoch", "step", "sequence", "frame", "mirror", "prompt_draw"]
+    of_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "prompt_draw"]
     of_view = [f"{column}_{view}" for view in views for column in _VIEW_COLUMNS]
     return of_sample + of_view
 
@@ -90,8 +92,8 @@ def plan_mixed_views(
         people: Batches of some subjects each; None draws from everybody.
 
     Returns:
-        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``prompt_draw`` (0 ≤ · < 1) and, for
-        every view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``,
+        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``prompt_draw`` (0 ≤ · <
+        1) and, for every view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``,
         ``shift_y`` (shares of the side), ``contrast`` (factor), ``brightness`` (offset, share of the range), each with
         ``_<view>``.
 
@@ -197,6 +199,7 @@ def _draw_samples(
     for view in views:
         drawn = _draw_view(pool, options, anchors, frames, generator)
         columns.update({f"{column}_{view}": values for column, values in drawn.items()})
+    columns["still"] = generator.random(samples) < options.still
     return pd.DataFrame(columns)
 
 
