@@ -7,15 +7,14 @@ from affect4d.reporting.model_card import METHODS
 from affect4d.reporting.report import templates
 
 
-def render_bundle_card(name: str, description: Mapping[str, Any]) -> str:
+def render_bundle_card(description: Mapping[str, Any]) -> str:
     """Write the card.
 
     Args:
-        name: Of the model, e.g. ``"affect_vlm"``.
         description: What ``bundle.json`` says.
 
     Returns:
         Markdown.
     """
     template = templates().get_template("bundle_card.md.jinja")
-    return template.render(name=name, method=METHODS.get(name, ""), **description)
+    return template.render(method=METHODS.get(description["name"], ""), **description)

@@ -5,6 +5,7 @@ model's own. Of the compact tower's token embedding only the known rows are kept
 what only training needs (SMILE-VLM's projector) is left out. The text side may be kept in half precision.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +84,24 @@ def write_bundle(
         weights = {name: _halved(name, value) for name, value in weights.items()}
     weights[PROMPTS] = torch.from_numpy(np.concatenate(list(vectors.values())))
     (folder / BUNDLE_FILE).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    (folder / CARD_FILE).write_text(card.rstrip() + "\n", encoding="utf-8")
     save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
     return folder
+
+
+def halve_bundle(folder: Path, target: Path) -> Path:
+    """Copy a bundle with its text side in half precision.
+
+    Raises:
+        BundleError: If the folder is no bundle, or a damaged one.
+    """
+    read_bundle(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in (BUNDLE_FILE, CARD_FILE):
+        shutil.copyfile(folder / name, target / name)
+    weights = _load(folder / WEIGHTS_FILE)
+    save_file({name: _halved(name, value) for name, value in weights.items()}, target / WEIGHTS_FILE)
+    return target
 
 
 def read_bundle(folder: Path) -> Opened:

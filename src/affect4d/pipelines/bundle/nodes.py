@@ -80,7 +80,7 @@ def _write(store: ContentStore, entry: str, trained: Path, told: Document, sente
         raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text tower to answer with.")
     bundle = Bundle.model_validate({**told, "options": model.options})
     with store.write(entry) as folder:
-        write_bundle(folder, model, bundle, sentences, card=render_bundle_card(bundle.name, bundle.model_dump()))
+        write_bundle(folder, model, bundle, sentences, card=render_bundle_card(bundle.model_dump()))
 
 
 def _ensembles(prompts: PromptOptions) -> dict[str, tuple[str, ...]]:

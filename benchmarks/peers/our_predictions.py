@@ -1,0 +1,46 @@
+"""Our prediction of scans. ``python our_predictions.py one BUNDLE FILE…`` or ``… many BUNDLE FOLDER``.
+
+``one`` prints the seconds each file took, the first one not counted; then the processor seconds of the middle one.
+``many`` prints scans a second over a whole folder, start left out, and the most memory the process held, in MB.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from affect4d.serving import Predictor
+from affect4d.serving.batch import predict_recordings
+from affect4d.serving.recordings import find_recordings
+from affect4d.serving.tables import AnswerTables
+
+
+def one(bundle: str, files: list[str]) -> None:
+    """Predict every file by the Python call's own method."""
+    predictor = Predictor.load(bundle)
+    taken, busy = [], []
+    for name in files:
+        start, before = time.perf_counter(), time.process_time()
+        predictor.predict(name)
+        taken.append(time.perf_counter() - start)
+        busy.append(time.process_time() - before)
+    print(*taken[1:])
+    print(statistics.median(busy[1:]))
+
+
+def many(bundle: str, folder: str) -> None:
+    """Predict a folder as the pipeline does, in this process; the first scan pays the start."""
+    recordings = find_recordings(Path(folder), grouping="single")
+    list(predict_recordings(recordings[:1], Path(bundle)))
+    predictor = Predictor.load(bundle)
+    tables = AnswerTables(predictor.expressions, predictor.views)
+    start = time.perf_counter()
+    for answer, _ in predict_recordings(recordings, Path(bundle), pictures=60):
+        tables.add(answer)
+    rate = len(tables.tables()[0]) / (time.perf_counter() - start)
+    print(rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    {"one": lambda: one(sys.argv[2], sys.argv[3:]), "many": lambda: many(sys.argv[2], sys.argv[3])}[sys.argv[1]]()

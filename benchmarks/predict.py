@@ -1,0 +1,68 @@
+"""``predict.*``: one raw scan to probabilities beside what a user would write; a folder of scans beside a tenth of it.
+
+Scans have about 35,000 vertices and pictures of 1040 × 1392, as BU-4DFE's; the model is the package's AffectVLM.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from affect4d.serving import bundle_folder
+from benchmarks.dense_corpus import write_dense_corpus
+from benchmarks.rows import Row
+
+NAMES = ("predict.latency", "predict.throughput")
+PEERS = Path(__file__).parent / "peers"
+SIZE = 224
+"""Of a naive user's pictures, pixels."""
+
+
+def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
+    """Latency and throughput."""
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = str(bundle_folder("affect_vlm"))
+        if wanted("predict.latency"):
+            yield _latency(Path(folder) / "one", bundle, 8 if quick else 24)
+        if wanted("predict.throughput"):
+            yield from _throughput(Path(folder) / "many", bundle, 4 if quick else 20)
+
+
+def _latency(folder: Path, bundle: str, scans: int) -> Row:
+    """Median seconds of a scan, ours between two halves of the peer's."""
+    files = sorted(map(str, write_dense_corpus(folder, 1, scans + 1).glob("F001/*/*.wrl")))
+    half = len(files) // 2
+    peer = _numbers("naive_predictions.py", bundle, str(SIZE), *files[: half + 1])
+    *ours, busy = _numbers("our_predictions.py", "one", bundle, *files)
+    peer += _numbers("naive_predictions.py", bundle, str(SIZE), *files[half:])
+    tail = statistics.quantiles(ours, n=20)[-1]
+    note = (
+        f"p95 {1000 * tail:.0f} ms, of processor time {1000 * busy:.0f} ms; {len(ours)} scans, one process. The peer "
+        f"draws one picture a view of {SIZE} px, aligns nothing, and asks the same model"
+    )
+    median, peers = statistics.median(ours), statistics.median(peer)
+    return Row("predict.latency", 1000 * median, "ms", "a plotter a view", 1000 * peers, "≤0.2; p50 <150 ms", note)
+
+
+def _throughput(folder: Path, bundle: str, tenth: int) -> Iterator[Row]:
+    """Rate and memory of a folder beside those of a tenth of it; the best of two runs each, turn by turn."""
+    places = [str(write_dense_corpus(folder / str(scans), 1, scans)) for scans in (tenth, 10 * tenth)]
+    runs = [[_numbers("our_predictions.py", "many", bundle, place) for place in places] for _ in range(2)]
+    (few, little), (many, much) = ([max(r) if not i else min(r) for i, r in enumerate(zip(*run, strict=True))]
+                                   for run in zip(*runs, strict=True))  # fmt: skip
+    told = f"{10 * tenth} scans beside {tenth}, one process, pictures for the page included"
+    yield Row("predict.throughput", many, "scans/s", "a tenth of the scans", few, "≥0.95", told)
+    yield Row("predict.throughput.memory", much, "MB", "a tenth of the scans", little, "≤1.1", "peak resident memory")
+
+
+def _numbers(script: str, *arguments: str) -> list[float]:
+    source = os.pathsep.join(filter(None, [str(PEERS.parents[1] / "src"), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": source}
+    command = [sys.executable, str(PEERS / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise RuntimeError(f"{script} ended with code {done.returncode}: {done.stderr[-800:]}")
+    return [float(word) for word in done.stdout.split()]
