@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Pipeline, pipeline
 
 import affect4d.pipelines
 
@@ -49,6 +49,7 @@ ON_REQUEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "cross_validate": ("cross_validation_scores",),
         "export": ("exported_model",),
         "predict": ("latest_predictions", "latest_timelines", "latest_prediction_gallery"),
+        "robustness": ("robustness",),
     }
 )
 """Likewise; costly, or about scans of the user's own: run only when it is named."""
@@ -63,10 +64,11 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def find_stages() -> dict[str, Pipeline]:
-    """Every stage under ``pipelines/``, by name.
+    """Every stage under ``pipelines/``, by name, which is also the namespace of its nodes: Kedro-Viz folds it up.
 
     Kedro's own ``find_pipelines`` gives only the pipeline the command line names, out of which no chain can be joined.
     """
     package = affect4d.pipelines
     names = [module.name for module in pkgutil.iter_modules(package.__path__) if module.ispkg]
-    return {name: importlib.import_module(f"{package.__name__}.{name}").create_pipeline() for name in names}
+    made = {name: importlib.import_module(f"{package.__name__}.{name}").create_pipeline() for name in names}
+    return {name: pipeline(stage, namespace=name, prefix_datasets_with_namespace=False) for name, stage in made.items()}

@@ -1,12 +1,26 @@
 """The pipelines as a stranger sees them: named nodes, layers, stages."""
 
 import re
+from collections import defaultdict
+from graphlib import TopologicalSorter
 
 import pytest
 import yaml
 from kedro.framework.project import configure_project
 
-from affect4d.pipeline_registry import ON_REQUEST, RESULTS, STUDIES, register_pipelines
+from affect4d.pipeline_registry import ON_REQUEST, RESULTS, STUDIES, find_stages, register_pipelines
+
+LAYERS = ["raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"]
+
+
+def layer_of(entry):
+    return (entry or {}).get("metadata", {}).get("kedro-viz", {}).get("layer")
+
+
+def entry_of(name, catalog):
+    """The entry of a dataset, or the pattern that makes it one."""
+    patterns = [known for known in catalog if re.fullmatch(re.sub(r"\{\w+\}", r"\\w+", known), name)]
+    return catalog.get(name) or next((catalog[known] for known in patterns), None)
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +55,30 @@ def test_each_named_pipeline_starts_from_nothing_but_parameters_and_stores(regis
 
 def test_every_node_is_named_described_and_belongs_to_one_stage(registered):
     for node in registered["__default__"].nodes:
-        assert node.name == node._name, node
+        assert node.name == f"{node.namespace}.{node._name}", node
         assert node.func.__doc__, node.name
         assert len(node.tags) == 1, node.name
 
 
-def test_every_catalog_entry_has_a_layer(catalog):
+def test_every_stage_is_a_namespace_that_kedro_viz_folds_up(registered):
+    for name, pipeline in registered.items():
+        assert {node.namespace for node in pipeline.nodes} <= set(find_stages()), name
+
+
+def test_every_catalog_entry_has_a_layer_but_stores(catalog):
+    """A store serves many stages: within a layer it would tie the layers into a knot."""
     for name, entry in catalog.items():
-        assert entry["metadata"]["kedro-viz"]["layer"], name
+        assert layer_of(entry) is None if name.endswith("_store") else layer_of(entry), name
+
+
+def test_layers_come_one_after_another(registered, catalog):
+    """Kedro-Viz draws none where they do not."""
+    layers = {name: layer_of(entry_of(name, catalog)) for name in registered["__default__"].datasets()}
+    before = defaultdict(set)
+    for node in registered["__default__"].nodes:
+        for output in filter(layers.get, node.outputs):
+            before[layers[output]] |= {layers[name] for name in node.inputs if layers[name]} - {layers[output]}
+    assert list(TopologicalSorter(before).static_order()) == LAYERS
 
 
 def test_every_artefact_of_a_run_is_in_the_catalog_and_versioned(registered, catalog):
