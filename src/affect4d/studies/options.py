@@ -50,3 +50,19 @@ class CrossValidationOptions(BaseModel):
     rounds: int = Field(default=1, ge=1, le=1000)
     validation: float = Field(default=0.1, ge=0, le=0.5)
     trained_on: str | None = None
+
+
+class RobustnessOptions(BaseModel):
+    """How much is damaged.
+
+    Attributes:
+        people: Test people who are asked about.
+        seed: Draws them.
+        damages: Of :data:`affect4d.evaluation.damages.DAMAGES`; empty means all. In text, joined by ``+``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    people: int = Field(default=4, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+    damages: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()

@@ -1,0 +1,60 @@
+"""Canonical scans, damaged and drawn again → what trained models still read in them."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from affect4d.content import ContentStore
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.studies.options import RobustnessOptions
+from affect4d.views.inputs import InputOptions
+
+Document = dict[str, Any]
+
+
+def damage_scans(
+    raw_corpus: Document,
+    scan_manifest: pd.DataFrame,
+    view_manifest: pd.DataFrame,
+    subject_split: Document,
+    affect_vlm: Document,
+    smile_vlm: Document,
+    cross_entropy: Document,
+    model_store: ContentStore,
+    answer_store: ContentStore,
+    options: RobustnessOptions,
+    render: RenderOptions,
+    inputs: InputOptions,
+    prompts: PromptOptions,
+    engine: EngineOptions = IN_PROCESS,
+) -> pd.DataFrame:
+    """What every model says of scans of a few test people, under every damage at every strength."""
+    from affect4d.faces.stream import open_source
+    from affect4d.studies.robustness import Trouble, choose_clips, measure_robustness
+
+    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
+    tested = subject_split["test"]
+    trouble = Trouble(
+        clips=choose_clips(view_manifest, scan_manifest, tested, options.people, options.seed, inputs),
+        source=open_source(raw_corpus),
+        render=render,
+        inputs=inputs,
+        models={
+            "affect_vlm": model_store.path(affect_vlm["entry"]),
+            "smile_vlm.zero_shot": model_store.path(smile_vlm["entry"]),
+            "cross_entropy": model_store.path(cross_entropy["entry"]),
+        },
+        prompts={expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS},
+    )
+    return measure_robustness(trouble, options.damages, answer_store, engine)
+
+
+def summarise_damage(predictions: pd.DataFrame) -> Document:
+    """Accuracy by damage and strength, and the mean corruption error against cross-entropy."""
+    from affect4d.studies.robustness import summarise_robustness
+
+    return summarise_robustness(predictions)

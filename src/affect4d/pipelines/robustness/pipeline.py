@@ -1,0 +1,29 @@
+"""scans, models → answers under damage → curves and mean corruption errors."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.robustness.nodes import damage_scans, summarise_damage
+
+MODELS = ("affect_vlm", "smile_vlm", "cross_entropy")
+
+
+def create_pipeline() -> Pipeline:
+    """A pipeline of its own to the user, and no part of the default run."""
+    names = ("raw_corpus", "scan_manifest", "view_manifest", "subject_split", "model_store", "answer_store")
+    return pipeline(
+        [
+            node(
+                damage_scans,
+                inputs={
+                    **{name: name for name in names},
+                    **{model: f"{model}_model" for model in MODELS},
+                    "options": "params:robustness",
+                    **{name: f"params:{name}" for name in ("render", "inputs", "prompts", "engine")},
+                },
+                outputs="robustness_predictions",
+                name="damage_scans",
+            ),
+            node(summarise_damage, inputs="robustness_predictions", outputs="robustness", name="summarise_damage"),
+        ],
+        tags="robustness",
+    )
