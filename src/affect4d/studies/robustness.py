@@ -44,7 +44,7 @@ from affect4d.views.moments import find_moments
 PEER = "cross_entropy"
 ROOMS = ("tensors", "views", "prompts", "models", "evaluation", "studies.robustness")
 UNDAMAGED = "none"
-Row = dict[str, Any]
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         ``curves``: by damage and model, accuracy at strengths 0 to 5.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
-    accuracy = hits.groupby(["model", "damage", "strength"], sort=False)["hit"].mean()
+    accuracy = hits.groupby(["model", "damage", "strength"])["hit"].mean()
     damages = [str(name) for name in dict.fromkeys(predictions["damage"]) if name != UNDAMAGED]
     names = [str(name) for name in dict.fromkeys(predictions["model"])]
     clean = {name: float(accuracy[name, UNDAMAGED, 0]) for name in names}
