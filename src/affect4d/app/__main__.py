@@ -2,24 +2,28 @@
 
 import os
 import sys
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-SETTINGS = (
-    "--server.address=127.0.0.1",
-    "--server.enableXsrfProtection=true",
-    "--server.enableCORS=true",
-    "--server.maxUploadSize=200",
-    "--server.fileWatcherType=none",
-    "--browser.gatherUsageStats=false",
-    "--client.toolbarMode=minimal",
-)
-"""Loopback only, no forged requests, no word to anybody; said here so that no configuration file is needed."""
+HERE = Path(__file__).parent
+
+
+def options(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
+    """A configuration as command-line options, which hold wherever the app is started."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from options(value, f"{section}{name}.")
+        else:
+            yield f"--{section}{name}={str(value).lower() if isinstance(value, bool) else value}"
 
 
 def main() -> None:
     """Become Streamlit."""
-    page = Path(__file__).with_name("main.py")
-    os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(page), *SETTINGS, *sys.argv[1:]])
+    settings = tomllib.loads((HERE / "streamlit.toml").read_text(encoding="utf-8"))
+    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "main.py")]
+    os.execv(sys.executable, [*command, *options(settings), *sys.argv[1:]])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from affect4d.app.stage import show_stage
 from affect4d.app.words import show_words
 
 TIGHT = "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }</style>"
-"""Less empty margin, least on a phone."""
 LEAD = "Vision-language models that read facial **expressions** from 3D scans and 4D sequences."
 INTENDED_USE = (
     "**Intended use.** For research. The answer names the *expression* a face shows, not the emotion a person feels, "

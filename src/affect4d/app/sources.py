@@ -15,6 +15,7 @@ from affect4d.serving.predictor import Predictor
 from affect4d.serving.uploads import ReadingRoom, Upload, UploadRefusedError
 
 SAMPLE, UPLOAD = "A synthetic face", "Your own scan"
+DRAWING = "Drawing the face from every side …"
 FORMATS = ", ".join(READERS)
 
 
@@ -27,12 +28,14 @@ class Chosen:
         name: For tables.
         scans: Raw scans, in order of time.
         neutral: The same face at rest, where it was given apart.
+        is_sample: Whether it is nobody's: what is made of it may be shown to all.
     """
 
     key: str
     name: str
     scans: tuple[FaceScan, ...]
     neutral: FaceScan | None = None
+    is_sample: bool = False
 
 
 @st.cache_resource(show_spinner="Loading a model …", max_entries=6)
@@ -60,7 +63,7 @@ def choose_sample() -> Chosen:
     left, right = st.columns(2)
     person = left.selectbox("Person", people(), key="person", help="Generated on the spot; in no corpus.")
     shown = right.selectbox("Shows", EXPRESSIONS, index=EXPRESSIONS.index("happiness"), key="expression")
-    return Chosen(f"{person}/{shown}", f"{person}/{shown}", sample_scans(person, shown))
+    return Chosen(f"{person}/{shown}", f"{person}/{shown}", sample_scans(person, shown), is_sample=True)
 
 
 @st.cache_resource(show_spinner=False, max_entries=36)
@@ -123,6 +126,7 @@ def read_upload(key: tuple[str, ...], _files: Sequence[object]) -> Upload:
 
 def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answered]:
     """Every model's answer; none, and a message, where no scan is a face."""
+    answers_of = sample_answers if chosen.is_sample else upload_answers
     try:
         return answers_of(chosen.key, tuple(predictors), chosen, predictors)
     except ScanError as error:
@@ -130,9 +134,17 @@ def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answ
         return []
 
 
-@st.cache_resource(show_spinner="Drawing the face from every side …", max_entries=6, scope="session")
-def answers_of(
+@st.cache_resource(show_spinner=DRAWING, max_entries=36)
+def sample_answers(
     key: str, titles: tuple[str, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
 ) -> list[Answered]:
-    """Answers to one recording, once a session."""
+    """Answers to a sample, once for all visitors."""
+    return ask(_chosen.scans, _chosen.name, _predictors)
+
+
+@st.cache_resource(show_spinner=DRAWING, max_entries=6, scope="session")
+def upload_answers(
+    key: str, titles: tuple[str, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
+) -> list[Answered]:
+    """Answers to an upload, once a session; forgotten with it."""
     return ask(_chosen.scans, _chosen.name, _predictors, _chosen.neutral)
