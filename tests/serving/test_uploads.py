@@ -224,6 +224,7 @@ def huge_picture():
 def test_a_reader_that_dies_costs_one_scan_and_the_next_is_read(room):
     room.start()
     room._process.kill()
+    room._process.wait()
     (sent,) = room.read([("face.ply", PLY)]).scans  # noticed before the job: a new one is started
     assert sent.scan is not None
 

@@ -15,6 +15,8 @@ from affect4d.serving.predictor import Predictor
 from affect4d.serving.uploads import ReadingRoom, Upload, UploadRefusedError
 
 SAMPLE, UPLOAD = "A synthetic face", "Your own scan"
+FIRST = "F003"
+"""Whose face is shown at first."""
 DRAWING = "Drawing the face from every side …"
 FORMATS = ", ".join(READERS)
 
@@ -61,7 +63,9 @@ def choose_recording() -> Chosen | None:
 def choose_sample() -> Chosen:
     """One of a few synthetic people, and what they show."""
     left, right = st.columns(2)
-    person = left.selectbox("Person", people(), key="person", help="Generated on the spot; in no corpus.")
+    person = left.selectbox(
+        "Person", people(), index=people().index(FIRST), key="person", help="Generated on the spot; in no corpus."
+    )
     shown = right.selectbox("Shows", EXPRESSIONS, index=EXPRESSIONS.index("happiness"), key="expression")
     return Chosen(f"{person}/{shown}", f"{person}/{shown}", sample_scans(person, shown), is_sample=True)
 
