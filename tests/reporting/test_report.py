@@ -221,6 +221,7 @@ def judged(context, predictions, generator):
             "people": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
             "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
         },
+        levels={"affect_vlm": dict.fromkeys(("scan", "window", "sequence"), context.summary["models"]["affect_vlm"])},
         failures=[Failure("affect_vlm", "S06/fear", "fear", "anger", 0.97, Image.new("RGB", (4, 4)))],
     )  # fmt: skip
 
@@ -242,6 +243,7 @@ def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     assert "kedro run --pipeline=study_ablation" in text
     assert "too few" in text
     assert "too small" in text
+    assert "window" in text
 
 
 def test_the_markdown_has_every_row_of_the_page(judged):

@@ -122,5 +122,10 @@ def test_a_written_finding_answers_its_claim():
     assert said(Evidence(findings={9: [row]}))[9].verdict == "holds"
 
 
+def test_few_people_decide_nothing():
+    row = json.loads(json.dumps(vars(finding(subjects=9))))
+    assert said(Evidence(findings={9: [row]}))[9].verdict == "undecided"
+
+
 def test_claims_are_numbered_as_listed():
     assert [claim.number for claim in CLAIMS] == list(range(1, 11))

@@ -89,6 +89,7 @@ class ReportContext:
         comparisons: Paired tests between models.
         claims: Answers to the papers' claims, as :func:`affect4d.studies.claims.as_document` made them plain.
         validations: Cross-validations of this corpus; see :func:`affect4d.evaluation.fold_scores.score_folds`.
+        levels: Scores by model and by how much of a sequence is asked about; see :mod:`affect4d.evaluation.levels`.
         fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
         robustness: See :mod:`affect4d.studies.robustness`; None where it was not measured.
         failures: What was named wrongly most surely.
@@ -112,6 +113,7 @@ class ReportContext:
     comparisons: Sequence[ReportComparison] = ()
     claims: Sequence[Mapping[str, Any]] = ()
     validations: Sequence[Mapping[str, Any]] = ()
+    levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fairness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     robustness: Mapping[str, Any] | None = None
     failures: Sequence[Failure] = ()

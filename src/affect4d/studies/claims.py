@@ -7,6 +7,8 @@ from typing import Any, Literal
 from affect4d.studies.evidence import Evidence, Finding
 from affect4d.studies.verdicts import SURE, sign_test
 
+FEWEST = 10
+"""People; with fewer, nothing is decided: an interval over so few says little."""
 REACH = 0.05
 """Accuracy that one may be behind and still be called within reach."""
 Said = Literal["holds", "does not hold", "undecided", "not measured"]
@@ -132,9 +134,13 @@ def answer_claims(evidence: Evidence) -> list[ClaimRow]:
     rows = []
     for claim in CLAIMS:
         findings = tuple(claim.ask(evidence))
-        verdicts = tuple(claim.judge(finding) for finding in findings)
+        verdicts = tuple(_judged(claim, finding) for finding in findings)
         rows.append(ClaimRow(claim.number, claim.statement, all_together(verdicts), findings, verdicts, claim.how))
     return rows
+
+
+def _judged(claim: Claim, finding: Finding) -> Said:
+    return claim.judge(finding) if finding.subjects >= FEWEST else "undecided"
 
 
 def as_document(rows: Sequence[ClaimRow]) -> list[dict[str, Any]]:

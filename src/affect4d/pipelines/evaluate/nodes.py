@@ -132,7 +132,7 @@ def _evaluate_on_clips(
         from affect4d.scans.splits import SubjectSplit
         from affect4d.views.bank import load_view_bank
 
-        bank = load_view_bank(views, view_store, inputs)
+        bank = load_view_bank(views.assign(stances=0), view_store, inputs)
         towers = load_model(model_store.path(record["entry"])), _beginning(len(bank.views), inputs, size, train.seed)
         split = SubjectSplit.from_dict(subject_split)
         scores, predictions = examine_clips(*towers, bank, inputs, clips, split, train.seed)
@@ -171,6 +171,44 @@ def evaluate_references(
 
     given = examined(view_manifest, subject_split, inputs, model=record["key"], size=model, seed=train.seed)
     return examine_once("references", answer_store, hold, **given)
+
+
+def measure_levels(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    affect: dict[str, Any],
+    smile: dict[str, Any],
+    cross_entropy: dict[str, Any],
+    inputs: InputOptions,
+    prompts: PromptOptions,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    answer_store: ContentStore,
+) -> dict[str, Any]:
+    """Every trained model asked about single scans, the window round the apex, and whole sequences."""
+
+    def hold() -> Evaluated:
+        from affect4d.evaluation.examination import Examination
+        from affect4d.evaluation.levels import LEVELS, at_level
+        from affect4d.models import load_model
+
+        window = Examination.prepare(view_manifest, subject_split, inputs, view_store)
+        opened = {name: load_model(model_store.path(record["entry"])) for name, record in records.items()}
+        tables = {}
+        for level in LEVELS:
+            asked = at_level(window, level)
+            for name in ("affect_vlm", "smile_vlm.zero_shot"):
+                tables[level, name] = asked.by_prompts(opened[name], name, ensembles(prompts))
+            tables[level, "cross_entropy"] = asked.by_head(opened["cross_entropy"], "cross_entropy")
+        scores: dict[str, Any] = {name: {} for name in opened}
+        for (level, name), table in tables.items():
+            scores[name][level] = window.scores(table)
+        return scores, _joined({f"{name}.{level}": table for (level, name), table in tables.items()})
+
+    records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
+    models = [record["key"] for record in records.values()]
+    given = examined(view_manifest, subject_split, inputs, models=models, prompts=ensembles(prompts))
+    return examine_once("levels", answer_store, hold, **given)[0]
 
 
 def examine_representations(

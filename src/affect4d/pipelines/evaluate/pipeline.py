@@ -8,6 +8,7 @@ from affect4d.pipelines.evaluate.nodes import (
     evaluate_references,
     evaluate_smile_vlm,
     examine_representations,
+    measure_levels,
     measure_prompts,
     measure_pseudo_labels,
 )
@@ -73,6 +74,17 @@ def create_pipeline() -> Pipeline:
                 },
                 outputs=["representation_scores", "embedding_maps"],
                 name="examine_representations",
+            ),
+            node(
+                measure_levels,
+                inputs={
+                    **BY_PROMPTS,
+                    "affect": "affect_vlm_model",
+                    "smile": "smile_vlm_model",
+                    "cross_entropy": "cross_entropy_model",
+                },
+                outputs="level_scores",
+                name="measure_levels",
             ),
             node(
                 evaluate_baselines,

@@ -71,6 +71,7 @@ def create_pipeline() -> Pipeline:
                     "inputs": "params:inputs",
                     "claims": "claims",
                     "fairness": "fairness",
+                    "levels": "level_scores",
                     "evidence": "evidence",
                     "predictions": "all_predictions",
                     "view_store": "view_store",
