@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz app lock prune clean
+.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz viz-static app lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ mlflow: .venv/ready ## compare runs in the browser
 
 viz: .venv/ready ## browse the pipelines in the browser
 	@$(BIN)/kedro viz run --no-browser --port $(PORT_VIZ)
+
+viz-static: .venv/ready ## the same as static pages in build/, to be served by any web server
+	@$(BIN)/kedro viz build --include-previews
 
 app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, in the browser
 	@$(BIN)/python -m affect4d.app --server.port $(PORT_APP)
