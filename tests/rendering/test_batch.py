@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -247,3 +249,15 @@ def test_after_a_prune_what_is_named_is_not_drawn_again_and_what_is_not_is(drawn
     assert drawn == []
     pd.testing.assert_frame_equal(render_corpus(let_go, tmp_path, OPTIONS, store), other)
     assert len(drawn) == FRAMES
+
+
+def test_further_stances_lie_beside_the_canonical_one_and_leave_it_as_it_is(drawn, store):
+    manifest = scan_manifest("F001/Happy")
+    plain = render_corpus(manifest, Path("raw"), OPTIONS, store).iloc[0]
+    more = render_corpus(manifest, Path("raw"), OPTIONS.model_copy(update={"stances": 2}), store).iloc[0]
+    assert (plain["stances"], more["stances"]) == (0, 2)
+    assert plain["activity"] == more["activity"]
+    first, second = Shard(store.path(plain["shard"])), Shard(store.path(more["shard"]))
+    assert np.array_equal(first.stack("normals"), second.stack("normals"))
+    assert {"normals~1", "normals~2", "texture~1", "texture~2"} <= set(second.header["channels"])
+    assert not np.array_equal(second.stack("normals~1"), second.stack("normals~2"))

@@ -53,6 +53,20 @@ def test_motion_is_the_difference_to_the_neutral_frame(bank):
     torch.testing.assert_close(motion, 3 * (pictures[ROWS] - pictures[bank.neutral[ROWS]]), atol=1e-4, rtol=0)
 
 
+def test_a_stance_is_taken_with_its_own_neutral(bank):
+    shown = torch.cat([bank.pictures, bank.pictures.flip(-1)])
+    stances = dataclasses.replace(bank, pictures=shown)
+    options = InputOptions(motion="stacked", size=SIZE)
+    plan = dataclasses.replace(unchanged(ROWS, 3), rows=ROWS[:, None].expand(-1, 3) + len(bank))
+    turned, plain = assemble(stances, plan, options), assemble_plain(stances, ROWS, options)
+    torch.testing.assert_close(turned, plain.flip(-1), atol=1e-5, rtol=0)
+
+
+def test_a_plan_that_asks_for_a_stance_nobody_rendered_is_refused(bank):
+    with pytest.raises(ValueError, match="stance 1, and 0 were rendered"):
+        resolve_plan(bank, plan_of(bank, MixedViewOptions()).assign(stance=1))
+
+
 def test_a_still_sample_shows_the_same_face_without_what_moved(bank):
     options = InputOptions(motion="stacked", size=SIZE)
     still, plain = assemble(bank, changed(still=True), options), assemble_plain(bank, ROWS, options)

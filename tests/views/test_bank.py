@@ -68,6 +68,25 @@ def test_a_second_opening_reads_what_the_first_wrote(view_manifest, store):
     assert torch.equal(first.in_window, again.in_window)
 
 
+def test_further_stances_follow_as_rows_that_only_a_plan_names(view_manifest, store):
+    for position in range(2):
+        generator = np.random.default_rng(10 + position)
+        names = ("texture", "normals", "texture~1", "normals~1")
+        pictures = {name: generator.integers(0, 256, (3, 3, 16, 16, 3), np.uint8) for name in names}
+        with store.write(f"views/s{position}.safetensors") as path:
+            write_shard(path, pictures, {})
+    shards = [f"views/s{position}.safetensors" for position in range(2)]
+    checksums = [file_digest(store.path(name)) for name in shards]
+    manifest = view_manifest.assign(shard=shards, checksum=checksums, stances=1)
+    bank = load_view_bank(manifest, store, OPTIONS)
+    plain = load_view_bank(manifest.assign(stances=0), store, OPTIONS)
+    assert (len(bank), len(bank.pictures), len(plain.pictures)) == (6, 12, 6)
+    assert torch.equal(bank.pictures[:6], plain.pictures)
+    turned = {name: pictures[f"{name}~1"] for name in ("texture", "normals")}
+    assert np.array_equal(bank.pictures[9:].numpy(), derive_channels(turned, ANGLES, OPTIONS.channels))
+    assert torch.equal(bank.in_window, plain.in_window)
+
+
 def test_a_subset_of_sequences_has_a_bank_of_its_own(view_manifest, store):
     load_view_bank(view_manifest, store, OPTIONS)
     alone = load_view_bank(view_manifest.tail(1), store, OPTIONS)

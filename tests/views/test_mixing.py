@@ -143,6 +143,14 @@ def test_an_empty_index_is_refused():
         plan(INDEX.head(0))
 
 
+def test_stances_are_drawn_where_there_are_some_and_change_nothing_else():
+    one, three = plan(), plan(stances=3)
+    assert (one["stance"] == 0).all()
+    assert set(three["stance"]) == {0, 1, 2, 3}
+    assert 0.65 < (three["stance"] > 0).mean() < 0.85
+    assert three.drop(columns="stance").equals(one.drop(columns="stance"))
+
+
 def test_the_share_of_still_samples_changes_nothing_else():
     moving, some = plan(options=MixedViewOptions()), plan(options=MixedViewOptions(still=0.3))
     assert not moving["still"].any()

@@ -25,6 +25,11 @@ LEVEL = 1
 HEADER = "affect4d"
 
 
+def stance_channel(channel: str, stance: int) -> str:
+    """What a shard calls a channel in one of a face's stances: ``"normals"`` in the canonical one, ``"normals~1"``."""
+    return f"{channel}~{stance}" if stance else channel
+
+
 class DamagedShardError(ValueError):
     """A shard's bytes are not those that were written."""
 

@@ -45,10 +45,17 @@ class Examination:
 
     @classmethod
     def prepare(
-        cls, view_manifest: pd.DataFrame, split: Mapping[str, Any], inputs: InputOptions, store: ContentStore
+        cls,
+        view_manifest: pd.DataFrame,
+        split: Mapping[str, Any],
+        inputs: InputOptions,
+        store: ContentStore,
+        *,
+        stances: bool = False,
     ) -> "Examination":
-        """Open the bank of the labelled sequences."""
+        """Open the bank of the labelled sequences; with ``stances``, with those that only training draws from."""
         labelled = view_manifest.dropna(subset=["expression"]).reset_index(drop=True)
+        labelled = labelled if stances else labelled.assign(stances=0)
         sequences = labelled[["sequence", "subject", "expression"]]
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 

@@ -41,6 +41,7 @@ VIEW_MANIFEST_COLUMNS = (
     "views",
     "angles",
     "size",
+    "stances",
 )
 Outcomes = dict[str, RenderedSequence | Exception]
 
@@ -64,7 +65,8 @@ def render_corpus(
     Returns:
         The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame
         numbers), ``neutral`` (position of the neutral frame in that list), ``activity`` (how far each frame's normals
-        are from the neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels).
+        are from the neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels),
+        ``stances`` (how many further ones there are).
         What was left out, and why: :func:`render_report`.
 
     Raises:

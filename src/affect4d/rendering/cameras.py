@@ -44,6 +44,8 @@ class RenderOptions(BaseModel):
         background: Red, green, blue round the face in ``texture`` and ``shading``.
         lights: What lights ``shading``.
         ambient: Light from everywhere in ``shading``, 0…1.
+        stances: How many further pictures of every view are drawn, the head turned a little, for training to draw from.
+        stance_degrees: Standard deviation of a stance's yaw, and of its pitch.
         max_failed_share: Share of sequences that may fail before a whole corpus is refused.
         device: What draws: the processor (``"cpu"``), the same to the bit on every machine; or a graphics card, as EGL
             counts them; −1 leaves the choice to the OpenGL driver.
@@ -62,6 +64,8 @@ class RenderOptions(BaseModel):
     background: tuple[Level, Level, Level] = (0, 0, 0)
     lights: tuple[Light, ...] = Field(default=(Light(),), max_length=8)
     ambient: float = Field(default=0.0, ge=0.0, le=1.0)
+    stances: int = Field(default=0, ge=0, le=8)
+    stance_degrees: float = Field(default=5.0, gt=0.0, le=20.0)
     max_failed_share: float = Field(default=0.05, ge=0.0, le=1.0)
     device: Literal["cpu"] | Annotated[int, Field(ge=-1)] = "cpu"
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from affect4d.content import ContentStore, code_version, content_key, file_digest
-from affect4d.content.shards import ShardWriter
+from affect4d.content.shards import ShardWriter, stance_channel
 from affect4d.rendering.activity import TELLING, block_means, frame_activity
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, as_text, checked_rasteriser
 from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, RenderError
+from affect4d.rendering.stances import in_stance
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
@@ -167,14 +168,19 @@ def try_scan(job: SequenceJob) -> None:
 
 
 def draw_scan(job: SequenceJob, row: Row) -> Pictures:
-    """All pictures of a scan: channel → ``[views, height, width, components]``.
+    """All pictures of a scan: channel → ``[views, height, width, components]``; in further stances as ``channel~1``.
 
     Raises:
         ScanError: If it cannot be read.
         RenderError: If a picture is empty, or the driver draws nonsense.
     """
-    rasteriser = checked_rasteriser(as_text(job.options))
-    return draw_face(rasteriser, load_canonical_scan(job.where, row, rasteriser.texels), str(row["scan"]))
+    rasteriser, take = checked_rasteriser(as_text(job.options)), str(job.rows[0]["checksum"])
+    face = load_canonical_scan(job.where, row, rasteriser.texels)
+    pictures = draw_face(rasteriser, face, str(row["scan"]))
+    for number in range(1, job.options.stances + 1):
+        turned = rasteriser.render(in_stance(face, take, number, job.options))
+        pictures.update({stance_channel(channel, number): stack for channel, stack in turned.items()})
+    return pictures
 
 
 def draw_face(rasteriser: "Rasteriser", face: FaceScan, name: str) -> Pictures:
@@ -217,4 +223,5 @@ def _describe(job: SequenceJob, activity: np.ndarray) -> dict[str, Any]:
         "angles": list(job.options.angles.values()),
         "pitches": [job.options.pitch(view) for view in job.options.angles],
         "size": job.options.size,
+        "stances": job.options.stances,
     }

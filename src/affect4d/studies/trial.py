@@ -111,7 +111,7 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
 
 
 def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Trial:
-    examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store)
+    examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store, stances=True)
     examination = with_changes(
         examination,
         bank=only_views(examination.bank, setting.views),

@@ -7,14 +7,14 @@ import pandas as pd
 
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
+from affect4d.views.mixing import MixedViewOptions, plan_mixed_views, rendered_stances
 from affect4d.views.moments import find_moments
 from affect4d.views.people import People
 
 HELD_OUT = -1
 """Epoch of the plan's rows that are looked at, not trained on."""
 
-_UNCHANGED = MixedViewOptions(mirror=0, mix=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0)
+_UNCHANGED = MixedViewOptions(mirror=0, mix=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0, turned=0)
 
 
 def draw_plan(
@@ -53,6 +53,7 @@ def draw_plan(
         views=views,
         groups=kind_of if supervised else None,
         people=_people(view_manifest, train, kind_of),
+        stances=rendered_stances(view_manifest),
     )
     if not held_out.any():
         return plan

@@ -25,8 +25,8 @@ class Pictures(Protocol):
     """The part of a bank that a batch is made from; see :class:`affect4d.views.bank.ViewBank`."""
 
     @property
-    def pictures(self) -> UInt8[Tensor, "rows views channels height width"]:
-        """As stored, before any augmentation."""
+    def pictures(self) -> UInt8[Tensor, "_ views channels height width"]:
+        """As stored, before any augmentation: all rows, then all rows again in every further stance."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class PlanRows:
     """Rows of a mixed-view plan as tensors, resolved against one bank; slice it to get a batch.
 
     Attributes:
-        rows: Bank row of every view of every sample.
+        rows: Bank row of every view of every sample; beyond the bank's length, the row in a further stance.
         mirror: Which samples are mirrored.
         still: Which samples are shown as if nothing had moved.
         rotation: Degrees, counter-clockwise.
@@ -122,7 +122,8 @@ def _gather(
         partners = mirrored_views(bank.views)
         views = torch.where(plan.mirror[:, None], partners[views], views)
         rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
-    neutral = torch.where(plan.still[:, None], rows, bank.neutral[rows])
+    frame, stance = rows % len(bank.neutral), rows // len(bank.neutral)
+    neutral = torch.where(plan.still[:, None], rows, bank.neutral[frame] + stance * len(bank.neutral))
     frames = [rows] if options.motion in ("none", "dynamic") else [rows, neutral]
     places = torch.stack(frames, dim=-1) * len(bank.views) + views[..., None]  # [samples, views, frames]
     pictures = bank.pictures.flatten(0, 1).index_select(0, places.flatten())

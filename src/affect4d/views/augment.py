@@ -23,7 +23,7 @@ def resolve_plan(bank: ViewBank, plan: pd.DataFrame) -> PlanRows:
     """Find the bank row of every view a plan names; do it once a run, and slice the result.
 
     Raises:
-        ValueError: If the plan names a frame the bank does not have.
+        ValueError: If the plan names a frame, or a stance, the bank does not have.
     """
     rows = torch.stack(
         [_bank_rows(bank, plan[f"source_sequence_{view}"], plan[f"source_frame_{view}"]) for view in bank.views], dim=1
@@ -32,6 +32,10 @@ def resolve_plan(bank: ViewBank, plan: pd.DataFrame) -> PlanRows:
     def of_views(column: str) -> Float32[Tensor, "samples views"]:
         return torch.from_numpy(plan[[f"{column}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True))
 
+    stances = len(bank.pictures) // len(bank) - 1
+    if (plan["stance"] > stances).any():
+        raise ValueError(f"The plan asks for stance {plan['stance'].max()}, and {stances} were rendered: draw it anew.")
+    rows = rows + torch.from_numpy(plan["stance"].to_numpy(np.int64, copy=True))[:, None] * len(bank)
     changes = ("rotation", "scale", "shift_x", "shift_y", "contrast", "brightness")
     mirror, still = (torch.from_numpy(plan[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
     return PlanRows(rows, mirror, still, *map(of_views, changes))

@@ -18,11 +18,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from affect4d.content import ContentStore, code_version, content_key
-from affect4d.content.shards import open_shard
+from affect4d.content.shards import Shard, open_shard, stance_channel
 from affect4d.progress import track
 from affect4d.views.channels import derive_channels, needed_pictures
 from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import rendered_stances
 from affect4d.views.moments import find_moments
 
 
@@ -31,7 +32,8 @@ class ViewBank:
     """Pictures of N frames from V sides in C channels, and which sequence each belongs to.
 
     Attributes:
-        pictures: As stored, before any augmentation; with ``motion="dynamic"`` the dynamic images follow the channels.
+        pictures: As stored, before any augmentation: all N rows, then all of them again in every further stance. With
+            ``motion="dynamic"`` the dynamic images follow the channels.
         neutral: Row of each row's neutral frame.
         sequence: Position in ``sequences`` of each row's sequence.
         frame: Frame number of each row.
@@ -40,7 +42,7 @@ class ViewBank:
         views: Names.
     """
 
-    pictures: UInt8[Tensor, "rows views channels height width"]
+    pictures: UInt8[Tensor, "_ views channels height width"]
     neutral: Int64[Tensor, " rows"]
     sequence: Int64[Tensor, " rows"]
     frame: Int64[Tensor, " rows"]
@@ -108,6 +110,7 @@ def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
     code = code_version("views.channels", "views.bank", "views.moments", "views.sampling", "views.dynamics")
     seen = {"channels": options.channels, "dynamic": options.motion == "dynamic", "frames": options.frames.model_dump()}
+    seen["stances"] = rendered_stances(view_manifest)
     return f"banks/{content_key(shards=identity, code=code, **seen)}.safetensors"
 
 
@@ -116,11 +119,17 @@ def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, op
     index = _bank_index(view_manifest, options)
     views, size = _common_views(view_manifest)
     stored = len(options.channels) * (2 if options.motion == "dynamic" else 1)
-    shape = (len(index["frame"]), len(views), stored, size, size)
+    rows, stances = len(index["frame"]), rendered_stances(view_manifest)
+    shape = ((1 + stances) * rows, len(views), stored, size, size)
     with path.open("wb") as file:
         file.write(_safetensors_header(shape, index, list(view_manifest["shard"])))
-        for pictures in _derived(view_manifest, store, options):
-            file.write(pictures.tobytes())
+        start, bytes_a_row, row = file.tell(), int(np.prod(shape[1:])), 0
+        for in_stances in _derived(view_manifest, store, options, stances):
+            for stance, pictures in enumerate(in_stances):
+                file.seek(start + (stance * rows + row) * bytes_a_row)
+                file.write(pictures.tobytes())
+            row += len(in_stances[0])
+        file.seek(start + shape[0] * bytes_a_row)
         for array in index.values():
             file.write(array.tobytes())
 
@@ -153,16 +162,23 @@ def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str,
 
 
 def _derived(
-    view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions
-) -> Iterator[UInt8[np.ndarray, "frames views channels height width"]]:
+    view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, stances: int
+) -> Iterator[list[UInt8[np.ndarray, "frames views channels height width"]]]:
+    """Of every sequence, its channels in the canonical stance and in every further one."""
     columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
     for shard, checksum, angles in track(columns, "deriving channels", total=len(view_manifest)):
         opened = open_shard(store.path(shard), checksum)
-        needed = needed_pictures(options.channels, opened.header["channels"])
-        drawn = {picture: opened.stack(picture) for picture in needed}
-        pictures = derive_channels(drawn, list(angles), options.channels, opened.header.get("pitches", ()))
-        dynamic = options.motion == "dynamic"
-        yield np.concatenate([pictures, encode_dynamics(pictures)], axis=2) if dynamic else pictures
+        yield [_in_stance(opened, list(angles), options, stance) for stance in range(1 + stances)]
+
+
+def _in_stance(
+    opened: Shard, angles: list[float], options: InputOptions, stance: int
+) -> UInt8[np.ndarray, "frames views channels height width"]:
+    needed = needed_pictures(options.channels, opened.header["channels"])
+    drawn = {picture: opened.stack(stance_channel(picture, stance)) for picture in needed}
+    pictures = derive_channels(drawn, angles, options.channels, opened.header.get("pitches", ()))
+    dynamic = options.motion == "dynamic"
+    return np.concatenate([pictures, encode_dynamics(pictures)], axis=2) if dynamic else pictures
 
 
 def read_shard(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:

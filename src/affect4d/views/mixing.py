@@ -31,6 +31,7 @@ class MixedViewOptions(BaseModel):
         contrast: Greatest relative change of the grey channel's contrast.
         brightness: Greatest change of the grey channel's brightness, as a share of its range.
         quiet_share: Share of samples drawn from all frames instead of the window round the apex.
+        turned: Probability that a sample shows the face in a further stance, where such were rendered.
         still: Probability that a sample is shown without what has moved, as a scan that comes without a neutral frame.
     """
 
@@ -44,12 +45,13 @@ class MixedViewOptions(BaseModel):
     contrast: float = Field(default=0.2, ge=0.0, lt=1.0)
     brightness: float = Field(default=0.08, ge=0.0, le=1.0)
     quiet_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    turned: float = Field(default=0.75, ge=0.0, le=1.0)
     still: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 def plan_columns(views: Sequence[str]) -> list[str]:
     """Columns of a plan: no label among them."""
-    of_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "prompt_draw"]
+    of_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "stance", "prompt_draw"]
     of_view = [f"{column}_{view}" for view in views for column in _VIEW_COLUMNS]
     return of_sample + of_view
 
@@ -77,6 +79,7 @@ def plan_mixed_views(
     views: Sequence[str],
     groups: Mapping[str, str] | None = None,
     people: People | None = None,
+    stances: int = 0,
 ) -> pd.DataFrame:
     """Draw every sample of a training run.
 
@@ -90,12 +93,13 @@ def plan_mixed_views(
         views: Names of the views.
         groups: Group (expression) of every sequence; None for training without labels.
         people: Batches of some subjects each; None draws from everybody.
+        stances: How many further stances were rendered.
 
     Returns:
-        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``prompt_draw`` (0 ≤ · <
-        1) and, for every view, ``source_sequence``, ``source_frame``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``,
-        ``shift_y`` (shares of the side), ``contrast`` (factor), ``brightness`` (offset, share of the range), each with
-        ``_<view>``.
+        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``stance`` (0 is the
+        canonical one), ``prompt_draw`` (0 ≤ · < 1) and, for every view, ``source_sequence``, ``source_frame``,
+        ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y`` (shares of the side), ``contrast``
+        (factor), ``brightness`` (offset, share of the range), each with ``_<view>``.
 
     Raises:
         ValueError: If a sequence has no group, the batch size cannot hold every group equally often, or there are fewer
@@ -108,8 +112,14 @@ def plan_mixed_views(
         generator = np.random.default_rng((seed, epoch))
         anchors = _anchors(pool, steps, batch_size, people, generator)
         samples = _draw_samples(pool, options, views, anchors, generator)
+        samples["stance"] = _draw_stances(len(samples), stances, options.turned, generator)
         drawn.append(samples.assign(epoch=epoch, step=np.repeat(np.arange(steps), batch_size)))
     return pd.concat(drawn, ignore_index=True)[plan_columns(views)]
+
+
+def rendered_stances(view_manifest: pd.DataFrame) -> int:
+    """How many further stances all sequences were rendered in."""
+    return int(view_manifest["stances"].min()) if "stances" in view_manifest else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +211,14 @@ def _draw_samples(
         columns.update({f"{column}_{view}": values for column, values in drawn.items()})
     columns["still"] = generator.random(samples) < options.still
     return pd.DataFrame(columns)
+
+
+def _draw_stances(samples: int, stances: int, turned: float, generator: np.random.Generator) -> Positions:
+    """Stance of every sample: a further one, any of them, for a share of the samples."""
+    if not stances:
+        return np.zeros(samples, np.int64)
+    chosen = generator.integers(1, stances + 1, samples)
+    return np.where(generator.random(samples) < turned, chosen, 0).astype(np.int64)
 
 
 def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:
