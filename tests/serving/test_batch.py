@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from affect4d.engine import LostChunkError
-from affect4d.serving import batch
+from affect4d.serving import BundleError, batch
 from affect4d.serving.batch import predict_recordings
 from affect4d.serving.pyfunc import _load_pyfunc
 from affect4d.serving.recordings import find_recordings
@@ -80,19 +80,23 @@ def test_a_wholly_refused_sequence_is_one_row_and_tells_every_frame(bundle, tmp_
     assert "none of 3 scans" in answer.reason
 
 
-@pytest.fixture
-def deadly(monkeypatch):
-    """Processes die of every chunk that holds the scan ``001.wrl`` of ``Happy``."""
+DEATHS = {"worker-lost": LostChunkError("its process died"), "failed": IndexError("nobody foresaw this")}
+
+
+@pytest.fixture(params=DEATHS)
+def deadly(monkeypatch, request):
+    """Processes die of, or fail on, every chunk that holds the scan ``001.wrl`` of ``Happy``; gives the code of it."""
     work = batch.map_chunks
 
     def map_chunks(function, chunks, *args, **kwargs):
         for job in chunks:
             if any(row["scan"].endswith("Happy/001.wrl") for row in job.recording.rows):
-                yield job, LostChunkError("its process died")
+                yield job, DEATHS[request.param]
             else:
                 yield from work(function, [job], *args, **kwargs)
 
     monkeypatch.setattr(batch, "map_chunks", map_chunks)
+    return request.param
 
 
 def test_a_scan_that_kills_its_process_costs_itself(deadly, bundle, raw_scans):
@@ -101,7 +105,7 @@ def test_a_scan_that_kills_its_process_costs_itself(deadly, bundle, raw_scans):
     assert answers["Sad"].status != "refused"
     happy = answers["Happy"]
     assert [frame.status == "refused" for frame in happy.frames] == [False, True, False]
-    assert happy.frames[1].code == happy.code == "worker-lost"
+    assert happy.frames[1].code == happy.code == deadly
     assert happy.expression in EXPRESSIONS
     (recording,) = [one for one in recordings if one.name == "Happy"]
     kept = dataclasses.replace(recording, rows=(recording.rows[0], recording.rows[2]))
@@ -115,7 +119,13 @@ def test_a_single_scan_that_kills_its_process_is_a_row(deadly, bundle, raw_scans
         recording, root=raw_scans, rows=({**recording.rows[0], "scan": "F001/Happy/001.wrl"},)
     )
     ((answer, _),) = predict_recordings([recording], bundle)
-    assert (answer.status, answer.code, len(answer.frames)) == ("refused", "worker-lost", 1)
+    assert (answer.status, answer.code, len(answer.frames)) == ("refused", deadly, 1)
+
+
+def test_a_model_at_fault_ends_the_batch_with_a_word(tmp_path, raw_scans):
+    recordings = find_recordings(raw_scans / "F001" / "Happy" / "001.wrl")
+    with pytest.raises(BundleError, match="is no bundle"):
+        list(predict_recordings(recordings, tmp_path))
 
 
 def test_pictures_are_drawn_of_the_first_recordings_only(bundle, raw_scans):
@@ -140,7 +150,7 @@ def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):
     (tmp_path / "bad.ply").write_bytes(b"")
     model = _load_pyfunc(str(bundle))
     table = model.predict([str(scan), str(tmp_path / "bad.ply")])
-    assert sorted(table["status"]) == ["ok", "refused"]
+    assert table["status"].tolist() == ["ok", "refused"]
     one = model.predict(table.assign(path=[str(scan)] * 2)[["path"]].head(1))
     assert one["prob_fear"].item() == pytest.approx(table.set_index("recording").loc["001.wrl", "prob_fear"])
     with pytest.raises(FileNotFoundError, match="nowhere"):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
-from affect4d.serving.bundle import read_description
+from affect4d.rendering.canary import CanaryError
+from affect4d.serving.bundle import BundleError, read_description
 from affect4d.serving.reading import FrameReading, Prediction
 from affect4d.serving.recordings import Recording
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from affect4d.serving.predictor import Predictor
     from affect4d.serving.preparation import PreparedScan, PreparedSequence
 
-LOST = "worker-lost"
+LOST, FAILED = "worker-lost", "failed"
 JPEG_QUALITY = 86
 Refusals = tuple[FrameReading, ...]
 
@@ -64,8 +65,8 @@ def predict_recordings(
         pictures: Of how many recordings, from the first on, pictures are wanted.
 
     Yields:
-        One outcome a recording, in order of completion. A recording whose process died comes last, without the scans
-        that kill it.
+        One outcome a recording, in order of completion. A recording whose process died, or that ended in an error
+        nobody foresaw, comes last, without the scans that do that.
 
     Raises:
         BundleError: If the folder is no bundle.
@@ -75,10 +76,10 @@ def predict_recordings(
     jobs = [Job(recording, bundle, place < pictures) for place, recording in enumerate(recordings)]
     lost: list[Job] = []
     for job, result in map_chunks(predict_recording, jobs, "predicting", engine, scans=_scans):
-        if isinstance(result, LostChunkError):
-            lost.append(job)
+        if isinstance(result, Outcome):
+            yield result
         else:
-            yield _checked(result)
+            lost.append(_blameless(job, result))
     if lost:
         yield from _without_culprits(lost, engine)
 
@@ -95,8 +96,8 @@ def predict_recording(job: Job) -> Outcome:
     answer = predictor.answer(prepared)
     if job.lost:
         frames = sorted((*answer.frames, *job.lost), key=lambda frame: frame.frame)
-        reason = "; ".join(filter(None, [f"{len(job.lost)} scans end their process", answer.reason]))
-        answer = replace(answer, frames=tuple(frames), status="repaired", code=LOST, reason=reason)
+        reason = "; ".join(filter(None, [f"{len(job.lost)} of {len(frames)} scans cannot be read", answer.reason]))
+        answer = replace(answer, frames=tuple(frames), status="repaired", code=job.lost[0].code, reason=reason)
     return Outcome(answer, _portrait(prepared) if job.picture else b"")
 
 
@@ -118,8 +119,8 @@ def _without_culprits(lost: Sequence[Job], engine: EngineOptions) -> Iterator[Ou
     singles = [replace(job, recording=single) for job in lost for single in job.recording.singly()]
     bad: dict[tuple[str, str], FrameReading] = {}
     for single, result in map_chunks(try_scan, singles, "looking for the bad scan", engine, scans=_scans):
-        if isinstance(result, LostChunkError):
-            row = single.recording.rows[0]
+        if isinstance(result, Exception):
+            row = _blameless(single, result).recording.rows[0]
             bad[single.recording.name, row["scan"]] = _lost(single, row, result)
     rest = []
     for job in lost:
@@ -131,27 +132,29 @@ def _without_culprits(lost: Sequence[Job], engine: EngineOptions) -> Iterator[Ou
         else:
             yield Outcome(_refused(job, culprits), b"")
     for job, outcome in map_chunks(predict_recording, rest, "predicting again", engine, scans=_scans):
-        if isinstance(outcome, LostChunkError):
-            yield Outcome(_refused(job, tuple(_lost(job, row, outcome) for row in job.recording.rows)), b"")
+        if isinstance(outcome, Outcome):
+            yield outcome
         else:
-            yield _checked(outcome)
+            yield Outcome(_refused(job, tuple(_lost(job, row, outcome) for row in job.recording.rows)), b"")
 
 
 def _lost(job: Job, row: Mapping[str, Any], error: Exception) -> FrameReading:
-    """What can be said of a scan whose process died."""
-    file = str(job.recording.source.locate(row))
-    return FrameReading(file, int(row["frame"]), "refused", LOST, str(error), None, {}, False, 0.0)
+    """What can be said of a scan whose process died, or that ended in an error nobody foresaw."""
+    file, died = str(job.recording.source.locate(row)), isinstance(error, LostChunkError)
+    code, reason = (LOST, str(error)) if died else (FAILED, f"{type(error).__name__}: {error}")
+    return FrameReading(file, int(row["frame"]), "refused", code, reason, None, {}, False, 0.0)
 
 
-def _checked(result: Outcome | Exception) -> Outcome:
-    """The outcome.
+def _blameless(job: Job, error: Exception) -> Job:
+    """The job, to be looked into.
 
     Raises:
-        Exception: What was no fault of one recording.
+        BundleError: If the model is at fault, not the job.
+        CanaryError: If the graphics driver is.
     """
-    if isinstance(result, Exception):
-        raise result
-    return result
+    if isinstance(error, BundleError | CanaryError):
+        raise error
+    return job
 
 
 def _scans(job: Job) -> int:

@@ -29,7 +29,7 @@ class BundleModel:
         self._folder, self._told = folder, read_description(folder)
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """One row a recording, the columns of ``docs/predict.md``; a bad scan is a row that says why.
+        """One row a recording, in order, the columns of ``docs/predict.md``; a bad scan is a row that says why.
 
         Args:
             model_input: Paths: a list, or a table with the column ``path``.
@@ -42,7 +42,7 @@ class BundleModel:
         for path in _paths(model_input):
             for answer, _ in predict_recordings(find_recordings(path), self._folder):
                 tables.add(answer)
-        return tables.tables()[0]
+        return tables.tables(by_name=False)[0]
 
 
 def _paths(given: Any) -> Iterator[Path]:

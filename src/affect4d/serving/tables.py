@@ -50,10 +50,12 @@ class AnswerTables:
         if len(self._held[1]) >= AT_ONCE:
             self._pack()
 
-    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Predictions, one row a recording; timelines, one row a scan; sorted by recording and frame."""
+    def tables(self, by_name: bool = True) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Predictions, one row a recording; timelines, one row a scan; by name and frame, or as they were added."""
         self._pack()
         predictions, timelines = (pd.concat(parts, ignore_index=True) for parts in self._parts)
+        if not by_name:
+            return predictions, timelines
         return (
             predictions.sort_values("recording", kind="stable", ignore_index=True),
             timelines.sort_values(["recording", "frame"], kind="stable", ignore_index=True),
