@@ -1,5 +1,7 @@
 """Charts of answers: shares of the expressions, how they pass over a sequence, likeness to sentences, views."""
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -112,8 +114,13 @@ def likeness_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.nd
     return figure
 
 
-def view_sheet(answer: Answered, place: int) -> UInt8[np.ndarray, "height width 3"]:
-    """What was drawn of one frame, views from left to right, skin above, what the shape tells below."""
+def view_sheet(answer: Answered, place: int) -> str:
+    """What was drawn of one frame, views from left to right, skin above, what the shape tells below.
+
+    Returns:
+        A picture that carries its own bytes (a ``data:`` address): when a sequence plays, one that the browser had to
+        ask for would be gone before it does.
+    """
     render = answer.predictor.bundle.render
     order = [name for name, _ in sorted(render.angles.items(), key=lambda item: item[1])]
     places = [list(render.angles).index(name) for name in order]
@@ -125,7 +132,9 @@ def view_sheet(answer: Answered, place: int) -> UInt8[np.ndarray, "height width 
     if "normals" in drawn:
         shapes = derive_channels(drawn, angles, ("shading", "curvature"), pitches)[0]
         rows += [[_enlarged(shapes[view, channel]) for view in places] for channel in (0, 1)]
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+    sheet, file = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0), io.BytesIO()
+    Image.fromarray(sheet).save(file, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def view_order(answer: Answered) -> list[str]:
