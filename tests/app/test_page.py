@@ -142,7 +142,7 @@ def test_a_zip_is_a_sequence_and_names_its_bad_scan(asked, project_root, scan_fi
         archive.writestr("smile/3.ply", b"garbage")
     page = send(open_page(project_root), ("smile.zip", file.getvalue()))
     assert not page.exception
-    assert [error.value.startswith("**3.ply** cannot be used") for error in page.error] == [True]
+    assert [error.value.startswith(r"**3\.ply** cannot be used") for error in page.error] == [True]
     assert page.slider(key="place").max == 2
 
 
@@ -170,6 +170,15 @@ def test_every_bad_file_is_a_sentence_and_the_page_lives_on(asked, project_root,
     assert "cannot be used" in page.error[0].value
     send(page, ("face.ply", scan_files.ply_bytes(scan_files.bumpy_grid(30))))
     assert not page.error
+
+
+def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_files):
+    good = ("face.wrl", scan_files.wrl_text(scan_files.bumpy_grid(24), "![x](http://elsewhere/x.png)").encode())
+    page = send(open_page(project_root), ("![x](http://elsewhere/y.png).exe", b"MZ"), good)
+    shown = said(page) + page.warning[0].value
+    assert "elsewhere" in shown
+    assert "](http" not in shown
+    assert "://" not in shown.replace("\\://", "")
 
 
 def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files):

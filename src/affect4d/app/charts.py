@@ -99,9 +99,9 @@ def likeness_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.nd
         )  # fmt: skip
     figure.update_layout(
         barmode="group",
-        height=(24 * len(cosines) + 26) * len(sentences) + 70,
+        height=(24 * len(cosines) + 34) * len(sentences) + 70,
         margin={"l": 0, "r": 20, "t": 4, "b": 0},
-        bargap=0.3,
+        bargap=0.42,
         xaxis={"range": [-1.12, 1.12], "zeroline": True, "tickvals": [-1, -0.5, 0, 0.5, 1], "fixedrange": True,
                "gridcolor": GRID},
         yaxis={"autorange": "reversed", "fixedrange": True, "showticklabels": False},
@@ -110,7 +110,7 @@ def likeness_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.nd
     )  # fmt: skip
     for name, sentence in zip(names, sentences, strict=True):
         figure.add_annotation(x=-1.12, y=name, text=_short(sentence), showarrow=False, xanchor="left",
-                              yshift=12 * len(cosines) + 4)  # fmt: skip
+                              yshift=11 * len(cosines) + 12)  # fmt: skip
     return figure
 
 

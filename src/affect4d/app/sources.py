@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from affect4d.app.answering import Answered, ask
+from affect4d.app.plain import plain
 from affect4d.app.samples import make_sample, people
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.readers import READERS
@@ -105,13 +106,13 @@ def _read(files: Sequence[object]) -> Upload | None:
     try:
         upload = read_upload(tuple(file.file_id for file in files), files)  # type: ignore[attr-defined]
     except UploadRefusedError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return None
     for scan in upload.scans:
         if scan.scan is None:
-            st.error(f"**{scan.name}** cannot be used: {scan.reason}.")
+            st.error(f"**{plain(scan.name)}** cannot be used: {plain(scan.reason)}.")
     for name, reason in upload.refused:
-        st.warning(f"**{name}** {reason}.")
+        st.warning(f"**{plain(name)}** {plain(reason)}.")
     return upload
 
 
@@ -134,7 +135,7 @@ def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answ
     try:
         return answers_of(chosen.key, tuple(predictors), chosen, predictors)
     except ScanError as error:
-        st.error(f"**{chosen.name}** cannot be used: {error.detail} [{error.code}].")
+        st.error(f"**{plain(chosen.name)}** cannot be used: {plain(error.detail)}.")
         return []
 
 

@@ -8,6 +8,7 @@ from affect4d.app.answering import Answered
 from affect4d.app.charts import share_chart, timeline_chart, view_order, view_sheet
 from affect4d.app.choices import ModelChoice
 from affect4d.app.mesh import Paint, face_figure
+from affect4d.app.plain import plain
 
 SKIN, SHAPE, LOOKS = "Skin", "Shape", "Where {} looks"
 STILL = {"displayModeBar": False, "scrollZoom": False}
@@ -66,7 +67,7 @@ def show_verdict(answer: Answered, model: ModelChoice) -> None:
         trust = "Shares are calibrated." if prediction.calibrated else "Shares are not calibrated: read their order."
         st.caption(f"{trust} {model.measured}")
         if prediction.reason:
-            st.caption(f":material/info: {prediction.reason}")
+            st.caption(f":material/info: {plain(prediction.reason)}")
 
 
 def choose_moment(key: str, answer: Answered, places: int) -> int:
