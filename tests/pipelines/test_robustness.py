@@ -1,0 +1,28 @@
+"""`kedro run --pipeline=robustness`: an undamaged scan drawn again is read as evaluation read it."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+ASKED = {"people": 1, "damages": "light"}
+
+
+@pytest.fixture(scope="module")
+def measured(finished):
+    project, _ = finished
+    project.run("robustness", **ASKED)
+    return project
+
+
+def test_without_damage_every_answer_is_that_of_the_evaluation(measured):
+    answers = measured.load("robustness_predictions", **ASKED)
+    clean = answers[answers["damage"] == "none"].set_index(["model", "sequence"]).filter(like="prob_")
+    known = measured.load("all_predictions").set_index(["model", "sequence"]).filter(like="prob_")
+    assert len(clean) == 3 * 6
+    np.testing.assert_allclose(clean.to_numpy(), known.loc[clean.index].to_numpy(), atol=1e-5)
+
+
+def test_every_strength_is_measured(measured):
+    summary = measured.load("robustness", **ASKED)
+    assert (summary["people"], summary["sequences"], summary["corruptions"]) == (1, 6, ["light"])
+    assert all(len(curve) == 6 for curve in summary["curves"]["light"].values())
