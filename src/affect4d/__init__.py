@@ -28,12 +28,13 @@ def load(model: "str | Path" = "affect_vlm") -> "Predictor":
 def predict(
     scan: "Scan | Sequence[Scan]", model: "str | Path" = "affect_vlm", *, neutral: "Scan | None" = None
 ) -> "Prediction":
-    """The expression of a face: ``affect4d.predict("face.ply").expression``.
+    """The expression of a face: ``affect4d.predict("smile.ply", neutral="at_rest.ply").expression``.
 
     Args:
         scan: A scan (its file, or read already); several, as the frames of one sequence; or a folder of them.
         model: As in :func:`load`.
-        neutral: The same face at rest, which the model tells movement from; by default, a sequence's first frame.
+        neutral: The same face at rest, which the model tells movement from; by default, a sequence's first frame. A
+            single scan without one is read little better than by chance.
 
     Raises:
         affect4d.scans.scan.ScanError: If no scan is usable; names the file and what is wrong with it.
