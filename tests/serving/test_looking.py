@@ -3,9 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from affect4d.evaluation.relevance import against_others, picture_relevance
 from affect4d.serving.looking import relevance_on_mesh
 from affect4d.serving.predictor import Predictor
+from affect4d.views.augment import assemble_plain
 
 _SPEC = importlib.util.spec_from_file_location("looking_files", Path(__file__).parents[1] / "scans" / "scan_files.py")
 FILES = importlib.util.module_from_spec(_SPEC)
@@ -30,3 +33,30 @@ def test_meshes_that_were_not_kept_and_unknown_expressions_are_named(make_bundle
         relevance_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24)), 0, "fear")
     with pytest.raises(ValueError, match="'boredom' is none of anger"):
         relevance_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True), 0, "boredom")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("person", "expression"), [("F003", "happiness"), ("F003", "surprise"), ("M001", "disgust")])
+def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person, expression):
+    from affect4d.app.samples import make_sample
+
+    predictor = Predictor.load("affect_vlm")
+    prepared = predictor.prepare(make_sample(person, expression, lambda share: None))
+    rows = torch.tensor([prepared.rows[prepared.moments.apex], prepared.rows[0]])
+    shown, rest = assemble_plain(prepared.bank, rows, predictor.bundle.inputs).split(1)
+    direction = against_others(predictor.classes, predictor.expressions.index(expression))
+    maps = picture_relevance(predictor.model, shown, rest, direction)
+    tenth = int((maps != 0).sum() / 10)
+
+    def loss(pixels):  # of the score, when these pixels are as they were in the neutral frame
+        hidden = np.zeros(maps.size, bool)
+        hidden[pixels] = True
+        pictures = torch.cat(
+            [shown, torch.where(torch.from_numpy(hidden.reshape(maps.shape))[:, :, None], rest, shown)]
+        )
+        with torch.inference_mode():
+            whole, poorer = predictor.model.embed_views(torch.cat([shown, poor])).fused @ torch.from_numpy(direction)
+        return float(whole - poorer)
+
+    anywhere = [generator.choice(np.flatnonzero(maps), tenth, replace=False) for _ in range(5)]
+    assert loss(np.argsort(-maps.ravel())[:tenth]) > 5 * max(map(loss, anywhere))
