@@ -32,7 +32,7 @@ def keep(page, name):
 
 def settle(page):
     """Wait until the app has nothing more to draw."""
-    page.wait_for_function("() => !document.querySelector('[data-testid=\"stStatusWidget\"]')")
+    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSkeleton]')")
     page.wait_for_timeout(500)
 
 

@@ -51,9 +51,7 @@ def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person
     def loss(pixels):  # of the score, when these pixels are as they were in the neutral frame
         hidden = np.zeros(maps.size, bool)
         hidden[pixels] = True
-        pictures = torch.cat(
-            [shown, torch.where(torch.from_numpy(hidden.reshape(maps.shape))[:, :, None], rest, shown)]
-        )
+        poor = torch.where(torch.from_numpy(hidden.reshape(maps.shape))[:, :, None], rest, shown)
         with torch.inference_mode():
             whole, poorer = predictor.model.embed_views(torch.cat([shown, poor])).fused @ torch.from_numpy(direction)
         return float(whole - poorer)
