@@ -40,16 +40,9 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
                 hits[way] = hits.get(way, 0) + (answer.expression == truth)
     whole = hits.pop("whole sequence")
     for way, count in hits.items():
+        share, peer = count / len(recordings), whole / len(recordings)
         note = f"{count} and {whole} of {len(recordings)} sequences of {PEOPLE} people"
-        yield Row(
-            f"predict.single {way}",
-            count / len(recordings),
-            "share",
-            "whole sequence",
-            whole / len(recordings),
-            "",
-            note,
-        )
+        yield Row(f"predict.single {way}", share, "share", "whole sequence", peer, note=note)
 
 
 def _answers(predictor: Predictor, recording: Recording) -> Iterator[tuple[str, Prediction]]:

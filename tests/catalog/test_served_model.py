@@ -1,0 +1,57 @@
+"""The model that answers, by whatever name a person has for it."""
+
+import json
+
+import pytest
+from kedro.io import DatasetError
+
+from affect4d.catalog import ServedModelDataset
+from affect4d.serving import bundle_folder
+
+VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Two versions of a project's own AffectVLM."""
+    for version in VERSIONS:
+        entry = tmp_path / "bundles" / f"affect_vlm-{version[:10]}"
+        entry.mkdir(parents=True)
+        (entry / "bundle.json").write_text("{}")
+        place = tmp_path / "affect_vlm_bundle.json" / version / "affect_vlm_bundle.json"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps({"entry": f"bundles/{entry.name}", "folder": "/moved/away"}))
+    return tmp_path
+
+
+def served(model, records):
+    return ServedModelDataset(model=str(model), filepath=str(records)).load()
+
+
+def test_a_name_is_the_newest_of_the_project_wherever_the_project_lies(records):
+    assert served("affect_vlm", records) == records / "bundles" / "affect_vlm-2026-11-22"
+
+
+def test_a_version_is_that_one(records):
+    assert served(VERSIONS[0], records) == records / "bundles" / "affect_vlm-2026-11-21"
+
+
+def test_what_the_project_has_not_trained_comes_with_the_package(records):
+    assert served("smile_vlm", records) == bundle_folder("smile_vlm")
+
+
+def test_a_folder_goes_before_every_name(records):
+    folder = records / "bundles" / "affect_vlm-2026-11-21"
+    assert served(folder, records) == folder
+
+
+def test_an_unknown_name_lists_what_there_is(records):
+    with pytest.raises(DatasetError, match=r"no model 'oracle'.*affect_vlm, smile_vlm.*runs:/"):
+        served("oracle", records)
+
+
+def test_a_served_model_is_never_saved(records):
+    dataset = ServedModelDataset(model="affect_vlm", filepath=str(records))
+    assert dataset.exists()
+    with pytest.raises(DatasetError, match="pipeline=bundle"):
+        dataset.save(records)
