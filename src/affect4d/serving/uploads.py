@@ -83,7 +83,7 @@ class ReadingRoom:
         self._lock = threading.Lock()
         atexit.register(self.close)
 
-    def read(self, sent: Sequence[tuple[str, bytes]], tell: Callable[[int, int], None] | None = None) -> Upload:
+    def read(self, sent: Sequence[tuple[str, bytes]], tell: Callable[[int, int], object] | None = None) -> Upload:
         """Read an upload; one bad scan costs that scan.
 
         Args:
