@@ -1,6 +1,7 @@
 """The clips of a corpus of micro-expressions, and the moments of each that are looked at."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,7 @@ def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
     return sequences.loc[known & timed, list(CLIP_COLUMNS)].reset_index(drop=True)
 
 
-def clip_rows(bank: ViewBank, clip: "pd.Series[object]", moments: int) -> list[int]:
+def clip_rows(bank: ViewBank, clip: "pd.Series[Any]", moments: int) -> list[int]:
     """Bank rows of a clip at so many moments: the first half from onset to apex, the second from there to the offset.
 
     Args:

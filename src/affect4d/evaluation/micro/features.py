@@ -68,7 +68,7 @@ def flow_features(bank: ViewBank, clips: pd.DataFrame, channel: int = 0) -> Clip
 def _flow(earlier: torch.Tensor, later: torch.Tensor) -> Float32[np.ndarray, "1 width"]:
     from skimage.registration import optical_flow_tvl1
 
-    moved = optical_flow_tvl1(earlier.numpy(), later.numpy())  # [2, rows, columns]
+    moved = optical_flow_tvl1(earlier.numpy(), later.numpy())  # type: ignore[no-untyped-call]  # [2, rows, columns]
     along = [np.gradient(part) for part in moved]
     strain = np.sqrt(along[0][0] ** 2 + along[1][1] ** 2 + 0.5 * (along[0][1] + along[1][0]) ** 2)
     maps = torch.from_numpy(np.stack([*moved, strain])).float()

@@ -52,7 +52,7 @@ def temporal_head(known: ClipFeatures, told: np.ndarray, asked: ClipFeatures, se
         rarer = ((len(y) - y.sum(dim=0)) / y.sum(dim=0).clamp(min=1)).clamp(1, 10)
         for _ in range(ROUNDS):
             optimiser.zero_grad()
-            binary_cross_entropy_with_logits(head(x), y, pos_weight=rarer).backward()
+            binary_cross_entropy_with_logits(head(x), y, pos_weight=rarer).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     with torch.inference_mode():
         shares = head.eval()(torch.from_numpy((asked - mean) / spread)).sigmoid()
