@@ -251,6 +251,8 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
         model = name.removesuffix("_metrics")
         numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in tracking.flatten(data).items()}
         mlflow.log_metrics({path: float(value) for path, value in numbers.items() if _is_number(value)})
+        if name.endswith("_metrics"):
+            mlflow.log_metrics(tracking.headline(model, data))
     elif kind == "file":
         mlflow.log_artifact(str(_saved_path(dataset)))
     elif kind == "model":

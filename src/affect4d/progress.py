@@ -18,7 +18,7 @@ from rich.text import Text
 
 Item = TypeVar("Item")
 
-console = Console(stderr=True)
+console = Console(stderr=True, force_jupyter=False)
 
 
 def track(

@@ -111,6 +111,18 @@ def _log_pyfunc(record: Mapping[str, Any]) -> Any:
     return logged.registered_model_version
 
 
+def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
+    """``accuracy/…`` of each model and baseline: few enough to compare runs by, in one section of MLflow's page.
+
+    Args:
+        owner: Whose scores: a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself.
+        scores: As its metrics artefact has them.
+    """
+    found = {path: value for path, value in flatten(scores).items() if path.split(".")[-1] == "accuracy"}
+    first = [] if owner in ("reference", "baseline") else [owner]
+    return {f"accuracy/{' '.join([*first, *path.split('.')[:-1]])}": float(value) for path, value in found.items()}
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one level of dotted names: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
     flat: dict[str, Any] = {}

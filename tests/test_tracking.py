@@ -1,0 +1,14 @@
+"""What a run tells MLflow first."""
+
+from affect4d.tracking import headline
+
+
+def test_a_model_is_named_with_its_way_of_answering():
+    scores = {"linear_probe": {"accuracy": 0.5, "interval": {"low": 0.4}}, "knn": {"accuracy": 0.25, "uar": 0.3}}
+    assert headline("smile_vlm", scores) == {"accuracy/smile_vlm linear_probe": 0.5, "accuracy/smile_vlm knn": 0.25}
+    assert headline("affect_vlm", {"accuracy": 0.75, "f1": 0.5}) == {"accuracy/affect_vlm": 0.75}
+
+
+def test_references_and_baselines_stand_for_themselves():
+    assert headline("baseline", {"chance": {"accuracy": 0.125}}) == {"accuracy/chance": 0.125}
+    assert headline("reference", {"cross_entropy": {"accuracy": 1}}) == {"accuracy/cross_entropy": 1.0}
