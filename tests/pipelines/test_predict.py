@@ -116,7 +116,10 @@ def test_one_bad_scan_is_one_row_on_the_page_and_in_the_tables(finished, raw, tm
     assert table.loc["sad.wrl", "status"] in ("ok", "repaired")  # the scanner's noise may have left a spike
     assert isinstance(table.loc["broken.ply", "reason"], str)
     pd.testing.assert_frame_equal(
-        table.reset_index(), project.load("predictions"), check_dtype=False, check_column_type=False
+        table.reset_index(),
+        project.load("predictions").replace({"": None}),  # a CSV has no empty texts
+        check_dtype=False,
+        check_column_type=False,
     )
     page = (project.folder / OUTPUT / "gallery.html").read_text()
     assert "broken.ply" in page
