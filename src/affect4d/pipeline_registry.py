@@ -20,7 +20,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "augment": ("affect_vlm_view_plan", "smile_vlm_view_plan", "augmentation_sheet"),
         "prompts": ("augmented_prompts", "pseudo_prompts"),
         "train_affect": ("affect_vlm_metrics", "affect_vlm_bundle"),
-        "train_smile": ("smile_vlm_metrics", "smile_vlm_bundle"),
+        "train_smile": ("smile_vlm_metrics", "smile_vlm_bundle", "micro_findings"),
         "bundle": ("affect_vlm_bundle", "smile_vlm_bundle"),
         "evaluate": (
             "affect_vlm_metrics",

@@ -104,17 +104,27 @@ def test_a_run_answers_reach_and_language(sequences):
 
 
 def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
-    assert EvidenceDataset(folder=str(tmp_path)).load() == {
+    folder = tmp_path / "corpus"
+    assert EvidenceDataset(folder=str(folder)).load() == {
         "studies": {}, "findings": {}, "cross_validations": [], "robustness": None}  # fmt: skip
     for version, rows in (("2026-01-01T00", [1]), ("2026-01-02T00", [2])):
-        place = tmp_path / "studies/ablation.json" / version
+        place = folder / "studies/ablation.json" / version
         place.mkdir(parents=True)
         (place / "ablation.json").write_text(json.dumps(rows))
-    (tmp_path / "findings").mkdir()
-    (tmp_path / "findings/claim_9.json").write_text("[3]")
-    loaded = EvidenceDataset(folder=str(tmp_path)).load()
+    (folder / "findings").mkdir()
+    (folder / "findings/claim_9.json").write_text("[3]")
+    loaded = EvidenceDataset(folder=str(folder)).load()
     assert loaded["studies"] == {"ablation": [2]}
     assert loaded["findings"] == {"9": [3]}
+
+
+def test_what_micro_expressions_showed_stands_beside_any_corpus(tmp_path):
+    for corpus, rows in (("faces", [{"own": 1}]), ("micro", [{"other": 2}]), ("later", [])):
+        place = tmp_path / corpus / "findings"
+        place.mkdir(parents=True)
+        (place / "claim_9.json").write_text(json.dumps(rows))
+    (tmp_path / "micro/findings/claim_5.json").write_text("[3]")
+    assert EvidenceDataset(folder=str(tmp_path / "faces")).load()["findings"] == {"9": [{"own": 1}, {"other": 2}]}
 
 
 def test_a_written_finding_answers_its_claim():

@@ -1,16 +1,21 @@
 """What earlier runs have left on disk about the claims, as a catalog entry."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+CARRIED_OVER = "findings/claim_9.json"
+"""Claim 9 is about another corpus than the claims beside it: one of micro-expressions."""
+
 
 class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
     """Loads as ``{"studies", "findings", "cross_validations", "robustness"}``: the newest version of each document.
 
-    What is not there is left out: no run needs to have been made. Nothing is ever saved through it.
+    What is not there is left out: no run needs to have been made. Nothing is ever saved through it. What SMILE-VLM does
+    with micro-expressions is found beside any corpus.
 
     Args:
         folder: Of one corpus's reports: holds ``studies/NAME.json``, ``findings/claim_N.json``,
@@ -25,12 +30,12 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
     def load(self) -> dict[str, Any]:
         """Read what is there."""
         studies = sorted(self._folder.glob("studies/*.json"))
-        findings = sorted(self._folder.glob("findings/claim_*.json"))
+        findings = [*self._folder.parent.glob(f"*/{CARRIED_OVER}"), *self._folder.glob("findings/claim_*.json")]
         validations = sorted(self._folder.glob("cross_validation/*/*/scores.json"))
         robustness = self._folder / "robustness.json"
         return {
             "studies": {path.stem: _newest(path) for path in studies},
-            "findings": {path.stem.removeprefix("claim_"): _newest(path) for path in findings},
+            "findings": _by_claim(sorted(set(findings))),
             "cross_validations": [_newest(path) for path in validations],
             "robustness": _newest(robustness) if robustness.exists() else None,
         }
@@ -44,6 +49,13 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"folder": str(self._folder)}
+
+
+def _by_claim(paths: Sequence[Path]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for path in paths:
+        found.setdefault(path.stem.removeprefix("claim_"), []).extend(_newest(path))
+    return found
 
 
 def _newest(path: Path) -> Any:

@@ -28,7 +28,6 @@ AFFECT_ABLATION: tuple[Arm, ...] = (
     Arm("unaugmented", "− mixed view augmentation altogether", "affect_vlm", changes={
         "augment.mix": 0.0, "augment.mirror": 0.0, "augment.rotation": 0.0, "augment.scale": 0.0,
         "augment.shift": 0.0, "augment.contrast": 0.0, "augment.brightness": 0.0, "augment.turned": 0.0}),
-    Arm("unturned", "− turned stances", "affect_vlm", changes={"augment.turned": 0.0}),
     Arm("no_align", "− L_align: L_mc + L_mt as printed", "affect_vlm", changes={_AFFECT + "align": 0.0}),
     Arm("no_pairs", "− L_mc", "affect_vlm", changes={_AFFECT + "pairs": 0.0}),
     Arm("no_triplets", "− L_mt", "affect_vlm", changes={_AFFECT + "triplets": 0.0}),

@@ -117,7 +117,8 @@ CLAIMS: tuple[Claim, ...] = (
         lambda found: found.arms("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), better,
         "kedro run --pipeline=study_smile_ablation",
     ),
-    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.written(9), better, "a micro corpus"),
+    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.written(9), better,
+        "kedro run --pipeline=train_smile --params corpus=open-4dmer"),
     Claim(
         10, "Zero-shot recognition works through language",
         lambda found: [

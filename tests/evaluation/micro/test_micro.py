@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 import torch
 
+from affect4d.evaluation.counts import count_classes, unweighted_f1
 from affect4d.evaluation.micro.clips import clip_rows, has_clips, labelled_clips, since_onset, targets
+from affect4d.evaluation.micro.compare import compare_clips
 from affect4d.evaluation.micro.examine import examine_clips
 from affect4d.evaluation.micro.features import MOMENTS, flow_features, tower_features
 from affect4d.evaluation.micro.heads import linear_head, temporal_head
@@ -12,6 +14,8 @@ from affect4d.models import build_model
 from affect4d.models.options import ModelOptions, TowerOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
+from affect4d.studies.carry_over import carried_over
+from affect4d.studies.evidence import Finding
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 
@@ -146,6 +150,59 @@ def test_scores_are_those_of_summed_counts():
     assert scores["uar"] == pytest.approx((1 / 2 + 0 + 1) / 3)
     assert scores["exact"] == 0.25
     assert scores["interval"][0] <= scores["uf1"] <= scores["interval"][1]
+
+
+def judged(people, right, seed=0):
+    """Clips of some people, each named right with a probability."""
+    rng = np.random.default_rng(seed)
+    clips = table(MICRO_EXPRESSIONS, people)
+    others = clips["label"].map(lambda label: rng.choice([name for name in MICRO_EXPRESSIONS if name != label]))
+    return clips.assign(predicted=clips["label"].where(rng.random(len(clips)) < right, others))
+
+
+def test_a_comparison_of_clips_is_one_of_summed_counts():
+    one, other = judged(12, 0.9), judged(12, 0.3, seed=1)
+    found = compare_clips(one, other.sample(frac=1, random_state=0), np.random.default_rng(0))
+    scores = [
+        unweighted_f1(count_classes(each["label"], each["predicted"], MICRO_EXPRESSIONS)) for each in (one, other)
+    ]
+    assert found.scores == pytest.approx(scores)
+    assert found.difference == pytest.approx(scores[0] - scores[1])
+    assert found.interval[0] > 0
+    assert found.p < 0.01
+    assert found.subjects == 12
+
+
+def test_a_comparison_with_oneself_finds_nothing():
+    found = compare_clips(judged(6, 0.5), judged(6, 0.5), np.random.default_rng(0))
+    assert (found.difference, found.interval, found.p) == (0, (0, 0), 1)
+
+
+def test_p_of_a_comparison_is_seldom_small_where_nothing_differs():
+    values = [
+        compare_clips(judged(8, 0.5, seed), judged(8, 0.5, 100 + seed), np.random.default_rng(seed), 199).p
+        for seed in range(60)
+    ]
+    assert np.mean(np.array(values) < 0.05) < 0.15
+    assert np.mean(values) > 0.4
+
+
+def test_other_clips_are_no_pairs():
+    with pytest.raises(ValueError, match="not about the same clips"):
+        compare_clips(judged(3, 0.5), judged(2, 0.5), np.random.default_rng(0))
+
+
+def test_every_baseline_is_a_finding():
+    tables = [
+        judged(4, 0.8, seed).assign(model=f"{way}.single_label") for seed, way in enumerate(("smile_vlm", "difference"))
+    ]
+    (found,) = carried_over(pd.concat(tables), "this run")
+    assert (found["first"], found["second"], found["unit"]) == (
+        "smile_vlm.single_label",
+        "difference.single_label",
+        "UF1",
+    )
+    assert Finding(**found).subjects == 4
 
 
 def test_nobody_to_judge_is_said():

@@ -102,11 +102,13 @@ def _origin(record: Document, raw_corpus: Document, split: Document, seed: int) 
     }
 
 
-def _scores(metrics: Document, name: str, raw_corpus: Document, split: Document) -> Document:
-    """What is known of the model's answers by prompts."""
+def _scores(metrics: Document, name: str, raw_corpus: Document, split: Document) -> Document | None:
+    """What is known of the model's answers by prompts; None where it was judged by others, as on micro-expressions."""
     scores = metrics
     for way in SCORED_BY[name]:
-        scores = scores[way]
+        scores = scores.get(way, {})
+    if "accuracy" not in scores:
+        return None
     return {
         "accuracy": scores["accuracy"],
         "interval": tuple(scores["interval"]),

@@ -1,5 +1,6 @@
 """Models and baselines → scores and predictions per sequence, on subjects never seen in training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,16 @@ def _evaluate_on_clips(
     shown = table_digest(views[["sequence", "subject", "checksum"]]), table_digest(clips)
     given = {"views": shown, "split": subject_split["digest"], "inputs": inputs}
     return examine_once("micro", answer_store, hold, **given, model=record["key"], size=size, seed=train.seed)
+
+
+def compare_on_clips(predictions: pd.DataFrame, raw_corpus: dict[str, Any], seed: int) -> list[Mapping[str, Any]]:
+    """SMILE-VLM beside every baseline on micro-expressions (claim 9); nothing, where the corpus has none."""
+    from affect4d.evaluation.micro.examine import PROTOCOLS
+    from affect4d.studies.carry_over import carried_over
+
+    if not predictions["model"].str.endswith(tuple(PROTOCOLS)).any():
+        return []
+    return carried_over(predictions, f"train_smile on {raw_corpus['name']}, seed {seed}")
 
 
 def evaluate_references(

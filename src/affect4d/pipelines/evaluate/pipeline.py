@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline, node, pipeline
 
 from affect4d.pipelines.evaluate.nodes import (
+    compare_on_clips,
     evaluate_affect_vlm,
     evaluate_baselines,
     evaluate_references,
@@ -50,6 +51,12 @@ def create_pipeline() -> Pipeline:
                 },
                 outputs=["smile_vlm_metrics", "smile_vlm_predictions"],
                 name="evaluate_smile_vlm",
+            ),
+            node(
+                compare_on_clips,
+                inputs=["smile_vlm_predictions", "raw_corpus", "params:seed"],
+                outputs="micro_findings",
+                name="compare_on_clips",
             ),
             node(
                 evaluate_references,
