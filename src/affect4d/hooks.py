@@ -18,6 +18,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
 
 from affect4d import tracking
+from affect4d.memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
@@ -35,6 +36,7 @@ class StageClockHooks:
         Walking them took 0.1 to 0.2 seconds a time, several times a run.
         """
         gc.freeze()
+        keep_freed_memory()
         tracking.start_run()
 
     @hook_impl

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from affect4d.engine.clusters import open_client
 from affect4d.engine.options import IN_PROCESS, EngineOptions
 from affect4d.engine.worker import LostChunkError, attempt, package_digest
+from affect4d.memory import keep_freed_memory
 from affect4d.progress import track
 
 Chunk = TypeVar("Chunk")
@@ -54,6 +55,7 @@ def _one(_: Any) -> int:
 
 
 def _here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Result | Exception]]:
+    keep_freed_memory()
     for chunk in chunks:
         try:
             with threadpool_limits(1):  # as in a worker: another number of threads rounds otherwise

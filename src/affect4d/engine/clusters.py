@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from affect4d.engine.options import EngineOptions, SlurmOptions, available_cores
+from affect4d.memory import KEEPS_FREED
 
 SINGLE_THREADED = {
     "OMP_NUM_THREADS": "1",
@@ -24,7 +25,13 @@ SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
-    "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, "DASK_LOGGING__DISTRIBUTED": "error"},
+    "distributed.worker.profile.enabled": False,  # it stops the work a hundred times a second to look where it is
+    "distributed.admin.tick.interval": "1 s",  # nor do its watchers look fifty times a second whether all goes well
+    "distributed.admin.tick.limit": "30 s",
+    "distributed.admin.system-monitor.interval": "10 s",
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.worker.memory.monitor-interval": "500 ms",
+    "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, **KEEPS_FREED, "DASK_LOGGING__DISTRIBUTED": "error"},
 }
 
 

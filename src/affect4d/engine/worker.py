@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from affect4d.engine.clusters import SINGLE_THREADED
+from affect4d.memory import keep_freed_memory
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
@@ -56,6 +57,7 @@ def attempt(function: Callable[[Chunk], Result], chunk: Chunk, seconds: float, c
             f"The worker on {socket.gethostname()} runs another version of affect4d than the driver: install the same "
             "there and restart its workers."
         )
+    keep_freed_memory()
     for name, value in SINGLE_THREADED.items():
         os.environ.setdefault(name, value)
     faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=sys.__stderr__ or sys.stderr)

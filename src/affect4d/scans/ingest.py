@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from affect4d.scans.canonical import Alignment, Mended
 
 Row = dict[str, Any]
+TEXELS = 16
+"""Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, and not looked at."""
 LOST = "worker-lost"
 
 
@@ -191,7 +193,7 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
     from affect4d.scans.canonical import align, canonical_face
 
     try:
-        raw = source.read(scan)
+        raw = source.read(scan, texels=TEXELS)
         alignment = align(raw)
         face = canonical_face(raw, alignment.pose, crop_radius)
     except ScanError as error:
@@ -204,10 +206,17 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
         "raw_vertices": len(raw.vertices),
         "vertices": len(face.scan.vertices),
         "faces": len(face.scan.faces),
-        "texture_size": "" if raw.texture is None else f"{raw.texture.shape[1]} × {raw.texture.shape[0]}",
+        "texture_size": _texture_size(raw),
         "checksum": source.checksum(scan),
         "crop_radius": crop_radius,
     }
+
+
+def _texture_size(raw: FaceScan) -> str:
+    if raw.texture is None:
+        return ""
+    width, height = raw.texture_size or (raw.texture.shape[1], raw.texture.shape[0])
+    return f"{width} × {height}"
 
 
 def judged(alignment: "Alignment", face: "Mended") -> Row:

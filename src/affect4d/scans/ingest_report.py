@@ -40,7 +40,7 @@ REPORT_COLUMNS: Mapping[str, str] = MappingProxyType(
 - alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
 - ``seen``: share of a mean face that is there; what is missing are holes.
 - mending: ``spikes`` pressed down, ``bridges`` cut, ``debris`` (loose pieces) dropped.
-- ``raw_vertices`` as read; ``vertices`` and ``faces`` after crop and mending; ``texture_size`` in pixels, as read.
+- ``raw_vertices`` as read; ``vertices`` and ``faces`` after crop and mending; ``texture_size`` in pixels.
 """
 
 REMEDIES: Mapping[str, str] = MappingProxyType(

@@ -17,6 +17,7 @@ class FaceScan:
         texture: RGB picture; None where it is missing.
         landmarks: The 83 landmarks of :mod:`affect4d.scans.landmarks`, in the same frame; None where there are none.
         repairs: Benign defects that were mended while reading, in words.
+        texture_size: Width and height of the picture's file, where it was read smaller; None where it is ``texture``'s.
     """
 
     vertices: Vertices
@@ -25,6 +26,7 @@ class FaceScan:
     texture: Texture | None = None
     landmarks: Landmarks | None = None
     repairs: tuple[str, ...] = field(default=())
+    texture_size: tuple[int, int] | None = None
 
 
 class ScanError(ValueError):

@@ -7,6 +7,7 @@ that does. Files are one source, here; the generated faces of :mod:`affect4d.fac
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -105,10 +106,12 @@ class FileSource:
     def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
         scan, texture = self.locate(row), self._file(row, "texture")
-        with enough_texels(texels):
+        with enough_texels(texels) as enough:
             if self.camera is not None:
-                return read_depth(scan, texture, intrinsics=self.camera)
-            return read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
+                read = read_depth(scan, texture, intrinsics=self.camera)
+            else:
+                read = read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
+        return read if enough.size is None else with_changes(read, texture_size=enough.size)
 
     def checksum(self, row: Row) -> str:
         """Digest of the bytes of scan, texture and landmarks."""

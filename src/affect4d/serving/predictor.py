@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import FRAMES, mean_by_sequence, window_rows
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
+from affect4d.memory import keep_freed_memory
 from affect4d.models import tokenise
 from affect4d.serving.bundle import Bundle
 from affect4d.serving.packaged import bundle_folder
@@ -54,6 +55,7 @@ class Predictor:
     """
 
     def __init__(self, opened: Opened) -> None:
+        keep_freed_memory()
         self.bundle: Bundle = opened.bundle
         self.model = opened.model
         self.preparer = Preparer(self.bundle.render, self.bundle.inputs, self.bundle.crop_radius)

@@ -195,7 +195,8 @@ def _store(sent: Sequence[tuple[str, bytes]], folder: Path, limits: UploadLimits
 
 def _checked(arrays: Mapping[str, np.ndarray], repairs: Sequence[str]) -> FaceScan:
     """The scan, once more held to what every reader promises: no mesh is drawn that was not checked here."""
-    scan = FaceScan(**arrays, repairs=tuple(map(str, repairs)))
+    meshes: dict[str, Any] = dict(arrays)
+    scan = FaceScan(**meshes, repairs=tuple(map(str, repairs)))
     nowhere = Path("upload")
     check_vertices(scan.vertices, nowhere)
     check_faces(scan.faces, len(scan.vertices), nowhere)

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from affect4d.memory import keep_freed_memory
 from affect4d.models import build_model
 from affect4d.training.batches import planned_batches
 from affect4d.training.company import Company
@@ -42,6 +43,7 @@ def run(
     Returns:
         The model, and the last state.
     """
+    keep_freed_memory()
     chosen, recipe = METHODS[method], recipe.for_views(len(bank.views))
     device = choose_device(recipe.train.device)
     batches = planned_batches(schedules.trained, bank, chosen.batch, recipe.inputs, device)

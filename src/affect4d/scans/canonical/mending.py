@@ -73,16 +73,19 @@ def mend(scan: FaceScan) -> Mended:
     spikes, places = _spikes(scan.vertices, scan.faces, squares)
     bridges = _bridges(squares)
     bridges[bridges] = ~np.isin(scan.faces[bridges], spikes).any(axis=1)
-    pieces = _pieces(scan.vertices, scan.faces[~bridges])
+    bridging = int(bridges.sum())
+    pieces = _pieces(scan.vertices, scan.faces[~bridges] if bridging else scan.faces)
     debris = _debris(pieces)
-    if not len(spikes) and not bridges.any() and not debris.any():
-        return Mended(scan)
-    kept = ~bridges
-    kept[kept] = ~debris[pieces]
-    vertices = scan.vertices.copy()
-    vertices[spikes] = places
-    mended = keep_triangles(with_changes(scan, vertices=vertices), kept)
-    return Mended(mended, len(spikes), int(bridges.sum()), int(debris.sum()))
+    mended = scan
+    if len(spikes):
+        vertices = scan.vertices.copy()
+        vertices[spikes] = places
+        mended = with_changes(scan, vertices=vertices)
+    if bridging or debris.any():
+        kept = ~bridges
+        kept[kept] = ~debris[pieces]
+        mended = keep_triangles(mended, kept)
+    return Mended(mended, len(spikes), bridging, int(debris.sum()))
 
 
 def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndarray, np.ndarray]:

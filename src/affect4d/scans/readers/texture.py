@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,23 @@ from affect4d.arrays import Texture
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 64_000_000
-_ENOUGH: ContextVar[int] = ContextVar("enough_texels", default=0)
 _PLAIN_NAME = re.compile(r"[^/\\:\x00-\x1f]+")
+
+
+@dataclass(slots=True)
+class Enough:
+    """How large a picture need be read, and how large the one that was read is.
+
+    Attributes:
+        side: Texels that suffice along the shorter side; 0 for all.
+        size: Width and height of the file last read; None before.
+    """
+
+    side: int = 0
+    size: tuple[int, int] | None = None
+
+
+_ENOUGH: ContextVar[Enough | None] = ContextVar("enough_texels", default=None)
 
 
 class TextureRefusedError(ValueError):
@@ -24,17 +40,21 @@ class TextureRefusedError(ValueError):
 
 
 @contextlib.contextmanager
-def enough_texels(side: int) -> Iterator[None]:
+def enough_texels(side: int) -> Iterator[Enough]:
     """Within, a picture may be read at a half, a quarter or an eighth of its size, where its format does that well.
 
     JPEG does: it is decoded to the size asked for, in a quarter of the time, instead of being averaged down afterwards.
 
     Args:
         side: Texels that suffice along the shorter side; 0 reads pictures whole.
+
+    Yields:
+        What learns the size of the file.
     """
-    token = _ENOUGH.set(side)
+    enough = Enough(side)
+    token = _ENOUGH.set(enough)
     try:
-        yield
+        yield enough
     finally:
         _ENOUGH.reset(token)
 
@@ -79,8 +99,10 @@ def read_texture(path: Path) -> Texture:
             with Image.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise TextureRefusedError(f"texture refused: {picture.width} by {picture.height} pixels")
-                if side := _ENOUGH.get():
-                    picture.draft("RGB", (side, side))
+                enough = _ENOUGH.get()
+                if enough is not None and enough.side:
+                    enough.size = picture.size
+                    picture.draft("RGB", (enough.side, enough.side))
                 return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
     except FileNotFoundError:
         raise TextureRefusedError("texture missing") from None

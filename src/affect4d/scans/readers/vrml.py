@@ -157,11 +157,9 @@ def _polygons(raw: bytes, span: Span, path: Path) -> tuple[np.ndarray, np.ndarra
         raise ScanError("index-out-of-range", path, f"index {numbers[place]} is negative", f"corner {place}")
     if len(numbers) and numbers[-1] != -1:
         numbers = np.append(numbers, np.int32(-1))
-    if len(numbers) % 4 == 0 and (numbers[3::4] == -1).all():
-        quads = numbers.reshape(-1, 4)
-        if (quads[:, :3] >= 0).all():
-            return quads[:, :3].ravel(), np.full(len(quads), 3), ()
     ends = np.flatnonzero(numbers == -1)
+    if 4 * len(ends) == len(numbers) and np.array_equal(ends, np.arange(3, len(numbers), 4)):  # triangles only
+        return numbers.reshape(-1, 4)[:, :3].ravel(), np.full(len(ends), 3), ()
     lengths = np.diff(ends, prepend=-1) - 1
     poor = int(((lengths > 0) & (lengths < 3)).sum())
     return numbers[numbers != -1], lengths, (f"{poor} polygons of fewer than 3 corners left out",) if poor else ()
