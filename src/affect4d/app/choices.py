@@ -10,6 +10,7 @@ from kedro.utils import find_kedro_project
 
 from affect4d.serving.bundle import Bundle, BundleError, read_description
 from affect4d.serving.packaged import bundle_folder, packaged_models
+from affect4d.serving.preparation import texels_for
 
 TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
 FOLDERS = "AFFECT4D_BUNDLES"
@@ -29,6 +30,11 @@ class ModelChoice:
     title: str
     folder: Path
     bundle: Bundle
+
+    @property
+    def texels(self) -> int:
+        """How many along the shorter side of a texture it needs."""
+        return texels_for(self.bundle.render)
 
     @property
     def measured(self) -> str:

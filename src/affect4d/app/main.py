@@ -33,7 +33,9 @@ def main() -> None:
         st.warning(NO_MODELS)
         return
     with st.container(border=True):
-        chosen, models = choose_recording(), choose_models(choices)
+        above, models = st.container(), choose_models(choices)
+        with above:
+            chosen = choose_recording(max((model.texels for model in models), default=0))
     if chosen is not None and models:
         show_answers(chosen, models)
     st.divider()

@@ -55,10 +55,15 @@ def reading_room() -> ReadingRoom:
     return room
 
 
-def choose_recording() -> Chosen | None:
-    """A sample or an upload; None where there is nothing to look at yet."""
+def choose_recording(texels: int) -> Chosen | None:
+    """A sample or an upload; None where there is nothing to look at yet.
+
+    Args:
+        texels: How many the models need along the shorter side of a texture: what is sent is read as
+            ``kedro run --pipeline=predict`` reads it.
+    """
     where = st.segmented_control("Look at", [SAMPLE, UPLOAD], default=SAMPLE, required=True, key="where")
-    return choose_upload() if where == UPLOAD else choose_sample()
+    return choose_upload(texels) if where == UPLOAD else choose_sample()
 
 
 def choose_sample() -> Chosen:
@@ -80,7 +85,7 @@ def sample_scans(person: str, expression: str) -> tuple[FaceScan, ...]:
     return scans
 
 
-def choose_upload() -> Chosen | None:
+def choose_upload(texels: int) -> Chosen | None:
     """What a person sends; one bad scan costs that scan, and says why."""
     reading_room()
     sent = st.file_uploader(
@@ -91,20 +96,20 @@ def choose_upload() -> Chosen | None:
         rest = st.file_uploader("Neutral scan with its texture", accept_multiple_files=True, key="neutral")
     if not sent:
         return None
-    upload, neutral = _read(sent), _read(rest) if rest else None
+    upload, neutral = _read(sent, texels), _read(rest, texels) if rest else None
     if upload is None or not upload.usable:
         return None
     scans = tuple(one.scan for one in upload.usable if one.scan is not None)
     at_rest = neutral.usable[0].scan if neutral is not None and neutral.usable else None
-    key = "+".join(file.file_id for file in (*sent, *(rest or [])))
+    key = "+".join([*(file.file_id for file in (*sent, *(rest or []))), str(texels)])
     name = upload.usable[0].name if len(scans) == 1 else f"{len(scans)} scans"
     return Chosen(key, name, scans, at_rest)
 
 
-def _read(files: Sequence[object]) -> Upload | None:
+def _read(files: Sequence[object], texels: int) -> Upload | None:
     """An upload, with a message for whatever is not used of it."""
     try:
-        upload = read_upload(tuple(file.file_id for file in files), files)  # type: ignore[attr-defined]
+        upload = read_upload(tuple(file.file_id for file in files), texels, files)  # type: ignore[attr-defined]
     except UploadRefusedError as error:
         st.error(plain(str(error)))
         return None
@@ -117,13 +122,13 @@ def _read(files: Sequence[object]) -> Upload | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, scope="session")
-def read_upload(key: tuple[str, ...], _files: Sequence[object]) -> Upload:
+def read_upload(key: tuple[str, ...], texels: int, _files: Sequence[object]) -> Upload:
     """Read what was sent, once a session; forgotten with it."""
     bar = st.progress(0.0, "Reading …")
     try:
         sent = [(file.name, file.getvalue()) for file in _files]  # type: ignore[attr-defined]
         return reading_room().read(
-            sent, lambda done, count: bar.progress(done / count, f"Reading {done + 1}/{count} …")
+            sent, lambda done, count: bar.progress(done / count, f"Reading {done + 1}/{count} …"), texels
         )
     finally:
         bar.empty()

@@ -177,7 +177,7 @@ class Preparer:
         path = recording.source.locate(row)
         note = PreparedScan(str(path), int(row["frame"]), "ok")
         try:
-            raw = recording.source.read(row, texels=_texels(self.render))
+            raw = recording.source.read(row, texels=texels_for(self.render))
         except ScanError as error:
             return _Taken(_refused(note, error), error=error)
         return self._drawn(raw, path, note)
@@ -312,8 +312,8 @@ def _bank(
     )
 
 
-def _texels(render: RenderOptions) -> int:
-    """How many of a texture are enough."""
+def texels_for(render: RenderOptions) -> int:
+    """How many along the shorter side of a texture suffice for what is drawn."""
     from affect4d.rendering.rasteriser import TEXELS_PER_PIXEL  # what draws costs a second to load
 
     return TEXELS_PER_PIXEL * render.size

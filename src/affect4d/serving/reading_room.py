@@ -16,6 +16,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from affect4d.scans.readers import LANDMARK_READERS, read_scan
+from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, unpack
 
@@ -83,7 +84,8 @@ def _unpack(job: dict[str, Any]) -> dict[str, Any]:
 def _read(job: dict[str, Any]) -> dict[str, Any]:
     path = Path(job["folder"]) / job["scan"]
     marks = (path.with_suffix(suffix) for suffix in LANDMARK_READERS)
-    scan = read_scan(path, _lone_picture(path), next((file for file in marks if file.is_file()), None))
+    with enough_texels(int(job["texels"])):
+        scan = read_scan(path, _lone_picture(path), next((file for file in marks if file.is_file()), None))
     save_file(_arrays(scan), job["result"])
     return {"repairs": list(scan.repairs)}
 

@@ -83,12 +83,15 @@ class ReadingRoom:
         self._lock = threading.Lock()
         atexit.register(self.close)
 
-    def read(self, sent: Sequence[tuple[str, bytes]], tell: Callable[[int, int], object] | None = None) -> Upload:
+    def read(
+        self, sent: Sequence[tuple[str, bytes]], tell: Callable[[int, int], object] | None = None, texels: int = 0
+    ) -> Upload:
         """Read an upload; one bad scan costs that scan.
 
         Args:
             sent: Name, untrusted, and bytes of every file: scans with their pictures and materials, or zips of them.
             tell: Called before every scan with how many were read, and of how many.
+            texels: How many suffice along the shorter side of a texture; 0 for all.
 
         Raises:
             UploadRefusedError: If there is no scan in it, or too much of anything; says what may be sent.
@@ -103,7 +106,7 @@ class ReadingRoom:
             for count, name in enumerate(listing["scans"]):
                 if tell is not None:
                     tell(count, len(listing["scans"]))
-                scans.append(self._read(folder / "files", name))
+                scans.append(self._read(folder / "files", name, texels))
             return Upload(tuple(scans), refused)
 
     def start(self) -> None:
@@ -128,10 +131,10 @@ class ReadingRoom:
             raise UploadRefusedError(str(done["refused"]))
         return done
 
-    def _read(self, folder: Path, name: str) -> SentScan:
+    def _read(self, folder: Path, name: str, texels: int) -> SentScan:
         result = folder.parent / "scan.safetensors"
         result.unlink(missing_ok=True)
-        done = self._ask(do="read", folder=str(folder), scan=name, result=str(result))
+        done = self._ask(do="read", folder=str(folder), scan=name, result=str(result), texels=texels)
         if "refused" in done:
             return SentScan(name, None, str(done["code"]), str(done["refused"]))
         try:
