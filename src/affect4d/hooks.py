@@ -125,7 +125,7 @@ class TrackingHooks:
         self._open_experiment()
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
-        mlflow.start_run(run_name=f"{name} · {parameters['raw_corpus.name']} · seed {parameters['seed']}")
+        mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
         mlflow.set_tags(self._tags(run_params))
         mlflow.log_params(_short(_used(parameters, pipeline)))
 

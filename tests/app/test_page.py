@@ -193,3 +193,11 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files)
     assert len(timeline) == 4
     shares = table[[name for name in table if name.startswith("prob_")]]
     pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
+
+
+def test_the_sentences_that_stand_there_at_first_are_known_to_the_packaged_models():
+    from affect4d.app.words import FIRST
+    from affect4d.serving import Predictor, packaged_models
+
+    strange = {name: [Predictor.load(name).unknown_words(text) for text in FIRST] for name in packaged_models()}
+    assert {word for told in strange.values() for words in told for word in words} == set()

@@ -17,7 +17,7 @@ def validated(finished):
 def runs(project):
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
     found = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
-    parents = [run for run in found if run.info.run_name.startswith("cross_validate")]
+    parents = [run for run in found if run.info.run_name.endswith("cross_validate")]
     newest = max(parents, key=lambda run: run.info.start_time).info.run_id
     return [run for run in found if run.data.tags.get("mlflow.parentRunId") == newest]
 

@@ -55,7 +55,7 @@ def test_the_report_is_one_page_that_loads_nothing(finished):
 def test_the_run_in_mlflow_carries_parameters_curves_metrics_and_code(finished, runs):
     (run, *_), client = runs
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "everything · open-4dfer-s · seed 0"
+    assert run.info.run_name == "seed 0 · open-4dfer-s · everything"
     assert run.data.tags["run_id"] == finished[1]
     assert len(run.data.tags["git.commit"]) == 40
     assert run.data.tags["git.dirty"] in {"true", "false"}

@@ -8,7 +8,11 @@ from affect4d.app.sources import Chosen, choose_recording, open_predictor, under
 from affect4d.app.stage import show_stage
 from affect4d.app.words import show_words
 
-TIGHT = "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }</style>"
+TIGHT = (
+    "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"
+    ".stButtonGroup [role=radiogroup] { flex-wrap: wrap; row-gap: 0.25rem }</style>"
+)
+"""Narrow margins; on a phone, choices go on in a second line instead of off the screen."""
 LEAD = "Vision-language models that read facial **expressions** from 3D scans and 4D sequences."
 INTENDED_USE = (
     "**Intended use.** For research. The answer names the *expression* a face shows, not the emotion a person feels, "

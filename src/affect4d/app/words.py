@@ -8,7 +8,8 @@ from affect4d.app.answering import Answered
 from affect4d.app.charts import likeness_chart
 from affect4d.app.stage import STILL
 
-FIRST = ("a joyful smiling face", "a face with raised brows and an open mouth", "an angry frown", "")
+FIRST = ("a joyful smiling face", "a surprised face", "an angry face", "")
+"""What stands there at first: words that both packaged models know."""
 LONGEST = 200
 
 
