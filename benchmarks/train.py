@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from open_clip.loss import ClipLoss
 
+from affect4d.memory import keep_freed_memory
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.batches import planned_batches
@@ -87,6 +88,7 @@ class Trial:
         stored: int = 112,
         dim: int = 128,
     ) -> None:
+        keep_freed_memory()
         names = tuple(f"F{subject:03d}/{word}" for subject in range(max(6, batch // 6)) for word in EXPRESSIONS)
         self.bank = _bank(names, len(inputs.channels), stored)
         words = {name: name.split("/")[1] for name in names}

@@ -7,6 +7,7 @@ from generated_surface import bumpy_scan
 
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.views import assembly
 from affect4d.views.augment import assemble, assemble_plain, mirrored_views, resolve_plan, unchanged
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
@@ -39,6 +40,19 @@ def test_a_plan_of_strength_zero_gives_the_plain_pictures(bank, motion, size):
     plan = plan_of(bank, MixedViewOptions(**dict.fromkeys(MixedViewOptions.model_fields, 0)))
     plain = assemble_plain(bank, resolve_plan(bank, plan).rows[:, 0], options)
     torch.testing.assert_close(assemble(bank, plan, options), plain, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("motion", ["none", "stacked", "views", "dynamic"])
+@pytest.mark.parametrize("size", [SIZE, 24])
+def test_the_compiled_pass_sees_what_tensors_see(bank, motion, size, monkeypatch):
+    options = InputOptions(channels=("shading", "grey", "curvature"), motion=motion, size=size)
+    if motion == "dynamic":
+        bank = dataclasses.replace(bank, pictures=torch.cat([bank.pictures, bank.pictures.flip(0)], dim=2))
+    bank = dataclasses.replace(bank, pictures=bank.pictures * (torch.rand(bank.pictures.shape) > 0.1))  # background
+    plan = plan_of(bank, MixedViewOptions(mirror=0.5, still=0.3, contrast=0.4, brightness=0.2, rotation=20.0))
+    found = assemble(bank, plan, options)
+    monkeypatch.setattr(assembly, "_compiled_look_up", lambda: None)
+    torch.testing.assert_close(found, assemble(bank, plan, options), atol=2e-4, rtol=0)
 
 
 def test_plain_pictures_at_the_stored_size_are_the_stored_ones(bank):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
 from affect4d.arrays import Faces, Vertices
-from affect4d.scans.readers.scanner import Number, compiled
+from affect4d.compiled import Number, compiled
 
 Flags = Bool[np.ndarray, " vertices"]
 

@@ -5,8 +5,10 @@ within ±2 ``motion_gain``, usually well inside ±1). Everything spatial is one 
 training process needs nothing else.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
@@ -18,6 +20,9 @@ from affect4d.views.inputs import InputOptions
 
 HALF_A_LEVEL = 0.5 / 127.5
 """What 128, the middle of a dynamic image, is short of 0 when 0…255 becomes −1…1."""
+
+
+Places = Int64[Tensor, "samples views"]
 
 
 @runtime_checkable
@@ -84,7 +89,10 @@ def unchanged(bank_rows: Int64[Tensor, " samples"], views: int) -> PlanRows:
 
 def assemble_rows(bank: Pictures, plan: PlanRows, options: InputOptions, device: torch.device) -> ViewImages:
     """The batch that resolved rows of a plan describe; see :func:`affect4d.views.augment.assemble`."""
-    pictures = _gather(bank, plan, options)
+    shown, neutral = _places(bank, plan)
+    if device.type == "cpu" and bank.pictures.shape[-1] < 2 * options.size and (look_up := _compiled_look_up()):
+        return _looked_up(look_up, bank, plan, options, shown, neutral)
+    pictures = _gather(bank, options, shown, neutral)
     if device.type == "cuda":
         pictures = pictures.pin_memory().to(device, non_blocking=True)
     _still_where_unseen(pictures, options)
@@ -110,13 +118,53 @@ def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
     return torch.tensor([views.index(name) for name in mirrored])
 
 
-def _gather(
-    bank: Pictures, plan: PlanRows, options: InputOptions
-) -> UInt8[Tensor, "samples views channels height width"]:
-    """Stored pictures, each followed by its neutral's where motion is asked for; mirrored samples take views crosswise.
+@functools.cache
+def _compiled_look_up() -> Callable[..., Any] | None:
+    """The loop that makes a batch on a processor, where its compiler is installed: a GPU box needs none."""
+    try:
+        from affect4d.views.looking_up import look_up
+    except ModuleNotFoundError:
+        return None
+    return look_up
 
-    One copy of whole pictures, which on a CPU is many times as fast as indexing by frame and view.
-    """
+
+def _looked_up(
+    look_up: Callable[..., Any], bank: Pictures, plan: PlanRows, options: InputOptions, shown: Places, neutral: Places
+) -> ViewImages:
+    """The batch, by that loop."""
+    moving = options.motion in ("stacked", "views")
+    pictures = look_up(
+        bank.pictures.flatten(0, 1).numpy(),
+        shown.flatten().numpy(),
+        neutral.flatten().numpy() if moving else None,
+        _sampling_transform(plan).numpy(),
+        tuple(level.numpy() for level in _levels(plan, options)),
+        options.motion_gain,
+        options.size,
+    )
+    seen = torch.from_numpy(pictures).view(*shown.shape, *pictures.shape[1:])
+    return torch.cat(seen.chunk(2, dim=2), dim=1) if options.motion == "views" else seen
+
+
+def _levels(
+    plan: PlanRows, options: InputOptions
+) -> tuple[Float32[Tensor, "pictures channels"], Float32[Tensor, "pictures channels"]]:
+    """Factor and offset from stored levels to what a model sees: :func:`_retouch_grey` and what comes after it."""
+    channels, dynamic = len(options.channels), options.motion == "dynamic"
+    contrast = torch.ones(plan.rows.numel(), channels * (2 if dynamic else 1))
+    offset = torch.full_like(contrast, -1.0)
+    if "grey" in options.channels:
+        grey = options.channels.index("grey")
+        contrast[:, grey::channels] = plan.contrast.flatten()[:, None]
+        offset[:, grey] = 2.0 * plan.brightness.flatten() - 1.0
+    if dynamic:
+        offset[:, channels:] = -options.motion_gain * (contrast[:, channels:] + HALF_A_LEVEL)
+        contrast[:, channels:] *= options.motion_gain
+    return contrast / 127.5, offset
+
+
+def _places(bank: Pictures, plan: PlanRows) -> tuple[Places, Places]:
+    """Where the picture of each view and its neutral's lie in the bank; mirrored samples take views crosswise."""
     rows, views = plan.rows, torch.arange(len(bank.views)).expand_as(plan.rows)
     if plan.mirror.any():
         partners = mirrored_views(bank.views)
@@ -124,10 +172,17 @@ def _gather(
         rows = torch.where(plan.mirror[:, None], rows[:, partners], rows)
     frame, stance = rows % len(bank.neutral), rows // len(bank.neutral)
     neutral = torch.where(plan.still[:, None], rows, bank.neutral[frame] + stance * len(bank.neutral))
-    frames = [rows] if options.motion in ("none", "dynamic") else [rows, neutral]
-    places = torch.stack(frames, dim=-1) * len(bank.views) + views[..., None]  # [samples, views, frames]
+    return rows * len(bank.views) + views, neutral * len(bank.views) + views
+
+
+def _gather(
+    bank: Pictures, options: InputOptions, shown: Places, neutral: Places
+) -> UInt8[Tensor, "samples views stored height width"]:
+    """Stored pictures, each followed by its neutral's where motion is asked for: one copy of whole pictures."""
+    frames = [shown] if options.motion in ("none", "dynamic") else [shown, neutral]
+    places = torch.stack(frames, dim=-1)  # [samples, views, frames]
     pictures = bank.pictures.flatten(0, 1).index_select(0, places.flatten())
-    return pictures.view(*rows.shape, -1, *pictures.shape[-2:])
+    return pictures.view(*shown.shape, -1, *pictures.shape[-2:])
 
 
 def _still_where_unseen(pictures: UInt8[Tensor, "samples views stored height width"], options: InputOptions) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from affect4d.compiled import Number, compiled
 from affect4d.scans.readers.polygons import assemble_mesh
-from affect4d.scans.readers.scanner import Number, compiled
 from affect4d.scans.scan import FaceScan, ScanError
 
 Planes = Float64[np.ndarray, "5 rows columns"]

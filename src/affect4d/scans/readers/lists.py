@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.scanner import Number, compiled
+from affect4d.compiled import Number, compiled
 from affect4d.scans.scan import ScanError
 
 SCALAR, DOUBLE = 0, 8

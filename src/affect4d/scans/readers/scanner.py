@@ -12,20 +12,9 @@ units in the last place elsewhere. As ``float32`` it is therefore correctly roun
 (relative) of the middle between two.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Number = Any
-"""A number of a type that the compiler chooses, or that an argument had."""
-
-
-def compiled(function: Function) -> Function:
-    """The function as machine code, made on first use and kept; divisions as NumPy's, the interpreter's lock let go."""
-    return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+from affect4d.compiled import Number, compiled
 
 
 def _table(marks: bytes) -> np.ndarray:

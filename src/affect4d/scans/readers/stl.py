@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from affect4d.compiled import Number, compiled
 from affect4d.scans.readers.limits import BYTE_ORDER_MARK, read_bytes
 from affect4d.scans.readers.numbers import as_text, explain, line_of, whole_lines
 from affect4d.scans.readers.polygons import assemble_mesh, merge_points
-from affect4d.scans.readers.scanner import IN_LINES, LINE_BREAK, NO_WIDTH, NO_WORD, Number, compiled, numbers_from
+from affect4d.scans.readers.scanner import IN_LINES, LINE_BREAK, NO_WIDTH, NO_WORD, numbers_from
 from affect4d.scans.scan import FaceScan, ScanError
 
 _HEAD = 84

@@ -6,7 +6,8 @@ line.
 
 import numpy as np
 
-from affect4d.scans.readers.scanner import IN_LINES, LINE_BREAK, MAX_WHOLE, NO_WIDTH, Number, compiled, numbers_from
+from affect4d.compiled import Number, compiled
+from affect4d.scans.readers.scanner import IN_LINES, LINE_BREAK, MAX_WHOLE, NO_WIDTH, numbers_from
 
 POINTS, COORDINATES, CORNERS, POLYGONS, WIDTHS, _, FORM, OUTCOME, COUNTERS = range(9)
 """Places in the array of counters: numbers on all ``v`` lines and on all ``vt`` lines; corners; polygons; from
