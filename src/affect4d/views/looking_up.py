@@ -43,10 +43,11 @@ def look_up(
         All channels, then, where asked for, the motion of all channels: 0 wherever either picture shows background.
     """
     channels, (height, width) = stored.shape[1], stored.shape[2:]
-    seen = np.empty((len(shown), channels * (1 if neutral is None else 2), size, size), np.float32)
+    seen = np.empty((len(shown), channels * (1 if neutral is None else 2), size * size), np.float32)
     before = shown if neutral is None else neutral
-    _look_up(stored, shown, before, maps, *levels, np.float32(gain), neutral is not None, seen, height, width)
-    return seen
+    flat = stored.reshape(len(stored), channels, height * width)
+    _look_up(flat, shown, before, maps, *levels, np.float32(gain), neutral is not None, seen, height, width, size)
+    return seen.reshape(*seen.shape[:2], size, size)
 
 
 @compiled
@@ -62,8 +63,9 @@ def _look_up(
     seen: np.ndarray,
     height: int,
     width: int,
+    size: int,
 ) -> None:
-    channels, size = stored.shape[1], seen.shape[-1]
+    channels = stored.shape[1]
     levels = np.empty((height * width, 2), np.float32)
     corner, step = np.empty(size * size, np.int32), np.empty((size * size, 2), np.int32)
     share = np.empty((size * size, 4), np.float32)
@@ -72,10 +74,11 @@ def _look_up(
         for channel in range(channels):
             _levels_of(stored[shown[picture], channel], stored[before[picture], channel], levels)
             factor, offset = factors[picture, channel], offsets[picture, channel]
-            _blend(levels, 0, corner, step, share, factor, offset, seen[picture, channel])
             if moving:
                 moved = seen[picture, channels + channel]
-                _blend(levels, 1, corner, step, share, factor * gain, np.float32(0), moved)
+                _blend_both(levels, corner, step, share, factor, offset, gain, seen[picture, channel], moved)
+            else:
+                _blend(levels, corner, step, share, factor, offset, seen[picture, channel])
 
 
 @compiled
@@ -114,18 +117,15 @@ def _find_places(
 @compiled
 def _levels_of(shown: np.ndarray, before: np.ndarray, levels: np.ndarray) -> None:
     """Beside each other, the level shown, and what it is above the neutral's: 0 where either is background."""
-    width = shown.shape[1]
-    for row in range(shown.shape[0]):
-        for column in range(width):
-            now, then = np.int32(shown[row, column]), np.int32(before[row, column])
-            levels[row * width + column, 0] = np.float32(now)
-            levels[row * width + column, 1] = np.float32((now - then) * np.int32((now != 0) & (then != 0)))
+    for place in range(len(shown)):
+        now, then = np.int32(shown[place]), np.int32(before[place])
+        levels[place, 0] = np.float32(now)
+        levels[place, 1] = np.float32((now - then) * np.int32((now != 0) & (then != 0)))
 
 
 @compiled
 def _blend(
     levels: np.ndarray,
-    which: int,
     corner: np.ndarray,
     step: np.ndarray,
     share: np.ndarray,
@@ -133,14 +133,36 @@ def _blend(
     offset: np.float32,
     seen: np.ndarray,
 ) -> None:
-    size = seen.shape[1]
     for pixel in range(len(corner)):
-        first = corner[pixel]
-        right, below = first + step[pixel, 0], first + step[pixel, 1]
-        level = (
-            share[pixel, 0] * levels[first, which]
-            + share[pixel, 1] * levels[right, which]
-            + share[pixel, 2] * levels[below, which]
-            + share[pixel, 3] * levels[below + step[pixel, 0], which]
-        )
-        seen[pixel // size, pixel % size] = level * factor + offset
+        first, right, below, last = _four(corner[pixel], step[pixel, 0], step[pixel, 1])
+        level = share[pixel, 0] * levels[first, 0] + share[pixel, 1] * levels[right, 0]
+        level += share[pixel, 2] * levels[below, 0] + share[pixel, 3] * levels[last, 0]
+        seen[pixel] = level * factor + offset
+
+
+@compiled
+def _blend_both(
+    levels: np.ndarray,
+    corner: np.ndarray,
+    step: np.ndarray,
+    share: np.ndarray,
+    factor: np.float32,
+    offset: np.float32,
+    gain: np.float32,
+    seen: np.ndarray,
+    moved: np.ndarray,
+) -> None:
+    """In one loop, because finding the four takes as long as blending them."""
+    for pixel in range(len(corner)):
+        first, right, below, last = _four(corner[pixel], step[pixel, 0], step[pixel, 1])
+        level = share[pixel, 0] * levels[first, 0] + share[pixel, 1] * levels[right, 0]
+        level += share[pixel, 2] * levels[below, 0] + share[pixel, 3] * levels[last, 0]
+        seen[pixel] = level * factor + offset
+        level = share[pixel, 0] * levels[first, 1] + share[pixel, 1] * levels[right, 1]
+        level += share[pixel, 2] * levels[below, 1] + share[pixel, 3] * levels[last, 1]
+        moved[pixel] = level * factor * gain
+
+
+@compiled
+def _four(first: Number, across: Number, along: Number) -> tuple[Number, Number, Number, Number]:
+    return first, first + across, first + along, first + across + along
