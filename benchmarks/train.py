@@ -146,7 +146,7 @@ class Trial:
 
 def overhead(quick: bool) -> Row:
     """Samples a second of the real loop and of a bare one, turn by turn."""
-    trial = Trial(1 if quick else 6, 36, InputOptions(), TowerOptions())
+    trial = Trial(1 if quick else 20, 36, InputOptions(), TowerOptions())
     real, bare, waiting = [], [], []
     for repeat in range(2 if quick else 4):
         with tempfile.TemporaryDirectory() as folder:

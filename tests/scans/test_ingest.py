@@ -57,6 +57,16 @@ def test_a_whole_corpus_gives_a_valid_manifest_and_a_row_a_scan(corpus, store):
     np.testing.assert_allclose(pose_in(first)[:3, 3], -0.5, atol=1e-3)
 
 
+def test_the_size_of_a_texture_is_its_file_s_and_a_cut_one_is_found(corpus, store):
+    write_picture(corpus / "F001/Angry/000.jpg", (320, 240))
+    cut = corpus / "F001/Angry/001.jpg"
+    write_picture(cut, (320, 240))
+    cut.write_bytes(cut.read_bytes()[:-600])
+    report = ingest_corpus(corpus, "bu4dfe", HERE, store).report.set_index("scan")
+    assert report.loc["F001/Angry/000.wrl", "texture_size"] == "320 × 240"
+    assert "texture unreadable" in report.loc["F001/Angry/001.wrl", "reason"]
+
+
 def test_a_canonical_scan_is_read_again_from_its_row(corpus, store):
     row = ingest_corpus(corpus, "bu4dfe", HERE, store).manifest.iloc[3]
     scan = load_canonical_scan(corpus, row)

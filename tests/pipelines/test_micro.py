@@ -1,0 +1,26 @@
+"""SMILE-VLM on micro-expressions, from nothing: `kedro run --pipeline=train_smile --params corpus=open-4dmer`."""
+
+import json
+
+import pytest
+
+from affect4d.studies.evidence import Finding
+
+pytestmark = pytest.mark.slow
+
+
+def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselines(make_project):
+    project = make_project("micro")
+    project.run("train_smile", corpus="open-4dmer")
+    scores = project.load("smile_vlm_metrics", corpus="open-4dmer")
+    ways, protocols = ("smile_vlm", "random_tower", "difference", "optical_flow"), ("multi_label", "single_label")
+    assert set(scores) == {f"{way}.{protocol}" for way in ways for protocol in protocols}
+    assert all(0 <= found["uf1"] <= 1 and found["subjects"] == 1 for found in scores.values())
+    (claim,) = (project.folder / "data/08_reporting/open-4dmer/findings/claim_9.json").rglob("*/claim_9.json")
+    findings = [Finding(**row) for row in json.loads(claim.read_text())]
+    assert {(row.first, row.second) for row in findings} == {
+        (f"smile_vlm.{protocol}", f"{way}.{protocol}") for way in ways[1:] for protocol in protocols
+    }
+    bundle = project.load("smile_vlm_bundle", corpus="open-4dmer")
+    described = json.loads((project.folder / bundle["folder"] / "bundle.json").read_text())
+    assert described["scores"] is None  # its prompts were never asked about these clips

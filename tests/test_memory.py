@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+from affect4d.engine.clusters import SETTINGS
+from affect4d.memory import KEEPS_FREED, LARGEST
+
+SCRIPT = """
+import resource, sys
+import numpy as np
+from affect4d.memory import keep_freed_memory
+if {kept}:
+    assert keep_freed_memory()
+for _ in range(3):
+    [np.ones(2_500_000) for _ in range(6)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    [np.ones(2_500_000) for _ in range(6)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_kept_memory_is_not_mapped_anew():
+    def faults(kept):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT.format(kept=kept)], capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert faults(kept=True) * 10 < faults(kept=False)
+
+
+def test_workers_keep_memory_too():
+    assert KEEPS_FREED.items() <= SETTINGS["distributed.nanny.pre-spawn-environ"].items()
+    assert KEEPS_FREED["MALLOC_MMAP_THRESHOLD_"] == str(LARGEST)
