@@ -164,9 +164,9 @@ def overhead(quick: bool) -> Row:
         "bare loop, tensors in memory",
         statistics.median(real) / ratio,
         "≥0.97",
-        f"AffectVLM, compact towers, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; median "
-        f"of {len(ratios)} ratios, {min(ratios):.2f}–{max(ratios):.2f}; {statistics.median(waiting):.0%} of the time waits "
-        "for batches, which are made on the cores that train",
+        f"AffectVLM, compact towers, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; "
+        f"median of {len(ratios)} ratios, {min(ratios):.2f}–{max(ratios):.2f}; {statistics.median(waiting):.0%} of the "
+        "time waits for batches, which are made on the cores that train",
     )
 
 
