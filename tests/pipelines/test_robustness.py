@@ -10,6 +10,7 @@ ASKED = {"people": 1, "damages": "light"}
 @pytest.fixture(scope="module")
 def measured(finished):
     project, _ = finished
+    project.run()  # other tests may have trained other models in it since: these are the newest now
     project.run("robustness", **ASKED)
     return project
 
