@@ -70,6 +70,14 @@ def test_sooner_counts_seeds(ahead, behind, p, word):
     assert sooner(finding(interval=None, p=p, test=told, unit="epochs")) == word
 
 
+@pytest.mark.parametrize(("changes", "word"), [({}, "undecided"), ({"interval": (-0.3, -0.1)}, "does not hold")])
+def test_a_claim_of_which_only_a_part_was_measured_may_fail_and_cannot_hold(changes, word, monkeypatch):
+    monkeypatch.setattr(Evidence, "paired", lambda *_: [finding(**changes)])
+    row = said(Evidence())[6]
+    assert len(row.findings) == 1
+    assert row.verdict == word
+
+
 def test_a_claim_about_several_things_holds_where_each_does():
     assert all_together(["holds", "holds"]) == "holds"
     assert all_together(["holds", "undecided"]) == "undecided"
