@@ -1,9 +1,14 @@
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
 from affect4d.content import ContentStore
+from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.rendering.cameras import RenderOptions
 from affect4d.studies import robustness
 from affect4d.studies.robustness import Cell, Clip, measure_robustness, summarise_robustness
+from affect4d.views.inputs import InputOptions
 
 
 def answers(rights):
@@ -64,3 +69,17 @@ def test_one_damage_of_one_clip_is_the_same_whoever_draws_it():
     draws = [robustness._generator(clip, Cell("holes", strength)).random() for strength in (1, 5)]
     assert draws[0] == draws[1]
     assert robustness._generator(Clip("B/fear", "B", "fear", {}, ()), Cell("holes", 1)).random() != draws[0]
+
+
+def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
+    """A training that is started over writes its folder anew: the name stays, the weights do not."""
+    folder = tmp_path / "affect_vlm"
+    folder.mkdir()
+    trouble = SimpleNamespace(
+        clips=(), render=RenderOptions(), inputs=InputOptions(), models={"affect_vlm": folder}, prompts={}
+    )
+    keys = set()
+    for weights in (b"first", b"second"):
+        (folder / WEIGHTS_FILE).write_bytes(weights)
+        keys.add(robustness._key(Cell("holes", 1), trouble))
+    assert len(keys) == 2

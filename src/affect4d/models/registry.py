@@ -19,6 +19,7 @@ Model = AffectVLM | SmileVLM | ViewClassifier
 MODELS: Mapping[str, Callable[[ModelOptions], Model]] = MappingProxyType(
     {"affect_vlm": AffectVLM, "smile_vlm": SmileVLM, "view_classifier": ViewClassifier}
 )
+WEIGHTS_FILE = "weights.safetensors"
 
 
 def build_model(name: str, options: ModelOptions, seed: int = 0) -> Model:
@@ -59,7 +60,7 @@ def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | N
     config = {"model": names[type(model)], "options": options.model_dump(mode="json")}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = model.state_dict() if weights is None else weights
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "weights.safetensors")
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
     return folder
 
 
@@ -69,7 +70,7 @@ def load_model(folder: Path) -> Model:
     Raises:
         FileNotFoundError: If the folder holds no model.
     """
-    config_file, weights = folder / "config.json", folder / "weights.safetensors"
+    config_file, weights = folder / "config.json", folder / WEIGHTS_FILE
     for file in (config_file, weights):
         if not file.exists():
             raise FileNotFoundError(f"{file} is missing: the folder was not written by save_model, or not completely.")

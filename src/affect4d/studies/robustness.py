@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content import ContentStore, code_version, content_key, file_digest
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.evaluation.damages import (
     DAMAGES,
@@ -27,6 +27,7 @@ from affect4d.evaluation.embed import FRAMES, classify_sequences, embed_sequence
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.models import load_model
+from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import as_text, checked_rasteriser
 from affect4d.rendering.pictures import RenderError
@@ -161,7 +162,7 @@ def _key(cell: Cell, trouble: Trouble) -> str:
         clips=clips,
         render=trouble.render.picture,
         inputs=trouble.inputs,
-        models={name: folder.name for name, folder in trouble.models.items()},
+        models={name: file_digest(folder / WEIGHTS_FILE) for name, folder in trouble.models.items()},
         prompts=dict(trouble.prompts),
         code=[code_version(*ROOMS), rendering_version()],
     )

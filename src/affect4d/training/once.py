@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.content import ContentStore, code_version, content_key, file_digest, table_digest
 from affect4d.models import save_model
+from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.training.checkpoints import CheckpointFolder
 from affect4d.training.company import Report
 from affect4d.training.cost import Cost
@@ -67,12 +68,12 @@ def train_once(
         distributed: How many processes train; this one, where it is left out.
 
     Returns:
-        The record of the model: ``model``, ``key``, ``entry`` (its name in the store), ``folder``, ``parameters``
-        (how many), ``seconds`` (of the training that made it) and ``cost``.
+        The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
+        others), ``entry`` (its name in the store), ``folder``, ``parameters`` (how many), ``seconds`` (of the training
+        that made it) and ``cost``.
     """
     keeping, distributed = keeping or KeepingOptions(), distributed or DistributedOptions()
-    key = training_key(data, recipe)
-    entry = f"{name}/{key}"
+    entry = f"{name}/{training_key(data, recipe)}"
     job = store.path(f"jobs/{entry}")
     if keeping.fresh:
         shutil.rmtree(job, ignore_errors=True)
@@ -82,8 +83,10 @@ def train_once(
         trained = _train(name, data, recipe, job, report, keeping, distributed)
         _keep(trained, store, entry)
         shutil.rmtree(job, ignore_errors=True)
-    cost = json.loads((store.path(entry) / "cost.json").read_text())
-    return {"model": name, "key": key, "entry": entry, "folder": str(store.path(entry)), **cost}
+    folder = store.path(entry)
+    key = content_key(recipe=entry, weights=file_digest(folder / WEIGHTS_FILE))
+    cost = json.loads((folder / "cost.json").read_text())
+    return {"model": name, "key": key, "entry": entry, "folder": str(folder), **cost}
 
 
 def _train(

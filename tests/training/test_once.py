@@ -1,0 +1,48 @@
+"""A model is trained once; started over it is another one, and whatever is kept of the first is not taken for it."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from affect4d.content import ContentStore
+from affect4d.models import build_model
+from affect4d.training import once
+from affect4d.training.cost import Cost
+from affect4d.training.once import TrainingSet, train_once
+from affect4d.training.options import KeepingOptions
+
+FRESH = KeepingOptions(fresh=True)
+
+
+@pytest.fixture
+def ask(tmp_path, model_options, monkeypatch):
+    """Asks for the model of one recipe; every training of it ends in the weights of the next seed."""
+    made = []
+
+    def train(*_):
+        model = build_model("affect_vlm", model_options, seed=len(made))
+        made.append(model)
+        return once.Trained(model, pd.DataFrame({"epoch": [0], "step": [0], "loss": [1.0]}), Cost())
+
+    monkeypatch.setattr(once, "_train", train)
+    nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
+    data = TrainingSet(nothing, nothing, nothing, ContentStore(tmp_path / "views"))
+    recipe = SimpleNamespace(inputs=1, model=2, train=3, objective=4)
+    store = ContentStore(tmp_path / "models")
+    return made, lambda keeping=None: train_once("affect_vlm", data, recipe, store, lambda *_: None, keeping)
+
+
+def test_the_same_recipe_is_trained_once(ask):
+    made, train = ask
+    assert train() == train()
+    assert len(made) == 1
+
+
+def test_started_over_it_is_another_model_under_the_same_entry(ask):
+    made, train = ask
+    first, second = train(), train(FRESH)
+    assert len(made) == 2
+    assert first["entry"] == second["entry"]
+    assert first["key"] != second["key"]
+    assert train() == second
