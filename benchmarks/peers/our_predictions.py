@@ -1,7 +1,8 @@
 """Our prediction of scans. ``python our_predictions.py one BUNDLE FILE…`` or ``… many BUNDLE FOLDER``.
 
 ``one`` prints the seconds each file took, the first one not counted; then the processor seconds of the middle one.
-``many`` prints scans a second over a whole folder, start left out, and the most memory the process held, in MB.
+``many`` prints the seconds a whole folder took, start left out, how many scans it was, and the most memory the process
+held, in MB.
 """
 
 import resource
@@ -38,8 +39,8 @@ def many(bundle: str, folder: str) -> None:
     start = time.perf_counter()
     for answer, _ in predict_recordings(recordings, Path(bundle), pictures=60):
         tables.add(answer)
-    rate = len(tables.tables()[0]) / (time.perf_counter() - start)
-    print(rate, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    scans = len(tables.tables()[0])
+    print(time.perf_counter() - start, scans, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":
