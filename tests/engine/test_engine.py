@@ -8,7 +8,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, map_chunks
+from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, clusters, map_chunks
 
 TWO = EngineOptions(workers=2, seconds=60)
 
@@ -83,6 +83,17 @@ def test_a_killed_worker_costs_only_its_own_chunk():
     assert [chunk for chunk, outcome in outcomes if isinstance(outcome, Exception)] == [signal.SIGKILL]
     assert [outcome for chunk, outcome in outcomes if chunk == 0] == [None] * 6
     assert all(isinstance(outcome, LostChunkError) for chunk, outcome in outcomes if chunk == signal.SIGKILL)
+
+
+SLEEP_LIKE_A_LAPTOP = "kill -STOP $PPID; sleep 6; kill -CONT $PPID"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_worker_that_slept_is_not_taken_for_dead(monkeypatch):
+    monkeypatch.setitem(clusters.SETTINGS, "distributed.scheduler.worker-ttl", "1 s")
+    outcomes = list(map_chunks(os.system, [SLEEP_LIKE_A_LAPTOP], "sleeping", EngineOptions(workers=3, seconds=60)))
+    assert outcomes == [(SLEEP_LIKE_A_LAPTOP, 0)]
 
 
 @pytest.mark.slow

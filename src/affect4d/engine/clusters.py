@@ -57,19 +57,24 @@ def _kept_client(engine: EngineOptions) -> Any:
 
 
 def _local_cluster(engine: EngineOptions) -> Any:
-    """Processes of this machine, reachable from this machine only."""
+    """Processes of this machine, reachable from this machine only.
+
+    None is given up for being silent: one that ends is noticed at once, and a laptop that slept has silenced them all.
+    """
+    import dask
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=engine.workers or available_cores(),
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        scheduler_kwargs={"dashboard": False},
-        silence_logs=logging.ERROR,
-        memory_limit=engine.memory,
-    )
+    with dask.config.set({"distributed.scheduler.worker-ttl": None}):
+        return LocalCluster(
+            n_workers=engine.workers or available_cores(),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.ERROR,
+            memory_limit=engine.memory,
+        )
 
 
 def slurm_cluster(slurm: SlurmOptions, engine: EngineOptions) -> Any:
