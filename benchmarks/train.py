@@ -17,18 +17,18 @@ from open_clip.loss import ClipLoss
 from affect4d.memory import keep_freed_memory
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.training.batches import planned_batches
-from affect4d.training.checkpoints import CheckpointFolder
-from affect4d.training.company import Company
-from affect4d.training.cost import Cost
+from affect4d.training.data.batches import planned_batches
+from affect4d.training.data.tables import labelled_schedule
 from affect4d.training.device import choose_device, set_precision, tower_precision
-from affect4d.training.display import training_bar
-from affect4d.training.keeping import Keeper
 from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.optimiser import build_optimiser
 from affect4d.training.options import AffectOptions, KeepingOptions, TrainOptions
-from affect4d.training.tables import labelled_schedule
+from affect4d.training.saving.checkpoints import CheckpointFolder
+from affect4d.training.saving.keeping import Keeper
+from affect4d.training.watching.company import Company
+from affect4d.training.watching.cost import Cost
+from affect4d.training.watching.display import training_bar
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from affect4d.models import ModelOptions, TowerOptions, build_model, tokenise
-from affect4d.training.global_norm import share_statistics
 from affect4d.training.gradients import clip_gradients, take_gradients
 from affect4d.training.methods import METHODS
 from affect4d.training.optimiser import build_optimiser
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
-from affect4d.training.ranks import ALONE, Ranks
+from affect4d.training.processes.global_norm import share_statistics
+from affect4d.training.processes.ranks import ALONE, Ranks
 
 SAMPLES = 11
 WORDS = ("angry", "disgusted", "afraid", "happy", "sad", "surprised")

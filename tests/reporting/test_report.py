@@ -26,7 +26,7 @@ from affect4d.reporting.report import (
 )
 from affect4d.studies.claims import answer_claims, as_document
 from affect4d.studies.evidence import Evidence
-from affect4d.training.cost import Cost
+from affect4d.training.watching.cost import Cost
 
 SECTIONS = (
     "results",

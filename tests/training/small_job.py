@@ -15,12 +15,6 @@ from safetensors.torch import save_file
 
 from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.training import checkpoints
-from affect4d.training.checkpoints import CheckpointFolder
-from affect4d.training.company import Company, ignore
-from affect4d.training.job import Job
-from affect4d.training.keeping import Keeper
-from affect4d.training.launch import launch
 from affect4d.training.options import (
     AffectOptions,
     CrossEntropyOptions,
@@ -29,9 +23,15 @@ from affect4d.training.options import (
     SmileOptions,
     TrainOptions,
 )
+from affect4d.training.processes.job import Job
+from affect4d.training.processes.launch import launch
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.training.run import run
+from affect4d.training.saving import checkpoints
+from affect4d.training.saving.checkpoints import CheckpointFolder
+from affect4d.training.saving.keeping import Keeper
 from affect4d.training.train import make_schedules
+from affect4d.training.watching.company import Company, ignore
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views

@@ -11,10 +11,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import small_job
 
 from affect4d.models import TowerOptions
-from affect4d.training.keeping import Keeper, TrainingInterruptedError
 from affect4d.training.options import KeepingOptions
-from affect4d.training.ranks import Ranks
-from affect4d.training.sharding import full_weights
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.processes.sharding import full_weights
+from affect4d.training.saving.keeping import Keeper, TrainingInterruptedError
 
 TRANSFORMER = TowerOptions(
     name="tiny",

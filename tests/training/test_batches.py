@@ -6,9 +6,9 @@ import torch
 
 from affect4d.models import tokenise
 from affect4d.scans.expression import expression_index
-from affect4d.training.batches import LabelledBatch, UnlabelledBatch, planned_batches, split_batch
-from affect4d.training.schedule import load_schedule, save_schedule
-from affect4d.training.tables import draw_prompts, labelled_schedule, unlabelled_schedule
+from affect4d.training.data.batches import LabelledBatch, UnlabelledBatch, planned_batches, split_batch
+from affect4d.training.data.schedule import load_schedule, save_schedule
+from affect4d.training.data.tables import draw_prompts, labelled_schedule, unlabelled_schedule
 from affect4d.views.augment import assemble
 
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import logging
 import pytest
 import torch
 
-from affect4d.training.checkpoints import MARKER, NUMBERS, Checkpoint, CheckpointFolder, DamagedCheckpointError
+from affect4d.training.saving.checkpoints import MARKER, NUMBERS, Checkpoint, CheckpointFolder, DamagedCheckpointError
 
 IDENTITY = {"configuration": "a", "data": "b"}
 
@@ -93,7 +93,7 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(folder, three, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("affect4d.training.checkpoints.save_file", full)
+    monkeypatch.setattr("affect4d.training.saving.checkpoints.save_file", full)
     with pytest.raises(OSError, match="No space"):
         folder.save(4, checkpoint(4))
     assert newest(folder) == 3

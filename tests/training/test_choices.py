@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from affect4d.models import ModelOptions, TowerOptions, build_model
-from affect4d.training.cost import NOT_MEASURED, Cost
+from affect4d.training.data.planning import held_out_plan, held_out_subjects, refuse_leaks, split_plan
+from affect4d.training.data.prefetch import made_ahead
 from affect4d.training.device import with_threads
 from affect4d.training.optimiser import build_optimiser, tower_rates
 from affect4d.training.options import DistributedOptions, TrainOptions
-from affect4d.training.planning import held_out_plan, held_out_subjects, refuse_leaks, split_plan
-from affect4d.training.power import EnergyMeter
-from affect4d.training.prefetch import made_ahead
 from affect4d.training.train import train_model
+from affect4d.training.watching.cost import NOT_MEASURED, Cost
+from affect4d.training.watching.power import EnergyMeter
 
 _SPEC = importlib.util.spec_from_file_location("small_job", Path(__file__).with_name("small_job.py"))
 small_job = importlib.util.module_from_spec(_SPEC)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from affect4d.training.job import RESULT, Job
 from affect4d.training.options import DistributedOptions, KeepingOptions
+from affect4d.training.processes.job import RESULT, Job
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -69,7 +69,7 @@ def worker_in(name):
             words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"affect4d.training.worker" in words:
+        if b"affect4d.training.processes.worker" in words:
             return int(process)
     return None
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from affect4d.training.launch import TrainingFailedError
+from affect4d.training.processes.launch import TrainingFailedError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

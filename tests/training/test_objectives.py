@@ -4,7 +4,7 @@ import torch
 from affect4d.losses.affect import pair_contrast, triplet_margin
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import build_model, tokenise
-from affect4d.training.batches import LabelledBatch, UnlabelledBatch
+from affect4d.training.data.batches import LabelledBatch, UnlabelledBatch
 from affect4d.training.methods import METHODS
 from affect4d.training.objectives import affect_objective, simclr_objective, smile_objective
 from affect4d.training.optimiser import build_optimiser

@@ -8,9 +8,9 @@ import pytest
 from affect4d.content import ContentStore
 from affect4d.models import build_model
 from affect4d.training import once
-from affect4d.training.cost import Cost
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import KeepingOptions
+from affect4d.training.watching.cost import Cost
 
 FRESH = KeepingOptions(fresh=True)
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from affect4d.training.data.planning import HELD_OUT, draw_plan
 from affect4d.training.options import TrainOptions
-from affect4d.training.planning import HELD_OUT, draw_plan
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_columns
 

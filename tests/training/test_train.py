@@ -3,15 +3,15 @@ import dataclasses
 import pytest
 import torch
 
-from affect4d.training.batches import PlannedBatches
-from affect4d.training.company import Company
+from affect4d.training.data.batches import PlannedBatches
 from affect4d.training.gradients import Task
-from affect4d.training.guards import BatchTooLargeError, NonFiniteLossError, warn_of_untouched
 from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
 from affect4d.training.train import TrainingRecipe, train_model
+from affect4d.training.watching.company import Company
+from affect4d.training.watching.guards import BatchTooLargeError, NonFiniteLossError, warn_of_untouched
 
 OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}
 
@@ -190,7 +190,7 @@ def small_memory(monkeypatch, bank, plan, prompts, inputs, model_options, train_
             went_through.append(len(batch.sequences))
             return method.see(model, batch)
 
-        monkeypatch.setattr("affect4d.training.cost.COUNTED_SAMPLES", 1)
+        monkeypatch.setattr("affect4d.training.watching.cost.COUNTED_SAMPLES", 1)
         monkeypatch.setattr("affect4d.training.run.METHODS", {"cross_entropy": dataclasses.replace(method, see=see)})
         recipe = TrainingRecipe(inputs, model_options, train_options.model_copy(update=changes), CrossEntropyOptions())
         train_model("cross_entropy", bank, plan, prompts, recipe)

@@ -11,11 +11,11 @@ from affect4d.content import ContentStore
 from affect4d.evaluation.embed import embed_sequences
 from affect4d.models import load_model
 from affect4d.models.options import ModelOptions
-from affect4d.training.company import ignore
+from affect4d.training.data.planning import draw_plan
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import SmileOptions, TrainOptions
-from affect4d.training.planning import draw_plan
 from affect4d.training.recipe import TrainingRecipe
+from affect4d.training.watching.company import ignore
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions

@@ -20,7 +20,7 @@ from affect4d.prompts.compose import compose_prompts
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
-from affect4d.training.planning import draw_plan
+from affect4d.training.data.planning import draw_plan
 from affect4d.training.train import METHODS, TrainingRecipe, train_model
 from affect4d.views.bank import ViewBank
 

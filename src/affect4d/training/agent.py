@@ -23,7 +23,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from affect4d.training.job import FAILURE, JOB, LOGS, RESULT, Job
+from affect4d.training.processes.job import FAILURE, JOB, LOGS, RESULT, Job
 
 FAILED, STOPPED = 1, 143
 SHUTDOWN_SECONDS = 60
@@ -57,7 +57,7 @@ def serve(folder: Path, host: bool = False) -> int:
     os.environ.update(OWN_STORE)
     try:
         elastic_launch(launch_config(job, folder, host), job.distributed.python or sys.executable)(
-            "-m", "affect4d.training.worker", str(folder)
+            "-m", "affect4d.training.processes.worker", str(folder)
         )
     except ChildFailedError as error:
         rank, failure = first_failure(error)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
 
-from affect4d.training.batches import split_batch
-from affect4d.training.guards import kept_statistics, out_of_memory, parts_that_fit
+from affect4d.training.data.batches import split_batch
 from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import TrainOptions
-from affect4d.training.ranks import ALONE, Ranks
+from affect4d.training.processes.ranks import ALONE, Ranks
+from affect4d.training.processes.sharding import is_spread, whole
 from affect4d.training.seen import Seen, each_tensor, put_together, tensors_of
-from affect4d.training.sharding import is_spread, whole
+from affect4d.training.watching.guards import kept_statistics, out_of_memory, parts_that_fit
 
 LOGGER = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=nn.Module)

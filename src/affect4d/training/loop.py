@@ -6,17 +6,17 @@ from typing import Any
 
 from torch import nn
 
-from affect4d.training.batches import PlannedBatches, TracedBatch
-from affect4d.training.company import Company
-from affect4d.training.cost import CostMeter
+from affect4d.training.data.batches import PlannedBatches, TracedBatch
+from affect4d.training.data.prefetch import made_ahead
 from affect4d.training.device import choose_device, threads_of, with_threads
 from affect4d.training.gradients import Task
 from affect4d.training.options import TrainOptions
-from affect4d.training.prefetch import made_ahead
 from affect4d.training.start import start
 from affect4d.training.state import TrainingState
 from affect4d.training.step import Step
-from affect4d.training.validation import validate
+from affect4d.training.watching.company import Company
+from affect4d.training.watching.cost import CostMeter
+from affect4d.training.watching.validation import validate
 
 
 def fit(

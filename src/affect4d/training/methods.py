@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from affect4d.training.batches import LabelledBatch, UnlabelledBatch
+from affect4d.training.data.batches import LabelledBatch, UnlabelledBatch
 from affect4d.training.gradients import Task
 from affect4d.training.objectives import (
     affect_objective,

@@ -11,16 +11,16 @@ import pandas as pd
 from affect4d.content import ContentStore, code_version, content_key, file_digest, table_digest
 from affect4d.models import save_model
 from affect4d.models.registry import WEIGHTS_FILE
-from affect4d.training.checkpoints import CheckpointFolder
-from affect4d.training.company import Report
-from affect4d.training.cost import Cost
-from affect4d.training.display import training_bar
-from affect4d.training.job import CHECKPOINTS, Job
-from affect4d.training.keeping import Keeper
-from affect4d.training.launch import launch
+from affect4d.training.data.planning import refuse_leaks
 from affect4d.training.options import DistributedOptions, KeepingOptions
-from affect4d.training.planning import refuse_leaks
+from affect4d.training.processes.job import CHECKPOINTS, Job
+from affect4d.training.processes.launch import launch
+from affect4d.training.saving.checkpoints import CheckpointFolder
+from affect4d.training.saving.keeping import Keeper
 from affect4d.training.train import Trained, TrainingRecipe, make_schedules, train_model
+from affect4d.training.watching.company import Report
+from affect4d.training.watching.cost import Cost
+from affect4d.training.watching.display import training_bar
 from affect4d.views.bank import bank_path, load_view_bank
 
 Record = dict[str, Any]

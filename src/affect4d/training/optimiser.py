@@ -9,7 +9,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from affect4d.training.options import TrainOptions
-from affect4d.training.sharding import is_spread
+from affect4d.training.processes.sharding import is_spread
 
 MARGIN = "free_margin"
 TOWERS = ("image.tower.", "text.tower.")

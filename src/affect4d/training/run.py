@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 from affect4d.memory import keep_freed_memory
 from affect4d.models import build_model
-from affect4d.training.batches import planned_batches
-from affect4d.training.company import Company
+from affect4d.training.data.batches import planned_batches
+from affect4d.training.data.schedule import Schedule
 from affect4d.training.device import choose_device
 from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.recipe import TrainingRecipe
-from affect4d.training.schedule import Schedule
 from affect4d.training.state import TrainingState
+from affect4d.training.watching.company import Company
 from affect4d.views.assembly import Pictures
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, TextEmbeddings, ViewEmbeddings
-from affect4d.training.batches import LabelledBatch, UnlabelledBatch
+from affect4d.training.data.batches import LabelledBatch, UnlabelledBatch
 
 
 @dataclasses.dataclass(frozen=True)

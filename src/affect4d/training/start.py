@@ -4,16 +4,16 @@ from typing import Any
 
 from torch import nn
 
-from affect4d.training.batches import PlannedBatches, TracedBatch
-from affect4d.training.company import Company
-from affect4d.training.cost import count_flops
+from affect4d.training.data.batches import PlannedBatches, TracedBatch
 from affect4d.training.device import choose_device, compile_towers, set_precision, tower_precision
-from affect4d.training.global_norm import share_statistics
 from affect4d.training.gradients import Task
 from affect4d.training.optimiser import freeze
 from affect4d.training.options import TrainOptions
-from affect4d.training.sharding import shard_towers
+from affect4d.training.processes.global_norm import share_statistics
+from affect4d.training.processes.sharding import shard_towers
 from affect4d.training.state import TrainingState
+from affect4d.training.watching.company import Company
+from affect4d.training.watching.cost import count_flops
 
 
 def start(

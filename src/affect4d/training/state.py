@@ -11,13 +11,13 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from affect4d.training.checkpoints import Checkpoint
-from affect4d.training.cost import Cost
 from affect4d.training.device import tower_precision
 from affect4d.training.optimiser import build_optimiser, build_schedule
 from affect4d.training.options import TrainOptions
-from affect4d.training.ranks import Ranks
-from affect4d.training.sharding import full_optimiser_state, full_weights, load_optimiser_state, load_weights
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.processes.sharding import full_optimiser_state, full_weights, load_optimiser_state, load_weights
+from affect4d.training.saving.checkpoints import Checkpoint
+from affect4d.training.watching.cost import Cost
 
 Row = dict[str, float]
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from affect4d.training.batches import TracedBatch
-from affect4d.training.company import Company
+from affect4d.training.data.batches import TracedBatch
 from affect4d.training.gradients import StepGradients, Task, clip_gradients
-from affect4d.training.guards import FiniteGuard, Statistics, warn_of_untouched
 from affect4d.training.options import TrainOptions
 from affect4d.training.state import Row, TrainingState
+from affect4d.training.watching.company import Company
+from affect4d.training.watching.guards import FiniteGuard, Statistics, warn_of_untouched
 
 
 class Outcome(NamedTuple):

@@ -4,15 +4,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from affect4d.training.company import Company, Examine, Report, ignore
-from affect4d.training.cost import Cost
-from affect4d.training.display import training_bar
-from affect4d.training.keeping import Keeper
+from affect4d.training.data.planning import split_plan
+from affect4d.training.data.tables import labelled_schedule, unlabelled_schedule
 from affect4d.training.methods import METHODS
-from affect4d.training.planning import split_plan
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.training.run import Schedules, run
-from affect4d.training.tables import labelled_schedule, unlabelled_schedule
+from affect4d.training.saving.keeping import Keeper
+from affect4d.training.watching.company import Company, Examine, Report, ignore
+from affect4d.training.watching.cost import Cost
+from affect4d.training.watching.display import training_bar
 from affect4d.views.bank import ViewBank
 
 __all__ = ["METHODS", "Trained", "TrainingRecipe", "make_schedules", "train_model"]

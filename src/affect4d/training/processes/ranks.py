@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from affect4d.training.batches import PlannedBatches
+from affect4d.training.data.batches import PlannedBatches
+from affect4d.training.processes.sharding import is_spread
 from affect4d.training.seen import Seen, each_tensor
-from affect4d.training.sharding import is_spread
 
 BUCKET = 2**25
 """Numbers that are reduced in one go."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from affect4d.training.keeping import Keeper
-from affect4d.training.ranks import ALONE, Ranks
+from affect4d.training.processes.ranks import ALONE, Ranks
+from affect4d.training.saving.keeping import Keeper
 
 Report = Callable[[int, dict[str, float]], None]
 """Told, after every epoch, its number and the mean of every term."""

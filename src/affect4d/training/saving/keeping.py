@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from affect4d.training.checkpoints import CheckpointFolder
 from affect4d.training.options import KeepingOptions
-from affect4d.training.ranks import ALONE, Ranks
+from affect4d.training.processes.ranks import ALONE, Ranks
+from affect4d.training.saving.checkpoints import CheckpointFolder
 from affect4d.training.state import TrainingState
 
 LOGGER = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""One of the processes that train a model together: ``python -m affect4d.training.worker JOB``, started by the agent.
+"""One of the processes that train a model together; an agent starts it (``-m affect4d.training.processes.worker``).
 
 Needs torch, open_clip, safetensors, pydantic, numpy and jaxtyping; no Kedro, MLflow, pandas or Dask.
 """
@@ -18,15 +18,15 @@ from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from affect4d.models import save_model
-from affect4d.training.checkpoints import CheckpointFolder
-from affect4d.training.company import Company, ignore
 from affect4d.training.device import choose_device
-from affect4d.training.job import CHECKPOINTS, REPORTS, RESULT, Job
-from affect4d.training.keeping import Keeper
-from affect4d.training.ranks import Ranks
+from affect4d.training.processes.job import CHECKPOINTS, REPORTS, RESULT, Job
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.processes.sharding import full_weights
 from affect4d.training.run import run
-from affect4d.training.sharding import full_weights
+from affect4d.training.saving.checkpoints import CheckpointFolder
+from affect4d.training.saving.keeping import Keeper
 from affect4d.training.state import TrainingState
+from affect4d.training.watching.company import Company, ignore
 
 SHOW_SECONDS = 0.5
 """Between two words on progress."""

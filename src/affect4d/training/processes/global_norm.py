@@ -7,7 +7,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from affect4d.models.encoders import TextEncoder, ViewEncoder
-from affect4d.training.ranks import Ranks
+from affect4d.training.processes.ranks import Ranks
 
 
 def share_statistics(model: nn.Module, ranks: Ranks, device: torch.device) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from affect4d.models import tokenise
 from affect4d.scans.expression import expression_index
 from affect4d.tensors import Labels
-from affect4d.training.schedule import Schedule
+from affect4d.training.data.schedule import Schedule
 from affect4d.views.augment import resolve_plan
 from affect4d.views.bank import ViewBank
 

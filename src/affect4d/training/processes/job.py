@@ -12,11 +12,11 @@ from typing import Any
 
 from safetensors import safe_open
 
+from affect4d.training.data.schedule import StoredPictures, load_schedule, save_schedule
 from affect4d.training.methods import METHODS
 from affect4d.training.options import DistributedOptions, KeepingOptions
 from affect4d.training.recipe import TrainingRecipe
 from affect4d.training.run import Schedules
-from affect4d.training.schedule import StoredPictures, load_schedule, save_schedule
 
 JOB, TRAINED, HELD_OUT, BANK = "job.json", "trained.safetensors", "held_out.safetensors", "bank.safetensors"
 REPORTS, LOGS, RESULT, FAILURE, CHECKPOINTS = "reports.jsonl", "logs", "result", "failure.json", "checkpoints"

@@ -18,7 +18,7 @@ def shard_towers(model: nn.Module, device: torch.device) -> None:
     """Spread the towers' weights over all processes, layer by layer; a layer is whole only while it computes.
 
     Gradients of what is spread are averaged by FSDP itself, those of the rest by
-    :meth:`affect4d.training.ranks.Ranks.average_gradients`.
+    :meth:`affect4d.training.processes.ranks.Ranks.average_gradients`.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard

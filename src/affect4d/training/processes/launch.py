@@ -13,9 +13,9 @@ import torch
 
 from affect4d.models import load_model
 from affect4d.training.agent import SHUTDOWN_SECONDS, STOPPED
-from affect4d.training.company import Report, Show
-from affect4d.training.job import FAILURE, LOGS, REPORTS, RESULT, Job
-from affect4d.training.keeping import TrainingInterruptedError
+from affect4d.training.processes.job import FAILURE, LOGS, REPORTS, RESULT, Job
+from affect4d.training.saving.keeping import TrainingInterruptedError
+from affect4d.training.watching.company import Report, Show
 
 POLL_SECONDS = 0.2
 PACKAGES = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def launch(folder: Path, report: Report, show: Show) -> tuple[Any, dict[str, Any
     ends, no process is left behind.
 
     Args:
-        folder: A job; see :class:`affect4d.training.job.Job`.
+        folder: A job; see :class:`affect4d.training.processes.job.Job`.
         report: Told the mean terms of every epoch.
         show: Told of steps.
 

@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from affect4d.training.batches import PlannedBatches
-from affect4d.training.guards import kept_statistics
-from affect4d.training.power import EnergyMeter
-from affect4d.training.ranks import Ranks
+from affect4d.training.data.batches import PlannedBatches
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.watching.guards import kept_statistics
+from affect4d.training.watching.power import EnergyMeter
 
 NOT_MEASURED = "not measured"
 COUNTED_SAMPLES = 4

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from affect4d.tensors import Labels, Tokens, ViewImages
-from affect4d.training.schedule import Schedule
+from affect4d.training.data.schedule import Schedule
 from affect4d.views.assembly import Pictures, assemble_rows
 from affect4d.views.inputs import InputOptions
 

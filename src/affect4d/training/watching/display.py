@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affect4d.progress import console
-from affect4d.training.company import Show
+from affect4d.training.watching.company import Show
 
 
 @contextlib.contextmanager
 def training_bar(steps: int) -> Iterator[Show]:
-    """Give what is to be told of each step; see :data:`affect4d.training.company.Show`."""
+    """Give what is to be told of each step; see :data:`affect4d.training.watching.company.Show`."""
     pattern = "loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} samples/s  left"
     columns = ("training", BarColumn(), MofNCompleteColumn(), TextColumn(pattern), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from affect4d.training.gradients import Task
-from affect4d.training.ranks import Ranks
-from affect4d.training.sharding import full_weights
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.processes.sharding import full_weights
 from affect4d.training.state import TrainingState
 
 

@@ -1,0 +1,1 @@
+"""Checkpoints: when a run is saved, how, and how it is found again."""
