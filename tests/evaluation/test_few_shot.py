@@ -35,3 +35,10 @@ def test_a_copy_of_a_training_sample_stops_it(separable, sequences, split, gener
     separable[-1] = separable[0]
     with pytest.raises(LeakError, match="copy"):
         few_shot_scores(separable, sequences, split, generator)
+
+
+def test_people_who_show_one_expression_teach_that_one(separable, sequences, split, generator):
+    sequences["expression"] = sequences["expression"].where(sequences["subject"].isin(split.test), "fear")
+    scores = few_shot_scores(separable, sequences, split, generator, labelled=(1,))
+    asked = sequences[sequences["subject"].isin(split.test)]
+    assert scores["1"]["accuracy"] == pytest.approx((asked["expression"] == "fear").mean())

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from affect4d.content import ContentStore
+from affect4d.pipelines.prompts.nodes import write_augmented_prompts
 from affect4d.prompts.compose import (
     PromptOptions,
     class_prompts,
     compose_prompts,
+    ensembles,
     possible_prompts,
     read_prompt_set,
 )
@@ -189,3 +192,21 @@ def test_what_a_corpus_does_not_say_is_not_guessed(unreadable):
 def test_articles_fit_the_word_that_follows():
     assert fill("a {adjective} face", {"adjective": "angry"}) == "an angry face"
     assert fill("an {adjective} face", {"adjective": "sad"}) == "a sad face"
+
+
+def test_a_model_is_read_by_what_it_was_taught(tmp_path):
+    assert ensembles(PromptOptions()) == {name: class_prompts(name) for name in EXPRESSIONS}
+    bare = compose_prompts(pd.DataFrame({"sequence": ["a"], "expression": ["fear"]}), PromptOptions(augment=False))
+    assert ensembles(PromptOptions(augment=False))["fear"] == tuple(bare["prompt"])
+    path = tmp_path / "mine.csv"
+    path.write_text("expression,prompt\n" + "".join(f"{name},my {name}\n" for name in EXPRESSIONS))
+    assert ensembles(PromptOptions(file=str(path), augment=False))["fear"] == ("my fear",)
+
+
+def test_a_prompt_file_that_changed_under_its_name_is_read_again(tmp_path):
+    sequences = pd.DataFrame({"sequence": ["a"], "expression": ["fear"]})
+    path, store = tmp_path / "mine.csv", ContentStore(tmp_path / "store")
+    for words in ("first", "second"):
+        path.write_text("expression,prompt\n" + "".join(f"{name},{words} {name}\n" for name in EXPRESSIONS))
+        table = write_augmented_prompts(sequences, PromptOptions(file=str(path)), store)
+        assert table["prompt"].tolist() == [f"{words} fear"]

@@ -147,3 +147,12 @@ def test_few_people_decide_nothing():
 
 def test_claims_are_numbered_as_listed():
     assert [claim.number for claim in CLAIMS] == list(range(1, 11))
+
+
+def test_always_the_commonest_expression_is_no_recognition(sequences):
+    """On a corpus that mostly smiles, a model that always says so is right more often than one in six."""
+    smiling = sequences.assign(expression=["happiness" if row % 3 else "fear" for row in range(len(sequences))])
+    table = smiling.assign(predicted="happiness", model="smile_vlm.zero_shot")
+    (row,) = Evidence(predictions=table).beside_chance("smile_vlm.zero_shot")
+    assert row.values[0] == row.values[1] == pytest.approx((smiling["expression"] == "happiness").mean())
+    assert better(row) != "holds"

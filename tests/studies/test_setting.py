@@ -1,5 +1,6 @@
 import pytest
 
+from affect4d.pipelines import cross_validate, studies
 from affect4d.studies.arms import STUDIES, study_named
 from affect4d.studies.setting import Setting
 
@@ -43,3 +44,8 @@ def test_some_arms_can_be_asked_for_and_the_first_is_always_there():
 def test_what_is_unknown_is_refused_with_what_is_known(name, arms):
     with pytest.raises(ValueError, match=r"convergence|whole"):
         study_named(name, arms)
+
+
+@pytest.mark.parametrize("pipeline", [cross_validate.create_pipeline(), studies.create_pipeline()])
+def test_the_peers_objective_is_the_runs_own(pipeline):
+    assert "params:cross_entropy.objective" in pipeline.inputs()

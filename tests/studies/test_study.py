@@ -1,5 +1,7 @@
 """A study on tiny pictures: interrupted, it goes on; a trial is a pure function of what it is made from."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
@@ -125,3 +127,25 @@ def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_sub
     for arm in LABEL_EFFICIENCY:
         trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
     assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]
+
+
+def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(store, split, monkeypatch):
+    """A sequence that shows none of the six is not examined, but it is trained on, as by `train_smile`."""
+    seen = {}
+    monkeypatch.setattr(trials, "load_view_bank", lambda views, *_: SimpleNamespace(views=("front",), rows=len(views)))
+    monkeypatch.setattr(trials, "_prompts", lambda *_: (None, seen.get("groups")))
+    monkeypatch.setattr(trials, "_plan", lambda *_: None)
+    monkeypatch.setattr(trials, "_examiner", lambda *_: None)
+
+    def train(method, bank, *_):
+        seen["rows"] = bank.rows
+        return SimpleNamespace(model=None)
+
+    monkeypatch.setattr(trials, "train_model", train)
+    views = pd.DataFrame({"sequence": ["a", "b"], "expression": ["fear", None]})
+    data = SimpleNamespace(views=views, store=None)
+    labelled = SimpleNamespace(bank=SimpleNamespace(views=("front",), rows=1))
+    for arm, groups, rows in ((LABEL_EFFICIENCY[0], None, 2), (CONVERGENCE[0], {"a": "fear"}, 1)):
+        seen["groups"] = groups
+        trials._train(arm, Setting(), split, data, labelled, store)
+        assert seen["rows"] == rows

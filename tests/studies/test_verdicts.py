@@ -91,3 +91,17 @@ def test_results_survive_json():
     results = judged({"first": 5, "other": 3})
     again = from_document(as_document(results))
     assert as_document(again) == as_document(results)
+
+
+def test_an_arm_is_compared_with_the_one_it_names():
+    arms = (FIRST, OTHER, Arm("peer", "peer of the other", "cross_entropy", against="other"),
+            Arm("alone", "compared with nobody", "smile_vlm", against="alone"),
+            Arm("left", "whose other was not run", "smile_vlm", against="missing"))  # fmt: skip
+    names = [arm.name for arm in arms]
+    learned = curves({(name, seed): [0.1, 0.5] for name in names for seed in range(2)})
+    table = predictions({"first": 5, "other": 4, "peer": 2, "alone": 1, "left": 1})
+    rows = {row.arm: row for row in judge(arms, table, learned, np.random.default_rng(0))}
+    assert [rows[name].against for name in names] == ["", "first", "other", "", ""]
+    assert rows["peer"].behind == pytest.approx((4 - 2) / 6)
+    assert rows["peer"].verdict == "holds"
+    assert (rows["alone"].verdict, rows["alone"].behind) == ("", 0)

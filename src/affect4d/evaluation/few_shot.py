@@ -72,7 +72,10 @@ def few_shot_scores(
     def hits_of(count: int) -> np.ndarray:
         chosen = known["subject"].isin(generator.choice(people, count, replace=False)).to_numpy()
         rows = fold.train[chosen]
-        fitted = LogisticRegression(max_iter=ITERATIONS).fit(scaled[rows], sequences["expression"].iloc[rows])
+        labels = sequences["expression"].iloc[rows]
+        if labels.nunique() == 1:  # the few show one expression: it is all that can be answered
+            return np.asarray(unseen["expression"] == labels.iloc[0])
+        fitted = LogisticRegression(max_iter=ITERATIONS).fit(scaled[rows], labels)
         return np.asarray(fitted.predict(scaled[fold.test]) == unseen["expression"].to_numpy())
 
     scores = {}

@@ -47,7 +47,7 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
     Raises:
         ValueError: If an expression is unknown, or the prompt file lacks one.
     """
-    prompt_set = read_prompt_set(Path(options.file)) if options.file else None
+    prompt_set = own_prompts(options)
     rows = [
         (row["sequence"], prompt, row["expression"], source)
         for row in sequences.to_dict("records")
@@ -75,6 +75,26 @@ def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | Non
         "action": cycle(vocabulary.actions),
     }
     return tuple(fill(template, {slot: next(words[slot]) for slot in slots(template)}) for template in PLAIN)
+
+
+def ensembles(options: PromptOptions) -> dict[str, tuple[str, ...]]:
+    """The prompts that stand for each expression: those of the user's file; else the project's own, or the bare one.
+
+    A model is read by what it was taught: where training has one bare prompt, so has reading.
+
+    Raises:
+        FileNotFoundError: If the prompt file is not there.
+        ValueError: If it is not what :func:`read_prompt_set` asks for.
+    """
+    prompt_set = own_prompts(options)
+    if prompt_set is None and not options.augment:
+        return {expression: (_bare(expression),) for expression in EXPRESSIONS}
+    return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
+
+
+def own_prompts(options: PromptOptions) -> dict[str, tuple[str, ...]] | None:
+    """What is in the user's prompt file; None without one. Part of every key: a file may change under its name."""
+    return read_prompt_set(Path(options.file)) if options.file else None
 
 
 def read_prompt_set(path: Path) -> dict[str, tuple[str, ...]]:
@@ -107,16 +127,19 @@ def _prompts_of(
     row: Mapping[Any, Any], options: PromptOptions, prompt_set: Mapping[str, Sequence[str]] | None
 ) -> list[tuple[str, str]]:
     expression = str(row["expression"])
-    vocabulary = vocabulary_of(expression)
     if prompt_set is not None:
         candidates, source = list(prompt_set[expression]), "file"
     elif options.augment:
         candidates, source = possible_prompts(expression, row.get("gender"), row.get("age_group")), "template"
     else:
-        return [(fill(BARE, {"noun": vocabulary.nouns[0]}), "bare")]
+        return [(_bare(expression), "bare")]
     rng = sequence_generator(options.seed, str(row["sequence"]))
     chosen = rng.permutation(len(candidates))[: options.prompts_per_sequence]
     return [(candidates[index], source) for index in chosen]
+
+
+def _bare(expression: str) -> str:
+    return fill(BARE, {"noun": vocabulary_of(expression).nouns[0]})
 
 
 def possible_prompts(expression: str, gender: object = None, age_group: object = None) -> list[str]:

@@ -68,7 +68,7 @@ def _render(template: str, context: StudyContext) -> str:
         .render(
             context=context,
             first=context.results[0],
-            converges=context.curves["unseen_accuracy"].notna().any(),
+            converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["arm"]).any().all()),
             titles=CURVES,
             figures={name: Markup(figure_json(figure)) for name, figure in drawn.items()},
             plotly=Markup(get_plotlyjs()),

@@ -66,9 +66,9 @@ LABEL_EFFICIENCY: tuple[Arm, ...] = tuple(
     for count in (3, 5, 10)
     for arm in (
         Arm(f"smile_{count}", f"SMILE-VLM, then a linear probe on {count} labelled subjects", "smile_vlm",
-            "linear_probe", {"labelled_subjects": count}),
+            "linear_probe", {"labelled_subjects": count}, against=f"smile_{count}"),
         Arm(f"scratch_{count}", f"cross-entropy from scratch on {count} labelled subjects", "cross_entropy", "head",
-            {"labelled_subjects": count}),
+            {"labelled_subjects": count}, against=f"smile_{count}"),
     )
 )  # fmt: skip
 """Learning from everybody without labels and from a few with them, against the few alone, for as many steps."""

@@ -88,16 +88,17 @@ class Evidence:
         ]  # fmt: skip
 
     def beside_chance(self, model: str) -> list[Finding]:
-        """A model of the run beside guessing, if it is there."""
+        """A model of the run beside guessing, if it is there: at random, or always the commonest expression."""
         if self.predictions is None or model not in set(self.predictions["model"]):
             return []
         table = self.predictions[self.predictions["model"] == model]
-        hits = (table["predicted"] == table["expression"]).to_numpy(float) - CHANCE
+        chance = max(CHANCE, float(table["expression"].value_counts(normalize=True).max()))
+        hits = (table["predicted"] == table["expression"]).to_numpy(float) - chance
         return [
             Finding(
-                model, "chance", (_accuracy(table), CHANCE), float(hits.mean()),
+                model, "chance", (_accuracy(table), chance), float(hits.mean()),
                 subject_interval(hits, table["subject"], np.random.default_rng(0)),
-                above_chance(table, CHANCE, np.random.default_rng(0)), "signs over subjects, one-sided", 1,
+                above_chance(table, chance, np.random.default_rng(0)), "signs over subjects, one-sided", 1,
                 table["subject"].nunique(), self._run,
             )
         ]  # fmt: skip

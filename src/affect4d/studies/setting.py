@@ -97,6 +97,7 @@ class Arm:
         reading: How it is asked.
         changes: Where its setting differs from the study's.
         watched: Whether it is examined after every epoch, for its curve; it is at the end in any case.
+        against: The arm it is compared with: the study's first, where None; nobody, where it is its own name.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Arm:
     reading: Reading = "prompts"
     changes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     watched: bool = True
+    against: str | None = None
 
 
 @dataclass(frozen=True)

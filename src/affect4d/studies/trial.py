@@ -16,13 +16,13 @@ from affect4d.evaluation.examination import Examination
 from affect4d.labelling.refresh import Refreshing
 from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
 from affect4d.models import load_model, save_model
-from affect4d.prompts.compose import compose_prompts
+from affect4d.prompts.compose import compose_prompts, ensembles, own_prompts
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.training.data.planning import draw_plan
 from affect4d.training.train import METHODS, TrainingRecipe, train_model
-from affect4d.views.bank import ViewBank
+from affect4d.views.bank import ViewBank, load_view_bank
 
 ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
 """The code a trial depends on."""
@@ -77,13 +77,13 @@ def run_trial(
 
     Args:
         arm: What is varied.
-        seed: Of initial weights, plan and prompts.
+        seed: Of initial weights, plan, prompts and pseudo-labels.
         split: Who is trained on, who is examined.
         data: Views and what is known of them.
         setting: What all arms share.
         store: Where trials are kept.
     """
-    varied = setting.changed({**arm.changes, "train.seed": seed, "prompts.seed": seed})
+    varied = setting.changed({**arm.changes, "train.seed": seed, "prompts.seed": seed, "pseudo_labels.seed": seed})
     entry = f"trials/{_key(arm, varied, split, data)}"
     if not store.has(entry):
         trial = _train_and_examine(arm, varied, split, data, store)
@@ -102,6 +102,7 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
         reading=arm.reading,
         watched=arm.watched,
         setting=setting.model_dump(mode="json"),
+        own_prompts=own_prompts(setting.prompts),
         split=split.digest,
         views=table_digest(data.views[["sequence", "checksum"]]),
         sequences=table_digest(data.sequences),
@@ -118,7 +119,7 @@ def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: St
         sequences=remember_labels(examination.sequences, split, setting.labelled_subjects, setting.train.seed),
     )
     model, curve = _trained(arm, setting, split, data, examination, store)
-    return Trial(_predict(arm, examination, model), curve)
+    return Trial(_predict(arm, setting, examination, model), curve)
 
 
 def _trained(
@@ -143,10 +144,13 @@ def _train(
     prompts, groups = _prompts(arm, setting, split, data, store)
     if groups is not None:
         setting = as_many_steps(setting, len(split.train))
-    plan = _plan(setting, split, data, examination.bank.views, prompts, groups)
+    bank = examination.bank
+    if groups is None:  # who learns without labels learns from sequences that show none of the six, too
+        bank = only_views(load_view_bank(data.views, data.store, setting.inputs), setting.views)
+    plan = _plan(setting, split, data, bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
-    clock = _Clock(_examiner(arm, examination))
-    trained = train_model(arm.method, examination.bank, plan, prompts, recipe, clock.report, clock.examine)
+    clock = _Clock(_examiner(arm, setting, examination))
+    trained = train_model(arm.method, bank, plan, prompts, recipe, clock.report, clock.examine)
     return trained.model, pd.DataFrame(clock.rows)
 
 
@@ -229,18 +233,18 @@ def _plan(
     )
 
 
-def _predict(arm: Arm, examination: Examination, model: Any) -> pd.DataFrame:
+def _predict(arm: Arm, setting: Setting, examination: Examination, model: Any) -> pd.DataFrame:
     if arm.reading == "head":
         return examination.by_head(model, arm.name)
     if arm.reading == "prompts":
-        return examination.by_prompts(model, arm.name)
+        return examination.by_prompts(model, arm.name, ensembles(setting.prompts))
     if arm.reading == "prompts_and_probe":
-        ways = [examination.by_prompts(model, "zero_shot"), examination.by_linear_probe(model, "linear_probe")]
-        return pd.concat(ways, ignore_index=True)
+        zero_shot = examination.by_prompts(model, "zero_shot", ensembles(setting.prompts))
+        return pd.concat([zero_shot, examination.by_linear_probe(model, "linear_probe")], ignore_index=True)
     return examination.by_linear_probe(model, arm.name)
 
 
-def _examiner(arm: Arm, examination: Examination) -> Callable[[Any], float]:
+def _examiner(arm: Arm, setting: Setting, examination: Examination) -> Callable[[Any], float]:
     """Accuracy on the unseen subjects; NaN where nobody asks, or a probe would have to be fitted for it."""
     if not arm.watched or "probe" in arm.reading:
         return lambda model: float("nan")
@@ -248,7 +252,7 @@ def _examiner(arm: Arm, examination: Examination) -> Callable[[Any], float]:
     quiet = with_changes(examination, quiet=True)
 
     def accuracy(model: Any) -> float:
-        table = _predict(arm, quiet, model)
+        table = _predict(arm, setting, quiet, model)
         return float((table["predicted"] == table["expression"]).mean())
 
     return accuracy

@@ -20,7 +20,7 @@ Verdict = Literal["holds", "does not hold", "undecided"]
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm beside the first.
+    """One arm beside another, which is the study's first unless the arm says otherwise.
 
     Attributes:
         arm: Its name.
@@ -28,10 +28,10 @@ class ArmResult:
         accuracy: Mean over seeds and sequences, 0…1.
         interval: 95 % interval, bootstrapped over subjects.
         seed_spread: Standard deviation of the accuracy over seeds; NaN for one seed.
-        behind: Accuracy of the first arm minus this one's; 0 for the first.
+        behind: Accuracy of the other arm minus this one's; 0 where there is none, as for the first.
         behind_interval: 95 % interval of that difference, over subjects.
-        p: Of the permutation test over subjects, two-sided, Holm-corrected over the arms; NaN for the first.
-        verdict: Whether the first arm is better: surely, surely not (it is surely worse), or undecided.
+        p: Of the permutation test over subjects, two-sided, Holm-corrected over the arms; NaN without another.
+        verdict: Whether the other arm is better: surely, surely not (it is surely worse), or undecided.
         epochs: Mean epochs to 90 % of the best final accuracy of the seed; NaN if no seed got there.
         seconds: The same in seconds of training.
         reached: In how many seeds it got there.
@@ -40,6 +40,7 @@ class ArmResult:
         sooner_p: One-sided sign test of ``sooner``, ties left out; NaN for the first.
         seeds: How many trainings of this arm there are.
         subjects: How many people it was asked about, all seeds together.
+        against: The other arm; "" where there is none.
     """
 
     arm: str
@@ -59,12 +60,13 @@ class ArmResult:
     later: int = 0
     seeds: int = 0
     subjects: int = 0
+    against: str = ""
 
 
 def judge(
     arms: Sequence[Arm], predictions: pd.DataFrame, curves: pd.DataFrame, generator: np.random.Generator
 ) -> list[ArmResult]:
-    """Compare every arm with the first.
+    """Compare every arm with the first, or with the one it names.
 
     Args:
         arms: Of the study, the first in front.
@@ -76,7 +78,8 @@ def judge(
     wide = hits.pivot_table(index=["subject", "seed", "sequence"], columns="arm", values="hit")
     subjects = wide.index.get_level_values("subject").to_series()
     first = arms[0].name
-    gains = {arm.name: (wide[first] - wide[arm.name]).to_numpy() for arm in arms[1:]}
+    others = _others(arms)
+    gains = {name: (wide[other] - wide[name]).to_numpy() for name, other in others.items()}
     corrected = dict(zip(gains, holm([_permuted(gain, subjects, generator) for gain in gains.values()]), strict=True))
     speed = convergence(curves)
     results = []
@@ -94,13 +97,20 @@ def judge(
                 behind=float(gain.mean()),
                 behind_interval=interval,
                 p=p,
-                verdict="" if arm.name == first else verdict(interval, p),
+                verdict=verdict(interval, p) if arm.name in others else "",
                 seeds=wide.index.get_level_values("seed").nunique(),
                 subjects=subjects.nunique(),
+                against=others.get(arm.name, ""),
                 **_speed(speed, arm.name, first),
             )
         )
     return results
+
+
+def _others(arms: Sequence[Arm]) -> dict[str, str]:
+    """Which arm each is compared with, where it is compared and the other was run."""
+    named = {arm.name: arm.against or arms[0].name for arm in arms}
+    return {name: other for name, other in named.items() if name != other and other in named}
 
 
 def verdict(interval: tuple[float, float], p: float) -> Verdict:

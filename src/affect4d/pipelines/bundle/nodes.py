@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.content import ContentStore, code_version, content_key
-from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.ingest import IngestOptions
 from affect4d.views.inputs import InputOptions
 
@@ -58,12 +57,13 @@ def bundle_model(
         "inputs": inputs.model_dump(mode="json"),
         "render": render.picture,
         "crop_radius": ingest.crop_radius,
-        "prompts": _ensembles(prompts),
+        "prompts": ensembles(prompts),
         "origin": _origin(record, raw_corpus, subject_split, seed),
         "scores": _scores(metrics, name, raw_corpus, subject_split),
     }
     sentences = sorted(set(trained_on["prompt"]))
-    key = content_key(**told, sentences=sentences, code=code_version("serving.bundle", "serving.weights"))
+    views = list(render.angles)  # their order is what a model's weights of views go by
+    key = content_key(**told, views=views, sentences=sentences, code=code_version("serving.bundle", "serving.weights"))
     entry = f"bundles/{name}-{key}"
     if not model_store.has(entry):
         _write(model_store, entry, model_store.path(record["entry"]), told, sentences)
@@ -81,12 +81,6 @@ def _write(store: ContentStore, entry: str, trained: Path, told: Document, sente
     bundle = Bundle.model_validate({**told, "options": model.options})
     with store.write(entry) as folder:
         write_bundle(folder, model, bundle, sentences, card=render_bundle_card(bundle.model_dump()))
-
-
-def _ensembles(prompts: PromptOptions) -> dict[str, tuple[str, ...]]:
-    """The prompts that stand for each expression: the project's own, or those of the user's file."""
-    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
-    return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
 
 
 def _origin(record: Document, raw_corpus: Document, split: Document, seed: int) -> dict[str, str]:

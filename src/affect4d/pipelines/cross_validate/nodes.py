@@ -15,7 +15,7 @@ from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.folds import Fold, draw_all
 from affect4d.scans.protocols import Protocol, protocol_named
 from affect4d.studies.options import CrossValidationOptions
-from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
@@ -69,6 +69,7 @@ def fit_folds(
     smile_train: TrainOptions,
     smile_augment: MixedViewOptions,
     smile_objective: SmileOptions,
+    peer_objective: CrossEntropyOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Fit and ask every method in every fold; what was done before is not done again. A fold is a run of its own."""
@@ -82,7 +83,7 @@ def fit_folds(
         model=model,
         prompts=prompts,
         pseudo_labels=pseudo_labels,
-        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective),
+        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective, cross_entropy=peer_objective),
     )
     labelled = shared.model_copy(update={"train": affect_train, "augment": affect_augment})
     settings = {

@@ -31,6 +31,7 @@ def create_pipeline() -> Pipeline:
                     **{name: f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels")},
                     **{f"affect_{part}": f"params:affect_vlm.{part}" for part in VARIED},
                     **{f"smile_{part}": f"params:smile_vlm.{part}" for part in VARIED},
+                    "peer_objective": "params:cross_entropy.objective",
                 },
                 outputs="fold_predictions",
                 name="fit_folds",

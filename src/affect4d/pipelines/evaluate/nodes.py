@@ -9,9 +9,8 @@ import pandas as pd
 from affect4d.content import ContentStore, table_digest
 from affect4d.evaluation.once import examine_once
 from affect4d.models.options import ModelOptions
-from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
-from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
@@ -306,12 +305,6 @@ def examined(
     """What answers depend on: pictures, labels, who is unseen, what is seen of a view, and what else is named."""
     views = table_digest(view_manifest[["sequence", "subject", "expression", "checksum"]])
     return {"views": views, "split": subject_split["digest"], "inputs": inputs, **others}
-
-
-def ensembles(prompts: PromptOptions) -> dict[str, tuple[str, ...]]:
-    """The prompts that stand for each expression: the project's own, or those of the user's file."""
-    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
-    return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
 
 
 def true_actions(raw_corpus: dict[str, Any]) -> pd.DataFrame | None:

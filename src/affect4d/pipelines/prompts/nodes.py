@@ -6,7 +6,7 @@ import pandas as pd
 
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.models.options import ModelOptions
-from affect4d.prompts.compose import PromptOptions, compose_prompts
+from affect4d.prompts.compose import PromptOptions, compose_prompts, own_prompts
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
@@ -22,7 +22,8 @@ def write_augmented_prompts(
 ) -> pd.DataFrame:
     """Templates filled with the expression's many words and the attributes the corpus itself gives."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
-    key = content_key(sequences=table_digest(labelled), options=options, code=code_version("prompts"))
+    given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
+    key = content_key(**given, code=code_version("prompts"))
     return prompt_store.table(f"augmented-{key}", lambda: compose_prompts(labelled, options))
 
 

@@ -1,15 +1,13 @@
 """Canonical scans, damaged and drawn again → what trained models still read in them."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.prompts.compose import PromptOptions, class_prompts, read_prompt_set
+from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.scans.expression import EXPRESSIONS
 from affect4d.studies.options import RobustnessOptions
 from affect4d.views.inputs import InputOptions
 
@@ -36,7 +34,6 @@ def damage_scans(
     from affect4d.faces.stream import open_source
     from affect4d.studies.robustness import Trouble, choose_clips, measure_robustness
 
-    prompt_set = read_prompt_set(Path(prompts.file)) if prompts.file else None
     tested = subject_split["test"]
     trouble = Trouble(
         clips=choose_clips(view_manifest, scan_manifest, tested, options.people, options.seed, inputs),
@@ -48,7 +45,7 @@ def damage_scans(
             "smile_vlm.zero_shot": model_store.path(smile_vlm["entry"]),
             "cross_entropy": model_store.path(cross_entropy["entry"]),
         },
-        prompts={expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS},
+        prompts=ensembles(prompts),
     )
     return measure_robustness(trouble, options.damages, answer_store, engine)
 

@@ -15,7 +15,7 @@ from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.options import StudyOptions
-from affect4d.training.options import AffectOptions, SmileOptions, TrainOptions
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
@@ -40,6 +40,7 @@ def run_trials(
     smile_train: TrainOptions,
     smile_augment: MixedViewOptions,
     smile_objective: SmileOptions,
+    peer_objective: CrossEntropyOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train and examine every arm with every seed; what was done before is not done again.
@@ -61,7 +62,7 @@ def run_trials(
         augment=smile_augment if unlabelled else affect_augment,
         prompts=prompts,
         pseudo_labels=pseudo_labels,
-        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective),
+        objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective, cross_entropy=peer_objective),
     )
     data = StudyData(view_manifest, sequences, scan_manifest, view_store)
     split = SubjectSplit.from_dict(subject_split)

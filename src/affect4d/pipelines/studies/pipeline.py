@@ -34,6 +34,7 @@ def _study(name: str) -> list[Node]:
                 "pseudo_labels": "params:pseudo_labels",
                 **{f"affect_{part}": f"params:affect_vlm.{part}" for part in VARIED},
                 **{f"smile_{part}": f"params:smile_vlm.{part}" for part in VARIED},
+                "peer_objective": "params:cross_entropy.objective",
             },
             outputs=[predictions, curves],
             name=f"run_{name}_trials",
