@@ -66,8 +66,7 @@ def test_reach_is_decided_by_the_interval(interval, word):
     ("ahead", "behind", "p", "word"), [(5, 0, 0.03, "holds"), (0, 5, 1.0, "does not hold"), (3, 2, 0.5, "undecided")]
 )
 def test_sooner_counts_seeds(ahead, behind, p, word):
-    told = f"signs over seeds, one-sided: sooner in {ahead}, later in {behind}"
-    assert sooner(finding(interval=None, p=p, test=told, unit="epochs")) == word
+    assert sooner(finding(interval=None, p=p, ahead=ahead, behind=behind, unit="epochs")) == word
 
 
 @pytest.mark.parametrize(("changes", "word"), [({}, "undecided"), ({"interval": (-0.3, -0.1)}, "does not hold")])

@@ -28,7 +28,7 @@ def ask(tmp_path, model_options, monkeypatch):
     monkeypatch.setattr(once, "_train", train)
     nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
     data = TrainingSet(nothing, nothing, nothing, ContentStore(tmp_path / "views"))
-    recipe = SimpleNamespace(inputs=1, model=2, train=3, objective=4)
+    recipe = SimpleNamespace(inputs=1, model=model_options, train=3, objective=4)
     store = ContentStore(tmp_path / "models")
     return made, lambda keeping=None: train_once("affect_vlm", data, recipe, store, lambda *_: None, keeping)
 
@@ -46,3 +46,15 @@ def test_started_over_it_is_another_model_under_the_same_entry(ask):
     assert first["entry"] == second["entry"]
     assert first["key"] != second["key"]
     assert train() == second
+
+
+def test_weights_that_changed_under_their_name_make_another_recipe(tmp_path, model_options):
+    nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
+    data, file = TrainingSet(nothing, nothing, nothing, ContentStore(tmp_path)), tmp_path / "clip.safetensors"
+    towers = model_options.towers.model_copy(update={"name": "ViT-B-32", "pretrained": str(file)})
+    recipe = SimpleNamespace(inputs=1, model=model_options.model_copy(update={"towers": towers}), train=3, objective=4)
+    keys = set()
+    for weights in (b"first", b"second"):
+        file.write_bytes(weights)
+        keys.add(once.training_key(data, recipe))
+    assert len(keys) == 2

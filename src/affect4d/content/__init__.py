@@ -5,7 +5,7 @@ entries named by key. An entry is written under a temporary name and renamed int
 whole. Small versioned manifests name entries; what none of them names can be pruned.
 """
 
-from affect4d.content.keys import KEY_LENGTH, code_version, content_key, file_digest, table_digest
+from affect4d.content.keys import KEY_LENGTH, code_version, content_key, file_digest, local_digest, table_digest
 from affect4d.content.room import StoreFullError
 from affect4d.content.store import ContentStore
 
@@ -16,5 +16,6 @@ __all__ = [
     "code_version",
     "content_key",
     "file_digest",
+    "local_digest",
     "table_digest",
 ]

@@ -69,3 +69,17 @@ def code_version(*rooms: str) -> str:
         for file in files:
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def local_digest(*names: str | None) -> list[str]:
+    """Digests of the files behind names that may be local weights: a file may change under its name.
+
+    Args:
+        names: A file, a folder (with open_clip's ``local-dir:`` in front or without), or a name of something else.
+
+    Returns:
+        One digest a file; none for what is no file of this machine.
+    """
+    places = [Path(name.removeprefix("local-dir:")) for name in names if name]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    return [file_digest(file) for file in files if file.is_file()]

@@ -59,9 +59,7 @@ def sooner(finding: Finding) -> Said:
     """Whether it got there sooner in surely more seeds, or later in surely more."""
     if finding.p < SURE:
         return "holds"
-    words = finding.test.replace(",", "").split()
-    ahead, behind = int(words[words.index("sooner") + 2]), int(words[words.index("later") + 2])
-    return "does not hold" if sign_test(behind, ahead) < SURE else "undecided"
+    return "does not hold" if sign_test(finding.behind, finding.ahead) < SURE else "undecided"
 
 
 def within_reach(finding: Finding) -> Said:

@@ -31,6 +31,8 @@ class Finding:
         subjects: How many people were tested.
         source: Which run's artefact it was read from.
         unit: ``"accuracy"``, ``"UF1"`` or ``"epochs"``.
+        ahead: In how many seeds the first was sooner, where that is what is tested.
+        behind: In how many it was later.
     """
 
     first: str
@@ -44,6 +46,8 @@ class Finding:
     subjects: int
     source: str
     unit: str = "accuracy"
+    ahead: int = 0
+    behind: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,13 @@ def _behind(first: ArmResult, other: ArmResult, study: str) -> Finding:
 
 def _sooner(first: ArmResult, other: ArmResult) -> Finding:
     known = [None if np.isnan(value) else value for value in (first.epochs, other.epochs)]
-    difference = None if None in known else first.epochs - other.epochs
+    always = first.reached == other.reached == other.seeds  # else the means are over different seeds
+    difference = first.epochs - other.epochs if always else None
+    told = f"sooner in {other.sooner}, later in {other.later}; got there in {first.reached} and {other.reached}"
     return Finding(
         first.description, other.description, (known[0], known[1]), difference, None, other.sooner_p,
-        f"signs over seeds, one-sided: sooner in {other.sooner}, later in {other.later}", other.seeds, other.subjects,
-        "study_convergence", "epochs",
+        f"signs over seeds, one-sided: {told}", other.seeds, other.subjects, "study_convergence", "epochs",
+        other.sooner, other.later,
     )  # fmt: skip
 
 

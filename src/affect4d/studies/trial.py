@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.evaluation.examination import Examination
 from affect4d.labelling.refresh import Refreshing
 from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
@@ -97,12 +97,14 @@ def run_trial(
 
 
 def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> str:
+    towers, zero_shot = setting.model.towers, setting.pseudo_labels.zero_shot
     return content_key(
         method=arm.method,
         reading=arm.reading,
         watched=arm.watched,
         setting=setting.model_dump(mode="json"),
         own_prompts=own_prompts(setting.prompts),
+        weights=local_digest(*(name for part in (towers, zero_shot) for name in (part.name, part.pretrained))),
         split=split.digest,
         views=table_digest(data.views[["sequence", "checksum"]]),
         sequences=table_digest(data.sequences),

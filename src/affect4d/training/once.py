@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key, file_digest, table_digest
+from affect4d.content import ContentStore, code_version, content_key, file_digest, local_digest, table_digest
 from affect4d.models import save_model
 from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.training.data.planning import refuse_leaks
@@ -120,6 +120,7 @@ def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
         plan=table_digest(data.plan),
         prompts=table_digest(data.prompts),
         options=[recipe.inputs, recipe.model, recipe.train, recipe.objective],
+        weights=local_digest(recipe.model.towers.name, recipe.model.towers.pretrained),
         code=code_version(*ROOMS),
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, compose_prompts, own_prompts
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -57,6 +57,7 @@ def write_pseudo_prompts(
     if looks_at_pictures(options):
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]])}
         given |= {"training": [inputs, model, train, augment, objective]}
+        given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
     rooms = LOOKING_ROOMS if looks_at_pictures(options) else NAMING_ROOMS
     return prompt_store.table(f"pseudo-{content_key(**given, code=code_version(*rooms))}", make)
 
