@@ -161,3 +161,12 @@ def test_opposites_are_not_named_together():
 
 def test_every_action_that_can_be_read_can_be_said():
     assert set(ACTION_EFFECTS) <= set(ACTION_PHRASES)
+
+
+def test_a_corpus_of_single_scans_is_told_what_can_be_done_instead(corpus):
+    scans, _ = corpus
+    single = scans.groupby("sequence", as_index=False).first()
+    with pytest.raises(ValueError, match=r"single scan: nothing moves.*train_affect.*zero_shot"):
+        measure_sequences(single)
+    with pytest.raises(ValueError, match="landmark files beside"):
+        measure_sequences(scans.assign(landmarks=None))

@@ -83,6 +83,12 @@ def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
     refuse_labels(scan_manifest)
     sequences = {str(name): _measured(rows) for name, rows in scan_manifest.groupby("sequence", sort=False)}
     measured = {name: values for name, values in sequences.items() if values is not None}
+    if not measured and not scan_manifest["sequence"].duplicated().any():
+        raise ValueError(
+            "Every sequence of this corpus is a single scan: nothing moves, and it is from what moves that geometric "
+            "pseudo-labels are made. Train with labels (`kedro run --pipeline=train_affect`), or without any, by a "
+            "pretrained model (`--params pseudo_labels.source=zero_shot,pseudo_labels.zero_shot.pretrained=openai`)."
+        )
     if not measured:
         raise ValueError(
             "No sequence has landmarks in its neutral frame and another: geometric pseudo-labels need them. Put the "
