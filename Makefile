@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz viz-static app lock prune clean
+.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz viz-static app docs lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -76,6 +76,10 @@ viz-static: .venv/ready ## the same as static pages in build/, to be served by a
 
 app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, in the browser
 	@$(BIN)/python -m affect4d.app --server.port $(PORT_APP)
+
+docs: .venv/ready ## the pages of docs/ with a reference of the code, as HTML in docs/_build
+	@$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
+	@echo "docs/_build/index.html"
 
 lock: ## renew requirements.lock (needs uv); no index address is written
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock

@@ -2,6 +2,8 @@
 
 import pkgutil
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +20,13 @@ def test_every_local_link_leads_somewhere(project_root):
     for page in pages(project_root):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_pages_can_be_made_and_no_link_or_heading_is_missing(project_root, tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-t", "pages", "-b", "dummy"]
+    told = [str(project_root / "docs"), str(tmp_path / "pages"), "-d", str(tmp_path / "doctrees")]
+    done = subprocess.run([*command, *told], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_test_the_papers_page_names_exists(project_root):

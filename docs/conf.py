@@ -1,0 +1,30 @@
+"""How ``make docs`` makes these pages: Markdown as it is, and a reference of every public name from its docstring.
+
+``sphinx-build -t pages`` leaves the reference out, which takes minutes: that is how a test checks every link.
+"""
+
+from importlib.metadata import version as version_of
+
+project, author, copyright = "Affect4D", "The Affect4D developers", "The Affect4D developers"
+release = version = version_of("affect4d")
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+html_theme, html_title = "furo", f"Affect4D {release}"
+myst_heading_anchors = 3  # a link may end in #a-heading
+
+if "pages" not in tags:  # type: ignore[name-defined]  # noqa: F821
+    extensions += ["autoapi.extension", "sphinx.ext.napoleon"]
+autoapi_dirs = ["../src/affect4d"]  # read, not imported
+autoapi_root = "reference"
+autoapi_ignore = [
+    "*/pipelines/*",
+    "*/app/*",
+    "*/catalog/*",
+    "*/faces/*",
+    "*/reporting/*",
+    "*/hooks.py",
+    "*/settings.py",
+]
+autoapi_options = ["members"]
+autoapi_member_order = "groupwise"
+suppress_warnings = ["autoapi.python_import_resolution"]
