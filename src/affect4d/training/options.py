@@ -154,7 +154,7 @@ class AffectOptions(BaseModel):
         pairs: Weight of L_mc.
         triplets: Weight of L_mt.
         view_alignment: Inside L_align, weight of the mean over single views beside the fused face.
-        mining: Which triplets; ``"semi_hard"`` and ``"hardest"`` see batch-normalised embeddings.
+        mining: Which triplets; with any but ``"all"``, L_mc and L_mt see batch-normalised embeddings.
         smoothing: Temperature of a softplus in place of the hinges; 0 is the hinge.
         margin_low: Lower bound of α, a cosine in L_mc and a squared distance in L_mt.
         margin_high: Upper bound of α.
