@@ -27,4 +27,4 @@ autoapi_ignore = [
 ]
 autoapi_options = ["members"]
 autoapi_member_order = "groupwise"
-suppress_warnings = ["autoapi.python_import_resolution"]
+suppress_warnings = ["autoapi.python_import_resolution", "ref.python"]  # two classes may have an attribute `rows`

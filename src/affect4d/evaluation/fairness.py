@@ -35,7 +35,7 @@ class Gap(TypedDict):
     """Best minus worst group that is large enough; all None where there are fewer than two of those.
 
     Attributes:
-        attribute: Which, or two joined by `` × ``.
+        attribute: Which, or two joined by " × ".
         groups: Every group.
         worst: The group read worst.
         gap: Accuracy of the best group minus that of the worst, 0…1.

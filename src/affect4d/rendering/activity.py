@@ -14,7 +14,7 @@ BlockMeans = Float32[np.ndarray, "views rows columns components"]
 
 
 def block_means(pictures: Mapping[str, Shaped[np.ndarray, "views height width components"]]) -> BlockMeans:
-    """One frame's most telling channel, 0…1, averaged over ``ACTIVITY_BLOCKS``² blocks.
+    """One frame's most telling channel, 0…1, averaged over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks.
 
     A remainder at the lower and right edge is left out.
     """

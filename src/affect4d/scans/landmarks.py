@@ -4,16 +4,17 @@ The *order inside each group* is this project's convention ([ours]: BU publishes
 model of ``affect4d.faces`` writes it, and every measurement reads it through the names below. "right" is the
 **subject's** right (−x), which stands on the left of a frontal picture.
 
-| rows | group | order |
-|---|---|---|
-| 0–7 | right eye | outer corner, upper lid (3, towards the nose), inner corner, lower lid (3, back outwards) |
-| 8–15 | left eye | the mirror image, row by row |
-| 16–25 | right brow | upper edge outer → inner (5), lower edge inner → outer (5) |
-| 26–35 | left brow | the mirror image, row by row |
-| 36–47 | nose | right root 36, side 37, upper wing 38, wing 39, nostril 40; base 41; left 42–46 back up; tip 47 |
-| 48–59 | outer lip | right corner 48, upper edge to the left (49–53), left corner 54, lower edge back (55–59) |
-| 60–67 | inner lip | right corner 60, upper (61–63), left corner 64, lower back (65–67) |
-| 68–82 | contour | right ear → chin 75 → left ear |
+::
+
+    rows | group | order
+    0–7 | right eye | outer corner, upper lid (3, towards the nose), inner corner, lower lid (3, back outwards)
+    8–15 | left eye | the mirror image, row by row
+    16–25 | right brow | upper edge outer → inner (5), lower edge inner → outer (5)
+    26–35 | left brow | the mirror image, row by row
+    36–47 | nose | right root 36, side 37, upper wing 38, wing 39, nostril 40; base 41; left 42–46 back up; tip 47
+    48–59 | outer lip | right corner 48, upper edge to the left (49–53), left corner 54, lower edge back (55–59)
+    60–67 | inner lip | right corner 60, upper (61–63), left corner 64, lower back (65–67)
+    68–82 | contour | right ear → chin 75 → left ear
 """
 
 from collections.abc import Mapping

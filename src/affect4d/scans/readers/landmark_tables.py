@@ -1,10 +1,11 @@
 """Files of all 83 landmarks, one a row: ``.bnd``, ``.bndplus``, ``.tbnd``.
 
-| suffix | corpus | rows |
-|---|---|---|
-| ``.bnd`` | BU-3DFE, BU-4DFE | ``vertexIndex x y z``, sometimes an empty 84th |
-| ``.bndplus`` | BP4D+ | as ``.bnd``, or without the index; a first line of three angles may stand before them |
-| ``.tbnd`` | BP4D-Spontaneous | first ``pitch yaw roll``, then ``x y z`` |
+::
+
+    suffix | corpus | rows
+    .bnd | BU-3DFE, BU-4DFE | vertexIndex x y z, sometimes an empty 84th
+    .bndplus | BP4D+ | as .bnd, or without the index; a first line of three angles may stand before them
+    .tbnd | BP4D-Spontaneous | first pitch yaw roll, then x y z
 
 The first two are in the mesh's frame. A ``.tbnd`` is left-handed; that its z is the axis to turn round is an assumption
 [ours: not published]. Of ``.bndplus`` no description is public: its rows are an assumption [ours].
