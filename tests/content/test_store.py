@@ -41,6 +41,15 @@ def test_the_first_of_two_writers_wins(tmp_path):
     assert (store.path("folder") / "who").read_text() == "inner"
 
 
+def test_the_first_of_two_writers_of_a_file_wins(tmp_path):
+    store = ContentStore(tmp_path)
+    with store.write("file") as outer:
+        outer.write_text("outer")
+        with store.write("file") as inner:
+            inner.write_text("inner")
+    assert store.path("file").read_text() == "inner"
+
+
 def test_to_ask_for_an_entry_counts_as_its_use(tmp_path):
     store = ContentStore(tmp_path)
     with store.write("entry") as partial:
