@@ -161,14 +161,15 @@ def open_shard(path: Path, checksum: str) -> Shard:
         DamagedShardError: If they are not.
     """
     status = path.stat()
-    return _checked_shard(path, checksum, status.st_ino, status.st_size)
+    _check(path, checksum, status.st_ino, status.st_size)
+    return Shard(path)
 
 
-@functools.lru_cache(maxsize=4096)
-def _checked_shard(path: Path, checksum: str, _inode: int, _size: int) -> Shard:
+@functools.lru_cache(maxsize=65536)
+def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
+    """Only that it was checked is kept, not the open shard: a process may have about a thousand files open."""
     if file_digest(path) != checksum:
         raise DamagedShardError(_damaged(path))
-    return Shard(path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
