@@ -109,6 +109,15 @@ def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):
     assert len(set(shards)) == 4
 
 
+def test_views_in_another_order_are_other_pictures(drawn, store, tmp_path):
+    manifest, turned = scan_manifest("F001/Happy"), {"right": 45.0, "front": 0.0, "left": -45.0}
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    second = render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"angles": turned}), store)
+    assert [list(table["views"][0]) for table in (first, second)] == [["front", "left", "right"], list(turned)]
+    one, other = (Shard(store.path(table["shard"][0])) for table in (first, second))
+    np.testing.assert_array_equal(other.picture("normals", 0, 0), one.picture("normals", 0, 2))
+
+
 def test_how_many_processes_draw_changes_nothing(drawn, store, tmp_path):
     manifest = scan_manifest("F001/Happy")
     first = render_corpus(manifest, tmp_path, OPTIONS, store)

@@ -111,7 +111,7 @@ def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
     """Digest of everything a view manifest depends on."""
     rows = table_digest(manifest[["sequence", "subject", "expression", "frame", "checksum", "pose", "crop_radius"]])
-    return content_key(rows=rows, options=options.picture, code=rendering_version())
+    return content_key(rows=rows, options=options.picture, views=list(options.angles), code=rendering_version())
 
 
 def _jobs(

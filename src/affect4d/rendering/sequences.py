@@ -53,7 +53,9 @@ class SequenceJob:
     def shard(self) -> str:
         """Name of the shard: a digest of all its pictures depend on."""
         scans = [_scan_identity(row) for row in self.rows]
-        return f"views/{content_key(scans=scans, options=self.options.picture, code=rendering_version())}.safetensors"
+        views = list(self.options.angles)  # a key sorts the names of the angles; pictures lie in their order
+        key = content_key(scans=scans, options=self.options.picture, views=views, code=rendering_version())
+        return f"views/{key}.safetensors"
 
     def without(self, frames: Iterable[int]) -> "SequenceJob":
         """The same job less some frames."""
