@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, check_canary
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.sequences import Dropped, NothingDrawnError
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 
@@ -147,6 +149,36 @@ def test_what_may_have_been_an_accident_is_tried_again(drawn, store, tmp_path, m
     assert render_report(table).empty
 
 
+def one_frame(*sequences):
+    return scan_manifest(*sequences).query("frame == 0").assign(scan=lambda table: table["sequence"])
+
+
+def test_an_accident_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
+    manifest = one_frame("F001/Happy", "F009/Happy")
+    monkeypatch.setitem(globals(), "UNREADABLE", ("F009/Happy",))
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert render_report(first)[["scan", "lasting"]].to_numpy().tolist() == [["F009/Happy", False]]
+    monkeypatch.setitem(globals(), "UNREADABLE", ())
+    assert list(render_corpus(manifest, tmp_path, OPTIONS, store)["sequence"]) == ["F001/Happy", "F009/Happy"]
+
+
+def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
+    manifest = one_frame("F001/Happy", "F009/Happy")
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "map_chunks", losing("F009/Happy"))
+        report = render_report(render_corpus(manifest, tmp_path, OPTIONS, store))
+    assert report[["scan", "reason", "lasting"]].to_numpy().tolist() == [
+        ["F009/Happy", "LostChunkError: its process died", False]
+    ]
+    assert list(render_corpus(manifest, tmp_path, OPTIONS, store)["sequence"]) == ["F001/Happy", "F009/Happy"]
+
+
+def test_notes_of_a_sequence_without_a_picture_travel_between_processes_whole():
+    error = NothingDrawnError((Dropped("F001/Happy", 0, "F001/Happy/0", "ends early", False),))
+    again = copy.copy(error)  # as between processes: by what it says to be made of
+    assert (again.dropped, str(again)) == (error.dropped, str(error))
+
+
 def test_what_will_be_so_every_time_is_not_tried_again_and_stays_named(drawn, store, tmp_path):
     manifest = scan_manifest("F001/Happy")
     manifest.loc[2, "offset"] = 900.0
@@ -170,15 +202,20 @@ def test_too_many_bad_scans_end_the_run(drawn, store, tmp_path):
         render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, strict, store)
 
 
-def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
+def losing(scan):
+    """``map_chunks`` whose process dies of one scan."""
     real = batch.map_chunks
 
-    def losing(function, jobs, *words, **more):
+    def map_chunks(function, jobs, *words, **more):
         for job, result in real(function, jobs, *words, **more):
-            fatal = any(row["scan"] == "F001/Happy/2" for row in job.rows)
+            fatal = any(row["scan"] == scan for row in job.rows)
             yield job, LostChunkError("its process died") if fatal else result
 
-    monkeypatch.setattr(batch, "map_chunks", losing)
+    return map_chunks
+
+
+def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2"))
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert [list(frames) for frames in table["frames"]] == [[0, 1, 3, 4], [0, 1, 2, 3, 4]]
     assert render_report(table)[["scan", "reason"]].to_numpy().tolist() == [

@@ -20,6 +20,7 @@ from affect4d.rendering.canary import CanaryError
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.sequences import (
     Dropped,
+    NothingDrawnError,
     RenderedSequence,
     SequenceJob,
     dropped_scan,
@@ -176,7 +177,9 @@ def _render_without_culprits(lost: Sequence[SequenceJob], engine: EngineOptions)
     for sequence, outcome in outcomes.items():
         if isinstance(outcome, RenderedSequence):
             outcomes[sequence] = outcome._replace(dropped=(*culprits[sequence], *outcome.dropped))
-    alone = {job.sequence: RenderError(culprits[job.sequence][0].reason) for job in rest if not job.rows}
+        elif isinstance(outcome, NothingDrawnError):
+            outcomes[sequence] = NothingDrawnError((*culprits[sequence], *outcome.dropped))
+    alone = {job.sequence: NothingDrawnError(tuple(culprits[job.sequence])) for job in rest if not job.rows}
     return {**outcomes, **alone}
 
 
@@ -199,10 +202,10 @@ def _dropped(jobs: Iterable[SequenceJob], outcomes: Outcomes) -> list[Dropped]:
     notes: list[Dropped] = []
     for job in jobs:
         result = outcomes[job.sequence]
-        if isinstance(result, Exception):
-            notes += [dropped_scan(job, row, result) for row in job.rows]
-        else:
+        if isinstance(result, RenderedSequence | NothingDrawnError):
             notes += result.dropped
+        else:
+            notes += [dropped_scan(job, row, result) for row in job.rows]
     return notes
 
 

@@ -85,6 +85,22 @@ class Dropped(NamedTuple):
     lasting: bool
 
 
+class NothingDrawnError(RenderError):
+    """No scan of a sequence can be drawn.
+
+    Attributes:
+        dropped: A note for each of them, which knows whether it may have been an accident.
+    """
+
+    def __init__(self, dropped: tuple[Dropped, ...]) -> None:
+        self.dropped = dropped
+        super().__init__(f"none of its {len(dropped)} scans can be drawn; {dropped[0].scan}: {dropped[0].reason}")
+
+    def __reduce__(self) -> tuple[type["NothingDrawnError"], tuple[tuple[Dropped, ...]]]:
+        """Travel between processes whole."""
+        return type(self), (self.dropped,)
+
+
 class RenderedSequence(NamedTuple):
     """What a worker tells of a sequence.
 
@@ -135,7 +151,7 @@ def render_sequence(job: SequenceJob) -> RenderedSequence:
 
     Raises:
         CanaryError: If the driver draws nonsense.
-        RenderError: If no scan of it can be drawn.
+        NothingDrawnError: If no scan of it can be drawn.
         StoreFullError: If the shard does not fit on the disk.
     """
     writer, means, dropped = ShardWriter(), [], []
@@ -150,7 +166,7 @@ def render_sequence(job: SequenceJob) -> RenderedSequence:
         writer.add(pictures)
         means.append(block_means(pictures))
     if not means:
-        raise RenderError(f"none of its {len(job.rows)} scans can be drawn; {dropped[0].scan}: {dropped[0].reason}")
+        raise NothingDrawnError(tuple(dropped))
     kept = job.without(note.frame for note in dropped)
     header = _describe(kept, frame_activity(means))
     with job.store.write(kept.shard, durable=False) as path:
