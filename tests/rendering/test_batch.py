@@ -254,6 +254,21 @@ def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn
     assert len(asked) == 1
 
 
+def test_a_machine_without_a_driver_ends_the_batch_at_the_first_scan(drawn, store, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(options):
+        asked.append(options)
+        raise RenderError("There is no graphics device 7")
+
+    monkeypatch.setattr("affect4d.rendering.rasteriser.Rasteriser", refuse)
+    with pytest.raises(CanaryError, match="no graphics device 7"):
+        render_corpus(
+            scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS.model_copy(update={"size": 33}), store
+        )
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("channels", [("texture",), ("depth",), ("normals", "depth", "shading"), ("shading",)])
 def test_whatever_channels_are_drawn_are_stored(channels, drawn, store, tmp_path):
     options = OPTIONS.model_copy(update={"channels": channels})
