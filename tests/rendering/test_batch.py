@@ -214,6 +214,14 @@ def losing(scan):
     return map_chunks
 
 
+def test_a_tolerance_that_is_lowered_later_counts(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    manifest.loc[2, "offset"] = 900.0
+    render_corpus(manifest, tmp_path, OPTIONS, store)
+    with pytest.raises(RenderError, match=r"1 of 5 scans .*max_failed_share"):
+        render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"max_failed_share": 0.1}), store)
+
+
 def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2"))
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)

@@ -81,6 +81,8 @@ def render_corpus(
     whole = f"view_manifests/{_manifest_key(manifest, options)}.parquet"
     known = _known_manifest(store, whole)
     if known is not None:
+        dropped = [Dropped(*note) for note in known.attrs.get("dropped", [])]
+        _check_dropped(dropped, len(manifest), options.max_failed_share)
         return known
     jobs = _jobs(manifest, where, options, store)
     outcomes = _render_jobs(jobs, store, engine)
