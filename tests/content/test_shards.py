@@ -12,7 +12,15 @@ from hypothesis.extra.numpy import arrays
 from safetensors import safe_open
 
 from affect4d.content import file_digest
-from affect4d.content.shards import DamagedShardError, Shard, ShardWriter, open_shard, read_header, write_shard
+from affect4d.content.shards import (
+    DamagedShardError,
+    Shard,
+    ShardWriter,
+    is_whole,
+    open_shard,
+    read_header,
+    write_shard,
+)
 
 
 @pytest.fixture
@@ -81,6 +89,18 @@ def test_a_file_is_checked_once_a_process(path, monkeypatch):
     open_shard(path, checksum)
     monkeypatch.setattr("affect4d.content.shards.file_digest", lambda _: pytest.fail("checked again"))
     open_shard(path, checksum)
+
+
+@pytest.mark.parametrize("left", [0, 4, 8, 200, -1])
+def test_what_a_power_cut_leaves_is_not_whole(path, left):
+    assert is_whole(path)
+    path.write_bytes(path.read_bytes()[:left])
+    assert not is_whole(path)
+
+
+def test_a_file_of_zeros_is_not_whole(path):
+    path.write_bytes(bytes(path.stat().st_size))
+    assert not is_whole(path)
 
 
 def _open_files():

@@ -1,4 +1,5 @@
 import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,30 @@ def test_a_lost_shard_alone_is_drawn_again(drawn, store, tmp_path):
     again = render_corpus(manifest, tmp_path, OPTIONS, store)
     assert {scan[:4] for scan in drawn} == {"F002"}
     assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+@pytest.mark.parametrize("left", [0, 8, -1])
+@pytest.mark.parametrize("known", [True, False], ids=["in a known manifest", "alone"])
+def test_what_a_power_cut_left_of_a_shard_is_drawn_again(drawn, store, tmp_path, left, known):
+    manifest = scan_manifest("F001/Happy", "F002/Happy")
+    table = render_corpus(manifest, tmp_path, OPTIONS, store)
+    shard = store.path(table["shard"][1])
+    shard.write_bytes(shard.read_bytes()[:left])
+    if not known:
+        shutil.rmtree(store.root / "view_manifests")
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert {scan[:4] for scan in drawn} == {"F002"}
+    assert again["checksum"].tolist() == [file_digest(store.path(name)) for name in again["shard"]]
+    assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+def test_what_a_power_cut_left_of_a_sequence_less_a_scan_is_drawn_again(drawn, store, tmp_path):
+    manifest = scan_manifest("F002/Sad")
+    shard = store.path(render_corpus(manifest, tmp_path, OPTIONS, store)["shard"][0])
+    shard.write_bytes(b"")
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert file_digest(shard) == again["checksum"][0]
 
 
 def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):

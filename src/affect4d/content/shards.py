@@ -179,5 +179,24 @@ def read_header(path: Path) -> dict[str, Any]:
     return dict(json.loads(index["__metadata__"][HEADER]))
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a shard's file is as long as its own list says: a power cut may leave less. Its pictures are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            index = json.loads(file.read(length)) if length < size else {}
+        except ValueError:
+            return False
+    ends = [entry["data_offsets"][1] for name, entry in index.items() if name != "__metadata__"]
+    return HEADER in index.get("__metadata__", {}) and size == 8 + length + max(ends, default=0)
+
+
+def drop_broken(path: Path) -> None:
+    """Remove what a power cut left of a shard, so that it is rendered again; a whole one stays."""
+    if path.exists() and not is_whole(path):
+        path.unlink(missing_ok=True)
+
+
 def _damaged(path: Path) -> str:
     return f"{path} is damaged (its checksum differs): delete it and render again."

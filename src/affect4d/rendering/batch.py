@@ -13,7 +13,7 @@ import pandas as pd
 
 from affect4d.content import ContentStore, StoreFullError, content_key, file_digest, table_digest
 from affect4d.content.room import in_words
-from affect4d.content.shards import read_header
+from affect4d.content.shards import drop_broken, read_header
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError
@@ -108,7 +108,13 @@ def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
     if not store.has(name):
         return None
     table = pd.read_parquet(store.path(name))
-    return table if table["shard"].map(store.has).all() else None
+    return table if all(_is_there(shard, store) for shard in table["shard"]) else None
+
+
+def _is_there(shard: str, store: ContentStore) -> bool:
+    """Whether a shard is there, whole; what a power cut left of one is removed, so that it is rendered again."""
+    drop_broken(store.root / shard)
+    return store.has(shard)
 
 
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
@@ -133,7 +139,7 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _render_jobs(jobs: Sequence[SequenceJob], store: ContentStore, engine: EngineOptions) -> Outcomes:
     """Find what is there, render what is not; look into what was lost scan by scan."""
-    outcomes: Outcomes = {job.sequence: _found(job, store) for job in jobs if store.has(job.shard)}
+    outcomes: Outcomes = {job.sequence: _found(job, store) for job in jobs if _is_there(job.shard, store)}
     missing = [job for job in jobs if job.sequence not in outcomes]
     outcomes.update(_render(missing, "rendering views", engine))
     lost = [job for job in missing if isinstance(outcomes[job.sequence], LostChunkError)]

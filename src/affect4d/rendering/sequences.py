@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from affect4d.content import ContentStore, code_version, content_key, file_digest
-from affect4d.content.shards import ShardWriter, stance_channel
+from affect4d.content.shards import ShardWriter, drop_broken, stance_channel
 from affect4d.rendering.activity import TELLING, block_means, frame_activity
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, as_text, checked_rasteriser
@@ -169,6 +169,7 @@ def render_sequence(job: SequenceJob) -> RenderedSequence:
         raise NothingDrawnError(tuple(dropped))
     kept = job.without(note.frame for note in dropped)
     header = _describe(kept, frame_activity(means))
+    drop_broken(job.store.root / kept.shard)
     with job.store.write(kept.shard, durable=False) as path:
         writer.save(path, header)
         checksum, size = file_digest(path), path.stat().st_size
