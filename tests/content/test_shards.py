@@ -1,6 +1,8 @@
 """A shard gives back every picture bit by bit, alone or together, or says that it is damaged."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,15 @@ from hypothesis.extra.numpy import arrays
 from safetensors import safe_open
 
 from affect4d.content import file_digest
-from affect4d.content.shards import DamagedShardError, Shard, ShardWriter, open_shard, read_header, write_shard
+from affect4d.content.shards import (
+    DamagedShardError,
+    Shard,
+    ShardWriter,
+    is_whole,
+    open_shard,
+    read_header,
+    write_shard,
+)
 
 
 @pytest.fixture
@@ -75,13 +85,37 @@ def test_one_flipped_bit_is_found_on_opening_and_in_the_picture_itself(path, pic
 
 
 def test_a_file_is_checked_once_a_process(path, monkeypatch):
-    first = open_shard(path, file_digest(path))
+    checksum = file_digest(path)
+    open_shard(path, checksum)
     monkeypatch.setattr("affect4d.content.shards.file_digest", lambda _: pytest.fail("checked again"))
-    assert open_shard(path, first_checksum(path)) is first
+    open_shard(path, checksum)
 
 
-def first_checksum(path):
-    return file_digest(path)
+@pytest.mark.parametrize("left", [0, 4, 8, 200, -1])
+def test_what_a_power_cut_leaves_is_not_whole(path, left):
+    assert is_whole(path)
+    path.write_bytes(path.read_bytes()[:left])
+    assert not is_whole(path)
+
+
+def test_a_file_of_zeros_is_not_whole(path):
+    path.write_bytes(bytes(path.stat().st_size))
+    assert not is_whole(path)
+
+
+def _open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
+def test_a_shard_that_nobody_holds_keeps_no_file_open(path, tmp_path):
+    checksum, data = file_digest(path), path.read_bytes()
+    before = _open_files()
+    for number in range(20):
+        copy = tmp_path / f"{number}.safetensors"
+        copy.write_bytes(data)
+        open_shard(copy, checksum)
+    assert _open_files() <= before + 1
 
 
 @pytest.mark.parametrize(("frame", "view"), [(4, 0), (0, 3), (-1, 0)])

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,15 @@ def test_the_first_of_two_writers_wins(tmp_path):
             inner.mkdir()
             (inner / "who").write_text("inner")
     assert (store.path("folder") / "who").read_text() == "inner"
+
+
+def test_the_first_of_two_writers_of_a_file_wins(tmp_path):
+    store = ContentStore(tmp_path)
+    with store.write("file") as outer:
+        outer.write_text("outer")
+        with store.write("file") as inner:
+            inner.write_text("inner")
+    assert store.path("file").read_text() == "inner"
 
 
 def test_to_ask_for_an_entry_counts_as_its_use(tmp_path):
@@ -108,3 +118,34 @@ def test_the_digest_of_a_table_sees_values_names_and_lists_but_not_the_index():
     assert table_digest(table) == table_digest(table.set_index(pd.Index([7, 9])))
     changes = (table.rename(columns={"a": "c"}), table.assign(a=[1.0, 3.0]), table.assign(b=[[1, 3], None]))
     assert len({table_digest(table), *map(table_digest, changes)}) == 4
+
+
+def test_the_digest_of_lists_sees_nulls_types_and_shapes_and_takes_a_list_for_its_array():
+    columns = [
+        [[0.0], None],
+        [[0.0], [None]],
+        [[0.0], [0.0]],
+        [[0.0, 0.0], []],
+        [[0], [0]],
+        [[[0.0]], [0.0]],
+        [["a"], ["b", "c"]],
+        [["a", "b"], ["c"]],
+    ]
+    digests = [table_digest(pd.DataFrame({"a": cells})) for cells in columns]
+    assert len(set(digests)) == len(columns)
+    assert digests[0] == table_digest(pd.DataFrame({"a": [np.zeros(1), None]}))
+    assert digests[6] == table_digest(pd.DataFrame({"a": [np.array(["a"], object), np.array(["b", "c"])]}))
+    with pytest.raises(TypeError, match="plain values"):
+        table_digest(pd.DataFrame({"a": [[object()]]}))
+
+
+def test_the_digest_of_a_table_is_the_same_in_every_process():
+    program = """
+import numpy as np, pandas as pd
+from affect4d.content import table_digest
+print(table_digest(pd.DataFrame({
+    "landmarks": [[1.0, 2.0], None], "words": [np.array(["a", "b"], object), None], "mixed": [[1, None], ["x", 2.5]],
+})))
+"""
+    said = {subprocess.run([sys.executable, "-c", program], check=True, capture_output=True).stdout for _ in range(2)}
+    assert len(said) == 1

@@ -6,9 +6,10 @@ import signal
 import time
 
 import pytest
+from distributed import Client
 from pydantic import ValidationError
 
-from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, clusters, map_chunks
+from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, chunks, clusters, map_chunks
 
 TWO = EngineOptions(workers=2, seconds=60)
 
@@ -73,6 +74,24 @@ def test_nobody_at_the_address_is_said_with_the_remedy():
     engine = EngineOptions(address="tcp://127.0.0.1:9")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:9.*dask scheduler"):
         list(map_chunks(halve, [1, 2], "halving", engine))
+
+
+@pytest.mark.timeout(180)
+def test_workers_that_come_after_the_work_has_begun_get_work_too(monkeypatch):
+    """Four join one: from eight chunks under way to fifteen."""
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        submit, handed_in, workers = client.submit, [], {"first": {}}
+        monkeypatch.setattr(client, "submit", lambda *call, **more: handed_in.append(call) or submit(*call, **more))
+        monkeypatch.setattr(client, "scheduler_info", lambda n_workers: {"workers": dict(workers)})
+        monkeypatch.setattr(chunks, "open_client", lambda engine: client)
+        monkeypatch.setattr(chunks, "COUNTED_FOR", 0.0)
+        results = map_chunks(halve, list(range(40)), "halving", TWO)
+        next(results)
+        assert len(handed_in) == 8 + 1
+        workers.update(second={}, third={}, fourth={}, fifth={})
+        next(results)
+        assert len(handed_in) == 2 + 15
+        assert len(list(results)) == 38
 
 
 @pytest.mark.slow

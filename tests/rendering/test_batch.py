@@ -1,3 +1,5 @@
+import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, check_canary
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.sequences import Dropped, NothingDrawnError
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 
@@ -100,6 +103,30 @@ def test_a_lost_shard_alone_is_drawn_again(drawn, store, tmp_path):
     assert again["checksum"].tolist() == table["checksum"].tolist()
 
 
+@pytest.mark.parametrize("left", [0, 8, -1])
+@pytest.mark.parametrize("known", [True, False], ids=["in a known manifest", "alone"])
+def test_what_a_power_cut_left_of_a_shard_is_drawn_again(drawn, store, tmp_path, left, known):
+    manifest = scan_manifest("F001/Happy", "F002/Happy")
+    table = render_corpus(manifest, tmp_path, OPTIONS, store)
+    shard = store.path(table["shard"][1])
+    shard.write_bytes(shard.read_bytes()[:left])
+    if not known:
+        shutil.rmtree(store.root / "view_manifests")
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert {scan[:4] for scan in drawn} == {"F002"}
+    assert again["checksum"].tolist() == [file_digest(store.path(name)) for name in again["shard"]]
+    assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+def test_what_a_power_cut_left_of_a_sequence_less_a_scan_is_drawn_again(drawn, store, tmp_path):
+    manifest = scan_manifest("F002/Sad")
+    shard = store.path(render_corpus(manifest, tmp_path, OPTIONS, store)["shard"][0])
+    shard.write_bytes(b"")
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert file_digest(shard) == again["checksum"][0]
+
+
 def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):
     manifest = scan_manifest("F001/Happy")
     moved = manifest.assign(pose=[np.eye(4).ravel() + 1e-9] * FRAMES)
@@ -107,6 +134,15 @@ def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):
     shards = [render_corpus(table, tmp_path, OPTIONS, store)["shard"][0] for table in (manifest, moved, changed)]
     shards.append(render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"size": 48}), store)["shard"][0])
     assert len(set(shards)) == 4
+
+
+def test_views_in_another_order_are_other_pictures(drawn, store, tmp_path):
+    manifest, turned = scan_manifest("F001/Happy"), {"right": 45.0, "front": 0.0, "left": -45.0}
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    second = render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"angles": turned}), store)
+    assert [list(table["views"][0]) for table in (first, second)] == [["front", "left", "right"], list(turned)]
+    one, other = (Shard(store.path(table["shard"][0])) for table in (first, second))
+    np.testing.assert_array_equal(other.picture("normals", 0, 0), one.picture("normals", 0, 2))
 
 
 def test_how_many_processes_draw_changes_nothing(drawn, store, tmp_path):
@@ -138,6 +174,36 @@ def test_what_may_have_been_an_accident_is_tried_again(drawn, store, tmp_path, m
     assert render_report(table).empty
 
 
+def one_frame(*sequences):
+    return scan_manifest(*sequences).query("frame == 0").assign(scan=lambda table: table["sequence"])
+
+
+def test_an_accident_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
+    manifest = one_frame("F001/Happy", "F009/Happy")
+    monkeypatch.setitem(globals(), "UNREADABLE", ("F009/Happy",))
+    first = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert render_report(first)[["scan", "lasting"]].to_numpy().tolist() == [["F009/Happy", False]]
+    monkeypatch.setitem(globals(), "UNREADABLE", ())
+    assert list(render_corpus(manifest, tmp_path, OPTIONS, store)["sequence"]) == ["F001/Happy", "F009/Happy"]
+
+
+def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
+    manifest = one_frame("F001/Happy", "F009/Happy")
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "map_chunks", losing("F009/Happy"))
+        report = render_report(render_corpus(manifest, tmp_path, OPTIONS, store))
+    assert report[["scan", "reason", "lasting"]].to_numpy().tolist() == [
+        ["F009/Happy", "LostChunkError: its process died", False]
+    ]
+    assert list(render_corpus(manifest, tmp_path, OPTIONS, store)["sequence"]) == ["F001/Happy", "F009/Happy"]
+
+
+def test_notes_of_a_sequence_without_a_picture_travel_between_processes_whole():
+    error = NothingDrawnError((Dropped("F001/Happy", 0, "F001/Happy/0", "ends early", False),))
+    again = copy.copy(error)  # as between processes: by what it says to be made of
+    assert (again.dropped, str(again)) == (error.dropped, str(error))
+
+
 def test_what_will_be_so_every_time_is_not_tried_again_and_stays_named(drawn, store, tmp_path):
     manifest = scan_manifest("F001/Happy")
     manifest.loc[2, "offset"] = 900.0
@@ -161,15 +227,28 @@ def test_too_many_bad_scans_end_the_run(drawn, store, tmp_path):
         render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, strict, store)
 
 
-def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
+def losing(scan):
+    """``map_chunks`` whose process dies of one scan."""
     real = batch.map_chunks
 
-    def losing(function, jobs, *words, **more):
+    def map_chunks(function, jobs, *words, **more):
         for job, result in real(function, jobs, *words, **more):
-            fatal = any(row["scan"] == "F001/Happy/2" for row in job.rows)
+            fatal = any(row["scan"] == scan for row in job.rows)
             yield job, LostChunkError("its process died") if fatal else result
 
-    monkeypatch.setattr(batch, "map_chunks", losing)
+    return map_chunks
+
+
+def test_a_tolerance_that_is_lowered_later_counts(drawn, store, tmp_path):
+    manifest = scan_manifest("F001/Happy")
+    manifest.loc[2, "offset"] = 900.0
+    render_corpus(manifest, tmp_path, OPTIONS, store)
+    with pytest.raises(RenderError, match=r"1 of 5 scans .*max_failed_share"):
+        render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"max_failed_share": 0.1}), store)
+
+
+def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2"))
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert [list(frames) for frames in table["frames"]] == [[0, 1, 3, 4], [0, 1, 2, 3, 4]]
     assert render_report(table)[["scan", "reason"]].to_numpy().tolist() == [
@@ -205,6 +284,21 @@ def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn
     monkeypatch.setattr(sequences, "checked_rasteriser", refuse)
     with pytest.raises(CanaryError, match="draws nothing"):
         render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
+    assert len(asked) == 1
+
+
+def test_a_machine_without_a_driver_ends_the_batch_at_the_first_scan(drawn, store, tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(options):
+        asked.append(options)
+        raise RenderError("There is no graphics device 7")
+
+    monkeypatch.setattr("affect4d.rendering.rasteriser.Rasteriser", refuse)
+    with pytest.raises(CanaryError, match="no graphics device 7"):
+        render_corpus(
+            scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS.model_copy(update={"size": 33}), store
+        )
     assert len(asked) == 1
 
 

@@ -45,10 +45,32 @@ def table_digest(table: pd.DataFrame) -> str:
         column = table[name]
         if any(np.ndim(cell) for cell in column.dropna().head(1)):
             for cell in column:
-                digest.update(np.asarray(cell).tobytes() + b"\0")
+                digest.update(_cell_bytes(cell))
         else:
             digest.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def _cell_bytes(cell: Any) -> bytes:
+    """A cell of a column of lists: whether it is null, its type, its shape and its values; a list is as its array."""
+    values = np.asarray(cell)
+    if not values.ndim and pd.isna(cell):
+        return b"null;"
+    if values.dtype.kind in "OU":  # the bytes of objects are addresses, other ones in every process
+        text = json.dumps(values.tolist(), default=_listed).encode()
+        return b"plain%d;" % len(text) + text
+    return f"{values.dtype.str}{values.shape};".encode() + values.tobytes()
+
+
+def _listed(value: Any) -> Any:
+    """JSON form of an array, or of a number of numpy's, within a list.
+
+    Raises:
+        TypeError: If it is something else: it may look otherwise in another process.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"A table's digest needs plain values in its lists; {value!r} is none.")
 
 
 @functools.cache

@@ -161,14 +161,15 @@ def open_shard(path: Path, checksum: str) -> Shard:
         DamagedShardError: If they are not.
     """
     status = path.stat()
-    return _checked_shard(path, checksum, status.st_ino, status.st_size)
+    _check(path, checksum, status.st_ino, status.st_size)
+    return Shard(path)
 
 
-@functools.lru_cache(maxsize=4096)
-def _checked_shard(path: Path, checksum: str, _inode: int, _size: int) -> Shard:
+@functools.lru_cache(maxsize=65536)
+def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
+    """Only that it was checked is kept, not the open shard: a process may have about a thousand files open."""
     if file_digest(path) != checksum:
         raise DamagedShardError(_damaged(path))
-    return Shard(path)
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -176,6 +177,25 @@ def read_header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         index = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return dict(json.loads(index["__metadata__"][HEADER]))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard's file is as long as its own list says: a power cut may leave less. Its pictures are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            index = json.loads(file.read(length)) if length < size else {}
+        except ValueError:
+            return False
+    ends = [entry["data_offsets"][1] for name, entry in index.items() if name != "__metadata__"]
+    return HEADER in index.get("__metadata__", {}) and size == 8 + length + max(ends, default=0)
+
+
+def drop_broken(path: Path) -> None:
+    """Remove what a power cut left of a shard, so that it is rendered again; a whole one stays."""
+    if path.exists() and not is_whole(path):
+        path.unlink(missing_ok=True)
 
 
 def _damaged(path: Path) -> str:

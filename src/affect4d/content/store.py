@@ -96,7 +96,10 @@ class ContentStore:
 
 
 def _put_in_place(partial: Path, target: Path) -> None:
-    with contextlib.suppress(OSError):  # somebody else finished first: theirs is as good
+    """Rename, unless somebody else finished first: theirs is as good, and may be open (a file would be replaced)."""
+    if target.exists():
+        return
+    with contextlib.suppress(OSError):  # a folder that somebody put there just now
         partial.rename(target)
     if not target.exists():
         raise OSError(f"The entry {target} could not be put in place.")

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import math
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
@@ -19,6 +21,9 @@ Result = TypeVar("Result")
 
 WAITING_PER_WORKER = 3
 """Chunks the scheduler holds for each worker: enough to keep it busy, few enough to stay small and to stop at once."""
+LEAST_WAITING = 8
+COUNTED_FOR = 1.0
+"""Seconds after which workers are counted anew."""
 
 
 def map_chunks(
@@ -82,22 +87,33 @@ def _on_cluster(
         return future
 
     under_way: dict[str, Chunk] = {}
-    waiting = iter(chunks)
-    finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, _width(client))], raise_errors=False)
+    waiting, width = iter(chunks), _Width(client)
+    finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, width.now())], raise_errors=False)
     try:
         for future in finished:
-            outcome = _outcome(future)
-            for chunk in itertools.islice(waiting, 1):
+            done, outcome = under_way.pop(future.key), _outcome(future)
+            for chunk in itertools.islice(waiting, max(0, width.now() - len(under_way))):
                 finished.add(submit(chunk))
-            yield under_way.pop(future.key), outcome
+            yield done, outcome
     finally:
         if client.status == "running":
             client.cancel([future for future in finished.futures if future.key in under_way])
 
 
-def _width(client: Any) -> int:
-    """How many chunks may be under way."""
-    return max(8, WAITING_PER_WORKER * len(client.scheduler_info(n_workers=-1)["workers"]))
+class _Width:
+    """How many chunks may be under way; workers come and go, and on SLURM the first one comes after the work begins."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._chunks, self._counted = LEAST_WAITING, -math.inf
+
+    def now(self) -> int:
+        """As many as the workers need; they are counted once a second at most."""
+        if time.monotonic() - self._counted >= COUNTED_FOR:
+            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            self._chunks = max(LEAST_WAITING, WAITING_PER_WORKER * len(workers))
+            self._counted = time.monotonic()
+        return self._chunks
 
 
 def _outcome(future: Any) -> Any:

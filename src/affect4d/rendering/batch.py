@@ -13,13 +13,14 @@ import pandas as pd
 
 from affect4d.content import ContentStore, StoreFullError, content_key, file_digest, table_digest
 from affect4d.content.room import in_words
-from affect4d.content.shards import read_header
+from affect4d.content.shards import drop_broken, read_header
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.sequences import (
     Dropped,
+    NothingDrawnError,
     RenderedSequence,
     SequenceJob,
     dropped_scan,
@@ -80,6 +81,8 @@ def render_corpus(
     whole = f"view_manifests/{_manifest_key(manifest, options)}.parquet"
     known = _known_manifest(store, whole)
     if known is not None:
+        dropped = [Dropped(*note) for note in known.attrs.get("dropped", [])]
+        _check_dropped(dropped, len(manifest), options.max_failed_share)
         return known
     jobs = _jobs(manifest, where, options, store)
     outcomes = _render_jobs(jobs, store, engine)
@@ -105,13 +108,19 @@ def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
     if not store.has(name):
         return None
     table = pd.read_parquet(store.path(name))
-    return table if table["shard"].map(store.has).all() else None
+    return table if all(_is_there(shard, store) for shard in table["shard"]) else None
+
+
+def _is_there(shard: str, store: ContentStore) -> bool:
+    """Whether a shard is there, whole; what a power cut left of one is removed, so that it is rendered again."""
+    drop_broken(store.root / shard)
+    return store.has(shard)
 
 
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
     """Digest of everything a view manifest depends on."""
     rows = table_digest(manifest[["sequence", "subject", "expression", "frame", "checksum", "pose", "crop_radius"]])
-    return content_key(rows=rows, options=options.picture, code=rendering_version())
+    return content_key(rows=rows, options=options.picture, views=list(options.angles), code=rendering_version())
 
 
 def _jobs(
@@ -130,7 +139,7 @@ def _record(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _render_jobs(jobs: Sequence[SequenceJob], store: ContentStore, engine: EngineOptions) -> Outcomes:
     """Find what is there, render what is not; look into what was lost scan by scan."""
-    outcomes: Outcomes = {job.sequence: _found(job, store) for job in jobs if store.has(job.shard)}
+    outcomes: Outcomes = {job.sequence: _found(job, store) for job in jobs if _is_there(job.shard, store)}
     missing = [job for job in jobs if job.sequence not in outcomes]
     outcomes.update(_render(missing, "rendering views", engine))
     lost = [job for job in missing if isinstance(outcomes[job.sequence], LostChunkError)]
@@ -176,7 +185,9 @@ def _render_without_culprits(lost: Sequence[SequenceJob], engine: EngineOptions)
     for sequence, outcome in outcomes.items():
         if isinstance(outcome, RenderedSequence):
             outcomes[sequence] = outcome._replace(dropped=(*culprits[sequence], *outcome.dropped))
-    alone = {job.sequence: RenderError(culprits[job.sequence][0].reason) for job in rest if not job.rows}
+        elif isinstance(outcome, NothingDrawnError):
+            outcomes[sequence] = NothingDrawnError((*culprits[sequence], *outcome.dropped))
+    alone = {job.sequence: NothingDrawnError(tuple(culprits[job.sequence])) for job in rest if not job.rows}
     return {**outcomes, **alone}
 
 
@@ -199,10 +210,10 @@ def _dropped(jobs: Iterable[SequenceJob], outcomes: Outcomes) -> list[Dropped]:
     notes: list[Dropped] = []
     for job in jobs:
         result = outcomes[job.sequence]
-        if isinstance(result, Exception):
-            notes += [dropped_scan(job, row, result) for row in job.rows]
-        else:
+        if isinstance(result, RenderedSequence | NothingDrawnError):
             notes += result.dropped
+        else:
+            notes += [dropped_scan(job, row, result) for row in job.rows]
     return notes
 
 

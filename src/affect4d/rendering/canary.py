@@ -29,12 +29,17 @@ def checked_rasteriser(options: str) -> "Rasteriser":
     """This process's rasteriser for these options (:func:`as_text`), tried on a square whose picture is known.
 
     Raises:
-        CanaryError: If the driver draws something else.
+        CanaryError: If the driver draws something else, or there is none, or not that device: no scan is at fault.
     """
     from affect4d.rendering.rasteriser import Rasteriser  # compiled loops, or VTK, cost a second
 
-    rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
-    check_canary(rasteriser)
+    try:
+        rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
+        check_canary(rasteriser)
+    except CanaryError:
+        raise
+    except RenderError as error:
+        raise CanaryError(str(error)) from error
     return rasteriser
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from affect4d.content import ContentStore, code_version, content_key, file_digest
-from affect4d.content.shards import ShardWriter, stance_channel
+from affect4d.content.shards import ShardWriter, drop_broken, stance_channel
 from affect4d.rendering.activity import TELLING, block_means, frame_activity
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, as_text, checked_rasteriser
@@ -53,7 +53,9 @@ class SequenceJob:
     def shard(self) -> str:
         """Name of the shard: a digest of all its pictures depend on."""
         scans = [_scan_identity(row) for row in self.rows]
-        return f"views/{content_key(scans=scans, options=self.options.picture, code=rendering_version())}.safetensors"
+        views = list(self.options.angles)  # a key sorts the names of the angles; pictures lie in their order
+        key = content_key(scans=scans, options=self.options.picture, views=views, code=rendering_version())
+        return f"views/{key}.safetensors"
 
     def without(self, frames: Iterable[int]) -> "SequenceJob":
         """The same job less some frames."""
@@ -81,6 +83,22 @@ class Dropped(NamedTuple):
     scan: str
     reason: str
     lasting: bool
+
+
+class NothingDrawnError(RenderError):
+    """No scan of a sequence can be drawn.
+
+    Attributes:
+        dropped: A note for each of them, which knows whether it may have been an accident.
+    """
+
+    def __init__(self, dropped: tuple[Dropped, ...]) -> None:
+        self.dropped = dropped
+        super().__init__(f"none of its {len(dropped)} scans can be drawn; {dropped[0].scan}: {dropped[0].reason}")
+
+    def __reduce__(self) -> tuple[type["NothingDrawnError"], tuple[tuple[Dropped, ...]]]:
+        """Travel between processes whole."""
+        return type(self), (self.dropped,)
 
 
 class RenderedSequence(NamedTuple):
@@ -133,7 +151,7 @@ def render_sequence(job: SequenceJob) -> RenderedSequence:
 
     Raises:
         CanaryError: If the driver draws nonsense.
-        RenderError: If no scan of it can be drawn.
+        NothingDrawnError: If no scan of it can be drawn.
         StoreFullError: If the shard does not fit on the disk.
     """
     writer, means, dropped = ShardWriter(), [], []
@@ -148,9 +166,10 @@ def render_sequence(job: SequenceJob) -> RenderedSequence:
         writer.add(pictures)
         means.append(block_means(pictures))
     if not means:
-        raise RenderError(f"none of its {len(job.rows)} scans can be drawn; {dropped[0].scan}: {dropped[0].reason}")
+        raise NothingDrawnError(tuple(dropped))
     kept = job.without(note.frame for note in dropped)
     header = _describe(kept, frame_activity(means))
+    drop_broken(job.store.root / kept.shard)
     with job.store.write(kept.shard, durable=False) as path:
         writer.save(path, header)
         checksum, size = file_digest(path), path.stat().st_size

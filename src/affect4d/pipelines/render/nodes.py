@@ -42,5 +42,6 @@ def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_s
             return micro_sheet(view_manifest, sequences, view_store)
         return corpus_sheet(view_manifest, view_store)
 
-    key = content_key(views=table_digest(view_manifest[["sequence", "checksum"]]), code=code_version("views"))
+    views = table_digest(view_manifest[["sequence", "subject", "checksum"]])
+    key = content_key(views=views, sequences=table_digest(sequences), code=code_version("views"))
     return keep_sheet(view_store, f"corpus-{key}", draw)
