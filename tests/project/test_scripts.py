@@ -1,6 +1,7 @@
 """What `make` runs beside the pipelines."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -50,3 +51,32 @@ def test_cleaning_asks_first_and_spares_what_is_not_synthetic(project_root, tmp_
     assert not any((tmp_path / folder).exists() for folder in (*synthetic, ".venv"))
     assert all((tmp_path / folder).exists() for folder in others)
     assert "Nothing" in clean(project_root, tmp_path)
+
+
+FAKE_PYTHON = """#!/bin/bash
+case "$*" in
+  "-m venv --clear .venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo cleared ;;
+  "-m venv"*) echo left as it is ;;
+  *) echo "$*" ;;
+esac
+"""
+
+
+def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_path):
+    """As it is left where python3-venv was missing: an interpreter, and no pip."""
+    for name, text in (("python", FAKE_PYTHON), (".venv/bin/python", "#!/bin/bash\nexit 1\n")):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(project_root / "scripts" / "setup", tmp_path / "scripts")
+    tools = tmp_path / "tools"  # no uv among them
+    tools.mkdir()
+    for tool in ("bash", "dirname", "rm", "mkdir", "cp", "touch"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    given = {"PATH": str(tools), "PYTHON": str(tmp_path / "python")}
+    done = subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=True)
+    assert "cleared" in done.stdout
+    assert "source .venv/bin/activate" in done.stdout
+    assert (tmp_path / ".venv" / "ready").exists()
