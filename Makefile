@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-browser fuzz bench bench-quick check format mlflow viz viz-static app docs lock prune clean
+.PHONY: help setup run test test-slow test-browser test-faults fuzz bench bench-quick check format mlflow viz viz-static app docs lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -87,6 +87,5 @@ lock: ## renew requirements.lock (needs uv); no index address is written
 prune: .venv/ready ## list what no manifest names, with sizes; YES=1 drops it, HOURS=24 spares less
 	@$(BIN)/python scripts/prune.py $(if $(HOURS),--hours $(HOURS)) $(if $(YES),--yes)
 
-clean: ## drop the environment and everything made from the synthetic corpora
-	rm -rf .venv
-	git clean -Xdfq data
+clean: ## list the environment and what was made from the synthetic corpora, with sizes; YES=1 drops it
+	@bash scripts/clean $(if $(YES),--yes)

@@ -1,5 +1,6 @@
-"""What happens beside the pipelines: the stage clock, and every run in MLflow."""
+"""What happens beside the pipelines: the stage clock, a word on settings not read, and every run in MLflow."""
 
+import atexit
 import gc
 import logging
 import os
@@ -22,6 +23,8 @@ from affect4d.memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
+BESIDE_LOCAL = ("local", "ci")
+"""Environments that are nobody's to be told about: the user's own, and the tests', which leave it out on purpose."""
 TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
 """Tells the MLflow page to open on runs and metrics."""
 
@@ -68,6 +71,25 @@ class StageClockHooks:
     def after_dataset_saved(self, node: Node) -> None:
         """An output is on disk."""
         tracking.mark_clock(node.name, stage_of(node))
+
+
+class UnreadSettingsHooks:
+    """Say which of the user's own settings a run leaves out: Kedro reads ``conf/base`` and one other environment."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Warn before anything is computed."""
+        environment = context.config_loader.env
+        unread = unread_settings(Path(context.config_loader.conf_source), environment)
+        if unread:
+            LOGGER.warning(
+                "NOT READ under --env=%s: %s. To have both, run without --env after: cp conf/%s/parameters.yml "
+                "conf/local/parameters_%s.yml; or say with --params what those files say.",
+                environment,
+                ", ".join(unread),
+                environment,
+                environment,
+            )
 
 
 class MlflowOptions(BaseModel):
@@ -125,7 +147,9 @@ class TrackingHooks:
         self._open_experiment()
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
-        mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
+        run = mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
+        atexit.unregister(end_as_killed)
+        atexit.register(end_as_killed, run.info.run_id)  # goes before MLflow's own, which would call it finished
         mlflow.set_tags(self._tags(run_params))
         mlflow.log_params(_short(_used(parameters, pipeline)))
 
@@ -198,6 +222,23 @@ class TrackingHooks:
         import mlflow
 
         return mlflow.active_run() is not None
+
+
+def unread_settings(conf: Path, environment: str | None) -> list[str]:
+    """The files of ``conf/local`` that a run in another environment leaves out, with their folders' names."""
+    if environment in (None, "", *BESIDE_LOCAL):
+        return []
+    found = sorted(file for kind in ("*.yml", "*.yaml", "*.json") for file in (conf / "local").rglob(kind))
+    return [file.relative_to(conf.parent).as_posix() for file in found]
+
+
+def end_as_killed(run_id: str) -> None:
+    """Close a run that is still open when the process ends: Kedro tells of errors, not of Ctrl-C."""
+    import mlflow
+
+    run = mlflow.active_run()
+    if run is not None and run.info.run_id == run_id:
+        mlflow.end_run("KILLED")
 
 
 def stage_of(node: Node) -> str:

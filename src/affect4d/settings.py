@@ -4,9 +4,9 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from affect4d.hooks import StageClockHooks, TrackingHooks
+from affect4d.hooks import StageClockHooks, TrackingHooks, UnreadSettingsHooks
 
-HOOKS = (StageClockHooks(), TrackingHooks())
+HOOKS = (UnreadSettingsHooks(), StageClockHooks(), TrackingHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

@@ -36,6 +36,31 @@ def test_a_version_is_that_one(records):
     assert served(VERSIONS[0], records) == records / "bundles" / "affect_vlm-2026-11-21"
 
 
+@pytest.fixture
+def both(records):
+    """The same, and a SMILE-VLM of the first run: one run saves both under one version."""
+    entry = records / "bundles" / "smile_vlm"
+    entry.mkdir()
+    place = records / "smile_vlm_bundle.json" / VERSIONS[0] / "smile_vlm_bundle.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({"entry": "bundles/smile_vlm", "folder": "/moved/away"}))
+    return records
+
+
+def test_a_name_and_a_version_are_one_bundle(both):
+    assert served(f"smile_vlm@{VERSIONS[0]}", both) == both / "bundles" / "smile_vlm"
+    assert served(f"affect_vlm@{VERSIONS[0]}", both) == both / "bundles" / "affect_vlm-2026-11-21"
+    with pytest.raises(DatasetError, match="no model"):
+        served(f"smile_vlm@{VERSIONS[1]}", both)
+
+
+def test_a_version_of_two_models_has_to_be_told_apart(both):
+    named = rf"model=affect_vlm@{VERSIONS[0]}, model=smile_vlm@{VERSIONS[0]}"
+    with pytest.raises(DatasetError, match=named):
+        served(VERSIONS[0], both)
+    assert served(VERSIONS[1], both) == both / "bundles" / "affect_vlm-2026-11-22"
+
+
 def test_what_the_project_has_not_trained_comes_with_the_package(records):
     assert served("smile_vlm", records) == bundle_folder("smile_vlm")
 

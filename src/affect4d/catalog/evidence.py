@@ -34,10 +34,10 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
         validations = sorted(self._folder.glob("cross_validation/*/*/scores.json"))
         robustness = self._folder / "robustness.json"
         return {
-            "studies": {path.stem: _newest(path) for path in studies},
+            "studies": {path.stem: told for path in studies if (told := _newest(path)) is not None},
             "findings": _by_claim(sorted(set(findings))),
-            "cross_validations": [_newest(path) for path in validations],
-            "robustness": _newest(robustness) if robustness.exists() else None,
+            "cross_validations": [told for path in validations if (told := _newest(path)) is not None],
+            "robustness": _newest(robustness),
         }
 
     def save(self, data: None) -> None:
@@ -54,12 +54,13 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
 def _by_claim(paths: Sequence[Path]) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for path in paths:
-        found.setdefault(path.stem.removeprefix("claim_"), []).extend(_newest(path))
+        if told := _newest(path):
+            found.setdefault(path.stem.removeprefix("claim_"), []).extend(told)
     return found
 
 
 def _newest(path: Path) -> Any:
-    """The document, or the newest version of it."""
-    if path.is_dir():
-        path = max(path.glob(f"*/{path.name}"))
-    return json.loads(path.read_text())
+    """The document, or the newest version of it; None where there is none, or only its folder."""
+    versions = path.glob(f"*/{path.name}") if path.is_dir() else [path] if path.exists() else []
+    newest = max(versions, default=None)
+    return None if newest is None else json.loads(newest.read_text(encoding="utf-8"))

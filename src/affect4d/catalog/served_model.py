@@ -20,8 +20,9 @@ class ServedModelDataset(AbstractDataset[None, Path]):
     """Loads as the folder of a bundle; is never saved.
 
     Args:
-        model: What a person calls it, tried in this order: the folder of a bundle; a version of one of the project's
-            bundles; the name of one, whose newest is taken; the name of a packaged model; an MLflow run or model.
+        model: What a person calls it, tried in this order: the folder of a bundle; one of the project's bundles as
+            ``NAME@VERSION``, as ``NAME``, whose newest is taken, or as a version that only one bundle has; an MLflow
+            run or model; the name of a packaged model.
         filepath: Folder of the project's bundle records.
         metadata: Kedro's.
     """
@@ -34,7 +35,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         """The folder.
 
         Raises:
-            DatasetError: If nothing bears that name; lists what there is.
+            DatasetError: If nothing bears that name, or several bundles do; lists what there is.
         """
         folder, kind = self._find()
         LOGGER.info("Answering with %s (%s): %s", self._model, kind, folder)
@@ -51,15 +52,31 @@ class ServedModelDataset(AbstractDataset[None, Path]):
     def _find(self) -> tuple[Path, str]:
         if (Path(self._model) / BUNDLE_FILE).is_file():
             return Path(self._model), "a folder"
-        for record in self._records():
-            if self._model in (record.parent.name, record.name.removesuffix("_bundle.json")):
-                return self._bundle(record), f"of this project, {record.parent.name}"
+        record = self._own()
+        if record is not None:
+            return self._bundle(record), f"of this project, {record.parent.name}"
         if MLFLOW.fullmatch(self._model):
             return self._from_mlflow(), "from MLflow"
         try:
             return bundle_folder(self._model), "of the package"
         except BundleError as error:
             raise DatasetError(f"{error} {self._known()}") from error
+
+    def _own(self) -> Path | None:
+        """The project's bundle of that name, version, or both; of a name alone, the newest.
+
+        Raises:
+            DatasetError: If a version is several bundles'; one run makes both models.
+        """
+        records = self._records()
+        called = [r for r in records if self._model in (_name(r), f"{_name(r)}@{r.parent.name}")]
+        if called:
+            return called[0]
+        dated = [record for record in records if record.parent.name == self._model]
+        if len(dated) > 1:
+            choice = ", ".join(sorted(f"model={_name(record)}@{self._model}" for record in dated))
+            raise DatasetError(f"{len(dated)} models have the version {self._model}; say which: {choice}")
+        return dated[0] if dated else None
 
     def _records(self) -> list[Path]:
         """Records of the project's bundles, ``NAME_bundle.json/VERSION/NAME_bundle.json``, newest first."""
@@ -90,7 +107,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         return found[0].parent
 
     def _known(self) -> str:
-        own = sorted({record.name.removesuffix("_bundle.json") for record in self._records()} - set(packaged_models()))
+        own = sorted({_name(record) for record in self._records()} - set(packaged_models()))
         named = f"Of this project: {', '.join(own)}. " if own else ""
         return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@newest."
 
@@ -103,3 +120,8 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
     def _describe(self) -> dict[str, Any]:
         return {"model": self._model, "filepath": str(self._filepath)}
+
+
+def _name(record: Path) -> str:
+    """The model a record is of."""
+    return record.name.removesuffix("_bundle.json")

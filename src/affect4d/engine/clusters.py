@@ -95,7 +95,9 @@ def job_queue(slurm: SlurmOptions, engine: EngineOptions) -> Any:
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("SLURM needs dask-jobqueue: pip install 'affect4d[cluster]'.") from error
+        raise ModuleNotFoundError(
+            "SLURM needs dask-jobqueue: `make setup` brings it; elsewhere, in a clone: pip install -e '.[cluster]'."
+        ) from error
 
     return SLURMCluster(
         queue=slurm.queue,

@@ -99,7 +99,8 @@ def require_onnx() -> None:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if find_spec(package) is None:
             raise ModuleNotFoundError(
-                f'{package} is not installed: pip install "affect4d[export]" brings what an ONNX file needs.'
+                f"{package} is not installed: `make setup` brings what an ONNX file needs; elsewhere, in a clone: "
+                "pip install -e '.[export]'."
             )
 
 

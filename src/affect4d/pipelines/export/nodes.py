@@ -32,6 +32,7 @@ def export_model(options: ExportOptions, bundle: Path, export_store: ContentStor
         the largest difference of a probability from the bundle's own.
 
     Raises:
+        FileNotFoundError: If there is nothing where the calibration scans should be.
         ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
     """
     from affect4d.serving.bundle import read_description
@@ -53,9 +54,21 @@ def export_model(options: ExportOptions, bundle: Path, export_store: ContentStor
 def _key(options: ExportOptions, bundle: Path) -> str:
     """Digest of the bundle, of what is asked for, and of which scans int8 is calibrated on."""
     files = {file.name: file_digest(file) for file in sorted(bundle.iterdir()) if file.is_file()}
-    place = options.calibration.expanduser() if options.calibration else None
-    scans = [] if place is None else [[str(file), file.stat().st_mtime_ns] for file in sorted(place.rglob("*"))]
+    scans = None if options.calibration is None else _files(options.calibration.expanduser())
     return content_key(bundle=files, onnx=options.onnx, scans=scans, code=code_version(*ROOMS))
+
+
+def _files(place: Path) -> list[list[str | int]]:
+    """Every file at a path, and when it was changed last; of a single scan, those that lie beside it too.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    found = place.parent.glob(f"{place.stem}*") if place.is_file() else place.rglob("*")
+    told: list[list[str | int]] = [[str(file), file.stat().st_mtime_ns] for file in sorted(found)]
+    if not told:
+        raise FileNotFoundError(f"No scans at {place}: calibration= names a scan, or a folder of scans.")
+    return told
 
 
 def _print_files(made: dict[str, Any], folder: Path) -> None:

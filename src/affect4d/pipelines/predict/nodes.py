@@ -1,6 +1,7 @@
 """Raw scans and a bundle → a row of answers for each, and a page to look at."""
 
 import datetime
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,21 @@ def draw_gallery(
             model=told.name,
             measured=None if told.scores is None else told.scores.model_dump(),
             source=str(options.input),
-            command=f"kedro run --pipeline=predict --params input={options.input}",
+            command=command_for(options, bundle),
             made=datetime.datetime.now(tz=datetime.UTC),
         )
     )
     return page, page
+
+
+def command_for(options: PredictOptions, bundle: Path) -> str:
+    """What to type to get the same answers of the same model again."""
+    told = {"input": options.input, "model": bundle, "layout": options.layout, "grouping": options.grouping}
+    usual = PredictOptions()
+    said = [
+        f"{name}={value}" for name, value in told.items() if name in ("input", "model") or value != getattr(usual, name)
+    ]
+    return f"kedro run --pipeline=predict --params {shlex.quote(','.join(said))}"
 
 
 def _print_summary(predictions: pd.DataFrame, model: str) -> None:

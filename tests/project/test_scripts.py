@@ -1,0 +1,82 @@
+"""What `make` runs beside the pipelines."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+
+def what_next(project_root, folder):
+    script = project_root / "scripts" / "what_next.py"
+    return subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_run_without_a_page_says_nothing_and_does_not_fail(project_root, tmp_path):
+    assert not what_next(project_root, tmp_path)
+
+
+def test_the_newest_page_is_named_whichever_it_is(project_root, tmp_path):
+    for age, page in ((1, "old/report.html"), (0, "new/ingest.html")):
+        file = tmp_path / "data" / "08_reporting" / page
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (1e9 - age, 1e9 - age))
+    said = what_next(project_root, tmp_path)
+    assert "new/ingest.html" in said
+    assert "old/report.html" not in said
+
+
+def clean(project_root, folder, *words):
+    script = project_root / "scripts" / "clean"
+    return subprocess.run(["bash", script, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_cleaning_asks_first_and_spares_what_is_not_synthetic(project_root, tmp_path):
+    synthetic = ["data/06_models/open-4dfer-s", "data/06_models/studies/open-4dfer-m", "data/03_primary/open-4dmer"]
+    others = [
+        "data/01_raw/BU4DFE",
+        "data/06_models/bu4dfe",
+        "data/06_models/exports",
+        "data/07_model_output/predictions",
+    ]
+    for folder in (*synthetic, *others, ".venv"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "file").touch()
+    listed = clean(project_root, tmp_path)
+    assert all(folder in listed for folder in (*synthetic, ".venv"))
+    assert not any(folder in listed for folder in others)
+    assert "make clean YES=1" in listed
+    assert all((tmp_path / folder).exists() for folder in (*synthetic, *others, ".venv"))
+    clean(project_root, tmp_path, "--yes")
+    assert not any((tmp_path / folder).exists() for folder in (*synthetic, ".venv"))
+    assert all((tmp_path / folder).exists() for folder in others)
+    assert "Nothing" in clean(project_root, tmp_path)
+
+
+FAKE_PYTHON = """#!/bin/bash
+case "$*" in
+  "-m venv --clear .venv") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo cleared ;;
+  "-m venv"*) echo left as it is ;;
+  *) echo "$*" ;;
+esac
+"""
+
+
+def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_path):
+    """As it is left where python3-venv was missing: an interpreter, and no pip."""
+    for name, text in (("python", FAKE_PYTHON), (".venv/bin/python", "#!/bin/bash\nexit 1\n")):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(project_root / "scripts" / "setup", tmp_path / "scripts")
+    tools = tmp_path / "tools"  # no uv among them
+    tools.mkdir()
+    for tool in ("bash", "dirname", "rm", "mkdir", "cp", "touch"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    given = {"PATH": str(tools), "PYTHON": str(tmp_path / "python")}
+    done = subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=True)
+    assert "cleared" in done.stdout
+    assert "source .venv/bin/activate" in done.stdout
+    assert (tmp_path / ".venv" / "ready").exists()

@@ -1,0 +1,84 @@
+"""What is said beside a run: settings that it leaves out, and that it was killed."""
+
+import logging
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from affect4d.hooks import UnreadSettingsHooks, unread_settings
+from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
+
+KILLED_RUN = """
+import sys
+from pathlib import Path
+from kedro.pipeline import Pipeline
+from affect4d.hooks import MlflowOptions, TrackingHooks
+
+hooks = TrackingHooks()
+hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1])
+hooks._project = Path.cwd()
+hooks._parameters = {"seed": 0, "raw_corpus": {"name": "nobody"}}
+hooks.before_pipeline_run({}, Pipeline([]))
+raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """A configuration folder with settings of the user's own."""
+    local = tmp_path / "conf" / "local"
+    local.mkdir(parents=True)
+    (local / ".gitkeep").touch()
+    (local / "globals.yml").write_text("corpus: bu4dfe\n")
+    return tmp_path / "conf"
+
+
+def test_another_environment_leaves_out_the_users_own_settings(conf):
+    assert unread_settings(conf, "gpu") == ["conf/local/globals.yml"]
+
+
+@pytest.mark.parametrize("environment", [None, "", "local", "ci"])
+def test_the_users_own_environment_and_the_tests_leave_nothing_out(conf, environment):
+    assert unread_settings(conf, environment) == []
+
+
+@pytest.fixture
+def loader(project_root, conf):
+    """Loads the project's own configuration, beside what the user has set."""
+    for kind in ("base", "gpu"):
+        shutil.copytree(project_root / "conf" / kind, conf / kind)
+    return lambda environment: OmegaConfigLoader(str(conf), env=environment, **CONFIG_LOADER_ARGS)
+
+
+def test_a_run_in_another_environment_warns_of_what_it_does_not_read(loader, caplog):
+    assert any(isinstance(hook, UnreadSettingsHooks) for hook in HOOKS)
+    for environment, warnings in (("local", 0), ("gpu", 1)):
+        context = SimpleNamespace(config_loader=loader(environment))
+        with caplog.at_level(logging.WARNING, "affect4d.hooks"):
+            UnreadSettingsHooks().after_context_created(context)
+        assert len(caplog.records) == warnings
+    assert "conf/local/globals.yml" in caplog.text
+
+
+def test_what_the_warning_advises_gives_both(loader, conf):
+    assert loader("gpu")["globals"]["corpus"] == "open-4dfer-s"
+    shutil.copy(conf / "gpu" / "parameters.yml", conf / "local" / "parameters_gpu.yml")
+    both = loader(None)
+    assert both["globals"]["corpus"] == "bu4dfe"
+    assert both["parameters"]["model"]["towers"]["name"] == "ViT-B-16"
+
+
+def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
+    store = tmp_path / "runs.db"
+    command = [sys.executable, "-c", KILLED_RUN, store]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "KeyboardInterrupt" in done.stderr
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{store}")
+    (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
+    assert run.info.status == "KILLED"
