@@ -52,7 +52,7 @@ class SequenceJob:
     @property
     def shard(self) -> str:
         """Name of the shard: a digest of all its pictures depend on."""
-        scans = [_scan_identity(row) for row in self.rows]
+        scans = [scan_identity(row) for row in self.rows]
         views = list(self.options.angles)  # a key sorts the names of the angles; pictures lie in their order
         key = content_key(scans=scans, options=self.options.picture, views=views, code=rendering_version())
         return f"views/{key}.safetensors"
@@ -133,7 +133,7 @@ def rendering_version() -> str:
     return code_version("arrays", "content.shards", "rendering", *scans)
 
 
-def _scan_identity(row: Row) -> list[Any]:
+def scan_identity(row: Row) -> list[Any]:
     """What a picture depends on of one scan: its frame number, its bytes, its pose and its crop."""
     pose = np.asarray(row["pose"], float).ravel().tolist()
     return [int(row["frame"]), str(row["checksum"]), pose, float(row["crop_radius"])]

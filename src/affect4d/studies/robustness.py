@@ -31,7 +31,7 @@ from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import as_text, checked_rasteriser
 from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.sequences import draw_face, rendering_version
+from affect4d.rendering.sequences import draw_face, rendering_version, scan_identity
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
@@ -154,13 +154,14 @@ def examine_cell(cell: Cell, *, trouble: Trouble, store: ContentStore) -> pd.Dat
 
 def _key(cell: Cell, trouble: Trouble) -> str:
     clips = [
-        [clip.sequence, clip.expression, *([row["checksum"], row["frame"]] for row in (clip.neutral, *clip.window))]
+        [clip.sequence, clip.expression, *(scan_identity(row) for row in (clip.neutral, *clip.window))]
         for clip in trouble.clips
     ]
     return content_key(
         cell=[cell.damage, cell.strength],
         clips=clips,
         render=trouble.render.picture,
+        views=list(trouble.render.angles),
         inputs=trouble.inputs,
         models={name: file_digest(folder / WEIGHTS_FILE) for name, folder in trouble.models.items()},
         prompts=dict(trouble.prompts),
