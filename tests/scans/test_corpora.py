@@ -484,6 +484,17 @@ def test_p1_draws_its_subjects_once_and_p2_every_round(tmp_path):
     assert draw(protocol_named("bu3dfe", "P1"), table, 3).folds == first
 
 
+def test_repeated_draws_need_two_people_however_many_they_are(tmp_path):
+    touch(tmp_path, *(f"{name}/happy/0.obj" for name in ("anna", "bob", "carl")))
+    table, draws = CORPORA["folder"].find_scans(tmp_path), protocol_named("folder", "5-draws")
+    folds = draw(draws, table).folds
+    assert [(len(fold.train), len(fold.test)) for fold in folds] == [(2, 1)] * 5
+    with pytest.raises(ValueError, match="needs 2 subjects; 1 take part"):
+        draw(draws, table[table["subject"] == "anna"])
+    with pytest.raises(ValueError, match="needs 5 subjects; 3 take part"):
+        draw(protocol_named("folder", "5-fold"), table)
+
+
 def test_every_protocol_names_a_corpus_and_says_how_far_it_is_verified():
     for protocol in PROTOCOLS:
         assert protocol.corpus in (*CORPORA, "any")
