@@ -218,6 +218,14 @@ def test_suffixes_and_names_may_be_in_any_case(tmp_path):
     assert row["texture"] == "f0001/F0001_AN01WH_F2D.BMP"
 
 
+def test_a_copy_in_lower_case_is_found_and_not_missing_too(pretend):
+    table = pretend("bu4dfe", [name.lower() for name in bu4dfe_names(frames=2)])
+    found = completeness(CORPORA["bu4dfe"], table).set_index("item")
+    assert found.loc[["subjects", "sequences"], "missing"].tolist() == [0, 0]
+    assert found.loc["sequences", "examples"] == ""
+    assert (table["sequence"][0], table["scan"][0]) == ("F001/Angry", "f001/angry/000.wrl")
+
+
 def test_a_picture_may_be_called_after_f3d_and_be_a_png(tmp_path):
     touch(tmp_path, "F0001/F0001_NE00WH_F3D.wrl", "F0001/F0001_NE00WH_F3D.png")
     assert CORPORA["bu3dfe"].find_scans(tmp_path).loc[0, "texture"] == "F0001/F0001_NE00WH_F3D.png"
@@ -301,6 +309,7 @@ def test_4dme_clips_carry_several_classes_times_and_held_actions(fourdme):
     assert split_labels(first["label"]) == ("negative", "surprise")
     assert table["expression"].isna().all()
     assert pd.isna(clips.loc["s01/clip_b", "offset"])
+    assert pd.isna(clips.loc["s02/clip_c", "actions"])
     assert pd.isna(clips.loc["unknown/clip_d", "label"])
 
 
@@ -420,6 +429,8 @@ def test_a_parquet_table_tells_a_folder_too(tmp_path):
         ("file,subject\n/etc/a.obj,s\n", "not a path inside"),
         ("file,subject\nC:\\a.obj,s\n", "not a path inside"),
         ("file,subject\na.obj,\n", "without file or subject"),
+        ("file,subject,frame\na.obj,s,first\n", r"frame of a\.obj is 'first': give a whole number"),
+        ("file,subject,frame\na.obj,s,1.5\n", r"frame of a\.obj is '1\.5'"),
         ("file,subject,sequence\na.obj,s,q\nb.obj,s,q\n", "frame 0 of sequence 'q' twice"),
     ],
 )

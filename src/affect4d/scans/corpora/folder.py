@@ -87,6 +87,10 @@ def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
     if scan is None or subject is None:
         raise ValueError(f"{file}: a row without file or subject: file {scan}, subject {subject}.")
     word, frame = row.get("expression"), whole_number(row.get("frame"))
+    if frame is None and row.get("frame") is not None:
+        raise ValueError(
+            f"{file}: the frame of {scan} is {row['frame']!r}: give a whole number from 0, or none for a single scan."
+        )
     return {
         **row,
         **{name: whole_number(row[name]) for name in WHOLE_NUMBERS if name in row},
