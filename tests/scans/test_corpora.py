@@ -381,6 +381,38 @@ def test_people_may_say_what_names_do_not(tmp_path):
         CORPORA["bu4dfe"].find_scans(tmp_path)
 
 
+def test_expressions_that_people_give_are_spelled_as_they_like(tmp_path):
+    touch(tmp_path, "F001/one/000.wrl", "F001/two/000.wrl", "F001/Sad/000.wrl")
+    (tmp_path / "sequences.csv").write_text(
+        "sequence,expression,level\nF001/one,Happy,2\nF001/two,Contempt,\nF001/four,sad,\n"
+    )
+    table = CORPORA["bu4dfe"].find_scans(tmp_path)
+    rows = table.set_index("sequence")
+    assert rows["label"].to_dict() == {"F001/one": "happiness", "F001/two": "contempt", "F001/Sad": "sadness"}
+    assert rows.loc["F001/one", ["expression", "level"]].tolist() == ["happiness", 2]
+    assert pd.isna(rows.loc["F001/two", "expression"])
+    found = completeness(CORPORA["bu4dfe"], table).set_index("item")
+    assert found.loc["names in subjects.csv and sequences.csv", ["missing", "examples"]].tolist() == [1, "F001/four"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("sequences.csv", "sequence,level\nF001/Happy,7\n", r"F001/Happy: level is '7'\. Give 1 to 4"),
+        ("sequences.csv", "sequence,apex\nF001/Happy,late\n", r"F001/Happy: apex is 'late'\. Give the number"),
+        ("sequences.csv", "sequence,mood\nF001/Happy,good\n", r"unknown columns mood\. It may have sequence, expr"),
+        ("sequences.csv", "sequence,level\nF001-Happy,2\n", r"names no sequence .*'F001-Happy': write it as 'F001/Ha"),
+        ("subjects.csv", "subject,sex\nF001,F\n", r"unknown columns sex\. It may have subject, gender"),
+        ("subjects.csv", "subject,gender\n1,F\n", r"names no subject .*'1': write it as 'F001'"),
+    ],
+)
+def test_what_people_give_wrongly_is_named_with_file_row_and_remedy(tmp_path, file, text, words):
+    touch(tmp_path, "F001/Happy/000.wrl")
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=rf"{file}.*{words}"):
+        CORPORA["bu4dfe"].find_scans(tmp_path)
+
+
 def test_a_damaged_sheet_is_named(tmp_path):
     touch(tmp_path, "spNO.1/a/depth/1.png")
     (tmp_path / "labels.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
@@ -431,6 +463,7 @@ def test_a_parquet_table_tells_a_folder_too(tmp_path):
         ("file,subject\na.obj,\n", "without file or subject"),
         ("file,subject,frame\na.obj,s,first\n", r"frame of a\.obj is 'first': give a whole number"),
         ("file,subject,frame\na.obj,s,1.5\n", r"frame of a\.obj is '1\.5'"),
+        ("file,subject,level\na.obj,s,7\n", r"a\.obj: level is '7'\. Give 1 to 4"),
         ("file,subject,sequence\na.obj,s,q\nb.obj,s,q\n", "frame 0 of sequence 'q' twice"),
     ],
 )

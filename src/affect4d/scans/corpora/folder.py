@@ -22,7 +22,7 @@ from affect4d.scans.corpora.corpus import Corpus
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
-from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, scan_table
+from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.texture import SUFFIXES as PICTURES
@@ -94,6 +94,7 @@ def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
     return {
         **row,
         **{name: whole_number(row[name]) for name in WHOLE_NUMBERS if name in row},
+        "level": check_number("level", row.get("level"), f"{file}, {scan}"),
         "scan": _inside(scan, file),
         "texture": _inside(row.get("texture"), file),
         "landmark_file": _inside(row.get("landmark_file"), file),
