@@ -10,7 +10,7 @@ from generated_surface import bumpy_scan
 from affect4d.content import ContentStore, file_digest
 from affect4d.content.prune import carry_out, plan_prune
 from affect4d.content.shards import Shard
-from affect4d.engine import EngineOptions, LostChunkError
+from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.rendering import batch, sequences
 from affect4d.rendering.activity import block_means, frame_activity
 from affect4d.rendering.batch import render_corpus, render_report
@@ -227,14 +227,17 @@ def test_too_many_bad_scans_end_the_run(drawn, store, tmp_path):
         render_corpus(scan_manifest("F001/Happy", "F002/Sad"), tmp_path, strict, store)
 
 
-def losing(scan):
+DIED = LostChunkError("its process died")
+
+
+def losing(scan, error=DIED):
     """``map_chunks`` whose process dies of one scan."""
     real = batch.map_chunks
 
     def map_chunks(function, jobs, *words, **more):
         for job, result in real(function, jobs, *words, **more):
             fatal = any(row["scan"] == scan for row in job.rows)
-            yield job, LostChunkError("its process died") if fatal else result
+            yield job, error if fatal else result
 
     return map_chunks
 
@@ -285,6 +288,12 @@ def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn
     with pytest.raises(CanaryError, match="draws nothing"):
         render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert len(asked) == 1
+
+
+def test_a_worker_with_other_code_ends_the_batch(drawn, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2", StrangeCodeError("another version")))
+    with pytest.raises(StrangeCodeError, match="another version"):
+        render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
 
 
 def test_a_machine_without_a_driver_ends_the_batch_at_the_first_scan(drawn, store, tmp_path, monkeypatch):

@@ -218,6 +218,14 @@ def test_suffixes_and_names_may_be_in_any_case(tmp_path):
     assert row["texture"] == "f0001/F0001_AN01WH_F2D.BMP"
 
 
+def test_a_copy_in_lower_case_is_found_and_not_missing_too(pretend):
+    table = pretend("bu4dfe", [name.lower() for name in bu4dfe_names(frames=2)])
+    found = completeness(CORPORA["bu4dfe"], table).set_index("item")
+    assert found.loc[["subjects", "sequences"], "missing"].tolist() == [0, 0]
+    assert found.loc["sequences", "examples"] == ""
+    assert (table["sequence"][0], table["scan"][0]) == ("F001/Angry", "f001/angry/000.wrl")
+
+
 def test_a_picture_may_be_called_after_f3d_and_be_a_png(tmp_path):
     touch(tmp_path, "F0001/F0001_NE00WH_F3D.wrl", "F0001/F0001_NE00WH_F3D.png")
     assert CORPORA["bu3dfe"].find_scans(tmp_path).loc[0, "texture"] == "F0001/F0001_NE00WH_F3D.png"
@@ -301,6 +309,7 @@ def test_4dme_clips_carry_several_classes_times_and_held_actions(fourdme):
     assert split_labels(first["label"]) == ("negative", "surprise")
     assert table["expression"].isna().all()
     assert pd.isna(clips.loc["s01/clip_b", "offset"])
+    assert pd.isna(clips.loc["s02/clip_c", "actions"])
     assert pd.isna(clips.loc["unknown/clip_d", "label"])
 
 
@@ -372,6 +381,38 @@ def test_people_may_say_what_names_do_not(tmp_path):
         CORPORA["bu4dfe"].find_scans(tmp_path)
 
 
+def test_expressions_that_people_give_are_spelled_as_they_like(tmp_path):
+    touch(tmp_path, "F001/one/000.wrl", "F001/two/000.wrl", "F001/Sad/000.wrl")
+    (tmp_path / "sequences.csv").write_text(
+        "sequence,expression,level\nF001/one,Happy,2\nF001/two,Contempt,\nF001/four,sad,\n"
+    )
+    table = CORPORA["bu4dfe"].find_scans(tmp_path)
+    rows = table.set_index("sequence")
+    assert rows["label"].to_dict() == {"F001/one": "happiness", "F001/two": "contempt", "F001/Sad": "sadness"}
+    assert rows.loc["F001/one", ["expression", "level"]].tolist() == ["happiness", 2]
+    assert pd.isna(rows.loc["F001/two", "expression"])
+    found = completeness(CORPORA["bu4dfe"], table).set_index("item")
+    assert found.loc["names in subjects.csv and sequences.csv", ["missing", "examples"]].tolist() == [1, "F001/four"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("sequences.csv", "sequence,level\nF001/Happy,7\n", r"F001/Happy: level is '7'\. Give 1 to 4"),
+        ("sequences.csv", "sequence,apex\nF001/Happy,late\n", r"F001/Happy: apex is 'late'\. Give the number"),
+        ("sequences.csv", "sequence,mood\nF001/Happy,good\n", r"unknown columns mood\. It may have sequence, expr"),
+        ("sequences.csv", "sequence,level\nF001-Happy,2\n", r"names no sequence .*'F001-Happy': write it as 'F001/Ha"),
+        ("subjects.csv", "subject,sex\nF001,F\n", r"unknown columns sex\. It may have subject, gender"),
+        ("subjects.csv", "subject,gender\n1,F\n", r"names no subject .*'1': write it as 'F001'"),
+    ],
+)
+def test_what_people_give_wrongly_is_named_with_file_row_and_remedy(tmp_path, file, text, words):
+    touch(tmp_path, "F001/Happy/000.wrl")
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=rf"{file}.*{words}"):
+        CORPORA["bu4dfe"].find_scans(tmp_path)
+
+
 def test_a_damaged_sheet_is_named(tmp_path):
     touch(tmp_path, "spNO.1/a/depth/1.png")
     (tmp_path / "labels.xlsx").write_bytes(b"PK\x03\x04 not a workbook")
@@ -420,6 +461,9 @@ def test_a_parquet_table_tells_a_folder_too(tmp_path):
         ("file,subject\n/etc/a.obj,s\n", "not a path inside"),
         ("file,subject\nC:\\a.obj,s\n", "not a path inside"),
         ("file,subject\na.obj,\n", "without file or subject"),
+        ("file,subject,frame\na.obj,s,first\n", r"frame of a\.obj is 'first': give a whole number"),
+        ("file,subject,frame\na.obj,s,1.5\n", r"frame of a\.obj is '1\.5'"),
+        ("file,subject,level\na.obj,s,7\n", r"a\.obj: level is '7'\. Give 1 to 4"),
         ("file,subject,sequence\na.obj,s,q\nb.obj,s,q\n", "frame 0 of sequence 'q' twice"),
     ],
 )
@@ -482,6 +526,17 @@ def test_p1_draws_its_subjects_once_and_p2_every_round(tmp_path):
     first, second = (draw(protocol_named("bu3dfe", "P1"), table, 3, number).folds for number in (0, 1))
     assert [fold.test for fold in first] != [fold.test for fold in second]
     assert draw(protocol_named("bu3dfe", "P1"), table, 3).folds == first
+
+
+def test_repeated_draws_need_two_people_however_many_they_are(tmp_path):
+    touch(tmp_path, *(f"{name}/happy/0.obj" for name in ("anna", "bob", "carl")))
+    table, draws = CORPORA["folder"].find_scans(tmp_path), protocol_named("folder", "5-draws")
+    folds = draw(draws, table).folds
+    assert [(len(fold.train), len(fold.test)) for fold in folds] == [(2, 1)] * 5
+    with pytest.raises(ValueError, match="needs 2 subjects; 1 take part"):
+        draw(draws, table[table["subject"] == "anna"])
+    with pytest.raises(ValueError, match="needs 5 subjects; 3 take part"):
+        draw(protocol_named("folder", "5-fold"), table)
 
 
 def test_every_protocol_names_a_corpus_and_says_how_far_it_is_verified():

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
 
 from affect4d.content import ContentStore
-from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
@@ -20,7 +20,7 @@ from affect4d.scans.ingest import (
     ingest_source,
     load_canonical_scan,
 )
-from affect4d.scans.ingest_report import REPORT_COLUMNS
+from affect4d.scans.ingest_report import REPORT_COLUMNS, reasons_table
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, neutral_frames, pose_in
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.scan import ScanError
@@ -133,20 +133,40 @@ def test_the_order_of_work_does_not_change_the_manifest(corpus, store):
     assert [row["scan"] for row in reordered] == alone.manifest["scan"].tolist()
 
 
-def test_a_lost_worker_costs_its_scan_only(corpus, store, monkeypatch):
+def failing(error):
+    """``map_chunks`` where one scan ends in an error."""
     real = ingest_module.map_chunks
 
-    def losing(function, chunks, *_, **__):
+    def map_chunks(function, chunks, *_, **__):
         for chunk, result in real(function, chunks, "reading"):
             lost = any(row["scan"] == "F001/Angry/001.wrl" for row in chunk)
-            yield chunk, RuntimeError("worker died") if lost else result
+            yield chunk, error if lost else result
 
-    monkeypatch.setattr(ingest_module, "map_chunks", losing)
+    return map_chunks
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "remedy"),
+    [
+        (LostChunkError("it died"), "worker-lost", "fewer workers"),
+        (IndexError("nobody foresaw this"), "failed", "report it"),
+    ],
+)
+def test_a_lost_worker_or_an_unforeseen_error_costs_its_scan_only(corpus, store, monkeypatch, error, code, remedy):
+    monkeypatch.setattr(ingest_module, "map_chunks", failing(error))
     ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
     assert len(ingest.manifest) == 7
-    assert ingest.report["code"].value_counts().to_dict() == {"": 7, "worker-lost": 1}
+    assert ingest.report["code"].value_counts().to_dict() == {"": 7, code: 1}
+    assert str(error) in ingest.report.set_index("code").loc[code, "reason"]
+    assert remedy in reasons_table(ingest.report).set_index("code").loc[code, "remedy"]
     monkeypatch.undo()
     assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 8, "an accident is kept"
+
+
+def test_a_worker_with_other_code_ends_the_run(corpus, store, monkeypatch):
+    monkeypatch.setattr(ingest_module, "map_chunks", failing(StrangeCodeError("another version")))
+    with pytest.raises(StrangeCodeError, match="another version"):
+        ingest_corpus(corpus, "bu4dfe", HERE, store)
 
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):

@@ -7,7 +7,7 @@ idempotent, and returns paths and statuses, never pixels.
 
 from affect4d.engine.chunks import map_chunks
 from affect4d.engine.options import IN_PROCESS, EngineOptions, SlurmOptions, TlsOptions, available_cores
-from affect4d.engine.worker import ChunkTimeoutError, LostChunkError
+from affect4d.engine.worker import ChunkTimeoutError, LostChunkError, StrangeCodeError
 
 __all__ = [
     "IN_PROCESS",
@@ -15,6 +15,7 @@ __all__ = [
     "EngineOptions",
     "LostChunkError",
     "SlurmOptions",
+    "StrangeCodeError",
     "TlsOptions",
     "available_cores",
     "map_chunks",

@@ -14,7 +14,7 @@ import pandas as pd
 from affect4d.content import ContentStore, StoreFullError, content_key, file_digest, table_digest
 from affect4d.content.room import in_words
 from affect4d.content.shards import drop_broken, read_header
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
+from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError
 from affect4d.rendering.pictures import RenderError
@@ -72,7 +72,8 @@ def render_corpus(
 
     Raises:
         ValueError: If there is nothing to render.
-        CanaryError: If a graphics driver draws nonsense.
+        CanaryError: If a graphics driver draws nonsense, or there is none.
+        StrangeCodeError: If a worker has other code than the driver.
         RenderError: If nothing can be drawn, or more than ``options.max_failed_share`` of the scans failed.
         StoreFullError: If the disk is full.
     """
@@ -156,16 +157,17 @@ def _found(job: SequenceJob, store: ContentStore) -> RenderedSequence:
 
 
 def _render(jobs: Sequence[SequenceJob], description: str, engine: EngineOptions) -> Outcomes:
-    """Render sequences; a driver that draws nonsense, or a full disk, ends all of it at once.
+    """Render sequences; a driver that draws nonsense, other code, or a full disk, ends all of it at once.
 
     Raises:
         CanaryError: If a graphics driver draws nonsense.
+        StrangeCodeError: If a worker has other code than the driver.
         StoreFullError: If the disk is full.
     """
     outcomes: Outcomes = {}
     with contextlib.closing(map_chunks(render_sequence, jobs, description, engine, scans=_scans)) as results:
         for job, result in results:
-            if isinstance(result, CanaryError):
+            if isinstance(result, CanaryError | StrangeCodeError):
                 raise result
             if isinstance(result, StoreFullError):
                 raise StoreFullError(f"{result} {_still_needed(jobs, outcomes)}") from result

@@ -14,7 +14,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore, code_version, content_key
-from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 TEXELS = 16
 """Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, and not looked at."""
-LOST = "worker-lost"
+LOST, FAILED = "worker-lost", "failed"
+"""What became of a scan that was not judged: its process died, or it ended in an error nobody foresaw."""
 
 
 class IngestOptions(BaseModel):
@@ -94,6 +95,7 @@ def ingest_source(
 
     Raises:
         CorpusRefusedError: If no scan is found or usable, or more than ``max_refused_share`` are refused.
+        StrangeCodeError: If a worker has other code than the driver.
     """
     key = "ingest-" + _key(source, options)
     if not store.has(key):
@@ -103,7 +105,7 @@ def ingest_source(
         rows = _read_all(source, scans, options, engine)
         ingest = Ingest(_manifest(rows), ingest_report(rows), _completeness(source, scans))
         _check_refused(source, ingest, options)
-        if (ingest.report["code"] == LOST).any():  # perhaps an accident: the next run reads again
+        if ingest.report["code"].isin((LOST, FAILED)).any():  # perhaps an accident: the next run reads again
             return ingest
         _save(ingest, store, key)
     return _load(store, key)
@@ -153,16 +155,23 @@ def _read_all(source: ScanSource, scans: pd.DataFrame, options: IngestOptions, e
         singles = [[scan] for chunk, _ in lost for scan in chunk]
         again, lost = _gather(map_chunks(task, singles, "reading scans again", engine, scans=len))
         outcomes += again
-        outcomes += [_refused(chunk[0], LOST, f"{type(error).__name__}: {error}") for chunk, error in lost]
+        outcomes += [_not_judged(chunk[0], error) for chunk, error in lost]
     return sorted(outcomes, key=lambda row: (row["sequence"], row["frame"]))
 
 
 def _gather(
     results: Iterable[tuple[list[Row], list[Row] | Exception]],
 ) -> tuple[list[Row], list[tuple[list[Row], Exception]]]:
+    """What came back, and what was lost.
+
+    Raises:
+        StrangeCodeError: If a worker has other code than the driver: no scan is at fault.
+    """
     done: list[Row] = []
     lost: list[tuple[list[Row], Exception]] = []
     for chunk, result in results:
+        if isinstance(result, StrangeCodeError):
+            raise result
         if isinstance(result, Exception):
             lost.append((chunk, result))
         else:
@@ -242,6 +251,10 @@ def judged(alignment: "Alignment", face: "Mended") -> Row:
 
 def _refused(scan: Row, code: str, reason: str) -> Row:
     return {**scan, "status": "refused", "code": code, "reason": reason}
+
+
+def _not_judged(scan: Row, error: Exception) -> Row:
+    return _refused(scan, LOST if isinstance(error, LostChunkError) else FAILED, f"{type(error).__name__}: {error}")
 
 
 def _manifest(rows: list[Row]) -> pd.DataFrame:

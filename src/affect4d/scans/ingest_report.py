@@ -54,6 +54,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "repaired": "Nothing to do; what was mended is said with each scan.",
         "not-a-face": "Look at it in a viewer: it may be another object, in another unit, or only part of a face.",
         "worker-lost": "Its process died, mostly for want of memory: run again with fewer workers.",
+        "failed": "An error nobody foresaw: run again; if it stays so, report it with the words beside it.",
         "empty-crop": "Raise ingest.crop_radius, or give landmarks: the pose puts the face beside the crop.",
         "unreadable": "Check the file's rights and the disk, then run again.",
     }

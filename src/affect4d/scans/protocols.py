@@ -115,13 +115,20 @@ def draw(protocol: Protocol, table: pd.DataFrame, seed: int = 0, round_number: i
         chosen = np.random.default_rng(words).choice(names, protocol.subjects, replace=False)
         rows = rows[rows["subject"].isin(chosen)]
         names = sorted(chosen.tolist())
-    count = protocol.folds or len(names)
-    if not names or (protocol.trained_on is None and len(names) < max(count, 2)):
+    count, needed = protocol.folds or len(names), _subjects_needed(protocol)
+    if len(names) < needed:
         raise ValueError(
-            f"Protocol {protocol.name} of {protocol.corpus} needs {max(count, 2)} subjects; {len(names)} take part."
+            f"Protocol {protocol.name} of {protocol.corpus} needs {needed} subjects; {len(names)} take part."
         )
     fold_seed = int(np.random.default_rng([seed, round_number]).integers(2**31)) if round_number else seed
     return Drawn(rows, _splits(protocol, names, count, fold_seed))
+
+
+def _subjects_needed(protocol: Protocol) -> int:
+    """One for every fold, as each is tested once; two where each fold draws whom it tests on."""
+    if protocol.trained_on is not None:
+        return 1
+    return max(protocol.folds, 2) if protocol.test_share is None else 2
 
 
 def _splits(protocol: Protocol, names: list[str], count: int, seed: int) -> tuple[SubjectSplit, ...]:

@@ -28,6 +28,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "surprise": "Surprise",
     }
 )
+_SPELLED: Mapping[str, str] = MappingProxyType({word.lower(): word for word in FOLDERS.values()})
 SUBJECTS = numbered("FM", (58, 43), 3)
 _SCAN = re.compile(r"(?P<subject>[FM]\d{3,4})/(?P<word>[^/]+)/(?P<frame>\d{1,9})\.wrl", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
     scan, subject, word = match[0], match["subject"], match["word"]
     landmarks = f"{LANDMARK_FOLDER}/{scan[:-4]}.bnd".lower()
     return {
-        "sequence": f"{subject}/{word}",
+        "sequence": f"{subject.upper()}/{_SPELLED.get(word.lower(), word)}",
         "subject": subject.upper(),
         "expression": expression_or_none(word),
         "frame": int(match["frame"]),

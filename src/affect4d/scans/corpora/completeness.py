@@ -64,6 +64,7 @@ def _noticed(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
         "apex among the frames of its clip": strays,
         "files that no other file doubles": table.attrs.get("duplicates", ()),
         "files that the table names": table.attrs.get("absent", ()),
+        "names in subjects.csv and sequences.csv": table.attrs.get("unmatched", ()),
     }
     for item, wrong in seen.items():
         if wrong:

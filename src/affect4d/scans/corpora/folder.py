@@ -22,7 +22,7 @@ from affect4d.scans.corpora.corpus import Corpus
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
-from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, scan_table
+from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.texture import SUFFIXES as PICTURES
@@ -87,9 +87,14 @@ def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
     if scan is None or subject is None:
         raise ValueError(f"{file}: a row without file or subject: file {scan}, subject {subject}.")
     word, frame = row.get("expression"), whole_number(row.get("frame"))
+    if frame is None and row.get("frame") is not None:
+        raise ValueError(
+            f"{file}: the frame of {scan} is {row['frame']!r}: give a whole number from 0, or none for a single scan."
+        )
     return {
         **row,
         **{name: whole_number(row[name]) for name in WHOLE_NUMBERS if name in row},
+        "level": check_number("level", row.get("level"), f"{file}, {scan}"),
         "scan": _inside(scan, file),
         "texture": _inside(row.get("texture"), file),
         "landmark_file": _inside(row.get("landmark_file"), file),

@@ -69,7 +69,7 @@ def _labels(sheet: pd.DataFrame) -> dict[str, Labels]:
         str(clip).lower(): {
             "subject": rows["sub_ID"].iloc[0],
             "label": join_labels(word for cell in rows["Emotion"] for word in (read_emotions(cell) or "").split("+")),
-            "actions": parse_actions("+".join(rows["AUs"].dropna())),
+            "actions": None if rows["AUs"].isna().all() else parse_actions("+".join(rows["AUs"].dropna())),
             **{name.lower(): whole_number(rows[name].iloc[0]) for name in ("Onset", "Apex", "Offset")},
         }
         for clip, rows in named.groupby("fold_name", sort=False)

@@ -1,17 +1,19 @@
 """The table every corpus gives: one row a scan that is there, before any of it is read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
+from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers.texture import SUFFIXES
 
 ATTRIBUTES = ("gender", "age_group", "skin_tone", "ethnicity")
 LABELS = ("label", "level", "task", "actions", "onset", "apex", "offset")
 WHOLE_NUMBERS = ("level", "onset", "apex", "offset")
+HIGHEST_LEVEL = 4
 SCAN_COLUMNS = (
     "sequence", "subject", "expression", "frame", "scan", "texture", "landmark_file", *ATTRIBUTES, *LABELS,
 )  # fmt: skip
@@ -26,14 +28,17 @@ def scan_table(rows: Iterable[Mapping[str, Any]], root: Path) -> pd.DataFrame:
     ``<root>/subjects.csv`` gives attributes, ``<root>/sequences.csv`` expressions and labels; what they do not give
     keeps the row's own value, if it has one. Where two files claim the same frame
     of a sequence (``000.wrl`` beside ``0000.wrl``), the first by name is kept, and the others are listed in
-    ``.attrs["duplicates"]``.
+    ``.attrs["duplicates"]``; subjects and sequences that these files name and nobody has, in ``.attrs["unmatched"]``.
 
     Raises:
-        ValueError: If one of these files is not a table with a column ``subject``, or ``sequence``, or names one twice.
+        ValueError: If one of these files is not a table with a column ``subject``, or ``sequence``, names one twice,
+            has an unknown column or a number that cannot be, or names nothing that is there.
     """
     table = pd.DataFrame(list(rows), columns=list(SCAN_COLUMNS))
-    _fill(table, "subject", read_given(root / SUBJECTS_FILE, "subject"), ATTRIBUTES)
-    _fill(table, "sequence", read_given(root / SEQUENCES_FILE, "sequence"), ("expression", *LABELS))
+    unmatched = [
+        *_fill(table, "subject", root / SUBJECTS_FILE, ATTRIBUTES),
+        *_fill(table, "sequence", root / SEQUENCES_FILE, ("expression", *LABELS)),
+    ]
     types: dict[str, Any] = {
         **dict.fromkeys(SCAN_COLUMNS, "str"),
         **dict.fromkeys(WHOLE_NUMBERS, "Int64"),
@@ -43,29 +48,74 @@ def scan_table(rows: Iterable[Mapping[str, Any]], root: Path) -> pd.DataFrame:
     twice = ordered.duplicated(["sequence", "frame"])
     unique = ordered[~twice].reset_index(drop=True)
     unique.attrs["duplicates"] = ordered.loc[twice, "scan"].tolist()
+    unique.attrs["unmatched"] = unmatched
     return unique
 
 
-def read_given(file: Path, key: str) -> pd.DataFrame:
-    """What people gave for each subject, or sequence, indexed by it; empty without the file.
+def read_given(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:
+    """What people gave for each subject, or sequence, indexed by it, as the manifest says it; empty without the file.
+
+    Args:
+        file: Which.
+        key: Its first column.
+        names: The others it may have.
 
     Raises:
-        ValueError: If it is not a table with that column, or names one twice.
+        ValueError: If it is not a table with that column, names one twice, has an unknown column, or a number that
+            cannot be.
     """
     if not file.is_file():
         return pd.DataFrame()
     table = read_sheet(file)
     if key not in table.columns or table[key].duplicated().any():
         raise ValueError(f"{file} needs a column '{key}' with every {key} once; it has {list(table.columns)}.")
-    return table.set_index(key)
+    unknown = [name for name in table.columns if name not in (key, *names)]
+    if unknown:
+        raise ValueError(f"{file} has unknown columns {', '.join(unknown)}. It may have {', '.join((key, *names))}.")
+    rows = [_told(row, f"{file}, {key} {row[key]}") for row in table.to_dict("records")]
+    return pd.DataFrame(rows, index=table[key], dtype=object)
 
 
-def _fill(table: pd.DataFrame, key: str, given: pd.DataFrame, names: Iterable[str]) -> None:
-    """Put what is given in the place of the rows' own values."""
+def _told(row: Mapping[Any, Any], place: str) -> dict[str, Any]:
+    """A row with its numbers as numbers and its expression as one of the six; of another word, only a label is made."""
+    told = {str(name): check_number(name, cell, place) if name in WHOLE_NUMBERS else cell for name, cell in row.items()}
+    word = row.get("expression")
+    if word is not None:
+        told["expression"] = expression_or_none(word)
+        told["label"] = told.get("label") or told["expression"] or word.lower()
+    return told
+
+
+def check_number(name: str, cell: Any, place: str) -> int | None:
+    """A cell of one of the columns of whole numbers; None where it is empty.
+
+    Raises:
+        ValueError: If it says something else, or is a level above 4; the message begins with the place.
+    """
+    number = whole_number(cell)
+    if cell is not None and (number is None or (name == "level" and number > HIGHEST_LEVEL)):
+        wanted = f"1 to {HIGHEST_LEVEL}, 0 for neutral" if name == "level" else "the number of a frame"
+        raise ValueError(f"{place}: {name} is {cell!r}. Give {wanted}, or leave it empty.")
+    return number
+
+
+def _fill(table: pd.DataFrame, key: str, file: Path, names: Sequence[str]) -> list[str]:
+    """Put what is given in the place of the rows' own values; return whom it names and nobody has.
+
+    Raises:
+        ValueError: If nothing it names is there.
+    """
+    given = read_given(file, key, names)
+    unmatched = [str(one) for one in given.index if one not in set(table[key])]
+    if len(table) and unmatched and len(unmatched) == len(given):
+        raise ValueError(
+            f"{file} names no {key} that is there, but e.g. {unmatched[0]!r}: write it as {table[key].iloc[0]!r}, or "
+            "remove the file."
+        )
     for name in (name for name in names if name in given):
-        found = table[key].map(given[name])
-        found = found.map(whole_number) if name in WHOLE_NUMBERS else found
-        table[name] = found.astype(object).where(found.notna(), table[name])
+        found = table[key].map(given[name]).astype(object)
+        table[name] = found.where(found.notna(), table[name])
+    return unmatched
 
 
 def beside(paths: Mapping[str, str], scan: str) -> str | None:
