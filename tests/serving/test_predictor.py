@@ -178,7 +178,7 @@ def test_a_model_trained_anew_in_its_place_is_loaded_anew(made, tmp_path):
 
 
 def test_a_folder_is_read_as_its_table_says(made, raw_scans, tmp_path):
-    """As the pipeline reads it: subject, order of frames, and landmarks under any name."""
+    """As the pipeline reads it: whose face, and in which order."""
     place = tmp_path / "clip"
     place.mkdir()
     scans = sorted(sorted(path for path in raw_scans.rglob("*") if path.is_dir())[-1].glob("*.wrl"))
