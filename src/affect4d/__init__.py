@@ -22,7 +22,10 @@ def load(model: "str | Path" = "affect_vlm") -> "Predictor":
     Raises:
         affect4d.serving.BundleError: If there is no such model, or its folder is damaged.
     """
-    return _load(str(model))
+    from affect4d.serving.packaged import bundle_folder, last_written
+
+    folder = bundle_folder(model)
+    return _load(folder, last_written(folder))
 
 
 def predict(
@@ -43,7 +46,8 @@ def predict(
 
 
 @lru_cache(maxsize=4)
-def _load(model: str) -> "Predictor":
+def _load(folder: Path, written: int) -> "Predictor":
+    """The model of a folder, kept until the folder is written anew."""
     from affect4d.serving import Predictor  # torch costs seconds
 
-    return Predictor.load(model)
+    return Predictor.load(folder)

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from affect4d.app.choices import FOLDERS, model_choices
-from affect4d.app.sources import UPLOAD, reading_room
+from affect4d.app.sources import UPLOAD, Chosen, reading_room, understood
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 
@@ -74,6 +74,24 @@ def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
         record.parent.mkdir(parents=True)
         record.write_text(f'{{"folder": "{folder}"}}')
     assert list(model_choices()) == ["SMILE-VLM · open-4dfer-s"]
+
+
+def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
+    before = model_choices()[AFFECT].identity
+    assert model_choices()[AFFECT].identity == before
+    weights = bundles[0] / "model.safetensors"
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
+    assert model_choices()[AFFECT].identity != before
+    assert model_choices()[AFFECT].title == before[0]
+
+
+def test_what_a_model_said_before_it_was_trained_anew_is_not_said_again(monkeypatch):
+    asked = []
+    monkeypatch.setattr("affect4d.app.sources.ask", lambda *given: asked.append(given) or [])
+    chosen = Chosen("before and after", "face", (), is_sample=True)
+    for written in (1, 1, 2):
+        understood(chosen, (("AffectVLM", "/models/mine", written),), {})
+    assert len(asked) == 2
 
 
 def test_a_sample_is_answered_by_both_models_side_by_side(asked, project_root):

@@ -64,8 +64,8 @@ def test_the_other_model_too_and_any_version_by_its_name(finished, raw):
     by_name = project.load("timelines")
     assert set(by_name["model"]) == {"smile_vlm"}
     assert by_name["frame"].tolist() == list(range(len(by_name)))
-    project.run("predict", input=f"{raw}/F001/Happy/000.wrl", model=version, **HERE)
-    assert len(project.load("predictions")) == 1
+    project.run("predict", input=f"{raw}/F001/Happy/000.wrl", model=f"smile_vlm@{version}", **HERE)
+    assert project.load("predictions")["model"].tolist() == ["smile_vlm"]
 
 
 def test_the_python_call_and_mlflow_in_another_process_say_the_same(finished, raw):

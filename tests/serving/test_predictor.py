@@ -1,6 +1,9 @@
 """One scan, one answer: by the pipeline's stages, from a folder, scan by scan, and from any thread."""
 
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -163,3 +166,33 @@ def test_one_call_is_enough(made, frames, answer):
     told = affect4d.predict(frames, model=made.folder)
     np.testing.assert_allclose(shares(told), shares(answer), atol=CLOSE)
     assert affect4d.load(made.folder) is affect4d.load(str(made.folder))
+
+
+def test_a_model_trained_anew_in_its_place_is_loaded_anew(made, tmp_path):
+    folder = tmp_path / "bundle"
+    shutil.copytree(made.folder, folder)
+    before = affect4d.load(folder)
+    weights = folder / "model.safetensors"
+    os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
+    assert affect4d.load(folder) is not before
+
+
+def test_a_folder_is_read_as_its_table_says(made, raw_scans, tmp_path):
+    """As the pipeline reads it: whose face, and in which order."""
+    place = tmp_path / "clip"
+    place.mkdir()
+    scans = sorted(sorted(path for path in raw_scans.rglob("*") if path.is_dir())[-1].glob("*.wrl"))
+    for name, scan in zip("ba", scans, strict=False):
+        for file in scan.parent.glob(f"{scan.stem}.*"):
+            shutil.copy(file, place / (name + file.suffix))
+    (place / "scans.csv").write_text("file,subject,sequence,frame\nb.wrl,anna,smile,0\na.wrl,anna,smile,1\n")
+    prepared = affect4d.load(made.folder).prepare(place)
+    assert prepared.subject == "anna"
+    assert [Path(scan.file).name for scan in prepared.scans] == ["b.wrl", "a.wrl"]
+
+
+def test_a_bad_neutral_scan_is_named_as_such(predictor, frames, tmp_path):
+    (tmp_path / "rest.ply").write_text("no scan")
+    with pytest.raises(ScanError, match="the neutral scan: ") as caught:
+        predictor.prepare(frames[0], neutral=tmp_path / "rest.ply")
+    assert caught.value.path.name == "rest.ply"

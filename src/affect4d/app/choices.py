@@ -9,7 +9,7 @@ from pathlib import Path
 from kedro.utils import find_kedro_project
 
 from affect4d.serving.bundle import Bundle, BundleError, read_description
-from affect4d.serving.packaged import bundle_folder, packaged_models
+from affect4d.serving.packaged import bundle_folder, last_written, packaged_models
 from affect4d.serving.preparation import texels_for
 
 TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
@@ -35,6 +35,11 @@ class ModelChoice:
     def texels(self) -> int:
         """How many along the shorter side of a texture it needs."""
         return texels_for(self.bundle.render)
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Tells its answers from those of another model, also of one trained anew under the same title."""
+        return self.title, str(self.folder), last_written(self.folder)
 
     @property
     def measured(self) -> str:

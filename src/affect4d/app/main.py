@@ -59,8 +59,8 @@ def choose_models(choices: dict[str, ModelChoice]) -> list[ModelChoice]:
 
 def show_answers(chosen: Chosen, models: list[ModelChoice]) -> None:
     """Everything there is to say about a recording."""
-    predictors = {model.title: open_predictor(str(model.folder)) for model in models}
-    answers = understood(chosen, predictors)
+    predictors = {model.title: open_predictor(*model.identity[1:]) for model in models}
+    answers = understood(chosen, tuple(model.identity for model in models), predictors)
     if not answers:
         return
     show_stage(chosen.key, answers, {model.title: model for model in models})

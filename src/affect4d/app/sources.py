@@ -20,6 +20,8 @@ FIRST = "F003"
 """Whose face is shown at first."""
 DRAWING = "Drawing the face from every side …"
 FORMATS = ", ".join(READERS)
+Identity = tuple[str, str, int]
+"""Of a model: its title, its folder, and when that was written."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Chosen:
 
 
 @st.cache_resource(show_spinner="Loading a model …", max_entries=6)
-def open_predictor(folder: str) -> Predictor:
-    """The model in a folder, once for all visitors."""
+def open_predictor(folder: str, written: int) -> Predictor:
+    """The model in a folder as it was written then, once for all visitors."""
     return Predictor.load(Path(folder))
 
 
@@ -134,11 +136,11 @@ def read_upload(key: tuple[str, ...], texels: int, _files: Sequence[object]) -> 
         bar.empty()
 
 
-def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answered]:
+def understood(chosen: Chosen, identities: tuple[Identity, ...], predictors: Mapping[str, Predictor]) -> list[Answered]:
     """Every model's answer; none, and a message, where no scan is a face."""
     answers_of = sample_answers if chosen.is_sample else upload_answers
     try:
-        return answers_of(chosen.key, tuple(predictors), chosen, predictors)
+        return answers_of(chosen.key, identities, chosen, predictors)
     except ScanError as error:
         st.error(f"**{plain(chosen.name)}** cannot be used: {plain(error.detail)}.")
         return []
@@ -146,7 +148,7 @@ def understood(chosen: Chosen, predictors: Mapping[str, Predictor]) -> list[Answ
 
 @st.cache_resource(show_spinner=DRAWING, max_entries=36)
 def sample_answers(
-    key: str, titles: tuple[str, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
+    key: str, identities: tuple[Identity, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
 ) -> list[Answered]:
     """Answers to a sample, once for all visitors."""
     return ask(_chosen.scans, _chosen.name, _predictors)
@@ -154,7 +156,7 @@ def sample_answers(
 
 @st.cache_resource(show_spinner=DRAWING, max_entries=6, scope="session")
 def upload_answers(
-    key: str, titles: tuple[str, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
+    key: str, identities: tuple[Identity, ...], _chosen: Chosen, _predictors: Mapping[str, Predictor]
 ) -> list[Answered]:
     """Answers to an upload, once a session; forgotten with it."""
     return ask(_chosen.scans, _chosen.name, _predictors, _chosen.neutral)

@@ -5,6 +5,7 @@ from pathlib import Path
 from affect4d.serving.bundle import BUNDLE_FILE, BundleError
 
 PACKAGED = Path(__file__).parent / "models"
+WEIGHTS_PATTERN = "*.safetensors"
 
 
 def packaged_models() -> tuple[str, ...]:
@@ -29,3 +30,9 @@ def bundle_folder(model: str | Path) -> Path:
         f"There is no model {str(model)!r}: give the folder of a bundle, or one of the packaged models: "
         f"{', '.join(packaged_models()) or 'this installation has none'}."
     )
+
+
+def last_written(folder: Path) -> int:
+    """When a bundle was last written, nanoseconds: tells a model from one that was trained anew in its place."""
+    files = [*folder.glob(WEIGHTS_PATTERN), *folder.glob(BUNDLE_FILE)]
+    return max((file.stat().st_mtime_ns for file in files), default=0)

@@ -151,6 +151,9 @@ class Preparer:
             ScanError: If no scan is usable; of several, the first one's.
             CanaryError: If the graphics driver draws nonsense.
         """
+        found = _in_folder(scans)
+        if found is not None:
+            return self.prepare_recording(replace(found, name=name or found.name), neutral=neutral)
         given = _given(scans)
         if any(isinstance(scan, FaceScan) for scan in given):
             taken = [self._take(scan, frame) for frame, scan in enumerate(given)]
@@ -231,9 +234,12 @@ class Preparer:
 
     def _neutral(self, scan: Scan) -> Pictures:
         taken = self._take(scan, NEUTRAL_FRAME)
-        if taken.pictures is None:
-            raise taken.error or RuntimeError("A refused scan has a reason.")
-        return taken.pictures
+        if taken.pictures is not None:
+            return taken.pictures
+        if taken.error is None:
+            raise RuntimeError("A refused scan has a reason.")
+        error = taken.error
+        raise ScanError(error.code, error.path, f"the neutral scan: {error.detail}", error.where) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,21 +252,26 @@ class _Taken:
 
 
 def _given(scans: Scan | Sequence[Scan]) -> Sequence[Scan]:
-    """What was given, as a list; a folder as the scans in it."""
-    if isinstance(scans, FaceScan):
-        return [scans]
-    if not isinstance(scans, str | Path):
-        return list(scans)
+    """What was given, as a list."""
+    return [scans] if isinstance(scans, FaceScan | str | Path) else list(scans)
+
+
+def _in_folder(scans: Scan | Sequence[Scan]) -> Recording | None:
+    """The recording in a folder, as its ``scans.csv`` tells it where there is one; None of what is no folder.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if not isinstance(scans, str | Path) or not Path(scans).is_dir():
+        return None
     place = Path(scans)
-    if not place.is_dir():
-        return [place]
     (recording, *others) = find_recordings(place, grouping="sequences")
     if others:
         raise ValueError(
-            f"{place} holds {1 + len(others)} folders of scans: give one of them, or all to "
+            f"{place} holds {1 + len(others)} recordings: give one of them, or all to "
             f"`kedro run --pipeline=predict --params input={place}`."
         )
-    return [recording.root / row["scan"] for row in recording.rows]
+    return recording
 
 
 def _refused(note: PreparedScan, error: ScanError) -> PreparedScan:
