@@ -18,7 +18,7 @@ from affect4d.training.saving.keeping import TrainingInterruptedError
 from affect4d.training.watching.company import Report, Show
 
 POLL_SECONDS = 0.2
-PACKAGES = Path(__file__).parents[2]
+PACKAGES = Path(__file__).parents[3]
 """Where this package lies, for an interpreter that does not have it installed."""
 
 
