@@ -16,9 +16,8 @@ Levels = Float32[np.ndarray, "pictures channels"]
 _ZERO: Number = np.float32(0)
 _HALF: Number = np.float32(0.5)
 _ONE: Number = np.float32(1)
-_MOTION = 16
-"""Bits below the motion in a packed level."""
-_LEVEL = (1 << _MOTION) - 1
+LEVEL, MOTION = (0, 0xFFFF), (16, -1)
+"""Where in a packed number the level and the motion lie: after how many bits, and which of the rest."""
 
 
 def look_up(
@@ -79,10 +78,10 @@ def _look_up(
             _pack(stored[shown[picture], channel], stored[before[picture], channel], levels)
             _take(levels, corner, width, first, right, below, last)
             factor, offset = factors[picture, channel], offsets[picture, channel]
-            _blend_levels(first, right, below, last, across, along, factor, offset, seen[picture, channel])
+            _blend(first, right, below, last, across, along, LEVEL, factor, offset, seen[picture, channel])
             if moving:
                 moved = seen[picture, channels + channel]
-                _blend_motion(first, right, below, last, across, along, factor * gain, moved)
+                _blend(first, right, below, last, across, along, MOTION, factor * gain, _ZERO, moved)
 
 
 @compiled
@@ -114,7 +113,7 @@ def _pack(shown: np.ndarray, before: np.ndarray, levels: np.ndarray) -> None:
     """In one number, the level shown and, above it, what it is above the neutral's: 0 where either is background."""
     for place in range(len(shown)):
         now, then = np.int32(shown[place]), np.int32(before[place])
-        levels[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << _MOTION) + now
+        levels[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << 16) + now
 
 
 @compiled
@@ -136,38 +135,24 @@ def _take(
 
 
 @compiled
-def _blend_levels(
+def _blend(
     first: np.ndarray,
     right: np.ndarray,
     below: np.ndarray,
     last: np.ndarray,
     across: np.ndarray,
     along: np.ndarray,
+    bits: tuple[int, int],
     factor: np.float32,
     offset: np.float32,
-    seen: np.ndarray,
+    blended: np.ndarray,
 ) -> None:
-    for pixel in range(len(seen)):
-        one, two = np.float32(first[pixel] & _LEVEL), np.float32(right[pixel] & _LEVEL)
-        three, four = np.float32(below[pixel] & _LEVEL), np.float32(last[pixel] & _LEVEL)
-        seen[pixel] = _between(one, two, three, four, across[pixel], along[pixel]) * factor + offset
-
-
-@compiled
-def _blend_motion(
-    first: np.ndarray,
-    right: np.ndarray,
-    below: np.ndarray,
-    last: np.ndarray,
-    across: np.ndarray,
-    along: np.ndarray,
-    factor: np.float32,
-    moved: np.ndarray,
-) -> None:
-    for pixel in range(len(moved)):
-        one, two = np.float32(first[pixel] >> _MOTION), np.float32(right[pixel] >> _MOTION)
-        three, four = np.float32(below[pixel] >> _MOTION), np.float32(last[pixel] >> _MOTION)
-        moved[pixel] = _between(one, two, three, four, across[pixel], along[pixel]) * factor
+    """Blend one of the two numbers packed in one: after how many bits it begins, and which of the rest are its own."""
+    shift, mask = bits
+    for pixel in range(len(blended)):
+        one, two = np.float32(first[pixel] >> shift & mask), np.float32(right[pixel] >> shift & mask)
+        three, four = np.float32(below[pixel] >> shift & mask), np.float32(last[pixel] >> shift & mask)
+        blended[pixel] = _between(one, two, three, four, across[pixel], along[pixel]) * factor + offset
 
 
 @compiled
