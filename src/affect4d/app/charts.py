@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from affect4d.app.answering import Answered
 from affect4d.views.channels import derive_channels
+from affect4d.views.inputs import ChannelName
 
 EXPRESSION_COLOURS: Mapping[str, str] = {
     "anger": "#c8452f",
@@ -26,6 +27,7 @@ OTHER = "#8a8580"
 PALE = 0.42
 GRID = "rgba(128,128,128,0.22)"
 PICTURE_SIDE = 192
+SKIN = "skin"
 CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
 
 
@@ -115,32 +117,41 @@ def likeness_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.nd
 
 
 def view_sheet(answer: Answered, place: int) -> str:
-    """What was drawn of one frame, views from left to right, skin above, what the shape tells below.
+    """What was drawn of one frame: views from left to right, one row a name of :func:`sheet_rows`.
 
     Returns:
         A picture that carries its own bytes (a ``data:`` address): when a sequence plays, one that the browser had to
         ask for would be gone before it does.
     """
     render = answer.predictor.bundle.render
-    order = [name for name, _ in sorted(render.angles.items(), key=lambda item: item[1])]
-    places = [list(render.angles).index(name) for name in order]
+    places = [list(render.angles).index(name) for name in view_order(answer)]
     drawn = {channel: stack[place : place + 1] for channel, stack in answer.prepared.pictures.items()}
     angles, pitches = list(render.angles.values()), [render.pitch(name) for name in render.angles]
-    rows = []
-    if "texture" in drawn:
-        rows.append([_enlarged(drawn["texture"][0, view]) for view in places])
-    if "normals" in drawn:
-        shapes = derive_channels(drawn, angles, ("shading", "curvature"), pitches)[0]
-        rows += [[_enlarged(shapes[view, channel]) for view in places] for channel in (0, 1)]
-    sheet, file = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0), io.BytesIO()
+    channels = _shapes(answer)
+    rows = [[drawn["texture"][0, view] for view in places]] if SKIN in sheet_rows(answer) else []
+    if channels:
+        shapes = derive_channels(drawn, angles, channels, pitches)[0]
+        rows += [[shapes[view, channel] for view in places] for channel in range(len(channels))]
+    sheet = np.concatenate([np.concatenate([_enlarged(picture) for picture in row], axis=1) for row in rows], axis=0)
+    file = io.BytesIO()
     Image.fromarray(sheet).save(file, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def sheet_rows(answer: Answered) -> list[str]:
+    """Names of the rows of :func:`view_sheet`, from above: skin where it was drawn, then what is seen of the shape."""
+    return [*([SKIN] if "texture" in answer.prepared.pictures else []), *_shapes(answer)]
 
 
 def view_order(answer: Answered) -> list[str]:
     """Names of the views as :func:`view_sheet` shows them, from left to right."""
     angles = answer.predictor.bundle.render.angles
     return sorted(angles, key=lambda name: angles[name])
+
+
+def _shapes(answer: Answered) -> list[ChannelName]:
+    """The model's channels but grey, which is the skin's."""
+    return [channel for channel in answer.predictor.bundle.inputs.channels if channel != "grey"]
 
 
 def _enlarged(picture: UInt8[np.ndarray, "height width *components"]) -> UInt8[np.ndarray, "height width 3"]:

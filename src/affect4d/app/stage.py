@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from affect4d.app.answering import Answered
-from affect4d.app.charts import share_chart, timeline_chart, view_order, view_sheet
+from affect4d.app.charts import share_chart, sheet_rows, timeline_chart, view_order, view_sheet
 from affect4d.app.choices import ModelChoice
 from affect4d.app.mesh import Paint, face_figure
 from affect4d.app.plain import plain
@@ -102,8 +102,8 @@ def show_views(answers: Sequence[Answered], place: int) -> None:
     """What the models see, and how much each view counts."""
     answer = answers[0]
     with st.expander("What the models see", expanded=len(answer.prepared.usable) == 1):
-        names = view_order(answer)
-        st.image(view_sheet(answer, place), width=SHEET, caption=f"{' · '.join(names)}: skin, shading, curvature")
+        told = f"{' · '.join(view_order(answer))}: {', '.join(sheet_rows(answer))}"
+        st.image(view_sheet(answer, place), width=SHEET, caption=told)
         for one in answers:
             weights = " · ".join(f"{name} {share:.0%}" for name, share in one.prediction.view_weights.items())
             st.caption(f"How much each view counts for {one.title}: {weights}")
