@@ -273,10 +273,10 @@ def test_a_finding_says_where_it_is_from_in_one_place(context, render):
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_what_is_left_out_says_why_and_what_to_run(context, render):
-    text = render(with_findings(context, replace(FOUND, stale="made on another split", remarks=("older code",))))
+    text = render(with_findings(context, replace(FOUND, stale="made on another split", remarks=("other code",))))
     assert "left out" in text
     assert "made on another split" in text
-    assert "older code" in text
+    assert "other code" in text
     assert "train_smile --params corpus=open-4dmer" in text
 
 

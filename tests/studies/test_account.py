@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from affect4d.scans.splits import SubjectSplit
-from affect4d.studies.account import Account, Basis
+from affect4d.studies.account import Account, Basis, changes_told
 from affect4d.studies.options import StudyOptions
 
 CORPUS = {"name": "faces", "benchmark": {"name": "open", "version": 2, "verdict": "equal"}}
@@ -30,7 +30,7 @@ def account(sequences, split):
 
 def test_an_account_tells_what_was_run_and_survives_json(account, sequences, split):
     assert (account.basis.people, account.basis.sequences) == (sequences["subject"].nunique(), len(sequences))
-    assert (account.basis.split, account.basis.benchmark) == (split.digest, "open version 2 (equal)")
+    assert (account.basis.split, account.basis.benchmark) == (split.digest, "open version 2")
     assert (account.seeds, account.tested, account.day) == ((0, 1), 2, "2026-01-02")
     assert Account.from_document(json.loads(json.dumps(account.to_document()))) == account
 
@@ -57,6 +57,19 @@ def test_other_pictures_code_and_parameters_are_remarked_on_and_count(account, s
     present = replace(basis(sequences, split, "drawn anew"), code="another")
     assert account.stale(present) == ""
     assert account.remarks(present) == (
-        "other pictures of the same scans", "older code (abcdef01)", "changed: model.towers.width=64"
+        "other pictures of the same scans", "other code (abcdef01)", "changed: model.towers.width=64"
     )  # fmt: skip
     assert replace(account, changes=None).remarks(account.basis) == ("parameters not recorded",)
+
+
+def test_a_corpus_that_is_not_as_frozen_says_so(sequences, split):
+    made = {"name": "faces", "benchmark": {**CORPUS["benchmark"], "verdict": "changed recipe"}}
+    found = Basis.of(made, split, sequences, sequences.assign(checksum=""))
+    assert found.benchmark == "open version 2 (changed recipe)"
+
+
+def test_many_changes_are_told_by_a_few_and_their_number():
+    changes = {"a": 1, "b.c": [0, 1], "d": "x"}
+    assert changes_told(changes) == "a=1, b.c=[0, 1], d=x"
+    assert changes_told(changes, most=2) == "a=1, b.c=[0, 1] and 1 more"
+    assert changes_told({}, most=2) == ""

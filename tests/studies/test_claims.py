@@ -156,10 +156,10 @@ def test_a_study_on_the_same_data_counts_and_one_on_others_is_left_out_and_says_
     assert other.findings[0].values == same.findings[0].values
 
 
-def test_a_study_of_older_code_counts_and_is_marked(ablation):
+def test_a_study_of_other_code_counts_and_is_marked(ablation):
     (found,) = said(Evidence(studies={"ablation": ablation}, present=replace(ACCOUNT.basis, code="new")))[4].findings
     assert found.stale == ""
-    assert "older code (abcdef01)" in found.remarks
+    assert "other code (abcdef01)" in found.remarks
 
 
 def test_a_study_that_gives_no_account_is_left_out(ablation):

@@ -18,7 +18,7 @@ class Basis:
 
     Attributes:
         corpus: Its name.
-        benchmark: The frozen benchmark it is, with version and verdict; "" where it is none.
+        benchmark: The benchmark it was made for, its version, and how it differs from what was frozen; "" where none.
         people: How many there are, on both sides of the split.
         sequences: How many there are.
         split: Digest of the run's own split.
@@ -53,7 +53,7 @@ class Basis:
         made = raw_corpus.get("benchmark")
         return cls(
             corpus=raw_corpus["name"],
-            benchmark=f"{made['name']} version {made['version']} ({made['verdict']})" if made else "",
+            benchmark=_benchmark(made) if made else "",
             people=int(sequences["subject"].nunique()),
             sequences=len(sequences),
             split=split.digest,
@@ -143,13 +143,20 @@ class Account:
         """What a reader should know though it counts: other pictures, other code, other parameters."""
         said = {
             "other pictures of the same scans": self.basis.views != present.views,
-            f"older code{f' ({self.commit[:8]})' if self.commit else ''}": self.basis.code != present.code,
+            f"other code{f' ({self.commit[:8]})' if self.commit else ''}": self.basis.code != present.code,
             "parameters not recorded": self.changes is None,
-            f"changed: {changes_told(self.changes or {})}": bool(self.changes),
+            f"changed: {changes_told(self.changes or {}, most=2)}": bool(self.changes),
         }
         return tuple(remark for remark, is_so in said.items() if is_so)
 
 
-def changes_told(changes: Mapping[str, Any]) -> str:
-    """Changed parameters as a person reads them."""
-    return ", ".join(f"{path}={value}" for path, value in changes.items())
+def changes_told(changes: Mapping[str, Any], most: int | None = None) -> str:
+    """Changed parameters as a person reads them; all, or at most so many and the number of the others."""
+    told = [f"{path}={value}" for path, value in changes.items()]
+    more = len(told) - len(told[:most])
+    return ", ".join(told[:most]) + (f" and {more} more" if more else "")
+
+
+def _benchmark(made: Mapping[str, Any]) -> str:
+    same = made["verdict"] == "equal"
+    return f"{made['name']} version {made['version']}" + ("" if same else f" ({made['verdict']})")
