@@ -8,8 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from kedro.pipeline import Pipeline, node
 
-from affect4d.hooks import UnreadSettingsHooks, unread_settings
+from affect4d import tracking
+from affect4d.hooks import AccountHooks, UnreadSettingsHooks, changed_parameters, unread_settings
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
 KILLED_RUN = """
@@ -82,3 +84,37 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     client = MlflowClient(f"sqlite:///{store}")
     (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
     assert run.info.status == "KILLED"
+
+
+def reading(*names):
+    """A pipeline that reads these parameters."""
+    return Pipeline([node(lambda *values: values, [f"params:{name}" for name in names], "read", name="read")])
+
+
+def test_what_differs_from_the_base_is_told_of_what_a_run_reads(conf, project_root):
+    shutil.copytree(project_root / "conf/base", conf / "base")
+    said = {"studies": {"convergence": {"seeds": [0]}, "ablation": {"seeds": [1]}}, "seed": 0, "engine": {"workers": 7}}
+    local = OmegaConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
+    pipeline = reading("studies.convergence", "seed", "engine", "raw_corpus")
+    assert changed_parameters(local, pipeline) == {"studies.convergence.seeds": [0]}
+
+
+def test_of_corpora_only_the_chosen_one_is_told_and_not_where_it_lies(conf, project_root):
+    shutil.copytree(project_root / "conf/base", conf / "base")
+    known = {"open-4dfer-s": {"changes": {"subjects": 6}}, "open-4dfer-m": {"changes": {"subjects": 4}}}
+    known["open-4dfer-s"]["ict_folder"] = "/home/me/ict"
+    said = {"corpus": "open-4dfer-s", "raw_corpus": {"known": known}}
+    local = OmegaConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
+    told = changed_parameters(local, reading("raw_corpus"))
+    assert told == {"raw_corpus.known.open-4dfer-s.changes.subjects": 6}
+
+
+def test_a_run_can_tell_what_it_was_started_with(conf, project_root, monkeypatch):
+    monkeypatch.setattr(tracking, "_told", [])
+    assert tracking.started_with() == {}
+    shutil.copytree(project_root / "conf/base", conf / "base")
+    (hooks,) = (hook for hook in HOOKS if isinstance(hook, AccountHooks))
+    loader = OmegaConfigLoader(str(conf), env="local", runtime_params={"seed": 5}, **CONFIG_LOADER_ARGS)
+    hooks.after_context_created(SimpleNamespace(config_loader=loader, project_path=conf))
+    hooks.before_pipeline_run(reading("seed"))
+    assert tracking.started_with() == {"changes": {"seed": 5}, "commit": ""}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kedro.config import AbstractConfigLoader, OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -23,6 +24,8 @@ from affect4d.memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
+PLACES = ("ict_folder", "root")
+"""Parameters that say where something lies on one machine."""
 BESIDE_LOCAL = ("local", "ci")
 """Environments that are nobody's to be told about: the user's own, and the tests', which leave it out on purpose."""
 TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
@@ -71,6 +74,28 @@ class StageClockHooks:
     def after_dataset_saved(self, node: Node) -> None:
         """An output is on disk."""
         tracking.mark_clock(node.name, stage_of(node))
+
+
+class AccountHooks:
+    """Be ready to tell what a run was started with, for whoever gives an account of a result."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep where configuration and code lie."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Nothing is read before somebody asks."""
+        context = self._context
+        if context is not None:
+            loader, project = context.config_loader, Path(context.project_path)
+            tracking.tell_start(
+                lambda: {"changes": changed_parameters(loader, pipeline), "commit": short_commit(project)}
+            )
 
 
 class UnreadSettingsHooks:
@@ -230,6 +255,34 @@ def unread_settings(conf: Path, environment: str | None) -> list[str]:
         return []
     found = sorted(file for kind in ("*.yml", "*.yaml", "*.json") for file in (conf / "local").rglob(kind))
     return [file.relative_to(conf.parent).as_posix() for file in found]
+
+
+def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict[str, Any]:
+    """The parameters that a run reads and that are not as in ``conf/base``, by dotted name.
+
+    Left out are which corpus it is, what other corpora are, where things lie and how many processes work on it: a
+    result tells the first itself, and does not depend on the others.
+    """
+    given = tracking.flatten(loader["parameters"])
+    base = OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")["parameters"]
+    known = tracking.flatten(base)
+    changed = {path: value for path, value in _used(given, pipeline).items() if known.get(path, value) != value}
+    added = {path: value for path, value in _used(given, pipeline).items() if path not in known}
+    own = f"raw_corpus.known.{given.get('raw_corpus.name')}."
+    return {
+        path: value
+        for path, value in {**changed, **added}.items()
+        if path != "raw_corpus.name"
+        and not path.startswith("engine.")
+        and path.rpartition(".")[2] not in PLACES
+        and (path.startswith(own) or not path.startswith("raw_corpus.known."))
+    }
+
+
+def short_commit(project: Path) -> str:
+    """Git commit of the project, with a ``+`` where its files differ; "" where git cannot tell."""
+    state = code_state(project)
+    return f"{state['git.commit']}{'+' if state['git.dirty'] == 'true' else ''}" if state else ""
 
 
 def end_as_killed(run_id: str) -> None:

@@ -4,9 +4,9 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from affect4d.hooks import StageClockHooks, TrackingHooks, UnreadSettingsHooks
+from affect4d.hooks import AccountHooks, StageClockHooks, TrackingHooks, UnreadSettingsHooks
 
-HOOKS = (UnreadSettingsHooks(), StageClockHooks(), TrackingHooks())
+HOOKS = (UnreadSettingsHooks(), AccountHooks(), StageClockHooks(), TrackingHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

@@ -9,12 +9,23 @@ Report = Callable[[int, Mapping[str, float]], None]
 
 _seconds: defaultdict[str, float] = defaultdict(float)
 _marks: dict[str, float] = {}
+_told: list[Callable[[], Mapping[str, Any]]] = []
 
 
 def start_run() -> None:
     """Forget the seconds of an earlier run in this process."""
     _seconds.clear()
     _marks.clear()
+
+
+def tell_start(told: Callable[[], Mapping[str, Any]]) -> None:
+    """Keep who can tell what this run was started with; it is asked only when somebody wants to know."""
+    _told[:] = [told]
+
+
+def started_with() -> Mapping[str, Any]:
+    """``changes`` (of parameters, against ``conf/base``) and ``commit`` of this run; nothing outside a run."""
+    return _told[0]() if _told else {}
 
 
 def start_clock(node: str) -> None:

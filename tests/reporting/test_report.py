@@ -24,8 +24,9 @@ from affect4d.reporting.report import (
     render_report,
     render_report_markdown,
 )
-from affect4d.studies.claims import answer_claims, as_document
-from affect4d.studies.evidence import Evidence
+from affect4d.studies.claims import answer_claims, as_document, finding_document
+from affect4d.studies.evidence import Evidence, Finding
+from affect4d.studies.side_by_side import side_by_side
 from affect4d.training.watching.cost import Cost
 
 SECTIONS = (
@@ -252,3 +253,41 @@ def test_the_markdown_has_every_row_of_the_page(judged):
         assert name in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.endswith("|") for line in tables)
+
+
+def with_findings(context, *findings):
+    rows = [finding_document(one) for one in findings]
+    return replace(context, claims=as_document(answer_claims(Evidence(findings={9: rows}))))
+
+
+FOUND = Finding("ours", "theirs", (0.8, 0.7), 0.1, (0.02, 0.2), 0.01, "permutation", 5, 64, "study_of_faces",
+                made="2026-11-22")  # fmt: skip
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_a_finding_says_where_it_is_from_in_one_place(context, render):
+    text = render(with_findings(context, FOUND, replace(FOUND, seeds=1, made="", source="this run, seed 0")))
+    assert "study_of_faces, 5 seeds, 64 people, 2026-11-22" in text
+    assert "this run, seed 0, 64 people" in text
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_what_is_left_out_says_why_and_what_to_run(context, render):
+    text = render(with_findings(context, replace(FOUND, stale="made on another split", remarks=("other code",))))
+    assert "left out" in text
+    assert "made on another split" in text
+    assert "other code" in text
+    assert "train_smile --params corpus=open-4dmer" in text
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_claims_stand_beside_those_of_other_corpora_where_there_are_any(judged, render):
+    own = {"day": "2026-01-02", "claims": judged.claims}
+    other = {"day": "2026-01-01", "claims": [{"number": 4, "verdict": "does not hold"}]}
+    alone = render(replace(judged, corpora=side_by_side({"faces": own})))
+    text = render(replace(judged, corpora=side_by_side({"faces": own, "others": other})))
+    assert "other corpora" not in alone
+    assert "other corpora" in text
+    row = next(line for line in text[text.index("other corpora") :].splitlines() if "Several views beat one" in line)
+    assert row.index("does not hold") > row.index("not measured")
+    assert "2026-01-01" in text

@@ -1,12 +1,17 @@
-import datetime
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
+from affect4d.studies.account import Account, Basis
 from affect4d.studies.arms import study_named
 from affect4d.studies.verdicts import judge
+
+BASIS = Basis("<open>", "", people=12, sequences=12, split="s" * 24, table="t", views="v", code="c" * 24)
+ACCOUNT = Account(BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05")
 
 
 @pytest.fixture
@@ -33,12 +38,9 @@ def context():
         study=study,
         results=judge(study.arms, predictions, curves, np.random.default_rng(0)),
         curves=curves,
-        corpus="<open>",
-        subjects=12,
-        seeds=(0,),
+        account=ACCOUNT,
         command="kedro run",
         versions={"affect4d": "0"},
-        made=datetime.datetime(2026, 1, 2),
     )
 
 
@@ -60,3 +62,80 @@ def test_the_curve_on_unseen_subjects_is_not_the_one_on_training_subjects(contex
     page = render_study(context)
     assert 'id="figure-unseen_accuracy"' in page
     assert 'id="figure-accuracy"' not in page
+
+
+@pytest.mark.parametrize("render", [render_study, render_study_markdown])
+def test_the_account_is_told(context, render):
+    text = render(context)
+    assert "<open>" in text.replace("&lt;", "<").replace("&gt;", ">")
+    for told in (BASIS.split, "render.size=48", "abc+", "2026-01-02"):
+        assert told in text
+
+
+@pytest.mark.parametrize("render", [render_study, render_study_markdown])
+@pytest.mark.parametrize(("changes", "told"), [(None, "not recorded"), ({}, "conf/base")])
+def test_parameters_are_told_even_where_none_was_changed_or_nobody_knows(context, render, changes, told):
+    text = render(replace(context, account=replace(ACCOUNT, changes=changes)))
+    assert told in text
+    assert "render.size" not in text
+
+
+def cells(text, heading):
+    """Rows of the table under a heading of the page, as lists of words."""
+    part = text[text.index(heading) :]
+    rows = re.findall(r"<tr.*?</tr>", part[: part.index("</table>")], re.DOTALL)
+    return [[re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td>.*?</td>", row)] for row in rows[1:]]
+
+
+def test_the_speed_table_counts_epochs_seconds_and_seeds(context):
+    first, other = cells(render_study(context), "How soon")
+    assert first == ["AffectVLM: L_align + L_mc + L_mt", "2.0", "2", "1 of 1", "–", "–"]
+    assert other == ["cross-entropy", "never", "never", "0 of 1", "1 of 1", "0.500"]
+
+
+def test_the_markdown_says_of_speed_what_the_page_says(context):
+    page = cells(render_study(context), "How soon")
+    lines = [line for line in render_study_markdown(context).splitlines() if line.startswith("|")]
+    speed = lines[[line.startswith("| arm | epochs") for line in lines].index(True) + 2 :]
+    assert [[cell.strip() for cell in line.strip("|").split("|")] for line in speed] == page
+
+
+def test_a_study_that_is_not_watched_has_no_speed(context):
+    unwatched = context.curves.assign(unseen_accuracy=np.nan)
+    page = render_study(replace(context, curves=unwatched))
+    assert "How soon" not in page
+    assert 'href="#speed"' not in page
+
+
+@pytest.fixture
+def few_labels(context):
+    """Label efficiency: each number of labelled people has its own pair."""
+    study = study_named("label_efficiency", ("scratch_3", "smile_5", "scratch_5"))
+    right = {"smile_3": 3, "scratch_3": 1, "smile_5": 3, "scratch_5": 4}
+    rows = [
+        (arm, 0, f"S{subject}/{number}", f"S{subject}", "anger", "anger" if number < rate else "fear")
+        for arm, rate in right.items()
+        for subject in range(12)
+        for number in range(4)
+    ]
+    table = pd.DataFrame(rows, columns=["arm", "seed", "sequence", "subject", "expression", "predicted"])
+    learned = [(arm, 0, 0, 1.0, 0.5 if arm.startswith("scratch") else np.nan) for arm in right]
+    curves = pd.DataFrame(learned, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
+    results = judge(study.arms, table, curves, np.random.default_rng(0))
+    return replace(context, study=study, results=results, curves=curves)
+
+
+def test_few_labels_are_compared_within_their_pairs_and_the_page_names_the_other(few_labels):
+    rows = {row[0]: row for row in cells(render_study(few_labels), "Accuracy, and what")}
+    alone = [rows[f"SMILE-VLM, then a linear probe on {count} labelled subjects"] for count in (3, 5)]
+    assert [row[4:] for row in alone] == [["–"] * 4] * 2
+    fewer, more = (rows[f"cross-entropy from scratch on {count} labelled subjects"] for count in (3, 5))
+    assert (fewer[4], fewer[7]) == ("+50.0", "holds")
+    assert (more[4], more[7]) == ("−25.0", "does not hold (“smile_5”)")
+
+
+def test_a_peer_of_another_arm_is_not_told_to_be_later_than_the_first(few_labels):
+    watched = replace(few_labels, curves=few_labels.curves.fillna({"unseen_accuracy": 0.5}))
+    rows = {row[0]: row[4:] for row in cells(render_study(watched), "How soon")}
+    assert rows["cross-entropy from scratch on 5 labelled subjects"] == ["–", "–"]
+    assert rows["cross-entropy from scratch on 3 labelled subjects"] != ["–", "–"]

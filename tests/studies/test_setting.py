@@ -1,8 +1,13 @@
+import pandas as pd
 import pytest
 
 from affect4d.pipelines import cross_validate, studies
-from affect4d.studies.arms import STUDIES, study_named
-from affect4d.studies.setting import Setting
+from affect4d.pipelines.studies.nodes import run_trials
+from affect4d.studies.arms import LABEL_EFFICIENCY, STUDIES, study_named
+from affect4d.studies.options import StudyOptions
+from affect4d.studies.setting import Objectives, Setting
+from affect4d.studies.study import StudyResult
+from affect4d.training.options import CrossEntropyOptions
 
 
 def test_an_arm_changes_the_named_places_alone():
@@ -49,3 +54,39 @@ def test_what_is_unknown_is_refused_with_what_is_known(name, arms):
 @pytest.mark.parametrize("pipeline", [cross_validate.create_pipeline(), studies.create_pipeline()])
 def test_the_peers_objective_is_the_runs_own(pipeline):
     assert "params:cross_entropy.objective" in pipeline.inputs()
+
+
+def test_each_number_of_labelled_people_is_a_pair_of_its_own():
+    arms = {arm.name: arm for arm in LABEL_EFFICIENCY}
+    assert len(arms) == 6
+    for arm in LABEL_EFFICIENCY:
+        way, count = arm.name.split("_")
+        assert arm.against == f"smile_{count}"
+        assert arm.changes == arms[f"smile_{count}"].changes == {"labelled_subjects": int(count)}
+        assert (arm.method, arm.reading) == {
+            "smile": ("smile_vlm", "linear_probe"),
+            "scratch": ("cross_entropy", "head"),
+        }[way]
+
+
+def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequences, split):
+    """From the node's parameter through the study's setting into what the arm is trained by."""
+    seen = []
+
+    def stand_in(arms, options, split, data, setting, store, engine):
+        seen.extend((arm, setting.changed(arm.changes)) for arm in arms)
+        return StudyResult(sequences.assign(arm="", seed=0), pd.DataFrame())
+
+    monkeypatch.setattr("affect4d.studies.study.run_study", stand_in)
+    views = sequences.assign(checksum="")
+    parts = (Setting(), Objectives())
+    _, account = run_trials(
+        views, sequences, None, split.to_dict(), {"name": "faces"}, None, None,
+        StudyOptions(name="convergence", arms=("cross_entropy",)), parts[0].inputs, parts[0].model, parts[0].prompts,
+        parts[0].pseudo_labels, parts[0].train, parts[0].augment, parts[1].affect_vlm, parts[0].train,
+        parts[0].augment, parts[1].smile_vlm, CrossEntropyOptions(label_smoothing=0.25),
+    )[1:]  # fmt: skip
+    smoothing = {arm.name: getattr(setting.objectives, arm.method) for arm, setting in seen}
+    assert smoothing["cross_entropy"] == CrossEntropyOptions(label_smoothing=0.25)
+    assert smoothing["affect_vlm"] == Objectives().affect_vlm
+    assert account["basis"]["split"] == split.digest

@@ -1,21 +1,25 @@
 """What earlier runs have left on disk about the claims, as a catalog entry."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+LOGGER = logging.getLogger(__name__)
+CLAIMS = "versions/claims.json"
 CARRIED_OVER = "findings/claim_9.json"
 """Claim 9 is about another corpus than the claims beside it: one of micro-expressions."""
 
 
 class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
-    """Loads as ``{"studies", "findings", "cross_validations", "robustness"}``: the newest version of each document.
+    """Loads as a mapping of ``studies``, ``findings``, ``cross_validations``, ``robustness`` and ``answers``.
 
-    What is not there is left out: no run needs to have been made. Nothing is ever saved through it. What SMILE-VLM does
-    with micro-expressions is found beside any corpus.
+    Of each document it is the newest version that is whole: another run may be writing one. What is not there is left
+    out: no run needs to have been made. Nothing is ever saved through it. What SMILE-VLM does with micro-expressions is
+    found beside any corpus; ``answers`` are those of the claims tables of every corpus, each with its ``day``.
 
     Args:
         folder: Of one corpus's reports: holds ``studies/NAME.json``, ``findings/claim_N.json``,
@@ -38,6 +42,11 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
             "findings": _by_claim(sorted(set(findings))),
             "cross_validations": [told for path in validations if (told := _newest(path)) is not None],
             "robustness": _newest(robustness),
+            "answers": {
+                path.parents[1].name: answer
+                for path in sorted(self._folder.parent.glob(f"*/{CLAIMS}"))
+                if (answer := _answer(path)) is not None
+            },
         }
 
     def save(self, data: None) -> None:
@@ -59,8 +68,24 @@ def _by_claim(paths: Sequence[Path]) -> dict[str, list[Any]]:
     return found
 
 
+def _answer(path: Path) -> dict[str, Any] | None:
+    """A corpus's claims table, and the day it was made: a version's name begins with it."""
+    found = _newest_version(path)
+    return None if found is None else {"day": found[0].parent.name[:10], "claims": found[1]}
+
+
 def _newest(path: Path) -> Any:
     """The document, or the newest version of it; None where there is none, or only its folder."""
+    found = _newest_version(path)
+    return None if found is None else found[1]
+
+
+def _newest_version(path: Path) -> tuple[Path, Any] | None:
+    """The newest version that is whole, and what it says."""
     versions = path.glob(f"*/{path.name}") if path.is_dir() else [path] if path.exists() else []
-    newest = max(versions, default=None)
-    return None if newest is None else json.loads(newest.read_text(encoding="utf-8"))
+    for version in sorted(versions, reverse=True):
+        try:
+            return version, json.loads(version.read_text(encoding="utf-8"))
+        except ValueError:
+            LOGGER.warning("%s is not whole JSON: still being written, or damaged. It is left out.", version)
+    return None

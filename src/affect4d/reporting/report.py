@@ -20,6 +20,7 @@ from affect4d.evaluation.purity import PseudoLabelPurity
 from affect4d.evaluation.summary import display_name, result_rows
 from affect4d.reporting import figures
 from affect4d.scans.splits import SubjectSplit
+from affect4d.studies.side_by_side import SideBySide
 
 HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
 
@@ -88,6 +89,7 @@ class ReportContext:
         pictures: Contact sheets and the like.
         comparisons: Paired tests between models.
         claims: Answers to the papers' claims, as :func:`affect4d.studies.claims.as_document` made them plain.
+        corpora: The same of every corpus that has answered; None where that is not asked.
         validations: Cross-validations of this corpus; see :func:`affect4d.evaluation.fold_scores.score_folds`.
         levels: Scores by model and by how much of a sequence is asked about; see :mod:`affect4d.evaluation.levels`.
         fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
@@ -112,6 +114,7 @@ class ReportContext:
     pictures: Sequence[ReportPicture] = ()
     comparisons: Sequence[ReportComparison] = ()
     claims: Sequence[Mapping[str, Any]] = ()
+    corpora: SideBySide | None = None
     validations: Sequence[Mapping[str, Any]] = ()
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fairness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -168,7 +171,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value)
+    environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value, source=_source)
     environment.filters.update(figure=_figure_of, difference=_difference_of, picture=png_address)
     return environment
 
@@ -235,6 +238,13 @@ def _difference_of(value: float | None, unit: str) -> str:
     if value is None:
         return "\u2013"
     return _points(value / 100 if unit == "epochs" else value, 1)
+
+
+def _source(finding: Mapping[str, Any]) -> str:
+    """Where a finding is from, as compactly as it can be said."""
+    several = [f"{finding['seeds']} seeds"] if finding["seeds"] != 1 else []
+    made = [finding["made"]] if finding["made"] else []
+    return ", ".join([finding["source"], *several, f"{finding['subjects']} people", *made])
 
 
 def _p_value(value: float) -> str:

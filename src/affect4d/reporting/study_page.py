@@ -1,6 +1,5 @@
 """The page of a study: its question, the arms side by side, curves, and a verdict beside each arm."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from plotly.offline import get_plotlyjs
 
 from affect4d.reporting.figures import figure_json, lines
 from affect4d.reporting.report import templates
+from affect4d.studies.account import Account, changes_told
 from affect4d.studies.setting import Study
 from affect4d.studies.verdicts import ArmResult
 
@@ -31,23 +31,17 @@ class StudyContext:
         study: Its question and arms.
         results: One an arm.
         curves: Columns ``arm``, ``seed``, ``epoch`` and what was measured.
-        corpus: Name of the corpus.
-        subjects: How many people were tested on, all seeds together.
-        seeds: Of the trainings.
+        account: What it was run on.
         command: What to type to get this page again.
-        versions: Of code and libraries.
-        made: When it was made.
+        versions: Of libraries.
     """
 
     study: Study
     results: Sequence[ArmResult]
     curves: pd.DataFrame
-    corpus: str
-    subjects: int
-    seeds: Sequence[int]
+    account: Account
     command: str
     versions: Mapping[str, str]
-    made: datetime.datetime
 
 
 def render_study(context: StudyContext) -> str:
@@ -70,6 +64,8 @@ def _render(template: str, context: StudyContext) -> str:
             first=context.results[0],
             converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["arm"]).any().all()),
             titles=CURVES,
+            account=context.account,
+            changes=changes_told(context.account.changes or {}),
             figures={name: Markup(figure_json(figure)) for name, figure in drawn.items()},
             plotly=Markup(get_plotlyjs()),
         )

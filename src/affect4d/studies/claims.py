@@ -4,14 +4,77 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from affect4d.evaluation.comparison import holm
 from affect4d.studies.evidence import Evidence, Finding
-from affect4d.studies.verdicts import SURE, sign_test
+from affect4d.studies.verdicts import SURE
 
 FEWEST = 10
 """People; with fewer, nothing is decided: an interval over so few says little."""
 REACH = 0.05
 """Accuracy that one may be behind and still be called within reach."""
-Said = Literal["holds", "does not hold", "undecided", "not measured"]
+Said = Literal["holds", "does not hold", "undecided", "not measured", "left out"]
+_UNKNOWN = (float("-inf"), float("inf"))
+
+
+def _surely_better(finding: Finding) -> bool:
+    low, _ = finding.interval or _UNKNOWN
+    return finding.p < SURE and low > 0
+
+
+def _worse(finding: Finding) -> float:
+    """Uncorrected p of being worse; 1 unless the interval and what a study has corrected say so, too."""
+    _, high = finding.interval or _UNKNOWN
+    p = finding.p if finding.p_worse is None else finding.p_worse
+    if high >= 0 or p >= SURE:
+        return 1.0
+    return p if finding.raw_p is None else finding.raw_p
+
+
+def _out_of_reach(finding: Finding) -> float:
+    """What the interval alone tells: of a one-sided p, that it is below 0.025."""
+    _, high = finding.interval or _UNKNOWN
+    return SURE / 2 if high < -REACH else 1.0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the parts of a claim are judged.
+
+    Attributes:
+        holds: Whether a part surely holds.
+        fails: p of its opposite, uncorrected; 1 where that is not sure even by itself.
+    """
+
+    holds: Callable[[Finding], bool]
+    fails: Callable[[Finding], float]
+
+    def words(self, parts: Sequence[Finding]) -> list[Said]:
+        """One word a part; of fewer than :data:`FEWEST` people, undecided; what is stale is left out.
+
+        A claim holds where each part does, which needs no correction (an intersection–union test: Berger 1982). One
+        part that fails settles it, so that failing is Holm-corrected over the parts.
+        """
+        counted = [place for place, part in enumerate(parts) if not part.stale]
+        failing = holm([self.fails(parts[place]) if _decides(parts[place]) else 1.0 for place in counted])
+        words: list[Said] = ["left out"] * len(parts)
+        for place, p in zip(counted, failing, strict=True):
+            words[place] = "does not hold" if p < SURE else self._without_failing(parts[place])
+        return words
+
+    def _without_failing(self, part: Finding) -> Said:
+        return "holds" if _decides(part) and self.holds(part) else "undecided"
+
+
+def _decides(part: Finding) -> bool:
+    return part.subjects >= FEWEST
+
+
+BETTER = Rule(_surely_better, _worse)
+"""Surely better or surely worse where interval and test agree."""
+SOONER = Rule(lambda finding: finding.p < SURE, lambda finding: 1.0 if finding.p_worse is None else finding.p_worse)
+"""Whether it got there sooner in surely more seeds, or later in surely more."""
+WITHIN_REACH = Rule(lambda finding: (finding.interval or _UNKNOWN)[0] > -REACH, _out_of_reach)
+"""Whether it surely is less than :data:`REACH` behind, or surely more; the interval decides."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +85,7 @@ class Claim:
         number: As in the list of claims.
         statement: What is claimed.
         ask: Finds what was measured.
-        judge: One word for one finding.
+        rule: Judges each of them.
         how: What to run to measure it.
         parts: How many findings it takes: with fewer it may fail, and cannot hold.
     """
@@ -30,7 +93,7 @@ class Claim:
     number: int
     statement: str
     ask: Callable[[Evidence], Sequence[Finding]]
-    judge: Callable[[Finding], Said]
+    rule: Rule
     how: str
     parts: int = 1
 
@@ -47,30 +110,9 @@ class ClaimRow:
     how: str
 
 
-def better(finding: Finding) -> Said:
-    """Surely better, surely worse, or neither: interval and test must agree."""
-    low, high = finding.interval or (float("-inf"), float("inf"))
-    if finding.p >= SURE:
-        return "undecided"
-    return "holds" if low > 0 else "does not hold" if high < 0 else "undecided"
-
-
-def sooner(finding: Finding) -> Said:
-    """Whether it got there sooner in surely more seeds, or later in surely more."""
-    if finding.p < SURE:
-        return "holds"
-    return "does not hold" if sign_test(finding.behind, finding.ahead) < SURE else "undecided"
-
-
-def within_reach(finding: Finding) -> Said:
-    """Whether it surely is less than :data:`REACH` behind, or surely more; the interval decides."""
-    low, high = finding.interval or (float("-inf"), float("inf"))
-    return "holds" if low > -REACH else "does not hold" if high < -REACH else "undecided"
-
-
 def all_together(verdicts: Sequence[Said]) -> Said:
-    """A claim about several things holds where each does; one that does not settles it."""
-    if not verdicts:
+    """A claim about several things holds where each does; one that does not settles it. What is left out is silent."""
+    if set(verdicts) <= {"left out"}:
         return "not measured"
     for word in ("does not hold", "undecided"):
         if word in verdicts:
@@ -81,23 +123,23 @@ def all_together(verdicts: Sequence[Said]) -> Said:
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         1, "AffectVLM's loss converges sooner than cross-entropy, InfoNCE and triplets",
-        lambda found: found.convergence("cross_entropy", "class_infonce", "triplets"), sooner,
+        lambda found: found.convergence("cross_entropy", "class_infonce", "triplets"), SOONER,
         "kedro run --pipeline=study_convergence", parts=3,
     ),
     Claim(
-        2, "Augmented prompts help", lambda found: found.arms("ablation", "bare_prompts"), better,
+        2, "Augmented prompts help", lambda found: found.arms("ablation", "bare_prompts"), BETTER,
         "kedro run --pipeline=study_ablation",
     ),
     Claim(
-        3, "Mixed view augmentation helps", lambda found: found.arms("ablation", "unmixed", "unaugmented"), better,
+        3, "Mixed view augmentation helps", lambda found: found.arms("ablation", "unmixed", "unaugmented"), BETTER,
         "kedro run --pipeline=study_ablation", parts=2,
     ),
     Claim(
-        4, "Several views beat one", lambda found: found.arms("ablation", "front"), better,
+        4, "Several views beat one", lambda found: found.arms("ablation", "front"), BETTER,
         "kedro run --pipeline=study_ablation",
     ),
     Claim(
-        5, "Distributed training changes nothing but the time", lambda found: found.written(5), within_reach,
+        5, "Distributed training changes nothing but the time", lambda found: found.written(5), WITHIN_REACH,
         "no run compares accuracies; tests/training/test_spread.py compares gradients and weights",
     ),
     Claim(
@@ -106,18 +148,18 @@ CLAIMS: tuple[Claim, ...] = (
             *found.arms("smile_ablation", "simclr", "alignment_only", "no_alignment"),
             *found.paired("smile_vlm.linear_probe", "random_tower.linear_probe"),
         ],
-        better, "kedro run --pipeline=study_smile_ablation", parts=4,
+        BETTER, "kedro run --pipeline=study_smile_ablation", parts=4,
     ),
     Claim(
         7, f"SMILE-VLM comes within reach of supervised training ({100 * REACH:.0f} points), or exceeds it",
-        lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), within_reach, "kedro run",
+        lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), WITHIN_REACH, "kedro run",
     ),
     Claim(
         8, "Each of SMILE-VLM's three terms earns its place",
-        lambda found: found.arms("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), better,
+        lambda found: found.arms("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), BETTER,
         "kedro run --pipeline=study_smile_ablation", parts=3,
     ),
-    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.written(9), better,
+    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.written(9), BETTER,
         "kedro run --pipeline=train_smile --params corpus=open-4dmer"),
     Claim(
         10, "Zero-shot recognition works through language",
@@ -125,7 +167,7 @@ CLAIMS: tuple[Claim, ...] = (
             *found.beside_chance("smile_vlm.zero_shot"),
             *found.beside_chance("smile_vlm.free_text"),
         ],
-        better, "kedro run", parts=2,
+        BETTER, "kedro run", parts=2,
     ),
 )  # fmt: skip
 
@@ -135,16 +177,12 @@ def answer_claims(evidence: Evidence) -> list[ClaimRow]:
     rows = []
     for claim in CLAIMS:
         findings = tuple(claim.ask(evidence))
-        verdicts = tuple(_judged(claim, finding) for finding in findings)
+        verdicts = tuple(claim.rule.words(findings))
         verdict = all_together(verdicts)
-        if verdict == "holds" and len(findings) < claim.parts:
+        if verdict == "holds" and len(findings) - verdicts.count("left out") < claim.parts:
             verdict = "undecided"
         rows.append(ClaimRow(claim.number, claim.statement, verdict, findings, verdicts, claim.how))
     return rows
-
-
-def _judged(claim: Claim, finding: Finding) -> Said:
-    return claim.judge(finding) if finding.subjects >= FEWEST else "undecided"
 
 
 def as_document(rows: Sequence[ClaimRow]) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ class ArmResult:
         seeds: How many trainings of this arm there are.
         subjects: How many people it was asked about, all seeds together.
         against: The other arm; "" where there is none.
+        raw_p: ``p`` before it was corrected; NaN without another.
     """
 
     arm: str
@@ -61,6 +62,7 @@ class ArmResult:
     seeds: int = 0
     subjects: int = 0
     against: str = ""
+    raw_p: float = float("nan")
 
 
 def judge(
@@ -80,7 +82,8 @@ def judge(
     first = arms[0].name
     others = _others(arms)
     gains = {name: (wide[other] - wide[name]).to_numpy() for name, other in others.items()}
-    corrected = dict(zip(gains, holm([_permuted(gain, subjects, generator) for gain in gains.values()]), strict=True))
+    raw = {name: _permuted(gain, subjects, generator) for name, gain in gains.items()}
+    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     speed = convergence(curves)
     results = []
     for arm in arms:
@@ -101,6 +104,7 @@ def judge(
                 seeds=wide.index.get_level_values("seed").nunique(),
                 subjects=subjects.nunique(),
                 against=others.get(arm.name, ""),
+                raw_p=raw.get(arm.name, float("nan")),
                 **_speed(speed, arm.name, first),
             )
         )

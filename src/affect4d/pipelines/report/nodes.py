@@ -60,13 +60,23 @@ def measure_gaps(predictions: pd.DataFrame, sequences: pd.DataFrame) -> Document
     }
 
 
-def answer_claims(evidence: Document, predictions: pd.DataFrame, seed: int) -> list[Document]:
-    """The claims table: from this run's predictions, and from what other runs left on disk."""
+def answer_claims(
+    evidence: Document,
+    predictions: pd.DataFrame,
+    seed: int,
+    raw_corpus: Document,
+    subject_split: Document,
+    sequences: pd.DataFrame,
+    view_manifest: pd.DataFrame,
+) -> list[Document]:
+    """The claims table: from this run's predictions, and from what other runs left on disk about the same data."""
     from affect4d.studies import claims
+    from affect4d.studies.account import Basis
     from affect4d.studies.evidence import Evidence
 
     written = {int(number): rows for number, rows in evidence["findings"].items()}
-    found = Evidence(studies=evidence["studies"], findings=written, predictions=predictions, seed=seed)
+    present = Basis.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
+    found = Evidence(evidence["studies"], written, predictions, seed, present)
     return claims.as_document(claims.answer_claims(found))
 
 
@@ -141,6 +151,7 @@ def write_report(
         render_report,
         render_report_markdown,
     )
+    from affect4d.studies.side_by_side import side_by_side
     from affect4d.training.once import read_history
 
     records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
@@ -150,6 +161,8 @@ def write_report(
         ReportPicture("What the models see", "Every expression at its apex, from every view.", view_sheet),
         ReportPicture("Mixed view augmentation", "Rows of the plan, before and after.", augmentation_sheet),
     )
+    made = datetime.datetime.now(tz=datetime.UTC)
+    own = {"day": made.date().isoformat(), "claims": claims}
     context = ReportContext(
         summary=summary,
         split=SubjectSplit.from_dict(subject_split),
@@ -170,8 +183,9 @@ def write_report(
             for each in [dict(pair) for pair in comparisons]
         ],
         command=f"kedro run --params corpus={raw_corpus['name']},seed={summary['seed']}",
-        made=datetime.datetime.now(tz=datetime.UTC),
+        made=made,
         claims=claims,
+        corpora=side_by_side({**evidence["answers"], raw_corpus["name"]: own}),
         fairness=fairness,
         levels=levels,
         validations=evidence["cross_validations"],

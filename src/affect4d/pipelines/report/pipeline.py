@@ -32,7 +32,15 @@ def create_pipeline() -> Pipeline:
             node(measure_gaps, inputs=["all_predictions", "sequences"], outputs="fairness", name="measure_fairness"),
             node(
                 answer_claims,
-                inputs=["evidence", "all_predictions", "params:seed"],
+                inputs={
+                    "evidence": "evidence",
+                    "predictions": "all_predictions",
+                    "seed": "params:seed",
+                    "raw_corpus": "raw_corpus",
+                    "subject_split": "subject_split",
+                    "sequences": "sequences",
+                    "view_manifest": "view_manifest",
+                },
                 outputs="claims",
                 name="answer_claims",
             ),

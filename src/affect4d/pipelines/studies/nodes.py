@@ -27,6 +27,7 @@ def run_trials(
     sequences: pd.DataFrame,
     scan_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
+    raw_corpus: dict[str, Any],
     view_store: ContentStore,
     study_store: ContentStore,
     options: StudyOptions,
@@ -42,12 +43,14 @@ def run_trials(
     smile_objective: SmileOptions,
     peer_objective: CrossEntropyOptions,
     engine: EngineOptions = IN_PROCESS,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Train and examine every arm with every seed; what was done before is not done again.
 
     Returns:
-        Predictions on unseen subjects, and curves; see :class:`affect4d.studies.study.StudyResult`.
+        Predictions on unseen subjects, and curves; see :class:`affect4d.studies.study.StudyResult`. And the account of
+        what was run; see :class:`affect4d.studies.account.Account`.
     """
+    from affect4d.studies.account import Account, Basis
     from affect4d.studies.arms import study_named  # open_clip costs seconds
     from affect4d.studies.setting import Objectives, Setting
     from affect4d.studies.study import run_study
@@ -67,11 +70,20 @@ def run_trials(
     data = StudyData(view_manifest, sequences, scan_manifest, view_store)
     split = SubjectSplit.from_dict(subject_split)
     result = run_study(study.arms, options, split, data, setting, study_store, engine)
-    return result.predictions, result.curves
+    basis = Basis.of(raw_corpus, split, sequences, view_manifest)
+    now = datetime.datetime.now(tz=datetime.UTC)
+    account = Account.of(basis, options, result.predictions, tracking.started_with(), now)
+    return result.predictions, result.curves, account.to_document()
 
 
-def judge_study(predictions: pd.DataFrame, curves: pd.DataFrame, options: StudyOptions) -> list[dict[str, Any]]:
-    """One row an arm: accuracy, difference, interval, test, verdict, and how soon it got there."""
+def judge_study(
+    predictions: pd.DataFrame, curves: pd.DataFrame, account: dict[str, Any], options: StudyOptions
+) -> dict[str, Any]:
+    """Judge every arm.
+
+    Returns:
+        ``account``: what was run; ``arms``: accuracy, difference, interval, test, verdict and speed of each.
+    """
     from affect4d.studies.arms import study_named
     from affect4d.studies.verdicts import as_document, judge
 
@@ -79,14 +91,12 @@ def judge_study(predictions: pd.DataFrame, curves: pd.DataFrame, options: StudyO
     results = judge(arms, predictions, curves, np.random.default_rng(0))
     report = tracking.reporter(f"study_{options.name}")
     report(0, {row.arm: row.accuracy for row in results})
-    return as_document(results)
+    return {"account": account, "arms": as_document(results)}
 
 
 def write_study_page(
-    results: list[dict[str, Any]],
-    predictions: pd.DataFrame,
+    result: dict[str, Any],
     curves: pd.DataFrame,
-    raw_corpus: dict[str, Any],
     options: StudyOptions,
 ) -> tuple[str, str]:
     """The study as one self-contained page, and its tables as Markdown; the Markdown is printed, too."""
@@ -94,19 +104,18 @@ def write_study_page(
     from rich.markdown import Markdown
 
     from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
+    from affect4d.studies.account import Account
     from affect4d.studies.arms import study_named
     from affect4d.studies.verdicts import from_document
 
+    account = Account.from_document(result["account"])
     context = StudyContext(
         study=study_named(options.name, options.arms),
-        results=from_document(results),
+        results=from_document(result["arms"]),
         curves=curves,
-        corpus=raw_corpus["name"],
-        subjects=int(predictions["subject"].nunique()),
-        seeds=options.seeds,
-        command=f"kedro run --pipeline=study_{options.name} --params corpus={raw_corpus['name']}",
+        account=account,
+        command=f"kedro run --pipeline=study_{options.name} --params corpus={account.basis.corpus}",
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
-        made=datetime.datetime.now(tz=datetime.UTC),
     )
     markdown = render_study_markdown(context)
     Console().print(Markdown(markdown))

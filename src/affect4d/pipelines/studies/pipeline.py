@@ -15,7 +15,8 @@ def create_pipeline() -> Pipeline:
 
 
 def _study(name: str) -> list[Node]:
-    predictions, curves, options = f"{name}_study_predictions", f"{name}_study_curves", f"params:studies.{name}"
+    predictions, curves, account = (f"{name}_study_{part}" for part in ("predictions", "curves", "account"))
+    options = f"params:studies.{name}"
     return [
         node(
             run_trials,
@@ -24,6 +25,7 @@ def _study(name: str) -> list[Node]:
                 "sequences": "sequences",
                 "scan_manifest": "scan_manifest",
                 "subject_split": "subject_split",
+                "raw_corpus": "raw_corpus",
                 "view_store": "view_store",
                 "study_store": "study_store",
                 "options": options,
@@ -36,13 +38,15 @@ def _study(name: str) -> list[Node]:
                 **{f"smile_{part}": f"params:smile_vlm.{part}" for part in VARIED},
                 "peer_objective": "params:cross_entropy.objective",
             },
-            outputs=[predictions, curves],
+            outputs=[predictions, curves, account],
             name=f"run_{name}_trials",
         ),
-        node(judge_study, inputs=[predictions, curves, options], outputs=f"{name}_study", name=f"judge_{name}"),
+        node(
+            judge_study, inputs=[predictions, curves, account, options], outputs=f"{name}_study", name=f"judge_{name}"
+        ),
         node(
             write_study_page,
-            inputs=[f"{name}_study", predictions, curves, "raw_corpus", options],
+            inputs=[f"{name}_study", curves, options],
             outputs=[f"latest_{name}_page", f"latest_{name}_tables"],
             name=f"write_{name}_page",
         ),
