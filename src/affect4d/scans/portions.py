@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.content import ContentStore, code_version, content_key
 from affect4d.scans.ingest_report import REPORT_COLUMNS
 from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.source import ScanSource
@@ -104,5 +104,6 @@ def _ends_portion(sequence: str, scans: int) -> bool:
 
 
 def _name(rows: pd.DataFrame, crop_radius: float) -> str:
-    key = content_key(scans=table_digest(rows), crop_radius=crop_radius, code=code_version("scans"))
+    told = [list(rows), *rows.itertuples(index=False, name=None)]
+    key = content_key(scans=told, crop_radius=crop_radius, code=code_version("scans"))
     return f"outcomes/{key}.parquet"
