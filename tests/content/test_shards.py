@@ -77,11 +77,45 @@ def test_one_flipped_bit_is_found_on_opening_and_in_the_picture_itself(path, pic
     checksum, data = file_digest(path), bytearray(path.read_bytes())
     data[-1000] ^= 4
     path.write_bytes(data)
-    with pytest.raises(DamagedShardError, match=r"shard\.safetensors is damaged.*render again"):
+    with pytest.raises(DamagedShardError, match=r"shard\.safetensors is damaged.*removed.*render again"):
         open_shard(path, checksum)
+    assert not path.exists(), "it stays in the way of a new one"
+    path.write_bytes(data)
     shard = Shard(path)
     with pytest.raises(DamagedShardError):
         [shard.stack(channel) for channel in pictures]
+
+
+def test_a_list_of_pictures_that_does_not_fit_is_damage(path):
+    """The high byte of where the last picture ends: zstd reads a frame and minds nothing behind it."""
+    data = bytearray(path.read_bytes())
+    start, end = safetensors_place(data, "texture.ends")
+    assert end - start == 8 * 12
+    data[end - 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedShardError, match="removed"):
+        Shard(path)
+    assert not path.exists()
+
+
+def test_a_header_that_makes_no_sense_is_damage(path):
+    checksum = file_digest(path)
+    path.write_bytes(path.read_bytes().replace(b"uint16", b"uint19"))
+    with pytest.raises(DamagedShardError, match="removed"):
+        open_shard(path, checksum)
+    assert not path.exists()
+
+
+def safetensors_place(data, name):
+    """First and last byte of a tensor in a file."""
+    length = int.from_bytes(data[:8], "little")
+    return [8 + length + offset for offset in json.loads(data[8 : 8 + length])[name]["data_offsets"]]
+
+
+def test_a_whole_shard_that_another_manifest_names_stays(path):
+    with pytest.raises(DamagedShardError, match="rendered again since"):
+        open_shard(path, "0" * 24)
+    assert path.exists()
 
 
 def test_a_file_is_checked_once_a_process(path, monkeypatch):

@@ -33,6 +33,9 @@ class FaultySource:
     def fingerprint(self):
         return self.inner.fingerprint() + repr(self.faults)
 
+    def identities(self, scans):
+        return [f"{one} {self.faults}" for one in self.inner.identities(scans)]
+
     def read(self, row, landmarks=True, texels=0):
         time.sleep(self.pause)
         fault = dict(self.faults).get(str(row["scan"]))

@@ -9,7 +9,7 @@ from generated_surface import bumpy_scan
 
 from affect4d.content import ContentStore, file_digest
 from affect4d.content.prune import carry_out, plan_prune
-from affect4d.content.shards import Shard
+from affect4d.content.shards import DamagedShardError, Shard, open_shard
 from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.rendering import batch, sequences
 from affect4d.rendering.activity import block_means, frame_activity
@@ -117,6 +117,30 @@ def test_what_a_power_cut_left_of_a_shard_is_drawn_again(drawn, store, tmp_path,
     assert {scan[:4] for scan in drawn} == {"F002"}
     assert again["checksum"].tolist() == [file_digest(store.path(name)) for name in again["shard"]]
     assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["in a known manifest", "alone"])
+def test_a_shard_with_zeros_in_its_middle_is_drawn_again_once_that_is_seen(drawn, store, tmp_path, known):
+    manifest = scan_manifest("F001/Happy", "F002/Happy")
+    table = render_corpus(manifest, tmp_path, OPTIONS, store)
+    shard = store.path(table["shard"][1])
+    data = bytearray(shard.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 512] = bytes(512)
+    shard.write_bytes(data)
+    if not known:
+        shutil.rmtree(store.root / "view_manifests")
+    found = render_corpus(manifest, tmp_path, OPTIONS, store).iloc[1]
+    with pytest.raises(DamagedShardError, match=f"{shard} is damaged.*run again"):
+        read_all(open_shard(shard, found["checksum"]))
+    drawn.clear()
+    again = render_corpus(manifest, tmp_path, OPTIONS, store)
+    assert {scan[:4] for scan in drawn} == {"F002"}
+    assert again["checksum"].tolist() == table["checksum"].tolist()
+
+
+def read_all(shard):
+    return [shard.stack(channel) for channel in shard.header["channels"]]
 
 
 def test_what_a_power_cut_left_of_a_sequence_less_a_scan_is_drawn_again(drawn, store, tmp_path):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
 
 from affect4d.content import ContentStore
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError
+from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
@@ -125,12 +125,14 @@ def test_a_changed_file_or_option_is_read_again(corpus, store):
     assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 7
 
 
-def test_the_order_of_work_does_not_change_the_manifest(corpus, store):
+def test_the_order_of_work_does_not_change_the_manifest(corpus, store, tmp_path, monkeypatch):
     alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    reordered = ingest_module._read_all(
-        FileSource(corpus), corpus_named("bu4dfe").find_scans(corpus)[::-1], HERE, IN_PROCESS
+    real = ingest_module.map_chunks
+    monkeypatch.setattr(
+        ingest_module, "map_chunks", lambda function, chunks, *_, **__: real(function, chunks[::-1], "reading")
     )
-    assert [row["scan"] for row in reordered] == alone.manifest["scan"].tolist()
+    reordered = ingest_corpus(corpus, "bu4dfe", HERE, ContentStore(tmp_path / "other"))
+    pd.testing.assert_frame_equal(reordered.manifest, alone.manifest)
 
 
 def failing(error):

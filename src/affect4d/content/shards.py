@@ -6,6 +6,7 @@ says the rest: ``{"channels": {NAME: {"shape": [frames, views, height, width, co
 against Zarr and others in ``docs/decisions/0009-shards.md``.
 """
 
+import contextlib
 import functools
 import json
 import mmap
@@ -31,7 +32,7 @@ def stance_channel(channel: str, stance: int) -> str:
 
 
 class DamagedShardError(ValueError):
-    """A shard's bytes are not those that were written."""
+    """A shard's bytes are not those that were written; where a picture is lost, the file is gone, to be made anew."""
 
 
 class ShardWriter:
@@ -102,6 +103,11 @@ class Shard:
     """
 
     def __init__(self, path: Path) -> None:
+        """Map a file.
+
+        Raises:
+            DamagedShardError: If its list of pictures does not fit its bytes.
+        """
         with path.open("rb") as file:
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._path = path
@@ -115,6 +121,8 @@ class Shard:
 
     def _channel(self, kind: Mapping[str, Any], base: int, data: list[int], ends: list[int]) -> _Channel:
         offsets = np.frombuffer(self._bytes[base + ends[0] : base + ends[1]], np.int64)
+        if (np.diff(offsets, prepend=0) <= 0).any() or offsets[-1:] != [data[1] - data[0]]:
+            raise _take_away(self._path)
         return _Channel(tuple(kind["shape"]), np.dtype(kind["dtype"]), base + data[0], offsets)
 
     def picture(self, channel: str, frame: int, view: int) -> np.ndarray:
@@ -144,13 +152,23 @@ class Shard:
             pictures[place] = self._decompress(kind, place)
         return pictures.reshape(kind.shape)
 
+    def check(self) -> None:
+        """Go through all pictures.
+
+        Raises:
+            DamagedShardError: If one of them is not as it was written.
+        """
+        for kind in self._channels.values():
+            for place in range(len(kind.ends)):
+                self._decompress(kind, place)
+
     def _decompress(self, kind: _Channel, place: int) -> np.ndarray:
         start = kind.start + (int(kind.ends[place - 1]) if place else 0)
         end = kind.start + int(kind.ends[place])
         try:
             plain = zstandard.ZstdDecompressor().decompress(memoryview(self._bytes)[start:end])
         except zstandard.ZstdError as error:
-            raise DamagedShardError(_damaged(self._path)) from error
+            raise _take_away(self._path) from error
         return np.frombuffer(plain, kind.dtype).reshape(kind.shape[2:])
 
 
@@ -168,8 +186,17 @@ def open_shard(path: Path, checksum: str) -> Shard:
 @functools.lru_cache(maxsize=65536)
 def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
     """Only that it was checked is kept, not the open shard: a process may have about a thousand files open."""
-    if file_digest(path) != checksum:
-        raise DamagedShardError(_damaged(path))
+    if file_digest(path) == checksum:
+        return
+    if not is_whole(path):
+        raise _take_away(path)
+    try:
+        Shard(path).check()
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _take_away(path) from error
+    raise DamagedShardError(
+        f"{path} is damaged (its checksum differs), or was rendered again since: delete it and render again."
+    )
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -198,5 +225,9 @@ def drop_broken(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged (its checksum differs): delete it and render again."
+def _take_away(path: Path) -> DamagedShardError:
+    """Remove a shard some of whose pictures are lost: what finds none renders it again."""
+    with contextlib.suppress(OSError):  # a store that may be read only
+        path.unlink(missing_ok=True)
+    remedy = "delete it and render again" if path.exists() else "it was removed; run again to render again what is lost"
+    return DamagedShardError(f"{path} is damaged (its checksum differs): {remedy}.")

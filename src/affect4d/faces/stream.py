@@ -63,6 +63,11 @@ class GeneratedSource:
         """Digest of the recipe and of the code and files that make its scans."""
         return corpus_key(self.recipe)
 
+    def identities(self, scans: pd.DataFrame) -> list[str]:
+        """Their checksums, which are known without making the scans."""
+        rows = zip(scans["sequence"], scans["frame"], strict=True)
+        return [self.checksum({"sequence": sequence, "frame": frame}) for sequence, frame in rows]
+
     def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Make the scan of a row, with all of its texture.
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore, code_version, content_key
@@ -18,19 +20,21 @@ from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCo
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
-from affect4d.scans.ingest_report import BETWEEN_NOTES, ingest_report
+from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
+from affect4d.scans.portions import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, ScanSource, as_source
 
 if TYPE_CHECKING:
     from affect4d.scans.canonical import Alignment, Mended
 
-Row = dict[str, Any]
 TEXELS = 16
 """Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, and not looked at."""
-LOST, FAILED = "worker-lost", "failed"
+ACCIDENTS = LOST, FAILED = "worker-lost", "failed"
 """What became of a scan that was not judged: its process died, or it ended in an error nobody foresaw."""
+JUDGING = ("max_refused_share",)
+"""Options that change no scan's outcome."""
 
 
 class IngestOptions(BaseModel):
@@ -85,12 +89,12 @@ def ingest_corpus(
 def ingest_source(
     source: ScanSource, options: IngestOptions, store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> Ingest:
-    """Read, check and align every scan of a source; at once, if that was done before and nothing changed.
+    """Read, check and align every scan of a source that no earlier run has; what is read is kept as it comes.
 
     Args:
         source: Files or a generator.
         options: Crop, tolerance.
-        store: Where the result is kept.
+        store: Where the result is kept, and its portions.
         engine: Where scans are read.
 
     Raises:
@@ -98,16 +102,18 @@ def ingest_source(
         StrangeCodeError: If a worker has other code than the driver.
     """
     key = "ingest-" + _key(source, options)
-    if not store.has(key):
-        scans = source.table()
-        if scans.empty:
-            raise CorpusRefusedError(source.explain_absence())
-        rows = _read_all(source, scans, options, engine)
-        ingest = Ingest(_manifest(rows), ingest_report(rows), _completeness(source, scans))
+    if store.has(key):
+        ingest = _load(store, key)
         _check_refused(source, ingest, options)
-        if ingest.report["code"].isin((LOST, FAILED)).any():  # perhaps an accident: the next run reads again
-            return ingest
-        _save(ingest, store, key)
+        return ingest
+    scans = source.table()
+    if scans.empty:
+        raise CorpusRefusedError(source.explain_absence())
+    ingest = _take_in(source, scans, options, store, engine)
+    _check_refused(source, ingest, options)
+    if ingest.report["code"].isin(ACCIDENTS).any():  # the next run reads these again
+        return ingest
+    _save(ingest, store, key)
     return _load(store, key)
 
 
@@ -139,49 +145,78 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
 
 
 def _key(source: ScanSource, options: IngestOptions) -> str:
-    settings = options.model_dump()
+    settings = options.model_dump(exclude=set(JUDGING))
     return content_key(source=source.fingerprint(), options=settings, code=code_version("scans"))
 
 
-def _read_all(source: ScanSource, scans: pd.DataFrame, options: IngestOptions, engine: EngineOptions) -> list[Row]:
-    """Every scan's outcome; a chunk that ends badly is tried again scan by scan."""
-    chunks: dict[str, list[Row]] = {}
-    for values in scans.itertuples(index=False, name=None):
-        scan = dict(zip(scans.columns, values, strict=True))
-        chunks.setdefault(scan["sequence"], []).append(_plain(scan))
-    task = functools.partial(ingest_sequence, source, options.crop_radius)
-    outcomes, lost = _gather(map_chunks(task, list(chunks.values()), "reading scans", engine, scans=len))
+def _take_in(
+    source: ScanSource, scans: pd.DataFrame, options: IngestOptions, store: ContentStore, engine: EngineOptions
+) -> Ingest:
+    """Read what no earlier run has read; the report names the portions it is made of, so that a prune spares them."""
+    portions = divide(source, scans, options.crop_radius)
+    found = {portion.name: find_outcomes(portion, store) for portion in portions}
+    missing = [portion for portion in portions if found[portion.name] is None]
+    read = _read_portions(source, missing, options.crop_radius, store, engine)
+    outcomes = pa.concat_tables(read.get(portion.name, found[portion.name]) for portion in portions)
+    report = ingest_report(outcomes.select(list(REPORT_COLUMNS)).to_pandas())
+    report.attrs["portions"] = [portion.name for portion in portions]
+    return Ingest(_manifest(outcomes), report, _completeness(source, scans))
+
+
+def _read_portions(
+    source: ScanSource, portions: list[Portion], crop_radius: float, store: ContentStore, engine: EngineOptions
+) -> dict[str, pa.Table]:
+    """Every scan's outcome, by portion; a sequence that ends badly is tried again scan by scan."""
+    task = functools.partial(ingest_sequence, source, crop_radius)
+    collection = _Collection(portions, store)
+    chunks = [chunk for portion in portions for chunk in portion.chunks()]
+    lost = collection.gather(map_chunks(task, chunks, "reading scans", engine, scans=len))
     if lost:
         singles = [[scan] for chunk, _ in lost for scan in chunk]
-        again, lost = _gather(map_chunks(task, singles, "reading scans again", engine, scans=len))
-        outcomes += again
-        outcomes += [_not_judged(chunk[0], error) for chunk, error in lost]
-    return sorted(outcomes, key=lambda row: (row["sequence"], row["frame"]))
+        lost = collection.gather(map_chunks(task, singles, "reading scans again", engine, scans=len))
+        for chunk, error in lost:
+            collection.add([_not_judged(chunk[0], error)])
+    return collection.complete
 
 
-def _gather(
-    results: Iterable[tuple[list[Row], list[Row] | Exception]],
-) -> tuple[list[Row], list[tuple[list[Row], Exception]]]:
-    """What came back, and what was lost.
+class _Collection:
+    """Outcomes as they come; a portion is kept once all of its scans are there, unless one ended in an accident.
 
-    Raises:
-        StrangeCodeError: If a worker has other code than the driver: no scan is at fault.
+    Attributes:
+        complete: Portions by name.
     """
-    done: list[Row] = []
-    lost: list[tuple[list[Row], Exception]] = []
-    for chunk, result in results:
-        if isinstance(result, StrangeCodeError):
-            raise result
-        if isinstance(result, Exception):
-            lost.append((chunk, result))
-        else:
-            done.extend(result)
-    return done, lost
 
+    def __init__(self, portions: Iterable[Portion], store: ContentStore) -> None:
+        self._portions = {sequence: portion for portion in portions for sequence in portion.scans["sequence"].unique()}
+        self._store = store
+        self._rows: dict[str, list[Row]] = {}
+        self.complete: dict[str, pa.Table] = {}
 
-def _plain(scan: Row) -> Row:
-    """The row with None for every missing value."""
-    return {name: None if pd.isna(value) else value for name, value in scan.items()}
+    def gather(self, results: Iterable[tuple[list[Row], list[Row] | Exception]]) -> list[tuple[list[Row], Exception]]:
+        """Add what came back; return what was lost.
+
+        Raises:
+            StrangeCodeError: If a worker has other code than the driver: no scan is at fault.
+        """
+        lost: list[tuple[list[Row], Exception]] = []
+        for chunk, result in results:
+            if isinstance(result, StrangeCodeError):
+                raise result
+            if isinstance(result, Exception):
+                lost.append((chunk, result))
+            else:
+                self.add(result)
+        return lost
+
+    def add(self, outcomes: list[Row]) -> None:
+        """Add outcomes of one sequence."""
+        portion = self._portions[outcomes[0]["sequence"]]
+        rows = self._rows.setdefault(portion.name, [])
+        rows += outcomes
+        if len(rows) == len(portion.scans):
+            self.complete[portion.name] = outcome_table(self._rows.pop(portion.name))
+            if not any(row["code"] in ACCIDENTS for row in rows):
+                keep_outcomes(portion, self.complete[portion.name], self._store)
 
 
 def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[Row]) -> list[Row]:
@@ -257,12 +292,10 @@ def _not_judged(scan: Row, error: Exception) -> Row:
     return _refused(scan, LOST if isinstance(error, LostChunkError) else FAILED, f"{type(error).__name__}: {error}")
 
 
-def _manifest(rows: list[Row]) -> pd.DataFrame:
-    columns = list(SCAN_MANIFEST.columns)
-    usable = [row for row in rows if row["status"] != "refused"]
-    table = pd.DataFrame(usable, columns=columns)
+def _manifest(outcomes: pa.Table) -> pd.DataFrame:
+    usable = outcomes.filter(pc.field("status") != "refused")
     types: dict[str, Any] = {name: column.dtype.type for name, column in SCAN_MANIFEST.columns.items()}
-    return SCAN_MANIFEST.validate(table.astype(types))
+    return SCAN_MANIFEST.validate(usable.select(list(types)).to_pandas().astype(types))
 
 
 def _completeness(source: ScanSource, scans: pd.DataFrame) -> pd.DataFrame:

@@ -71,9 +71,10 @@ DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "scaled")
 UNLABELLED = "unlabelled"
 
 
-def ingest_report(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def ingest_report(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
     """One row a scan, columns and types of :data:`REPORT_COLUMNS`."""
-    return pd.DataFrame(list(rows), columns=list(REPORT_COLUMNS)).astype(dict(REPORT_COLUMNS))
+    given = rows if isinstance(rows, pd.DataFrame) else list(rows)
+    return pd.DataFrame(given, columns=list(REPORT_COLUMNS)).astype(dict(REPORT_COLUMNS))
 
 
 def reasons_table(report: pd.DataFrame) -> pd.DataFrame:

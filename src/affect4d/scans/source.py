@@ -5,7 +5,7 @@ that does. Files are one source, here; the generated faces of :mod:`affect4d.fac
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
@@ -15,8 +15,8 @@ import pandas as pd
 
 from affect4d.content import KEY_LENGTH, content_key
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.listing import list_files
-from affect4d.scans.readers import READERS, read_scan
+from affect4d.scans.corpora.listing import ListedFile, list_files
+from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
 from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan
@@ -33,6 +33,9 @@ class ScanSource(Protocol):
 
     def fingerprint(self) -> str:
         """Digest of everything the table and the raw scans depend on; takes no reading."""
+
+    def identities(self, scans: pd.DataFrame) -> list[str]:
+        """For each row of (a part of) the table, digest of everything its raw scan depends on; takes no reading."""
 
     def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """The raw scan of a row, in its own coordinates.
@@ -103,6 +106,27 @@ class FileSource:
             listing.update(f"{file.path}\0{file.size}\0{file.modified}\n".encode())
         return content_key(files=listing.hexdigest(), layout=self.layout, pattern=self.pattern, camera=self.camera)
 
+    def identities(self, scans: pd.DataFrame) -> list[str]:
+        """Digests of name, size and time of change of the files of each row, and of the camera.
+
+        A scan without a picture may name one that lies beside it, or a material that does: all of these count, too.
+
+        Raises:
+            FileNotFoundError: If the folder is missing or empty.
+        """
+        files = list_files(self.root)
+        stamps = {file.path: [file.path, file.size, file.modified] for file in files}
+        loose = _loose_files(files) if self.camera is None else {}
+        names = scans[["scan", "texture", "landmark_file"]].itertuples(index=False, name=None)
+        return [
+            content_key(
+                files=[None if pd.isna(name) else stamps.get(name) for name in row],
+                beside=loose.get(row[0].rpartition("/")[0]) if pd.isna(row[1]) else None,
+                camera=self.camera,
+            )
+            for row in names
+        ]
+
     def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
         scan, texture = self.locate(row), self._file(row, "texture")
@@ -137,6 +161,17 @@ class FileSource:
     def _file(self, row: Row, column: str, wanted: bool = True) -> Path | None:
         name = row[column] if wanted else None
         return None if name is None or pd.isna(name) else self.root / name
+
+
+def _loose_files(files: Iterable[ListedFile]) -> dict[str, str]:
+    """Of every folder, digest of what is in it beside scans and landmarks: pictures, materials."""
+    scans_and_landmarks = {*READERS, *LANDMARK_READERS}
+    folders: dict[str, list[tuple[str, int, int]]] = {}
+    for file in files:
+        folder, _, name = file.path.rpartition("/")
+        if Path(name).suffix.lower() not in scans_and_landmarks:
+            folders.setdefault(folder, []).append((name, file.size, file.modified))
+    return {folder: content_key(files=held) for folder, held in folders.items()}
 
 
 def as_source(where: Path | ScanSource) -> ScanSource:
