@@ -6,7 +6,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _split(value: object) -> object:
-    return tuple(value.split("+")) if isinstance(value, str) else value
+    """``a+b`` as the command line has it, where a comma begins another parameter; and one number alone."""
+    if isinstance(value, str):
+        return tuple(value.split("+")) if value else ()
+    return (value,) if isinstance(value, int) else value
 
 
 class StudyOptions(BaseModel):
@@ -14,7 +17,7 @@ class StudyOptions(BaseModel):
 
     Attributes:
         name: Of :data:`affect4d.studies.arms.STUDIES`.
-        seeds: One training of every arm a seed.
+        seeds: One training of every arm a seed. In text, joined by ``+``, as are the arms.
         arms: Arms to run beside the first; empty means all.
         redraw: Draw other test subjects for every seed, so that in the end more people have been tested on.
     """
@@ -22,8 +25,8 @@ class StudyOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    arms: tuple[str, ...] = ()
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    arms: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     redraw: bool = True
 
 

@@ -1,0 +1,18 @@
+import pytest
+
+from affect4d.studies.options import StudyOptions
+
+
+@pytest.mark.parametrize(("told", "seeds"), [("0+2", (0, 2)), ("3", (3,)), (3, (3,)), ([0, 1], (0, 1))])
+def test_seeds_are_given_as_the_command_line_gives_them(told, seeds):
+    assert StudyOptions(name="ablation", seeds=told).seeds == seeds
+
+
+@pytest.mark.parametrize(("told", "arms"), [("front+unmixed", ("front", "unmixed")), ("front", ("front",)), ("", ())])
+def test_so_are_arms(told, arms):
+    assert StudyOptions(name="ablation", arms=told).arms == arms
+
+
+def test_a_study_without_a_seed_is_refused():
+    with pytest.raises(ValueError, match="seeds"):
+        StudyOptions(name="ablation", seeds="")
