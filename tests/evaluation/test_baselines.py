@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from affect4d.evaluation.baselines import (
     action_oracle,
@@ -11,6 +14,7 @@ from affect4d.evaluation.baselines import (
     window_displacements,
     window_pictures,
 )
+from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
@@ -90,3 +94,48 @@ def test_the_rules_alone_name_every_unseen_sequence_without_labels(scan_manifest
     assert len(table) == 24
     assert table["predicted"].tolist() == again["predicted"].tolist()
     assert table.filter(like="prob_").iloc[-1].tolist() == pytest.approx([1 / 6] * 6)
+
+
+@pytest.fixture
+def single(bank, sequences, generator):
+    """The same people scan by scan: the middle frame of every sequence; each expression moves a part of the mouth."""
+    people = {name: generator.normal(0, 40, (83, 3)) for name in sequences["subject"].unique()}
+    landmarks = []
+    for subject, expression in zip(sequences["subject"], sequences["expression"], strict=True):
+        face = people[subject] + generator.normal(0, 0.2, (83, 3))
+        first = 48 + 3 * EXPRESSIONS.index(expression)
+        face[first : first + 3] += 5.0
+        landmarks.append(face.ravel().tolist())
+    scans = sequences[["sequence", "subject"]].assign(frame=0, landmarks=landmarks)
+    middle, count = bank.frame == 20, len(bank.sequences)
+    each = torch.arange(count)
+    one = replace(
+        bank, pictures=bank.pictures[middle], neutral=each, sequence=each, frame=each * 0, in_window=each >= 0
+    )
+    return one, scans
+
+
+def test_landmarks_of_single_scans_are_set_against_the_persons_face_at_rest(single, sequences, split):
+    bank, scans = single
+    table = landmark_logistic(bank, scans, sequences, split)
+    assert (table["predicted"] == table["expression"]).mean() > 0.9
+
+
+def test_where_nothing_moves_there_is_no_baseline_of_motion(single, sequences, split):
+    bank, scans = single
+    table = baseline_predictions(bank, OPTIONS, sequences, split, scans)
+    assert set(table["model"]) == {"pixel_knn", "pixel_logistic", "landmark_logistic", "pseudo_labels"}
+
+
+def test_the_rules_say_nothing_where_nobody_can_be_measured(single, sequences, split):
+    _, scans = single
+    table = pseudo_label_rules(scans.assign(subject=scans["sequence"]), sequences, split)
+    assert table.filter(like="prob_").to_numpy() == pytest.approx(1 / 6)
+
+
+def test_the_oracle_sees_the_actions_of_single_scans_as_they_are(single, sequences, split, generator):
+    shown = np.eye(6)[[EXPRESSIONS.index(name) for name in sequences["expression"]]]
+    shown += generator.uniform(0, 0.1, shown.shape)
+    actions = sequences[["sequence"]].assign(frame=0, **{f"AU{number}": shown[:, number] for number in range(6)})
+    table = action_oracle(single[0], actions, sequences, split)
+    assert (table["predicted"] == table["expression"]).all()

@@ -95,6 +95,18 @@ def test_permuting_all_labels_changes_no_pseudo_label(source, manifests, picture
     )
 
 
+@pytest.mark.parametrize("source", ["geometry", "cluster"])
+def test_permuting_all_labels_changes_no_pseudo_label_of_single_scans(source, manifests, options, tmp_path, generator):
+    scans, views = manifests
+    single = (scans[scans["frame"] == 1].reset_index(drop=True), views)
+    lied_to = tuple(table.assign(expression=generator.permutation(table["expression"])) for table in single)
+    told = write_pseudo_prompts(unlabelled(single, ContentStore(tmp_path)), options[source])
+    assert set(told["sequence"]) == set(views["sequence"])
+    pd.testing.assert_frame_equal(
+        told, write_pseudo_prompts(unlabelled(lied_to, ContentStore(tmp_path)), options[source])
+    )
+
+
 @pytest.mark.parametrize("table", ["scans", "views"])
 def test_a_table_with_labels_is_refused(table, manifests, tmp_path):
     data = unlabelled(manifests, ContentStore(tmp_path))

@@ -41,3 +41,15 @@ def test_views_are_rendered_of_static_range_images(project):
     views = project.load("view_manifest", layout="bosphorus", subjects=2)
     assert len(views) == 14
     assert (views["frames"].map(len) == 1).all()
+
+
+def test_the_whole_run_goes_through_where_every_sequence_is_a_single_scan(project):
+    version = project.run(layout="bu3dfe", subjects=6)
+    views = project.load("view_manifest", version, layout="bu3dfe", subjects=6)
+    prompts = project.load("pseudo_prompts", version, layout="bu3dfe", subjects=6)
+    assert (views["frames"].map(len) == 1).all()
+    assert set(prompts["sequence"]) == set(views["sequence"])
+    summary = project.load("summary", version, layout="bu3dfe", subjects=6)
+    assert set(summary["models"]) == {"affect_vlm", "smile_vlm"}
+    assert {"landmark_logistic", "pseudo_labels"} <= set(summary["baselines"])
+    assert "motion_logistic" not in summary["baselines"]

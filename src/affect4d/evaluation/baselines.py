@@ -2,7 +2,8 @@
 
 Every choice a baseline has - which views, whether to standardise, how many neighbours, how strong a regularisation - is
 made for it by subject-wise cross-validation on the training subjects. All see the whole window round the apex and,
-where motion counts, the neutral frame.
+where motion counts, the neutral frame; of a scan that is alone in its sequence, landmark baselines see that person's
+face at rest instead, found without labels among the person's scans.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +27,8 @@ from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
 from affect4d.evaluation.protocols import fold_of
 from affect4d.progress import track
-from affect4d.prompts.pseudo_labels.geometry import UNLABELLED, rule_scores
+from affect4d.prompts.pseudo_labels.at_rest import displacements_from_rest, single_scans
+from affect4d.prompts.pseudo_labels.geometry import UNLABELLED, UnmeasurableError, rule_scores
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmarks import LANDMARK_COUNT
@@ -61,14 +63,14 @@ def baseline_predictions(
         options: Which channels the bank has.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
         split: Subjects to fit on and to evaluate.
-        scan_manifest: Columns ``sequence``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
+        scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action weights of a synthetic corpus, one row a frame; None where there are none.
         rules: How the rules behind the pseudo-labels are fitted.
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
     """
-    on_pictures = (pixel_knn, pixel_logistic, motion_logistic)
+    on_pictures = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_pictures]
     if scan_manifest["landmarks"].notna().any():
         fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
@@ -111,6 +113,8 @@ def landmark_logistic(
 ) -> pd.DataFrame:
     """Logistic regression on the displacements of all landmarks from the neutral frame: the strong reference."""
     features = window_displacements(bank, landmark_table(scan_manifest), sequences["sequence"])
+    alone = sequences["sequence"].isin(single_scans(scan_manifest)["sequence"]).to_numpy()
+    features[alone] = displacements_from_rest(scan_manifest).reindex(sequences["sequence"][alone]).to_numpy(np.float32)
     return _standard_logistic(features, sequences, split, "landmark_logistic")
 
 
@@ -120,16 +124,22 @@ def pseudo_label_rules(
     """The geometric rules behind the pseudo-labels, by themselves: what SMILE-VLM must exceed to have learnt more.
 
     Every sequence gets the emotion whose pattern it fits best, however poorly; one that cannot be measured gets even
-    chances.
+    chances, and so do all where none can. A single scan is measured against its person's face at rest: that person's
+    other scans, without their labels, have a part in what is said of it.
     """
     unseen = sequences.iloc[fold_of(sequences, split).test]
-    shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
+    try:
+        shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
+    except UnmeasurableError:
+        shares = pd.DataFrame()
     known = shares.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))
     return prediction_table(unseen, known.to_numpy(), "pseudo_labels")
 
 
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the true action weights: what perfect measurement would reach on a synthetic corpus.
+
+    As they differ from the neutral frame; of a single scan, as they are: a face at rest does nothing.
 
     Args:
         bank: Says which frames are near the apex.
@@ -140,7 +150,16 @@ def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame
     """
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
+    rows = [bank.rows_of(name) for name in sequences["sequence"]]
+    alone = np.array([len(own) == 1 for own in rows])
+    only = [(name, int(bank.frame[own[0]])) for name, own in zip(sequences["sequence"], rows, strict=True)]
+    features[alone] = table.reindex(only).to_numpy(np.float32)[alone]
     return _standard_logistic(features, sequences, split, "action_oracle")
+
+
+def shows_motion(bank: ViewBank) -> bool:
+    """Whether any sequence has a picture beside its neutral frame; one of single scans has none."""
+    return bool((bank.neutral != torch.arange(len(bank.neutral))).any())
 
 
 def window_pictures(

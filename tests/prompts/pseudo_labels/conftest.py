@@ -40,3 +40,17 @@ def corpus(perform):
             truth[name] = expression
             rows += [(name, f"F{subject:03d}", frame, points.ravel().tolist()) for frame, points in enumerate(track)]
     return pd.DataFrame(rows, columns=["sequence", "subject", "frame", "landmarks"]), pd.Series(truth)
+
+
+@pytest.fixture
+def static(corpus):
+    """The same people scan by scan, all of one size: the apex of every expression, and as ``…/6`` a neutral face."""
+    scans, truth = corpus
+    rows = []
+    for name, subject in scans.groupby("sequence", sort=False)["subject"].first().items():
+        track = np.stack(scans[scans["sequence"] == name]["landmarks"].to_list()).reshape(-1, 83, 3)
+        track *= 100 / np.linalg.norm(track[0, 0] - track[0, 8])
+        rows.append((name, subject, 0, track[4].ravel().tolist()))
+        if name.endswith("/0"):
+            rows.append((f"{subject}/6", subject, 0, track[0].ravel().tolist()))
+    return pd.DataFrame(rows, columns=scans.columns), truth

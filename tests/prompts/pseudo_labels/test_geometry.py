@@ -163,10 +163,40 @@ def test_every_action_that_can_be_read_can_be_said():
     assert set(ACTION_EFFECTS) <= set(ACTION_PHRASES)
 
 
-def test_a_corpus_of_single_scans_is_told_what_can_be_done_instead(corpus):
+def test_single_scans_are_measured_against_the_persons_face_at_rest(static):
+    scans, truth = static
+    labels = findings(scans)["pseudo_label"]
+    worded = labels[labels.isin(EXPRESSIONS) & labels.index.isin(truth.index)]
+    assert set(labels.index) == set(scans["sequence"])
+    assert (worded == truth[worded.index]).mean() > 0.9
+    assert len(worded) > 0.8 * len(truth)
+
+
+def test_what_single_scans_show_does_not_depend_on_other_people(static):
+    scans, _ = static
+    train = scans[scans["subject"].isin(SUBJECTS)]
+    pd.testing.assert_frame_equal(findings(scans).loc[train["sequence"]], findings(train))
+
+
+def test_sequences_are_measured_alike_beside_single_scans(corpus, static):
     scans, _ = corpus
-    single = scans.groupby("sequence", as_index=False).first()
-    with pytest.raises(ValueError, match=r"single scan: nothing moves.*train_affect.*zero_shot"):
-        measure_sequences(single)
+    single = static[0].assign(sequence="single " + static[0]["sequence"])
+    measured = measure_sequences(pd.concat([scans, single]))
+    pd.testing.assert_frame_equal(measured.loc[scans["sequence"].unique()], measure_sequences(scans))
+    assert set(single["sequence"]) <= set(measured.index)
+
+
+def test_people_with_too_few_single_scans_are_named_and_left_out(static):
+    scans, _ = static
+    few = scans[(scans["subject"] != "F001") | (scans["sequence"] < "F001/2")]
+    with pytest.warns(UserWarning, match=r"Of 1 people with single scans, fewer than 3.*: F001\. More scans"):
+        measured = measure_sequences(few)
+    assert set(few["sequence"]) - set(measured.index) == {"F001/0", "F001/1"}
+
+
+def test_a_corpus_of_strangers_is_told_what_can_be_done_instead(static):
+    scans, _ = static
+    with pytest.raises(ValueError, match=r"nobody's face at rest is known.*3 scans.*train_affect.*zero_shot"):
+        measure_sequences(scans.assign(subject=scans["sequence"]))
     with pytest.raises(ValueError, match="landmark files beside"):
         measure_sequences(scans.assign(landmarks=None))

@@ -293,7 +293,7 @@ def evaluate_baselines(
         scores = {str(name): examination.scores(table) for name, table in predictions.groupby("model", sort=False)}
         return {"chance": chance_scores(unseen), **scores}, predictions
 
-    scans = table_digest(scan_manifest[["sequence", "frame", "landmarks"]])
+    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
     truth = None if actions is None else table_digest(actions)
     given = examined(view_manifest, subject_split, inputs, scans=scans, actions=truth, rules=pseudo_labels)
     return examine_once("baselines", answer_store, hold, **given)

@@ -1,26 +1,41 @@
 """The source ``geometry``: what a face did, read off its landmarks, without any label and without any network.
 
-Landmarks → measurements against the sequence's own neutral frame → scores, each relative to what is usual among the
-training subjects → facial actions in a coder's words → an emotion's word where the pattern is typical of one. [ours]
+Landmarks → measurements against the sequence's own neutral frame, or, of a scan that is alone in its sequence, against
+that person's face at rest (:mod:`~.at_rest`) → scores, each relative to what is usual among the training subjects →
+facial actions in a coder's words → an emotion's word where the pattern is typical of one. [ours]
 
 Labels are not merely unused: a table that has them is refused.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from affect4d.prompts.action_measurement import MEASUREMENTS, apex_measurements, can_compare
+from affect4d.prompts.pseudo_labels.at_rest import (
+    FEWEST_SCANS,
+    Points,
+    faces_at_rest,
+    is_tracked,
+    points_of,
+    single_scans,
+)
 from affect4d.prompts.pseudo_labels.naming import name_patterns
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.prompts.pseudo_labels.rules import Rules, fit_rules
-from affect4d.scans.landmarks import LANDMARK_COUNT
 
 UNLABELLED = ("sequence", "subject", "frame", "landmarks")
 """What of a scan manifest a source may see."""
 LABELS = ("expression", "label")
 """Columns that no source may see."""
+NAMED = 10
+"""People a warning names."""
+
+
+class UnmeasurableError(ValueError):
+    """No sequence of a corpus can be measured; the message says why, and what helps."""
 
 
 def geometric_findings(
@@ -36,7 +51,8 @@ def geometric_findings(
 
     Returns:
         One row a sequence: :data:`affect4d.prompts.pseudo_labels.FINDING_COLUMNS`; confidence is the lead of the best
-        emotion's share over the second. Sequences without usable landmarks in the neutral and one more frame have none.
+        emotion's share over the second. Sequences without usable landmarks in the neutral and one more frame have none,
+        nor have single scans of people whose face at rest is unknown.
 
     Raises:
         ValueError: If the table has a label column, or if no sequence, or none of a training subject, can be measured.
@@ -75,25 +91,20 @@ def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
     """Apex measurements of every sequence whose landmarks allow it.
 
     Returns:
-        One row a sequence (the index), one column a name of ``MEASUREMENTS``, in shares of the eye distance.
+        One row a sequence (the index), one column a name of ``MEASUREMENTS``, in shares of the eye distance. Warns of
+        people whose single scans are too few to measure, by name.
 
     Raises:
-        ValueError: If the table has a label column, or if no sequence has landmarks in its neutral and another frame.
+        ValueError: If the table has a label column.
+        UnmeasurableError: If no sequence can be measured.
     """
     refuse_labels(scan_manifest)
-    sequences = {str(name): _measured(rows) for name, rows in scan_manifest.groupby("sequence", sort=False)}
+    at_rest = faces_at_rest(scan_manifest)
+    sequences = {str(name): _measured(rows, at_rest) for name, rows in scan_manifest.groupby("sequence", sort=False)}
     measured = {name: values for name, values in sequences.items() if values is not None}
-    if not measured and not scan_manifest["sequence"].duplicated().any():
-        raise ValueError(
-            "Every sequence of this corpus is a single scan: nothing moves, and it is from what moves that geometric "
-            "pseudo-labels are made. Train with labels (`kedro run --pipeline=train_affect`), or without any, by a "
-            "pretrained model (`--params pseudo_labels.source=zero_shot,pseudo_labels.zero_shot.pretrained=openai`)."
-        )
     if not measured:
-        raise ValueError(
-            "No sequence has landmarks in its neutral frame and another: geometric pseudo-labels need them. Put the "
-            "corpus's landmark files beside its scans and ingest again, or choose pseudo_labels.source=zero_shot."
-        )
+        raise UnmeasurableError(_why_none(scan_manifest))
+    _warn_of_unknown_rest(sorted({*single_scans(scan_manifest)["subject"].astype(str)} - {*at_rest}))
     return pd.DataFrame.from_dict(measured, orient="index", columns=list(MEASUREMENTS))
 
 
@@ -116,15 +127,41 @@ def refuse_labels(table: pd.DataFrame) -> None:
         )
 
 
-def _measured(rows: pd.DataFrame) -> pd.Series | None:
+def _measured(rows: pd.DataFrame, at_rest: Mapping[str, Points]) -> pd.Series | None:
     """Apex measurements of one sequence; None where its neutral frame, or every other, has no usable landmarks."""
     ordered = rows.sort_values("frame")["landmarks"]
-    tracked = [np.asarray(one, float).reshape(LANDMARK_COUNT, 3) for one in ordered if _is_tracked(one)]
-    if len(tracked) < 2 or not _is_tracked(ordered.iloc[0]):
+    if not is_tracked(ordered.iloc[0]):
         return None
+    frames = [points_of(one) for one in ordered if is_tracked(one)]
+    rest = at_rest.get(str(rows["subject"].iloc[0])) if len(rows) == 1 else None
+    tracked = frames if rest is None else [rest, *frames]
     usable = [frame for frame in tracked if can_compare(frame, tracked[0])]
     return apex_measurements(np.stack(usable)) if len(usable) > 1 else None
 
 
-def _is_tracked(landmarks: object) -> bool:
-    return isinstance(landmarks, list | tuple | np.ndarray) and len(landmarks) > 0
+def _warn_of_unknown_rest(people: Sequence[str]) -> None:
+    if people:
+        warnings.warn(
+            f"Of {len(people)} people with single scans, fewer than {FEWEST_SCANS} of these have landmarks. Their face "
+            f"at rest is unknown, and their single scans get no geometric pseudo-label: {', '.join(people[:NAMED])}"
+            f"{' …' if len(people) > NAMED else ''}. More scans of them, of other expressions, would help.",
+            stacklevel=3,
+        )
+
+
+def _why_none(scan_manifest: pd.DataFrame) -> str:
+    """Why no sequence could be measured, and what helps."""
+    otherwise = (
+        "train with labels (`kedro run --pipeline=train_affect`), or without any, by a pretrained model "
+        "(`--params pseudo_labels.source=zero_shot,pseudo_labels.zero_shot.pretrained=openai`)."
+    )
+    if scan_manifest["landmarks"].map(is_tracked).any() and not scan_manifest["sequence"].duplicated().any():
+        return (
+            "Every sequence of this corpus is a single scan, and nobody's face at rest is known: geometric "
+            f"pseudo-labels need {FEWEST_SCANS} scans with landmarks of a person, of different expressions, for it. "
+            f"Check that the column `subject` of the scan manifest names the person, add the other scans, {otherwise}"
+        )
+    return (
+        "No sequence has landmarks in its neutral frame and another: geometric pseudo-labels need them. Put the "
+        f"corpus's landmark files beside its scans and ingest again, {otherwise}"
+    )
