@@ -44,12 +44,12 @@ def test_views_are_rendered_of_static_range_images(project):
 
 
 def test_the_whole_run_goes_through_where_every_sequence_is_a_single_scan(project):
-    version = project.run(layout="bu3dfe", subjects=6)
-    views = project.load("view_manifest", version, layout="bu3dfe", subjects=6)
-    prompts = project.load("pseudo_prompts", version, layout="bu3dfe", subjects=6)
+    version = project.run(layout="bu3dfe", subjects=4)
+    views = project.load("view_manifest", version, layout="bu3dfe", subjects=4)
+    prompts = project.load("pseudo_prompts", version, layout="bu3dfe", subjects=4)
     assert (views["frames"].map(len) == 1).all()
     assert set(prompts["sequence"]) == set(views["sequence"])
-    summary = project.load("summary", version, layout="bu3dfe", subjects=6)
+    summary = project.load("summary", version, layout="bu3dfe", subjects=4)
     assert set(summary["models"]) == {"affect_vlm", "smile_vlm"}
     assert {"landmark_logistic", "pseudo_labels"} <= set(summary["baselines"])
     assert "motion_logistic" not in summary["baselines"]
