@@ -1,10 +1,14 @@
 """Project settings, read by Kedro."""
 
+import os
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
 from affect4d.hooks import StageClockHooks, TrackingHooks, UnreadSettingsHooks
+
+for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
+    os.environ.setdefault(name, "true")
 
 HOOKS = (UnreadSettingsHooks(), StageClockHooks(), TrackingHooks())
 

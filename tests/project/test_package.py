@@ -1,0 +1,26 @@
+"""The wheel is the package: what is installed somewhere else lacks nothing."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(project_root, tmp_path_factory):
+    """The wheel of what git holds, built without a network."""
+    folder = tmp_path_factory.mktemp("package")
+    subprocess.run(["git", "clone", "-q", project_root, folder / "clone"], check=True)
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, folder / "clone"]
+    subprocess.run(build, check=True, capture_output=True)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.mark.slow
+def test_every_file_of_the_package_is_in_the_wheel(project_root, wheel):
+    listed = subprocess.run(["git", "ls-files", "src"], cwd=project_root, capture_output=True, text=True, check=True)
+    wanted = {name.removeprefix("src/") for name in listed.stdout.splitlines()}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert held == wanted
