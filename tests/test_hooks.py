@@ -12,7 +12,7 @@ from kedro.config import OmegaConfigLoader
 from affect4d.hooks import UnreadSettingsHooks, unread_settings
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
-KILLED_RUN = """
+OPENED_RUN = """
 import sys
 from pathlib import Path
 from kedro.pipeline import Pipeline
@@ -23,8 +23,9 @@ hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1])
 hooks._project = Path.cwd()
 hooks._parameters = {"seed": 0, "raw_corpus": {"name": "nobody"}}
 hooks.before_pipeline_run({}, Pipeline([]))
-raise KeyboardInterrupt
 """
+KILLED_RUN = f"{OPENED_RUN}\nraise KeyboardInterrupt"
+FINISHED_RUN = f"{OPENED_RUN}\nhooks.after_pipeline_run()"
 
 
 @pytest.fixture
@@ -82,3 +83,18 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     client = MlflowClient(f"sqlite:///{store}")
     (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
     assert run.info.status == "KILLED"
+
+
+@pytest.mark.slow
+def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
+    """Each finds no tables there; only one may make them."""
+    command = [sys.executable, "-c", FINISHED_RUN, "mlflow.db"]
+    begun = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for run in begun:
+        _, said = run.communicate(timeout=500)
+        assert run.returncode == 0, said
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("affect4d")
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FINISHED"] * 3

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -23,6 +24,9 @@ from affect4d.memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 600.0
+"""How long a run waits for another one to make MLflow's tables, which takes seconds."""
 BESIDE_LOCAL = ("local", "ci")
 """Environments that are nobody's to be told about: the user's own, and the tests', which leave it out on purpose."""
 TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
@@ -144,7 +148,7 @@ class TrackingHooks:
             return
         import mlflow
 
-        self._open_experiment()
+        self._open_records()
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
         run = mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
@@ -185,12 +189,19 @@ class TrackingHooks:
             mlflow.set_tags({**self._upstream, "error": f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH]})
             mlflow.end_run("FAILED")
 
-    def _open_experiment(self) -> None:
+    def _open_records(self) -> None:
+        """Open the experiment, one run at a time where it is a file: two that make its tables at once fail."""
+        uri = self._options.tracking_uri
+        if not uri.startswith(SQLITE):
+            self._open_experiment(uri)
+            return
+        file = self._project / uri.removeprefix(SQLITE)
+        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
+            self._open_experiment(f"{SQLITE}{file}")
+
+    def _open_experiment(self, uri: str) -> None:
         import mlflow
 
-        uri = self._options.tracking_uri
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            uri = f"sqlite:///{self._project / uri.removeprefix('sqlite:///')}"
         mlflow.set_tracking_uri(uri)
         if mlflow.get_experiment_by_name(self._options.experiment) is None:
             location = (self._project / self._options.artifacts).as_uri()

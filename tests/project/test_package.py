@@ -1,10 +1,15 @@
 """The wheel is the package: what is installed somewhere else lacks nothing."""
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
+import yaml
+
+import affect4d
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +21,14 @@ def wheel(project_root, tmp_path_factory):
     subprocess.run(build, check=True, capture_output=True)
     (made,) = folder.glob("*.whl")
     return made
+
+
+def test_version_and_date_are_one_wherever_they_stand(project_root):
+    cited = yaml.safe_load((project_root / "CITATION.cff").read_text())
+    headings = re.findall(r"^## \[(\d.*?)\] - (\S+)$", (project_root / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert (cited["version"], str(cited["date-released"])) == headings[0]
+    declared = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]["version"]
+    assert declared == affect4d.__version__ == cited["version"]
 
 
 @pytest.mark.slow
