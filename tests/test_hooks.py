@@ -1,6 +1,7 @@
 """What is said beside a run: settings that it leaves out, and that it was killed."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -8,8 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import node, pipeline
+from kedro_datasets.json import JSONDataset
 
-from affect4d.hooks import UnreadSettingsHooks, unread_settings
+from affect4d.hooks import UnreadSettingsHooks, WritableHooks, unread_settings
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
 OPENED_RUN = """
@@ -83,6 +87,21 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     client = MlflowClient(f"sqlite:///{store}")
     (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
     assert run.info.status == "KILLED"
+
+
+def test_a_folder_that_may_not_be_written_stops_a_run_before_it_computes(tmp_path, monkeypatch):
+    """Root may write where only the right to is missing, so the system's answer is given here."""
+    assert any(isinstance(hook, WritableHooks) for hook in HOOKS)
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    catalog = DataCatalog(
+        {"numbers": MemoryDataset(1), "kept": JSONDataset(filepath=str(locked / "2026" / "kept.json"))}
+    )
+    stages = pipeline([node(lambda numbers: numbers, "numbers", "kept")])
+    WritableHooks().before_pipeline_run(stages, catalog)
+    monkeypatch.setattr(os, "access", lambda folder, right: (folder, right) != (locked, os.W_OK))
+    with pytest.raises(PermissionError, match=f"{locked} may not be written, and kept belongs there.*chmod"):
+        WritableHooks().before_pipeline_run(stages, catalog)
 
 
 @pytest.mark.slow

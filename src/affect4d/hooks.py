@@ -96,6 +96,29 @@ class UnreadSettingsHooks:
             )
 
 
+class WritableHooks:
+    """Say before anything is computed that a folder may not be written."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Look at every folder of this machine that the run writes its artefacts to.
+
+        Raises:
+            PermissionError: If this user may not write there, or nobody: a file system mounted for reading.
+        """
+        for name in sorted(pipeline.all_outputs()):
+            dataset = catalog.get(name)
+            path = getattr(dataset, "_filepath", None)
+            if path is None or getattr(dataset, "_protocol", "file") != "file":
+                continue
+            folder = next(place for place in Path(path).absolute().parents if place.exists())
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(
+                    f"The folder {folder} may not be written, and {name} belongs there. Make it writable "
+                    f"(chmod -R u+w, as its owner), or run in a project folder of your own; nothing was computed."
+                )
+
+
 class MlflowOptions(BaseModel):
     """``conf/base/mlflow.yml``.
 

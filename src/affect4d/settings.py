@@ -5,12 +5,12 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from affect4d.hooks import StageClockHooks, TrackingHooks, UnreadSettingsHooks
+from affect4d.hooks import StageClockHooks, TrackingHooks, UnreadSettingsHooks, WritableHooks
 
 for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
     os.environ.setdefault(name, "true")
 
-HOOKS = (UnreadSettingsHooks(), StageClockHooks(), TrackingHooks())
+HOOKS = (UnreadSettingsHooks(), StageClockHooks(), TrackingHooks(), WritableHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
