@@ -33,22 +33,30 @@ def project(make_project):
     return made
 
 
+@pytest.fixture(scope="module")
+def alone(make_project):
+    """After a single run as usual."""
+    made = make_project("alone")
+    made.run("render")
+    return made
+
+
 @pytest.mark.parametrize("name", MADE)
-def test_both_runs_make_what_one_alone_makes(project, finished, name):
-    alone = finished[0].load(name)
+def test_both_runs_make_what_one_alone_makes(project, alone, name):
+    wanted = alone.load(name)
     versions = [place.name for place in project.folder.glob(f"data/*/*/{name}.*/*")]
     assert len(versions) == len(SURROUNDINGS)
     for version in versions:
         made = project.load(name, version=version)
         if isinstance(made, pd.DataFrame):
-            pd.testing.assert_frame_equal(made, alone, check_exact=True)
+            pd.testing.assert_frame_equal(made, wanted, check_exact=True)
         else:
-            assert made == alone
+            assert made == wanted
 
 
-def test_the_pictures_are_the_same_to_the_bit(project, finished):
+def test_the_pictures_are_the_same_to_the_bit(project, alone):
     def shards(folder):
         return {path.name: path.read_bytes() for path in folder.glob("data/03_primary/*/views/views/*.safetensors")}
 
     assert shards(project.folder)
-    assert shards(project.folder) == shards(finished[0].folder)
+    assert shards(project.folder) == shards(alone.folder)
