@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-browser test-faults fuzz bench bench-quick check format mlflow viz viz-static app docs lock prune clean
+.PHONY: help setup run test test-slow test-browser test-faults fuzz bench bench-quick check format mlflow viz viz-static app docs audit lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -80,6 +80,10 @@ app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, 
 docs: .venv/ready ## the pages of docs/ with a reference of the code, as HTML in docs/_build
 	@$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
 	@echo "docs/_build/index.html"
+
+audit: ## known vulnerabilities of what requirements.lock names, from PyPI; fails where it cannot tell
+	@[ -x build/audit/bin/pip-audit ] || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit; }
+	@build/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock
 
 lock: ## renew requirements.lock (needs uv); no index address is written
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock

@@ -1,6 +1,7 @@
 """What is said beside a run: settings that it leaves out, and that it was killed."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -8,13 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 from kedro.config import OmegaConfigLoader
-from kedro.pipeline import Pipeline, node
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node, pipeline
+from kedro_datasets.json import JSONDataset
 
 from affect4d import tracking
-from affect4d.hooks import AccountHooks, UnreadSettingsHooks, changed_parameters, unread_settings
+from affect4d.hooks import AccountHooks, UnreadSettingsHooks, WritableHooks, changed_parameters, unread_settings
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
-KILLED_RUN = """
+OPENED_RUN = """
 import sys
 from pathlib import Path
 from kedro.pipeline import Pipeline
@@ -25,8 +28,9 @@ hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1])
 hooks._project = Path.cwd()
 hooks._parameters = {"seed": 0, "raw_corpus": {"name": "nobody"}}
 hooks.before_pipeline_run({}, Pipeline([]))
-raise KeyboardInterrupt
 """
+KILLED_RUN = f"{OPENED_RUN}\nraise KeyboardInterrupt"
+FINISHED_RUN = f"{OPENED_RUN}\nhooks.after_pipeline_run()"
 
 
 @pytest.fixture
@@ -118,3 +122,33 @@ def test_a_run_can_tell_what_it_was_started_with(conf, project_root, monkeypatch
     hooks.after_context_created(SimpleNamespace(config_loader=loader, project_path=conf))
     hooks.before_pipeline_run(reading("seed"))
     assert tracking.started_with() == {"changes": {"seed": 5}, "commit": ""}
+
+
+def test_a_folder_that_may_not_be_written_stops_a_run_before_it_computes(tmp_path, monkeypatch):
+    """Root may write where only the right to is missing, so the system's answer is given here."""
+    assert any(isinstance(hook, WritableHooks) for hook in HOOKS)
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    catalog = DataCatalog(
+        {"numbers": MemoryDataset(1), "kept": JSONDataset(filepath=str(locked / "2026" / "kept.json"))}
+    )
+    stages = pipeline([node(lambda numbers: numbers, "numbers", "kept")])
+    WritableHooks().before_pipeline_run(stages, catalog)
+    monkeypatch.setattr(os, "access", lambda folder, right: (folder, right) != (locked, os.W_OK))
+    with pytest.raises(PermissionError, match=f"{locked} may not be written, and kept belongs there.*chmod"):
+        WritableHooks().before_pipeline_run(stages, catalog)
+
+
+@pytest.mark.slow
+def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
+    """Each finds no tables there; only one may make them."""
+    command = [sys.executable, "-c", FINISHED_RUN, "mlflow.db"]
+    begun = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for run in begun:
+        _, said = run.communicate(timeout=500)
+        assert run.returncode == 0, said
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("affect4d")
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FINISHED"] * 3

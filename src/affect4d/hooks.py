@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from kedro.config import AbstractConfigLoader, OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -26,6 +27,9 @@ LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
 PLACES = ("ict_folder", "root")
 """Parameters that say where something lies on one machine."""
+SQLITE = "sqlite:///"
+LOCK_SECONDS = 600.0
+"""How long a run waits for another one to make MLflow's tables, which takes seconds."""
 BESIDE_LOCAL = ("local", "ci")
 """Environments that are nobody's to be told about: the user's own, and the tests', which leave it out on purpose."""
 TRAINING_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}
@@ -117,6 +121,29 @@ class UnreadSettingsHooks:
             )
 
 
+class WritableHooks:
+    """Say before anything is computed that a folder may not be written."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Look at every folder of this machine that the run writes its artefacts to.
+
+        Raises:
+            PermissionError: If this user may not write there, or nobody: a file system mounted for reading.
+        """
+        for name in sorted(pipeline.all_outputs()):
+            dataset = catalog.get(name)
+            path = getattr(dataset, "_filepath", None)
+            if path is None or getattr(dataset, "_protocol", "file") != "file":
+                continue
+            folder = next(place for place in Path(path).absolute().parents if place.exists())
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(
+                    f"The folder {folder} may not be written, and {name} belongs there. Make it writable "
+                    f"(chmod -R u+w, as its owner), or run in a project folder of your own; nothing was computed."
+                )
+
+
 class MlflowOptions(BaseModel):
     """``conf/base/mlflow.yml``.
 
@@ -169,7 +196,7 @@ class TrackingHooks:
             return
         import mlflow
 
-        self._open_experiment()
+        self._open_records()
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
         run = mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
@@ -210,12 +237,19 @@ class TrackingHooks:
             mlflow.set_tags({**self._upstream, "error": f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH]})
             mlflow.end_run("FAILED")
 
-    def _open_experiment(self) -> None:
+    def _open_records(self) -> None:
+        """Open the experiment, one run at a time where it is a file: two that make its tables at once fail."""
+        uri = self._options.tracking_uri
+        if not uri.startswith(SQLITE):
+            self._open_experiment(uri)
+            return
+        file = self._project / uri.removeprefix(SQLITE)
+        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
+            self._open_experiment(f"{SQLITE}{file}")
+
+    def _open_experiment(self, uri: str) -> None:
         import mlflow
 
-        uri = self._options.tracking_uri
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            uri = f"sqlite:///{self._project / uri.removeprefix('sqlite:///')}"
         mlflow.set_tracking_uri(uri)
         if mlflow.get_experiment_by_name(self._options.experiment) is None:
             location = (self._project / self._options.artifacts).as_uri()

@@ -1,12 +1,16 @@
 """Project settings, read by Kedro."""
 
+import os
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from affect4d.hooks import AccountHooks, StageClockHooks, TrackingHooks, UnreadSettingsHooks
+from affect4d.hooks import AccountHooks, StageClockHooks, TrackingHooks, UnreadSettingsHooks, WritableHooks
 
-HOOKS = (UnreadSettingsHooks(), AccountHooks(), StageClockHooks(), TrackingHooks())
+for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
+    os.environ.setdefault(name, "true")
+
+HOOKS = (UnreadSettingsHooks(), AccountHooks(), StageClockHooks(), TrackingHooks(), WritableHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

@@ -1,9 +1,12 @@
 """The project keeps what its owner and its users were promised."""
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 
+import pytest
 import yaml
 
 PACKAGED = "src/affect4d/serving/models/"
@@ -53,3 +56,22 @@ def test_no_face_weight_or_database_is_committed(project_root):
 
 def test_telemetry_is_declined_for_everybody(project_root):
     assert yaml.safe_load((project_root / ".telemetry").read_text()) == {"consent": False}
+
+
+@pytest.mark.slow
+def test_an_installed_package_tells_nobody_of_its_runs(tmp_path):
+    """In a folder without the project's ``.telemetry``, as Kedro and MLflow themselves decide it."""
+    script = (
+        "from pathlib import Path\n"
+        "from kedro.framework.project import configure_project\n"
+        "configure_project('affect4d')\n"
+        "from kedro_telemetry.plugin import _check_for_telemetry_consent\n"
+        "from mlflow.telemetry.utils import is_telemetry_disabled\n"
+        "print(_check_for_telemetry_consent(Path.cwd()), is_telemetry_disabled())"
+    )
+    silent = ("DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "PYTEST_CURRENT_TEST", "CI")
+    environment = {name: value for name, value in os.environ.items() if name not in silent}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False True"

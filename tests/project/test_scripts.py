@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 
 def what_next(project_root, folder):
     script = project_root / "scripts" / "what_next.py"
@@ -80,3 +82,11 @@ def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_p
     assert "cleared" in done.stdout
     assert "source .venv/bin/activate" in done.stdout
     assert (tmp_path / ".venv" / "ready").exists()
+
+
+@pytest.mark.slow
+def test_a_soak_tells_how_memory_goes_on(project_root):
+    script = project_root / "scripts" / "soak_predict.py"
+    done = subprocess.run([sys.executable, script, "80"], capture_output=True, text=True, check=False)
+    assert done.stdout.count(" MB\n") == 40, done.stderr
+    assert "MB per 1000 scans" in done.stdout
