@@ -19,7 +19,7 @@ from affect4d.prompts.compose import (
     read_prompt_set,
 )
 from affect4d.prompts.templates import PLAIN, TEMPLATES, fill, slots
-from affect4d.prompts.vocabulary import ACTION_PHRASES, VOCABULARY, action_phrases, age_words, gender_words
+from affect4d.prompts.vocabulary import VOCABULARY, age_words, gender_words
 from affect4d.scans.expression import EXPRESSIONS
 
 CONTEXT_LENGTH = 32
@@ -162,18 +162,6 @@ def test_options_are_bounded_and_closed():
         PromptOptions(prompts_per_sequence=0)
     with pytest.raises(ValidationError):
         PromptOptions(prompt_per_sequence=3)
-
-
-@pytest.mark.parametrize("action", ACTION_PHRASES)
-def test_actions_have_phrases_for_zero_shot_recognition(action, longest):
-    phrases = action_phrases(action)
-    assert len(set(phrases)) == len(phrases) >= 4
-    assert longest(phrases) <= CONTEXT_LENGTH
-
-
-def test_an_unknown_action_names_the_known():
-    with pytest.raises(ValueError, match="AU12"):
-        action_phrases("AU99")
 
 
 @pytest.mark.parametrize(

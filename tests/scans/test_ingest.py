@@ -21,7 +21,7 @@ from affect4d.scans.ingest import (
     load_canonical_scan,
 )
 from affect4d.scans.ingest_report import REPORT_COLUMNS, reasons_table
-from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, neutral_frames, pose_in
+from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.scan import ScanError
 from affect4d.scans.source import FileSource
@@ -254,13 +254,6 @@ def test_any_folder_is_a_corpus(tmp_path, store):
     assert pd.isna(manifest["expression"].iloc[2])
     assert (manifest["confidence"] < 0.5).tolist() == [True, True, False]
     assert manifest["landmarks"].isna().tolist() == [True, True, False]
-
-
-def test_the_neutral_scan_of_a_sequence_is_its_first(corpus, store):
-    manifest = ingest_corpus(corpus, "bu4dfe", HERE, store).manifest
-    neutral = neutral_frames(manifest.sample(frac=1, random_state=0))
-    assert len(neutral) == 4
-    assert (neutral["frame"] == 0).all()
 
 
 def test_depth_pictures_are_taken_in_through_their_camera(tmp_path):

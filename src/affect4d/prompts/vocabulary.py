@@ -96,18 +96,6 @@ ACTION_PHRASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Facial action → phrases, after the wording of the Facial Action Coding System (Ekman, Friesen and Hager 2002)."""
 
 
-def action_phrases(action: str) -> tuple[str, ...]:
-    """Prompts for one facial action, for zero-shot recognition of actions: phrases alone and as sentences.
-
-    Raises:
-        ValueError: If the action has no phrases; the message lists the known actions.
-    """
-    if action not in ACTION_PHRASES:
-        raise ValueError(f"No phrases for the action {action!r}; known: {', '.join(ACTION_PHRASES)}.")
-    phrases = ACTION_PHRASES[action]
-    return (*phrases, *(f"a face with {phrase}" for phrase in phrases))
-
-
 def vocabulary_of(expression: str) -> Vocabulary:
     """The words for one expression.
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pandera.pandas import Check, Column, DataFrameSchema
 
 from affect4d.arrays import Landmarks, Pose
@@ -88,13 +87,3 @@ def landmarks_in(row: Any) -> Landmarks | None:
     if row["landmarks"] is None:
         return None
     return np.asarray(row["landmarks"], dtype=np.float32).reshape(LANDMARK_COUNT, 3)
-
-
-def neutral_frames(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The neutral scan of every sequence: its first frame, since sequences run from neutral to apex and back.
-
-    Returns:
-        One manifest row a sequence, indexed by sequence.
-    """
-    ordered = manifest.sort_values(["sequence", "frame"])
-    return ordered.drop_duplicates("sequence").set_index("sequence", drop=False)

@@ -54,16 +54,6 @@ class SubjectSplit:
             raise ValueError(f"The split's digest is {split.digest}, recorded as {values['digest']}: it was changed.")
         return split
 
-    def check_training(self, subjects: Iterable[str]) -> None:
-        """Refuse training material of anybody who is not a training subject.
-
-        Raises:
-            SubjectLeakError: Naming the subjects.
-        """
-        strangers = sorted(set(subjects) - set(self.train))
-        if strangers:
-            raise SubjectLeakError(f"Not training subjects of split {self.digest}: {', '.join(strangers)}.")
-
 
 def check_disjoint(train: Iterable[str], test: Iterable[str]) -> None:
     """Refuse a subject on both sides, even under another spelling (``"f001 "`` is ``"F001"``).

@@ -143,6 +143,5 @@ BP4D = Corpus(
         subject_names=SUBJECTS,
         sequence_names=tuple(f"{subject}/{task}" for subject in SUBJECTS for task in TASKS),
     ),
-    frames_per_second=25.0,
     has_landmarks=True,
 )

@@ -73,6 +73,5 @@ BU4DFE = Corpus(
         subject_names=SUBJECTS,
         sequence_names=tuple(f"{subject}/{word}" for subject in SUBJECTS for word in FOLDERS.values()),
     ),
-    frames_per_second=25.0,
     has_landmarks=True,
 )

@@ -92,6 +92,5 @@ CASME3 = Corpus(
     find_scans=find_casme3,
     classes=CLASSES,
     whole=Whole(subjects=None, sequences=860, scans=None, source="verified on files"),
-    frames_per_second=30.0,
     is_depth=True,
 )

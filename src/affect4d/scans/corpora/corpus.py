@@ -40,7 +40,6 @@ class Corpus:
             to it. Of file contents, nothing but label sheets is read.
         classes: Words its ``label`` column holds, where they are known.
         whole: What a complete copy holds; None for folders of any content.
-        frames_per_second: Of its sequences; None for static scans and where it is not known.
         has_textures: Whether a picture belongs to every scan.
         has_landmarks: Whether a landmark file belongs to every scan.
         find_by_pattern: The same, by a pattern of file names the user gives; None where names are fixed.
@@ -52,7 +51,6 @@ class Corpus:
     find_scans: Callable[[Path], pd.DataFrame]
     classes: tuple[str, ...] = ()
     whole: Whole | None = None
-    frames_per_second: float | None = None
     has_textures: bool = True
     has_landmarks: bool = False
     find_by_pattern: Callable[[Path, str], pd.DataFrame] | None = None
