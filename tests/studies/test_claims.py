@@ -203,7 +203,7 @@ def test_a_run_answers_reach_and_language(sequences):
 
 def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
     folder = tmp_path / "corpus"
-    assert EvidenceDataset(folder=str(folder)).load() == {
+    assert EvidenceDataset(filepath=str(folder)).load() == {
         "studies": {}, "findings": {}, "cross_validations": [], "robustness": None, "answers": {}}  # fmt: skip
     for version, rows in (("2026-01-01T00", [1]), ("2026-01-02T00", [2])):
         place = folder / "studies/ablation.json" / version
@@ -211,7 +211,7 @@ def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
         (place / "ablation.json").write_text(json.dumps(rows))
     (folder / "findings").mkdir()
     (folder / "findings/claim_9.json").write_text("[3]")
-    loaded = EvidenceDataset(folder=str(folder)).load()
+    loaded = EvidenceDataset(filepath=str(folder)).load()
     assert loaded["studies"] == {"ablation": [2]}
     assert loaded["findings"] == {"9": [3]}
 
@@ -222,7 +222,7 @@ def test_what_micro_expressions_showed_stands_beside_any_corpus(tmp_path):
         place.mkdir(parents=True)
         (place / "claim_9.json").write_text(json.dumps(rows))
     (tmp_path / "micro/findings/claim_5.json").write_text("[3]")
-    assert EvidenceDataset(folder=str(tmp_path / "faces")).load()["findings"] == {"9": [{"own": 1}, {"other": 2}]}
+    assert EvidenceDataset(filepath=str(tmp_path / "faces")).load()["findings"] == {"9": [{"own": 1}, {"other": 2}]}
 
 
 def test_a_written_finding_answers_its_claim():

@@ -22,13 +22,14 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
     found beside any corpus; ``answers`` are those of the claims tables of every corpus, each with its ``day``.
 
     Args:
-        folder: Of one corpus's reports: holds ``studies/NAME.json``, ``findings/claim_N.json``,
-            ``cross_validation/PROTOCOL/CORPUS/scores.json`` and ``robustness.json``.
+        filepath: Folder of one corpus's reports; a relative one is the project's (Kedro knows paths by this name). It holds
+            ``studies/NAME.json``, ``findings/claim_N.json``, ``cross_validation/PROTOCOL/CORPUS/scores.json`` and
+            ``robustness.json``.
         metadata: Kedro's.
     """
 
-    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = Path(folder)
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder)}
+        return {"filepath": str(self._folder)}
 
 
 def _by_claim(paths: Sequence[Path]) -> dict[str, list[Any]]:
