@@ -22,7 +22,7 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
     found beside any corpus; ``answers`` are those of the claims tables of every corpus, each with its ``day``.
 
     Args:
-        filepath: Folder of one corpus's reports; a relative one is the project's (Kedro knows paths by this name). It holds
+        filepath: Folder of one corpus's reports; a relative one is the project's, by this name for Kedro. It holds
             ``studies/NAME.json``, ``findings/claim_N.json``, ``cross_validation/PROTOCOL/CORPUS/scores.json`` and
             ``robustness.json``.
         metadata: Kedro's.
