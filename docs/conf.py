@@ -22,7 +22,7 @@ autoapi_ignore = [
     "*/catalog/*",
     "*/faces/*",
     "*/reporting/*",
-    "*/hooks.py",
+    "*/hooks/*",
     "*/settings.py",
 ]
 autoapi_options = ["members"]

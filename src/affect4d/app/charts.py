@@ -128,7 +128,7 @@ def view_sheet(answer: Answered, place: int) -> str:
     drawn = {channel: stack[place : place + 1] for channel, stack in answer.prepared.pictures.items()}
     angles, pitches = list(render.angles.values()), [render.pitch(name) for name in render.angles]
     channels = _shapes(answer)
-    rows = [[drawn["texture"][0, view] for view in places]] if SKIN in sheet_rows(answer) else []
+    rows = [[drawn["texture"][0, view] for view in places]] if "texture" in drawn else []
     if channels:
         shapes = derive_channels(drawn, angles, channels, pitches)[0]
         rows += [[shapes[view, channel] for view in places] for channel in range(len(channels))]
