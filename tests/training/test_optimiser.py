@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from affect4d.models import build_model
+from affect4d.training.gradients import clip_gradients
 from affect4d.training.optimiser import build_optimiser, build_schedule
 from affect4d.training.options import TrainOptions
 
@@ -43,3 +44,21 @@ def test_the_rate_rises_over_the_warm_up_and_falls_to_zero():
     assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert all(before >= after for before, after in pairwise(rates[10:]))
     assert rates[-1] < 0.001
+
+
+@pytest.mark.parametrize("limit", [1e-3, 3.0, 1e3])
+@pytest.mark.parametrize("spoilt", [False, True])
+def test_clipping_is_torchs_own_to_the_bit_at_above_and_below_the_limit(limit, spoilt):
+    ours, theirs = torch.nn.Linear(7, 5), torch.nn.Linear(7, 5)
+    gradients = [torch.randn_like(parameter) for parameter in ours.parameters()]
+    if spoilt:
+        gradients[0][0, 0] = torch.nan
+    if limit == 3.0:  # at the limit: what 1e-6 in torch's denominator is there for
+        limit = float(torch.nn.utils.get_total_norm(gradients))
+    for model in (ours, theirs):
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient.clone()
+    norms = clip_gradients(ours, limit), torch.nn.utils.clip_grad_norm_(theirs.parameters(), limit)
+    assert torch.equal(*norms) or spoilt
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one.grad.nan_to_num(7), two.grad.nan_to_num(7))

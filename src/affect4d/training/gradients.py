@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
-from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from affect4d.training.data.batches import split_batch
 from affect4d.training.objectives import ObjectiveValue
@@ -112,13 +112,20 @@ def clip_gradients(model: nn.Module, limit: float) -> Tensor:
     """Scale the whole gradient down to a norm, where it is larger; returns what it was."""
     spread = [p for p in model.parameters() if p.grad is not None and is_spread(p.grad)]
     if not spread:
-        length: Tensor = clip_grad_norm_(model.parameters(), limit)
-        return length
+        return _clip_plain([p for p in model.parameters() if p.grad is not None], limit)
     plain = [p for p in model.parameters() if p.grad is not None and not is_spread(p.grad)]
     lengths = [get_total_norm([p.grad for p in group if p.grad is not None]) for group in (spread, plain)]
     norm: Tensor = torch.stack([whole(length) for length in lengths]).norm()
     for group in (spread, plain):
         clip_grads_with_norm_(group, limit, norm)
+    return norm
+
+
+def _clip_plain(parameters: list[nn.Parameter], limit: float) -> Tensor:
+    """As ``clip_grad_norm_``, to the bit; a processor, which need not be waited for, leaves a short gradient alone."""
+    norm = get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if norm.is_cuda or not limit / (norm + 1e-6) >= 1:
+        clip_grads_with_norm_(parameters, limit, norm)
     return norm
 
 
