@@ -118,9 +118,9 @@ def test_a_recipe_without_performances_is_refused_with_the_remedy(tmp_path):
 
 @pytest.mark.slow
 def test_a_stream_goes_through_processes_and_the_renderer(tmp_path, both):
+    from affect4d.content.shards import open_shard
     from affect4d.rendering.batch import render_corpus
     from affect4d.rendering.cameras import RenderOptions
-    from affect4d.views.bank import read_shard
 
     (files, generated), (on_disk, _) = both
     store = ContentStore(tmp_path)
@@ -132,5 +132,6 @@ def test_a_stream_goes_through_processes_and_the_renderer(tmp_path, both):
     assert list(views[0]["sequence"]) == list(views[1]["sequence"])
     shards = [[(store.path(row.shard), row.checksum) for row in table.itertuples()] for table in views]
     for read, made in zip(*shards, strict=True):
-        for one, other in zip(read_shard(*read), read_shard(*made), strict=True):
+        for picture in ("texture", "normals"):
+            one, other = (open_shard(*shard).stack(picture) for shard in (read, made))
             assert np.abs(one.astype(float) - other).mean() < 1.0

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scan_files import LANDMARKS, MARKS, SCANS, assert_valid, bumpy_grid, lm_text, write_scan
 
 from affect4d.scans.readers import read_landmarks, read_picture_landmarks, read_scan
-from affect4d.scans.readers.numbers import number_lines, parse_floats, wholes_between
+from affect4d.scans.readers.numbers import floats_between, number_lines, wholes_between
 from affect4d.scans.readers.texture import TextureRefusedError, read_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -123,11 +123,15 @@ def spellings(exponent_digits: int) -> st.SearchStrategy[list[bytes]]:
     return st.lists(st.from_regex(form, fullmatch=True), min_size=1)
 
 
+def floats(block: bytes) -> np.ndarray:
+    return floats_between(block + b"\0", 0, len(block), Path("a"))
+
+
 @MANY
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=50), SEPARATORS)
 def test_numbers_equal_pythons(numbers, separator):
     block = separator.join(repr(float(number)) for number in numbers).encode()
-    assert parse_floats(block, Path("a")).tolist() == numbers
+    assert floats(block).tolist() == numbers
 
 
 @MANY
@@ -138,7 +142,7 @@ def test_every_spelling_of_a_number_is_within_half_a_place(words):
     """As ``float32``; a decimal within 10⁻¹⁵ of the middle between two may go to either, which no draw here hits."""
     with np.errstate(over="ignore", under="ignore"):
         expected = np.array([float(word) for word in words]).astype(np.float32)
-    np.testing.assert_array_equal(parse_floats(b" ".join(words), Path("a")), expected)
+    np.testing.assert_array_equal(floats(b" ".join(words)), expected)
 
 
 @MANY

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -70,7 +70,7 @@ def compare_predictions(
     hits = _paired_hits(first, second)
     gain = hits["first"] - hits["second"]
     first_only, second_only = int((gain > 0).sum()), int((gain < 0).sum())
-    permutation = _permutation(hits, generator, permutations)
+    permutation = signs_by_subject(gain, hits["subject"], generator, permutations=permutations)
     return PairedComparison(
         difference=float(gain.mean()),
         interval=subject_interval(gain.to_numpy(), hits["subject"], generator),
@@ -100,14 +100,34 @@ def above_chance(
         permutations: At most so many; all of them, where there are fewer.
     """
     gains = (predictions["predicted"] == predictions["expression"]).astype(float) - chance
-    sums = gains.groupby(predictions["subject"]).sum().to_numpy().round(9)  # what is exactly chance is a tie
+    return signs_by_subject(gains, predictions["subject"], generator, alternative="greater", permutations=permutations)
+
+
+def signs_by_subject(
+    gains: "pd.Series[float]",
+    subjects: "pd.Series[str]",
+    generator: np.random.Generator,
+    *,
+    alternative: Literal["two-sided", "greater"] = "two-sided",
+    permutations: int = PERMUTATIONS,
+) -> float:
+    """How likely such gains are by chance (p): the sum of each subject's gains changes sign at random, as if two models were swapped.
+
+    Args:
+        gains: One a sequence, of one model over another, or over a constant.
+        subjects: Whose each is.
+        generator: Draws the signs.
+        alternative: What the p speaks against: no difference, or no gain.
+        permutations: At most so many; all of them, where there are fewer.
+    """
+    sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # what is exactly nothing is a tie
     result: Any = permutation_test(
         (sums,),
         lambda values, axis: np.sum(values, axis=axis),
         permutation_type="samples",
         vectorized=True,
         n_resamples=permutations,
-        alternative="greater",
+        alternative=alternative,
         rng=generator,
     )
     return float(result.pvalue)
@@ -137,16 +157,3 @@ def _paired_hits(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
             "second": (right["predicted"] == right["expression"]).astype(float),
         }
     )
-
-
-def _permutation(hits: pd.DataFrame, generator: np.random.Generator, permutations: int) -> float:
-    sums = hits.groupby("subject")[["first", "second"]].sum()
-    result: Any = permutation_test(
-        (sums["first"].to_numpy(), sums["second"].to_numpy()),
-        lambda first, second, axis: np.sum(first - second, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=permutations,
-        rng=generator,
-    )
-    return float(result.pvalue)

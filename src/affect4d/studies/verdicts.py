@@ -6,14 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import binomtest
 
-from affect4d.evaluation.comparison import holm
+from affect4d.evaluation.comparison import holm, signs_by_subject
 from affect4d.evaluation.metrics import subject_interval
 from affect4d.studies.setting import Arm
 
 SHARE_OF_BEST = 0.9
-PERMUTATIONS = 9999
 SURE = 0.05
 Verdict = Literal["holds", "does not hold", "undecided"]
 
@@ -82,7 +81,7 @@ def judge(
     first = arms[0].name
     others = _others(arms)
     gains = {name: (wide[other] - wide[name]).to_numpy() for name, other in others.items()}
-    raw = {name: _permuted(gain, subjects, generator) for name, gain in gains.items()}
+    raw = {name: signs_by_subject(pd.Series(gain), subjects, generator) for name, gain in gains.items()}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     speed = convergence(curves)
     results = []
@@ -174,17 +173,3 @@ def sign_test(sooner: int, later: int) -> float:
     """One-sided p that the first is not sooner more often than later; ties are left out."""
     decided = sooner + later
     return float(binomtest(sooner, decided, alternative="greater").pvalue) if decided else 1.0
-
-
-def _permuted(gain: np.ndarray, subjects: "pd.Series[str]", generator: np.random.Generator) -> float:
-    """Two-sided p when the two arms are swapped subject by subject."""
-    sums = pd.Series(gain).groupby(subjects.to_numpy()).sum().to_numpy()
-    result: Any = permutation_test(
-        (sums, np.zeros_like(sums)),
-        lambda ours, theirs, axis: np.sum(ours - theirs, axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=PERMUTATIONS,
-        rng=generator,
-    )
-    return float(result.pvalue)

@@ -179,13 +179,3 @@ def _in_stance(
     pictures = derive_channels(drawn, angles, options.channels, opened.header.get("pitches", ()))
     dynamic = options.motion == "dynamic"
     return np.concatenate([pictures, encode_dynamics(pictures)], axis=2) if dynamic else pictures
-
-
-def read_shard(path: Path, checksum: str) -> tuple[np.ndarray, np.ndarray]:
-    """Texture and normals of a rendered sequence, uint8 ``[frames, views, height, width, 3]``.
-
-    Raises:
-        ValueError: If the bytes are not those that were written.
-    """
-    shard = open_shard(path, checksum)
-    return shard.stack("texture"), shard.stack("normals")

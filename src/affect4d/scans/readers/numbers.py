@@ -24,11 +24,6 @@ def as_text(raw: bytes) -> np.ndarray:
     return np.frombuffer(raw, dtype=np.uint8)
 
 
-def parse_floats(block: bytes, path: Path) -> np.ndarray:
-    """Numbers of a text as ``float32``; see :func:`floats_between`."""
-    return floats_between(block + b"\0", 0, len(block), path)
-
-
 def floats_between(raw: bytes, start: int, end: int, path: Path) -> np.ndarray:
     """Numbers of a list inside a text, apart by blanks, commas or line breaks; ``#`` starts a comment.
 
