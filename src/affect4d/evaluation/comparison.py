@@ -111,7 +111,7 @@ def signs_by_subject(
     alternative: Literal["two-sided", "greater"] = "two-sided",
     permutations: int = PERMUTATIONS,
 ) -> float:
-    """How likely such gains are by chance (p): the sum of each subject's gains changes sign at random, as if two models were swapped.
+    """The p of such gains by chance: the sum of each subject's changes sign at random, as if two models were swapped.
 
     Args:
         gains: One a sequence, of one model over another, or over a constant.
