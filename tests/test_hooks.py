@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from kedro_datasets.json import JSONDataset
 
 from affect4d import tracking
 from affect4d.hooks import AccountHooks, UnreadSettingsHooks, WritableHooks, changed_parameters, unread_settings
+from affect4d.hooks.abandoned import this_process
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
 OPENED_RUN = """
@@ -88,6 +90,34 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     client = MlflowClient(f"sqlite:///{store}")
     (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
     assert run.info.status == "KILLED"
+
+
+def test_a_run_that_was_killed_is_called_so_by_the_next_one_and_others_are_left_alone(tmp_path):
+    store = tmp_path / "runs.db"
+    killed = [sys.executable, "-c", f"{OPENED_RUN}\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)", store]
+    assert subprocess.run(killed, cwd=tmp_path, capture_output=True, check=False).returncode == -signal.SIGKILL
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{store}")
+    experiment = client.get_experiment_by_name("affect4d").experiment_id
+    (run,) = client.search_runs([experiment])
+    assert run.info.status == "RUNNING"
+    computer, number, _ = run.data.tags["process"].rsplit(":", maxsplit=2)
+    untouched = {
+        "mine": this_process(),
+        "elsewhere": f"not-{computer}:{number}:1.0",
+        "silent": "",
+    }
+    for name, process in untouched.items():
+        client.create_run(experiment, tags={"process": process} if process else {}, run_name=name)
+    client.create_run(experiment, tags={"mlflow.parentRunId": run.info.run_id}, run_name="a fold of it")
+    client.create_run(experiment, tags={"process": f"{computer}:{os.getpid()}:1.0"}, run_name="number used again")
+    subprocess.run([sys.executable, "-c", FINISHED_RUN, store], cwd=tmp_path, check=True, capture_output=True)
+    found = {run.info.run_name: run for run in client.search_runs([experiment])}
+    assert {name: found[name].info.status for name in untouched} == dict.fromkeys(untouched, "RUNNING")
+    assert found["number used again"].info.status == found["a fold of it"].info.status == "KILLED"
+    assert client.get_run(run.info.run_id).info.status == "KILLED"
+    assert "without a word" in client.get_run(run.info.run_id).data.tags["error"]
 
 
 def reading(*names):

@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 from pydantic import BaseModel, ConfigDict
 
 from affect4d import tracking
+from affect4d.hooks.abandoned import PROCESS, end_abandoned, this_process
 from affect4d.hooks.started import code_state, used_parameters
 
 PARAMETER_LENGTH = 500
@@ -135,13 +136,14 @@ class TrackingHooks:
         if mlflow.get_experiment_by_name(self._options.experiment) is None:
             location = (self._project / self._options.artifacts).as_uri()
             mlflow.create_experiment(self._options.experiment, location, tags=TRAINING_EXPERIMENT)
-        mlflow.set_experiment(self._options.experiment)
+        end_abandoned(mlflow.set_experiment(self._options.experiment).experiment_id)
 
     def _tags(self, run_params: Mapping[str, Any]) -> dict[str, str]:
         given = {key: str(value) for key, value in run_params.items() if value}
         return {
             "run_id": str(run_params.get("run_id") or run_params.get("session_id") or ""),
             "command": "kedro " + " ".join(sys.argv[1:]),
+            PROCESS: this_process(),
             "kedro.env": given.get("env", "local"),
             **{f"kedro.{key}": given[key] for key in ("load_versions", "runtime_params") if key in given},
             **code_state(self._project),
