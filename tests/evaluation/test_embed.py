@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.embed import classify_sequences, embed_sequences, window_rows
+from affect4d.evaluation.embed import classify_sequences, embed_sequences, rest, window_rows
 from affect4d.models import JointEmbedding
 from affect4d.views.inputs import InputOptions
 
@@ -59,4 +59,11 @@ def test_a_model_is_put_to_rest_before_it_embeds(bank):
 
     model = Module().train()
     embed_sequences(model, bank, OPTIONS)
+    assert not model.training
+
+
+def test_a_model_stays_where_it_is_unless_told(bank):
+    model = torch.nn.Linear(2, 2, device="meta")
+    assert rest(model) == torch.device("meta")
+    assert model.weight.device == torch.device("meta")
     assert not model.training

@@ -1,3 +1,4 @@
+import open_clip
 import pytest
 import torch
 
@@ -98,3 +99,27 @@ def test_a_built_in_architecture_is_resized_to_the_pictures():
     towers = build_towers(TowerOptions(name="ViT-S-32-alt", image_size=64), channels=3)
     assert towers.joint
     assert towers.image(torch.zeros(1, 3, 64, 64)).shape == (1, towers.image_width)
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "quick"),
+    [
+        ("ViT-B-16", "openai", True),
+        ("ViT-B-16-quickgelu", "openai", True),
+        ("ViT-B-16", "laion2b_s34b_b88k", False),
+        ("ViT-B-16", "/a/file.safetensors", False),
+    ],
+)
+def test_weights_get_the_activation_they_were_trained_with(monkeypatch, name, pretrained, quick):
+    """OpenAI's want QuickGELU; open_clip only warns, and the towers say nonsense."""
+    asked = {}
+
+    def create(name, weights, **shape):
+        asked.update(shape)
+        vision = {"layers": 1, "width": 8, "head_width": 8, "patch_size": 8, "image_size": 16}
+        return open_clip.CustomTextCLIP(8, vision, {"context_length": 20, "width": 8, "heads": 1, "layers": 1})
+
+    monkeypatch.setattr(open_clip, "create_model_from_pretrained", create)
+    towers = build_towers(TowerOptions(name=name, pretrained=pretrained, context_length=20), channels=3)
+    assert asked["force_quick_gelu"] is quick
+    assert towers.architecture.get("quick_gelu", False) is quick  # so that a saved model is the same when loaded

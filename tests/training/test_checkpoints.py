@@ -102,8 +102,3 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(folder, three, monkeypatch
 def test_nothing_is_pickled(three):
     assert {file.suffix for file in three[2].iterdir()} == {".safetensors", ".json"}
     assert json.loads((three[2] / NUMBERS).read_text())["identity"] == IDENTITY
-
-
-def test_dropped_is_gone(folder, three):
-    folder.drop()
-    assert not folder.root.exists()

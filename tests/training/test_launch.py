@@ -179,7 +179,7 @@ def test_one_process_becomes_two_without_losing_its_place_or_its_order(tmp_path)
     assert told == [0, 1, 2]
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_when_the_program_goes_every_process_goes(signal_, tmp_path):
     folder = tmp_path / "job"
     train = [sys.executable, str(SCRIPT), str(folder), "affect_vlm", "launch", "2"]

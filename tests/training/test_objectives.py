@@ -122,3 +122,17 @@ def test_simclr_sees_the_projected_views_and_no_text(eight, model_options):
     value.loss.backward()
     assert all(parameter.grad is None for parameter in model.text.parameters())
     assert METHODS["simclr"].batch is UnlabelledBatch
+
+
+def test_one_view_trains_where_no_pair_is_asked_for(eight, model_options):
+    images, *rest = eight
+    model = build_model("smile_vlm", model_options.model_copy(update={"views": 1}))
+    seen = see_faces_and_texts(model, UnlabelledBatch(images[:, :1], *rest))
+    assert smile_objective(model, seen, SmileOptions(decorrelation=0)).terms["decorrelation"] == 0
+    with pytest.raises(ValueError, match="at least two"):
+        smile_objective(model, seen, SmileOptions())
+
+
+def test_a_margin_whose_bounds_are_crossed_is_refused():
+    with pytest.raises(ValueError, match="margin_low"):
+        AffectOptions(margin_low=0.6, margin_high=0.5)

@@ -68,3 +68,15 @@ def test_some_of_the_views_can_be_asked_for():
 def test_a_sampler_that_does_not_fill_the_batch_is_refused_with_the_remedy():
     with pytest.raises(ValidationError, match="3 subjects × 3 samples are no batch of 36: set batch_size to 9"):
         TrainOptions(sampler=SAMPLER)
+
+
+def test_nothing_to_train_on_is_said_with_the_way_without_labels():
+    with pytest.raises(ValueError, match=r"none has one of the six expressions.*train_smile"):
+        draw_plan(MANIFEST[:0], MixedViewOptions(), TrainOptions(), InputOptions(), {}, supervised=True)
+
+
+def test_one_held_out_sequence_is_too_few():
+    alone = MANIFEST.drop_duplicates("subject")
+    options = TrainOptions(epochs=1, batch_size=3, validation=0.1)
+    with pytest.raises(ValueError, match="raise `validation`"):
+        draw_plan(alone, MixedViewOptions(), options, InputOptions(), KIND_OF, supervised=False)

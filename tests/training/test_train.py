@@ -11,7 +11,13 @@ from affect4d.training.objectives import ObjectiveValue
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions
 from affect4d.training.train import TrainingRecipe, train_model
 from affect4d.training.watching.company import Company
-from affect4d.training.watching.guards import BatchTooLargeError, NonFiniteLossError, warn_of_untouched
+from affect4d.training.watching.guards import (
+    OVERFLOWS,
+    BatchTooLargeError,
+    FiniteGuard,
+    NonFiniteLossError,
+    warn_of_untouched,
+)
 
 OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}
 
@@ -235,3 +241,15 @@ def test_training_on_cuda_ends_in_single_precision(bank, plan, prompts, inputs, 
     model, history, _ = train_model("affect_vlm", bank, plan, prompts, recipe)
     assert history["loss"].notna().all()
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_a_scaled_gradient_that_never_fits_ends_the_run_and_is_no_explosion(recwarn):
+    guard = FiniteGuard(3, ["F001/fear"])
+    batch = torch.tensor([0])
+    for step in range(20):
+        assert guard.accepts({"loss": 1.0, "gradient_norm": 1.0}, batch, f"step {step}", scaled=True)
+    too_long = {"loss": 1.0, "gradient_norm": float("inf")}
+    assert all(guard.accepts(too_long, batch, f"step {step}", scaled=True) for step in range(OVERFLOWS - 1))
+    with pytest.raises(NonFiniteLossError, match="precision to bfloat16"):
+        guard.accepts(too_long, batch, "the last", scaled=True)
+    assert not recwarn.list

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN, augmentation_sheet, bank_sheet, contact_sheet
+from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN, augmentation_sheet, contact_sheet
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
@@ -33,10 +33,6 @@ def test_labels_are_written_below_and_stay_within_their_picture():
 def test_what_makes_no_sheet_is_refused(pictures, columns, labels):
     with pytest.raises(ValueError, match=r"sheet"):
         contact_sheet(pictures, columns, labels)
-
-
-def test_a_bank_shows_every_channel_of_every_view(bank):
-    assert bank_sheet(bank, [0, 1]).width == 9 * (32 + MARGIN) + MARGIN
 
 
 def test_an_augmentation_sheet_shows_samples_before_and_after(bank):

@@ -86,23 +86,23 @@ def embed_sequences(
     bank: ViewBank,
     options: InputOptions,
     frames_per_sequence: int = FRAMES,
-    device: torch.device = _CPU,
+    device: torch.device | None = None,
     *,
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> SequenceEmbeddings:
-    """Embed every sequence of a bank, without augmentation; the model is put in evaluation mode on the device.
+    """Embed every sequence of a bank, without augmentation; the model is put in evaluation mode.
 
     Args:
         model: Anything with ``embed_views``.
         bank: Pictures; no labels.
         options: Channels, motion and size the model was trained with.
         frames_per_sequence: Frames of the apex window to average.
-        device: Where to compute.
+        device: Where to compute; where the model is by default.
         sequences: Which, in what order; None for all of the bank.
         quiet: Draw no progress bar.
     """
-    rest(model, device)
+    device = rest(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for images, counts in _batches(bank, names, options, frames_per_sequence, device, quiet):
@@ -120,13 +120,13 @@ def classify_sequences(
     bank: ViewBank,
     options: InputOptions,
     frames_per_sequence: int = FRAMES,
-    device: torch.device = _CPU,
+    device: torch.device | None = None,
     *,
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> Float32[np.ndarray, "sequences classes"]:
     """Probabilities of a model with a classifier head: the mean over the same frames; all of the bank, or some."""
-    rest(model, device)
+    device = rest(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts = [
         mean_by_sequence(model.classify(images).softmax(dim=1), counts)
@@ -135,10 +135,16 @@ def classify_sequences(
     return torch.cat(parts).cpu().float().numpy()
 
 
-def rest(model: object, device: torch.device) -> None:
-    """Put a model in evaluation mode on the device."""
-    if isinstance(model, nn.Module):
-        model.eval().to(device)
+def rest(model: object, device: torch.device | None = None) -> torch.device:
+    """Put a model in evaluation mode, on a device where one is named; returns where it is.
+
+    A model that is being trained stays where it is: its optimiser knows those weights.
+    """
+    if not isinstance(model, nn.Module):
+        return device or _CPU
+    device = device or next((parameter.device for parameter in model.parameters()), _CPU)
+    model.eval().to(device)
+    return device
 
 
 def mean_by_sequence(values: Tensor, counts: Sequence[int]) -> Tensor:

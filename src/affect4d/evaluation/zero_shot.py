@@ -23,8 +23,6 @@ from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.tensors import TextEmbeddings, Tokens
 
-_CPU = torch.device("cpu")
-
 
 class LanguageModel(Protocol):
     """What embeds prompts, and knows its temperature and the length of its prompts."""
@@ -44,16 +42,16 @@ def expression_prompts() -> dict[str, tuple[str, ...]]:
 
 @torch.inference_mode()
 def prompt_embeddings(
-    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device = _CPU
+    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
     """Unit vectors of every prompt of every expression.
 
     Args:
-        model: A vision-language model; it is put in evaluation mode on the device.
+        model: A vision-language model; it is put in evaluation mode.
         prompts: Prompts of each expression.
-        device: Where to compute.
+        device: Where to compute; where the model is by default.
     """
-    rest(model, device)
+    device = rest(model, device)
     length = int(model.options.towers.context_length)
     return {
         name: model.embed_texts(tokenise(list(texts), length).to(device)).cpu().float().numpy()
@@ -62,7 +60,7 @@ def prompt_embeddings(
 
 
 def class_embeddings(
-    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device = _CPU
+    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> Float32[np.ndarray, "classes dim"]:
     """Unit vector of every expression: the normalised mean over its prompts; rows in the order of the mapping."""
     means = [vectors.mean(axis=0) for vectors in prompt_embeddings(model, prompts, device).values()]

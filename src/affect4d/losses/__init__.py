@@ -1,6 +1,7 @@
 """The papers' loss terms as pure functions of embeddings: no weights, no state, no model in sight.
 
-Every function returns a scalar of order 1 whatever the batch size and the width, is finite for degenerate batches (one
+Every function returns a scalar of order 1 whatever the batch size and the width (but for the published Barlow Twins,
+which grows with the width), is finite for degenerate batches (one
 class, one sample of a class, identical embeddings), and refuses what has no meaning (statistics of a batch of one).
 
 * :mod:`~affect4d.losses.alignment`: image–text contrast where several prompts may fit one face.

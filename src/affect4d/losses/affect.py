@@ -85,7 +85,7 @@ def triplet_margin(
 
 
 @torch.no_grad()
-def pair_and_triplet_activity(embeddings: Embeddings, labels: Labels, margin: float | Tensor) -> dict[str, float]:
+def pair_and_triplet_activity(embeddings: Embeddings, labels: Labels, margin: float | Tensor) -> dict[str, Scalar]:
     """How many pairs and triplets still pull: the share whose hinge is above zero.
 
     Of a large batch, :data:`ANCHORS` rows, evenly spaced, stand for all: sorting every row costs more than the loss.
@@ -102,8 +102,8 @@ def pair_and_triplet_activity(embeddings: Embeddings, labels: Labels, margin: fl
     _, active = _sums_and_counts_above(2 * cosines, different, 2 * cosines - margin)
     active_triplets = torch.where(same, active, 0).sum() / _triplet_count(same, different).clamp(min=1)
     return {
-        "active_pairs": float(_mean_where((cosines > margin).to(cosines.dtype), different)),
-        "active_triplets": float(active_triplets),
+        "active_pairs": _mean_where((cosines > margin).to(cosines.dtype), different),
+        "active_triplets": active_triplets,
     }
 
 

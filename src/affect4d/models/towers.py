@@ -160,11 +160,21 @@ def _from_architecture(options: TowerOptions) -> Any:
 
 def _from_name(options: TowerOptions) -> Any:
     """open_clip's model; weights that are named but missing raise instead of leaving random ones."""
-    shape = {"force_image_size": options.image_size, "force_custom_text": True}
+    shape = {
+        "force_image_size": options.image_size,
+        "force_custom_text": True,
+        "force_quick_gelu": _trained_with_quick_gelu(options),
+    }
     if options.pretrained is None and not options.name.startswith(LOCAL_FOLDER):
         return open_clip.create_model(options.name, load_weights=False, pretrained_text=False, **shape)
     _check_weights(options)
     return open_clip.create_model_from_pretrained(options.name, options.pretrained, return_transform=False, **shape)
+
+
+def _trained_with_quick_gelu(options: TowerOptions) -> bool:
+    """Whether the weights behind open_clip's name for them want that activation; open_clip itself only warns."""
+    known = open_clip.get_pretrained_cfg(options.name, options.pretrained) if options.pretrained else {}
+    return bool(known.get("quick_gelu"))
 
 
 def _check_weights(options: TowerOptions) -> None:
@@ -186,4 +196,6 @@ def _architecture(options: TowerOptions) -> Mapping[str, Any]:
         architecture = open_clip.get_model_config(options.name)
     if options.image_size is not None:
         architecture["vision_cfg"]["image_size"] = options.image_size
+    if _trained_with_quick_gelu(options):
+        architecture["quick_gelu"] = True
     return {key: value for key, value in architecture.items() if key != "custom_text"}

@@ -9,6 +9,7 @@ however it went, the agent ends its workers and itself.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous import RendezvousError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from affect4d.training.processes.job import FAILURE, JOB, LOGS, RESULT, Job
@@ -69,15 +71,29 @@ def serve(folder: Path, host: bool = False) -> int:
 
 
 def watch(folder: Path) -> int:
-    """Serve every job that appears below a folder, one after the other; runs until it is stopped."""
+    """Serve every job that appears below a folder, one after the other; runs until it is stopped.
+
+    A job that an earlier run left behind, whose other hosts are gone, is given up after a minute and said so.
+    """
     served: set[tuple[Path, float]] = set()
     while True:
-        jobs = {(file.parent, file.stat().st_mtime) for file in folder.rglob(JOB)}
-        for job, written in sorted(jobs - served, key=lambda one: one[1]):
+        for job, written in sorted(_jobs_below(folder) - served, key=lambda one: one[1]):
             served.add((job, written))
-            if not (job / RESULT).exists() and serve(job) == STOPPED:
-                return STOPPED
+            try:
+                if not (job / RESULT).exists() and serve(job) == STOPPED:
+                    return STOPPED
+            except (RendezvousError, OSError) as error:
+                sys.stderr.write(f"{job}: the other hosts are not there, or no longer ({error}).\n")
         time.sleep(WATCH_SECONDS)
+
+
+def _jobs_below(folder: Path) -> set[tuple[Path, float]]:
+    """Folders of jobs and when each was written; one may vanish while it is looked at, as its run is done."""
+    jobs = set()
+    for file in folder.rglob(JOB):
+        with contextlib.suppress(FileNotFoundError):
+            jobs.add((file.parent, file.stat().st_mtime))
+    return jobs
 
 
 def launch_config(job: Job, folder: Path, host: bool) -> LaunchConfig:

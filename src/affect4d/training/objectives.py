@@ -53,7 +53,7 @@ def affect_objective(model: AffectVLM, seen: FacesAndTexts, options: AffectOptio
     L_mt = triplet_margin(Z, labels, alpha, options.mining, options.smoothing)
     loss = options.align * L_align + options.pairs * L_mc + options.triplets * L_mt
 
-    activity = {name: torch.tensor(share) for name, share in pair_and_triplet_activity(Z, labels, alpha).items()}
+    activity = pair_and_triplet_activity(Z, labels, alpha)
     terms = {"align": L_align, "pairs": L_mc, "triplets": L_mt, "alpha": alpha, "scale": scale, **activity}
     return _value(loss, terms)
 
@@ -67,7 +67,10 @@ def smile_objective(model: SmileVLM, seen: FacesAndTexts, options: SmileOptions)
     faces, t = seen.faces, seen.texts
     scale = model.temperature()
 
-    L_MV = multiview_decorrelation(model.project(faces.hidden), options.off_diagonal)
+    if faces.views.shape[1] == 1 and not options.decorrelation:
+        L_MV = torch.zeros_like(scale)  # there is no pair of views, and nobody asks for one
+    else:
+        L_MV = multiview_decorrelation(model.project(faces.hidden), options.off_diagonal)
     fused_contrast, view_contrast = _contrasts(faces, t, seen.groups, scale)
     L_VL = fused_contrast + view_contrast
     L_CM = cross_modal_redundancy(faces.fused, t)

@@ -34,7 +34,7 @@ class TrainOptions(BaseModel):
         warmup: Share of all steps over which the rate rises linearly.
         margin_rate: The margin learns this many times faster than the rest.
         gradient_clip: Largest norm of the whole gradient.
-        seed: Of the first weights.
+        seed: Of the first weights, of the plan, and of who is held out.
         device: ``"auto"`` is CUDA where there is one.
         threads: Threads of torch on the CPU, all processes of a host together; 0 is one a core.
         precision: Of the towers. ``"auto"`` is bfloat16 on a GPU that has it, float16 with a scaled loss on one that
@@ -118,7 +118,8 @@ class DistributedOptions(BaseModel):
         hosts: That train together. The others run ``python -m affect4d.training.agent FOLDER``; see docs/training.md.
         endpoint: ``host:port`` where the hosts meet, on this host; needed for more than one.
         restarts: How often all processes are started again, from the newest checkpoint, when one is lost.
-        shard: Spread the towers' weights over the processes (FSDP), for towers that do not fit into one GPU.
+        shard: Spread the towers' weights over the processes (FSDP): of weights, gradients and the
+            optimiser's state a GPU then holds its part. The weights alone must fit into each once, at the start.
         python: Interpreter of the processes; empty is this one. It needs torch, open_clip, safetensors, pydantic,
             numpy, jaxtyping and this package on its path, nothing else.
         patience_minutes: How long processes wait for each other.
@@ -157,7 +158,7 @@ class AffectOptions(BaseModel):
         mining: Which triplets; with any but ``"all"``, L_mc and L_mt see batch-normalised embeddings.
         smoothing: Temperature of a softplus in place of the hinges; 0 is the hinge.
         margin_low: Lower bound of α, a cosine in L_mc and a squared distance in L_mt.
-        margin_high: Upper bound of α.
+        margin_high: Upper bound of α, above the lower one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,6 +171,12 @@ class AffectOptions(BaseModel):
     smoothing: float = Field(default=0.0, ge=0, le=10)
     margin_low: float = Field(default=0.05, ge=0, lt=1)
     margin_high: float = Field(default=0.6, gt=0, le=2)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.margin_low >= self.margin_high:
+            raise ValueError(f"margin_low, {self.margin_low}, is not below margin_high, {self.margin_high}.")
+        return self
 
 
 class SmileOptions(BaseModel):

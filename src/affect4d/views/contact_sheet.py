@@ -57,19 +57,6 @@ def _write_below(sheet: Image.Image, label: str, left: int, top: int, width: int
     ImageDraw.Draw(sheet).text((left, top), label, INK, font=font)
 
 
-def bank_sheet(bank: ViewBank, bank_rows: Sequence[int]) -> Image.Image:
-    """Chosen frames of a bank: a row a frame, every channel of every view."""
-    shown = [bank.pictures[row].flatten(0, 1).numpy() for row in bank_rows]
-    channels = bank.pictures.shape[2]
-    names = [f"{view} {channel + 1}" for view in bank.views for channel in range(channels)]
-    labels = [
-        f"{name} {bank.sequences[int(bank.sequence[row])]} {int(bank.frame[row])}"
-        for row in bank_rows
-        for name in names
-    ]
-    return contact_sheet([picture for frame in shown for picture in frame], len(names), labels)
-
-
 def augmentation_sheet(bank: ViewBank, plan: pd.DataFrame, options: InputOptions, samples: int = 6) -> Image.Image:
     """The first samples of a plan, two rows each: every view and channel as it is, and as the plan changes it."""
     chosen = resolve_plan(bank, plan.head(samples))

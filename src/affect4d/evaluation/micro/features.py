@@ -37,15 +37,14 @@ def tower_features(
         clips: Rows of :func:`~affect4d.evaluation.micro.clips.labelled_clips`.
         moments: Frames a clip.
     """
-    cpu = torch.device("cpu")
-    rest(model, cpu)
+    device = rest(model)
     seen, parts = since_onset(bank, clips), []
     rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]
     for start in track(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips"):
         flat = torch.tensor([row for clip in rows[start : start + CLIPS_AT_ONCE] for row in clip])
-        hidden = model.embed_views(assemble_plain(seen, flat, options, cpu)).hidden
+        hidden = model.embed_views(assemble_plain(seen, flat, options, device)).hidden
         parts.append(hidden.flatten(1).reshape(-1, moments, hidden.shape[1] * hidden.shape[2]))
-    return torch.cat(parts).float().numpy()
+    return torch.cat(parts).cpu().float().numpy()
 
 
 def difference_features(bank: ViewBank, clips: pd.DataFrame) -> ClipFeatures:

@@ -13,7 +13,16 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
 NAMING_ROOMS = ("prompts", "labelling")
-LOOKING_ROOMS = (*NAMING_ROOMS, "tensors", "views", "models", "losses", "training", "evaluation.embed")
+LOOKING_ROOMS = (
+    *NAMING_ROOMS,
+    "tensors",
+    "views",
+    "models",
+    "losses",
+    "training",
+    "evaluation.embed",
+    "evaluation.zero_shot",
+)
 """The code that pseudo-labels depend on: without pictures, and with."""
 
 
@@ -57,7 +66,8 @@ def write_pseudo_prompts(
     if looks_at_pictures(options):
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]])}
         given |= {"training": [inputs, model, train, augment, objective]}
-        given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
+        named = (options.zero_shot, model.towers)
+        given |= {"weights": [local_digest(one.name, one.pretrained) for one in named]}
     rooms = LOOKING_ROOMS if looks_at_pictures(options) else NAMING_ROOMS
     return prompt_store.table(f"pseudo-{content_key(**given, code=code_version(*rooms))}", make)
 

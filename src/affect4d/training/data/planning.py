@@ -40,7 +40,15 @@ def draw_plan(
 
     Returns:
         See :func:`affect4d.views.mixing.plan_mixed_views`; held-out rows have the epoch :data:`HELD_OUT`.
+
+    Raises:
+        ValueError: If nothing is left to train on, or those held out are too few to compute a loss of.
     """
+    if view_manifest.empty:
+        raise ValueError(
+            "No sequence of a training subject is left to train on: none has one of the six expressions or, without "
+            "labels, a pseudo-label. Without labels: kedro run --pipeline=train_smile."
+        )
     views = list(views or view_manifest["views"].iloc[0])
     held_out = view_manifest["subject"].isin(held_out_subjects(view_manifest["subject"], train.validation, train.seed))
     plan = plan_mixed_views(
@@ -57,6 +65,8 @@ def draw_plan(
     )
     if not held_out.any():
         return plan
+    if view_manifest[held_out]["sequence"].nunique() < 2:
+        raise ValueError("A loss compares sequences, and one alone is held out: raise `validation`, or set it to 0.")
     unseen_frames = find_moments(view_manifest[held_out], inputs.frames)
     unseen = held_out_plan(unseen_frames, train.batch_size, train.seed, views)
     return pd.concat([plan, unseen], ignore_index=True)

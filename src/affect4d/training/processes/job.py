@@ -5,6 +5,7 @@ what comes of it: ``reports.jsonl``, ``checkpoints/``, ``logs/``, ``result/``. C
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Job:
         views: Names of the rendered views.
         sequence_names: For error messages.
         identity: Digests of configuration and data.
-        keeping: How often they are written.
+        keeping: How often checkpoints are written, and how many are kept.
         distributed: How many processes.
     """
 
@@ -49,6 +50,7 @@ class Job:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (JOB, REPORTS, FAILURE, HELD_OUT, BANK):
             (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / RESULT, ignore_errors=True)
         save_schedule(schedules.trained, folder / TRAINED)
         if schedules.held_out is not None:
             save_schedule(schedules.held_out, folder / HELD_OUT)

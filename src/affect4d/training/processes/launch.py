@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -41,10 +43,14 @@ def launch(folder: Path, report: Report, show: Show) -> tuple[Any, dict[str, Any
         The trained model, on the CPU; and its ``history`` and ``cost``.
 
     Raises:
+        ValueError: If there are fewer GPUs than processes.
         TrainingFailedError: If a process failed too often.
         TrainingInterruptedError: If the processes were told to stop; they have saved.
     """
-    with (folder / "agent.log").open("ab") as log, _agent(folder, log) as agent:
+    job = Job.load(folder)
+    if job.recipe.train.device != "cpu":
+        processes_fit(job.distributed.processes)
+    with (folder / "agent.log").open("ab") as log, _agent(folder, log) as agent, _stopped_with_this_program(agent):
         told = _Told(folder / REPORTS, report, show)
         while agent.poll() is None:
             told.pass_on()
@@ -83,6 +89,19 @@ def _agent(folder: Path, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
             agent.wait(2 * SHUTDOWN_SECONDS)
         if agent.poll() is None:
             agent.kill()
+
+
+@contextlib.contextmanager
+def _stopped_with_this_program(agent: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass SIGTERM on: workers finish their step and save. In a program's main thread, the only one that is told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: agent.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Told:

@@ -101,10 +101,6 @@ class CheckpointFolder:
                 raise DamagedCheckpointError(f"it belongs to a run with another {what}.")
         return Checkpoint({file.name: load_file(file) for file in folder.glob("*.safetensors")}, numbers)
 
-    def drop(self) -> None:
-        """Forget all checkpoints: the run is finished, or starts over."""
-        shutil.rmtree(self.root, ignore_errors=True)
-
     def _folders(self) -> Iterator[Path]:
         """Newest first."""
         yield from sorted((folder for folder in self.root.glob("step-????????") if folder.is_dir()), reverse=True)

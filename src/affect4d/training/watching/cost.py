@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -33,7 +34,7 @@ class Cost:
         processes: That trained at the same time, at most.
         device: ``"cpu"``, or the GPU's name.
         device_hours: GPU hours, or CPU-core hours.
-        peak_bytes: Most memory a process held: the GPU's, or the process's own on a CPU.
+        peak_bytes: Most memory a process held: on a GPU, in this training; on a CPU, since the process began.
         joules: Energy of GPU or processor package while the loop ran; None where the machine does not tell.
     """
 
@@ -87,6 +88,8 @@ class CostMeter(Generic[Batch]):
         self.cost, self._mark = cost, time.perf_counter()
         cost.processes = max(cost.processes, self._processes)
         cost.device = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu"
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
         self._energy.since_last()
         try:
             yield
@@ -131,4 +134,5 @@ def count_flops(model: Any, batches: PlannedBatches[Any], task: Any) -> float:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

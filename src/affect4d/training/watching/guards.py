@@ -14,6 +14,8 @@ WINDOW = 100
 """Steps whose gradient norms are remembered."""
 EXPLOSION = 100.0
 """A gradient this many times as long as usual is reported."""
+OVERFLOWS = 32
+"""Scaled gradients in a row that overflow, though the scale is halved each time: from 65,536 it is then nothing."""
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -69,6 +71,7 @@ class FiniteGuard:
     def __init__(self, limit: int, sequence_names: Sequence[str]) -> None:
         self._limit, self._names = limit, sequence_names
         self._in_a_row = 0
+        self._overflows = 0
         self._norms: deque[float] = deque(maxlen=WINDOW)
 
     def accepts(self, terms: Mapping[str, float], sequences: Tensor, where: str, scaled: bool = False) -> bool:
@@ -81,11 +84,13 @@ class FiniteGuard:
             scaled: The loss was scaled: the scaler itself leaves out gradients that overflowed.
 
         Raises:
-            NonFiniteLossError: If this one is not finite, and one too many in a row.
+            NonFiniteLossError: If this one is not finite, and one too many in a row; or if no scale is small enough.
         """
         judged = [terms["loss"]] if scaled else [terms["loss"], terms["gradient_norm"]]
         if all(abs(number) < float("inf") for number in judged):
             self._in_a_row = 0
+            if scaled and self._overflowed(terms["gradient_norm"], where):
+                return True
             self._watch(terms["gradient_norm"], sequences, where)
             return True
         self._in_a_row += 1
@@ -93,11 +98,21 @@ class FiniteGuard:
         message = f"The loss or its gradient is not finite at {where} ({told}). {self._of(sequences)}"
         if self._in_a_row >= self._limit:
             raise NonFiniteLossError(
-                f"{message} That makes {self._in_a_row} in a row; the weights are those before them. Look at the "
-                "views of these sequences for NaN, or lower the learning rate."
+                f"{message} That makes {self._in_a_row} in a row; the weights are those before them. Lower the "
+                "learning rate, or set precision to float32."
             )
         warnings.warn(f"{message} The step is left out.", stacklevel=2)
         return False
+
+    def _overflowed(self, norm: float, where: str) -> bool:
+        """Whether a scaled gradient is not finite: the scaler leaves the step out and tries a smaller scale."""
+        self._overflows = 0 if abs(norm) < float("inf") else self._overflows + 1
+        if self._overflows >= OVERFLOWS:
+            raise NonFiniteLossError(
+                f"The gradient in float16 is not finite at {where}, for the {self._overflows}th time in a row, at ever "
+                "smaller scales; the weights are those before them. Set precision to bfloat16 or float32."
+            )
+        return self._overflows > 0
 
     def _watch(self, norm: float, sequences: Tensor, where: str) -> None:
         usual = statistics.median(self._norms) if len(self._norms) >= WINDOW // 10 else None
@@ -169,5 +184,5 @@ def out_of_memory(samples: int, parts: int, fitting: int | None = None) -> Batch
         return BatchTooLargeError(f"{tried}, nor do two at a time: use a smaller tower or pictures, or spread it.")
     return BatchTooLargeError(
         f"{tried}; {-(-samples // fitting)} samples at a time do. Set accumulate={fitting} (the loss still sees the "
-        f"whole batch) or a batch_size of {samples // fitting}, or let when_memory_ends=accumulate do it."
+        "whole batch), or let when_memory_ends=accumulate do it."
     )
