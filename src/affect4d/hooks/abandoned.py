@@ -5,14 +5,16 @@ import platform
 import psutil
 
 PROCESS = "process"
-"""Tag of a run: whose it is, as ``computer:number:seconds`` (when it began, since 1970)."""
+"""Tag of a run: whose it is, as ``computer:number:seconds`` (when it began, after the computer did)."""
+ACCURACY = 1.0
+"""Seconds; the clock by which both are told may be set meanwhile."""
 ENDED = "its process ended without a word: killed, out of memory, or the computer stopped"
 
 
 def this_process() -> str:
     """What a run is tagged with."""
     process = psutil.Process()
-    return f"{platform.node()}:{process.pid}:{process.create_time()}"
+    return f"{platform.node()}:{process.pid}:{_begun(process):.2f}"
 
 
 def end_abandoned(experiment_id: str) -> list[str]:
@@ -39,6 +41,10 @@ def _is_gone(process: str) -> bool:
     if computer != platform.node() or len(rest) < 2:
         return False
     try:
-        return psutil.Process(int(rest[0])).create_time() != float(rest[1])
+        return abs(_begun(psutil.Process(int(rest[0]))) - float(rest[1])) > ACCURACY
     except psutil.NoSuchProcess:
         return True
+
+
+def _begun(process: psutil.Process) -> float:
+    return float(process.create_time() - psutil.boot_time())
