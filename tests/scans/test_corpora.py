@@ -211,6 +211,21 @@ def test_links_that_lead_nowhere_and_folders_that_loop_are_passed_over(tmp_path)
     assert CORPORA["bu4dfe"].find_scans(tmp_path)["scan"].tolist() == ["F001/Happy/000.wrl"]
 
 
+def test_a_link_to_a_folder_above_gives_no_scan_twice(tmp_path):
+    """Else every person would be there again as the subject "all"."""
+    touch(tmp_path, "anna/0.obj", "bob/0.obj")
+    (tmp_path / "all").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "anna/parent").symlink_to("..", target_is_directory=True)
+    assert CORPORA["folder"].find_scans(tmp_path)["scan"].tolist() == ["anna/0.obj", "bob/0.obj"]
+
+
+def test_one_stray_number_is_a_gap_and_no_list_of_a_thousand_million_frames(tmp_path):
+    touch(tmp_path, "F001/Angry/000.wrl", "F001/Angry/002.wrl", "F001/Angry/999999999.wrl")
+    found = completeness(CORPORA["bu4dfe"], CORPORA["bu4dfe"].find_scans(tmp_path)).set_index("item")
+    frames = found.loc["frames of these sequences", ["found", "missing", "examples"]]
+    assert frames.tolist() == [3, 999_999_997, "F001/Angry: 1, 3, 4"]
+
+
 def test_suffixes_and_names_may_be_in_any_case(tmp_path):
     touch(tmp_path, "f0001/f0001_an01wh_f3d.WRL", "f0001/F0001_AN01WH_F2D.BMP")
     row = CORPORA["bu3dfe"].find_scans(tmp_path).iloc[0]
