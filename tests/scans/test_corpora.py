@@ -211,6 +211,21 @@ def test_links_that_lead_nowhere_and_folders_that_loop_are_passed_over(tmp_path)
     assert CORPORA["bu4dfe"].find_scans(tmp_path)["scan"].tolist() == ["F001/Happy/000.wrl"]
 
 
+def test_a_link_to_a_folder_above_gives_no_scan_twice(tmp_path):
+    """Else every person would be there again as the subject "all"."""
+    touch(tmp_path, "anna/0.obj", "bob/0.obj")
+    (tmp_path / "all").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "anna/parent").symlink_to("..", target_is_directory=True)
+    assert CORPORA["folder"].find_scans(tmp_path)["scan"].tolist() == ["anna/0.obj", "bob/0.obj"]
+
+
+def test_one_stray_number_is_a_gap_and_no_list_of_a_thousand_million_frames(tmp_path):
+    touch(tmp_path, "F001/Angry/000.wrl", "F001/Angry/002.wrl", "F001/Angry/999999999.wrl")
+    found = completeness(CORPORA["bu4dfe"], CORPORA["bu4dfe"].find_scans(tmp_path)).set_index("item")
+    frames = found.loc["frames of these sequences", ["found", "missing", "examples"]]
+    assert frames.tolist() == [3, 999_999_997, "F001/Angry: 1, 3, 4"]
+
+
 def test_suffixes_and_names_may_be_in_any_case(tmp_path):
     touch(tmp_path, "f0001/f0001_an01wh_f3d.WRL", "f0001/F0001_AN01WH_F2D.BMP")
     row = CORPORA["bu3dfe"].find_scans(tmp_path).iloc[0]
@@ -464,6 +479,7 @@ def test_a_parquet_table_tells_a_folder_too(tmp_path):
         ("file,subject,frame\na.obj,s,first\n", r"frame of a\.obj is 'first': give a whole number"),
         ("file,subject,frame\na.obj,s,1.5\n", r"frame of a\.obj is '1\.5'"),
         ("file,subject,level\na.obj,s,7\n", r"a\.obj: level is '7'\. Give 1 to 4"),
+        ("file,subject,onset\na.obj,s,late\n", r"a\.obj: onset is 'late'\. Give the number of a frame"),
         ("file,subject,sequence\na.obj,s,q\nb.obj,s,q\n", "frame 0 of sequence 'q' twice"),
     ],
 )
@@ -472,6 +488,39 @@ def test_a_wrong_table_says_what_is_wrong(tmp_path, text, words):
     (tmp_path / "scans.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
         CORPORA["folder"].find_scans(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("bob,happy", "more than one subject: anna, bob"),
+        ("anna,sad", "more than one expression: happiness, sadness"),
+        ("anna,neutral", "more than one label: happiness, neutral"),
+    ],
+)
+def test_a_sequence_is_one_person_showing_one_thing(tmp_path, second, words):
+    """Else all of its frames would train, or be tested, as those of the first."""
+    touch(tmp_path, "s/0.obj", "s/1.obj")
+    told = f"file,subject,expression,frame\ns/0.obj,anna,happy,0\ns/1.obj,{second},1\n"
+    (tmp_path / "scans.csv").write_text(told)
+    with pytest.raises(ValueError, match=rf"{tmp_path}: the sequence 's' has {words} .*column 'sequence'"):
+        CORPORA["folder"].find_scans(tmp_path)
+    rows = [f"{row},{name}" for row, name in zip(told.split(), ["sequence", "one", "two"], strict=True)]
+    (tmp_path / "scans.csv").write_text("\n".join(rows))
+    assert CORPORA["folder"].find_scans(tmp_path)["sequence"].tolist() == ["one", "two"]
+
+
+def test_folders_of_expressions_are_not_taken_for_people(tmp_path):
+    touch(tmp_path, "happy/anna/0.obj", "sad/anna/0.obj", "neutral/anna/0.obj")
+    with pytest.raises(ValueError, match=r"named after expressions: happy, sad.*\{expression\}/\{subject\}/\{frame\}"):
+        CORPORA["folder"].find_scans(tmp_path)
+    table = corpus_named("folder", "{expression}/{subject}/{frame}.obj").find_scans(tmp_path)
+    assert set(table["subject"]) == {"anna"}
+
+
+def test_a_persons_name_is_no_expression(tmp_path):
+    touch(tmp_path, "joy/neutral/0.obj", "joy/sad/0.obj")
+    assert CORPORA["folder"].find_scans(tmp_path)["expression"].fillna("").tolist() == ["", "sadness"]
 
 
 def test_a_pattern_tells_a_folder(tmp_path):

@@ -1,13 +1,15 @@
 """An ingest is kept portion by portion: what is there is not read again, and what comes out is the same."""
 
+import hashlib
 import os
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from scan_files import bumpy_grid, obj_text, write_corpus, write_picture
 
-from affect4d.content import ContentStore
+from affect4d.content import KEY_LENGTH, ContentStore
 from affect4d.content.prune import carry_out, plan_prune
 from affect4d.scans import portions
 from affect4d.scans.corpora.table import SCAN_COLUMNS
@@ -149,6 +151,26 @@ def test_a_picture_that_appears_beside_a_scan_is_found(tmp_path, store, seen):
     assert ingest.report["texture_size"].tolist() == ["", "8 × 6"]
     assert seen == ["bob/face.obj"]
     assert_as_in_one_go(ingest, root, tmp_path, "folder")
+
+
+def test_a_picture_that_only_the_scan_names_counts_in_its_checksum(tmp_path, store):
+    """Else what was rendered with the old picture, or in grey, would be taken for what the new one gives."""
+    root = tmp_path / "mine"
+    for name in ("anna", "bob"):
+        (root / name).mkdir(parents=True)
+        (root / name / "face.obj").write_text(obj_text(bumpy_grid(), material="skin.mtl"))
+        (root / name / "skin.mtl").write_text("newmtl a\nmap_Kd skin.png\n")
+    checksums = [take_in(root, store, "folder").manifest["checksum"].tolist()]
+    for colour in ("black", "white"):
+        Image.new("RGB", (8, 6), colour).save(root / "bob" / "skin.png")
+        checksums.append(take_in(root, store, "folder").manifest["checksum"].tolist())
+    assert [len({some[row] for some in checksums}) for row in (0, 1)] == [1, 3], "anna's stay, bob's are three"
+
+
+def test_a_checksum_is_of_the_bytes_that_the_table_names(corpus, store):
+    row = take_in(corpus, store).manifest.iloc[0]
+    told = b"".join((corpus / row[name]).read_bytes() for name in ("scan", "texture", "landmark_file"))
+    assert row["checksum"] == hashlib.sha256(told).hexdigest()[:KEY_LENGTH]
 
 
 def test_a_damaged_portion_is_read_again(corpus, store, tmp_path, seen):

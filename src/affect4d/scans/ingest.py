@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content import ContentStore, code_version, content_key, file_digest
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
@@ -251,9 +251,17 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
         "vertices": len(face.scan.vertices),
         "faces": len(face.scan.faces),
         "texture_size": _texture_size(raw),
-        "checksum": source.checksum(scan),
+        "checksum": _checksum(source, scan, raw),
         "crop_radius": crop_radius,
     }
+
+
+def _checksum(source: ScanSource, scan: Row, raw: FaceScan) -> str:
+    """Digest of a row's raw bytes, and of the picture where only the scan itself names it."""
+    told = source.checksum(scan)
+    if raw.texture_file is None or scan["texture"] is not None:
+        return told
+    return content_key(told=told, picture=file_digest(raw.texture_file))
 
 
 def _texture_size(raw: FaceScan) -> str:

@@ -73,8 +73,9 @@ SCAN_MANIFEST = DataFrameSchema(
 - ``onset``, ``apex``, ``offset``: frames of the labelled movement, the same on every row of a sequence.
 
 ``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
-``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture and
-landmarks; ``crop_radius`` (mm, round the nose tip) is the crop that every later reading applies again."""
+``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture (one
+that only the scan itself names, too) and landmarks; ``crop_radius`` (mm, round the nose tip) is the crop that every
+later reading applies again."""
 
 
 def pose_in(row: Any) -> Pose:

@@ -18,6 +18,7 @@ class FaceScan:
         landmarks: The 83 landmarks of :mod:`affect4d.scans.landmarks`, in the same frame; None where there are none.
         repairs: Benign defects that were mended while reading, in words.
         texture_size: Width and height of the picture's file, where it was read smaller; None where it is ``texture``'s.
+        texture_file: Where the picture was read from; None where it was not read from a corpus folder.
     """
 
     vertices: Vertices
@@ -27,6 +28,7 @@ class FaceScan:
     landmarks: Landmarks | None = None
     repairs: tuple[str, ...] = field(default=())
     texture_size: tuple[int, int] | None = None
+    texture_file: Path | None = None
 
 
 class ScanError(ValueError):

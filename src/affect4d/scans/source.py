@@ -135,7 +135,7 @@ class FileSource:
                 read = read_depth(scan, texture, intrinsics=self.camera)
             else:
                 read = read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
-        return read if enough.size is None else with_changes(read, texture_size=enough.size)
+        return with_changes(read, texture_size=enough.size, texture_file=enough.file)
 
     def checksum(self, row: Row) -> str:
         """Digest of the bytes of scan, texture and landmarks."""

@@ -1,7 +1,7 @@
 """What of a corpus is on this disk: partial copies are normal, and what is missing is counted, never fatal."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,9 @@ def _of_the_whole(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any
 
 def _within(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Frames between the first and last of a sequence, and what belongs to every scan that is there."""
-    gaps = {name: missing for name, frames in table.groupby("sequence")["frame"] if (missing := _gaps(frames))}
-    count = sum(map(len, gaps.values()))
-    examples = [f"{name!s}: {', '.join(map(str, frames[:3]))}" for name, frames in gaps.items()]
+    gaps = {name: _gaps(frames) for name, frames in table.groupby("sequence")["frame"]}
+    count = sum(missing for missing, _ in gaps.values())
+    examples = [f"{name!s}: {', '.join(map(str, first))}" for name, (_, first) in gaps.items() if first]
     yield _row("frames of these sequences", len(table), len(table) + count, examples, "numbers left out in a sequence")
     belonging = {"texture": corpus.has_textures, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
     for column in (name for name, belongs in belonging.items() if belongs):
@@ -85,12 +85,12 @@ def _not_in(names: Iterable[str], found: set[str]) -> list[str]:
     return [name for name in names if name not in found]
 
 
-def _gaps(frames: "pd.Series[int]") -> list[int]:
-    """Numbers left out between the first and the last."""
-    there = frames.to_numpy()
-    if len(there) == there.max() - there.min() + 1:
-        return []
-    return [int(number) for number in np.setdiff1d(np.arange(there.min(), there.max() + 1), there)]
+def _gaps(frames: "pd.Series[int]") -> tuple[int, list[int]]:
+    """How many numbers are left out between the first and the last, and the first three of them."""
+    there = np.unique(frames.to_numpy()).tolist()
+    missing = there[-1] - there[0] + 1 - len(there)
+    between = (range(before + 1, after) for before, after in pairwise(there) if missing)
+    return missing, list(islice(chain.from_iterable(between), 3))
 
 
 def _apex_outside(rows: pd.DataFrame) -> bool:

@@ -41,7 +41,8 @@ def find_folder_scans(root: Path) -> pd.DataFrame:
     """Scans of a folder, by its table where it has one, else by how its folders nest.
 
     Raises:
-        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice.
+        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice;
+            without one, if the outermost folders are named after expressions.
     """
     paths = {file.path.lower(): file.path for file in list_files(root)}
     table = next((root / paths[name] for name in TABLES if name in paths), None)
@@ -93,8 +94,7 @@ def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
         )
     return {
         **row,
-        **{name: whole_number(row[name]) for name in WHOLE_NUMBERS if name in row},
-        "level": check_number("level", row.get("level"), f"{file}, {scan}"),
+        **{name: check_number(name, row.get(name), f"{file}, {scan}") for name in WHOLE_NUMBERS},
         "scan": _inside(scan, file),
         "texture": _inside(row.get("texture"), file),
         "landmark_file": _inside(row.get("landmark_file"), file),
@@ -159,12 +159,27 @@ def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
-    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10)."""
+    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10).
+
+    Raises:
+        ValueError: If the outermost folders are named after expressions: nobody says whose faces are in them.
+    """
     meshes = set(READERS) - set(PICTURES)
     scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=_natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
     rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
+    _check_people({row["subject"] for row in rows}, root)
     return scan_table(rows, root)
+
+
+def _check_people(subjects: set[str], root: Path) -> None:
+    shown = sorted(name for name in subjects if len(name) > 2 and expression_or_none(name))
+    if len(shown) > 1:
+        raise ValueError(
+            f"The outermost folders of {root} are taken for people, and some are named after expressions: "
+            f"{', '.join(shown[:6])}. Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
+            "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
+        )
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
@@ -178,7 +193,7 @@ def _sequence(path: str) -> str:
 
 def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> dict[str, Any]:
     words = sequence.split("/")
-    found = (expression_or_none(word) for word in reversed(words) if len(word) > 2)
+    found = (expression_or_none(word) for word in reversed(words[1:] or words) if len(word) > 2)
     expression = next((word for word in found if word), None)
     return {
         "sequence": sequence,

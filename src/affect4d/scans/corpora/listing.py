@@ -35,7 +35,7 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
             f"There is no folder {root}. Put the corpus there, set its folder in the parameters, "
             "or make a synthetic one with: kedro run --pipeline=fabricate"
         )
-    files = tuple(sorted(_walk(str(root), "", 0), key=lambda file: file.path))
+    files = tuple(sorted(_walk(str(root), ""), key=lambda file: file.path))
     if not files:
         raise FileNotFoundError(
             f"The folder {root} is empty. Put the corpus there or make a synthetic one with: "
@@ -44,17 +44,21 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
     return files
 
 
-def _walk(folder: str, prefix: str, depth: int) -> list[ListedFile]:
+def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozenset()) -> list[ListedFile]:
     """Files below a folder; size and time of each cost one ``stat``, its kind comes with the listing.
 
-    Links that lead nowhere, or round and round, are passed over.
+    Links that lead nowhere, round and round, or back to one of the folders ``above`` (device, inode) are passed over.
     """
+    place = Path(folder).stat()
+    here = place.st_dev, place.st_ino
+    if here in above:
+        return []
     with os.scandir(folder) as entries:
         seen = [entry for entry in entries if not entry.name.startswith(".")]
     files = []
     for entry in seen:
         if _holds(entry.is_dir):
-            files += _walk(entry.path, f"{prefix}{entry.name}/", depth + 1) if depth < MAX_DEPTH else []
+            files += _walk(entry.path, f"{prefix}{entry.name}/", above | {here}) if len(above) < MAX_DEPTH else []
         elif _holds(entry.is_file):
             status = entry.stat()
             files.append(ListedFile(prefix + entry.name, status.st_size, status.st_mtime_ns))

@@ -14,6 +14,8 @@ ATTRIBUTES = ("gender", "age_group", "skin_tone", "ethnicity")
 LABELS = ("label", "level", "task", "actions", "onset", "apex", "offset")
 WHOLE_NUMBERS = ("level", "onset", "apex", "offset")
 HIGHEST_LEVEL = 4
+ONE_A_SEQUENCE = ("subject", "expression", "label")
+"""Of which a sequence has one at most: what is trained and told apart is the sequence."""
 SCAN_COLUMNS = (
     "sequence", "subject", "expression", "frame", "scan", "texture", "landmark_file", *ATTRIBUTES, *LABELS,
 )  # fmt: skip
@@ -32,7 +34,8 @@ def scan_table(rows: Iterable[Mapping[str, Any]], root: Path) -> pd.DataFrame:
 
     Raises:
         ValueError: If one of these files is not a table with a column ``subject``, or ``sequence``, names one twice,
-            has an unknown column or a number that cannot be, or names nothing that is there.
+            has an unknown column or a number that cannot be, or names nothing that is there; if a sequence has several
+            subjects, expressions or labels.
     """
     table = pd.DataFrame(list(rows), columns=list(SCAN_COLUMNS))
     unmatched = [
@@ -47,9 +50,23 @@ def scan_table(rows: Iterable[Mapping[str, Any]], root: Path) -> pd.DataFrame:
     ordered = table.astype(types).sort_values(["sequence", "frame", "scan"], ignore_index=True)
     twice = ordered.duplicated(["sequence", "frame"])
     unique = ordered[~twice].reset_index(drop=True)
+    _check_sequences(unique, root)
     unique.attrs["duplicates"] = ordered.loc[twice, "scan"].tolist()
     unique.attrs["unmatched"] = unmatched
     return unique
+
+
+def _check_sequences(table: pd.DataFrame, root: Path) -> None:
+    counts = table.groupby("sequence")[list(ONE_A_SEQUENCE)].nunique()
+    for name in ONE_A_SEQUENCE:
+        mixed = counts.index[counts[name] > 1]
+        if len(mixed):
+            found = sorted(table.loc[table["sequence"] == mixed[0], name].dropna().unique())
+            raise ValueError(
+                f"{root}: the sequence {mixed[0]!r} has more than one {name}: {', '.join(found[:6])} "
+                f"({len(mixed)} such sequences). A sequence is one person showing one thing: give each its own name in "
+                "a column 'sequence'."
+            )
 
 
 def read_given(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:

@@ -25,11 +25,13 @@ class Enough:
 
     Attributes:
         side: Texels that suffice along the shorter side; 0 for all.
-        size: Width and height of the file last read; None before.
+        size: Width and height of the file last read; None before, or where all of it was read.
+        file: The file last read; None before.
     """
 
     side: int = 0
     size: tuple[int, int] | None = None
+    file: Path | None = None
 
 
 _ENOUGH: ContextVar[Enough | None] = ContextVar("enough_texels", default=None)
@@ -49,7 +51,7 @@ def enough_texels(side: int) -> Iterator[Enough]:
         side: Texels that suffice along the shorter side; 0 reads pictures whole.
 
     Yields:
-        What learns the size of the file.
+        What learns the file and its size.
     """
     enough = Enough(side)
     token = _ENOUGH.set(enough)
@@ -103,7 +105,10 @@ def read_texture(path: Path) -> Texture:
                 if enough is not None and enough.side:
                     enough.size = picture.size
                     picture.draft("RGB", (enough.side, enough.side))
-                return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+                texture = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+                if enough is not None:
+                    enough.file = path
+                return texture
     except FileNotFoundError:
         raise TextureRefusedError("texture missing") from None
     except TextureRefusedError:
