@@ -66,3 +66,11 @@ def test_an_attribute_the_corpus_does_not_give_is_no_row():
 def test_chance_gaps_are_rarely_sure(seed):
     counts = np.random.default_rng(seed).integers(0, 7, (2, 12))
     assert gaps({"F": counts[0], "M": counts[1]})["gender"]["p"] > 0.01
+
+
+def test_attributes_that_nobody_has_both_of_are_not_crossed():
+    table, people = world({"F": [4, 5, 3, 4], "M": [3, 4, 5, 3]})
+    half = people.index % 4 < 2
+    people = people.assign(gender=people["gender"].where(half), age_group=people["age_group"].where(~half))
+    found = measure_fairness(table, people, np.random.default_rng(0))
+    assert {gap["attribute"] for gap in found} <= {"gender", "age_group"}

@@ -121,6 +121,8 @@ def signs_by_subject(
         permutations: At most so many; all of them, where there are fewer.
     """
     sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # what is exactly nothing is a tie
+    if len(sums) < 2:
+        return 1.0  # one person says nothing about others
     result: Any = permutation_test(
         (sums,),
         lambda values, axis: np.sum(values, axis=axis),

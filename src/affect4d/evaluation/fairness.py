@@ -71,7 +71,7 @@ def measure_fairness(predictions: pd.DataFrame, people: pd.DataFrame, generator:
 def _divisions(known: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     dividing = [name for name in ATTRIBUTES if known[name].nunique() > 1]
     yield from ((name,) for name in dividing)
-    yield from combinations(dividing, 2)
+    yield from (pair for pair in combinations(dividing, 2) if known[list(pair)].notna().all(axis=1).any())
 
 
 def _gap(described: pd.DataFrame, names: Sequence[str], generator: np.random.Generator) -> Gap:
