@@ -15,7 +15,15 @@ from kedro.pipeline import Pipeline, node, pipeline
 from kedro_datasets.json import JSONDataset
 
 from affect4d import tracking
-from affect4d.hooks import AccountHooks, UnreadSettingsHooks, WritableHooks, changed_parameters, unread_settings
+from affect4d.hooks import (
+    AccountHooks,
+    MlflowOptions,
+    TrackingHooks,
+    UnreadSettingsHooks,
+    WritableHooks,
+    changed_parameters,
+    unread_settings,
+)
 from affect4d.hooks.abandoned import this_process
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
@@ -170,6 +178,30 @@ def test_a_folder_that_may_not_be_written_stops_a_run_before_it_computes(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("loader")
+@pytest.mark.parametrize(("corpus", "shown"), [("bu4dfe", False), ("open-4dfer-s", True)])
+def test_faces_that_may_not_be_shown_stay_out_of_mlflow(conf, corpus, shown):
+    catalog = OmegaConfigLoader(str(conf), runtime_params={"corpus": corpus}, **CONFIG_LOADER_ARGS)["catalog"]
+    sheets = [one for one in catalog.values() if one.get("type", "").endswith("ContactSheetDataset")]
+    assert [sheet["metadata"]["show_faces"] for sheet in sheets] == [shown, shown]
+    assert [sheet["metadata"]["mlflow"] for sheet in sheets] == ["file", "file"]
+
+
+@pytest.mark.parametrize(("told", "logged"), [({}, 1), ({"show_faces": True}, 1), ({"show_faces": False}, 0)])
+def test_what_shows_faces_is_logged_only_where_they_may_be_shown(tmp_path, monkeypatch, told, logged):
+    import mlflow
+
+    files = []
+    monkeypatch.setattr(mlflow, "active_run", lambda: "a run")
+    monkeypatch.setattr(mlflow, "log_artifact", files.append)
+    sheet = JSONDataset(filepath=str(tmp_path / "sheet.json"), metadata={"mlflow": "file", **told})
+    hooks = TrackingHooks()
+    hooks._options = MlflowOptions()
+    hooks.after_catalog_created(DataCatalog({"sheet": sheet}), {})
+    hooks.after_dataset_saved("sheet", {})
+    assert len(files) == logged
+
+
 def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
     """Each finds no tables there; only one may make them."""
     command = [sys.executable, "-c", FINISHED_RUN, "mlflow.db"]

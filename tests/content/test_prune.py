@@ -114,6 +114,19 @@ def test_a_folder_goes_whole_with_all_it_holds(data):
     assert list((data / "models" / "affect_vlm").iterdir()) == []
 
 
+def test_of_raw_scans_only_fabricated_ones_may_go(data):
+    """Keys of some databases have as many digits as ours."""
+    recorded, fabricated = data / "01_raw" / "mine" / "507f1f77bcf86cd799439011", data / "01_raw" / "s" / ("ab" * 12)
+    for folder in (recorded, fabricated):
+        folder.mkdir(parents=True)
+        (folder / f"{'cd' * 12}.obj").write_text("v 0 0 0")
+    (fabricated / "counts.json").write_text("{}")
+    for path in (*data.rglob("*.obj"), recorded, fabricated):
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    carry_out(plan_prune(data))
+    assert [path.parent for path in data.rglob("*.obj")] == [recorded]
+
+
 def test_a_manifest_that_cannot_be_read_forbids_everything(data):
     entry(data, "unnamed")
     broken = data / "view_manifest.parquet"

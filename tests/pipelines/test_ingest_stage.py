@@ -1,5 +1,7 @@
 """The nodes of `ingest` on a small folder of scans: report, page, and what is made once only."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,14 @@ def test_faces_of_people_are_shown_only_if_asked(raw_corpus, store):
 def test_faces_are_drawn_if_asked(raw_corpus, store):
     page, _ = run(raw_corpus, store, show_faces=True, previews=3)
     assert page.count("data:image/jpeg") == 3
+
+
+def test_a_file_of_two_sequences_is_drawn_for_both(raw_corpus, store):
+    """Clips of CAS(ME)³ overlap."""
+    told = "file,subject,sequence,frame\nanna/happy/0.obj,anna,one,0\nanna/happy/0.obj,anna,two,0\n"
+    Path(raw_corpus["root"], "scans.csv").write_text(told)
+    page, _ = run(raw_corpus, store, show_faces=True, previews=2)
+    assert page.count("data:image/jpeg") == 2
 
 
 def test_nothing_is_drawn_twice(raw_corpus, store, monkeypatch):

@@ -16,6 +16,7 @@ from affect4d.rendering.activity import block_means, frame_activity
 from affect4d.rendering.batch import render_corpus, render_report
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, check_canary
+from affect4d.rendering.drawing import Drawing
 from affect4d.rendering.pictures import RenderError
 from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.rendering.sequences import Dropped, NothingDrawnError
@@ -284,8 +285,9 @@ def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp
 
 
 def test_an_empty_picture_is_an_error_with_its_likely_cause(drawn, store, tmp_path):
-    with pytest.raises(RenderError, match="pose is probably wrong"):
+    with pytest.raises(RenderError, match="pose is probably wrong") as raised:
         render_corpus(scan_manifest("F001/Happy", offset=900.0), tmp_path, OPTIONS, store)
+    assert "max_failed_share" not in str(raised.value), "nothing is left to be enough"
 
 
 def test_an_empty_manifest_points_to_the_ingest_report(store, tmp_path):
@@ -293,10 +295,13 @@ def test_an_empty_manifest_points_to_the_ingest_report(store, tmp_path):
         render_corpus(scan_manifest("F001/Happy").head(0), tmp_path, OPTIONS, store)
 
 
-def test_a_driver_that_draws_nonsense_is_found_out(monkeypatch):
-    rasteriser = Rasteriser(OPTIONS)
-    black = dict.fromkeys(("texture", "normals"), np.zeros((3, 32, 32, 3), np.uint8))
-    monkeypatch.setattr(rasteriser, "render", lambda scan: black)
+@pytest.mark.parametrize("channels", [("texture", "normals"), ("shading",)])
+def test_a_driver_that_draws_nonsense_is_found_out(monkeypatch, channels):
+    rasteriser = Rasteriser(OPTIONS.model_copy(update={"channels": channels}))
+    check_canary(rasteriser)
+    black, shape = np.zeros((3, 32, 32, 3), np.uint8), (3, 32, 32)
+    nothing = Drawing({"texture": black, "normals": black}, np.zeros(shape, bool), np.zeros(shape, np.float32))
+    monkeypatch.setattr(rasteriser._drawer, "draw", lambda scan: nothing)
     with pytest.raises(CanaryError, match=r"all background.*VTK_DEFAULT_OPENGL_WINDOW"):
         check_canary(rasteriser)
 

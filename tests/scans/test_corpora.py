@@ -605,6 +605,7 @@ def test_every_protocol_names_a_corpus_and_says_how_far_it_is_verified():
         ("6+12", "AU6+AU12"),
         ("AU4(k)", "AU4(k)"),
         ("12L", "AU12_L"),
+        ("12LW", "AU12"),
         ("R14, L12", "AU12_L+AU14_R"),
         ("12B+25C", "AU12+AU25"),
         ("A12A15", "AU12+AU15"),

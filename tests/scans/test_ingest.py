@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_pictu
 
 from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
+from affect4d.scans import canonical
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
@@ -20,7 +22,7 @@ from affect4d.scans.ingest import (
     ingest_source,
     load_canonical_scan,
 )
-from affect4d.scans.ingest_report import REPORT_COLUMNS, reasons_table
+from affect4d.scans.ingest_report import REMEDIES, REPORT_COLUMNS, reasons_table
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.scan import ScanError
@@ -200,8 +202,18 @@ def test_too_many_refused_scans_refuse_the_corpus(corpus, store):
 def test_no_usable_scan_refuses_the_corpus(corpus, store):
     for path in corpus.rglob("*.wrl"):
         path.write_text("garbage")
-    with pytest.raises(CorpusRefusedError, match="8 of 8"):
+    with pytest.raises(CorpusRefusedError, match=r"8 of 8.*check the corpus layout\.$"):
         ingest_corpus(corpus, "bu4dfe", IngestOptions(max_refused_share=1), store)
+
+
+def test_a_pose_beside_the_crop_is_told_from_something_that_is_no_face(corpus, monkeypatch):
+    beside = np.eye(4)
+    beside[0, 3] = 1000.0
+    monkeypatch.setattr(canonical, "align", lambda raw: SimpleNamespace(pose=beside))
+    row = dict.fromkeys(SCAN_COLUMNS) | {"scan": "F001/Angry/000.wrl"}
+    (told,) = ingest_module.ingest_sequence(FileSource(corpus), 95.0, [row])
+    assert told["code"] == "empty-crop"
+    assert "crop_radius" in REMEDIES[told["code"]]
 
 
 def test_options_are_bounded():

@@ -1,7 +1,8 @@
 """Dropping what no manifest names.
 
 Every path below the data folder whose name holds a content key is an *entry*; every other file is a *manifest*, read in
-all its versions. An entry stays
+all its versions. Among raw scans, where people may keep their own under any name, only what a fabrication made is an
+entry. An entry stays
 
 - if a manifest holds its key,
 - if it was made or used within the last hours (a run in progress has not written its manifest yet), or
@@ -30,6 +31,8 @@ from affect4d.content.room import size_of
 KEY = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_LENGTH}}}(?![0-9a-f])")
 KEEP_HOURS = 168.0
 LARGEST_TEXT = 256 * 2**20
+RAW, FABRICATED = "01_raw", "counts.json"
+"""The layer of raw scans, and the file in every corpus that was fabricated there."""
 
 
 class UnreadableManifestError(ValueError):
@@ -129,12 +132,12 @@ def _survey(folder: Path) -> tuple[list[Entry], list[Path]]:
     entries: list[Entry] = []
     manifests: list[Path] = []
     for path in _walk(folder, set()):
-        found = KEY.search(path.name)
+        key = _key_of(path)
         if path.name.startswith(PREFIX):
             if is_left_behind(path):
                 entries.append(Entry(path, "", size_of(path), _used(path)))
-        elif found is not None:
-            entries.append(Entry(path, found[0], size_of(path), _used(path)))
+        elif key is not None:
+            entries.append(Entry(path, key, size_of(path), _used(path)))
         else:
             manifests.append(path)
     return entries, manifests
@@ -147,10 +150,18 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
         return
     seen.add(real)
     for path in sorted(folder.iterdir()):
-        if KEY.search(path.name) or path.name.startswith(PREFIX) or path.is_file():
+        if _key_of(path) is not None or path.name.startswith(PREFIX) or path.is_file():
             yield path
         elif path.is_dir():
             yield from _walk(path, seen)
+
+
+def _key_of(path: Path) -> str | None:
+    """The content key of an entry; None for everything else."""
+    found = KEY.search(path.name)
+    if found is None or (RAW in path.parts and not (path / FABRICATED).is_file()):
+        return None
+    return found[0]
 
 
 def _live(entries: list[Entry], named: frozenset[str], since: float) -> frozenset[str]:

@@ -49,7 +49,7 @@ class TrackingHooks:
 
     Parameters are logged raw and flattened; curves come from the training loop through
     :func:`affect4d.tracking.reporter`; catalog entries say with ``metadata: {mlflow: metrics | file | model | bundle}``
-    what becomes of them. The tag ``run_id`` equals Kedro's save version.
+    what becomes of them; with ``show_faces: false`` there, nothing. The tag ``run_id`` equals Kedro's save version.
     """
 
     def __init__(self) -> None:
@@ -189,10 +189,13 @@ def _short(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _log_artefact(name: str, dataset: Any, data: Any) -> None:
-    """Send one saved artefact where its catalog entry's ``metadata.mlflow`` says."""
+    """Send one saved artefact where its catalog entry's ``metadata.mlflow`` says, unless its faces may not be shown."""
     import mlflow
 
-    kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
+    told = getattr(dataset, "metadata", None) or {}
+    if told.get("show_faces") is False:
+        return
+    kind = told.get("mlflow")
     if kind == "metrics":
         model = name.removesuffix("_metrics")
         numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in tracking.flatten(data).items()}

@@ -222,9 +222,10 @@ def _dropped(jobs: Iterable[SequenceJob], outcomes: Outcomes) -> list[Dropped]:
 def _check_dropped(dropped: Sequence[Dropped], scans: int, allowed: float) -> None:
     if len(dropped) == scans or len(dropped) > allowed * scans:
         examples = "; ".join(f"{note.sequence}, frame {note.frame}: {note.reason}" for note in dropped[:3])
+        rest = f" What could be is kept; if it is enough, raise render.max_failed_share (now {allowed:g})."
         raise RenderError(
-            f"{len(dropped)} of {scans} scans could not be rendered. {examples}. What could be is kept; "
-            f"if the rest is enough, raise render.max_failed_share (now {allowed:g})."
+            f"{len(dropped)} of {scans} scans could not be rendered. {examples}."
+            + (rest if len(dropped) < scans else "")
         )
 
 

@@ -46,7 +46,7 @@ class RenderOptions(BaseModel):
         ambient: Light from everywhere in ``shading``, 0…1.
         stances: How many further pictures of every view are drawn, the head turned a little, for training to draw from.
         stance_degrees: Standard deviation of a stance's yaw, and of its pitch.
-        max_failed_share: Share of sequences that may fail before a whole corpus is refused.
+        max_failed_share: Share of scans that may fail before a whole corpus is refused.
         device: What draws: the processor (``"cpu"``), the same to the bit on every machine; or a graphics card, as EGL
             counts them; −1 leaves the choice to the OpenGL driver.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.pictures import DEPTH_MIDDLE, DEPTH_STEP, RenderError
+from affect4d.rendering.pictures import DEPTH_MIDDLE, DEPTH_STEP, PictureChannel, RenderError
 from affect4d.scans.scan import FaceScan
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def check_canary(rasteriser: "Rasteriser") -> None:
         CanaryError: If the picture is not what it must be.
     """
     middle = rasteriser.options.size // 2
-    pictures = rasteriser.render(_square(rasteriser.options))
+    asked = rasteriser.options.channels
+    channels: list[PictureChannel] = ["normals" if channel == "shading" else channel for channel in asked]
+    pictures = rasteriser.render(_square(rasteriser.options), channels)  # shading is computed from normals
     seen = {channel: stack[:, middle, middle].astype(int) for channel, stack in pictures.items()}
     wrong = {
         channel: seen[channel].tolist()

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8, UInt16
 from affect4d.rendering.cameras import RenderOptions, cameras
 from affect4d.rendering.drawing import Drawer, Drawing
 from affect4d.rendering.lights import shade
-from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, encode_depth
+from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, PictureChannel, encode_depth
 from affect4d.scans.scan import FaceScan
 
 RenderedViews = UInt8[np.ndarray, "views height width 3"] | UInt16[np.ndarray, "views height width 1"]
@@ -45,18 +45,19 @@ class Rasteriser:
         """How many a texture needs along its shorter side; more are averaged down first."""
         return TEXELS_PER_PIXEL * self.options.size if "texture" in self._outputs else 1
 
-    def render(self, scan: FaceScan) -> dict[str, RenderedViews]:
+    def render(self, scan: FaceScan, channels: Sequence[PictureChannel] | None = None) -> dict[str, RenderedViews]:
         """Pictures of a canonical scan from every side.
 
         Args:
             scan: A checked scan in the canonical frame, in mm.
+            channels: Others than ``options.channels``, that need nothing else drawn.
 
         Returns:
-            Channel → pictures ``[views, height, width, components]``, in the order of ``options.channels``; what each
-            shows, its type and its background: :data:`~affect4d.rendering.pictures.PictureChannel`.
+            Channel → pictures ``[views, height, width, components]``, in the order of the channels; what each shows,
+            its type and its background: :data:`~affect4d.rendering.pictures.PictureChannel`.
         """
         drawing = self._drawer.draw(scan)
-        return {channel: self._finish(channel, drawing) for channel in self.options.channels}
+        return {channel: self._finish(channel, drawing) for channel in channels or self.options.channels}
 
     def _finish(self, channel: str, drawing: Drawing) -> RenderedViews:
         """One channel, with its background."""

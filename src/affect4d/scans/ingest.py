@@ -129,7 +129,7 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
         The face in the canonical frame, triangles counter-clockwise seen from outside, with texture and landmarks.
 
     Raises:
-        ScanError: If the file is not, or is no longer, the scan that was taken in.
+        ScanError: If the file is no usable scan any more, or nothing of it is left after the crop.
     """
     from affect4d.scans.canonical import canonical_face  # scipy costs half a second
 
@@ -239,11 +239,14 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
     try:
         raw = source.read(scan, texels=TEXELS)
         alignment = align(raw)
-        face = canonical_face(raw, alignment.pose, crop_radius)
     except ScanError as error:
         return _refused(scan, error.code, error.detail + (f" ({error.where})" if error.where else ""))
     except ValueError as error:
         return _refused(scan, "not-a-face", str(error))
+    try:
+        face = canonical_face(raw, alignment.pose, crop_radius)
+    except ValueError as error:
+        return _refused(scan, "empty-crop", str(error))
     return {
         **scan,
         **judged(alignment, face),
@@ -319,10 +322,12 @@ def _check_refused(source: ScanSource, ingest: Ingest, options: IngestOptions) -
         return
     top = refused.groupby("code")["reason"].agg(["size", "first"]).sort_values("size", ascending=False).head(3)
     reasons = "; ".join(f"{row['size']} × {code} (e.g. {row['first']})" for code, row in top.iterrows())
+    remedy = "Mend or remove these files, or check the corpus layout."
+    if len(ingest.manifest):
+        remedy += f" If the rest is enough, raise max_refused_share (now {options.max_refused_share:g})."
     raise CorpusRefusedError(
-        f"{len(refused)} of {total} scans in {source} are refused: {reasons}. First: {refused['scan'].iloc[0]}. "
-        "Mend or remove these files, check the corpus layout, or raise max_refused_share "
-        f"(now {options.max_refused_share:g}) if the rest is enough."
+        f"{len(refused)} of {total} scans in {source} are refused: {reasons}. "
+        f"First: {refused['scan'].iloc[0]}. {remedy}"
     )
 
 

@@ -108,8 +108,9 @@ def _previews(
     """Scans to look at; or none, and why."""
     if not options.show_faces:
         return [], (
-            "The faces of this corpus are not shown, as is the rule for people's faces. To see them, on this machine "
-            f"alone, set show_faces: {{{raw_corpus['name']}: true}} in conf/local/globals.yml and run again."
+            "The faces of this corpus are not shown, as is the rule for people's faces. To see them, set show_faces: "
+            f"{{{raw_corpus['name']}: true}} in conf/local/globals.yml and run again; Kedro-Viz shows them then, too, "
+            "and MLflow keeps them where its tracking_uri says, by default on this machine."
         )
     from affect4d.rendering.pictures import RenderError
 
@@ -124,7 +125,8 @@ def _drawn(raw_corpus: Document, manifest: pd.DataFrame, chosen: pd.DataFrame) -
     from affect4d.rendering.previews import draw_previews
     from affect4d.reporting.ingest_page import ScanPreview
 
-    placed = manifest.set_index("scan", drop=False).loc[list(chosen["scan"])]
+    place = ["sequence", "frame"]  # a file may be in several sequences
+    placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]
     rows = [{str(name): value for name, value in row.items()} for row in placed.to_dict("records")]
     images = draw_previews(open_source(raw_corpus), rows)
     for told, image in zip(chosen.to_dict("records"), images, strict=True):

@@ -98,7 +98,7 @@ def check_grid(rows: int, columns: int, path: Path) -> None:
 
 
 def check_faces(faces: Faces, count: int, path: Path) -> None:
-    """Refuse a mesh without triangles, with too many, or none of which has three different corners.
+    """Refuse a mesh without triangles, with too many, or with a corner that is no vertex.
 
     Raises:
         ScanError: Naming what is wrong.
