@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from affect4d.content import ContentStore
 from affect4d.scans import corpora
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.bosphorus import GROUPS
@@ -21,6 +22,7 @@ from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import whole_number
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.expression import EXPRESSIONS, join_labels, split_labels
+from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.depth import Intrinsics
@@ -512,8 +514,9 @@ def test_a_sequence_is_one_person_showing_one_thing(tmp_path, second, words):
 
 def test_folders_of_expressions_are_not_taken_for_people(tmp_path):
     touch(tmp_path, "happy/anna/0.obj", "sad/anna/0.obj", "neutral/anna/0.obj")
+    assert len(CORPORA["folder"].find_scans(tmp_path)) == 3, "a folder of one person is asked about like this"
     with pytest.raises(ValueError, match=r"named after expressions: happy, sad.*\{expression\}/\{subject\}/\{frame\}"):
-        CORPORA["folder"].find_scans(tmp_path)
+        ingest_corpus(tmp_path, "folder", IngestOptions(), ContentStore(tmp_path / "store"))
     table = corpus_named("folder", "{expression}/{subject}/{frame}.obj").find_scans(tmp_path)
     assert set(table["subject"]) == {"anna"}
 

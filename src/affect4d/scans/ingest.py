@@ -20,6 +20,7 @@ from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCo
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
+from affect4d.scans.corpora.folder import named_after_expressions
 from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.portions import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
@@ -98,7 +99,8 @@ def ingest_source(
         engine: Where scans are read.
 
     Raises:
-        CorpusRefusedError: If no scan is found or usable, or more than ``max_refused_share`` are refused.
+        CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, or folders of
+            expressions are taken for people.
         StrangeCodeError: If a worker has other code than the driver.
     """
     key = "ingest-" + _key(source, options)
@@ -109,6 +111,12 @@ def ingest_source(
     scans = source.table()
     if scans.empty:
         raise CorpusRefusedError(source.explain_absence())
+    if len(mistaken := named_after_expressions(scans["subject"])) > 1:
+        raise CorpusRefusedError(
+            f"The outermost folders are taken for people, and some are named after expressions: {', '.join(mistaken)}. "
+            "Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
+            "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
+        )
     ingest = _take_in(source, scans, options, store, engine)
     _check_refused(source, ingest, options)
     if ingest.report["code"].isin(ACCIDENTS).any():  # the next run reads these again

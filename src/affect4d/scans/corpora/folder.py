@@ -11,7 +11,7 @@ Pictures and landmarks lie beside a scan under its own stem, unless the table sa
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,8 +41,7 @@ def find_folder_scans(root: Path) -> pd.DataFrame:
     """Scans of a folder, by its table where it has one, else by how its folders nest.
 
     Raises:
-        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice;
-            without one, if the outermost folders are named after expressions.
+        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice.
     """
     paths = {file.path.lower(): file.path for file in list_files(root)}
     table = next((root / paths[name] for name in TABLES if name in paths), None)
@@ -158,28 +157,18 @@ def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
-    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10).
+def named_after_expressions(subjects: Iterable[str]) -> list[str]:
+    """Those of some subjects whose names are expressions': more than one, and folders were mistaken for people."""
+    return sorted(name for name in set(subjects) if len(name) > 2 and expression_or_none(name))
 
-    Raises:
-        ValueError: If the outermost folders are named after expressions: nobody says whose faces are in them.
-    """
+
+def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
+    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10)."""
     meshes = set(READERS) - set(PICTURES)
     scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=_natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
     rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
-    _check_people({row["subject"] for row in rows}, root)
     return scan_table(rows, root)
-
-
-def _check_people(subjects: set[str], root: Path) -> None:
-    shown = sorted(name for name in subjects if len(name) > 2 and expression_or_none(name))
-    if len(shown) > 1:
-        raise ValueError(
-            f"The outermost folders of {root} are taken for people, and some are named after expressions: "
-            f"{', '.join(shown[:6])}. Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
-            "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
-        )
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
