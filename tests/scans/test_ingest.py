@@ -191,6 +191,24 @@ def test_a_folder_of_another_layout_says_so(tmp_path, store):
         ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
 
 
+def test_a_pattern_or_a_table_that_names_nothing_is_named(tmp_path, store):
+    root = tmp_path / "mine"
+    (root / "anna").mkdir(parents=True)
+    (root / "anna" / "0.obj").write_text(obj_text(bumpy_grid()))
+    source = FileSource(root, "folder", pattern="{subject}/{expression}/{frame}.obj")
+    with pytest.raises(
+        CorpusRefusedError, match=r"fits the pattern '\{subject\}/.*e\.g\. anna/0\.obj.*corpus_patterns"
+    ):
+        ingest_source(source, HERE, store)
+    (root / "scans.csv").write_text("file,subject\nbob/0.obj,bob\nbob/1.obj,bob\n")
+    with pytest.raises(CorpusRefusedError, match=r"None of the 2 files .* is there: bob/0\.obj, bob/1\.obj; it holds"):
+        ingest_corpus(root, "folder", HERE, store)
+    (root / "scans.csv").unlink()
+    (root / "anna" / "0.obj").rename(root / "anna" / "0.txt")
+    with pytest.raises(CorpusRefusedError, match=r"anna/0\.txt.*holds the subjects\. Scans end in \.wrl"):
+        ingest_corpus(root, "folder", HERE, store)
+
+
 def test_too_many_refused_scans_refuse_the_corpus(corpus, store):
     for name in ("000", "001"):
         (corpus / f"F001/Angry/{name}.wrl").write_text("garbage")

@@ -149,13 +149,25 @@ class FileSource:
         return self.root / str(row["scan"])
 
     def explain_absence(self) -> str:
-        """What the folder holds instead of scans."""
+        """What the folder holds instead of scans, and whether it is the pattern or the table that names none of it."""
         names = [file.path for file in list_files(self.root)]
         scans = [name for name in names if Path(name).suffix.lower() in READERS]
         seen = f"it holds {len(names)} files, e.g. {(scans or names)[0]}"
+        if self.pattern is not None:
+            return (
+                f"No file in {self.root} fits the pattern {self.pattern!r}; {seen}. Correct it in "
+                f"conf/local/globals.yml, under corpus_patterns: {{{self.layout}: …}}; it begins below that folder."
+            )
+        absent = self.table().attrs.get("absent", [])
+        if absent:
+            return (
+                f"None of the {len(absent)} files that the table in {self.root} names is there: {', '.join(absent[:3])}"
+                f"{', …' if len(absent) > 3 else ''}; {seen}. Write them as they lie below that folder."
+            )
+        other = ", or use the layout 'folder', which takes any names" if self.layout != "folder" else ""
         return (
             f"No scan in {self.root} is laid out as {corpus_named(self.layout).description}; {seen}. Point the corpus "
-            "folder at the folder that holds the subjects, or use the layout 'folder', which takes any names."
+            f"folder at the folder that holds the subjects{other}. Scans end in {', '.join(READERS)}."
         )
 
     def _file(self, row: Row, column: str, wanted: bool = True) -> Path | None:
