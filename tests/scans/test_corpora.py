@@ -372,6 +372,16 @@ def test_casme3_takes_the_frames_of_labelled_clips(tmp_path):
     assert unlabelled["label"].isna().all()
 
 
+def test_a_casme3_clip_that_the_sheet_lists_twice_is_refused_only_where_its_frames_would_differ(tmp_path):
+    touch(tmp_path, *(f"spNO.1/a/depth/{frame}.png" for frame in (5, 6, 7)))
+    sheet = "Subject,Filename,Onset,Apex,Offset,AU,emotion\nspNO.1,a,5,6,6,4,fear\nspNO.1,a,5,6,{},4,others\n"
+    (tmp_path / "labels.csv").write_text(sheet.format(6))
+    assert set(CORPORA["casme3"].find_scans(tmp_path)["label"]) == {"fear"}
+    (tmp_path / "labels.csv").write_text(sheet.format(7))
+    with pytest.raises(ValueError, match=r"'spno\.1/a/5' has more than one label: fear, others.*keep one row"):
+        CORPORA["casme3"].find_scans(tmp_path)
+
+
 def test_depth_pictures_are_read_with_the_camera_that_is_given_and_never_without(tmp_path):
     (tmp_path / "spNO.1/a/depth").mkdir(parents=True)
     row, column = np.mgrid[:40, :40]

@@ -64,8 +64,8 @@ def _check_sequences(table: pd.DataFrame, root: Path) -> None:
             found = sorted(table.loc[table["sequence"] == mixed[0], name].dropna().unique())
             raise ValueError(
                 f"{root}: the sequence {mixed[0]!r} has more than one {name}: {', '.join(found[:6])} "
-                f"({len(mixed)} such sequences). A sequence is one person showing one thing: give each its own name in "
-                "a column 'sequence'."
+                f"({len(mixed)} such sequences). A sequence is one person showing one thing: in scans.csv, give each "
+                "its own name in a column 'sequence'; in a label sheet, keep one row for it."
             )
 
 
