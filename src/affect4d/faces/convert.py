@@ -120,7 +120,6 @@ def _shown(recipe: CorpusRecipe, take: Take) -> Shown:
     return Shown(
         person=take.subject,
         gender=draw_subject(recipe, take.subject).appearance.gender,
-        place=take.place,
         performance=performance_of(recipe, take),
         track=track,
         turns=recording.turns,
