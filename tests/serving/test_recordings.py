@@ -26,6 +26,11 @@ def test_scans_numbered_alike_are_a_sequence_in_natural_order(tmp_path):
     assert recording.rows[0]["texture"] == "f9.jpg"
 
 
+def test_a_raised_number_is_no_number(tmp_path):
+    (recording,) = find_recordings(lay(tmp_path / "anna", "²10.ply", "²9.ply"))
+    assert [row["scan"] for row in recording.rows] == ["²9.ply", "²10.ply"]
+
+
 def test_scans_of_other_names_are_each_their_own(tmp_path):
     root = lay(tmp_path, "anna.ply", "ben.obj", "sub/happy.wrl", "sub/sad.wrl")
     assert told(find_recordings(root)) == {

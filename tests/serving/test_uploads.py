@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, natural, unpack
+from affect4d.scans.natural import natural
+from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, unpack
 from affect4d.serving.uploads import ReadingRoom
 
 

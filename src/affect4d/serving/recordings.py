@@ -14,6 +14,7 @@ import pandas as pd
 from affect4d.scans.corpora.folder import LANDMARKS, TABLES
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
+from affect4d.scans.natural import natural
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.source import FileSource
@@ -24,7 +25,6 @@ Row = dict[str, Any]
 
 BY_NAME = "folder"
 _NUMBERED = re.compile(r"(.*?)(\d+)")
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _as_told(table: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
 
 def _by_names(table: pd.DataFrame, grouping: Grouping) -> Iterator[tuple[str, list[Row]]]:
     """Folder after folder: one sequence, or each scan by itself."""
-    rows = sorted(_rows(table), key=lambda row: (_folder(row), _natural(row["scan"])))
+    rows = sorted(_rows(table), key=lambda row: (_folder(row), natural(row["scan"])))
     for folder, found in groupby(rows, key=_folder):
         scans = list(found)
         if grouping == "sequences" or (grouping == "auto" and _are_frames([row["scan"] for row in scans])):
@@ -149,10 +149,6 @@ def _are_frames(scans: Sequence[str]) -> bool:
 
 def _folder(row: Row) -> str:
     return PurePosixPath(row["scan"]).parent.as_posix()
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
 
 
 def _recording(root: Path, name: str, rows: list[Row], told: bool) -> Recording:
