@@ -20,4 +20,3 @@ Pose = Float64[np.ndarray, "4 4"]
 """Rigid transform (plus scale) that takes raw coordinates to the canonical frame."""
 
 Picture = UInt8[np.ndarray, "height width channels"]
-ViewStack = UInt8[np.ndarray, "frames views height width channels"]

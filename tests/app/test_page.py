@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import zipfile
 
 import pandas as pd
@@ -69,11 +70,15 @@ def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[tool.kedro]\npackage_name = "a"\nproject_name = "a"\nkedro_init_version = "1"\n'
     )
+    corpus = tmp_path / "data/06_models/open-4dfer-s"
     for version, folder in (("2026-01-01", tmp_path), ("2026-01-02", bundles[1])):
-        record = tmp_path / "data/06_models/open-4dfer-s/smile_vlm_bundle.json" / version / "smile_vlm_bundle.json"
+        record = corpus / "smile_vlm_bundle.json" / version / "smile_vlm_bundle.json"
         record.parent.mkdir(parents=True)
-        record.write_text(f'{{"folder": "{folder}"}}')
+        record.write_text(f'{{"folder": "{folder}", "entry": "bundles/key"}}')
     assert list(model_choices()) == ["SMILE-VLM · open-4dfer-s"]
+    shutil.copytree(bundles[0], corpus / "bundles/key")
+    (moved,) = model_choices().values()
+    assert moved.folder == corpus / "bundles/key"
 
 
 def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
@@ -199,16 +204,21 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_file
     assert "://" not in shown.replace("\\://", "")
 
 
-def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files):
+def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files, monkeypatch):
     from affect4d.app.answering import ask, result_table, result_timeline
     from affect4d.serving import Predictor
 
-    predictors = {folder.name: Predictor.load(folder) for folder in bundles}
+    passes = []
+    monkeypatch.setattr(
+        Predictor, "look", lambda self, prepared, look=Predictor.look: passes.append(1) or look(self, prepared)
+    )
+    predictors = {f"{folder.name} · mine": Predictor.load(folder) for folder in bundles}
     answers = ask([scan_files.bumpy_grid(30)] * 2, "two", predictors)
     assert answers[0].prepared is answers[1].prepared  # drawn once for both
     table, timeline = result_table(answers), result_timeline(answers)
-    assert list(table["model"]) == ["affect_vlm", "smile_vlm"]
-    assert len(timeline) == 4
+    assert len(passes) == 2  # each network once
+    assert list(table["model"]) == ["affect_vlm · mine", "smile_vlm · mine"]
+    assert list(timeline["model"]) == ["affect_vlm · mine"] * 2 + ["smile_vlm · mine"] * 2
     shares = table[[name for name in table if name.startswith("prob_")]]
     pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
 

@@ -84,3 +84,14 @@ def test_files_as_published_give_the_same_face_as_files_cut_to_their_vertices(ic
     np.testing.assert_array_equal(ours.actions, theirs.actions)
     np.testing.assert_array_equal(ours.faces, theirs.faces)
     np.testing.assert_array_equal(ours.texture, theirs.texture)
+
+
+@pytest.mark.parametrize(
+    ("missing", "action"), [("mouthSmile_L", "AU12_L"), ("jawOpen", "AU26"), ("mouthUpperUp_R", "AU10_R")]
+)
+def test_a_shape_that_a_clone_lacks_is_named(ict_folder, tmp_path, missing, action):
+    for path in (ict_folder / "FaceXModel").glob("*.obj"):
+        if path.stem != missing:
+            (tmp_path / path.name).symlink_to(path)
+    with pytest.raises(ValueError, match=rf"no {missing}\.obj, of which {action} is made, in {tmp_path}"):
+        load_geometry(tmp_path)

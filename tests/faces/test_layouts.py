@@ -345,6 +345,11 @@ def test_a_corpus_that_was_converted_is_not_converted_again(tmp_path, monkeypatc
     assert convert_corpus(recipe, "bosphorus", store) == first
     assert SubjectSplit.from_dict(first["split"]).train[0] in ("bs000", "bs001")
     assert {name for fold in first["folds"] for name in fold} == {"bs000", "bs001"}
+    seen = []
+    monkeypatch.setattr(convert, "code_version", lambda *rooms: seen.extend(rooms) or "other code")
+    with pytest.raises(pytest.fail.Exception):
+        convert_corpus(recipe, "bosphorus", store)
+    assert seen == ["scans.corpora", "scans.readers.landmark_labels"]
 
 
 def test_a_layout_without_a_place_for_what_is_performed_is_refused(tmp_path):

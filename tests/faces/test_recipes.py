@@ -134,6 +134,16 @@ def test_a_version_that_was_frozen_is_never_overwritten(tmp_path, found):
     assert frozen_versions(folder)["tiny"][1].recipe == TINY.recipe.digest
 
 
+def test_another_processors_rounding_is_no_other_result(tmp_path, found):
+    freeze.remember(TINY, found, tmp_path)
+    elsewhere = found.model_copy(update={"hash": "0" * 24, "machine": "Darwin arm64"})
+    freeze.remember(TINY, elsewhere, tmp_path)
+    assert frozen_versions(tmp_path)["tiny"][1].scans == found
+    other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
+    with pytest.raises(freeze.FrozenAlreadyError):
+        freeze.remember(other, elsewhere, tmp_path)
+
+
 def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
     values = TINY.model_dump(mode="json", exclude={"name"})
     (tmp_path / "tiny.yml").write_text(yaml.safe_dump(values))

@@ -14,6 +14,14 @@ def test_notebooks_are_stripped(project_root):
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells), path.name
 
 
+def test_a_folder_of_ones_own_is_given_as_text(project_root, tmp_path):
+    cells = json.loads((project_root / "notebooks/02_bring_your_corpus.ipynb").read_text())["cells"]
+    first = "".join(next(cell for cell in cells if cell["cell_type"] == "code")["source"])
+    told: dict[str, object] = {}
+    exec(first.replace("ROOT, LAYOUT = None", f"ROOT, LAYOUT = {str(tmp_path)!r}"), told)
+    assert told["ROOT"] == tmp_path
+
+
 @pytest.mark.slow
 def test_the_first_notebook_runs(project_root, finished):
     project, _ = finished

@@ -12,3 +12,8 @@ def test_the_command_names_the_model_and_whatever_is_not_usual():
     options = PredictOptions(input=Path("/my scans"), layout="bu4dfe", grouping="single")
     *_, said = shlex.split(command_for(options, Path("/models/mine")))
     assert said == "input=/my scans,model=/models/mine,layout=bu4dfe,grouping=single"
+
+
+def test_a_pattern_is_said_again():
+    options = PredictOptions(input=Path("/scans"), layout="fourdme", patterns={"fourdme": "{clip}/{frame}.obj"})
+    assert "layout=fourdme,corpus_pattern={clip}/{frame}.obj" in command_for(options, Path("/models/mine"))

@@ -84,6 +84,32 @@ def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_p
     assert (tmp_path / ".venv" / "ready").exists()
 
 
+def gpu_round(project_root, folder, **given):
+    """The script with tools that do nothing but say how they were called."""
+    for tool in ("python", "pytest", "kedro"):
+        (folder / tool).write_text(f'#!/bin/bash\necho "{tool} $*"\n')
+        (folder / tool).chmod(0o755)
+    place = folder / "copy"
+    (place / "benchmarks").mkdir(parents=True, exist_ok=True)
+    (place / "scripts").mkdir(exist_ok=True)
+    (place / "benchmarks" / "latest.json").touch()
+    script = shutil.copy(project_root / "scripts" / "gpu_round", place / "scripts")
+    given = {"PATH": os.environ["PATH"], "BIN": str(folder), **given}
+    return subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=False)
+
+
+def test_a_gpu_round_gives_its_corpus_the_clone_it_is_made_on(project_root, tmp_path):
+    refused = gpu_round(project_root, tmp_path, ENVIRONMENT="gpu")
+    assert refused.returncode == 1
+    assert "open-4dfer-m needs AFFECT4D_ICT" in refused.stderr
+    assert "pytest" not in refused.stdout
+    (tmp_path / "FaceXModel").mkdir()
+    done = gpu_round(project_root, tmp_path, ENVIRONMENT="gpu", AFFECT4D_ICT=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"--params corpus=open-4dfer-m,ict_folder={tmp_path}\n") == 6  # announced, then run
+    assert gpu_round(project_root, tmp_path, CORPUS="open-4dfer-s").returncode == 0
+
+
 @pytest.mark.slow
 def test_a_soak_tells_how_memory_goes_on(project_root):
     script = project_root / "scripts" / "soak_predict.py"

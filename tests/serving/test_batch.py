@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from affect4d.engine import LostChunkError
@@ -143,6 +144,17 @@ def test_tables_have_their_columns_whatever_was_refused(bundle, tmp_path):
     assert list(predictions.columns) == prediction_columns(EXPRESSIONS, ("front",))
     assert predictions["prob_anger"].dtype == timelines["prob_anger"].dtype == "float64"
     assert predictions["onset"].dtype == "Int64"
+
+
+def test_columns_keep_their_types_when_the_last_part_is_empty(bundle, raw_scans, monkeypatch):
+    monkeypatch.setattr("affect4d.serving.tables.AT_ONCE", 1)
+    whole, parts = AnswerTables(EXPRESSIONS, ("front",)), AnswerTables(EXPRESSIONS, ("front",))
+    for answer, _ in predict_recordings(find_recordings(raw_scans / "F001" / "Happy"), bundle):
+        parts.add(answer)  # packed at once: nothing is left for the last part
+        monkeypatch.setattr("affect4d.serving.tables.AT_ONCE", 99)
+        whole.add(answer)
+    for ours, usual in zip(parts.tables(), whole.tables(), strict=True):
+        pd.testing.assert_frame_equal(ours, usual)
 
 
 def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):

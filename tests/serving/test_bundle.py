@@ -13,6 +13,7 @@ from affect4d.models import ModelOptions, SmileVLM, tokenise
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.serving import Bundle, BundleError, Predictor, bundle_folder, packaged_models, read_bundle, write_bundle
+from affect4d.serving.weights import halve_bundle
 from affect4d.views.inputs import InputOptions
 
 LARGEST = 3_000_000
@@ -59,7 +60,7 @@ def test_known_sentences_are_embedded_alike_and_prompts_to_the_bit(made):
 
 
 def test_in_half_precision_it_is_small_and_answers_stay_exact(made, tmp_path):
-    folder = write_bundle(tmp_path / "half", made.model, read_bundle(made.folder).bundle, half_text=True)
+    folder = halve_bundle(made.folder, tmp_path / "half")
     assert (folder / "model.safetensors").stat().st_size <= LARGEST
     half, full = Predictor.load(folder), Predictor.load(made.folder)
     np.testing.assert_array_equal(half.classes, full.classes)

@@ -80,6 +80,16 @@ def test_bad_scans_are_passed_over_in_calibration(exported, raw_scans, tmp_path)
     assert calibration_images(predictor, tmp_path).shape == (1, 3, 6, 32, 32)
 
 
+def test_calibration_is_spread_over_all_recordings(exported, tmp_path, monkeypatch):
+    for number in range(10):
+        (tmp_path / f"person {number} again.ply").touch()
+    chosen = []
+    monkeypatch.setattr(export, "CALIBRATION", 4)
+    monkeypatch.setattr(export, "_pictures", lambda _, recordings, __: chosen.extend(recordings) or [np.zeros(1)])
+    calibration_images(Predictor.load(exported[0]), tmp_path)
+    assert [one.name[7] for one in chosen] == ["0", "3", "6", "9"]
+
+
 def test_int8_without_a_picture_is_refused(exported, tmp_path):
     with pytest.raises(ValueError, match="at least one"):
         quantise_onnx(exported[0] / ONNX_FILE, tmp_path / "model.onnx", np.zeros((0, 3, 6, 32, 32), np.float32))

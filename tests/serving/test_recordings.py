@@ -2,6 +2,7 @@
 
 import pytest
 
+from affect4d.scans.readers.depth import Intrinsics
 from affect4d.serving.recordings import find_recordings, recording_of
 
 
@@ -23,6 +24,11 @@ def test_scans_numbered_alike_are_a_sequence_in_natural_order(tmp_path):
     assert recording.is_sequence
     assert [row["frame"] for row in recording.rows] == [0, 1, 2]
     assert recording.rows[0]["texture"] == "f9.jpg"
+
+
+def test_a_raised_number_is_no_number(tmp_path):
+    (recording,) = find_recordings(lay(tmp_path / "anna", "²10.ply", "²9.ply"))
+    assert [row["scan"] for row in recording.rows] == ["²9.ply", "²10.ply"]
 
 
 def test_scans_of_other_names_are_each_their_own(tmp_path):
@@ -88,3 +94,19 @@ def test_what_is_not_there_is_named_with_the_remedy(tmp_path):
         find_recordings(tmp_path, layout="cave")
     with pytest.raises(ValueError, match="at least one"):
         recording_of([])
+
+
+def test_a_corpus_whose_names_nobody_publishes_is_found_by_its_pattern(tmp_path):
+    root = lay(tmp_path, "s1/smile/1.obj", "s1/smile/2.obj", "s2/frown/1.obj")
+    with pytest.raises(ValueError, match="corpus_pattern"):
+        find_recordings(root, layout="fourdme")
+    found = find_recordings(root, layout="fourdme", pattern="{subject}/{clip}/{frame}.obj")
+    assert [(one.subject, len(one.rows)) for one in found] == [("s1", 2), ("s2", 1)]
+
+
+def test_depth_pictures_keep_their_camera_one_by_one_too(tmp_path):
+    root = lay(tmp_path, "spNO.1/a/depth/7.png", "spNO.1/a/depth/8.png")
+    camera = Intrinsics(fx=100, fy=100, cx=20, cy=20)
+    (recording,) = find_recordings(root, layout="casme3", camera=camera)
+    (lone,) = find_recordings(root / "spNO.1/a/depth/7.png", layout="casme3", camera=camera)
+    assert [one.source.camera for one in (recording, *recording.singly(), lone)] == [camera] * 4

@@ -47,6 +47,7 @@ def test_the_page_says_how_to_load_it(shared):
     made, folder = shared
     text = (folder / README).read_text()
     assert f'affect4d.load("path/to/{read_bundle(folder).bundle.name}")' in text
+    assert 'model.predict("smile.ply", neutral="at_rest.ply")' in text
     assert ("open_clip.create_model" in text) == (made.model.architecture is not None)
 
 

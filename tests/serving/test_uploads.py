@@ -4,6 +4,8 @@ import importlib.util
 import io
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, natural, unpack
+from affect4d.scans.natural import natural
+from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, unpack
 from affect4d.serving.uploads import ReadingRoom
 
 
@@ -73,6 +76,12 @@ def test_a_picture_and_a_material_find_their_scan(room):
 def test_a_lone_picture_belongs_to_a_lone_scan_whatever_it_is_called(room):
     (sent,) = room.read([("face.ply", PLY), ("IMG 0001.jpeg", picture("JPEG"))]).usable
     assert sent.scan.texture.shape == (6, 8, 3)
+
+
+def test_a_picture_beside_scans_of_two_formats_belongs_to_neither(room):
+    mesh = ("other.obj", FILES.obj_text(GRID).encode())
+    upload = room.read([("face.ply", PLY), mesh, ("IMG 0001.jpeg", picture("JPEG"))])
+    assert [sent.scan.texture is None for sent in upload.usable] == [True, True]
 
 
 def test_a_zip_is_a_sequence_in_natural_order_and_one_bad_scan_costs_itself(room):
@@ -227,6 +236,14 @@ def test_a_reader_that_dies_costs_one_scan_and_the_next_is_read(room):
     room._process.wait()
     (sent,) = room.read([("face.ply", PLY)]).scans  # noticed before the job: a new one is started
     assert sent.scan is not None
+
+
+def test_half_a_line_is_of_a_reader_that_ended():
+    broken = ReadingRoom()
+    program = "import sys; sys.stdin.readline(); print('{\"sca', end='')"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    broken._process = subprocess.Popen([sys.executable, "-c", program], **pipes)
+    assert broken._ask(do="unpack")["code"] == "reader-lost"
 
 
 def test_computing_without_end_is_ended(tmp_path, monkeypatch):

@@ -66,15 +66,18 @@ def ask(
     for title, predictor in predictors.items():
         drawn = next((other.prepared for other in answers if predictor.accepts(other.prepared)), None)
         prepared = drawn or predictor.prepare(scans, neutral=neutral, name=name, keep_faces=True)
-        answers.append(Answered(title, predictor, prepared, predictor.answer(prepared), predictor.look(prepared)))
+        seen = predictor.look(prepared)
+        answers.append(Answered(title, predictor, prepared, predictor.answer(prepared, seen), seen))
     return answers
 
 
 def result_table(answers: Sequence[Answered]) -> pd.DataFrame:
-    """One row a model: the columns of a prediction."""
-    return pd.concat([answer.prediction.table() for answer in answers], ignore_index=True)
+    """One row a model, under the title it was chosen by: the columns of a prediction."""
+    tables = [answer.prediction.table().assign(model=answer.title) for answer in answers]
+    return pd.concat(tables, ignore_index=True)
 
 
 def result_timeline(answers: Sequence[Answered]) -> pd.DataFrame:
-    """One row a model and frame."""
-    return pd.concat([answer.prediction.timeline() for answer in answers], ignore_index=True)
+    """One row a model, under its title, and frame."""
+    tables = [answer.prediction.timeline().assign(model=answer.title) for answer in answers]
+    return pd.concat(tables, ignore_index=True)

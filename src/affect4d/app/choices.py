@@ -85,5 +85,6 @@ def _trained(project: Path) -> Iterator[tuple[Path, str]]:
     for record in sorted(project.glob("data/06_models/*/*_bundle.json")):
         versions = sorted(record.glob("*/*.json"))
         if versions:
-            place = project / json.loads(versions[-1].read_text(encoding="utf-8"))["folder"]
-            yield place, f" · {record.parent.name}"
+            told = json.loads(versions[-1].read_text(encoding="utf-8"))
+            inside = record.parent / told["entry"]  # the project may lie elsewhere than when it was written
+            yield inside if inside.exists() else project / told["folder"], f" · {record.parent.name}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, content_key
+from affect4d.content import ContentStore, code_version, content_key
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.faces.attributes import describe
 from affect4d.faces.corpus import (
@@ -89,7 +89,8 @@ def convert_corpus(
         RuntimeError: If a take could not be written.
     """
     chosen = layout_named(layout)
-    key = content_key(corpus=corpus_key(recipe), layout=layout)
+    code = code_version("scans.corpora", "scans.readers.landmark_labels")  # whose names and labels layouts write
+    key = content_key(corpus=corpus_key(recipe), layout=layout, code=code)
     if not store.has(key):
         with store.write(key, durable=False) as root:
             root.mkdir(parents=True)
@@ -119,7 +120,6 @@ def _shown(recipe: CorpusRecipe, take: Take) -> Shown:
     return Shown(
         person=take.subject,
         gender=draw_subject(recipe, take.subject).appearance.gender,
-        place=take.place,
         performance=performance_of(recipe, take),
         track=track,
         turns=recording.turns,

@@ -83,12 +83,16 @@ def measure(one: Benchmark, engine: EngineOptions) -> Fingerprint:
 def remember(one: Benchmark, found: Fingerprint, folder: Path = RECIPES, *, again: bool = False) -> None:
     """Write a benchmark's fingerprint under its version; other versions stay as they are.
 
+    Where only this machine rounds otherwise than the one it was frozen on, what was written there stays.
+
     Raises:
         FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.
     """
     entry = FrozenVersion(recipe=one.recipe.digest, people=people_digest(one.recipe), scans=found)
     known = frozen(one, folder)
     if known is not None and _result(known) != _result(entry) and not again:
+        if _told(known) == _told(entry) and judge(one, one.recipe, found, folder) == "rounding":
+            return
         raise FrozenAlreadyError(
             f"{one.name} version {one.version} is frozen with another recipe, split or hash. Raise `version` in "
             f"recipes/{one.name}.yml, then freeze that."
@@ -104,7 +108,11 @@ def remember(one: Benchmark, found: Fingerprint, folder: Path = RECIPES, *, agai
 
 def _result(entry: FrozenVersion) -> tuple[str, str, str]:
     """What may not change within a version; the machine it was frozen on may."""
-    return entry.recipe, entry.people, entry.scans.hash
+    return *_told(entry), entry.scans.hash
+
+
+def _told(entry: FrozenVersion) -> tuple[str, str]:
+    return entry.recipe, entry.people
 
 
 if __name__ == "__main__":

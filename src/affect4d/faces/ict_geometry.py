@@ -114,7 +114,7 @@ def load_geometry(folder: Path) -> IctGeometry:
     """Read the model, whole or cut to its vertices, once a process.
 
     Raises:
-        ValueError: If a file is not of this model.
+        ValueError: If a file is missing, or not of this model.
     """
     neutral = _vertices(folder / "generic_neutral_mesh.obj")
     identity = [_vertices(path) - neutral for path in sorted(folder.glob("identity[0-9]*.obj"))]
@@ -168,15 +168,19 @@ def _action_basis(folder: Path, neutral: Float64[np.ndarray, "points 3"]) -> Flo
 def _action_shape(
     folder: Path, neutral: Float64[np.ndarray, "points 3"], action: str
 ) -> Float64[np.ndarray, "points 3"]:
-    """Sum of the expression shapes of one action."""
+    """Sum of the expression shapes of one action: of both sides where it has none and its shapes are cut in two."""
     name, _, side = action.partition("_")
     total = np.zeros_like(neutral)
     sided = name in SIDED
     for shape, weight in SHAPES.get(name if sided else action, {}).items():
-        whole = [f"{shape}_{side}"] if sided else [shape, f"{shape}_L", f"{shape}_R"]
-        for path in (folder / f"{candidate}.obj" for candidate in whole):
-            if path.is_file():
-                total += weight * (_vertices(path) - neutral)
+        cut = any((folder / f"{shape}_{half}.obj").is_file() for half in "LR")
+        for file in [f"{shape}_{side}"] if sided else [f"{shape}_L", f"{shape}_R"] if cut else [shape]:
+            path = folder / f"{file}.obj"
+            if not path.is_file():
+                raise ValueError(
+                    f"There is no {path.name}, of which {action} is made, in {folder}; the clone is incomplete."
+                )
+            total += weight * (_vertices(path) - neutral)
     return total
 
 

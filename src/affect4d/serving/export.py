@@ -78,7 +78,8 @@ def calibration_images(predictor: Predictor, place: Path) -> Images:
     """
     recordings = find_recordings(place.expanduser())
     share = -(-CALIBRATION // len(recordings))
-    found = list(_pictures(predictor, recordings[:CALIBRATION], share))
+    spread = np.linspace(0, len(recordings) - 1, min(CALIBRATION, len(recordings))).round().astype(int)
+    found = list(_pictures(predictor, [recordings[place] for place in spread], share))
     if not found:
         raise ValueError(f"No scan in {place} is usable: int8 needs some, to find the range of activations.")
     return np.concatenate(found)

@@ -141,9 +141,14 @@ class Predictor:
         window = tuple(row in chosen for row in prepared.rows)
         return Seen(fused.numpy(), mean.numpy(), torch.cat(weights).numpy(), window)
 
-    def answer(self, prepared: PreparedSequence) -> Prediction:
-        """The quick half of an answer: what the model makes of the pictures."""
-        seen = self.look(prepared)
+    def answer(self, prepared: PreparedSequence, seen: Seen | None = None) -> Prediction:
+        """The quick half of an answer: what the model makes of the pictures.
+
+        Args:
+            prepared: A recording.
+            seen: What :meth:`look` made of it, where somebody looked already.
+        """
+        seen = seen or self.look(prepared)
         by_frame = self.probabilities(seen.frames)
         shares = self.probabilities(seen.fused[None])[0]
         chosen = seen.view_weights[np.array(seen.in_window)].mean(axis=0)

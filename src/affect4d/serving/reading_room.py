@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from affect4d.scans.readers import LANDMARK_READERS, read_scan
+from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.serving.unpacking import UploadLimits, UploadRefusedError, unpack
@@ -93,7 +93,7 @@ def _read(job: dict[str, Any]) -> dict[str, Any]:
 def _lone_picture(path: Path) -> Path | None:
     """The only picture that was sent with the only scan, whatever either calls the other; else the scan's own word."""
     pictures = [file for file in path.parent.iterdir() if file.suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp"}]
-    scans = [file for file in path.parent.iterdir() if file.suffix.lower() == path.suffix.lower()]
+    scans = [file for file in path.parent.iterdir() if file.suffix.lower() in READERS]
     return pictures[0] if len(pictures) == len(scans) == 1 else None
 
 

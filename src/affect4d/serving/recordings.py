@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -13,7 +14,9 @@ import pandas as pd
 from affect4d.scans.corpora.folder import LANDMARKS, TABLES
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
+from affect4d.scans.natural import natural
 from affect4d.scans.readers import READERS
+from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.source import FileSource
 
 Grouping = Literal["auto", "sequences", "single"]
@@ -22,7 +25,6 @@ Row = dict[str, Any]
 
 BY_NAME = "folder"
 _NUMBERED = re.compile(r"(.*?)(\d+)")
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Recording:
         root: Folder that the rows' paths are relative to.
         rows: One a scan, in order of frame: ``scan``, ``texture``, ``landmark_file``, ``frame``.
         is_sequence: Whether the scans are one movement of one face.
+        camera: What took the scans, where they are depth pictures.
     """
 
     name: str
@@ -42,18 +45,25 @@ class Recording:
     root: Path
     rows: tuple[Row, ...]
     is_sequence: bool
+    camera: Intrinsics | None = None
 
     @property
     def source(self) -> FileSource:
         """Reads the rows."""
-        return FileSource(self.root)
+        return FileSource(self.root, camera=self.camera)
 
     def singly(self) -> "list[Recording]":
         """A recording for each scan, to find out which of them a process does not survive."""
-        return [Recording(self.name, self.subject, self.root, (row,), self.is_sequence) for row in self.rows]
+        return [with_changes(self, rows=(row,)) for row in self.rows]
 
 
-def find_recordings(place: Path, layout: str = BY_NAME, grouping: Grouping = "auto") -> list[Recording]:
+def find_recordings(
+    place: Path,
+    layout: str = BY_NAME,
+    grouping: Grouping = "auto",
+    pattern: str | None = None,
+    camera: Intrinsics | None = None,
+) -> list[Recording]:
     """Every recording at a path, by name alone; nothing is read.
 
     Args:
@@ -61,25 +71,27 @@ def find_recordings(place: Path, layout: str = BY_NAME, grouping: Grouping = "au
         layout: How the folder is laid out, one of :data:`~affect4d.scans.corpora.CORPORA`; ``"folder"`` goes by
             ``scans.csv`` where there is one, and by the names of files.
         grouping: Of a folder without ``scans.csv``: what makes a sequence.
+        pattern: Of the paths, in layouts that take one.
+        camera: What took the depth pictures, in layouts of such.
 
     Raises:
         FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan; says what there is.
-        ValueError: If there is no such layout.
+        ValueError: If there is no such layout, or it needs a pattern or a camera and has none.
     """
     if place.is_file():
-        return [recording_of([place])]
+        return [with_changes(recording_of([place]), camera=camera)]
     if not place.exists():
         raise FileNotFoundError(f"There is no file or folder {place}: give input= a scan, or a folder of scans.")
     files = list_files(place)
-    table = FileSource(place, layout).table()
+    table = FileSource(place, layout, pattern, camera).table()
     if table.empty:
         raise FileNotFoundError(
             f"No scan in {place}: it holds {len(files)} files, e.g. {files[0].path}. "
             f"Scans are {', '.join(READERS)}; other layouts than names of files: --params layout=bu4dfe …"
         )
-    told = layout != BY_NAME or any(file.path.lower() in TABLES for file in files)
+    told = layout != BY_NAME or pattern is not None or any(file.path.lower() in TABLES for file in files)
     groups = _as_told(table) if told else _by_names(table, grouping)
-    return [_recording(place, name, rows, told) for name, rows in groups]
+    return [with_changes(_recording(place, name, rows, told), camera=camera) for name, rows in groups]
 
 
 def recording_of(scans: Sequence[Path], name: str = "") -> Recording:
@@ -113,7 +125,7 @@ def _as_told(table: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
 
 def _by_names(table: pd.DataFrame, grouping: Grouping) -> Iterator[tuple[str, list[Row]]]:
     """Folder after folder: one sequence, or each scan by itself."""
-    rows = sorted(_rows(table), key=lambda row: (_folder(row), _natural(row["scan"])))
+    rows = sorted(_rows(table), key=lambda row: (_folder(row), natural(row["scan"])))
     for folder, found in groupby(rows, key=_folder):
         scans = list(found)
         if grouping == "sequences" or (grouping == "auto" and _are_frames([row["scan"] for row in scans])):
@@ -137,10 +149,6 @@ def _are_frames(scans: Sequence[str]) -> bool:
 
 def _folder(row: Row) -> str:
     return PurePosixPath(row["scan"]).parent.as_posix()
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
 
 
 def _recording(root: Path, name: str, rows: list[Row], told: bool) -> Recording:

@@ -19,7 +19,7 @@ OURS = """## Load it
 
     import affect4d
     model = affect4d.load("path/to/{name}")
-    print(model.predict("scan.ply").probabilities)
+    print(model.predict("smile.ply", neutral="at_rest.ply").probabilities)   # what has moved is seen
 
 `prompts.csv` holds the sentences that stand for each expression.
 """

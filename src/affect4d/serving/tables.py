@@ -63,7 +63,8 @@ class AnswerTables:
 
     def _pack(self) -> None:
         for rows, parts, columns in zip(self._held, self._parts, self._columns, strict=True):
-            parts.append(_typed(rows, columns))
+            if rows or not parts:  # an empty table is not of the columns' types: joined, it would spoil theirs
+                parts.append(_typed(rows, columns))
             rows.clear()
 
 

@@ -15,6 +15,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from affect4d.scans.natural import natural
 from affect4d.scans.readers import LANDMARK_READERS, READERS
 
 PICTURES: Mapping[str, tuple[bytes, ...]] = {
@@ -93,11 +94,6 @@ def unpack(sent: Mapping[str, Path], folder: Path, limits: UploadLimits) -> Unpa
                 _take(name, file, folder, budget, unpacked)
     unpacked.scans.sort(key=natural)
     return unpacked
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sorts ``2.obj`` before ``10.obj``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", name.lower())]
 
 
 @dataclass

@@ -158,7 +158,7 @@ class ReadingRoom:
         finally:
             clock.cancel()
         self._fresh = False
-        if line:
+        if line.endswith("\n"):  # half a line is of a reader that ended over it
             answer: dict[str, Any] = json.loads(line)
             return answer
         self.close()

@@ -27,7 +27,6 @@ class Shown:
     Attributes:
         person: Number of the subject, from 0.
         gender: ``"F"`` or ``"M"``.
-        place: Number among the person's takes, from 0.
         performance: What is performed, and when.
         track: True action weights of every frame.
         turns: Rotation vector of the head in every frame, degrees.
@@ -36,7 +35,6 @@ class Shown:
 
     person: int
     gender: str
-    place: int
     performance: Performance
     track: ActionTrack
     turns: Float64[np.ndarray, "frames 3"]

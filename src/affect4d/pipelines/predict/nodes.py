@@ -9,7 +9,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.serving.recordings import Grouping
+from affect4d.scans.readers.depth import Intrinsics
+from affect4d.serving.recordings import Grouping, Recording
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -22,7 +23,28 @@ class PredictOptions(BaseModel):
     input: Path | None = Field(default=None, description="A scan, a folder of scans, or one of sequence folders.")
     layout: str = Field(default="folder", description="How the folder is laid out: folder, or a corpus' own layout.")
     grouping: Grouping = Field(default="auto", description="What makes a sequence of a folder's scans.")
+    patterns: dict[str, str | None] = Field(default={}, description="By layout: how the paths of its scans are made.")
+    cameras: dict[str, Intrinsics | None] = Field(default={}, description="By layout: what took its depth pictures.")
     faces: int = Field(default=60, ge=0, le=1000, description="Most faces on the page; 0 shows none.")
+
+    @property
+    def pattern(self) -> str | None:
+        """Of the layout's paths; None where it says them itself."""
+        return self.patterns.get(self.layout)
+
+    def recordings(self) -> list[Recording]:
+        """What lies at the input.
+
+        Raises:
+            ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
+            FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
+        """
+        from affect4d.serving.recordings import find_recordings
+
+        if self.input is None:
+            raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
+        camera = self.cameras.get(self.layout)
+        return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.pattern, camera)
 
 
 def predict_scans(
@@ -35,17 +57,14 @@ def predict_scans(
         and pictures of the first recordings.
 
     Raises:
-        ValueError: If no input is given.
+        ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
         FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
     """
     from affect4d.serving.batch import predict_recordings
     from affect4d.serving.bundle import read_description
-    from affect4d.serving.recordings import find_recordings
     from affect4d.serving.tables import AnswerTables
 
-    if options.input is None:
-        raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
-    recordings = find_recordings(options.input.expanduser(), options.layout, options.grouping)
+    recordings = options.recordings()
     told = read_description(bundle)
     tables, pictures = AnswerTables(told.expressions, told.views), {}
     for answer, picture in predict_recordings(recordings, bundle, engine, options.faces):
@@ -89,8 +108,12 @@ def command_for(options: PredictOptions, bundle: Path) -> str:
     """What to type to get the same answers of the same model again."""
     told = {"input": options.input, "model": bundle, "layout": options.layout, "grouping": options.grouping}
     usual = PredictOptions()
+    if options.pattern is not None:
+        told["corpus_pattern"] = options.pattern
     said = [
-        f"{name}={value}" for name, value in told.items() if name in ("input", "model") or value != getattr(usual, name)
+        f"{name}={value}"
+        for name, value in told.items()
+        if name not in ("layout", "grouping") or value != getattr(usual, name)
     ]
     return f"kedro run --pipeline=predict --params {shlex.quote(','.join(said))}"
 

@@ -24,6 +24,7 @@ from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
 from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
+from affect4d.scans.natural import natural
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.texture import SUFFIXES as PICTURES
 
@@ -34,7 +35,6 @@ OPTIONAL = (
     "label", "level", "task", "actions", "onset", "apex", "offset",
 )  # fmt: skip
 LANDMARKS = (".bnd", ".lm3", ".tbnd", ".bndplus")
-_DIGITS = re.compile(r"(\d+)")
 
 
 def find_folder_scans(root: Path) -> pd.DataFrame:
@@ -165,14 +165,10 @@ def named_after_expressions(subjects: Iterable[str]) -> list[str]:
 def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
     """Scans of known formats; frames are numbered from 0 in natural order (2 before 10)."""
     meshes = set(READERS) - set(PICTURES)
-    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=_natural)
+    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
     rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
     return scan_table(rows, root)
-
-
-def _natural(path: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in _DIGITS.split(path)]
 
 
 def _sequence(path: str) -> str:
