@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.comparison import compare_models, compare_predictions, holm, mcnemar
+from affect4d.evaluation.comparison import above_chance, compare_models, compare_predictions, holm, mcnemar
 
 
 def test_exact_mcnemar_of_known_counts():
@@ -48,3 +48,11 @@ def test_comparisons_made_together_are_corrected_and_absent_models_left_out(pred
 def test_mcnemar_is_that_of_the_published_table():
     # Agresti, Categorical Data Analysis, table 10.1: 150 approve the first time only, 86 the second time only.
     assert mcnemar(150, 86) == pytest.approx(3.7e-5, rel=0.02)
+
+
+def test_one_person_alone_decides_nothing(predictions, generator):
+    one = predictions[predictions["subject"] == predictions["subject"].iloc[0]]
+    right, wrong = one.assign(predicted=one["expression"]), one.assign(predicted="none")
+    together = pd.concat([right.assign(model="right"), wrong.assign(model="wrong")])
+    assert compare_models(together, [("right", "wrong")], generator)["right", "wrong"].corrected == 1.0
+    assert above_chance(right, 1 / 6, generator) == 1.0

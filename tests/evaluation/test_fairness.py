@@ -66,3 +66,11 @@ def test_an_attribute_the_corpus_does_not_give_is_no_row():
 def test_chance_gaps_are_rarely_sure(seed):
     counts = np.random.default_rng(seed).integers(0, 7, (2, 12))
     assert gaps({"F": counts[0], "M": counts[1]})["gender"]["p"] > 0.01
+
+
+def test_two_attributes_that_nobody_has_both_of_are_no_pair():
+    table, people = world({"F": [6] * 6, "M": [3] * 6})
+    people["age_group"] = people["age_group"].where(people.index < 4)
+    people["gender"] = people["gender"].where(people.index >= 4)
+    found = measure_fairness(table, people, np.random.default_rng(0))
+    assert [gap["attribute"] for gap in found] == ["gender", "age_group"]

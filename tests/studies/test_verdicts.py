@@ -105,3 +105,9 @@ def test_an_arm_is_compared_with_the_one_it_names():
     assert rows["peer"].behind == pytest.approx((4 - 2) / 6)
     assert rows["peer"].verdict == "holds"
     assert (rows["alone"].verdict, rows["alone"].behind) == ("", 0)
+
+
+def test_one_person_alone_is_undecided():
+    table = predictions({"first": 5, "other": 1}, subjects=1)
+    other = judge((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1]
+    assert (other.p, other.verdict) == (1.0, "undecided")

@@ -113,6 +113,8 @@ def signs_by_subject(
 ) -> float:
     """The p of such gains by chance: the sum of each subject's changes sign at random, as if two models were swapped.
 
+    Of fewer than two subjects it is 1.
+
     Args:
         gains: One a sequence, of one model over another, or over a constant.
         subjects: Whose each is.
@@ -121,6 +123,8 @@ def signs_by_subject(
         permutations: At most so many; all of them, where there are fewer.
     """
     sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # what is exactly nothing is a tie
+    if len(sums) < 2:
+        return 1.0  # one person says nothing about others
     result: Any = permutation_test(
         (sums,),
         lambda values, axis: np.sum(values, axis=axis),

@@ -53,7 +53,7 @@ class Gap(TypedDict):
 
 
 def measure_fairness(predictions: pd.DataFrame, people: pd.DataFrame, generator: np.random.Generator) -> list[Gap]:
-    """Gaps of one model over every attribute that divides the tested people, and every pair of those.
+    """Gaps of one model over every attribute that divides the tested people, and every pair somebody has both of.
 
     Args:
         predictions: Columns ``subject``, ``expression``, ``predicted``; of unseen subjects.
@@ -71,7 +71,7 @@ def measure_fairness(predictions: pd.DataFrame, people: pd.DataFrame, generator:
 def _divisions(known: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     dividing = [name for name in ATTRIBUTES if known[name].nunique() > 1]
     yield from ((name,) for name in dividing)
-    yield from combinations(dividing, 2)
+    yield from (pair for pair in combinations(dividing, 2) if known[list(pair)].notna().all(axis=1).any())
 
 
 def _gap(described: pd.DataFrame, names: Sequence[str], generator: np.random.Generator) -> Gap:
