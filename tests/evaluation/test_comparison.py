@@ -50,8 +50,9 @@ def test_mcnemar_is_that_of_the_published_table():
     assert mcnemar(150, 86) == pytest.approx(3.7e-5, rel=0.02)
 
 
-def test_of_one_person_nothing_can_be_told(predictions, generator):
-    alone = predictions.assign(subject="anna")
-    right, wrong = alone.assign(predicted=alone["expression"]), alone.assign(predicted="none")
-    assert compare_predictions(right, wrong, generator).permutation == 1.0
+def test_one_person_alone_decides_nothing(predictions, generator):
+    one = predictions[predictions["subject"] == predictions["subject"].iloc[0]]
+    right, wrong = one.assign(predicted=one["expression"]), one.assign(predicted="none")
+    together = pd.concat([right.assign(model="right"), wrong.assign(model="wrong")])
+    assert compare_models(together, [("right", "wrong")], generator)["right", "wrong"].corrected == 1.0
     assert above_chance(right, 1 / 6, generator) == 1.0

@@ -65,6 +65,13 @@ def test_the_curve_on_unseen_subjects_is_not_the_one_on_training_subjects(contex
 
 
 @pytest.mark.parametrize("render", [render_study, render_study_markdown])
+def test_what_intervals_and_tests_do_not_say_is_told(context, render):
+    text = " ".join(render(context).split())
+    assert "not whether another seed would" in text
+    assert "fewer than 10 people" in text
+
+
+@pytest.mark.parametrize("render", [render_study, render_study_markdown])
 def test_the_account_is_told(context, render):
     text = render(context)
     assert "<open>" in text.replace("&lt;", "<").replace("&gt;", ">")

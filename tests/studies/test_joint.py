@@ -67,3 +67,31 @@ def test_a_corpus_without_the_six_expressions_is_told_so(corpus):
 
 def test_methods_may_be_joined_by_a_plus():
     assert CrossValidationOptions(methods="affect_vlm+pixel_knn").methods == ("affect_vlm", "pixel_knn")
+
+
+@pytest.mark.parametrize(
+    ("asked", "opened", "told"),
+    [
+        ({"trained_on": "two"}, {}, r"trained_on is two, .* of no other corpus: write --params trained_on=NAME, not"),
+        ({"trained_on": "two"}, {"trained_on": "three"}, r"trained_on is two, .* of three: write"),
+        ({}, {"trained_on": "three"}, r"trained_on is None, .* of three: write"),
+        (
+            {"protocol": "5-fold"},
+            {"protocol": "10-fold"},
+            r"protocol is 5-fold, .* of 10-fold: write --params protocol=NAME",
+        ),
+    ],
+)
+def test_what_the_catalog_did_not_open_is_refused(corpus, asked, opened, told):
+    rows = corpus("one").sequences
+    asked = {"protocol": "cross-dataset", **asked}
+    options = CrossValidationOptions(**asked, opened={"protocol": asked["protocol"], **opened})
+    with pytest.raises(ValueError, match=told):
+        draw_protocol(rows, rows, {"name": "one", "layout": "bu4dfe"}, options)
+
+
+def test_a_protocol_within_a_corpus_is_trained_on_no_other(corpus):
+    rows = corpus("one").sequences
+    options = CrossValidationOptions(protocol="2-fold", trained_on="two")
+    with pytest.raises(ValueError, match=r"2-fold trains on the corpus it tests: trained_on=two goes with"):
+        draw_protocol(rows, rows, {"name": "one", "layout": "bu4dfe"}, options)

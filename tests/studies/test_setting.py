@@ -45,6 +45,11 @@ def test_some_arms_can_be_asked_for_and_the_first_is_always_there():
     assert [arm.name for arm in study_named("ablation", ("no_pairs",)).arms] == ["whole", "no_pairs"]
 
 
+def test_an_arm_brings_the_one_it_is_compared_with():
+    arms = study_named("label_efficiency", ("scratch_5",)).arms
+    assert [arm.name for arm in arms] == ["smile_3", "smile_5", "scratch_5"]
+
+
 @pytest.mark.parametrize(("name", "arms"), [("weather", ()), ("ablation", ("rain",))])
 def test_what_is_unknown_is_refused_with_what_is_known(name, arms):
     with pytest.raises(ValueError, match=r"convergence|whole"):

@@ -1,5 +1,7 @@
 """A study on tiny pictures: interrupted, it goes on; a trial is a pure function of what it is made from."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pandas as pd
@@ -127,6 +129,28 @@ def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_sub
     for arm in LABEL_EFFICIENCY:
         trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
     assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]
+
+
+def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monkeypatch):
+    made = []
+
+    def train(arm, *_):
+        made.append(arm.name)
+        time.sleep(0.2)
+        return None, pd.DataFrame({"epoch": [0]})
+
+    monkeypatch.setattr(trials, "_train", train)
+    monkeypatch.setattr(trials, "save_model", lambda model, folder: folder.mkdir())
+    monkeypatch.setattr(trials, "load_model", lambda folder: None)
+    monkeypatch.setattr(trials, "_key", lambda *_: "key")
+    unlabelled = [arm for arm in LABEL_EFFICIENCY if arm.method == "smile_vlm"]
+    with ThreadPoolExecutor(len(unlabelled)) as pool:
+        waits = [
+            pool.submit(trials._trained, arm, Setting().changed(arm.changes), split, None, None, store)
+            for arm in unlabelled
+        ]
+    assert [len(wait.result()[1]) for wait in waits] == [1, 1, 1]
+    assert len(made) == 1
 
 
 def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(store, split, monkeypatch):

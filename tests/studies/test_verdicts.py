@@ -64,9 +64,16 @@ def test_one_lucky_subject_decides_nothing():
 
 
 def test_a_verdict_needs_interval_and_test_to_agree():
-    assert verdict((0.01, 0.1), 0.04) == "holds"
-    assert verdict((0.01, 0.1), 0.06) == "undecided"
-    assert verdict((-0.01, 0.1), 0.04) == "undecided"
+    assert verdict((0.01, 0.1), 0.04, 10) == "holds"
+    assert verdict((0.01, 0.1), 0.06, 10) == "undecided"
+    assert verdict((-0.01, 0.1), 0.04, 10) == "undecided"
+
+
+@pytest.mark.parametrize(("people", "said"), [(9, "undecided"), (10, "holds")])
+def test_of_few_people_nothing_is_decided_as_in_the_claims_table(people, said):
+    other = judge((FIRST, OTHER), predictions({"first": 6, "other": 0}, people), CURVES, np.random.default_rng(0))[1]
+    assert other.p < 0.05
+    assert other.verdict == said
 
 
 def test_convergence_is_the_first_epoch_at_nine_tenths_of_the_best_end():
@@ -105,3 +112,9 @@ def test_an_arm_is_compared_with_the_one_it_names():
     assert rows["peer"].behind == pytest.approx((4 - 2) / 6)
     assert rows["peer"].verdict == "holds"
     assert (rows["alone"].verdict, rows["alone"].behind) == ("", 0)
+
+
+def test_one_person_alone_is_undecided():
+    table = predictions({"first": 5, "other": 1}, subjects=1)
+    other = judge((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1]
+    assert (other.p, other.verdict) == (1.0, "undecided")

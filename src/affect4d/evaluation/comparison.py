@@ -113,6 +113,8 @@ def signs_by_subject(
 ) -> float:
     """The p of such gains by chance: the sum of each subject's changes sign at random, as if two models were swapped.
 
+    Of fewer than two subjects it is 1.
+
     Args:
         gains: One a sequence, of one model over another, or over a constant.
         subjects: Whose each is.

@@ -53,7 +53,7 @@ class Gap(TypedDict):
 
 
 def measure_fairness(predictions: pd.DataFrame, people: pd.DataFrame, generator: np.random.Generator) -> list[Gap]:
-    """Gaps of one model over every attribute that divides the tested people, and every pair of those.
+    """Gaps of one model over every attribute that divides the tested people, and every pair somebody has both of.
 
     Args:
         predictions: Columns ``subject``, ``expression``, ``predicted``; of unseen subjects.

@@ -13,7 +13,7 @@ from affect4d.reporting.figures import figure_json, lines
 from affect4d.reporting.report import templates
 from affect4d.studies.account import Account, changes_told
 from affect4d.studies.setting import Study
-from affect4d.studies.verdicts import ArmResult
+from affect4d.studies.verdicts import FEWEST, ArmResult
 
 CURVES: Mapping[str, str] = {
     "unseen_accuracy": "Accuracy on unseen subjects after each epoch",
@@ -62,6 +62,7 @@ def _render(template: str, context: StudyContext) -> str:
         .render(
             context=context,
             first=context.results[0],
+            fewest=FEWEST,
             converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["arm"]).any().all()),
             titles=CURVES,
             account=context.account,

@@ -107,7 +107,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
 
 
 def study_named(name: str, arms: tuple[str, ...] = ()) -> Study:
-    """A study with all its arms, or with the first and those named.
+    """A study with all its arms, or with the first, those named and what each of those is compared with.
 
     Raises:
         ValueError: If the study or an arm is unknown; the message lists the known ones.
@@ -119,5 +119,6 @@ def study_named(name: str, arms: tuple[str, ...] = ()) -> Study:
     if strangers:
         known = ", ".join(arm.name for arm in study.arms)
         raise ValueError(f"Study {name!r} has no arm {', '.join(strangers)}; it has {known}.")
-    kept = tuple(arm for place, arm in enumerate(study.arms) if place == 0 or not arms or arm.name in arms)
-    return replace(study, arms=kept)
+    compared = {arm.against for arm in study.arms if arm.name in arms}
+    wanted = {study.arms[0].name, *arms, *compared} if arms else {arm.name for arm in study.arms}
+    return replace(study, arms=tuple(arm for arm in study.arms if arm.name in wanted))

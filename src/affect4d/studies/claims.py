@@ -6,10 +6,8 @@ from typing import Any, Literal
 
 from affect4d.evaluation.comparison import holm
 from affect4d.studies.evidence import Evidence, Finding
-from affect4d.studies.verdicts import SURE
+from affect4d.studies.verdicts import FEWEST, SURE, verdict
 
-FEWEST = 10
-"""People; with fewer, nothing is decided: an interval over so few says little."""
 REACH = 0.05
 """Accuracy that one may be behind and still be called within reach."""
 Said = Literal["holds", "does not hold", "undecided", "not measured", "left out"]
@@ -17,8 +15,7 @@ _UNKNOWN = (float("-inf"), float("inf"))
 
 
 def _surely_better(finding: Finding) -> bool:
-    low, _ = finding.interval or _UNKNOWN
-    return finding.p < SURE and low > 0
+    return verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "holds"
 
 
 def _worse(finding: Finding) -> float:
@@ -178,10 +175,10 @@ def answer_claims(evidence: Evidence) -> list[ClaimRow]:
     for claim in CLAIMS:
         findings = tuple(claim.ask(evidence))
         verdicts = tuple(claim.rule.words(findings))
-        verdict = all_together(verdicts)
-        if verdict == "holds" and len(findings) - verdicts.count("left out") < claim.parts:
-            verdict = "undecided"
-        rows.append(ClaimRow(claim.number, claim.statement, verdict, findings, verdicts, claim.how))
+        word = all_together(verdicts)
+        if word == "holds" and len(findings) - verdicts.count("left out") < claim.parts:
+            word = "undecided"
+        rows.append(ClaimRow(claim.number, claim.statement, word, findings, verdicts, claim.how))
     return rows
 
 

@@ -30,6 +30,20 @@ class StudyOptions(BaseModel):
     redraw: bool = True
 
 
+class OpenedFolders(BaseModel):
+    """What the names of the catalog's folders were made from.
+
+    Attributes:
+        protocol: In whose folder everything is written.
+        trained_on: The other corpus that was opened; None where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str
+    trained_on: str | None = None
+
+
 class CrossValidationOptions(BaseModel):
     """Whom to train on and test, by which protocol, with which methods.
 
@@ -41,6 +55,7 @@ class CrossValidationOptions(BaseModel):
         rounds: How often the whole is repeated on other draws.
         validation: Share of each fold's training subjects on whom nothing is fitted but a temperature; 0 for none.
         trained_on: The other corpus, where the protocol is ``cross-dataset``.
+        opened: What the catalog has opened; None where nobody tells.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +68,21 @@ class CrossValidationOptions(BaseModel):
     rounds: int = Field(default=1, ge=1, le=1000)
     validation: float = Field(default=0.1, ge=0, le=0.5)
     trained_on: str | None = None
+    opened: OpenedFolders | None = None
+
+    def check_opened(self) -> None:
+        """Refuse what was asked for past the catalog, whose folders are another corpus's or another protocol's.
+
+        Raises:
+            ValueError: If the catalog has opened something else; the message says what to write.
+        """
+        for name in ("trained_on", "protocol") if self.opened is not None else ():
+            asked, opened = getattr(self, name), getattr(self.opened, name)
+            if asked != opened:
+                raise ValueError(
+                    f"{name} is {asked}, but the catalog has opened the folders of {opened or 'no other corpus'}: "
+                    f"write --params {name}=NAME, not cross_validation.{name}."
+                )
 
 
 class RobustnessOptions(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 
 from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.evaluation.examination import Examination
@@ -20,12 +21,15 @@ from affect4d.prompts.compose import compose_prompts, ensembles, own_prompts
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
+from affect4d.studies.tickets import LONGEST
 from affect4d.training.data.planning import draw_plan
 from affect4d.training.train import METHODS, TrainingRecipe, train_model
 from affect4d.views.bank import ViewBank, load_view_bank
 
 ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
 """The code a trial depends on."""
+LOCK_SECONDS = LONGEST
+"""How long a trial waits for another one that trains the model they share."""
 
 
 @dataclass(frozen=True)
@@ -127,15 +131,21 @@ def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: St
 def _trained(
     arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
 ) -> tuple[Any, pd.DataFrame]:
-    """The arm's model and its curve; one that saw no label serves every number of labelled subjects, and is kept."""
+    """The arm's model and its curve; one that saw no label serves every number of labelled subjects, and is kept.
+
+    Trials that need it at once wait for the first of them, which trains it.
+    """
     if METHODS[arm.method].supervised or not setting.labelled_subjects:
         return _train(arm, setting, split, data, examination, store)
     entry = f"pretrained/{_key(arm, setting.changed({'labelled_subjects': 0}), split, data)}"
-    if not store.has(entry):
-        model, curve = _train(arm, setting, split, data, examination, store)
-        with store.write(entry) as folder:
-            save_model(model, folder)
-            curve.to_parquet(folder / "curve.parquet")
+    lock = store.root / f"{entry}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock, timeout=LOCK_SECONDS):
+        if not store.has(entry):
+            model, curve = _train(arm, setting, split, data, examination, store)
+            with store.write(entry) as folder:
+                save_model(model, folder)
+                curve.to_parquet(folder / "curve.parquet")
     folder = store.path(entry)
     return load_model(folder), pd.read_parquet(folder / "curve.parquet")
 

@@ -14,6 +14,8 @@ from affect4d.studies.setting import Arm
 
 SHARE_OF_BEST = 0.9
 SURE = 0.05
+FEWEST = 10
+"""People; with fewer, nothing is decided: an interval over so few says little."""
 Verdict = Literal["holds", "does not hold", "undecided"]
 
 
@@ -99,7 +101,7 @@ def judge(
                 behind=float(gain.mean()),
                 behind_interval=interval,
                 p=p,
-                verdict=verdict(interval, p) if arm.name in others else "",
+                verdict=verdict(interval, p, subjects.nunique()) if arm.name in others else "",
                 seeds=wide.index.get_level_values("seed").nunique(),
                 subjects=subjects.nunique(),
                 against=others.get(arm.name, ""),
@@ -116,8 +118,13 @@ def _others(arms: Sequence[Arm]) -> dict[str, str]:
     return {name: other for name, other in named.items() if name != other and other in named}
 
 
-def verdict(interval: tuple[float, float], p: float) -> Verdict:
-    """Whether a difference is surely above zero, surely below, or neither: interval and test must agree."""
+def verdict(interval: tuple[float, float], p: float, people: int) -> Verdict:
+    """Whether a difference is surely above zero, surely below, or neither.
+
+    Interval and test must agree, and be of :data:`FEWEST` people or more.
+    """
+    if people < FEWEST:
+        return "undecided"
     if p < SURE and interval[0] > 0:
         return "holds"
     return "does not hold" if p < SURE and interval[1] < 0 else "undecided"

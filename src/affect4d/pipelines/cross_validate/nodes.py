@@ -29,9 +29,16 @@ def draw_protocol(
     """Who is fitted on, held out and tested in every fold.
 
     Raises:
-        ValueError: If the corpus has no such protocol, cannot serve it, or shows none of the six expressions.
+        ValueError: If the corpus has no such protocol, cannot serve it, or shows none of the six expressions; or if the
+            protocol or the corpus to train on is not the one that the catalog has opened.
     """
+    options.check_opened()
     protocol = protocol_named(raw_corpus["layout"], options.protocol)
+    if protocol.trained_on is None and options.trained_on is not None:
+        raise ValueError(
+            f"Protocol {protocol.name} trains on the corpus it tests: trained_on={options.trained_on} goes with "
+            "protocol=cross-dataset. Leave it out, or name that protocol."
+        )
     labelled = sequences.dropna(subset=["expression"])
     if labelled.empty:
         raise ValueError(f"No sequence of {raw_corpus['name']} shows one of the six expressions: nothing to validate.")
