@@ -1,5 +1,6 @@
 """A study in a whole project: what it says of itself, and the report that reads it."""
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -21,3 +22,18 @@ def test_a_study_tells_what_it_was_run_on_and_the_report_counts_it(finished):
     assert (
         "render.size=48" in (project.folder / "data/08_reporting/open-4dfer-s/studies/smile_ablation.html").read_text()
     )
+
+
+def test_two_processes_train_what_one_does_and_the_report_counts_it(finished):
+    project, _ = finished
+    project.run("study_distribution")
+    predictions = project.load("distribution_study_predictions").set_index(["arm", "sequence"])
+    shares = [name for name in predictions if name.startswith("prob_")]
+    alone, shared = (predictions.loc[arm, shares].sort_index() for arm in ("affect_vlm", "two"))
+    assert np.abs(alone - shared).max(axis=None) < 0.01
+    assert alone.to_numpy().std() > 0.001
+    curves = project.load("distribution_study_curves").set_index(["arm", "epoch"])
+    assert curves.loc["two", "loss"].tolist() == pytest.approx(curves.loc["affect_vlm", "loss"].tolist(), rel=0.01)
+    project.run("report")
+    (claim,) = (row for row in project.load("claims") if row["number"] == 5)
+    assert [one["source"] for one in claim["findings"]] == ["study_distribution"]

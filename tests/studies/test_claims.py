@@ -7,7 +7,7 @@ import pytest
 
 from affect4d.catalog import EvidenceDataset
 from affect4d.studies.account import Account, Basis
-from affect4d.studies.claims import BETTER, CLAIMS, SOONER, WITHIN_REACH, all_together, answer_claims
+from affect4d.studies.claims import BETTER, CLAIMS, SOONER, THE_SAME, WITHIN_REACH, all_together, answer_claims
 from affect4d.studies.evidence import Evidence, Finding
 from affect4d.studies.setting import Arm
 from affect4d.studies.verdicts import as_document, judge, sign_test
@@ -72,6 +72,17 @@ def test_better_needs_interval_and_test(changes, word):
 )
 def test_reach_is_decided_by_the_interval(interval, word):
     assert WITHIN_REACH.words([finding(interval=interval, p=0.9)]) == [word]
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [
+        ((-0.04, 0.04), "holds"), ((-0.06, 0.01), "undecided"), ((-0.01, 0.06), "undecided"),
+        ((-0.2, -0.06), "does not hold"), ((0.06, 0.2), "does not hold"),
+    ],
+)  # fmt: skip
+def test_sameness_is_decided_by_the_interval_on_both_sides(interval, word):
+    assert THE_SAME.words([finding(interval=interval, p=0.9)]) == [word]
 
 
 @pytest.mark.parametrize(("ahead", "behind", "word"), [(5, 0, "holds"), (0, 5, "does not hold"), (3, 2, "undecided")])

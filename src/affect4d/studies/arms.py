@@ -61,6 +61,13 @@ SMILE_ABLATION: tuple[Arm, ...] = (
 """The three terms of SMILE-VLM, each left out in turn, a peer, and other pseudo-labels; by linear probe. The source
 ``zero_shot`` needs weights of its own: ``pseudo_labels.source=zero_shot`` sets the whole study on it."""
 
+DISTRIBUTION: tuple[Arm, ...] = (
+    Arm("affect_vlm", "AffectVLM in one process", "affect_vlm"),
+    Arm("two", "in two processes", "affect_vlm", changes={"distributed.processes": 2}, watched=False),
+    Arm("three", "in three processes", "affect_vlm", changes={"distributed.processes": 3}, watched=False),
+)  # fmt: skip
+"""One training, alone or shared out. The first is the first of :data:`CONVERGENCE`, and is not trained again."""
+
 LABEL_EFFICIENCY: tuple[Arm, ...] = tuple(
     arm
     for count in (3, 5, 10)
@@ -94,6 +101,12 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 "Does each term of SMILE-VLM earn its place?",
                 "SMILE-VLM with one term left out in turn, read by a linear probe.",
                 SMILE_ABLATION,
+            ),
+            Study(
+                "distribution",
+                "Does distributed training change anything but the time?",
+                "One model, one plan, one batch; one process takes its steps, or several share each of them.",
+                DISTRIBUTION,
             ),
             Study(
                 "label_efficiency",

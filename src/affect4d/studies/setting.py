@@ -14,6 +14,7 @@ from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,
     CrossEntropyOptions,
+    DistributedOptions,
     SimclrOptions,
     SmileOptions,
     TrainOptions,
@@ -53,6 +54,7 @@ class Setting(BaseModel):
         views: The views that are used; empty means all that are rendered.
         labelled_subjects: How many training subjects' labels are known, to a supervised training or to a probe; 0 is
             everybody's. A self-supervised training sees all of them, without labels.
+        distributed: How many processes train; more than one are not examined before the end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +68,7 @@ class Setting(BaseModel):
     objectives: Objectives = Objectives()
     views: tuple[str, ...] = ()
     labelled_subjects: int = Field(default=0, ge=0)
+    distributed: DistributedOptions = DistributedOptions()
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The setting with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.

@@ -1,16 +1,19 @@
 """One trial: one arm, one seed. Trained, examined after every epoch and at the end, and kept under its content."""
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
+from safetensors.torch import save_file
 
 from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.evaluation.examination import Examination
@@ -23,7 +26,12 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.tickets import LONGEST
 from affect4d.training.data.planning import draw_plan
-from affect4d.training.train import METHODS, TrainingRecipe, train_model
+from affect4d.training.once import train_apart
+from affect4d.training.options import DistributedOptions, KeepingOptions
+from affect4d.training.processes.job import Job
+from affect4d.training.run import Schedules
+from affect4d.training.train import METHODS, Trained, TrainingRecipe, make_schedules, train_model
+from affect4d.training.watching.company import Report
 from affect4d.views.bank import ViewBank, load_view_bank
 
 ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
@@ -162,8 +170,24 @@ def _train(
     plan = _plan(setting, split, data, bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
     clock = _Clock(_examiner(arm, setting, examination))
-    trained = train_model(arm.method, bank, plan, prompts, recipe, clock.report, clock.examine)
+    if setting.distributed.alone:
+        trained = train_model(arm.method, bank, plan, prompts, recipe, clock.report, clock.examine)
+    else:
+        schedules = make_schedules(arm.method, bank, plan, prompts, recipe)
+        trained = _train_apart(arm, bank, schedules, recipe, setting.distributed, clock.report)
     return trained.model, pd.DataFrame(clock.rows)
+
+
+def _train_apart(
+    arm: Arm, bank: ViewBank, schedules: Schedules, recipe: TrainingRecipe, spread: DistributedOptions, report: Report
+) -> Trained:
+    """The same in several processes; an interrupted trial begins again."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pictures = folder / "pictures.safetensors"
+        save_file({"pictures": bank.pictures.contiguous(), "neutral": bank.neutral.contiguous()}, pictures)
+        job = Job(arm.method, recipe, bank.views, bank.sequences, {"arm": arm.name}, KeepingOptions(), spread)
+        return train_apart(job, folder / "job", schedules, pictures, report)
 
 
 def remember_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
@@ -288,5 +312,8 @@ class _Clock:
         self._start += time.perf_counter() - began
 
     def report(self, epoch: int, terms: dict[str, float]) -> None:
-        """Join the terms of the epoch to its examination."""
+        """Join the terms of the epoch to its examination; processes of their own are not examined."""
+        if self._last.get("epoch") != epoch:
+            seconds = time.perf_counter() - self._start
+            self._last = {"epoch": epoch, "seconds": seconds, "unseen_accuracy": float("nan")}
         self.rows.append({**self._last, **terms})

@@ -15,6 +15,7 @@ from affect4d.training.data.planning import refuse_leaks
 from affect4d.training.options import DistributedOptions, KeepingOptions
 from affect4d.training.processes.job import CHECKPOINTS, Job
 from affect4d.training.processes.launch import launch
+from affect4d.training.run import Schedules
 from affect4d.training.saving.checkpoints import CheckpointFolder
 from affect4d.training.saving.keeping import Keeper
 from affect4d.training.train import Trained, TrainingRecipe, make_schedules, train_model
@@ -107,9 +108,22 @@ def _train(
         return train_model(name, bank, data.plan, data.prompts, recipe, report, keeper=keeper)
     schedules = make_schedules(name, bank, data.plan, data.prompts, recipe)
     whole = Job(name, recipe, bank.views, bank.sequences, identity, keeping, distributed)
-    whole.save(job, schedules, bank_path(data.views, data.store, recipe.inputs))
+    return train_apart(whole, job, schedules, bank_path(data.views, data.store, recipe.inputs), report)
+
+
+def train_apart(whole: Job, folder: Path, schedules: Schedules, bank: Path, report: Report) -> Trained:
+    """Train in processes of their own, which find all they need in a folder.
+
+    Args:
+        whole: What they do.
+        folder: Where it is written for them; checkpoints that lie there are gone on from.
+        schedules: What is trained on; rows are those of ``bank``.
+        bank: A file with the tensors ``pictures`` and ``neutral``.
+        report: Told the mean terms of every epoch.
+    """
+    whole.save(folder, schedules, bank)
     with training_bar(schedules.trained.sizes.numel()) as show:
-        model, state = launch(job, report, show)
+        model, state = launch(folder, report, show)
     return Trained(model, pd.DataFrame(state["history"]), Cost(**state["cost"]))
 
 
