@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from affect4d.evaluation.metrics import chance_scores, score_predictions, subject_interval
+from affect4d.evaluation.metrics import chance_scores, score_predictions, score_rows, subject_interval
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
 from affect4d.evaluation.protocols import LeakError
 from affect4d.scans.expression import EXPRESSIONS
@@ -80,3 +80,17 @@ def test_chance_is_one_in_six(sequences):
     scores = chance_scores(sequences)
     assert scores["accuracy"] == scores["uar"] == 1 / 6
     assert np.sum(scores["confusion"]) == pytest.approx(len(sequences))
+
+
+def test_chance_is_what_a_guesser_scores_where_expressions_are_not_equally_common(generator):
+    often = {"happiness": 60_000, "anger": 30_000, "fear": 9_000, "sadness": 1_000}
+    true = np.repeat(list(often), list(often.values()))
+    chance = chance_scores(pd.DataFrame({"expression": true}))
+    said = pd.DataFrame({"expression": true, "predicted": generator.choice(EXPRESSIONS, len(true))})
+    said = said.assign(subject="S01", **dict.fromkeys(PROBABILITY_COLUMNS, 1 / 6))
+    guessed = score_rows(said, generator, draws=10)
+    for name in ("accuracy", "macro_f1", "uar", "uf1"):
+        assert chance[name] == pytest.approx(guessed[name], abs=0.01)
+    assert chance["macro_f1"] < 0.11
+    for name in EXPRESSIONS:
+        assert chance["per_class"][name] == pytest.approx(guessed["per_class"][name], abs=0.05)

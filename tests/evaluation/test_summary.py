@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from affect4d.evaluation.metrics import chance_scores, score_predictions
-from affect4d.evaluation.summary import result_rows, summary_table, write_summary
+from affect4d.evaluation.summary import display_name, result_rows, summary_table, write_summary
 
 KEYS = ["corpus", "protocol", "split_hash", "seed", "subjects", "models", "baselines", "seconds", "versions"]
 
@@ -69,3 +69,8 @@ def test_the_terminal_table_shows_every_row(summary):
     assert "SMILE-VLM, zero-shot" in text
     assert "Chance" in text
     assert "16.7" in text
+
+
+def test_words_are_shown_as_they_are_and_names_with_blanks():
+    assert display_name("− L_MV") == "− L_MV"
+    assert display_name("my_model.knn") == "my model, knn"

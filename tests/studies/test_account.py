@@ -73,3 +73,16 @@ def test_many_changes_are_told_by_a_few_and_their_number():
     assert changes_told(changes) == "a=1, b.c=[0, 1], d=x"
     assert changes_told(changes, most=2) == "a=1, b.c=[0, 1] and 1 more"
     assert changes_told({}, most=2) == ""
+
+
+def test_changed_code_is_told_from_the_commit(account, sequences, split):
+    present = replace(basis(sequences, split), code="another")
+    assert "other code (abcdef01+)" in replace(account, commit="abcdef01" * 5 + "+").remarks(present)
+
+
+def test_what_to_type_again_has_the_changed_parameters(account):
+    changes = {"studies.ablation.seeds": [0, 1], "train.epochs": 3, "raw_corpus.subjects": 4}
+    assert replace(account, changes=changes).command("ablation") == (
+        f"kedro run --pipeline=study_ablation --params corpus={account.basis.corpus},"
+        "studies.ablation.seeds=0+1,train.epochs=3"
+    )

@@ -5,8 +5,11 @@ import pytest
 
 from affect4d.content import ContentStore
 from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.pipelines.robustness.nodes import damage_scans
+from affect4d.prompts.compose import PromptOptions
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.studies import robustness
+from affect4d.studies.options import RobustnessOptions
 from affect4d.studies.robustness import Cell, Clip, measure_robustness, summarise_robustness
 from affect4d.views.inputs import InputOptions
 
@@ -83,3 +86,9 @@ def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
         (folder / WEIGHTS_FILE).write_bytes(weights)
         keys.add(robustness._key(Cell("holes", 1), trouble))
     assert len(keys) == 2
+
+
+def test_models_of_dynamic_images_are_not_asked_about_damaged_frames():
+    nothing = [None] * 9
+    with pytest.raises(ValueError, match=r"inputs\.motion=stacked"):
+        damage_scans(*nothing, RobustnessOptions(), RenderOptions(), InputOptions(motion="dynamic"), PromptOptions())

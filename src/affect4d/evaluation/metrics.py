@@ -98,21 +98,28 @@ def score_rows(predictions: pd.DataFrame, generator: np.random.Generator, draws:
 
 
 def chance_scores(sequences: pd.DataFrame) -> Scores:
-    """What guessing uniformly scores on average.
+    """What guessing uniformly scores in the long run.
+
+    A guess is right as often as its expression occurs: that is its precision, so that rare expressions have a low F1.
 
     Args:
         sequences: The evaluated sequences; column ``expression``.
     """
     share = 1 / len(EXPRESSIONS)
-    counts = sequences["expression"].value_counts()
+    counts = sequences["expression"].value_counts().reindex(EXPRESSIONS, fill_value=0)
+    occurs = {name: count / len(sequences) for name, count in counts.items()}
+    f1 = {name: 2 * part * share / (part + share) for name, part in occurs.items()}
     return {
         "accuracy": share,
-        "macro_f1": share,
+        "macro_f1": float(np.mean(list(f1.values()))),
         "uar": share,
-        "uf1": share,
+        "uf1": float(np.mean([f1[name] for name in EXPRESSIONS if counts[name]])),
         "ece": 0.0,
-        "per_class": {name: {"precision": share, "recall": share, "f1": share} for name in EXPRESSIONS},
-        "confusion": [[float(counts.get(name, 0)) * share] * len(EXPRESSIONS) for name in EXPRESSIONS],
+        "per_class": {
+            name: {"precision": occurs[name], "recall": share if counts[name] else 0.0, "f1": f1[name]}
+            for name in EXPRESSIONS
+        },
+        "confusion": [[float(counts[name]) * share] * len(EXPRESSIONS) for name in EXPRESSIONS],
         "interval": [share, share],
         "sequences": len(sequences),
     }

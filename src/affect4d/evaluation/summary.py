@@ -92,8 +92,8 @@ def result_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
 
 
 def display_name(name: str) -> str:
-    """What a person calls a model or baseline; a name nobody listed is shown as it is, with spaces."""
-    return NAMES.get(name, name.replace("_", " ").replace(".", ", "))
+    """What a person calls a model or baseline; a name nobody listed with spaces; words stay as they are."""
+    return NAMES.get(name, name if " " in name else name.replace("_", " ").replace(".", ", "))
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:

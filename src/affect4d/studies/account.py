@@ -127,6 +127,12 @@ class Account:
         """When it was made."""
         return self.made[:10]
 
+    def command(self, study: str) -> str:
+        """What to type to get a study again; what lies on somebody's disk (``raw_corpus``) is theirs to set."""
+        told = {path: value for path, value in (self.changes or {}).items() if not path.startswith("raw_corpus.")}
+        changes = [f"{path}={_typed(value)}" for path, value in told.items()]
+        return f"kedro run --pipeline=study_{study} --params {','.join([f'corpus={self.basis.corpus}', *changes])}"
+
     def stale(self, present: Basis) -> str:
         """Why it says nothing about what is there now; "" if it does."""
         then = self.basis
@@ -143,7 +149,8 @@ class Account:
         """What a reader should know though it counts: other pictures, other code, other parameters."""
         said = {
             "other pictures of the same scans": self.basis.views != present.views,
-            f"other code{f' ({self.commit[:8]})' if self.commit else ''}": self.basis.code != present.code,
+            f"other code{f' ({self.commit[:8]}{self.commit[40:]})' if self.commit else ''}": self.basis.code
+            != present.code,
             "parameters not recorded": self.changes is None,
             f"changed: {changes_told(self.changes or {}, most=2)}": bool(self.changes),
         }
@@ -155,6 +162,12 @@ def changes_told(changes: Mapping[str, Any], most: int | None = None) -> str:
     told = [f"{path}={value}" for path, value in changes.items()]
     more = len(told) - len(told[:most])
     return ", ".join(told[:most]) + (f" and {more} more" if more else "")
+
+
+def _typed(value: Any) -> str:
+    """As it is typed after ``--params``: a list is joined by ``+``, a value with a comma or a blank is quoted."""
+    text = "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"'{text}'" if {",", " "} & set(text) else text
 
 
 def _benchmark(made: Mapping[str, Any]) -> str:

@@ -105,7 +105,8 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
             Study(
                 "distribution",
                 "Does distributed training change anything but the time?",
-                "One model, one plan, one batch; one process takes its steps, or several share each of them.",
+                "One model, one plan, one batch; one process takes its steps, or several share each of them. Whether "
+                "they end within five points of each other is judged in the report's table of claims.",
                 DISTRIBUTION,
             ),
             Study(

@@ -51,8 +51,10 @@ def run_study(
         engine: Where trials are run, several at once.
 
     Raises:
+        ValueError: If an arm wants more labelled subjects than there are to train on.
         RuntimeError: If a trial failed; those that ended before it are kept.
     """
+    _check_people(arms, options, split, setting)
     tickets = [Ticket(arm, seed, fold) for seed, fold in _splits(options, split) for arm in arms]
     run = functools.partial(_run, data=data, setting=setting.changed({"train.threads": 1}), store=store)
     answers = run_tickets(run, tickets, "trials of the study", engine)
@@ -66,6 +68,17 @@ def run_study(
 
 def _run(ticket: Ticket, *, data: StudyData, setting: Setting, store: ContentStore) -> Trial:
     return run_trial(ticket.arm, ticket.seed, ticket.split, data, setting, store)
+
+
+def _check_people(arms: Sequence[Arm], options: StudyOptions, split: SubjectSplit, setting: Setting) -> None:
+    """Say before the first trial what the last would say."""
+    wanted = {arm.name: setting.changed(arm.changes).labelled_subjects for arm in arms}
+    people, most = len(split.train), max(wanted.values())
+    if most <= people:
+        return
+    served = "+".join(name for name, count in wanted.items() if count <= people)
+    remedy = f"run the others, --params studies.{options.name}.arms={served}" if served else "take more"
+    raise ValueError(f"{most} labelled subjects are asked for, and there are {people} to train on: {remedy}.")
 
 
 def _splits(options: StudyOptions, split: SubjectSplit) -> Iterable[tuple[int, SubjectSplit]]:

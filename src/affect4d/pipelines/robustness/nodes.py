@@ -30,7 +30,16 @@ def damage_scans(
     prompts: PromptOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
-    """What every model says of scans of a few test people, under every damage at every strength."""
+    """What every model says of scans of a few test people, under every damage at every strength.
+
+    Raises:
+        ValueError: If the models see dynamic images, which a few damaged frames do not make.
+    """
+    if inputs.motion == "dynamic":
+        raise ValueError(
+            "Damaged are a few frames of a sequence, of which no dynamic image can be made as models were trained on: "
+            "train with --params inputs.motion=stacked, views or none, and ask those."
+        )
     from affect4d.faces.stream import open_source
     from affect4d.studies.robustness import Trouble, choose_clips, measure_robustness
 

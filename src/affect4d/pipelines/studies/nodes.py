@@ -114,7 +114,7 @@ def write_study_page(
         results=from_document(result["arms"]),
         curves=curves,
         account=account,
-        command=f"kedro run --pipeline=study_{options.name} --params corpus={account.basis.corpus}",
+        command=account.command(options.name),
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
     )
     markdown = render_study_markdown(context)
