@@ -101,7 +101,6 @@ def context(predictions, split, generator):
         ],
         representations=representations,
         embedding_maps=pd.concat([places.assign(model=name) for name in ("smile_vlm", "random_tower")]),
-        parameters={"model.dim": 128},
         made=datetime.datetime(2026, 1, 2, 3, 4),
     )
 

@@ -221,19 +221,26 @@ def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
         place.mkdir(parents=True)
         (place / "ablation.json").write_text(json.dumps(rows))
     (folder / "findings").mkdir()
-    (folder / "findings/claim_9.json").write_text("[3]")
+    (folder / "findings/claim_9.json").write_text('[{"p": 3}]')
     loaded = EvidenceDataset(filepath=str(folder)).load()
     assert loaded["studies"] == {"ablation": [2]}
-    assert loaded["findings"] == {"9": [3]}
+    assert loaded["findings"] == {"9": [{"p": 3, "made": ""}]}
 
 
 def test_what_micro_expressions_showed_stands_beside_any_corpus(tmp_path):
-    for corpus, rows in (("faces", [{"own": 1}]), ("micro", [{"other": 2}]), ("later", [])):
-        place = tmp_path / corpus / "findings"
+    for corpus, day, rows in (
+        ("micro", "2026-01-02", [{"p": 2}]), ("micro-2", "2026-01-03", [{"p": 3}]), ("later", "2026-01-04", []),
+    ):  # fmt: skip
+        place = tmp_path / corpus / "findings/claim_9.json" / f"{day}T10.00.00.000Z"
         place.mkdir(parents=True)
         (place / "claim_9.json").write_text(json.dumps(rows))
     (tmp_path / "micro/findings/claim_5.json").write_text("[3]")
-    assert EvidenceDataset(filepath=str(tmp_path / "faces")).load()["findings"] == {"9": [{"own": 1}, {"other": 2}]}
+
+    def beside(corpus):
+        return EvidenceDataset(filepath=str(tmp_path / corpus)).load()["findings"]
+
+    assert beside("faces") == beside("later") == {"9": [{"p": 3, "made": "2026-01-03"}]}
+    assert beside("micro-2") == {"9": [{"p": 3, "made": "2026-01-03"}]}
 
 
 def test_a_written_finding_answers_its_claim():

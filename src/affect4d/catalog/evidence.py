@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
 
     Of each document it is the newest version that is whole: another run may be writing one. What is not there is left
     out: no run needs to have been made. Nothing is ever saved through it. What SMILE-VLM does with micro-expressions is
-    found beside any corpus; ``answers`` are those of the claims tables of every corpus, each with its ``day``.
+    found beside any corpus: of one that has none itself, on the corpus of micro-expressions that was run last. Every
+    finding has the day it was ``made``. ``answers`` are those of the claims
+    tables of every corpus, each with its ``day``.
 
     Args:
         filepath: Folder of one corpus's reports; a relative one is the project's, by this name for Kedro. It holds
@@ -35,12 +36,11 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
     def load(self) -> dict[str, Any]:
         """Read what is there."""
         studies = sorted(self._folder.glob("studies/*.json"))
-        findings = [*self._folder.parent.glob(f"*/{CARRIED_OVER}"), *self._folder.glob("findings/claim_*.json")]
         validations = sorted(self._folder.glob("cross_validation/*/*/scores.json"))
         robustness = self._folder / "robustness.json"
         return {
             "studies": {path.stem: told for path in studies if (told := _newest(path)) is not None},
-            "findings": _by_claim(sorted(set(findings))),
+            "findings": self._findings(),
             "cross_validations": [told for path in validations if (told := _newest(path)) is not None],
             "robustness": _newest(robustness),
             "answers": {
@@ -49,6 +49,15 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
                 if (answer := _answer(path)) is not None
             },
         }
+
+    def _findings(self) -> dict[str, list[dict[str, Any]]]:
+        """By the number of the claim."""
+        newest = {path.stem.removeprefix("claim_"): path for path in self._folder.glob("findings/claim_*.json")}
+        found = {claim: rows for claim, path in newest.items() if (rows := _made(path)[1])}
+        elsewhere = max(
+            map(_made, self._folder.parent.glob(f"*/{CARRIED_OVER}")), default=("", []), key=lambda one: one[0]
+        )
+        return {"9": elsewhere[1], **found} if elsewhere[1] else found
 
     def save(self, data: None) -> None:
         """Never: the pipelines that measure write their own documents."""
@@ -61,12 +70,13 @@ class EvidenceDataset(AbstractDataset[None, dict[str, Any]]):
         return {"filepath": str(self._folder)}
 
 
-def _by_claim(paths: Sequence[Path]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for path in paths:
-        if told := _newest(path):
-            found.setdefault(path.stem.removeprefix("claim_"), []).extend(told)
-    return found
+def _made(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """When findings were made, as the version's name has it, and they with the day; without a time where none are."""
+    found = _newest_version(path)
+    if found is None or not found[1]:
+        return "", []
+    version = found[0].parent.name if path.is_dir() else ""
+    return version, [{**row, "made": row.get("made") or version[:10]} for row in found[1]]
 
 
 def _answer(path: Path) -> dict[str, Any] | None:

@@ -6,11 +6,13 @@ time and shows two classes of five; the F1 of summed counts does not.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64
+
+from affect4d.scans.expression import LABEL_JOINT
 
 COUNTS: tuple[str, ...] = ("tp", "fp", "fn")
-JOINT = "+"
-"""Joins the labels of a sequence that has several."""
 
 
 def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
@@ -27,7 +29,7 @@ def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequen
     Raises:
         ValueError: If the two differ in number, or a label is not among the classes; the message names it.
     """
-    told, named = ([frozenset(str(label).split(JOINT)) for label in labels] for labels in (true, predicted))
+    told, named = ([frozenset(str(label).split(LABEL_JOINT)) for label in labels] for labels in (true, predicted))
     if len(told) != len(named):
         raise ValueError(f"{len(told)} labels for {len(named)} predictions.")
     strangers = sorted(frozenset().union(*told, *named) - set(classes))
@@ -51,8 +53,14 @@ def unweighted_f1(counts: pd.DataFrame) -> float:
     Raises:
         ValueError: If no class occurs.
     """
-    occurring = _occurring(counts)
-    return float((2 * occurring["tp"] / (2 * occurring["tp"] + occurring["fp"] + occurring["fn"])).mean())
+    return float(unweighted_f1_of(_occurring(counts).to_numpy(float)))
+
+
+def unweighted_f1_of(counts: Float64[np.ndarray, "*draws classes counts"]) -> Float64[np.ndarray, "*draws"]:
+    """The same of many draws at once; ``tp``, ``fp`` and ``fn`` last, NaN where no class occurs."""
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    each = np.where(tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1), np.nan)
+    return np.asarray(np.nanmean(each, axis=-1))
 
 
 def unweighted_recall(counts: pd.DataFrame) -> float:

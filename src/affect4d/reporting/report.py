@@ -95,7 +95,6 @@ class ReportContext:
         fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
         robustness: See :mod:`affect4d.studies.robustness`; None where it was not measured.
         failures: What was named wrongly most surely.
-        parameters: Parameters of the run, by dotted name.
         command: What to type to get this report again.
         made: When it was made.
     """
@@ -120,7 +119,6 @@ class ReportContext:
     fairness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     robustness: Mapping[str, Any] | None = None
     failures: Sequence[Failure] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
     command: str = "make run"
     made: datetime.datetime | None = None
 

@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float64
 
 from affect4d.evaluation.comparison import PERMUTATIONS
-from affect4d.evaluation.counts import count_classes
+from affect4d.evaluation.counts import count_classes, unweighted_f1_of
 from affect4d.evaluation.metrics import COVERAGE, DRAWS
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 
@@ -49,13 +49,13 @@ def compare_clips(
         raise ValueError("The two tables are not about the same clips: a paired test has no pairs.")
     people = sorted(set(first["subject"]))
     counts = np.stack([_counts(first, people), _counts(second, people)])
-    one, other = (float(_uf1(each.sum(axis=0))) for each in counts)
+    one, other = (float(unweighted_f1_of(each.sum(axis=0))) for each in counts)
     picks = generator.integers(len(people), size=(DRAWS, len(people)))
-    drawn = _uf1(counts[0][picks].sum(axis=1)) - _uf1(counts[1][picks].sum(axis=1))
+    drawn = unweighted_f1_of(counts[0][picks].sum(axis=1)) - unweighted_f1_of(counts[1][picks].sum(axis=1))
     low, high = np.nanquantile(drawn, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     swapped = generator.random((permutations, len(people), 1, 1)) < 0.5
     left, right = (np.where(swapped, counts[1 - way], counts[way]).sum(axis=1) for way in (0, 1))
-    as_far = np.abs(_uf1(left) - _uf1(right)) >= abs(one - other) - 1e-12
+    as_far = np.abs(unweighted_f1_of(left) - unweighted_f1_of(right)) >= abs(one - other) - 1e-12
     return ClipComparison(
         scores=(one, other),
         difference=one - other,
@@ -70,10 +70,3 @@ def _counts(judged: pd.DataFrame, people: list[str]) -> Float64[np.ndarray, "peo
     parts = [judged[judged["subject"] == person] for person in people]
     tables = [count_classes(part["label"], part["predicted"], MICRO_EXPRESSIONS) for part in parts]
     return np.stack([table.to_numpy(float) for table in tables])
-
-
-def _uf1(counts: Float64[np.ndarray, "*draws classes counts"]) -> Float64[np.ndarray, "*draws"]:
-    """The mean of F1 over the classes that occur; of each draw."""
-    tp, fp, fn = np.moveaxis(counts, -1, 0)
-    each = np.where(tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1), np.nan)
-    return np.asarray(np.nanmean(each, axis=-1))

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from affect4d.evaluation.counts import count_classes, unweighted_f1, unweighted_recall
+from affect4d.evaluation.counts import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
 from affect4d.evaluation.metrics import COVERAGE, DRAWS
 from affect4d.evaluation.micro.clips import targets
 from affect4d.evaluation.micro.features import ClipFeatures
@@ -106,9 +106,7 @@ def _interval(predictions: pd.DataFrame, generator: np.random.Generator) -> tupl
     """Percentile bootstrap of UF1: subjects are drawn, and their counts summed."""
     counts = np.stack([_counts(rows).to_numpy(float) for _, rows in predictions.groupby("subject")])
     picks = generator.integers(len(counts), size=(DRAWS, len(counts)))
-    tp, fp, fn = np.moveaxis(counts[picks].sum(axis=1), -1, 0)
-    scores = np.where(tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1), np.nan)
-    low, high = np.quantile(np.nanmean(scores, axis=1), [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    low, high = np.quantile(unweighted_f1_of(counts[picks].sum(axis=1)), [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return float(low), float(high)
 
 
