@@ -23,6 +23,7 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.tickets import LONGEST
 from affect4d.training.data.planning import draw_plan
+from affect4d.training.device import choose_device
 from affect4d.training.train import METHODS, TrainingRecipe, train_model
 from affect4d.views.bank import ViewBank, load_view_bank
 
@@ -147,7 +148,7 @@ def _trained(
                 save_model(model, folder)
                 curve.to_parquet(folder / "curve.parquet")
     folder = store.path(entry)
-    return load_model(folder), pd.read_parquet(folder / "curve.parquet")
+    return load_model(folder, choose_device(setting.train.device)), pd.read_parquet(folder / "curve.parquet")
 
 
 def _train(
