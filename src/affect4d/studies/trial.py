@@ -227,7 +227,9 @@ def _unlabelled(setting: Setting, split: SubjectSplit, data: StudyData, store: C
     """What pseudo-labels are made from; clusters are refreshed with the arm's own setting."""
     train = setting.train.model_copy(update={"epochs": setting.pseudo_labels.cluster.epochs})
     parts = (setting.inputs, setting.model, train, setting.augment, setting.objectives.smile_vlm)
-    return Unlabelled.of(data.scans, data.views, data.store, split.train, Refreshing(*parts, store))
+    return Unlabelled.of(
+        data.scans, data.views, data.store, split.train, Refreshing(*parts, store), setting.inputs.frames
+    )
 
 
 def _plan(
