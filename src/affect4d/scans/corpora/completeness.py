@@ -50,7 +50,7 @@ def _within(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     count = sum(missing for missing, _ in gaps.values())
     examples = [f"{name!s}: {', '.join(map(str, first))}" for name, (_, first) in gaps.items() if first]
     yield _row("frames of these sequences", len(table), len(table) + count, examples, "numbers left out in a sequence")
-    belonging = {"texture": corpus.has_textures, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
+    belonging = {"texture": True, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
     for column in (name for name, belongs in belonging.items() if belongs):
         all_of_them = column != "label" or not corpus.labelled_tasks
         due = table if all_of_them else table[table["task"].isin(corpus.labelled_tasks)]
