@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from affect4d.app.choices import FOLDERS, model_choices
 from affect4d.app.sources import UPLOAD, Chosen, reading_room, understood
+from affect4d.serving.uploads import SentScan, Upload
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 
@@ -167,6 +168,9 @@ def test_a_zip_is_a_sequence_and_names_its_bad_scan(asked, project_root, scan_fi
     assert not page.exception
     assert [error.value.startswith(r"**3\.ply** cannot be used") for error in page.error] == [True]
     assert page.slider(key="place").max == 2
+    became = page.dataframe[-1].value
+    assert became["file"].tolist() == ["0.ply", "1.ply", "2.ply", "3.ply"]
+    assert became["status"].tolist()[3] == "refused"
 
 
 BAD = {
@@ -221,6 +225,19 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files,
     assert list(timeline["model"]) == ["affect_vlm · mine"] * 2 + ["smile_vlm · mine"] * 2
     shares = table[[name for name in table if name.startswith("prob_")]]
     pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
+
+    read = [
+        SentScan(name, scan) for name, scan in zip(("0.ply", "2.ply"), [scan_files.bumpy_grid(30)] * 2, strict=True)
+    ]
+    upload = Upload((read[0], SentScan("1.ply", None, "truncated", "cut off in line 7"), read[1]), ())
+    table, timeline = result_table(answers, upload), result_timeline(answers, upload)
+    assert table[["file", "frames", "usable"]].to_numpy().tolist() == [["0.ply | 2.ply", 3, 2]] * 2
+    assert list(timeline["file"]) == ["0.ply", "2.ply", "1.ply"] * 2
+    refused = timeline[timeline["file"] == "1.ply"]
+    assert refused[["model", "status", "code", "reason"]].to_numpy().tolist() == [
+        [answer.title, "refused", "truncated", "cut off in line 7"] for answer in answers
+    ]
+    assert "two,1.ply,,," in timeline.to_csv(index=False)  # no frame number of its own
 
 
 def test_the_sentences_that_stand_there_at_first_are_known_to_the_packaged_models():

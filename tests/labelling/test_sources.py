@@ -14,6 +14,7 @@ from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOp
 from affect4d.prompts.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
+from affect4d.views.sampling import FrameSampler
 
 SUBJECTS = 7
 TRAIN = ("S00", "S01", "S02", "S03", "S04")
@@ -72,8 +73,20 @@ def options(clip_folder):
     }
 
 
-def unlabelled(manifests, store):
-    return Unlabelled.of(*manifests, store, TRAIN)
+def unlabelled(manifests, store, **more):
+    return Unlabelled.of(*manifests, store, TRAIN, **more)
+
+
+def test_a_pretrained_model_looks_at_the_frames_that_are_trained_on(
+    manifests, pictures, options, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        "affect4d.labelling.pretrained.load_view_bank", lambda views, store, seen: asked.append(seen) or pictures
+    )
+    frames = FrameSampler(kind="onset_apex", frames=4)
+    write_pseudo_prompts(unlabelled(manifests, ContentStore(tmp_path), frames=frames), options["zero_shot"])
+    assert [seen.frames for seen in asked] == [frames]
 
 
 @pytest.mark.parametrize("source", SOURCES)

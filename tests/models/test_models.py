@@ -60,6 +60,12 @@ def test_saved_and_loaded_models_agree_to_the_last_bit(model, images, tmp_path):
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
 
 
+def test_a_model_is_loaded_where_it_is_asked_to_be(model, tmp_path):
+    loaded = load_model(save_model(model, tmp_path), "meta")
+    assert {tensor.device.type for tensor in loaded.state_dict().values()} == {"meta"}
+    assert not loaded.training
+
+
 def test_a_saved_language_model_reads_prompts_as_before(language_model, tmp_path):
     loaded = load_model(save_model(language_model, tmp_path))
     tokens = tokenise(PROMPTS, 16)

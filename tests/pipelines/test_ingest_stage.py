@@ -76,3 +76,12 @@ def test_nothing_is_drawn_twice(raw_corpus, store, monkeypatch):
     assert run(raw_corpus, store)[0] == first
     with pytest.raises(pytest.fail.Exception, match="drawn again"):
         run(raw_corpus, store, previews=4)
+
+
+def test_a_scan_that_cannot_be_drawn_any_more_costs_its_picture_and_says_why(raw_corpus, store):
+    manifest, _, report, completeness = ingest_scans(raw_corpus, IngestOptions(max_refused_share=0.5), store)
+    Path(raw_corpus["root"], "anna/sad/0.obj").write_text("garbage")
+    options = IngestPageOptions(show_faces=True, previews=4)
+    page, _ = write_ingest_page(raw_corpus, manifest, report, completeness, options, store)
+    assert page.count("data:image/jpeg") == 3
+    assert page.count("It cannot be drawn: ") == 1

@@ -116,6 +116,15 @@ def test_tables_and_previews_are_there(text):
     assert text.count('class="preview doubted"') == 1
 
 
+def test_a_scan_that_cannot_be_drawn_says_why(context):
+    import dataclasses
+
+    lost = ScanPreview("4.wrl", "shape", 0.9, "It cannot be drawn: the file is gone", None)
+    text = render_ingest_page(dataclasses.replace(context, previews=[*context.previews, lost]))
+    assert "It cannot be drawn: the file is gone" in text
+    assert text.count("<img") == 1
+
+
 def test_what_is_not_known_is_left_out(context):
     import dataclasses
 

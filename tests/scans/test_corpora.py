@@ -125,7 +125,7 @@ def test_a_whole_bosphorus_gives_60_of_65_people_and_360_scans(tmp_path):
     assert (len(table), table["subject"].nunique()) == (4_666, 105)
     shown = table.dropna(subset=["expression"]).groupby("subject")["expression"].nunique()
     assert (shown == 6).sum() == 65
-    assert completeness(CORPORA["bosphorus"], table).set_index("item")["missing"][["subjects", "scans"]].sum() == 0
+    assert completeness(CORPORA["bosphorus"], table)["missing"].sum() == 0
     row = protocol_table("bosphorus", table).set_index("protocol").loc["60_of_65"]
     assert row[["subjects", "scans", "folds", "train", "test"]].tolist() == [60, 360, 10, "54", "6"]
     actions = table.set_index("sequence")["actions"]
@@ -196,6 +196,13 @@ def test_a_folder_of_something_else_gives_no_rows(tmp_path, name):
     assert table.empty
     assert completeness(CORPORA[name], table)["found"].sum() == 0
     assert (protocol_table(name, table)["folds"] == 0).all()
+
+
+def test_bosphorus_scans_of_actions_and_poses_lack_no_label(tmp_path):
+    touch(tmp_path, "bs000/bs000_LFAU_12_0.bnt", "bs000/bs000_YR_R90_0.bnt", "bs000/bs000_E_HAPPY_0.bnt")
+    corpus = CORPORA["bosphorus"]
+    row = completeness(corpus, corpus.find_scans(tmp_path)).set_index("item").loc["labels"]
+    assert row[["found", "expected", "missing"]].tolist() == [1, 1, 0]
 
 
 def test_only_bosphorus_group_e_shows_expressions(tmp_path):
@@ -328,6 +335,20 @@ def test_4dme_clips_carry_several_classes_times_and_held_actions(fourdme):
     assert pd.isna(clips.loc["s01/clip_b", "offset"])
     assert pd.isna(clips.loc["s02/clip_c", "actions"])
     assert pd.isna(clips.loc["unknown/clip_d", "label"])
+
+
+def test_4dme_clips_of_one_name_have_the_labels_of_their_own_subject(tmp_path):
+    sheet = f"{FOURDME_SHEET}s02,clip_a,Surprise,1,2,3,1\n"
+    (tmp_path / "labels.csv").write_text(sheet, encoding="utf-8")
+    folders = ("S01/clip_a", "s02/clip_a", "s02/clip_b", "person3/clip_c")
+    touch(tmp_path, *(f"meshes/{folder}/{frame}.obj" for folder in folders for frame in range(2)))
+    table = corpus_named("fourdme", "meshes/{subject}/{clip}/{frame}.obj").find_scans(tmp_path)
+    labels = table.drop_duplicates("sequence").set_index("sequence")["label"]
+    assert labels[["S01/clip_a", "s02/clip_a"]].tolist() == ["negative+surprise", "surprise"]
+    assert pd.isna(labels["s02/clip_b"])  # s01's, says the sheet
+    assert labels["person3/clip_c"] == "repression"  # whoever the sheet calls otherwise
+    with pytest.raises(ValueError, match=r"clip_a.*several subjects \(s01, s02\).*\{subject\}"):
+        corpus_named("fourdme", "meshes/*/{clip}/{frame}.obj").find_scans(tmp_path)
 
 
 def test_4dme_times_outside_their_clip_and_missing_labels_are_reported(fourdme):

@@ -141,7 +141,7 @@ def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monke
 
     monkeypatch.setattr(trials, "_train", train)
     monkeypatch.setattr(trials, "save_model", lambda model, folder: folder.mkdir())
-    monkeypatch.setattr(trials, "load_model", lambda folder: None)
+    monkeypatch.setattr(trials, "load_model", lambda folder, device: None)
     monkeypatch.setattr(trials, "_key", lambda *_: "key")
     unlabelled = [arm for arm in LABEL_EFFICIENCY if arm.method == "smile_vlm"]
     with ThreadPoolExecutor(len(unlabelled)) as pool:

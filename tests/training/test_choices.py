@@ -137,7 +137,7 @@ def test_the_best_epoch_by_held_out_subjects_is_the_result_and_patience_ends_the
     train = changed(validation=0.3, patience=1, learning_rate=0.5)  # so fast that it gets worse
     told = {}
     recipe = small_job.small_recipe("affect_vlm", train)
-    _, history, _ = train_model("affect_vlm", bank, plan, prompts, recipe, report=told.__setitem__)
+    _, history, *_ = train_model("affect_vlm", bank, plan, prompts, recipe, report=told.__setitem__)
     losses = [told[epoch]["validation_loss"] for epoch in sorted(told)]
     best = losses.index(min(losses))
     assert len(losses) == min(small_job.EPOCHS, best + 2)

@@ -125,6 +125,7 @@ def test_two_plain_pythons_report_every_epoch_once_and_leave_the_logs(plain_pyth
     assert [epoch for epoch, _ in told] == [0, 1, 2]
     assert state["history"][0]["loss"] == pytest.approx(alone.history[0]["loss"], rel=1e-5)
     assert state["cost"]["processes"] == 2
+    assert state["validation"] == {}  # nobody was held out
     assert state["cost"]["samples"] == alone.cost.samples
     assert len(list((tmp_path / "job" / "logs").rglob("stderr.log"))) == 2
     assert not processes_of(tmp_path)

@@ -12,6 +12,7 @@ from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import KeepingOptions
 from affect4d.training.watching.cost import Cost
 
+HISTORY = pd.DataFrame({"epoch": [0, 0, 1], "step": [0, 1, 0], "loss": [1.0, 2.0, 1.0]})
 FRESH = KeepingOptions(fresh=True)
 
 
@@ -23,20 +24,32 @@ def ask(tmp_path, model_options, monkeypatch):
     def train(*_):
         model = build_model("affect_vlm", model_options, seed=len(made))
         made.append(model)
-        return once.Trained(model, pd.DataFrame({"epoch": [0], "step": [0], "loss": [1.0]}), Cost())
+        return once.Trained(model, HISTORY, Cost(), {0: 3.0, 1: 2.5})
 
     monkeypatch.setattr(once, "_train", train)
     nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
     data = TrainingSet(nothing, nothing, nothing, ContentStore(tmp_path / "views"))
     recipe = SimpleNamespace(inputs=1, model=model_options, train=3, objective=4)
     store = ContentStore(tmp_path / "models")
-    return made, lambda keeping=None: train_once("affect_vlm", data, recipe, store, lambda *_: None, keeping)
+
+    def ask(keeping=None, report=lambda *_: None):
+        return train_once("affect_vlm", data, recipe, store, report, keeping)
+
+    return made, ask
 
 
 def test_the_same_recipe_is_trained_once(ask):
     made, train = ask
     assert train() == train()
     assert len(made) == 1
+
+
+def test_a_model_that_is_there_tells_its_curves_with_that_of_the_held_out_people(ask):
+    _, train = ask
+    told = {}
+    train()
+    train(report=told.__setitem__)
+    assert told == {0: {"loss": 1.5, "validation_loss": 3.0}, 1: {"loss": 1.0, "validation_loss": 2.5}}
 
 
 def test_started_over_it_is_another_model_under_the_same_entry(ask):

@@ -45,6 +45,19 @@ def test_told_to_stop_it_saves_and_goes_on_from_there(method, tmp_path):
     assert_as_if_never_stopped(small_job.small_run(method, tmp_path), method)
 
 
+@pytest.mark.parametrize("moment", ["show", "report"])
+def test_told_to_stop_after_the_last_step_it_ends_as_anywhere_and_is_finished_at_once(moment, tmp_path):
+    tell = {
+        "show": stop_after(small_job.STEPS),
+        "report": lambda epoch, _: os.kill(os.getpid(), signal.SIGTERM) if epoch == small_job.EPOCHS - 1 else None,
+    }
+    with pytest.raises(TrainingInterruptedError, match="same command again"):
+        small_job.small_run(folder=tmp_path, **{moment: tell[moment]})
+    taken = []
+    assert_as_if_never_stopped(small_job.small_run(folder=tmp_path, show=lambda done, *_: taken.append(done)))
+    assert not taken
+
+
 def test_curves_of_earlier_epochs_are_told_again(tmp_path):
     with pytest.raises(TrainingInterruptedError):
         small_job.small_run(folder=tmp_path, show=stop_after(7))

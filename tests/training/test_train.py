@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(trained_twice):
 
 
 def test_the_history_has_a_row_a_step_and_the_model_ends_in_evaluation_mode(trained_twice, plan):
-    model, history, _ = trained_twice[0]
+    model, history, *_ = trained_twice[0]
     assert list(zip(history["epoch"], history["step"], strict=True)) == [
         (epoch, step) for epoch in range(2) for step in range(plan["step"].nunique())
     ]
@@ -56,7 +56,7 @@ def test_the_report_is_told_the_mean_of_every_epoch(
 ):
     told = {}
     plans = (plan, unlabelled_plan)
-    _, history, _ = train(
+    _, history, *_ = train(
         "affect_vlm", bank, plans, prompts, inputs, model_options, train_options, report=told.__setitem__
     )
     assert sorted(told) == [0, 1]
@@ -104,13 +104,17 @@ def fit_line(heights, train_options, **changes):
 
     def see(model, batch):
         height = values[batch.sequences % len(values)]
-        return Points(model.slope * height + 0 * model.norm(height[:, None] + torch.arange(len(height))[:, None])[:, 0])
+        normal = model.norm(height[:, None] + torch.arange(len(height))[:, None])[:, 0]
+        if len(height) > memory:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return Points(model.slope * height + 0 * normal)
 
     def objective(model, seen):
         loss = seen.heights.square().mean()
         return ObjectiveValue(loss, {"loss": loss})
 
     company = changes.pop("company", Company())
+    memory = changes.pop("memory", 4)
     options = train_options.model_copy(update={"epochs": 1, **changes})
     names = [NAMES[step % 3] for step in range(len(heights))]
     model = Line()
@@ -219,6 +223,15 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts_where_that_was_asked_fo
     assert len(went_through) > 2 * 3 * plan.groupby(["epoch", "step"]).ngroups  # the towers run twice
 
 
+@touched
+def test_a_batch_that_did_not_fit_leaves_nothing_of_the_failed_attempt(train_options, monkeypatch):
+    monkeypatch.setattr("affect4d.training.watching.cost.COUNTED_SAMPLES", 2)
+    found, _ = fit_line([1.0, 5.0], train_options, memory=2, when_memory_ends="accumulate")
+    expected, _ = fit_line([1.0, 5.0], train_options, accumulate=2)
+    for name, tensor in expected.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], tensor, rtol=0, atol=0)
+
+
 def test_a_plan_of_another_length_is_refused(bank, plan, prompts, inputs, model_options, train_options):
     longer = train_options.model_copy(update={"epochs": 3})
     with pytest.raises(ValueError, match="drawn for 2 epochs, training asks for 3"):
@@ -238,7 +251,7 @@ def test_threads_are_those_asked_for_and_given_back(train_options):
 def test_training_on_cuda_ends_in_single_precision(bank, plan, prompts, inputs, model_options, train_options):
     options = train_options.model_copy(update={"device": "cuda"})
     recipe = TrainingRecipe(inputs, model_options, options, AffectOptions())
-    model, history, _ = train_model("affect_vlm", bank, plan, prompts, recipe)
+    model, history, *_ = train_model("affect_vlm", bank, plan, prompts, recipe)
     assert history["loss"].notna().all()
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 

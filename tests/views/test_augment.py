@@ -81,8 +81,14 @@ def test_a_plan_that_asks_for_a_stance_nobody_rendered_is_refused(bank):
         resolve_plan(bank, plan_of(bank, MixedViewOptions()).assign(stance=1))
 
 
-def test_a_still_sample_shows_the_same_face_without_what_moved(bank):
-    options = InputOptions(motion="stacked", size=SIZE)
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("motion", ["stacked", "dynamic"])
+def test_a_still_sample_shows_the_same_face_without_what_moved(bank, motion, compiled, monkeypatch):
+    options = InputOptions(motion=motion, size=SIZE)
+    if motion == "dynamic":
+        bank = dataclasses.replace(bank, pictures=torch.cat([bank.pictures, bank.pictures.flip(0)], dim=2))
+    if not compiled:
+        monkeypatch.setattr(assembly, "_compiled_look_up", lambda: None)
     still, plain = assemble(bank, changed(still=True), options), assemble_plain(bank, ROWS, options)
     assert torch.equal(still[:, :, :3], plain[:, :, :3])
     assert (still[:, :, 3:] == 0).all()

@@ -4,21 +4,28 @@ import pytest
 
 from affect4d.content import ContentStore, file_digest
 from affect4d.content.shards import write_shard
+from affect4d.views.apex import apex_picture
 from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN
 from affect4d.views.micro_sheet import amplify, has_micro, micro_sheet
 
 SIZE, FRAMES = 24, 9
 
 
-@pytest.fixture
-def rendered(tmp_path):
-    """Two clips of a patch that brightens towards frame 4, and one without times."""
+def drawn(channel):
+    """A patch that brightens, or comes nearer, towards frame 4."""
+    shape, kind, step = ((1,), np.uint16, 256) if channel == "depth" else ((3,), np.uint8, 1)
+    pictures = np.full((FRAMES, 1, SIZE, SIZE, *shape), 100 * step, kind)
+    pictures[:, 0, 8:12, 8:12] += (step * (5 - np.abs(np.arange(FRAMES) - 4))).astype(kind)[:, None, None, None]
+    return pictures
+
+
+@pytest.fixture(params=["texture", "normals", "depth"])
+def rendered(request, tmp_path):
+    """Two clips of such a patch, and one without times; of each, one kind of picture."""
     rows = []
     for number, name in enumerate(("F001/micro-1", "F001/micro-2", "F001/talk-1")):
-        texture = np.full((FRAMES, 1, SIZE, SIZE, 3), 100, np.uint8)
-        texture[:, 0, 8:12, 8:12] += (5 - np.abs(np.arange(FRAMES) - 4)).astype(np.uint8)[:, None, None, None]
         path = tmp_path / f"{number}.safetensors"
-        write_shard(path, {"texture": texture}, {})
+        write_shard(path, {request.param: drawn(request.param)}, {})
         rows.append(
             {"sequence": name, "frames": list(range(FRAMES)), "shard": path.name, "checksum": file_digest(path)}
         )
@@ -70,3 +77,12 @@ def test_clips_without_times_are_refused(rendered):
     views, sequences, store = rendered
     with pytest.raises(ValueError, match="no micro-expression"):
         micro_sheet(views, sequences[sequences["label"] == "talk"], store)
+
+
+@pytest.mark.parametrize("rendered", ["depth"], indirect=True)
+def test_the_picture_of_a_face_of_which_only_depth_was_drawn_is_not_white(rendered):
+    views, _, store = rendered
+    row = {**views.iloc[0], "views": ["front"], "activity": [4 - abs(frame - 4) for frame in range(FRAMES)]}
+    picture = np.asarray(apex_picture(row, store))
+    assert picture.dtype == np.uint8
+    assert (picture[0, 0], picture[9, 9]) == (100, 105)

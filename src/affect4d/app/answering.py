@@ -1,7 +1,8 @@
 """What every chosen model makes of a recording, and where on the face it looks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from affect4d.scans.scan import FaceScan
 from affect4d.serving.looking import relevance_on_mesh
 from affect4d.serving.predictor import Predictor, Seen
 from affect4d.serving.preparation import PreparedSequence
-from affect4d.serving.reading import Prediction
+from affect4d.serving.reading import BETWEEN, Prediction
+from affect4d.serving.uploads import Upload
 
 Relevance = Float32[np.ndarray, " vertices"]
 
@@ -71,13 +73,34 @@ def ask(
     return answers
 
 
-def result_table(answers: Sequence[Answered]) -> pd.DataFrame:
-    """One row a model, under the title it was chosen by: the columns of a prediction."""
+def result_table(answers: Sequence[Answered], upload: Upload | None = None) -> pd.DataFrame:
+    """One row a model, under the title it was chosen by: the columns of a prediction.
+
+    Args:
+        answers: To one recording.
+        upload: Where it comes from: its files are named, its refused scans counted among the frames.
+    """
     tables = [answer.prediction.table().assign(model=answer.title) for answer in answers]
-    return pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True)
+    if upload is None:
+        return table
+    files = BETWEEN.join(sent.name for sent in upload.usable)
+    return table.assign(file=files, frames=table["frames"] + len(upload.scans) - len(upload.usable))
 
 
-def result_timeline(answers: Sequence[Answered]) -> pd.DataFrame:
-    """One row a model, under its title, and frame."""
-    tables = [answer.prediction.timeline().assign(model=answer.title) for answer in answers]
-    return pd.concat(tables, ignore_index=True)
+def result_timeline(answers: Sequence[Answered], upload: Upload | None = None) -> pd.DataFrame:
+    """One row a model, under its title, and frame; of an upload with the names of files, and its refused scans last."""
+    rows = [{**row, "model": answer.title} for answer in answers for row in _frame_rows(answer, upload)]
+    return pd.DataFrame(rows).astype({"frame": "Int64"})
+
+
+def _frame_rows(answer: Answered, upload: Upload | None) -> Iterator[dict[str, Any]]:
+    if upload is None:
+        yield from answer.prediction.frame_rows()
+        return
+    for row, sent in zip(answer.prediction.frame_rows(), upload.usable, strict=True):
+        yield {**row, "file": sent.name}
+    told = {"recording": answer.prediction.name, "activity": 0.0, "in_window": False, "status": "refused"}
+    for sent in upload.scans:
+        if sent.scan is None:
+            yield {**told, "file": sent.name, "code": sent.code, "reason": sent.reason}

@@ -7,6 +7,7 @@ from affect4d.app.choices import ModelChoice, model_choices
 from affect4d.app.sources import Chosen, choose_recording, open_predictor, understood
 from affect4d.app.stage import show_stage
 from affect4d.app.words import show_words
+from affect4d.serving.uploads import Upload
 
 TIGHT = (
     "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"
@@ -65,12 +66,12 @@ def show_answers(chosen: Chosen, models: list[ModelChoice]) -> None:
         return
     show_stage(chosen.key, answers, {model.title: model for model in models})
     show_words(answers)
-    show_results(answers)
+    show_results(answers, chosen.upload)
 
 
-def show_results(answers: list[Answered]) -> None:
+def show_results(answers: list[Answered], upload: Upload | None) -> None:
     """What became of every scan, and the tables to take along."""
-    table, timeline = result_table(answers), result_timeline(answers)
+    table, timeline = result_table(answers, upload), result_timeline(answers, upload)
     st.subheader("Take it along", anchor=False)
     with st.container(horizontal=True):
         st.download_button("Answers (CSV)", table.to_csv(index=False), "answers.csv", "text/csv", on_click="ignore")
@@ -79,7 +80,8 @@ def show_results(answers: list[Answered]) -> None:
         )
     with st.expander("What became of every scan"):
         told = timeline[timeline["model"] == timeline["model"].iloc[0]]
-        st.dataframe(told[["frame", "status", "reason", "activity", "in_window"]], hide_index=True)
+        named = [] if upload is None else ["file"]
+        st.dataframe(told[[*named, "frame", "status", "reason", "activity", "in_window"]], hide_index=True)
 
 
 if __name__ == "__main__":

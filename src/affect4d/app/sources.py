@@ -34,6 +34,7 @@ class Chosen:
         scans: Raw scans, in order of time.
         neutral: The same face at rest, where it was given apart.
         is_sample: Whether it is nobody's: what is made of it may be shown to all.
+        upload: What was sent, where it was.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Chosen:
     scans: tuple[FaceScan, ...]
     neutral: FaceScan | None = None
     is_sample: bool = False
+    upload: Upload | None = None
 
 
 @st.cache_resource(show_spinner="Loading a model …", max_entries=6)
@@ -105,7 +107,7 @@ def choose_upload(texels: int) -> Chosen | None:
     at_rest = neutral.usable[0].scan if neutral is not None and neutral.usable else None
     key = "+".join([*(file.file_id for file in (*sent, *(rest or []))), str(texels)])
     name = upload.usable[0].name if len(scans) == 1 else f"{len(scans)} scans"
-    return Chosen(key, name, scans, at_rest)
+    return Chosen(key, name, scans, at_rest, upload=upload)
 
 
 def _read(files: Sequence[object], texels: int) -> Upload | None:

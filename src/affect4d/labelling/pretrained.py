@@ -10,12 +10,13 @@ from affect4d.models.pretrained import PretrainedPair
 from affect4d.prompts.pseudo_labels.options import ZeroShotOptions
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
+from affect4d.views.sampling import FrameSampler
 
 CONTEXT_LENGTH = 32
 
 
 def compare_with_prompts(
-    views: pd.DataFrame, store: ContentStore, options: ZeroShotOptions
+    views: pd.DataFrame, store: ContentStore, options: ZeroShotOptions, frames: FrameSampler
 ) -> tuple[pd.DataFrame, float]:
     """Cosine of every sequence with the prompt ensemble of every expression, and the model's factor on it.
 
@@ -23,6 +24,7 @@ def compare_with_prompts(
         views: View manifest without labels.
         store: Where the pictures are.
         options: Which model, which pictures.
+        frames: Which frames of a sequence it looks at.
 
     Returns:
         One row a sequence (the index), one column an expression; and the scale.
@@ -33,7 +35,7 @@ def compare_with_prompts(
     """
     towers = TowerOptions(name=options.name, pretrained=options.pretrained, context_length=CONTEXT_LENGTH)
     model = PretrainedPair(towers)
-    seen = InputOptions(channels=(options.channel,), motion="none", size=model.size)
+    seen = InputOptions(channels=(options.channel,), motion="none", frames=frames, size=model.size)
     embeddings = embed_sequences(model, load_view_bank(views, store, seen), seen)
     prompts = expression_prompts()
     cosines = embeddings.fused @ class_embeddings(model, prompts).T

@@ -12,6 +12,7 @@ from affect4d.evaluation.embed import embed_sequences
 from affect4d.models import load_model
 from affect4d.models.options import ModelOptions
 from affect4d.training.data.planning import draw_plan
+from affect4d.training.device import choose_device
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.training.recipe import TrainingRecipe
@@ -74,7 +75,7 @@ def embed_after_training(
     plan = draw_plan(trained, refreshing.augment, options, refreshing.inputs, pseudo_label_of, supervised=False)
     recipe = TrainingRecipe(refreshing.inputs, refreshing.model, options, refreshing.objective)
     record = train_once("smile_vlm", TrainingSet(known, plan, prompts, store), recipe, refreshing.models, ignore)
-    model = load_model(refreshing.models.path(record["entry"]))
+    model = load_model(refreshing.models.path(record["entry"]), choose_device(options.device))
     embeddings = embed_sequences(model, load_view_bank(known, store, refreshing.inputs), refreshing.inputs)
     names = list(embeddings.sequences)
     scale = make_pipeline(StandardScaler(), Normalizer()).fit(embeddings.hidden[train[names].to_numpy()])

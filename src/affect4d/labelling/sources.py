@@ -1,7 +1,7 @@
 """The sources of pseudo-labels behind one interface: unlabelled tables in, a table of prompts out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pandas as pd
@@ -19,6 +19,7 @@ from affect4d.prompts.pseudo_labels.geometry import (
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions, Source
 from affect4d.prompts.pseudo_labels.sentences import prompts_of
 from affect4d.prompts.pseudo_labels.zero_shot import zero_shot_findings
+from affect4d.views.sampling import FrameSampler
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Unlabelled:
         store: Where the pictures are.
         train: Training subjects; whatever is fitted is fitted on them.
         refreshing: How clusters are refreshed; None where they are not.
+        frames: Which frames a pretrained model looks at: those that the model to be taught is trained on.
 
     Raises:
         ValueError: If a table has a label column.
@@ -41,6 +43,7 @@ class Unlabelled:
     store: ContentStore
     train: Sequence[str]
     refreshing: Refreshing | None = None
+    frames: FrameSampler = field(default_factory=FrameSampler)
 
     def __post_init__(self) -> None:
         """Refuse labels."""
@@ -55,10 +58,12 @@ class Unlabelled:
         store: ContentStore,
         train: Sequence[str],
         refreshing: Refreshing | None = None,
+        frames: FrameSampler | None = None,
     ) -> "Unlabelled":
         """The unlabelled part of two manifests."""
         views = view_manifest.drop(columns=["expression", "label"], errors="ignore")
-        return cls(scan_manifest[list(UNLABELLED)], views, store, train, refreshing)
+        scans = scan_manifest[list(UNLABELLED)]
+        return cls(scans, views, store, train, refreshing, frames or FrameSampler())
 
 
 def write_pseudo_prompts(data: Unlabelled, options: PseudoLabelOptions) -> pd.DataFrame:
@@ -91,7 +96,7 @@ def by_pretrained_model(data: Unlabelled, options: PseudoLabelOptions) -> pd.Dat
     """Findings of a pretrained vision-language model."""
     from affect4d.labelling.pretrained import compare_with_prompts  # open_clip costs seconds
 
-    similarities, scale = compare_with_prompts(data.views, data.store, options.zero_shot)
+    similarities, scale = compare_with_prompts(data.views, data.store, options.zero_shot, data.frames)
     train = subject_of(data.views)[similarities.index].isin(list(data.train))
     return zero_shot_findings(similarities, train, scale, options)
 

@@ -64,8 +64,12 @@ def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | N
     return folder
 
 
-def load_model(folder: Path) -> Model:
-    """Read a model written by :func:`save_model`, in evaluation mode, on the CPU; outputs are equal to the last bit.
+def load_model(folder: Path, device: torch.device | str = "cpu") -> Model:
+    """Read a model written by :func:`save_model`, in evaluation mode; on the CPU, outputs are equal to the last bit.
+
+    Args:
+        folder: Where it was written.
+        device: Where to put it.
 
     Raises:
         FileNotFoundError: If the folder holds no model.
@@ -77,4 +81,4 @@ def load_model(folder: Path) -> Model:
     config = json.loads(config_file.read_text())
     model = build_model(config["model"], ModelOptions.model_validate(config["options"]))
     model.load_state_dict(load_file(weights))
-    return model.eval()
+    return model.eval().to(device)

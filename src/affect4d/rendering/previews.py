@@ -18,7 +18,9 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import as_text, checked_rasteriser
 from affect4d.rendering.lights import Light
 from affect4d.rendering.pictures import RenderError
+from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.scans.ingest import load_canonical_scan
+from affect4d.scans.scan import ScanError
 from affect4d.scans.source import ScanSource
 
 Row = Mapping[str, Any]
@@ -39,8 +41,8 @@ def preview_options(size: int) -> RenderOptions:
     )
 
 
-def draw_previews(where: Path | ScanSource, rows: Sequence[Row], size: int = 168) -> list[Image.Image]:
-    """Draw scans, each in one picture four views wide.
+def draw_previews(where: Path | ScanSource, rows: Sequence[Row], size: int = 168) -> list[Image.Image | str]:
+    """Draw scans, each in one picture four views wide; of one that cannot be drawn, say why.
 
     They are drawn in a process of their own: a graphics driver brings a compiler (LLVM) that ends a process which later
     loads another one, as torchvision does; and a driver that dies takes nothing with it.
@@ -50,23 +52,32 @@ def draw_previews(where: Path | ScanSource, rows: Sequence[Row], size: int = 168
         rows: Of the scan manifest.
         size: Height of a picture, in pixels.
 
+    Returns:
+        One a row: its picture, or the reason why there is none.
+
     Raises:
-        ScanError: If a scan cannot be read any more.
         RenderError: If nothing can be drawn on this machine.
     """
     if not rows:
         return []
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return [Image.fromarray(picture) for picture in pool.submit(_draw, where, rows, size).result()]
+            drawn = pool.submit(_draw, where, rows, size).result()
         except BrokenProcessPool as error:
             raise RenderError("The process that draws ended: its graphics driver may be at fault.") from error
+    return [one if isinstance(one, str) else Image.fromarray(one) for one in drawn]
 
 
-def _draw(where: Path | ScanSource, rows: Sequence[Row], size: int) -> list[Picture]:
+def _draw(where: Path | ScanSource, rows: Sequence[Row], size: int) -> list[Picture | str]:
     rasteriser = checked_rasteriser(as_text(preview_options(size)))
-    drawn = []
-    for row in rows:
+    return [_draw_one(rasteriser, where, row) for row in rows]
+
+
+def _draw_one(rasteriser: Rasteriser, where: Path | ScanSource, row: Row) -> Picture | str:
+    try:
         pictures = rasteriser.render(load_canonical_scan(where, row, rasteriser.texels))
-        drawn.append(np.concatenate([pictures["texture"][0], *pictures["shading"]], axis=1))
-    return drawn
+    except ScanError as error:
+        return error.detail
+    except RenderError as error:
+        return str(error)
+    return np.concatenate([pictures["texture"][0], *pictures["shading"]], axis=1)

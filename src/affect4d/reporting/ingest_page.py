@@ -27,15 +27,15 @@ class ScanPreview:
         scan: Its name.
         method: What its pose was found by.
         confidence: 0 to 1.
-        reason: What was found or mended, in words.
-        image: Its face, from several sides.
+        reason: What was found or mended, or why it cannot be drawn, in words.
+        image: Its face, from several sides; None where it cannot be drawn.
     """
 
     scan: str
     method: str
     confidence: float
     reason: str
-    image: Image.Image
+    image: Image.Image | None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def render_ingest_page(context: IngestContext) -> str:
             mended={name: int(usable[name].sum()) for name in ("spikes", "bridges", "debris")},
             completeness=context.completeness.to_dict("records"),
             protocols=context.protocols.to_dict("records"),
-            previews=[(preview, jpeg_address(preview.image)) for preview in context.previews],
+            previews=[(preview, preview.image and jpeg_address(preview.image)) for preview in context.previews],
         )
     )
 

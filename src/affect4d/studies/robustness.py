@@ -36,6 +36,7 @@ from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
 from affect4d.studies.tickets import run_tickets
+from affect4d.training.device import choose_device
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
 from affect4d.views.dynamics import encode_dynamics
@@ -81,6 +82,7 @@ class Trouble:
         inputs: What a model sees of them.
         models: Folder of each model, by name.
         prompts: Prompt ensembles of every expression.
+        device: Where models compute; see :class:`~affect4d.training.options.TrainOptions`.
     """
 
     clips: tuple[Clip, ...]
@@ -89,6 +91,7 @@ class Trouble:
     inputs: InputOptions
     models: Mapping[str, Path]
     prompts: Mapping[str, Sequence[str]]
+    device: str = "cpu"
 
 
 def choose_clips(
@@ -173,8 +176,9 @@ def _examine(cell: Cell, trouble: Trouble) -> pd.DataFrame:
     bank = damaged_bank(cell, trouble)
     rows = [(clip.sequence, clip.subject, clip.expression) for clip in trouble.clips]
     sequences = pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
+    device = choose_device(trouble.device)
     tables = [
-        prediction_table(sequences, _read(load_model(folder), name, bank, trouble), name)
+        prediction_table(sequences, _read(load_model(folder, device), name, bank, trouble), name)
         for name, folder in trouble.models.items()
     ]
     table = pd.concat(tables, ignore_index=True)

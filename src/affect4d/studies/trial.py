@@ -26,6 +26,7 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.tickets import LONGEST
 from affect4d.training.data.planning import draw_plan
+from affect4d.training.device import choose_device
 from affect4d.training.once import train_apart
 from affect4d.training.options import DistributedOptions, KeepingOptions
 from affect4d.training.processes.job import Job
@@ -155,7 +156,7 @@ def _trained(
                 save_model(model, folder)
                 curve.to_parquet(folder / "curve.parquet")
     folder = store.path(entry)
-    return load_model(folder), pd.read_parquet(folder / "curve.parquet")
+    return load_model(folder, choose_device(setting.train.device)), pd.read_parquet(folder / "curve.parquet")
 
 
 def _train(
@@ -250,7 +251,9 @@ def _unlabelled(setting: Setting, split: SubjectSplit, data: StudyData, store: C
     """What pseudo-labels are made from; clusters are refreshed with the arm's own setting."""
     train = setting.train.model_copy(update={"epochs": setting.pseudo_labels.cluster.epochs})
     parts = (setting.inputs, setting.model, train, setting.augment, setting.objectives.smile_vlm)
-    return Unlabelled.of(data.scans, data.views, data.store, split.train, Refreshing(*parts, store))
+    return Unlabelled.of(
+        data.scans, data.views, data.store, split.train, Refreshing(*parts, store), setting.inputs.frames
+    )
 
 
 def _plan(

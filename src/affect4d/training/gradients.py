@@ -18,7 +18,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.training.processes.ranks import ALONE, Ranks
 from affect4d.training.processes.sharding import is_spread, whole
 from affect4d.training.seen import Seen, each_tensor, put_together, tensors_of
-from affect4d.training.watching.guards import kept_statistics, out_of_memory, parts_that_fit
+from affect4d.training.watching.guards import Statistics, kept_statistics, out_of_memory, parts_that_fit
 
 LOGGER = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=nn.Module)
@@ -82,6 +82,7 @@ class StepGradients(Generic[Model]):
         self, model: Model, task: Task[Model, Any], options: TrainOptions, scaler: GradScaler, ranks: Ranks
     ) -> None:
         self._model, self._parts, self._options, self._ranks = model, options.accumulate, options, ranks
+        self._statistics = Statistics(model)
         self._take = functools.partial(take_gradients, model, task=task, scaler=scaler, ranks=ranks)
 
     def __call__(self, batch: Any, total: int) -> ObjectiveValue:
@@ -90,8 +91,10 @@ class StepGradients(Generic[Model]):
         Raises:
             BatchTooLargeError: If the batch does not fit into memory, and parts of it were not asked for.
         """
+        self._statistics.keep()
         with contextlib.suppress(torch.OutOfMemoryError):
             return self._take(batch, total=total, parts=self._parts)
+        self.forget()  # what the towers had seen of it before memory ended
         if self._ranks.count > 1:
             raise out_of_memory(len(batch.sequences), self._parts)
         fitting = parts_that_fit(functools.partial(self._attempt, batch, total), len(batch.sequences), self._parts)
@@ -101,6 +104,10 @@ class StepGradients(Generic[Model]):
         self._parts = fitting
         self._model.zero_grad(set_to_none=True)
         return self._take(batch, total=total, parts=fitting)
+
+    def forget(self) -> None:
+        """Leave nothing of the last batch in the model's running statistics."""
+        self._statistics.give_back()
 
     def _attempt(self, batch: Any, total: int, parts: int) -> None:
         self._model.zero_grad(set_to_none=True)

@@ -50,7 +50,7 @@ def fit(
         ValueError: If the plan behind the batches has another number of epochs than asked for.
         NonFiniteLossError: If too many losses in a row are not finite.
         BatchTooLargeError: If a batch does not fit into memory.
-        TrainingInterruptedError: On SIGTERM, after saving.
+        TrainingInterruptedError: On SIGTERM, after saving; also where it comes after the last step.
     """
     company = company or Company()
     device, threads = choose_device(options.device), threads_of(options, company.processes_here)
@@ -74,5 +74,7 @@ def fit(
             company.examine(state.epoch, model)
             company.report(state.epoch, state.epoch_means(state.epoch))
             state.next_epoch()
+        stop, _ = company.ranks.any(company.keeper.wishes(), device).tolist()  # told after the last step
+        company.keeper.serve(state, bool(stop), save=False)
     state.finish()
     return state

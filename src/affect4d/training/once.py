@@ -28,6 +28,8 @@ Record = dict[str, Any]
 
 ROOMS = ("tensors", "views", "models", "losses", "training")
 """The code a trained model depends on."""
+VALIDATION_FILE = "validation.json"
+"""The loss on held-out training subjects, by epoch; empty where none were held out."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def train_once(
         data: What it is trained on.
         recipe: How.
         store: Where models are kept, one folder each: ``config.json``, ``weights.safetensors``, ``history.parquet``,
-            ``cost.json``; and, until they are done, checkpoints under ``jobs/``.
+            ``cost.json``, ``validation.json``; and, until they are done, checkpoints under ``jobs/``.
         report: Told the mean terms of every epoch; of a model that was there already, those of its history.
         keeping: How often checkpoints are written, and whether to start over.
         distributed: How many processes train; this one, where it is left out.
@@ -79,7 +81,7 @@ def train_once(
     if keeping.fresh:
         shutil.rmtree(job, ignore_errors=True)
     if store.has(entry) and not keeping.fresh:
-        _replay(pd.read_parquet(store.path(entry) / "history.parquet"), report)
+        _replay(store.path(entry), report)
     else:
         trained = _train(name, data, recipe, job, report, keeping, distributed)
         _keep(trained, store, entry)
@@ -124,7 +126,8 @@ def train_apart(whole: Job, folder: Path, schedules: Schedules, bank: Path, repo
     whole.save(folder, schedules, bank)
     with training_bar(schedules.trained.sizes.numel()) as show:
         model, state = launch(folder, report, show)
-    return Trained(model, pd.DataFrame(state["history"]), Cost(**state["cost"]))
+    validation = {int(epoch): loss for epoch, loss in state["validation"].items()}
+    return Trained(model, pd.DataFrame(state["history"]), Cost(**state["cost"]), validation)
 
 
 def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
@@ -156,14 +159,18 @@ def _keep(trained: Trained, store: ContentStore, entry: str) -> None:
         save_model(trained.model, folder)
         trained.history.to_parquet(folder / "history.parquet")
         (folder / "cost.json").write_text(json.dumps(cost))
+        (folder / VALIDATION_FILE).write_text(json.dumps({**trained.validation}))
         shutil.rmtree(store.path(entry), ignore_errors=True)
 
 
-def _replay(history: pd.DataFrame, report: Report) -> None:
-    """Report a history made earlier, so that a run that found its model still shows its curves."""
+def _replay(folder: Path, report: Report) -> None:
+    """Report the epochs of a model made earlier, so that a run that found it still shows its curves."""
+    history = pd.read_parquet(folder / "history.parquet")
+    validation = json.loads((folder / VALIDATION_FILE).read_text())
     for epoch in sorted(set(history["epoch"])):
         means = history[history["epoch"] == epoch].drop(columns=["epoch", "step"]).mean()
-        report(int(epoch), {str(term): float(value) for term, value in means.items()})
+        held_out = {"validation_loss": validation[str(epoch)]} if str(epoch) in validation else {}
+        report(int(epoch), {**{str(term): float(value) for term, value in means.items()}, **held_out})
 
 
 def count_parameters(trained: Trained) -> int:

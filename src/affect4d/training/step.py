@@ -11,7 +11,7 @@ from affect4d.training.gradients import StepGradients, Task, clip_gradients
 from affect4d.training.options import TrainOptions
 from affect4d.training.state import Row, TrainingState
 from affect4d.training.watching.company import Company
-from affect4d.training.watching.guards import FiniteGuard, Statistics, warn_of_untouched
+from affect4d.training.watching.guards import FiniteGuard, warn_of_untouched
 
 
 class Outcome(NamedTuple):
@@ -44,12 +44,10 @@ class Step:
         self._state, self._options, self._company = state, options, company
         self._gradients = StepGradients(state.model, task, options, state.scaler, company.ranks)
         self._guard = FiniteGuard(options.nonfinite_limit, sequence_names)
-        self._statistics = Statistics(state.model)
 
     def __call__(self, batch: TracedBatch, total: int) -> Outcome:
         """Train on a batch, of whose ``total`` samples this process holds its share."""
         state = self._state
-        self._statistics.keep()
         state.optimiser.zero_grad(set_to_none=True)
         value = self._gradients(batch, total)
         state.scaler.unscale_(state.optimiser)
@@ -60,7 +58,7 @@ class Step:
         if self._guard.accepts(outcome.terms, batch.sequences, state.where, state.scaler.is_enabled()):
             state.take_step(outcome.terms)
         else:
-            self._statistics.give_back()
+            self._gradients.forget()
             state.leave_out()
         state.next_step(total)
         return outcome

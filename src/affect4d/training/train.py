@@ -1,5 +1,7 @@
 """Train any of the models: the same pictures, plan, tower and loop; a method is its batches and its objective."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -19,11 +21,15 @@ __all__ = ["METHODS", "Trained", "TrainingRecipe", "make_schedules", "train_mode
 
 
 class Trained(NamedTuple):
-    """A trained model, its history (one row a step: epoch, step, terms), and what it cost."""
+    """A trained model, its history (one row a step: epoch, step, terms), what it cost, and its loss on held-out people.
+
+    That loss, by epoch, is there where training subjects were held out.
+    """
 
     model: Any
     history: pd.DataFrame
     cost: Cost
+    validation: Mapping[int, float] = MappingProxyType({})
 
 
 def train_model(
@@ -56,7 +62,7 @@ def train_model(
     with training_bar(schedules.trained.sizes.numel()) as show:
         company = Company(report, examine, show, keeper or Keeper())
         model, state = run(method, schedules, bank, recipe, bank.sequences, company)
-    return Trained(model, pd.DataFrame(state.history), state.cost)
+    return Trained(model, pd.DataFrame(state.history), state.cost, state.validation)
 
 
 def make_schedules(

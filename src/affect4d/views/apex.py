@@ -9,6 +9,7 @@ from PIL import Image
 from affect4d.content import ContentStore
 from affect4d.content.shards import open_shard
 from affect4d.views.moments import locate
+from affect4d.views.shown import shown_picture
 
 
 def apex_picture(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
@@ -19,8 +20,6 @@ def apex_picture(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
         store: Where its shard is.
     """
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
-    channel = "texture" if "texture" in shard.header["channels"] else next(iter(shard.header["channels"]))
     views = list(np.asarray(row["views"]))
     apex = locate(np.asarray(row["activity"], dtype=np.float64)).apex
-    picture = shard.stack(channel)[apex, views.index("front") if "front" in views else 0]
-    return Image.fromarray(np.ascontiguousarray(picture[..., :3] if picture.shape[-1] >= 3 else picture[..., 0]))
+    return Image.fromarray(shown_picture(shard, apex, views.index("front") if "front" in views else 0))

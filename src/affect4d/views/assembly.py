@@ -102,7 +102,7 @@ def assemble_rows(bank: Pictures, plan: PlanRows, options: InputOptions, device:
     sampled = functional.grid_sample(stored.flatten(0, 1), grid, padding_mode="border", align_corners=False)
     seen = sampled.reshape(samples, views, *sampled.shape[1:]).div_(127.5).sub_(1.0)
     _retouch_grey(seen, plan, options)
-    return _with_motion(seen, options)
+    return _with_motion(seen, plan, options)
 
 
 def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
@@ -160,6 +160,8 @@ def _levels(
     if dynamic:
         offset[:, channels:] = -options.motion_gain * (contrast[:, channels:] + HALF_A_LEVEL)
         contrast[:, channels:] *= options.motion_gain
+        still = plan.still.repeat_interleave(plan.rows.shape[1])
+        contrast[still, channels:] = offset[still, channels:] = 0.0
     return contrast / 127.5, offset
 
 
@@ -213,12 +215,15 @@ def _retouch_grey(
     light.add_(1.0).mul_(contrast).add_(2.0 * brightness - 1.0)
 
 
-def _with_motion(pictures: Float[Tensor, "batch rendered stored height width"], options: InputOptions) -> ViewImages:
+def _with_motion(
+    pictures: Float[Tensor, "batch rendered stored height width"], plan: PlanRows, options: InputOptions
+) -> ViewImages:
     """Turn the neutral's channels into the motion since then, as further views where they shall be views."""
     if options.motion == "none":
         return pictures
     if options.motion == "dynamic":
-        pictures[:, :, len(options.channels) :].sub_(HALF_A_LEVEL).mul_(options.motion_gain)
+        dynamic = pictures[:, :, len(options.channels) :].sub_(HALF_A_LEVEL).mul_(options.motion_gain)
+        dynamic.masked_fill_(plan.still.to(pictures.device)[:, None, None, None, None], 0.0)
         return pictures
     shown, neutral = pictures.chunk(2, dim=2)
     neutral.sub_(shown).mul_(-options.motion_gain)

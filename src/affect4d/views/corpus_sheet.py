@@ -13,9 +13,7 @@ from affect4d.content import ContentStore
 from affect4d.content.shards import open_shard
 from affect4d.views.contact_sheet import contact_sheet
 from affect4d.views.moments import locate
-
-SHOWN = ("texture", "shading", "normals", "depth")
-"""Rendered pictures, the most telling one first."""
+from affect4d.views.shown import shown_picture
 
 
 def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int = 4) -> Image.Image:
@@ -45,7 +43,5 @@ def _apex_pictures(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tupl
     """Pictures and labels of one sequence at its apex: its colours or, where none were rendered, what there is."""
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
     apex = locate(np.asarray(row["activity"], float)).apex
-    shown = next(channel for channel in SHOWN if channel in shard.header["channels"])
     for place, view in enumerate(np.asarray(row["views"])):
-        picture = shard.picture(shown, apex, place)
-        yield picture if shown != "depth" else (picture[..., 0] >> 8).astype(np.uint8), f"{row['sequence']} {view}"
+        yield shown_picture(shard, apex, place), f"{row['sequence']} {view}"

@@ -15,6 +15,7 @@ from affect4d.arrays import Picture
 from affect4d.content import ContentStore
 from affect4d.content.shards import open_shard
 from affect4d.views.contact_sheet import contact_sheet
+from affect4d.views.shown import shown_picture
 
 AMPLIFIED = 8.0
 GREY = 128.0
@@ -50,7 +51,7 @@ def micro_sheet(
     return contact_sheet([picture for picture, _ in cells], frames + 1, [label for _, label in cells])
 
 
-def amplify(before: UInt8[np.ndarray, "frames h w 3"], after: UInt8[np.ndarray, "frames h w 3"]) -> Picture:
+def amplify(before: UInt8[np.ndarray, "frames h w *c"], after: UInt8[np.ndarray, "frames h w *c"]) -> Picture:
     """Mean of the later frames less mean of the earlier, times ``AMPLIFIED``, about grey; a change of all light is not.
 
     Frames are averaged against the scanner's noise, and the later ones brought to the earlier ones' mean colour.
@@ -69,10 +70,10 @@ def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[
     halves = np.linspace(onset, apex, rise), np.linspace(apex, max(last, apex), count - rise + 1)[1:]
     for place in np.concatenate(halves).round().astype(int):
         mark = str(row["sequence"]) if place == onset else "apex" if place == apex else f"frame {numbers[place]}"
-        yield shard.picture("texture", int(place), 0), mark
+        yield shown_picture(shard, int(place), 0), mark
 
     def around(place: int) -> np.ndarray:
         near = range(max(place - 1, 0), min(place + 2, len(numbers)))
-        return np.stack([shard.picture("texture", one, 0) for one in near])
+        return np.stack([shown_picture(shard, one, 0) for one in near])
 
     yield amplify(around(onset), around(apex)), f"{AMPLIFIED:g}x {row['label']}"

@@ -84,12 +84,14 @@ def _write(store: ContentStore, entry: str, trained: Path, told: Document, sente
 
 
 def _origin(record: Document, raw_corpus: Document, split: Document, seed: int) -> dict[str, str]:
-    corpus = raw_corpus["name"]
+    from affect4d.reporting.commands import corpus_parameters
+
+    trained, given = TRAINED_BY[record["model"]], corpus_parameters(raw_corpus)
     people = "synthetic people" if raw_corpus["synthetic"] else "people"
     return {
-        "corpus": corpus,
+        "corpus": raw_corpus["name"],
         "trained_on": f"{len(split['train'])} {people}",
-        "command": f"kedro run --pipeline={TRAINED_BY[record['model']]} --params corpus={corpus},seed={seed}",
+        "command": f"kedro run --pipeline={trained} --params {given},seed={seed}",
         "seed": str(seed),
         "model_key": record["key"],
         "affect4d": importlib.metadata.version("affect4d"),

@@ -26,6 +26,7 @@ def evaluate_affect_vlm(
     record: dict[str, Any],
     inputs: InputOptions,
     prompts: PromptOptions,
+    train: TrainOptions,
     view_store: ContentStore,
     model_store: ContentStore,
     answer_store: ContentStore,
@@ -34,10 +35,9 @@ def evaluate_affect_vlm(
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
-        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        model = load_model(model_store.path(record["entry"]))
+        model = opened(record, model_store, train)
         predictions = examination.by_prompts(model, "affect_vlm", ensembles(prompts))
         return {**examination.scores(predictions)}, predictions
 
@@ -51,6 +51,7 @@ def measure_prompts(
     record: dict[str, Any],
     inputs: InputOptions,
     prompts: PromptOptions,
+    train: TrainOptions,
     view_store: ContentStore,
     model_store: ContentStore,
     answer_store: ContentStore,
@@ -59,10 +60,9 @@ def measure_prompts(
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
-        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        return {}, examination.prompt_influence(load_model(model_store.path(record["entry"])), ensembles(prompts))
+        return {}, examination.prompt_influence(opened(record, model_store, train), ensembles(prompts))
 
     given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
     return examine_once("affect_vlm_prompts", answer_store, hold, **given)[1]
@@ -95,10 +95,9 @@ def evaluate_smile_vlm(
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
         from affect4d.evaluation.free_text import FREE_TEXT
-        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        model = load_model(model_store.path(record["entry"]))
+        model = opened(record, model_store, train)
         ways = examination.by_probes(model, "smile_vlm")
         ways["zero_shot"] = examination.by_prompts(model, "smile_vlm.zero_shot", ensembles(prompts))
         ways["free_text"] = examination.by_prompts(model, "smile_vlm.free_text", FREE_TEXT)
@@ -128,12 +127,11 @@ def _evaluate_on_clips(
 
     def hold() -> Evaluated:
         from affect4d.evaluation.micro.examine import examine_clips
-        from affect4d.models import load_model
         from affect4d.scans.splits import SubjectSplit
         from affect4d.views.bank import load_view_bank
 
         bank = load_view_bank(views.assign(stances=0), view_store, inputs)
-        towers = load_model(model_store.path(record["entry"])), _beginning(len(bank.views), inputs, size, train.seed)
+        towers = opened(record, model_store, train), _beginning(len(bank.views), inputs, size, train)
         split = SubjectSplit.from_dict(subject_split)
         scores, predictions = examine_clips(*towers, bank, inputs, clips, split, train.seed)
         return {**scores}, predictions
@@ -168,12 +166,11 @@ def evaluate_references(
 
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
-        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        probes = examination.by_probes(untrained(examination, model, train.seed), "random_tower")
+        probes = examination.by_probes(untrained(examination, model, train), "random_tower")
         tables = {
-            "cross_entropy": examination.by_head(load_model(model_store.path(record["entry"])), "cross_entropy"),
+            "cross_entropy": examination.by_head(opened(record, model_store, train), "cross_entropy"),
             "random_tower": probes["linear_probe"],
             "random_tower_knn": probes["knn"],
         }
@@ -191,6 +188,7 @@ def measure_levels(
     cross_entropy: dict[str, Any],
     inputs: InputOptions,
     prompts: PromptOptions,
+    train: TrainOptions,
     view_store: ContentStore,
     model_store: ContentStore,
     answer_store: ContentStore,
@@ -200,17 +198,16 @@ def measure_levels(
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
         from affect4d.evaluation.levels import LEVELS, at_level
-        from affect4d.models import load_model
 
         window = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        opened = {name: load_model(model_store.path(record["entry"])) for name, record in records.items()}
+        asked_of = {name: opened(record, model_store, train) for name, record in records.items()}
         tables = {}
         for level in LEVELS:
             asked = at_level(window, level)
             for name in ("affect_vlm", "smile_vlm.zero_shot"):
-                tables[level, name] = asked.by_prompts(opened[name], name, ensembles(prompts))
-            tables[level, "cross_entropy"] = asked.by_head(opened["cross_entropy"], "cross_entropy")
-        scores: dict[str, Any] = {name: {} for name in opened}
+                tables[level, name] = asked.by_prompts(asked_of[name], name, ensembles(prompts))
+            tables[level, "cross_entropy"] = asked.by_head(asked_of["cross_entropy"], "cross_entropy")
+        scores: dict[str, Any] = {name: {} for name in asked_of}
         for (level, name), table in tables.items():
             scores[name][level] = window.scores(table)
         return scores, _joined({f"{name}.{level}": table for (level, name), table in tables.items()})
@@ -239,13 +236,12 @@ def examine_representations(
     def hold() -> Evaluated:
         from affect4d.evaluation.examination import Examination
         from affect4d.evaluation.representation import examine_representation
-        from affect4d.models import load_model
 
         examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
         asked: dict[str, tuple[Any, Any]] = {
-            "smile_vlm": (load_model(model_store.path(smile["entry"])), ensembles(prompts)),
-            "random_tower": (untrained(examination, model, train.seed), None),
-            "affect_vlm": (load_model(model_store.path(affect["entry"])), ensembles(prompts)),
+            "smile_vlm": (opened(smile, model_store, train), ensembles(prompts)),
+            "random_tower": (untrained(examination, model, train), None),
+            "affect_vlm": (opened(affect, model_store, train), ensembles(prompts)),
         }
         found = {name: examine_representation(examination, one, name, texts) for name, (one, texts) in asked.items()}
         maps = {name: each.map for name, each in found.items()}
@@ -256,16 +252,26 @@ def examine_representations(
     return examine_once("representations", answer_store, hold, **given, prompts=ensembles(prompts))
 
 
-def untrained(examination: "Examination", model: ModelOptions, seed: int) -> Any:
+def opened(record: dict[str, Any], store: ContentStore, train: TrainOptions) -> Any:
+    """A recorded model, on the device that this run trains on."""
+    from affect4d.models import load_model
+    from affect4d.training.device import choose_device
+
+    return load_model(store.path(record["entry"]), choose_device(train.device))
+
+
+def untrained(examination: "Examination", model: ModelOptions, train: TrainOptions) -> Any:
     """SMILE-VLM with the weights its training began from."""
-    return _beginning(len(examination.bank.views), examination.inputs, model, seed)
+    return _beginning(len(examination.bank.views), examination.inputs, model, train)
 
 
-def _beginning(rendered: int, inputs: InputOptions, model: ModelOptions, seed: int) -> Any:
+def _beginning(rendered: int, inputs: InputOptions, model: ModelOptions, train: TrainOptions) -> Any:
     from affect4d.models import build_model
+    from affect4d.training.device import choose_device
 
     views, channels = inputs.input_shape(rendered)
-    return build_model("smile_vlm", model.model_copy(update={"views": views, "channels": channels}), seed)
+    size = model.model_copy(update={"views": views, "channels": channels})
+    return build_model("smile_vlm", size, train.seed).to(choose_device(train.device))
 
 
 def evaluate_baselines(

@@ -30,13 +30,13 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 evaluate_affect_vlm,
-                inputs={**BY_PROMPTS, "record": "affect_vlm_model"},
+                inputs={**BY_PROMPTS, "record": "affect_vlm_model", "train": "params:affect_vlm.train"},
                 outputs=["affect_vlm_metrics", "affect_vlm_predictions"],
                 name="evaluate_affect_vlm",
             ),
             node(
                 measure_prompts,
-                inputs={**BY_PROMPTS, "record": "affect_vlm_model"},
+                inputs={**BY_PROMPTS, "record": "affect_vlm_model", "train": "params:affect_vlm.train"},
                 outputs="prompt_influence",
                 name="measure_prompts",
             ),
@@ -89,6 +89,7 @@ def create_pipeline() -> Pipeline:
                     "affect": "affect_vlm_model",
                     "smile": "smile_vlm_model",
                     "cross_entropy": "cross_entropy_model",
+                    "train": "params:affect_vlm.train",
                 },
                 outputs="level_scores",
                 name="measure_levels",

@@ -76,6 +76,7 @@ def _render(
     protocols: pd.DataFrame,
     options: IngestPageOptions,
 ) -> str:
+    from affect4d.reporting.commands import corpus_parameters
     from affect4d.reporting.ingest_page import IngestContext, render_ingest_page
 
     previews, why_none = _previews(raw_corpus, manifest, report, options)
@@ -88,7 +89,7 @@ def _render(
             protocols=protocols,
             previews=previews,
             no_previews=why_none,
-            command=f"kedro run --pipeline=ingest --params corpus={raw_corpus['name']}",
+            command=f"kedro run --pipeline=ingest --params {corpus_parameters(raw_corpus)}",
             made=datetime.datetime.now(tz=datetime.UTC),
         )
     )
@@ -130,7 +131,11 @@ def _drawn(raw_corpus: Document, manifest: pd.DataFrame, chosen: pd.DataFrame) -
     rows = [{str(name): value for name, value in row.items()} for row in placed.to_dict("records")]
     images = draw_previews(open_source(raw_corpus), rows)
     for told, image in zip(chosen.to_dict("records"), images, strict=True):
-        yield ScanPreview(told["scan"], told["method"], told["confidence"], told["reason"], image)
+        named = told["scan"], told["method"], told["confidence"]
+        if isinstance(image, str):
+            yield ScanPreview(*named, f"It cannot be drawn: {image}", None)
+        else:
+            yield ScanPreview(*named, told["reason"], image)
 
 
 def _print(title: str, table: pd.DataFrame) -> None:

@@ -58,7 +58,8 @@ def write_pseudo_prompts(
 
         epochs = train.model_copy(update={"epochs": options.cluster.epochs})
         refreshing = Refreshing(inputs, model, epochs, augment, objective, model_store)
-        data = Unlabelled.of(scan_manifest, view_manifest, view_store, subject_split["train"], refreshing)
+        taught = subject_split["train"]
+        data = Unlabelled.of(scan_manifest, view_manifest, view_store, taught, refreshing, inputs.frames)
         return write_pseudo_prompts(data, options)
 
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])

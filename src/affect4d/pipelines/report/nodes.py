@@ -144,6 +144,7 @@ def write_report(
     from affect4d.evaluation.comparison import PairedComparison
     from affect4d.evaluation.view_weights import view_weights
     from affect4d.models import load_model
+    from affect4d.reporting.commands import corpus_parameters
     from affect4d.reporting.report import (
         ReportComparison,
         ReportContext,
@@ -182,7 +183,7 @@ def write_report(
             ReportComparison(each.pop("first"), each.pop("second"), PairedComparison(**each))
             for each in [dict(pair) for pair in comparisons]
         ],
-        command=f"kedro run --params corpus={raw_corpus['name']},seed={summary['seed']}",
+        command=f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
         made=made,
         claims=claims,
         corpora=side_by_side({**evidence["answers"], raw_corpus["name"]: own}),

@@ -9,6 +9,7 @@ from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.studies.options import RobustnessOptions
+from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 Document = dict[str, Any]
@@ -28,6 +29,7 @@ def damage_scans(
     render: RenderOptions,
     inputs: InputOptions,
     prompts: PromptOptions,
+    train: TrainOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """What every model says of scans of a few test people, under every damage at every strength.
@@ -55,6 +57,7 @@ def damage_scans(
             "cross_entropy": model_store.path(cross_entropy["entry"]),
         },
         prompts=ensembles(prompts),
+        device=train.device,
     )
     return measure_robustness(trouble, options.damages, answer_store, engine)
 

@@ -18,6 +18,7 @@ def create_pipeline() -> Pipeline:
                     **{name: name for name in names},
                     **{model: f"{model}_model" for model in MODELS},
                     "options": "params:robustness",
+                    "train": "params:affect_vlm.train",
                     **{name: f"params:{name}" for name in ("render", "inputs", "prompts", "engine")},
                 },
                 outputs="robustness_predictions",

@@ -66,7 +66,6 @@ class MeanSurface:
         rows: Rows of the grid, from the chin up.
         corner: Least x and y of the grid, mm.
         spacing: Side of a cell, mm.
-        area: Of the face's surface, mm².
         seen: Coarse cell (:data:`SEEN_CELL`) of every cell; the number of them where it lies beside the face.
         seen_cells: How many coarse cells the face has.
     """
@@ -76,7 +75,6 @@ class MeanSurface:
     rows: int
     corner: tuple[float, float]
     spacing: float
-    area: float
     seen: np.ndarray
     seen_cells: int
 
@@ -116,7 +114,6 @@ def mean_surface() -> MeanSurface:
         rows=planes.shape[0],
         corner=(float(x[0]) - 1.5 * spacing, float(y[0]) - 1.5 * spacing),
         spacing=spacing,
-        area=float(steepness[face].sum() * spacing**2),
         seen=seen,
         seen_cells=seen_cells,
     )

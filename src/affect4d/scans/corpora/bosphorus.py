@@ -61,6 +61,7 @@ BOSPHORUS = Corpus(
     description="bs000/bs000_E_HAPPY_0.bnt with .png and .lm3 beside it (Bosphorus)",
     find_scans=find_bosphorus,
     classes=("neutral", *EXPRESSIONS),
+    labelled_tasks=("N", "E"),
     whole=Whole(
         subjects=105,
         sequences=4_666,

@@ -50,11 +50,14 @@ def _within(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     count = sum(missing for missing, _ in gaps.values())
     examples = [f"{name!s}: {', '.join(map(str, first))}" for name, (_, first) in gaps.items() if first]
     yield _row("frames of these sequences", len(table), len(table) + count, examples, "numbers left out in a sequence")
-    belonging = {"texture": corpus.has_textures, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
+    belonging = {"texture": True, "landmark_file": corpus.has_landmarks, "label": bool(corpus.classes)}
     for column in (name for name, belongs in belonging.items() if belongs):
-        lacking = table.loc[table[column].isna(), "scan"]
+        all_of_them = column != "label" or not corpus.labelled_tasks
+        due = table if all_of_them else table[table["task"].isin(corpus.labelled_tasks)]
+        lacking = due.loc[due[column].isna(), "scan"]
         name = {"texture": "textures", "landmark_file": "landmark files", "label": "labels"}[column]
-        yield _row(name, len(table) - len(lacking), len(table), lacking, "one a scan")
+        each = "one a scan" if all_of_them else f"one a scan of {', '.join(corpus.labelled_tasks)}"
+        yield _row(name, len(due) - len(lacking), len(due), lacking, each)
 
 
 def _noticed(table: pd.DataFrame) -> Iterator[dict[str, Any]]:

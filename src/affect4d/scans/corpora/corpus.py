@@ -39,8 +39,8 @@ class Corpus:
         find_scans: Folder to table: the columns of :data:`~affect4d.scans.corpora.table.SCAN_COLUMNS`; paths relative
             to it. Of file contents, nothing but label sheets is read.
         classes: Words its ``label`` column holds, where they are known.
+        labelled_tasks: Those whose scans have a label each; all, where none is named.
         whole: What a complete copy holds; None for folders of any content.
-        has_textures: Whether a picture belongs to every scan.
         has_landmarks: Whether a landmark file belongs to every scan.
         find_by_pattern: The same, by a pattern of file names the user gives; None where names are fixed.
         is_depth: Whether scans are depth pictures, which say nothing of the camera that took them.
@@ -50,8 +50,8 @@ class Corpus:
     description: str
     find_scans: Callable[[Path], pd.DataFrame]
     classes: tuple[str, ...] = ()
+    labelled_tasks: tuple[str, ...] = ()
     whole: Whole | None = None
-    has_textures: bool = True
     has_landmarks: bool = False
     find_by_pattern: Callable[[Path, str], pd.DataFrame] | None = None
     is_depth: bool = False

@@ -2,7 +2,8 @@
 
 The label sheet has the columns ``sub_ID, fold_name, Emotion, Onset, Apex, Offset, AUs`` (public reader code);
 ``AU4(k)`` is an action that is held. Rows 144 and 145 (counted from 0) are exchanged in the release, says reader code:
-labels are matched to clips by ``fold_name``, never by row, and the completeness table counts times outside their clip.
+labels are matched to clips by ``sub_ID`` and ``fold_name``, never by row, and the completeness table counts times
+outside their clip.
 
 **How its mesh files are called is published nowhere we could read.** The holder of a copy gives a pattern
 (:mod:`affect4d.scans.corpora.pattern`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
@@ -28,6 +29,8 @@ UNKNOWN_SUBJECT = "unknown"
 """Whoever is in clips of which neither path nor sheet says it: one subject, so that no fold can divide them."""
 _BETWEEN = re.compile(r"[,;/+&，、]|\band\b", re.IGNORECASE)
 Labels = Mapping[str, Any]
+SheetLabels = Mapping[str, Mapping[str, Labels]]
+"""Clip → subject → what the sheet says; both in small letters."""
 
 
 def refuse_without_pattern(root: Path) -> pd.DataFrame:
@@ -47,7 +50,8 @@ def find_fourdme(root: Path, pattern: str) -> pd.DataFrame:
     """Scans whose paths fit the pattern, with the labels of their clips; a clip without labels stays, unlabelled.
 
     Raises:
-        ValueError: If the pattern lacks ``{clip}`` or ``{frame}``, or the label sheet cannot be read.
+        ValueError: If the pattern lacks ``{clip}`` or ``{frame}``, the label sheet cannot be read, or a clip is of
+            several of its subjects and the path does not say of which.
     """
     expression = compile_pattern(pattern, required=("clip", "frame"))
     paths = {file.path.lower(): file.path for file in list_files(root)}
@@ -62,23 +66,37 @@ def read_emotions(cell: str | None) -> str | None:
     return None if cell is None else join_labels(_BETWEEN.split(cell))
 
 
-def _labels(sheet: pd.DataFrame) -> dict[str, Labels]:
-    """Labels by clip; a clip in several rows has the classes and actions of all, the times of the first."""
+def _labels(sheet: pd.DataFrame) -> SheetLabels:
+    """Labels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
     named = sheet.dropna(subset=["fold_name"])
-    return {
-        str(clip).lower(): {
+    keys = [named["fold_name"].astype(str).str.lower(), named["sub_ID"].fillna("").astype(str).str.lower()]
+    labels: dict[str, dict[str, Labels]] = {}
+    for (clip, subject), rows in named.groupby(keys, sort=False):
+        labels.setdefault(clip, {})[subject] = {
             "subject": rows["sub_ID"].iloc[0],
             "label": join_labels(word for cell in rows["Emotion"] for word in (read_emotions(cell) or "").split("+")),
             "actions": None if rows["AUs"].isna().all() else parse_actions("+".join(rows["AUs"].dropna())),
             **{name.lower(): whole_number(rows[name].iloc[0]) for name in ("Onset", "Apex", "Offset")},
         }
-        for clip, rows in named.groupby("fold_name", sort=False)
-    }
+    return labels
 
 
-def _row(match: re.Match[str], labels: Mapping[str, Labels], paths: Mapping[str, str]) -> dict[str, Any]:
+def _known(clip: str, subject: str | None, labels: SheetLabels) -> Labels:
+    """What the sheet says of a clip; of a subject it calls otherwise than the path, by the clip alone."""
+    of_clip = labels.get(clip.lower(), {})
+    if subject is not None and any(subject.lower() in subjects for subjects in labels.values()):
+        return of_clip.get(subject.lower(), {})
+    if len(of_clip) > 1:
+        raise ValueError(
+            f"The label sheet has the clip {clip!r} of several subjects ({', '.join(of_clip)}): let the pattern say "
+            "whose it is, e.g. {subject}/{clip}/{frame}.obj, with folders called as in the sheet's sub_ID."
+        )
+    return next(iter(of_clip.values()), {})
+
+
+def _row(match: re.Match[str], labels: SheetLabels, paths: Mapping[str, str]) -> dict[str, Any]:
     fields = match.groupdict()
-    known = labels.get(fields["clip"].lower(), {})
+    known = _known(fields["clip"], fields.get("subject"), labels)
     subject = str(fields.get("subject") or known.get("subject") or UNKNOWN_SUBJECT)
     scan = match[0]
     return {

@@ -42,9 +42,10 @@ class GlobalBatchNorm(_BatchNorm):
         """Any number of dimensions: [rows, features, ...]."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """[rows, features, ...] to the same."""
+        """[rows, features, ...] to the same, in the same precision; sums are single precision at least."""
         if not self.training:
             return super().forward(input)
+        given, input = input.dtype, input.to(torch.promote_types(input.dtype, torch.float32))
         axes = [axis for axis in range(input.ndim) if axis != 1]
         shape = [1, -1] + [1] * (input.ndim - 2)
         local = torch.tensor([input.numel() / input.shape[1]], dtype=input.dtype, device=input.device)
@@ -56,7 +57,7 @@ class GlobalBatchNorm(_BatchNorm):
         variance = squares / count
         self._remember(mean.detach(), (squares / (count - 1)).detach())
         normal = centred * (variance + self.eps).rsqrt().view(shape)
-        return normal * self.weight.view(shape) + self.bias.view(shape) if self.affine else normal
+        return (normal * self.weight.view(shape) + self.bias.view(shape) if self.affine else normal).to(given)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

@@ -40,7 +40,7 @@ def launch(folder: Path, report: Report, show: Show) -> tuple[Any, dict[str, Any
         show: Told of steps.
 
     Returns:
-        The trained model, on the CPU; and its ``history`` and ``cost``.
+        The trained model, on the CPU; and its ``history``, ``cost`` and ``validation`` (the loss by epoch).
 
     Raises:
         ValueError: If there are fewer GPUs than processes.

@@ -79,7 +79,8 @@ def _keep(folder: Path, model: Any, weights: dict[str, torch.Tensor], state: Tra
     for leftover in (partial, folder / RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
     save_model(model, partial, weights)
-    (partial / "state.json").write_text(json.dumps({"history": state.history, "cost": state.cost.to_dict()}))
+    told = {"history": state.history, "cost": state.cost.to_dict(), "validation": state.validation}
+    (partial / "state.json").write_text(json.dumps(told))
     partial.rename(folder / RESULT)
 
 

@@ -1,0 +1,21 @@
+"""The card of a bundle names a command that can be typed as it stands, on any machine."""
+
+import pytest
+
+from affect4d.pipelines.bundle.nodes import _origin
+
+
+@pytest.mark.parametrize(
+    ("face", "given"),
+    [
+        ("procedural", "corpus=made,seed=4"),
+        ("ict_facekit", "corpus=made,ict_folder=FOLDER_OF_ICT_FACEKIT,seed=4"),
+        (None, "corpus=made,seed=4"),
+    ],
+)
+def test_the_command_names_what_a_corpus_is_made_from_and_no_folder_of_this_machine(face, given):
+    raw_corpus = {"name": "made", "synthetic": face is not None}
+    if face is not None:
+        raw_corpus["recipe"] = {"face": face, "ict_folder": "/somebody/ICT-FaceKit"}
+    told = _origin({"model": "smile_vlm", "key": "abc"}, raw_corpus, {"train": ["F001"]}, 4)
+    assert told["command"] == f"kedro run --pipeline=train_smile --params {given}"

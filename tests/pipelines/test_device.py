@@ -1,0 +1,67 @@
+"""Evaluation computes where training does: no GPU is needed to see where a model is put."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from affect4d.content import ContentStore
+from affect4d.labelling import refresh
+from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
+from affect4d.pipelines.evaluate import nodes
+from affect4d.studies import robustness, trial
+from affect4d.studies.robustness import Cell, Trouble
+from affect4d.studies.setting import Arm, Setting
+from affect4d.training import device
+from affect4d.training.options import TrainOptions
+from affect4d.views.inputs import InputOptions
+
+TRAIN = TrainOptions(device="cuda")
+SMALL = ModelOptions(towers=TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
+
+
+@pytest.fixture
+def on_meta(monkeypatch):
+    """Stand "meta" in for the GPU."""
+    for module in (device, trial, robustness, refresh):
+        monkeypatch.setattr(module, "choose_device", lambda name: torch.device("meta" if name == "cuda" else "cpu"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    kept = ContentStore(tmp_path)
+    for entry in ("smile_vlm/key", "pretrained/key"):
+        save_model(build_model("smile_vlm", SMALL), kept.path(entry))
+    return kept
+
+
+def where(model):
+    return next(model.parameters()).device.type
+
+
+@pytest.mark.parametrize(("name", "expected"), [("cuda", "meta"), ("cpu", "cpu")])
+def test_a_recorded_model_is_opened_where_training_computes(on_meta, store, name, expected):
+    assert where(nodes.opened({"entry": "smile_vlm/key"}, store, TrainOptions(device=name))) == expected
+
+
+def test_so_is_the_untrained_tower_beside_it(on_meta):
+    assert where(nodes._beginning(2, InputOptions(), SMALL, TRAIN)) == "meta"
+
+
+def test_so_is_a_model_that_trials_share(on_meta, store, monkeypatch):
+    pd.DataFrame({"epoch": [0]}).to_parquet(store.path("pretrained/key") / "curve.parquet")
+    monkeypatch.setattr(trial, "_key", lambda *_: "key")
+    arm = Arm("smile_3", "", method="smile_vlm", reading="probe", changes={"labelled_subjects": 3})
+    setting = Setting(train=TRAIN, labelled_subjects=3)
+    assert where(trial._trained(arm, setting, None, None, None, store)[0]) == "meta"
+
+
+def test_so_is_a_model_that_reads_damaged_scans(on_meta, store, monkeypatch):
+    seen = []
+    monkeypatch.setattr(robustness, "damaged_bank", lambda *_: None)
+    monkeypatch.setattr(robustness, "_read", lambda model, *_: seen.append(where(model)))
+    monkeypatch.setattr(robustness, "prediction_table", lambda *_: pd.DataFrame())
+    models = {"smile_vlm": Path(store.path("smile_vlm/key"))}
+    robustness._examine(Cell("none", 0), Trouble((), Path(), None, InputOptions(), models, {}, "cuda"))
+    assert seen == ["meta"]
