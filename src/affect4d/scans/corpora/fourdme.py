@@ -69,10 +69,10 @@ def read_emotions(cell: str | None) -> str | None:
 def _labels(sheet: pd.DataFrame) -> SheetLabels:
     """Labels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
     named = sheet.dropna(subset=["fold_name"])
-    keys = [named["fold_name"].astype(str).str.lower(), named["sub_ID"].fillna("").astype(str).str.lower()]
+    keys = [named["fold_name"].str.lower(), named["sub_ID"].fillna("").str.lower()]
     labels: dict[str, dict[str, Labels]] = {}
     for (clip, subject), rows in named.groupby(keys, sort=False):
-        labels.setdefault(clip, {})[subject] = {
+        labels.setdefault(str(clip), {})[str(subject)] = {
             "subject": rows["sub_ID"].iloc[0],
             "label": join_labels(word for cell in rows["Emotion"] for word in (read_emotions(cell) or "").split("+")),
             "actions": None if rows["AUs"].isna().all() else parse_actions("+".join(rows["AUs"].dropna())),
