@@ -1,8 +1,18 @@
-"""The card of a bundle names a command that can be typed as it stands, on any machine."""
+"""The card of a bundle names a command that can be typed as it stands; the words it knows are training people's."""
 
+import pandas as pd
 import pytest
 
-from affect4d.pipelines.bundle.nodes import _origin
+from affect4d.pipelines.bundle.nodes import _origin, sentences_trained_on
+
+
+def test_a_bundle_knows_the_words_of_training_people_only():
+    written = pd.DataFrame(
+        {"sequence": ["A/1", "A/1", "B/1", "C/1"], "prompt": ["a smile", "a grin", "a scowl", "a smile"]}
+    )
+    views = pd.DataFrame({"subject": ["A", "A", "B", "C"], "sequence": ["A/1", "A/1", "B/1", "C/1"]})
+    split = {"train": ["A", "C"], "test": ["B"]}
+    assert sentences_trained_on(written, views, split) == ["a grin", "a smile"]
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,12 @@ def judged(context, predictions, generator):
         "options": {"seed": 0, "trained_on": None},
     }
     gap = {"attribute": "gender", "groups": [{"group": "F", "subjects": 2, "sequences": 12, "accuracy": None}]}
-    damage = {"clean": 0.8, "mean": {"holes": 0.6}, "mce": 0.9}
+    damage = {
+        "clean": 0.8,
+        "mean": {"holes": 0.6},
+        "intervals": {"none": (0.7, 0.9), "holes": (0.41, 0.79)},
+        "mce": 0.9,
+    }
     asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
     return replace(
         context,
@@ -238,6 +243,7 @@ def test_what_other_runs_left_has_its_sections(judged):
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     text = render(judged)
+    assert "41–79" in text  # what four people say of a damage
     assert text.count("not measured") >= 9
     assert "Zero-shot recognition works through language" in text
     assert "kedro run --pipeline=study_ablation" in text

@@ -11,6 +11,7 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.studies import robustness
 from affect4d.studies.options import RobustnessOptions
 from affect4d.studies.robustness import Cell, Clip, measure_robustness, summarise_robustness
+from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 
@@ -43,6 +44,14 @@ def test_the_mean_corruption_error_is_that_of_the_definition():
     assert found["models"]["affect_vlm"]["clean"] == 0.9
     assert found["models"]["affect_vlm"]["mean"]["holes"] == pytest.approx(0.7)
     assert found["curves"]["noise"]["affect_vlm"] == [0.9, 0.5, 0.1]
+
+
+def test_intervals_draw_people_anew_not_sequences():
+    """Of two people one is always read right, the other never: a draw of people may hold either alone."""
+    split = answers({("none", 0, "affect_vlm"): 5, ("holes", 1, "affect_vlm"): 5})
+    split["subject"] = ["A" if place < 5 else "B" for place in [*range(10), *range(10)]]
+    intervals = summarise_robustness(split)["models"]["affect_vlm"]["intervals"]
+    assert intervals == {"none": (0.0, 1.0), "holes": (0.0, 1.0)}
 
 
 def test_without_the_peer_there_is_no_mean_corruption_error():
@@ -91,4 +100,11 @@ def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
 def test_models_of_dynamic_images_are_not_asked_about_damaged_frames():
     nothing = [None] * 9
     with pytest.raises(ValueError, match=r"inputs\.motion=stacked"):
-        damage_scans(*nothing, RobustnessOptions(), RenderOptions(), InputOptions(motion="dynamic"), PromptOptions())
+        damage_scans(
+            *nothing,
+            RobustnessOptions(),
+            RenderOptions(),
+            InputOptions(motion="dynamic"),
+            PromptOptions(),
+            TrainOptions(),
+        )

@@ -26,7 +26,7 @@ class Finding:
         values: Of both: accuracy 0…1, or as ``unit`` says; None where there is no such figure.
         difference: First minus second; None where one of them has no figure.
         interval: 95 % interval of the difference, over subjects; None where the test is not about subjects.
-        p: Of the test; of a study's arm, corrected for how many arms its study has.
+        p: Of the test; of a study's arm, corrected for how many arms were run.
         test: Which.
         seeds: How many trainings of each.
         subjects: How many people were tested.

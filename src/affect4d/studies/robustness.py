@@ -24,6 +24,7 @@ from affect4d.evaluation.damages import (
     kept_frames,
 )
 from affect4d.evaluation.embed import FRAMES, classify_sequences, embed_sequences
+from affect4d.evaluation.metrics import subject_interval
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.models import load_model
@@ -272,8 +273,9 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         predictions: See :func:`measure_robustness`.
 
     Returns:
-        ``people``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by damage, over strengths)
-        and ``mce`` (errors over strengths relative to cross-entropy's, mean over damages; None without that peer);
+        ``people``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by damage, over strengths),
+        ``intervals`` of both (95 %, people drawn anew; by damage; ``none``: clean) and ``mce`` (errors over strengths
+        relative to cross-entropy's, mean over damages; None without that peer);
         ``curves``: by damage and model, accuracy at strengths 0 to 5.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
@@ -288,6 +290,10 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         name: {
             "clean": clean[name],
             "mean": {damage: float(np.mean(under[damage][name])) for damage in damages},
+            "intervals": {
+                damage: _interval(hits[(hits["model"] == name) & (hits["damage"] == damage)])
+                for damage in (UNDAMAGED, *damages)
+            },
             "mce": mean_corruption_error(errors, name),
         }
         for name in names
@@ -300,6 +306,10 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         "models": models,
         "curves": curves,
     }
+
+
+def _interval(hits: pd.DataFrame) -> tuple[float, float]:
+    return subject_interval(hits["hit"].to_numpy(), hits["subject"], np.random.default_rng(0))
 
 
 def mean_corruption_error(errors: pd.DataFrame, model: str) -> float | None:

@@ -22,7 +22,8 @@ TRAINED_BY = {"affect_vlm": "train_affect", "smile_vlm": "train_smile"}
 def bundle_model(
     record: Document,
     metrics: Document,
-    trained_on: pd.DataFrame,
+    written: pd.DataFrame,
+    view_manifest: pd.DataFrame,
     raw_corpus: Document,
     subject_split: Document,
     ingest: IngestOptions,
@@ -37,7 +38,8 @@ def bundle_model(
     Args:
         record: Of the model in the store.
         metrics: Its scores on unseen people.
-        trained_on: The prompts it was trained on: their words are known.
+        written: The prompts of every sequence; the words of those it was trained on are known.
+        view_manifest: Whose each sequence is.
         raw_corpus: Whose scans.
         subject_split: Who was trained on.
         ingest: How scans were cropped.
@@ -61,13 +63,19 @@ def bundle_model(
         "origin": _origin(record, raw_corpus, subject_split, seed),
         "scores": _scores(metrics, name, raw_corpus, subject_split),
     }
-    sentences = sorted(set(trained_on["prompt"]))
+    sentences = sentences_trained_on(written, view_manifest, subject_split)
     views = list(render.angles)  # their order is what a model's weights of views go by
     key = content_key(**told, views=views, sentences=sentences, code=code_version("serving.bundle", "serving.weights"))
     entry = f"bundles/{name}-{key}"
     if not model_store.has(entry):
         _write(model_store, entry, model_store.path(record["entry"]), told, sentences)
     return {"model": name, "key": key, "entry": entry, "folder": str(model_store.path(entry))}
+
+
+def sentences_trained_on(written: pd.DataFrame, view_manifest: pd.DataFrame, split: Document) -> list[str]:
+    """The prompts of training people's sequences, each once, in order."""
+    trained = view_manifest.loc[view_manifest["subject"].isin(split["train"]), "sequence"]
+    return sorted(set(written.loc[written["sequence"].isin(trained), "prompt"]))
 
 
 def _write(store: ContentStore, entry: str, trained: Path, told: Document, sentences: list[str]) -> None:

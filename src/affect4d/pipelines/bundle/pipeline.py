@@ -16,7 +16,8 @@ def _bundling(model: str, prompts: str) -> Node:
         inputs={
             "record": f"{model}_model",
             "metrics": f"{model}_metrics",
-            "trained_on": prompts,
+            "written": prompts,
+            "view_manifest": "view_manifest",
             "raw_corpus": "raw_corpus",
             "subject_split": "subject_split",
             "ingest": "params:ingest",
