@@ -73,6 +73,7 @@ def test_model_folders_and_figures_are_artefacts_of_the_run(runs):
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"affect_vlm", "smile_vlm", "cross_entropy"} <= names
     assert {"report.html", "view_contact_sheet.png", "subject_split.json"} <= names
+    mlflow.set_tracking_uri(client.tracking_uri)  # a model's folder is looked up there, whatever client asks
     held = {item.path for item in client.list_artifacts(run.info.run_id, "affect_vlm/model")}
     assert {"affect_vlm/model/weights.safetensors", "affect_vlm/model/config.json"} <= held
 
