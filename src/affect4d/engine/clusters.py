@@ -33,6 +33,8 @@ SETTINGS = {
     "distributed.worker.memory.monitor-interval": "500 ms",
     "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, **KEEPS_FREED, "DASK_LOGGING__DISTRIBUTED": "error"},
 }
+LOOKED_AFTER = 5
+"""Seconds between two looks whether each process of this machine is still there."""
 
 
 def open_client(engine: EngineOptions) -> Any:
@@ -65,7 +67,7 @@ def _local_cluster(engine: EngineOptions) -> Any:
     from distributed import LocalCluster
 
     with dask.config.set({"distributed.scheduler.worker-ttl": None}):
-        return LocalCluster(
+        cluster = LocalCluster(
             n_workers=engine.workers or available_cores(),
             threads_per_worker=1,
             processes=True,
@@ -75,6 +77,29 @@ def _local_cluster(engine: EngineOptions) -> Any:
             silence_logs=logging.ERROR,
             memory_limit=engine.memory,
         )
+    _replace_the_departed(cluster)
+    return cluster
+
+
+def _replace_the_departed(cluster: Any) -> None:
+    """Open a new process, with a new nanny, in the place of one that took its leave, after a broken connection say.
+
+    A nanny replaces a process that dies. One that closes in good order it follows, and dask opens no other instead: the
+    work would go on with one process fewer, and without the last wait for ever.
+    """
+    from distributed.core import Status
+    from tornado.ioloop import PeriodicCallback
+
+    def look() -> None:
+        if cluster.status != Status.running:
+            return
+        for name, nanny in list(cluster.workers.items()):
+            if nanny.status in (Status.closed, Status.failed):
+                del cluster.workers[name]
+        if len(cluster.workers) < len(cluster.worker_spec):
+            cluster.scale(len(cluster.worker_spec))
+
+    cluster.loop.add_callback(PeriodicCallback(look, 1000 * LOOKED_AFTER).start)
 
 
 def slurm_cluster(slurm: SlurmOptions, engine: EngineOptions) -> Any:
