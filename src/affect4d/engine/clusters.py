@@ -26,6 +26,7 @@ SETTINGS = {
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     "distributed.worker.profile.enabled": False,  # it stops the work a hundred times a second to look where it is
+    "distributed.admin.large-graph-warning-threshold": "1 GiB",  # a study's tables travel with each trial
     "distributed.admin.tick.interval": "1 s",  # nor do its watchers look fifty times a second whether all goes well
     "distributed.admin.tick.limit": "30 s",
     "distributed.admin.system-monitor.interval": "10 s",
