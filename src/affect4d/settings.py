@@ -1,6 +1,7 @@
 """Project settings, read by Kedro."""
 
 import os
+import warnings
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
@@ -9,6 +10,9 @@ from affect4d.hooks import AccountHooks, StageClockHooks, TrackingHooks, UnreadS
 
 for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
     os.environ.setdefault(name, "true")
+
+# requirements.lock holds a Kedro that has --pipeline, and every page says it: its word of a later one is for us.
+warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
 HOOKS = (UnreadSettingsHooks(), AccountHooks(), StageClockHooks(), TrackingHooks(), WritableHooks())
 

@@ -33,6 +33,7 @@ def project(make_project):
         for run in begun:
             said, _ = run.communicate(timeout=600)
             assert run.returncode == 0, said.decode()[-4000:]
+            assert b"KedroDeprecationWarning" not in said
     finally:
         for run in begun:
             run.kill()
