@@ -108,26 +108,23 @@ def test_a_killed_worker_costs_only_its_own_chunk():
 SLEEP_LIKE_A_LAPTOP = "kill -STOP $PPID; sleep 6; kill -CONT $PPID"
 
 
-def own_process(_: int) -> int:
-    return os.getpid()
-
-
-async def leave(dask_worker):
-    await dask_worker.close()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_processes_that_take_their_leave_are_replaced():
     """As after a broken connection: their nannies go with them, and of itself dask opens no others."""
-    before = {outcome for _, outcome in map_chunks(own_process, range(8), "counting", TWO)}
+
+    async def leave(dask_worker):
+        await dask_worker.close()
+
     client = clusters.open_client(TWO)
+    before = set(client.run(os.getpid).values())
     client.run(leave, wait=False)
     while any(psutil.pid_exists(pid) for pid in before):
         time.sleep(0.1)
-    after = {outcome for _, outcome in map_chunks(own_process, range(8), "counting", TWO)}
-    assert not after & before
+    outcomes = dict(map_chunks(time.sleep, [0, 0.01, 0.02], "sleeping", TWO))
+    assert list(outcomes.values()) == [None] * 3
     client.wait_for_workers(2, timeout=60)
+    assert not before & set(client.run(os.getpid).values())
 
 
 @pytest.mark.slow
