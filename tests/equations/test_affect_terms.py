@@ -73,11 +73,30 @@ def test_triplet_margin_is_the_mean_over_its_triplets(mining, smoothing, seed):
     )
 
 
-def test_blocks_of_pairs_add_up(monkeypatch):
+@pytest.mark.parametrize("mining", MINING)
+def test_an_anchor_without_a_positive_is_in_no_triplet(mining):
+    z, _ = draw(rows=8)
+    y = torch.tensor([0, 0, 0, 1, 1, 2, 3, 0])
+    assert float(triplet_margin(z, y, 0.9, mining)) == pytest.approx(naive_triplet_margin(z, y, 0.9, mining, 0.0))
+
+
+def test_blocks_of_pairs_add_up_and_none_is_larger_than_allowed(monkeypatch):
     z, y = draw()
     whole = triplet_margin(z, y, 0.4, "all", 0.2)
-    monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 5 * len(z) ** 2)
+    blocks = []
+
+    def counted(function, block, *others, **options):
+        blocks.append(len(block))
+        return function(block, *others)
+
+    monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 5 * len(z))
+    monkeypatch.setattr(affect, "checkpoint", counted)
     torch.testing.assert_close(triplet_margin(z, y, 0.4, "all", 0.2), whole)
+    assert blocks == [5] * 7 + [1]  # 36 pairs of one class
+    blocks.clear()
+    monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 1)
+    torch.testing.assert_close(triplet_margin(z, y, 0.4, "all", 0.2), whole)
+    assert blocks == [1] * 36
 
 
 @pytest.mark.parametrize("scaled", [1.0, 7.0])
@@ -95,6 +114,7 @@ def test_supervised_contrast_is_equation_two_of_supcon():
         total = sum(math.exp(10 * float(z[i] @ z[j])) for j in others)
         rows.append(mean([-10 * float(z[i] @ z[p]) + math.log(total) for p in others if y[p] == y[i]]))
     assert float(supervised_contrast(z, y, 10.0)) == pytest.approx(mean(rows), abs=1e-6)
+    assert supervised_contrast(z, y) == supervised_contrast(z, y, 10.0)
 
 
 def losses():

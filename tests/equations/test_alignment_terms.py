@@ -66,6 +66,15 @@ def test_rows_without_a_positive_are_left_out_and_none_at_all_is_zero():
     assert (gradient == 0).all()
 
 
+def test_a_single_fitting_pair_is_the_whole_mean():
+    images, texts = draw()
+    positives = torch.zeros(6, 9, dtype=torch.bool)
+    positives[2, 4] = True
+    logits = 5 * images @ texts.T
+    naive = (naive_direction(logits, positives) + naive_direction(logits.T, positives.T)) / 2
+    assert float(multi_positive_contrast(images, texts, positives, 5.0)) == pytest.approx(naive, abs=1e-6)
+
+
 def test_gradient_is_the_one_finite_differences_give():
     images, texts = draw()
     positives = class_positives(torch.arange(6) % 3, torch.arange(9) % 4)

@@ -111,10 +111,15 @@ def test_gradient_is_the_one_finite_differences_give():
 
 
 def test_a_batch_of_one_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="at least two samples"):
+    with pytest.raises(ValueError, match=r"at least two samples\. Use a larger batch, or drop"):
         standardise(torch.ones(1, 4))
 
 
+def test_two_samples_are_enough():
+    pair = torch.tensor([[1.0, 5.0], [3.0, -5.0]], dtype=torch.float64)
+    torch.testing.assert_close(standardise(pair, epsilon=0.0), torch.tensor([[-1.0, 1.0], [1.0, -1.0]]).double())
+
+
 def test_one_view_is_refused():
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(ValueError, match=r"at least two\. Weigh it 0 for one view"):
         multiview_decorrelation(draw(views=1))

@@ -55,6 +55,14 @@ def test_the_interval_is_reproducible():
     assert intervals[0] == intervals[1]
 
 
+def test_an_interval_is_drawn_as_often_as_asked(predictions, split):
+    few, many = (
+        score_predictions(predictions, split, np.random.default_rng(0), draws)["interval"] for draws in (1, 200)
+    )
+    assert few[0] == few[1]
+    assert many[0] < many[1]
+
+
 def test_sequences_of_one_subject_that_stand_or_fall_together_widen_the_interval():
     subjects = pd.Series([f"S{number}" for number in range(12) for _ in range(10)])
     values = np.repeat(np.arange(12) % 2, 10).astype(float)
@@ -79,6 +87,9 @@ def test_a_sequence_is_not_scored_twice(predictions, split, generator):
 def test_chance_is_one_in_six(sequences):
     scores = chance_scores(sequences)
     assert scores["accuracy"] == scores["uar"] == 1 / 6
+    assert scores["interval"] == [1 / 6, 1 / 6]
+    assert scores["ece"] == 0  # it says one in six, and is right as often
+    assert scores["sequences"] == len(sequences)
     assert np.sum(scores["confusion"]) == pytest.approx(len(sequences))
 
 

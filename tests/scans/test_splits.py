@@ -48,6 +48,12 @@ def test_a_split_survives_json():
     assert SubjectSplit.from_dict(json.loads(json.dumps(split.to_dict()))) == split
 
 
+def test_a_split_written_by_hand_needs_no_digest():
+    split = draw_split(PEOPLE, 0.3, 3)
+    by_hand = {name: value for name, value in split.to_dict().items() if name != "digest"}
+    assert SubjectSplit.from_dict(by_hand) == split
+
+
 def test_a_changed_record_is_refused():
     record = draw_split(PEOPLE, 0.3, 3).to_dict()
     record["test"].append(record["train"].pop())
@@ -69,6 +75,7 @@ def test_folds_test_everybody_once(folds):
     tested = list(itertools.chain.from_iterable(split.test for split in splits))
     assert sorted(tested) == sorted(PEOPLE)
     assert np.ptp([len(split.test) for split in splits]) <= 1
+    assert {split.seed for split in splits} == {5}
 
 
 def test_impossible_draws_say_why():

@@ -86,7 +86,7 @@ def score_rows(predictions: pd.DataFrame, generator: np.random.Generator, draws:
     true, predicted = predictions["expression"], predictions["predicted"]
     return {
         "accuracy": float(accuracy_score(true, predicted)),
-        "macro_f1": float(f1_score(true, predicted, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(true, predicted, average="macro")),
         "uar": _unweighted_recall(true, predicted),
         "uf1": unweighted_f1(count_classes(true, predicted, EXPRESSIONS)),
         "ece": calibration_error(predictions),
