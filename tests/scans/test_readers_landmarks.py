@@ -125,7 +125,7 @@ LM3 = lm_text(bosphorus_points())
         (LM3.replace("22 landmarks", "-1 landmarks"), "not-landmarks"),
         (LM3.replace("22 landmarks", "99999999999999999999 landmarks"), "not-landmarks"),
         (LM3.replace("Nose tip", "Nose tap"), "unknown-label"),
-        (LM3.replace("Nose tip", "Chin middle"), "unknown-label"),
+        (LM3.replace("Nose tip", "Chin middle"), "repeated-label"),
         (LM3.replace("0.5 0.5 0.5", "0.5 0.5"), "wrong-count"),
         (LM3.replace("0.5 0.5 0.5", "0.5 0.5 nan"), "wrong-count"),
         (LM3.replace("0.5 0.5 0.5", "0.5 0.5 1e300"), "not-finite"),

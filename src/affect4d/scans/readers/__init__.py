@@ -1,7 +1,7 @@
 """Readers, one a file format: bytes in, a checked :class:`~affect4d.scans.scan.FaceScan` or a ScanError out."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
@@ -85,7 +85,7 @@ def read_scan(
     """
     read = reader or READERS.get(path.suffix.lower())
     if read is None:
-        raise ScanError("unknown-format", path, f"known formats: {', '.join(READERS)}")
+        raise _unknown(path, "formats", READERS)
     scan = read(path, texture)
     if landmarks is None:
         return scan
@@ -113,8 +113,13 @@ def read_landmarks(path: Path) -> Landmarks:
     """
     read = LANDMARK_READERS.get(path.suffix.lower())
     if read is None:
-        raise ScanError("unknown-format", path, f"known formats of landmarks: {', '.join(LANDMARK_READERS)}")
+        raise _unknown(path, "formats of landmarks", LANDMARK_READERS)
     return read(path)
+
+
+def _unknown(path: Path, kind: str, known: Iterable[str]) -> ScanError:
+    named = f"the suffix {path.suffix}" if path.suffix else "a file without a suffix"
+    return ScanError("unknown-format", path, f"{named} is not read; known {kind}: {', '.join(known)}")
 
 
 def _noting(scan: FaceScan, repair: str) -> FaceScan:

@@ -97,8 +97,10 @@ def _labelled_points(path: Path, axes: int) -> dict[str, list[float]]:
     points: dict[str, list[float]] = {}
     for (place, label), (_, words) in zip(rest[::2], rest[1::2], strict=True):
         known = _KNOWN.get(label.casefold())
-        if known is None or known in points:
-            raise ScanError("unknown-label", path, f"{label[:40]!r} is unknown, or given twice", f"line {place}")
+        if known is None:
+            raise ScanError("unknown-label", path, f"{label[:40]!r} is no landmark of Bosphorus", f"line {place}")
+        if known in points:
+            raise ScanError("repeated-label", path, f"{known!r} is given twice", f"line {place}")
         points[known] = _coordinates(words, axes, path, f"line {place + 1}")
     return points
 

@@ -63,16 +63,16 @@ def check_vertices(vertices: Vertices, path: Path) -> None:
         raise ScanError("degenerate", path, "all points lie on one line or in one place")
 
 
-def check_indices(indices: np.ndarray, count: int, path: Path, what: str) -> None:
-    """Refuse an index below 0 or at or above the count.
+def check_indices(indices: np.ndarray, count: int, path: Path, what: str, first: int = 0) -> None:
+    """Refuse an index below 0 or at or above the count; a file that counts from ``first`` is told its own numbers.
 
     Raises:
         ScanError: Naming the first index that points nowhere.
     """
     if indices.size and indices.view(f"u{indices.itemsize}").max() >= count:  # as unsigned, one below 0 is very large
         position = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= count))[0])
-        wrong = int(indices.ravel()[position])
-        detail = f"{what} index {wrong} is outside 0 to {count - 1}"
+        wrong = int(indices.ravel()[position]) + first
+        detail = f"{what} index {wrong} is outside {first} to {count - 1 + first}"
         raise ScanError("index-out-of-range", path, detail, f"corner {position}")
 
 

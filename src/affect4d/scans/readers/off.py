@@ -38,7 +38,7 @@ def read_off(path: Path, texture: Path | None = None) -> FaceScan:
     numbers, ends = number_lines(whole_lines(raw), head.end(), path, comments=True)
     widths = np.diff(ends, prepend=0)
     if len(widths) == 0 or not 2 <= widths[0] <= 3:
-        raise ScanError("malformed", path, "the first line is not the numbers of vertices, faces and edges")
+        raise ScanError("malformed", path, "behind 'OFF' there is no line of the numbers of vertices, faces and edges")
     rows, polygons = (_count(number, path) for number in numbers[:2])
     check_count(rows, MAX_VERTICES, path, "vertices")
     check_count(polygons, MAX_FACES, path, "faces")
@@ -55,7 +55,7 @@ def read_off(path: Path, texture: Path | None = None) -> FaceScan:
 
 def _count(number: float, path: Path) -> int:
     if not 0 <= number < 2**31 or number != int(number):
-        raise ScanError("wrong-count", path, f"{number:g} is no count", "line 2")
+        raise ScanError("wrong-count", path, f"{number:g} is no number of vertices or faces")
     return int(number)
 
 

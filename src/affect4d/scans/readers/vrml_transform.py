@@ -50,7 +50,7 @@ def _numbers(words: list[str], name: str, node: Node, path: Path) -> tuple[float
     except ValueError:
         numbers = ()
     if len(numbers) != len(FIELDS[name]) or not all(abs(number) <= MAX_COORDINATE for number in numbers):
-        detail = f"{name} of a Transform is not {len(FIELDS[name])} numbers"
+        detail = f"{name} of a Transform is not {len(FIELDS[name])} numbers of at most {MAX_COORDINATE:g}"
         raise ScanError("malformed", path, detail, f"byte {node.start}")
     return numbers
 

@@ -126,7 +126,7 @@ def _triangles(corners: np.ndarray, lengths: np.ndarray, count: int, path: Path,
     if corners.min() < 0:
         raise ScanError("relative-index", path, f"negative {what} indices are not read")
     shifted = corners - np.int32(1)
-    check_indices(shifted, count, path, what)
+    check_indices(shifted, count, path, what, first=1)
     return fan_triangles(shifted, lengths)
 
 
