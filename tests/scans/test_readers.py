@@ -269,6 +269,9 @@ def transformed(fields: str, shape: str) -> str:
         ("rotation 0 1 0 3.1415927 center 10 0 0", lambda points: points * [-1, 1, -1] + np.array([20, 0, 0])),
         ("scale 2 1 1 scaleOrientation 0 0 1 1.5707963", lambda points: points * [1, 2, 1]),
         ("rotation 0 0 0 1", lambda points: points),
+        ("rotation 0 0 2 1.5707963", lambda points: points[:, [1, 0, 2]] * [-1, 1, 1]),
+        ("translation 1e7 0 0 scale 0 0.001 0.001", lambda points: points * [0, 0.001, 0.001] + np.array([1e7, 0, 0])),
+        ("\xff translation 1 2 3", lambda points: points + np.array([1, 2, 3])),
     ],
 )
 def test_transforms_around_a_face_set_move_it(tmp_path, fields, expected):

@@ -23,6 +23,7 @@ from scan_files import (
 
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.readers.polygons import merge_points
 from affect4d.scans.readers.range_image import read_range_image
 from affect4d.scans.scan import ScanError
 
@@ -88,6 +89,72 @@ def test_ply_passes_over_what_it_does_not_need(tmp_path):
     head, body = raw.split(b"end_header\n")
     more = head + b"element edge 2\nproperty int a\nproperty list uchar int b\nend_header\n" + body + b"7 0\n8 2 1 1\n"
     assert triangles(read_scan(write_scan(tmp_path, ".ply", more))) == triangles(GRID)
+
+
+@pytest.mark.parametrize("order", ["", "<", ">"])
+def test_ply_passes_over_what_stands_between_and_is_empty(tmp_path, order):
+    """Other numbers and lists in front of a face's corners, elements of no rows, notes in any alphabet."""
+    head, body = ply_bytes(GRID, order).split(b"end_header\n")
+    head = head.replace(b"comment written", b"obj_info of 1998\ncomment \xff\ncomment written")
+    head = head.replace(b"element vertex", b"element camera 0\nproperty float a\nelement vertex")
+    head = head.replace(b"element face", b"element strip 0\nproperty list uchar int vertex_indices\nelement face")
+    head = head.replace(
+        b"uchar int vertex_indices", b"uchar short own\nproperty uchar b\nproperty list uchar int vertex_index"
+    )
+    if order:
+        edge = len(body) - 242 * 13
+        faces = [body[at : at + 13] for at in range(edge, len(body), 13)]
+        body = body[:edge] + b"".join(struct.pack(order + "BhhB", 2, 5, 6, 7) + face for face in faces)
+    else:
+        *points, faces = body.split(b"\n", 144)
+        body = b"\n".join([*points, *(b"2 5 6 7 " + face for face in faces.splitlines())]) + b"\n"
+    scan = read_scan(write_scan(tmp_path, ".ply", head + b"end_header\n" + body))
+    assert triangles(scan) == triangles(GRID)
+
+
+def test_ply_notes_polygons_that_are_too_small_and_none_that_are_empty(tmp_path):
+    for faces, noted in (([[0, 1, 13], [2]], True), ([[0, 1, 13], [2, 3]], True), ([[0, 1, 13], []], False)):
+        for grid in (dataclasses.replace(GRID, faces=faces), dataclasses.replace(GRID, faces=faces[::-1])):
+            for per_corner in (False, True):
+                scan = read_scan(write_scan(tmp_path, ".ply", ply_bytes(grid, "<", per_corner)))
+                assert len(scan.faces) == 1
+                assert ("1 polygons of fewer than 3 corners left out" in scan.repairs) is noted
+
+
+def test_a_name_of_a_picture_may_hold_any_word(tmp_path):
+    write_picture(tmp_path / "a TextureFile b.png", (4, 4))
+    raw = ply_bytes(GRID, picture="a TextureFile b.png")
+    assert read_scan(write_scan(tmp_path, ".ply", raw)).texture.shape == (4, 4, 3)
+
+
+def test_a_ply_header_has_so_many_elements_and_properties_and_no_more(tmp_path):
+    head, body = ply_bytes(GRID, "<").split(b"end_header\n")
+    for more in (14, 15):
+        elements = b"".join(b"element e%d 0\nproperty int a\n" % number for number in range(more))
+        path = write_scan(tmp_path, ".ply", head + elements + b"end_header\n" + body)
+        if more == 14:
+            assert_valid(read_scan(path))
+        else:
+            with pytest.raises(ScanError, match="'element e14 0' is no line of a header"):
+                read_scan(path)
+    for more in (64, 65):
+        properties = b"element e 0\n" + b"".join(b"property int a%d\n" % number for number in range(more))
+        path = write_scan(tmp_path, ".ply", head + properties + b"end_header\n" + body)
+        if more == 64:
+            assert_valid(read_scan(path))
+        else:
+            with pytest.raises(ScanError, match="'property int a64' is no line of a header"):
+                read_scan(path)
+
+
+def test_a_ply_header_ends_where_it_may(tmp_path):
+    head, body = ply_bytes(GRID, "<").split(b"end_header\n")
+    for length, code in ((2**16 - len(head) - len(b"comment \nend_header\n"), None), (2**16, "truncated")):
+        raw = head + b"comment " + b"x" * length + b"\nend_header\n" + body
+        if code is None:
+            assert_valid(read_scan(write_scan(tmp_path, ".ply", raw)))
+        else:
+            assert refusal(tmp_path, ".ply", raw) == code
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -165,6 +232,24 @@ def test_off_colours_on_every_face_are_dropped(tmp_path):
     assert scan.faces.tolist() == GRID.faces.tolist()
 
 
+@pytest.mark.parametrize(("colours", "read"), [(0, True), (4, True), (5, False)])
+def test_off_colours_have_up_to_four_numbers(tmp_path, colours, read):
+    raw = off_text(GRID, " 1" * colours)
+    if read:
+        assert triangles(read_scan(write_scan(tmp_path, ".off", raw))) == triangles(
+            dataclasses.replace(GRID, texture_coordinates=None)
+        )
+    else:
+        assert refusal(tmp_path, ".off", raw) == "wrong-count"
+
+
+def test_an_off_face_of_no_corners_is_left_out(tmp_path):
+    raw = off_text(GRID).replace("144 242 0", "144 243 0") + "0\n"
+    scan = read_scan(write_scan(tmp_path, ".off", raw))
+    assert len(scan.faces) == 242
+    assert scan.repairs == ("1 polygons of fewer than 3 corners left out",)
+
+
 def test_off_polygons_become_fans(tmp_path):
     many = dataclasses.replace(GRID, faces=[[0, 1, 13, 12], [1, 2, 14], [2, 3]])
     scan = read_scan(write_scan(tmp_path, ".off", off_text(many)))
@@ -199,6 +284,13 @@ def test_off_that_says_something_wrong_is_refused(tmp_path, old, new, code):
 def test_stl_merges_equal_points(tmp_path):
     for raw in (stl_text(GRID), stl_bytes(GRID)):
         assert len(read_scan(write_scan(tmp_path, ".stl", raw)).vertices) == len(GRID.vertices)
+
+
+def test_points_that_differ_in_the_last_bit_stay_apart():
+    tiny = np.array([[1e-30, 0, 0], [2e-30, 0, 0], [-0.0, 0, 0], [0.0, 0, 0], [1e-30, 0, 0]], np.float32)
+    points, index = merge_points(tiny)
+    np.testing.assert_array_equal(points[index], tiny)
+    assert len(points) == 3
 
 
 def test_stl_merges_both_zeros(tmp_path):
@@ -245,6 +337,20 @@ def test_the_sentinel_on_any_axis_is_background(tmp_path, axis):
     place = len(raw) - 5 * 144 * 8 + (axis * 144 + 50) * 8
     raw[place : place + 8] = struct.pack("<d", -1e9)
     assert len(read_scan(write_scan(tmp_path, ".bnt", bytes(raw))).vertices) == 143
+
+
+def test_a_range_image_has_the_picture_it_names_or_is_given(tmp_path):
+    write_picture(tmp_path / "000.png", (2, 2))
+    write_picture(tmp_path / "skin.png", (4, 4))
+    write_picture(tmp_path / "given.png", (8, 6))
+    path = write_scan(tmp_path, ".bnt", bnt_bytes(GRID, picture="skin.png"))
+    assert read_scan(path).texture.shape == (4, 4, 3)
+    assert read_scan(path, texture=tmp_path / "given.png").texture.shape == (6, 8, 3)
+
+
+def test_the_name_in_a_range_image_may_be_no_text(tmp_path):
+    raw = bnt_bytes(GRID, picture="a.png").replace(b"a.png", b"\xff.png")
+    assert read_range_image(write_scan(tmp_path, ".bnt", raw)).picture == "\ufffd.png"
 
 
 def test_v_of_a_range_image_is_turned_up(tmp_path):
@@ -344,6 +450,47 @@ def test_a_depth_picture_is_seen_through_its_camera(tmp_path):
     assert scan.texture_coordinates[scan.vertices[:, 1].argmax(), 1] > 0.9
     normals = np.cross(*(scan.vertices[scan.faces[:, k]] - scan.vertices[scan.faces[:, 0]] for k in (1, 2)))
     assert (normals[:, 2] > 0).all()
+
+
+def test_every_point_of_a_depth_picture_is_where_its_camera_saw_it(tmp_path):
+    """The pinhole's equations written as loops; holes in one corner, so that nothing is symmetric."""
+    camera = Intrinsics(fx=40, fy=50, cx=2.5, cy=1.25, millimetres_per_unit=0.5, near=100, far=130)
+    depth = 200 + np.arange(48).reshape(6, 8)
+    depth[0, :3], depth[1, 0], depth[5, 7], depth[5, 6] = (
+        0,
+        199,
+        261,
+        260,
+    )  # nothing, too near, too far, just far enough
+    depth_picture(tmp_path / "a.png", depth)
+    scan = read_depth(tmp_path / "a.png", intrinsics=camera)
+    points, coordinates = [], []
+    for row in range(5, -1, -1):
+        for column in range(8):
+            far = depth[row, column] / 2
+            if 100 <= far <= 130:
+                points.append(((column - 2.5) * far / 40, (1.25 - row) * far / 50, -far))
+                coordinates.append(((column + 0.5) / 8, 1 - (row + 0.5) / 6))
+    np.testing.assert_allclose(scan.vertices, points, rtol=1e-6)
+    np.testing.assert_allclose(scan.texture_coordinates, coordinates, rtol=1e-6)
+
+
+def test_the_colours_of_a_depth_picture_are_those_given_or_missing(tmp_path):
+    depth_picture(tmp_path / "a.png", dome())
+    write_picture(tmp_path / "a.jpg", (4, 4))
+    write_picture(tmp_path / "other.jpg", (8, 6))
+    given = read_depth(tmp_path / "a.png", tmp_path / "other.jpg", intrinsics=CAMERA)
+    assert given.texture.shape == (6, 8, 3)
+    gone = read_depth(tmp_path / "a.png", tmp_path / "gone.jpg", intrinsics=CAMERA)
+    assert gone.texture is None
+    assert gone.repairs == ("texture missing",)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_large_depth_picture_is_read_without_a_warning(tmp_path, monkeypatch):
+    depth_picture(tmp_path / "a.png", dome())
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 96 * 128 - 1)
+    assert len(read_depth(tmp_path / "a.png", intrinsics=CAMERA).vertices)
 
 
 def test_depth_outside_the_believed_range_is_background(tmp_path):

@@ -46,6 +46,16 @@ def test_an_empty_84th_row_is_dropped(tmp_path):
         np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bnd", bnd_text() + more)), MARKS)
 
 
+def test_the_last_of_84_rows_of_bndplus_is_dropped(tmp_path):
+    read = read_landmarks(write_scan(tmp_path, ".bndplus", bnd_text() + "83 9 9 9\n"))
+    np.testing.assert_array_equal(read, MARKS)
+
+
+def test_commas_between_numbers_are_blanks(tmp_path):
+    commas = bnd_text().replace(" ", ", ")
+    np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bnd", commas)), MARKS)
+
+
 @pytest.mark.parametrize("suffix", [".bnd", ".bndplus"])
 def test_untracked_landmarks_are_nan(tmp_path, suffix):
     points = MARKS.copy()
@@ -152,6 +162,37 @@ def test_landmarks_of_every_kind_join_their_scan(tmp_path):
 def test_landmarks_off_the_mesh_are_left_out(tmp_path):
     path = write_scan(tmp_path, ".bnd", bnd_text(MARKS + 500))
     scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL)), landmarks=path)
+    assert scan.landmarks is None
+    assert "do not lie on the mesh" in scan.repairs[-1]
+
+
+def joined(folder, points):
+    """The scan with these landmarks; the mesh is 180 mm wide, so that up to 18 mm outside are on it."""
+    path = write_scan(folder, ".bnd", bnd_text(points))
+    return read_scan(write_scan(folder, ".wrl", wrl_text(SMALL, None)), landmarks=path)
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_a_tenth_of_the_mesh_outside_is_still_on_it(tmp_path, axis, end):
+    middle = (SMALL.vertices.min(axis=0) + SMALL.vertices.max(axis=0)) / 2
+    edge = float(getattr(SMALL.vertices[:, axis], end)())
+    for outside, on_it in ((17.9, True), (18.1, False)):
+        points = np.tile(middle, (83, 1))
+        points[:, axis] = edge + (outside if end == "max" else -outside)
+        assert (joined(tmp_path, points).landmarks is not None) is on_it
+
+
+@pytest.mark.parametrize(("inside", "tracked", "on_it"), [(42, 83, True), (41, 83, False), (1, 2, False), (1, 1, True)])
+def test_more_than_half_of_what_was_tracked_must_lie_on_the_mesh(tmp_path, inside, tracked, on_it):
+    points = np.zeros((83, 3))  # as untracked ones are written
+    points[:tracked] = 1000
+    points[:inside] = SMALL.vertices.mean(axis=0)
+    assert (joined(tmp_path, points).landmarks is not None) is on_it
+
+
+def test_landmarks_of_which_none_was_tracked_are_left_out(tmp_path):
+    scan = joined(tmp_path, np.zeros((83, 3)))
     assert scan.landmarks is None
     assert "do not lie on the mesh" in scan.repairs[-1]
 

@@ -77,6 +77,7 @@ REFUSED = {
     ),
     # off
     "off, head": (".off", b"NOFF\n", " (line 1): the file does not start with a plain 'OFF' [not-off]"),
+    "off, nothing": (".off", b"OFF\n0 0 0\n", ": 0 vertices, expected 3 to 5000000 [wrong-count]"),
     "off, counts": (
         ".off",
         b"OFF\n3\n",
@@ -260,6 +261,11 @@ REFUSED = {
         ".ply",
         ply(*POINTS, *FACES, "property list uchar float texcoord", body=THREE + "3 0 1 2 4 0 0 1 1\n"),
         ": some faces do not have two texture coordinates a corner [wrong-count]",
+    ),
+    "ply, comment in the body": (
+        ".ply",
+        ply(*POINTS, *FACES, body=THREE + "3 0 1 2 # a\n"),
+        " (byte 180): '#' is not a number [malformed-number]",
     ),
     "ply, half an index": (
         ".ply",

@@ -124,7 +124,7 @@ def explain(raw: bytes, at: int, path: Path, whole: bool = False) -> ScanError:
     end = start
     while end < len(raw) and end - start < 400 and raw[end] not in _STOPS:
         end += 1
-    word, place = raw[start:end], f"byte {start}"
+    word, place = raw[start : max(end, start + 1)], f"byte {start}"  # a stop by itself is shown, too
     shown = word[:40].decode("ascii", "replace")
     if _NOT_FINITE.fullmatch(word):
         return ScanError("not-finite", path, f"{shown!r} is not a finite number", place)
