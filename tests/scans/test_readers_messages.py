@@ -116,6 +116,11 @@ REFUSED = {
         OFF.encode() + b"3 0 1 3\n",
         " (corner 2): face index 3 is outside 0 to 2 [index-out-of-range]",
     ),
+    "off, half a corner": (
+        ".off",
+        OFF.encode() + b"2.5 0 1 2\n",
+        " (corner 0): 2.5 is no index [index-out-of-range]",
+    ),
     "off, half an index": (".off", OFF.encode() + b"3 0 1 1.5\n", " (corner 2): 1.5 is no index [index-out-of-range]"),
     # obj
     "obj, no points": (".obj", b"# nothing\nf 1 2 3\n", ": there is no 'v' line in it [no-mesh]"),
