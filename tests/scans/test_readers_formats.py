@@ -293,6 +293,11 @@ def test_points_that_differ_in_the_last_bit_stay_apart():
     assert len(points) == 3
 
 
+def test_blanks_before_a_text_stl_do_not_matter(tmp_path):
+    plain = dataclasses.replace(GRID, texture_coordinates=None)
+    assert triangles(read_scan(write_scan(tmp_path, ".stl", "\n " + stl_text(GRID)))) == triangles(plain)
+
+
 def test_stl_merges_both_zeros(tmp_path):
     text = stl_text(dataclasses.replace(GRID, vertices=np.round(GRID.vertices / 20) * 20))
     assert read_scan(write_scan(tmp_path, ".stl", text.replace(" 0 ", " -0 ", 40))).faces.max() < 144
@@ -508,6 +513,15 @@ def test_other_pictures_are_no_depth(tmp_path, kind):
     with pytest.raises(ScanError) as caught:
         read_depth(path, intrinsics=CAMERA)
     assert caught.value.code in {"not-depth", "unreadable"}
+
+
+def test_a_depth_picture_is_a_png_of_more_than_one_row(tmp_path):
+    Image.fromarray(dome().astype(np.uint16)).save(tmp_path / "a.png", format="TIFF")
+    with pytest.raises(ScanError, match=r"a\.png: the depth picture is damaged \(UnidentifiedImageError\)"):
+        read_depth(tmp_path / "a.png", intrinsics=CAMERA)
+    depth_picture(tmp_path / "b.png", dome()[:1])
+    with pytest.raises(ScanError, match=r"b\.png: a grid of 1 rows of 128 points has no cells"):
+        read_depth(tmp_path / "b.png", intrinsics=CAMERA)
 
 
 def test_a_camera_has_no_default():

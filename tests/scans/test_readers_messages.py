@@ -419,6 +419,7 @@ REFUSED = {
         ": the suffix .lm9 is not read; known formats of landmarks: .bnd, .bndplus, .tbnd, .lm3 [unknown-format]",
     ),
     "bnd, rows": (".bnd", b"0 1 2 3\n" * 82, ": 82 rows of points, expected 83 [wrong-count]"),
+    "bnd, large": (".bnd", b"0 1 2 3\n" * 8193, ": the file is larger than 65536 bytes [too-large]"),
     "bnd, numbers": (
         ".bnd",
         b"0 1 2 3\n1 2 3\n" + b"0 1 2 3\n" * 81,
