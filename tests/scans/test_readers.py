@@ -281,7 +281,7 @@ def test_transforms_around_a_face_set_move_it(tmp_path, fields, expected):
 def test_words_of_a_transform_may_be_in_any_alphabet(tmp_path):
     raw = transformed("DEF K?hler translation 1 2 3", wrl_text(SMALL)).encode().replace(b"K?hler", b"K\xf6hler")
     np.testing.assert_allclose(
-        read_scan(write_scan(tmp_path, ".wrl", raw)).vertices, SMALL.vertices + [1, 2, 3], atol=1e-4
+        read_scan(write_scan(tmp_path, ".wrl", raw)).vertices, SMALL.vertices + np.array([1, 2, 3]), atol=1e-4
     )
 
 
