@@ -49,6 +49,9 @@ def test_page_and_report_tell_of_every_scan(raw_corpus, store, capsys):
     printed = capsys.readouterr().err
     assert "Protocols on the usable scans" in printed
     assert "What of the corpus is there" in printed
+    told = " ".join(printed.split())
+    assert "5 scans: " in told
+    assert "1 refused. data/08_reporting/mine/ingest.html shows them." in told
 
 
 def test_faces_of_people_are_shown_only_if_asked(raw_corpus, store):

@@ -3,7 +3,11 @@
 import shlex
 from pathlib import Path
 
-from affect4d.pipelines.predict.nodes import PredictOptions, command_for
+import pandas as pd
+import pytest
+
+from affect4d.pipelines.predict.nodes import PredictOptions, _print_summary, command_for
+from affect4d.serving.preparation import NO_NEUTRAL
 
 
 def test_the_command_names_the_model_and_whatever_is_not_usual():
@@ -12,6 +16,15 @@ def test_the_command_names_the_model_and_whatever_is_not_usual():
     options = PredictOptions(input=Path("/my scans"), layout="bu4dfe", grouping="single")
     *_, said = shlex.split(command_for(options, Path("/models/mine")))
     assert said == "input=/my scans,model=/models/mine,layout=bu4dfe,grouping=single"
+
+
+@pytest.mark.parametrize("alone", [0, 2])
+def test_answers_without_a_neutral_frame_are_counted_on_the_terminal(alone, capsys):
+    reasons = [f"texture missing; {NO_NEUTRAL}"] * alone + ["texture missing"]
+    table = pd.DataFrame({"expression": "fear", "status": "ok", "code": "", "reason": reasons})
+    _print_summary(table, "affect_vlm")
+    told = f"{alone} of {len(table)} without a neutral frame: little better than guessing."
+    assert (told in " ".join(capsys.readouterr().out.split())) is bool(alone)
 
 
 def test_a_pattern_is_said_again():

@@ -175,8 +175,8 @@ def test_a_worker_with_other_code_ends_the_run(corpus, store, monkeypatch):
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):
     (tmp_path / "empty").mkdir()
-    for name, word in (("nowhere", "no folder"), ("empty", "is empty")):
-        with pytest.raises(FileNotFoundError, match=f"{word}.*fabricate|{name}.*fabricate"):
+    for name in ("nowhere", "empty"):
+        with pytest.raises(FileNotFoundError, match=f"{name}.*corpus_roots.*fabricate"):
             ingest_corpus(tmp_path / name, "bu4dfe", HERE, store)
 
 
@@ -284,6 +284,18 @@ def test_any_folder_is_a_corpus(tmp_path, store):
     assert pd.isna(manifest["expression"].iloc[2])
     assert (manifest["confidence"] < 0.5).tolist() == [True, True, False]
     assert manifest["landmarks"].isna().tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("names", [("000.obj", "001.obj"), ("anna 2.obj", "bob.obj", "anna 10.obj")])
+def test_numbered_scans_at_the_top_are_not_taken_for_people(tmp_path, store, names):
+    for name in names:
+        (tmp_path / name).write_text(obj_text(bumpy_grid()))
+    first, last = min(names), sorted(names)[1]
+    with pytest.raises(CorpusRefusedError, match=rf"^2 scans.*{first[:4]}.*{last[:4]}.*one person.*scans\.csv"):
+        ingest_corpus(tmp_path, "folder", HERE, store)
+    rows = [f"{name},P{number}" for number, name in enumerate(names)]
+    (tmp_path / "scans.csv").write_text("\n".join(["file,subject", *rows]))
+    assert ingest_corpus(tmp_path, "folder", HERE, store).manifest["subject"].nunique() == len(names)
 
 
 def test_depth_pictures_are_taken_in_through_their_camera(tmp_path):

@@ -85,7 +85,7 @@ def test_given_scans_of_several_folders_keep_their_places(tmp_path):
 def test_what_is_not_there_is_named_with_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere.*input="):
         find_recordings(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="empty"):
+    with pytest.raises(FileNotFoundError, match="is empty: give a scan, or a folder of scans"):
         find_recordings(tmp_path)
     lay(tmp_path, "notes.txt")
     with pytest.raises(FileNotFoundError, match=r"1 files, e\.g\. notes\.txt.*\.wrl"):

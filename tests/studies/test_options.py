@@ -13,6 +13,13 @@ def test_so_are_arms(told, arms):
     assert StudyOptions(name="ablation", arms=told).arms == arms
 
 
+def test_a_misspelt_arm_or_study_is_refused_before_anything_runs():
+    with pytest.raises(ValueError, match=r"'ablation' has no arm frontt; it has whole, .*front, sides"):
+        StudyOptions(name="ablation", arms="front+frontt")
+    with pytest.raises(ValueError, match=r"no study 'ablatoin'; known studies: convergence"):
+        StudyOptions(name="ablatoin", arms="front")
+
+
 def test_a_study_without_a_seed_is_refused():
     with pytest.raises(ValueError, match="seeds"):
         StudyOptions(name="ablation", seeds="")

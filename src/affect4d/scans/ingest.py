@@ -99,8 +99,8 @@ def ingest_source(
         engine: Where scans are read.
 
     Raises:
-        CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, or folders of
-            expressions are taken for people.
+        CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, folders of
+            expressions are taken for people, or nothing says whose face numbered scans show.
         StrangeCodeError: If a worker has other code than the driver.
     """
     key = "ingest-" + _key(source, options)
@@ -116,6 +116,12 @@ def ingest_source(
             f"The outermost folders are taken for people, and some are named after expressions: {', '.join(mistaken)}. "
             "Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
             "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
+        )
+    if numbered := scans.attrs.get("numbered"):
+        raise CorpusRefusedError(
+            f"{len(numbered)} scans lie at the top of the folder and differ by a number only ({numbered[0]} … "
+            f"{numbered[-1]}): frames of one person, or as many people? Put each person's scans into a folder of "
+            "their own, named after the person (anna/happy/0001.obj), or say who is who in scans.csv."
         )
     ingest = _take_in(source, scans, options, store, engine)
     _check_refused(source, ingest, options)

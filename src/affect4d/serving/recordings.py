@@ -82,6 +82,8 @@ def find_recordings(
         return [with_changes(recording_of([place]), camera=camera)]
     if not place.exists():
         raise FileNotFoundError(f"There is no file or folder {place}: give input= a scan, or a folder of scans.")
+    if not any(place.iterdir()):
+        raise FileNotFoundError(f"The folder {place} is empty: give a scan, or a folder of scans.")
     files = list_files(place)
     table = FileSource(place, layout, pattern, camera).table()
     if table.empty:

@@ -1,8 +1,8 @@
 """What a study may be told; free of torch, so that reading the parameters of a run need not load it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _split(value: object) -> object:
@@ -28,6 +28,15 @@ class StudyOptions(BaseModel):
     seeds: Annotated[tuple[int, ...], BeforeValidator(_split)] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     arms: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     redraw: bool = True
+
+    @model_validator(mode="after")
+    def _arms_are_known(self) -> Self:
+        """Before a corpus is made and drawn for an arm that is misspelt."""
+        if self.arms:
+            from affect4d.studies.arms import study_named
+
+            study_named(self.name, self.arms)
+        return self
 
 
 class OpenedFolders(BaseModel):

@@ -1,6 +1,7 @@
 """Raw scans: fabricated where the corpus is synthetic, found where it is a licensed one on disk."""
 
 import logging
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.faces.recipe import CorpusRecipe
+from affect4d.scans.corpora.listing import check_folder
 
 LOGGER = logging.getLogger(__name__)
 WRITTEN_AS = "bu4dfe"
@@ -98,7 +100,7 @@ def fabricate_raw_corpus(
         tables in its folder, no scans: its ``recipe`` makes them.
 
     Raises:
-        FileNotFoundError: If a licensed corpus has no folder in the configuration.
+        FileNotFoundError: If a licensed corpus has no folder in the configuration, or the folder is not there.
         ValueError: If there is no such benchmark, or the layout has no place for what it performs.
     """
     source = choice.source
@@ -117,6 +119,7 @@ def fabricate_raw_corpus(
             f"Corpus {choice.name!r} has no folder yet. Name it in conf/local/globals.yml, under "
             f"corpus_roots: {{{choice.name}: /path/to/{choice.name}}}, or run with a synthetic corpus."
         )
+    check_folder(Path(source.root))  # before it is written down, and read from there by a run that is resumed
     return {
         "name": choice.name,
         "layout": choice.layout_used,

@@ -52,6 +52,9 @@ def write_ingest_page(
     _print("Protocols on the usable scans", protocols[SHOWN["protocols"]])
     for row in protocols[(protocols["folds"] == 0) & (protocols["trained_on"] == "")].itertuples():
         console.print(f"{row.protocol}: {row.description}", highlight=False)
+    counts = report["status"].value_counts()
+    told = ", ".join(f"{counts.get(status, 0):,} {status}" for status in ("ok", "repaired", "refused"))
+    console.print(f"{len(report):,} scans: {told}. data/08_reporting/{raw_corpus['name']}/ingest.html shows them.")
     key = content_key(
         corpus=raw_corpus["name"],
         report=table_digest(report[LOOKED_AT]),

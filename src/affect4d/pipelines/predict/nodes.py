@@ -123,6 +123,8 @@ def _print_summary(predictions: pd.DataFrame, model: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from affect4d.serving.preparation import NO_NEUTRAL
+
     shown = Table("answer", "recordings", title=f"{model} on {len(predictions)} recordings", title_justify="left")
     for answer, count in predictions["expression"].value_counts().items():
         shown.add_row(str(answer), str(count))
@@ -131,4 +133,7 @@ def _print_summary(predictions: pd.DataFrame, model: str) -> None:
         shown.add_row(f"refused: {code}", str(count))
     console = Console()
     console.print(shown)
+    alone = int(predictions["reason"].str.contains(NO_NEUTRAL, regex=False).sum())
+    if alone:
+        console.print(f"{alone} of {len(predictions)} without a neutral frame: little better than guessing.")
     console.print("data/07_model_output/predictions holds predictions.csv, timelines.csv and gallery.html.")

@@ -34,6 +34,7 @@ OPTIONAL = (
     "expression", "frame", "sequence", "texture", "landmark_file", *ATTRIBUTES,
     "label", "level", "task", "actions", "onset", "apex", "offset",
 )  # fmt: skip
+_DIGITS = re.compile(r"\d+")
 LANDMARKS = (".bnd", ".lm3", ".tbnd", ".bndplus")
 
 
@@ -168,7 +169,17 @@ def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
     scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
     rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
-    return scan_table(rows, root)
+    table = scan_table(rows, root)
+    table.attrs["numbered"] = _numbered(scan for scan in scans if "/" not in scan)
+    return table
+
+
+def _numbered(names: Iterable[str]) -> list[str]:
+    """Names that differ by a number only: frames of one person, or people? Nothing says which."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_DIGITS.sub("#", PurePosixPath(name).stem), []).append(name)
+    return next((found for found in alike.values() if len(found) > 1), [])
 
 
 def _sequence(path: str) -> str:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MAX_DEPTH = 8
+WHERE_IT_IS = (
+    "Where a corpus lies is said in conf/local/globals.yml (corpus_roots: {NAME: /path/to/it}) or with --params "
+    "corpus=NAME,corpus_root=/path/to/it; a synthetic one is made with: kedro run --pipeline=fabricate"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +34,21 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
     Raises:
         FileNotFoundError: If the folder is missing, is not a folder, or is empty.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"There is no folder {root}. Put the corpus there, set its folder in the parameters, "
-            "or make a synthetic one with: kedro run --pipeline=fabricate"
-        )
+    check_folder(root)
     files = tuple(sorted(_walk(str(root), ""), key=lambda file: file.path))
     if not files:
-        raise FileNotFoundError(
-            f"The folder {root} is empty. Put the corpus there or make a synthetic one with: "
-            "kedro run --pipeline=fabricate"
-        )
+        raise FileNotFoundError(f"The folder {root} is empty. {WHERE_IT_IS}")
     return files
+
+
+def check_folder(root: Path) -> None:
+    """Refuse a corpus folder that is not there.
+
+    Raises:
+        FileNotFoundError: Saying where it is set.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"There is no folder {root}. {WHERE_IT_IS}")
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozenset()) -> list[ListedFile]:
