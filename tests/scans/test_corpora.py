@@ -449,9 +449,17 @@ def test_expressions_that_people_give_are_spelled_as_they_like(tmp_path):
         ("sequences.csv", "sequence,level\nF001/Happy,7\n", r"F001/Happy: level is '7'\. Give 1 to 4"),
         ("sequences.csv", "sequence,apex\nF001/Happy,late\n", r"F001/Happy: apex is 'late'\. Give the number"),
         ("sequences.csv", "sequence,mood\nF001/Happy,good\n", r"unknown columns mood\. It may have sequence, expr"),
-        ("sequences.csv", "sequence,level\nF001-Happy,2\n", r"names no sequence .*'F001-Happy': write it as 'F001/Ha"),
+        (
+            "sequences.csv",
+            "sequence,level\nF001-Happy,2\n",
+            r"names no sequence .*'F001-Happy', the paths say 'F001/Ha",
+        ),
         ("subjects.csv", "subject,sex\nF001,F\n", r"unknown columns sex\. It may have subject, gender"),
-        ("subjects.csv", "subject,gender\n1,F\n", r"names no subject .*'1': write it as 'F001'"),
+        (
+            "subjects.csv",
+            "subject,gender\n1,F\n",
+            r"names no subject .*'1', the paths say 'F001'.*corpus_patterns",
+        ),
     ],
 )
 def test_what_people_give_wrongly_is_named_with_file_row_and_remedy(tmp_path, file, text, words):

@@ -247,6 +247,15 @@ def test_threads_are_those_asked_for_and_given_back(train_options):
     assert torch.get_num_threads() == before
 
 
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_trained(
+    bank, plan, prompts, inputs, model_options, train_options, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options = train_options.model_copy(update={"device": "cuda"})
+    with pytest.raises(ValueError, match=r"no GPU that CUDA reaches here.*device: auto"):
+        train_model("affect_vlm", bank, plan, prompts, TrainingRecipe(inputs, model_options, options, AffectOptions()))
+
+
 @pytest.mark.gpu
 def test_training_on_cuda_ends_in_single_precision(bank, plan, prompts, inputs, model_options, train_options):
     options = train_options.model_copy(update={"device": "cuda"})

@@ -14,9 +14,18 @@ _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.flo
 
 
 def choose_device(name: str) -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU; on a host with several processes, each has its own GPU."""
+    """``"auto"`` is CUDA where there is one, else the CPU; on a host with several processes, each has its own GPU.
+
+    Raises:
+        ValueError: If CUDA is asked for and there is no GPU that it reaches.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "There is no GPU that CUDA reaches here (nvidia-smi lists them), and device: cuda was asked for, as "
+            "--env=gpu does. With device: auto, a machine without one trains on its processor."
+        )
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return torch.device(name)

@@ -126,8 +126,9 @@ def _fill(table: pd.DataFrame, key: str, file: Path, names: Sequence[str]) -> li
     unmatched = [str(one) for one in given.index if one not in set(table[key])]
     if len(table) and unmatched and len(unmatched) == len(given):
         raise ValueError(
-            f"{file} names no {key} that is there, but e.g. {unmatched[0]!r}: write it as {table[key].iloc[0]!r}, or "
-            "remove the file."
+            f"{file} names no {key} that is there: it says e.g. {unmatched[0]!r}, the paths say {table[key].iloc[0]!r}."
+            f" Write it so, or remove the file; if that is no {key}, the paths are made otherwise: give their pattern "
+            "under corpus_patterns in conf/local/globals.yml."
         )
     for name in (name for name in names if name in given):
         found = table[key].map(given[name]).astype(object)
