@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-browser test-faults fuzz bench bench-quick check format mlflow viz viz-static app docs audit lock prune clean
+.PHONY: help setup run test test-slow test-browser test-faults coverage fuzz bench bench-quick check format mlflow viz viz-static app docs audit lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -42,6 +42,11 @@ test-browser: .venv/ready ## the pages as a person sees them, in headless Chromi
 
 test-faults: .venv/ready ## the tests that kill and hang processes on purpose
 	@$(BIN)/pytest -m fault
+
+coverage: .venv/ready ## the lines that tests reach, those of compiled loops as plain Python; half an hour
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not fault and not gpu and not browser" --cov --cov-report=
+	@NUMBA_DISABLE_JIT=1 $(BIN)/pytest -o filterwarnings=ignore --cov --cov-append --cov-report=term:skip-covered \
+		tests/scans/test_readers.py tests/scans/test_readers_formats.py tests/scans/test_triangles.py tests/rendering tests/views
 
 fuzz: .venv/ready ## feed damaged files to every reader for FUZZ_SECONDS (60): first with the loops interpreted, then compiled
 	@$(BIN)/python tests/fuzz/fuzz_readers.py -verbosity=0 -max_total_time=$$(( $(FUZZ_SECONDS) / 2 ))
