@@ -39,7 +39,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 STUDIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         f"study_{name}": (f"latest_{name}_page", f"latest_{name}_tables")
-        for name in ("convergence", "ablation", "smile_ablation", "distribution", "label_efficiency")
+        for name in ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
     }
 )
 """Likewise; each trains many models, and is run only when it is named."""

@@ -1,9 +1,12 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences, rest, window_rows
+from affect4d.evaluation.examination import Examination
 from affect4d.models import JointEmbedding
 from affect4d.views.inputs import InputOptions
 
@@ -67,3 +70,24 @@ def test_a_model_stays_where_it_is_unless_told(bank):
     assert rest(model) == torch.device("meta")
     assert model.weight.device == torch.device("meta")
     assert not model.training
+
+
+def test_a_model_is_asked_across_views_one_at_a_time(bank, sequences, split):
+    """What a probe is given: of training people the mean of the fitted views, of the others the asked one's."""
+    examination = Examination(bank, sequences, split, OPTIONS, quiet=True)
+    seen = []
+
+    class Counting(MeanModel):
+        def embed_views(self, images):
+            seen.append(images)
+            return super().embed_views(images)
+
+    with mock.patch("affect4d.evaluation.examination.probe_linearly") as probe:
+        examination.by_probe_across_views(Counting(), "one", bank.views, bank.views, bank.views[1:])
+    features = probe.call_args.args[0]
+    hidden = embed_sequences(MeanModel(), bank, OPTIONS).hidden.reshape(60, 2, 2)
+    unseen = sequences["subject"].isin(split.test).to_numpy()
+    assert features[~unseen] == pytest.approx(hidden[~unseen].mean(axis=1), abs=1e-6)
+    assert features[unseen] == pytest.approx(hidden[unseen, 1], abs=1e-6)
+    assert all(torch.equal(images[:, 0], images[:, 1]) for images in seen)
+    assert probe.call_args.args[3] == "one"

@@ -24,6 +24,19 @@ def test_a_study_tells_what_it_was_run_on_and_the_report_counts_it(finished):
     )
 
 
+def test_a_model_is_asked_by_a_view_that_it_was_not_trained_on(finished):
+    project, _ = finished
+    project.run("study_smile_regimes")
+    answers = project.load("smile_regimes_study_predictions").set_index(["arm", "sequence"])
+    rows = {row["arm"]: row for row in project.load("smile_regimes_study")["arms"]}
+    parts = {"few_labels_whole", "one_view_whole", "one_view_no_redundancy"}
+    assert set(rows) == parts | {"unseen_angle_whole", "unseen_angle_no_decorrelation"}
+    assert rows["unseen_angle_no_decorrelation"]["against"] == "unseen_angle_whole"
+    shares = [name for name in answers if name.startswith("prob_")]
+    every, one = (answers.loc[arm, shares].sort_index() for arm in ("few_labels_whole", "one_view_whole"))
+    assert not np.allclose(every, one)
+
+
 def test_two_processes_train_what_one_does_and_the_report_counts_it(finished):
     project, _ = finished
     project.run("study_distribution")

@@ -3,7 +3,7 @@ import pytest
 
 from affect4d.pipelines import cross_validate, studies
 from affect4d.pipelines.studies.nodes import run_trials
-from affect4d.studies.arms import LABEL_EFFICIENCY, STUDIES, study_named
+from affect4d.studies.arms import LABEL_EFFICIENCY, REGIMES, SMILE_REGIMES, STUDIES, study_named
 from affect4d.studies.options import StudyOptions
 from affect4d.studies.setting import Objectives, Setting
 from affect4d.studies.study import StudyResult
@@ -72,6 +72,22 @@ def test_each_number_of_labelled_people_is_a_pair_of_its_own():
             "smile": ("smile_vlm", "linear_probe"),
             "scratch": ("cross_entropy", "head"),
         }[way]
+
+
+def test_each_regime_is_compared_with_its_own_whole():
+    assert len(SMILE_REGIMES) == 3 * len(REGIMES)
+    for arm in SMILE_REGIMES:
+        regime = arm.against.removesuffix("_whole")
+        part = arm.name.removeprefix(f"{regime}_")
+        varied, whole = (Setting().changed(changes) for changes in (arm.changes, REGIMES[regime][1]))
+        terms = varied.objectives.smile_vlm
+        assert (terms.decorrelation == 0, terms.gamma == 0) == (part == "no_decorrelation", part == "no_redundancy")
+        assert varied.model_copy(update={"objectives": whole.objectives}) == whole
+
+
+def test_views_that_nobody_would_fit_on_are_refused():
+    with pytest.raises(ValueError, match="name asked_views"):
+        Setting(fitted_views=("front",))
 
 
 def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequences, split):

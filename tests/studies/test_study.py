@@ -2,22 +2,22 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-import torch
 
 from affect4d.content import ContentStore
+from affect4d.evaluation.examination import Examination
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies import trial as trials
-from affect4d.studies.arms import CONVERGENCE, LABEL_EFFICIENCY
+from affect4d.studies.arms import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
 from affect4d.studies.options import StudyOptions
 from affect4d.studies.setting import Setting
 from affect4d.studies.study import run_study
-from affect4d.studies.trial import Trial, as_many_steps, only_views, remember_labels
-from affect4d.views.bank import ViewBank
+from affect4d.studies.trial import Trial, as_many_steps, remember_labels
 
 
 @pytest.fixture
@@ -86,18 +86,6 @@ def test_a_trial_that_was_kept_is_not_run_again(monkeypatch, store, split):
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
 
 
-def test_a_bank_can_be_cut_to_some_views():
-    rows = torch.arange(4)
-    pictures = torch.arange(4 * 2).view(4, 2, 1, 1, 1).to(torch.uint8)
-    bank = ViewBank(pictures, rows, rows, rows, rows > 1, tuple("abcd"), ("front", "left"))
-    cut = only_views(bank, ("left",))
-    assert cut.views == ("left",)
-    assert torch.equal(cut.pictures[:, 0], bank.pictures[:, 1])
-    assert only_views(bank, ()) is bank
-    with pytest.raises(ValueError, match=r"above.*front, left"):
-        only_views(bank, ("above",))
-
-
 def test_labels_of_few_subjects_are_remembered_and_more_include_the_fewer(split):
     sequences = pd.DataFrame({"subject": list("ABCDEFGH") * 2, "expression": "fear"})
     two, four = (remember_labels(sequences, split, count, seed=3) for count in (2, 4))
@@ -131,6 +119,50 @@ def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_sub
     assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]
 
 
+def test_one_model_answers_every_way_of_asking_its_views(store, split, monkeypatch):
+    asked, unread = [], []
+    expected = {"few_labels_whole", "one_view_whole", "other_view_whole"}
+
+    def key(arm, setting, split, data):
+        unread.append(setting)
+        return f"key-{setting == Setting()}"
+
+    monkeypatch.setattr(
+        trials, "_train", lambda arm, *_: asked.append(arm.name) or (None, pd.DataFrame({"epoch": [0]}))
+    )
+    monkeypatch.setattr(trials, "save_model", lambda model, folder: folder.mkdir())
+    monkeypatch.setattr(trials, "load_model", lambda folder, device: None)
+    monkeypatch.setattr(trials, "_key", key)
+    arms = [arm for arm in SMILE_REGIMES if arm.name in expected]
+    for arm in arms:
+        trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
+    assert asked == ["few_labels_whole"]
+    assert unread == [Setting()] * len(expected)
+
+
+def test_an_arm_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monkeypatch, sequences):
+    bank = SimpleNamespace(views=("front", "left", "right"))
+    bank.only = lambda views: SimpleNamespace(views=views or bank.views)
+    calls = []
+
+    class Stand(Examination):
+        def by_probe_across_views(self, model, name, trained, fitted, asked):
+            calls.append((self.bank, trained, fitted, asked))
+
+    monkeypatch.setattr(trials.Examination, "prepare", lambda *_, **__: Stand(bank, sequences, split, None))
+    monkeypatch.setattr(trials, "_trained", lambda *_: (None, None))
+    data = SimpleNamespace(views=None, store=None)
+    for arm in SMILE_REGIMES:
+        if arm.name in ("one_view_whole", "other_view_whole", "unseen_angle_whole"):
+            trials._train_and_examine(arm, Setting().changed(arm.changes), split, data, None)
+    every, two = ("front", "left", "right"), ("front", "left")
+    assert calls == [
+        (bank, every, every, ("left",)),
+        (bank, every, ("front",), ("left",)),
+        (bank, two, two, ("right",)),
+    ]
+
+
 def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monkeypatch):
     made = []
 
@@ -153,10 +185,21 @@ def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monke
     assert len(made) == 1
 
 
+@dataclass
+class _Rows:
+    """A bank of which only its size is asked."""
+
+    rows: int
+    views: tuple[str, ...] = ("front",)
+
+    def only(self, views):
+        return self
+
+
 def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(store, split, monkeypatch):
     """A sequence that shows none of the six is not examined, but it is trained on, as by `train_smile`."""
     seen = {}
-    monkeypatch.setattr(trials, "load_view_bank", lambda views, *_: SimpleNamespace(views=("front",), rows=len(views)))
+    monkeypatch.setattr(trials, "load_view_bank", lambda views, *_: _Rows(len(views)))
     monkeypatch.setattr(trials, "_prompts", lambda *_: (None, seen.get("groups")))
     monkeypatch.setattr(trials, "_plan", lambda *_: None)
     monkeypatch.setattr(trials, "_examiner", lambda *_: None)
@@ -168,7 +211,7 @@ def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(st
     monkeypatch.setattr(trials, "train_model", train)
     views = pd.DataFrame({"sequence": ["a", "b"], "expression": ["fear", None]})
     data = SimpleNamespace(views=views, store=None)
-    labelled = SimpleNamespace(bank=SimpleNamespace(views=("front",), rows=1))
+    labelled = SimpleNamespace(bank=_Rows(1))
     for arm, groups, rows in ((LABEL_EFFICIENCY[0], None, 2), (CONVERGENCE[0], {"a": "fear"}, 1)):
         seen["groups"] = groups
         trials._train(arm, Setting(), split, data, labelled, store)

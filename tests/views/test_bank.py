@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from affect4d.content import ContentStore, file_digest
 from affect4d.content.shards import write_shard
-from affect4d.views.bank import load_view_bank
+from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.channels import derive_channels
 from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
@@ -128,6 +128,18 @@ def test_a_sampler_decides_which_frames_are_in_the_window(view_manifest, store):
     every_end = OPTIONS.model_copy(update={"frames": FrameSampler(kind="uniform", frames=2)})
     bank = load_view_bank(view_manifest, store, every_end)
     assert bank.in_window.tolist() == [True, False, True, True, False, True]
+
+
+def test_a_bank_can_be_cut_to_some_views():
+    rows = torch.arange(4)
+    pictures = torch.arange(4 * 2).view(4, 2, 1, 1, 1).to(torch.uint8)
+    bank = ViewBank(pictures, rows, rows, rows, rows > 1, tuple("abcd"), ("front", "left"))
+    cut = bank.only(("left", "left"))
+    assert cut.views == ("left", "left")
+    assert torch.equal(cut.pictures, bank.pictures[:, [1, 1]])
+    assert bank.only(()) is bank
+    with pytest.raises(ValueError, match=r"views above, below were.*front, left"):
+        bank.only(("above", "below", "above"))
 
 
 def test_sequences_rendered_differently_do_not_share_a_bank(view_manifest, store):

@@ -56,6 +56,12 @@ class SequenceEmbeddings:
     views: Float32[np.ndarray, "sequences views dim"]
     fused: Float32[np.ndarray, "sequences dim"]
 
+    def mean_view(self) -> Float32[np.ndarray, "sequences hidden"]:
+        """The image tower's output, averaged over the views."""
+        count, views = self.views.shape[:2]
+        mean: Float32[np.ndarray, "sequences hidden"] = self.hidden.reshape(count, views, -1).mean(axis=1)
+        return mean
+
     def of(self, sequences: Sequence[str]) -> "SequenceEmbeddings":
         """The same for some sequences, in their order.
 

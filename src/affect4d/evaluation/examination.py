@@ -87,6 +87,28 @@ class Examination:
         features = embed_sequences(model, self.bank, self.inputs).hidden
         return probe_linearly(features, self.sequences, self.split, name)
 
+    def by_probe_across_views(
+        self, model: Any, name: str, trained: Sequence[str], fitted: Sequence[str], asked: Sequence[str]
+    ) -> pd.DataFrame:
+        """Predictions of a linear probe that is fitted on some views and asked by others, averaged over each side.
+
+        Args:
+            model: Trained on ``trained``.
+            name: In the prediction table.
+            trained: As many views as the model takes; it sees one view at a time, that many times over.
+            fitted: Views of training subjects.
+            asked: Views of unseen subjects; any that the bank has.
+        """
+        features = {
+            view: embed_sequences(
+                model, self.bank.only((view,) * len(trained)), self.inputs, quiet=self.quiet
+            ).mean_view()
+            for view in dict.fromkeys((*fitted, *asked))
+        }
+        known, unknown = (np.mean([features[view] for view in views], axis=0) for views in (fitted, asked))
+        unseen = self.sequences["subject"].isin(self.split.test).to_numpy()
+        return probe_linearly(np.where(unseen[:, None], unknown, known), self.sequences, self.split, name)
+
     def by_head(self, model: Any, name: str) -> pd.DataFrame:
         """Predictions of a classifier's own head."""
         unseen = self.unseen()

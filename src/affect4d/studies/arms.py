@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from affect4d.studies.setting import Arm, Study
 
@@ -10,6 +11,10 @@ _AFFECT = "objectives.affect_vlm."
 _SMILE = "objectives.smile_vlm."
 _LANGUAGE = ("text", "image.projection", "image.fusion", "temperature")
 """What a training without language leaves as it is."""
+_UNAUGMENTED = {
+    f"augment.{name}": 0.0
+    for name in ("mix", "mirror", "rotation", "scale", "shift", "contrast", "brightness", "turned")
+}
 
 CONVERGENCE: tuple[Arm, ...] = (
     Arm("affect_vlm", "AffectVLM: L_align + L_mc + L_mt", "affect_vlm"),
@@ -25,9 +30,7 @@ AFFECT_ABLATION: tuple[Arm, ...] = (
     Arm("whole", "AffectVLM, whole", "affect_vlm"),
     Arm("bare_prompts", "− prompt augmentation: one bare prompt", "affect_vlm", changes={"prompts.augment": False}),
     Arm("unmixed", "− mixing of views between scans", "affect_vlm", changes={"augment.mix": 0.0}),
-    Arm("unaugmented", "− mixed view augmentation altogether", "affect_vlm", changes={
-        "augment.mix": 0.0, "augment.mirror": 0.0, "augment.rotation": 0.0, "augment.scale": 0.0,
-        "augment.shift": 0.0, "augment.contrast": 0.0, "augment.brightness": 0.0, "augment.turned": 0.0}),
+    Arm("unaugmented", "− mixed view augmentation altogether", "affect_vlm", changes=_UNAUGMENTED),
     Arm("no_align", "− L_align: L_mc + L_mt as printed", "affect_vlm", changes={_AFFECT + "align": 0.0}),
     Arm("no_pairs", "− L_mc", "affect_vlm", changes={_AFFECT + "pairs": 0.0}),
     Arm("no_triplets", "− L_mt", "affect_vlm", changes={_AFFECT + "triplets": 0.0}),
@@ -60,6 +63,40 @@ SMILE_ABLATION: tuple[Arm, ...] = (
 )  # fmt: skip
 """The three terms of SMILE-VLM, each left out in turn, a peer, and other pseudo-labels; by linear probe. The source
 ``zero_shot`` needs weights of its own: ``pseudo_labels.source=zero_shot`` sets the whole study on it."""
+
+REGIMES: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "few_labels": ("the probe knows three people's labels", {"labelled_subjects": 3}),
+        "one_view": ("asked by the left view alone", {"asked_views": ("left",)}),
+        "other_view": ("probe fitted on the front, asked by the left", {
+            "fitted_views": ("front",), "asked_views": ("left",)}),
+        "unseen_angle": ("trained on front and left, asked by the right", {
+            "views": ("front", "left"), "augment.mirror": 0.0, "asked_views": ("right",)}),
+        "wide_projector": ("projector four times as wide", {"model.projector_width": 1024}),
+        "large_batch": ("batch three times as large", {"train.batch_size": 216}),
+        "unaugmented": ("no mixed view augmentation", _UNAUGMENTED),
+        "poor_names": ("pseudo-labels of four clusters", {
+            "pseudo_labels.source": "cluster", "pseudo_labels.cluster.count": 4}),
+    }
+)  # fmt: skip
+"""Where decorrelation and redundancy might show more than on plain sequences: how a probe is asked, or what is trained.
+Models of the first three are trained once."""
+
+_WITHOUT: Mapping[str, tuple[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "whole": ("SMILE-VLM, whole", {}),
+        "no_decorrelation": ("− L_MV", {_SMILE + "decorrelation": 0.0}),
+        "no_redundancy": ("− L_CM", {_SMILE + "gamma": 0.0}),
+    }
+)
+
+SMILE_REGIMES: tuple[Arm, ...] = tuple(
+    Arm(f"{regime}_{part}", f"{conditions}: {words}", "smile_vlm", "linear_probe", {**changes, **without},
+        against=f"{regime}_whole")
+    for regime, (conditions, changes) in REGIMES.items()
+    for part, (words, without) in _WITHOUT.items()
+)  # fmt: skip
+"""Two terms of SMILE-VLM left out in each regime, beside the whole of the same regime."""
 
 DISTRIBUTION: tuple[Arm, ...] = (
     Arm("affect_vlm", "AffectVLM in one process", "affect_vlm"),
@@ -101,6 +138,12 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 "Does each term of SMILE-VLM earn its place?",
                 "SMILE-VLM with one term left out in turn, read by a linear probe.",
                 SMILE_ABLATION,
+            ),
+            Study(
+                "smile_regimes",
+                "Where do decorrelation and redundancy earn their place?",
+                "SMILE-VLM with and without each of the two, read by a linear probe; each regime by itself.",
+                SMILE_REGIMES,
             ),
             Study(
                 "distribution",

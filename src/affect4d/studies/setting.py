@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
@@ -54,6 +54,10 @@ class Setting(BaseModel):
         views: The views that are used; empty means all that are rendered.
         labelled_subjects: How many training subjects' labels are known, to a supervised training or to a probe; 0 is
             everybody's. A self-supervised training sees all of them, without labels.
+        fitted_views: The views a linear probe is fitted on, each by itself, their features averaged; empty means those
+            that the model was trained on. Only with ``asked_views``.
+        asked_views: Likewise those it is asked by, which need not be among the model's; empty means that a probe sees
+            all of the model's views, side by side.
         distributed: How many processes train; more than one are not examined before the end.
     """
 
@@ -68,7 +72,17 @@ class Setting(BaseModel):
     objectives: Objectives = Objectives()
     views: tuple[str, ...] = ()
     labelled_subjects: int = Field(default=0, ge=0)
+    fitted_views: tuple[str, ...] = ()
+    asked_views: tuple[str, ...] = ()
     distributed: DistributedOptions = DistributedOptions()
+
+    @model_validator(mode="after")
+    def _fitted_views_are_read(self) -> Self:
+        if self.fitted_views and not self.asked_views:
+            raise ValueError(
+                "fitted_views says what a probe is fitted on that is asked by other views: name asked_views."
+            )
+        return self
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The setting with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.

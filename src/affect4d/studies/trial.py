@@ -127,26 +127,31 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
 
 
 def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Trial:
-    examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store, stances=True)
+    whole = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store, stances=True)
     examination = with_changes(
-        examination,
-        bank=only_views(examination.bank, setting.views),
-        sequences=remember_labels(examination.sequences, split, setting.labelled_subjects, setting.train.seed),
+        whole,
+        bank=whole.bank.only(setting.views),
+        sequences=remember_labels(whole.sequences, split, setting.labelled_subjects, setting.train.seed),
     )
     model, curve = _trained(arm, setting, split, data, examination, store)
+    if setting.asked_views:
+        trained, every = examination.bank.views, with_changes(examination, bank=whole.bank)
+        fitted = setting.fitted_views or trained
+        return Trial(every.by_probe_across_views(model, arm.name, trained, fitted, setting.asked_views), curve)
     return Trial(_predict(arm, setting, examination, model), curve)
 
 
 def _trained(
     arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
 ) -> tuple[Any, pd.DataFrame]:
-    """The arm's model and its curve; one that saw no label serves every number of labelled subjects, and is kept.
+    """The arm's model and its curve; one that saw no label serves every probe of it, and is kept where it has several.
 
     Trials that need it at once wait for the first of them, which trains it.
     """
-    if METHODS[arm.method].supervised or not setting.labelled_subjects:
+    if METHODS[arm.method].supervised or not (setting.labelled_subjects or setting.asked_views):
         return _train(arm, setting, split, data, examination, store)
-    entry = f"pretrained/{_key(arm, setting.changed({'labelled_subjects': 0}), split, data)}"
+    unread = setting.changed({"labelled_subjects": 0, "fitted_views": (), "asked_views": ()})
+    entry = f"pretrained/{_key(arm, unread, split, data)}"
     lock = store.root / f"{entry}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, timeout=LOCK_SECONDS):
@@ -167,7 +172,7 @@ def _train(
         setting = as_many_steps(setting, len(split.train))
     bank = examination.bank
     if groups is None:  # who learns without labels learns from sequences that show none of the six, too
-        bank = only_views(load_view_bank(data.views, data.store, setting.inputs), setting.views)
+        bank = load_view_bank(data.views, data.store, setting.inputs).only(setting.views)
     plan = _plan(setting, split, data, bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
     clock = _Clock(_examiner(arm, setting, examination))
@@ -218,20 +223,6 @@ def as_many_steps(setting: Setting, subjects: int) -> Setting:
         return setting
     often = round(setting.train.samples_per_sequence * subjects / setting.labelled_subjects)
     return setting.changed({"train.samples_per_sequence": often})
-
-
-def only_views(bank: ViewBank, views: tuple[str, ...]) -> ViewBank:
-    """The bank with some of its views; all where none is named.
-
-    Raises:
-        ValueError: If the bank lacks one.
-    """
-    strangers = [view for view in views if view not in bank.views]
-    if strangers:
-        raise ValueError(f"The views {', '.join(strangers)} were not rendered; there are {', '.join(bank.views)}.")
-    if not views or views == bank.views:
-        return bank
-    return with_changes(bank, pictures=bank.pictures[:, [bank.views.index(view) for view in views]], views=views)
 
 
 def _prompts(

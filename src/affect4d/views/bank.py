@@ -6,7 +6,7 @@ nothing, and processes share its pages.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,20 @@ class ViewBank:
         if sequence not in self.sequences:
             raise KeyError(f"The bank has no sequence {sequence!r}; it has {len(self.sequences)} others.")
         return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
+
+    def only(self, views: tuple[str, ...]) -> "ViewBank":
+        """The bank with some of its views, in their order; a view may be named twice. Itself where none is named.
+
+        Raises:
+            ValueError: If the bank lacks one.
+        """
+        strangers = [view for view in views if view not in self.views]
+        if strangers:
+            missing, there = ", ".join(dict.fromkeys(strangers)), ", ".join(self.views)
+            raise ValueError(f"The views {missing} were not rendered; there are {there}.")
+        if not views or views == self.views:
+            return self
+        return replace(self, pictures=self.pictures[:, [self.views.index(view) for view in views]], views=views)
 
     def index(self) -> pd.DataFrame:
         """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``."""

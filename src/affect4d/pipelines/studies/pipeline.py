@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.studies.nodes import judge_study, run_trials, write_study_page
 
-STUDIES = ("convergence", "ablation", "smile_ablation", "distribution", "label_efficiency")
+STUDIES = ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
 VARIED = ("train", "augment", "objective")
 """Parts of a method's parameters; each is taken by itself, so that it is validated as in every other pipeline."""
 
