@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -17,14 +18,19 @@ from kedro_datasets.json import JSONDataset
 from affect4d import tracking
 from affect4d.hooks import (
     AccountHooks,
+    DeviceHooks,
     MlflowOptions,
     TrackingHooks,
+    UnknownNamesHooks,
     UnreadSettingsHooks,
     WritableHooks,
     changed_parameters,
+    names,
     unread_settings,
 )
 from affect4d.hooks.abandoned import this_process
+from affect4d.hooks.names import read_parameters, unread
+from affect4d.pipeline_registry import register_pipelines
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
 OPENED_RUN = """
@@ -86,6 +92,91 @@ def test_what_the_warning_advises_gives_both(loader, conf):
     both = loader(None)
     assert both["globals"]["corpus"] == "bu4dfe"
     assert both["parameters"]["model"]["towers"]["name"] == "ViT-B-16"
+
+
+def named(loader, monkeypatch, *read, **given):
+    """What the hook says of names that were given, beside a pipeline that reads some."""
+    assert any(isinstance(hook, UnknownNamesHooks) for hook in HOOKS)
+    monkeypatch.setattr(names, "pipelines", {"all": reading(*read)})
+    hooks = UnknownNamesHooks()
+    hooks.after_context_created(SimpleNamespace(config_loader=loader))
+    hooks.before_pipeline_run({"runtime_params": given})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"corpsu": "bu4dfe"}, r"corpsu, given with --params; did you mean corpus\? "),
+        ({"smile_vlm": {"trains": {"epochs": 3}}}, r"smile_vlm\.trains\.epochs.*mean smile_vlm\.train\.epochs\?"),
+        ({"weather": 1}, r"weather, given with --params\. "),
+        ({"studies": {"ablatoin": {"seeds": [0]}}}, r"mean studies\.ablation\.seeds\?"),
+    ],
+)
+def test_a_misspelt_parameter_is_refused_and_the_right_one_named(loader, monkeypatch, given, words):
+    with pytest.raises(ValueError, match=words):
+        named(loader(None), monkeypatch, "smile_vlm.train", "studies.ablation", **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"corpus": "bu4dfe", "seed": 3, "corpus_root": "/data"},
+        {"smile_vlm": {"train": {"epochs": 3}}},
+        {"raw_corpus": {"known": {"mine": {"layout": "bu4dfe", "root": "/data"}}}},
+        {"cross_entropy": {"objective": {"label_smoothing": 0.2}}},
+        {"ict_folder": None},
+    ],
+)
+def test_what_something_reads_passes(loader, monkeypatch, caplog, given):
+    with caplog.at_level(logging.WARNING, "affect4d.hooks"):
+        named(loader(None), monkeypatch, "smile_vlm.train", "raw_corpus", "cross_entropy.objective", **given)
+    assert not caplog.records
+
+
+def test_misspelt_names_in_the_users_own_files_are_told(loader, conf, monkeypatch, caplog):
+    (conf / "local" / "globals.yml").write_text("corpsu: bu4dfe\ncorpus_roots: {bu4df: /data}\n")
+    (conf / "local" / "parameters.yml").write_text("afect_vlm: {train: {epochs: 2}}\n_shared: {size: 3}\n")
+    with caplog.at_level(logging.WARNING, "affect4d.hooks"):
+        named(loader(None), monkeypatch, "affect_vlm.train")
+    assert [record.getMessage() for record in caplog.records] == [
+        "conf/local/globals.yml: nothing reads the setting corpsu; did you mean corpus?",
+        "conf/local/globals.yml: nothing reads the setting corpus_roots.bu4df; did you mean corpus_roots.bu4dfe?",
+        "conf/local: no stage reads the parameter afect_vlm.train.epochs; did you mean affect_vlm.train.epochs?",
+    ]
+
+
+@pytest.mark.parametrize("environment", ["ci", "gpu"])
+def test_the_projects_own_configuration_names_nothing_that_is_not_read(project_root, environment):
+    loader = OmegaConfigLoader(str(project_root / "conf"), env=environment, **CONFIG_LOADER_ARGS)
+    assert unread(tracking.flatten(loader["parameters"]), read_parameters(register_pipelines().values())) == []
+
+
+def test_an_archive_of_configuration_is_taken_as_it_is(loader, monkeypatch):
+    told = SimpleNamespace(conf_source="/nowhere/conf.tar.gz")
+    hooks = UnknownNamesHooks()
+    hooks._loader = told
+    hooks.before_pipeline_run({"runtime_params": {"corpsu": "bu4dfe"}})
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "refused"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
+)
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(
+    conf, project_root, monkeypatch, device, there, refused
+):
+    assert any(isinstance(hook, DeviceHooks) for hook in HOOKS)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    shutil.copytree(project_root / "conf/base", conf / "base")
+    said = {"smile_vlm": {"train": {"device": device}}}
+    hooks = DeviceHooks()
+    hooks.before_pipeline_run(reading("smile_vlm.train"))
+    hooks.after_context_created(
+        SimpleNamespace(config_loader=OmegaConfigLoader(str(conf), runtime_params=said, **CONFIG_LOADER_ARGS))
+    )
+    hooks.before_pipeline_run(reading("affect_vlm.train"))
+    with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
+        hooks.before_pipeline_run(reading("smile_vlm.train"))
 
 
 def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):

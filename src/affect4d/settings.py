@@ -6,7 +6,15 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from affect4d.hooks import AccountHooks, StageClockHooks, TrackingHooks, UnreadSettingsHooks, WritableHooks
+from affect4d.hooks import (
+    AccountHooks,
+    DeviceHooks,
+    StageClockHooks,
+    TrackingHooks,
+    UnknownNamesHooks,
+    UnreadSettingsHooks,
+    WritableHooks,
+)
 
 for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
     os.environ.setdefault(name, "true")
@@ -14,7 +22,15 @@ for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a
 # requirements.lock holds a Kedro that has --pipeline, and every page says it: its word of a later one is for us.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
-HOOKS = (UnreadSettingsHooks(), AccountHooks(), StageClockHooks(), TrackingHooks(), WritableHooks())
+HOOKS = (
+    UnreadSettingsHooks(),
+    UnknownNamesHooks(),
+    AccountHooks(),
+    StageClockHooks(),
+    TrackingHooks(),
+    DeviceHooks(),
+    WritableHooks(),
+)
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {

@@ -50,8 +50,10 @@ def both(records):
 def test_a_name_and_a_version_are_one_bundle(both):
     assert served(f"smile_vlm@{VERSIONS[0]}", both) == both / "bundles" / "smile_vlm"
     assert served(f"affect_vlm@{VERSIONS[0]}", both) == both / "bundles" / "affect_vlm-2026-11-21"
-    with pytest.raises(DatasetError, match="no model"):
+    with pytest.raises(DatasetError, match=rf"no model.*Newest versions of smile_vlm: {VERSIONS[0]}\. Or"):
         served(f"smile_vlm@{VERSIONS[1]}", both)
+    with pytest.raises(DatasetError, match=rf"no model.*versions of affect_vlm: {VERSIONS[1]}, {VERSIONS[0]}\. Or"):
+        served("affect_vlm@yesterday", both)
 
 
 def test_a_version_of_two_models_has_to_be_told_apart(both):

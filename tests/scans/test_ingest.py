@@ -1,3 +1,4 @@
+import re
 import time
 from types import SimpleNamespace
 
@@ -187,7 +188,20 @@ def test_an_unknown_layout_lists_the_known_ones(tmp_path, store):
 
 def test_a_folder_of_another_layout_says_so(tmp_path, store):
     write_corpus(tmp_path / "outer" / "corpus")
-    with pytest.raises(CorpusRefusedError, match="Point the corpus folder"):
+    (tmp_path / "outer" / "papers").mkdir()
+    (tmp_path / "outer" / "papers" / "000.obj").touch()
+    inside = f"holds the subjects: {tmp_path / 'outer' / 'corpus'}, it seems, or use the layout 'folder'"
+    with pytest.raises(CorpusRefusedError, match=f"Point the corpus folder at the folder that {re.escape(inside)}"):
+        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+    with pytest.raises(CorpusRefusedError, match=r"holds the subjects, or use the layout"):
+        ingest_corpus(tmp_path / "outer" / "papers", "bu4dfe", HERE, store)
+
+
+def test_a_folder_that_is_tried_in_vain_does_not_hide_what_is_wrong(tmp_path, store):
+    """A sheet that some sub-folder holds may be refused; what is told is of the folder that was named."""
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    (tmp_path / "outer" / "inner" / "subjects.csv").write_text("nobody\n1\n")
+    with pytest.raises(CorpusRefusedError, match=r"outer is laid out as .*holds the subjects, or use"):
         ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
 
 

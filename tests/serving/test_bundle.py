@@ -148,6 +148,8 @@ def test_a_damaged_bundle_is_named(damaged, kind):
 def test_a_name_that_leads_nowhere_lists_what_there_is(tmp_path):
     with pytest.raises(BundleError, match=r"no model 'affect_vlmm'.*packaged models"):
         bundle_folder("affect_vlmm")
+    with pytest.raises(BundleError, match=r"MLflow's name.*load_model\('models:/affect_vlm@newest'\).*model=models:/"):
+        bundle_folder("models:/affect_vlm@newest")
     with pytest.raises(BundleError, match=r"is no bundle.*docs/predict\.md"):
         bundle_folder(tmp_path)
 

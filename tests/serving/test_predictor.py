@@ -16,6 +16,7 @@ from affect4d.rendering.batch import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.scan import ScanError
 from affect4d.serving import Predictor
+from affect4d.serving.preparation import NO_NEUTRAL
 from affect4d.serving.recordings import find_recordings
 from affect4d.views.bank import load_view_bank
 
@@ -41,6 +42,17 @@ def frames(raw_scans):
 @pytest.fixture(scope="module")
 def answer(predictor, frames):
     return predictor.predict(frames)
+
+
+@pytest.mark.parametrize("nothing", [None, 3, [None]])
+def test_what_is_no_scan_is_said_to_be_none(predictor, nothing):
+    with pytest.raises(TypeError, match=r"A scan is a file's path, or a FaceScan .*; this is (None|3)\."):
+        predictor.predict(nothing)
+
+
+def test_a_single_scan_without_a_neutral_one_says_so_where_it_is_printed(predictor, frames, answer):
+    assert str(answer).endswith(f") by {answer.model}")
+    assert str(predictor.predict(frames[-1])).endswith(f" by {answer.model}; {NO_NEUTRAL}")
 
 
 def shares(prediction):
@@ -139,6 +151,7 @@ def test_nothing_usable_raises_what_is_wrong_with_the_first(predictor, tmp_path)
     bad.write_bytes(b"garbage")
     with pytest.raises(ScanError, match=r"bad\.ply"):
         predictor.predict([bad, tmp_path / "missing.wrl"])
+    (tmp_path / "face.docx").touch()
     with pytest.raises(ScanError, match="unknown-format"):
         predictor.predict(tmp_path / "face.docx")
 

@@ -14,6 +14,8 @@ from affect4d.serving.packaged import bundle_folder, packaged_models
 LOGGER = logging.getLogger(__name__)
 MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
 RECORDS = "*_bundle.json"
+NEWEST = 5
+"""Versions that are told to who asks for another one."""
 
 
 class ServedModelDataset(AbstractDataset[None, Path]):
@@ -109,6 +111,9 @@ class ServedModelDataset(AbstractDataset[None, Path]):
     def _known(self) -> str:
         own = sorted({_name(record) for record in self._records()} - set(packaged_models()))
         named = f"Of this project: {', '.join(own)}. " if own else ""
+        asked = self._model.partition("@")[0]
+        versions = [record.parent.name for record in self._records() if _name(record) == asked][:NEWEST]
+        named += f"Newest versions of {asked}: {', '.join(versions)}. " if versions else ""
         return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@newest."
 
     def _exists(self) -> bool:

@@ -2,14 +2,17 @@
 
 from affect4d.hooks.account import AccountHooks, changed_parameters
 from affect4d.hooks.clock import StageClockHooks
-from affect4d.hooks.early import UnreadSettingsHooks, WritableHooks, unread_settings
+from affect4d.hooks.early import DeviceHooks, UnreadSettingsHooks, WritableHooks, unread_settings
+from affect4d.hooks.names import UnknownNamesHooks
 from affect4d.hooks.records import MlflowOptions, TrackingHooks
 
 __all__ = [
     "AccountHooks",
+    "DeviceHooks",
     "MlflowOptions",
     "StageClockHooks",
     "TrackingHooks",
+    "UnknownNamesHooks",
     "UnreadSettingsHooks",
     "WritableHooks",
     "changed_parameters",

@@ -1,4 +1,4 @@
-"""What is said before anything is computed: settings that are not read, folders that may not be written."""
+"""What is said before anything is computed: settings that are not read, a GPU that is not there, closed folders."""
 
 import logging
 import os
@@ -8,6 +8,9 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
+
+from affect4d import tracking
+from affect4d.hooks.started import used_parameters
 
 LOGGER = logging.getLogger(__name__)
 BESIDE_LOCAL = ("local", "ci")
@@ -31,6 +34,35 @@ class UnreadSettingsHooks:
                 environment,
                 environment,
             )
+
+
+class DeviceHooks:
+    """Say before hours of drawing that the GPU a training asks for is not there."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Keep where parameters are."""
+        self._context = context
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Look for it where a stage of this run names it; torch, which costs seconds, is not loaded for any other run.
+
+        Raises:
+            ValueError: If CUDA is asked for and there is no GPU that it reaches.
+        """
+        if self._context is None:
+            return
+        parameters = tracking.flatten(self._context.config_loader["parameters"])
+        used = used_parameters(parameters, pipeline)
+        asked = {str(value) for name, value in used.items() if name.endswith(".train.device")}
+        for device in sorted(name for name in asked if name.startswith("cuda")):
+            from affect4d.training.device import choose_device
+
+            choose_device(device)
 
 
 class WritableHooks:

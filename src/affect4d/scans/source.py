@@ -21,6 +21,9 @@ from affect4d.scans.readers.depth import Intrinsics, read_depth
 from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan
 
+MOST_FOLDERS = 50
+"""Folders that are looked into for a corpus that was not where it was said to be."""
+
 Row = Mapping[str, Any]
 """A row of a source's table, or of the scan manifest: both have its columns."""
 
@@ -165,14 +168,31 @@ class FileSource:
                 f"{', …' if len(absent) > 3 else ''}; {seen}. Write them as they lie below that folder."
             )
         other = ", or use the layout 'folder', which takes any names" if self.layout != "folder" else ""
+        below = self._laid_out_below(names)
+        where = f": {below}, it seems" if below is not None else ""
         return (
             f"No scan in {self.root} is laid out as {corpus_named(self.layout).description}; {seen}. Point the corpus "
-            f"folder at the folder that holds the subjects{other}. Scans end in {', '.join(READERS)}."
+            f"folder at the folder that holds the subjects{where}{other}. Scans end in {', '.join(READERS)}."
         )
+
+    def _laid_out_below(self, names: Iterable[str]) -> Path | None:
+        """The folder inside this one, at most two deep, that has most scans in the layout; None where none has any."""
+        parents = {Path(*parts[:depth]) for name in names for parts in [Path(name).parts[:-1]] for depth in (1, 2)}
+        folders = [self.root / parent for parent in sorted(parents - {Path()})[:MOST_FOLDERS]]
+        counts = {folder: _count(with_changes(self, root=folder)) for folder in folders}
+        return max(counts, key=counts.__getitem__) if any(counts.values()) else None
 
     def _file(self, row: Row, column: str, wanted: bool = True) -> Path | None:
         name = row[column] if wanted else None
         return None if name is None or pd.isna(name) else self.root / name
+
+
+def _count(source: FileSource) -> int:
+    """Scans of a folder that was only tried: 0 where it is not even a corpus."""
+    try:
+        return len(source.table())
+    except (ValueError, FileNotFoundError):
+        return 0
 
 
 def _loose_files(files: Iterable[ListedFile]) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """Models that come with the package, and where a name leads."""
 
+import re
 from pathlib import Path
 
 from affect4d.serving.bundle import BUNDLE_FILE, BundleError
 
 PACKAGED = Path(__file__).parent / "models"
+_MLFLOW = re.compile(r"(runs|models):/")
 WEIGHTS_PATTERN = "*.safetensors"
 
 
@@ -24,6 +26,12 @@ def bundle_folder(model: str | Path) -> Path:
         return folder
     if str(model) in packaged_models():
         return PACKAGED / str(model)
+    if _MLFLOW.match(str(model)):
+        raise BundleError(
+            f"{model} is MLflow's name of a model: mlflow.pyfunc.load_model({str(model)!r}).predict([…]) answers "
+            f"with it, and so does `kedro run --pipeline=predict --params model={model},input=…`. Here, give the "
+            f"folder of a bundle, as mlflow.artifacts.download_artifacts({str(model)!r}) fetches one."
+        )
     if folder.is_dir():
         raise BundleError(f"The folder {folder} is no bundle: it has no {BUNDLE_FILE}; see docs/predict.md.")
     raise BundleError(

@@ -4,7 +4,7 @@ Every scan is read once, aligned, cropped, mended and drawn in memory; nothing i
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -252,8 +252,16 @@ class _Taken:
 
 
 def _given(scans: Scan | Sequence[Scan]) -> Sequence[Scan]:
-    """What was given, as a list."""
-    return [scans] if isinstance(scans, FaceScan | str | Path) else list(scans)
+    """What was given, as a list.
+
+    Raises:
+        TypeError: If it is no scan, and no sequence of them.
+    """
+    given = list(scans) if isinstance(scans, Iterable) and not isinstance(scans, str) else [scans]
+    for scan in given:
+        if not isinstance(scan, FaceScan | str | Path):
+            raise TypeError(f"A scan is a file's path, or a FaceScan that was read already; this is {scan!r:.80}.")
+    return given
 
 
 def _in_folder(scans: Scan | Sequence[Scan]) -> Recording | None:

@@ -133,4 +133,5 @@ class Prediction:
     def __str__(self) -> str:
         shares = sorted(self.probabilities.items(), key=lambda item: -item[1])
         told = ", ".join(f"{name} {share:.0%}" for name, share in shares)
-        return f"{self.name}: {self.expression or self.status} ({told or self.reason})"
+        remark = f"; {self.reason}" if told and self.reason else ""
+        return f"{self.name}: {self.expression or self.status} ({told or self.reason}) by {self.model}{remark}"

@@ -79,6 +79,19 @@ class CrossValidationOptions(BaseModel):
     trained_on: str | None = None
     opened: OpenedFolders | None = None
 
+    @model_validator(mode="after")
+    def _protocol_is_somebodys(self) -> Self:
+        """Before a corpus is read for a protocol that is misspelt; which corpus's it is, is asked when one is read."""
+        from affect4d.scans.protocols import GENERAL, PROTOCOLS, general_protocol
+
+        named = {one.name for one in PROTOCOLS}
+        if self.protocol not in named and general_protocol(self.protocol) is None:
+            raise ValueError(
+                f"There is no protocol {self.protocol!r}; every corpus has {', '.join(GENERAL)} (any number) and "
+                f"cross-dataset, and some have their own: {', '.join(sorted(named))}."
+            )
+        return self
+
     def check_opened(self) -> None:
         """Refuse what was asked for past the catalog, whose folders are another corpus's or another protocol's.
 

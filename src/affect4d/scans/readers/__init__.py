@@ -118,6 +118,8 @@ def read_landmarks(path: Path) -> Landmarks:
 
 
 def _unknown(path: Path, kind: str, known: Iterable[str]) -> ScanError:
+    if not path.exists():
+        return ScanError("unreadable", path, "there is no such file or folder")
     named = f"the suffix {path.suffix}" if path.suffix else "a file without a suffix"
     return ScanError("unknown-format", path, f"{named} is not read; known {kind}: {', '.join(known)}")
 
