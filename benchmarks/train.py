@@ -34,7 +34,8 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 from benchmarks.rows import Row
 
-NAMES = ("train.overhead", "gpu.train")
+NAMES = ("train.overhead", "train.overhead.spare", "gpu.train")
+CORES = torch.get_num_threads()
 
 H200_BF16_FLOPS = 989e12
 """Dense bfloat16 operations a second of an H200 (NVIDIA's data sheet); other GPUs: :data:`PEAKS`."""
@@ -54,9 +55,11 @@ TINY = TowerOptions(
 
 
 def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """One row on this machine's processor; one on its GPU, where there is one."""
+    """Two rows on this machine's processor; one on its GPU, where there is one."""
     if wanted("train.overhead"):
-        yield overhead(quick)
+        yield overhead(quick, "train.overhead", CORES, "on the cores that train")
+    if wanted("train.overhead.spare") and CORES > 1:
+        yield overhead(quick, "train.overhead.spare", CORES - 1, "on the one core that does not train")
     if wanted("gpu.train"):
         yield (
             beside_open_clip(quick)
@@ -144,8 +147,23 @@ class Trial:
         return time.perf_counter() - start
 
 
-def overhead(quick: bool) -> Row:
-    """Samples a second of the real loop, each run beside the bare ones just before and after: a shared host wavers."""
+def overhead(quick: bool, name: str, threads: int, where: str) -> Row:
+    """Samples a second of the real loop, each run beside the bare ones just before and after: a shared host wavers.
+
+    Args:
+        quick: One short run instead of six.
+        name: Of the row.
+        threads: Of both loops; the process has its cores all the same.
+        where: Batches of the real loop are made, in words.
+    """
+    torch.set_num_threads(threads)
+    try:
+        return _overhead(quick, name, where)
+    finally:
+        torch.set_num_threads(CORES)
+
+
+def _overhead(quick: bool, name: str, where: str) -> Row:
     trial = Trial(1 if quick else 12, 36, InputOptions(), TowerOptions())
     real, waiting = [], []
     bare = [trial.samples / trial.bare() for _ in range(2)][1:]  # the first warms up
@@ -158,7 +176,7 @@ def overhead(quick: bool) -> Row:
     ratios = [2 * rate / (before + after) for rate, before, after in zip(real, bare, bare[1:], strict=False)]
     ratio = statistics.median(ratios)
     return Row(
-        "train.overhead",
+        name,
         statistics.median(real),
         "samples/s",
         "bare loop, tensors in memory",
@@ -166,7 +184,7 @@ def overhead(quick: bool) -> Row:
         "≥0.97",
         f"AffectVLM, compact towers, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; "
         f"median of {len(ratios)} ratios, {min(ratios):.2f}–{max(ratios):.2f}; {statistics.median(waiting):.0%} of the "
-        "time waits for batches, which are made on the cores that train",
+        f"time waits for batches, which are made {where}",
     )
 
 

@@ -26,4 +26,7 @@ def test_without_damage_every_answer_is_that_of_the_evaluation(measured):
 def test_every_strength_is_measured(measured):
     summary = measured.load("robustness", **ASKED)
     assert (summary["people"], summary["sequences"], summary["corruptions"]) == (1, 6, ["light"])
+    assert summary["entries"] == {
+        name: measured.load(f"{name}_model", **ASKED)["entry"] for name in ("affect_vlm", "smile_vlm", "cross_entropy")
+    }
     assert all(len(curve) == 6 for curve in summary["curves"]["light"].values())

@@ -119,7 +119,12 @@ REFUSED = {
     "off, half a corner": (
         ".off",
         OFF.encode() + b"2.5 0 1 2\n",
-        " (corner 0): 2.5 is no index [index-out-of-range]",
+        " (face 1): 2.5 is no number of corners [wrong-count]",
+    ),
+    "off, more corners than can be": (
+        ".off",
+        OFF.encode() + b"1e10 0 1 2\n",
+        " (face 1): 1e+10 is no number of corners [wrong-count]",
     ),
     "off, half an index": (".off", OFF.encode() + b"3 0 1 1.5\n", " (corner 2): 1.5 is no index [index-out-of-range]"),
     # obj

@@ -62,8 +62,16 @@ def damage_scans(
     return measure_robustness(trouble, options.damages, answer_store, engine)
 
 
-def summarise_damage(predictions: pd.DataFrame) -> Document:
-    """Accuracy by damage and strength, and the mean corruption error against cross-entropy."""
+def summarise_damage(
+    predictions: pd.DataFrame, affect_vlm: Document, smile_vlm: Document, cross_entropy: Document
+) -> Document:
+    """Accuracy by damage and strength, and the mean corruption error against cross-entropy.
+
+    Returns:
+        As :func:`~affect4d.studies.robustness.summarise_robustness`; ``entries``: which trained models those are.
+    """
     from affect4d.studies.robustness import summarise_robustness
 
-    return summarise_robustness(predictions)
+    trained = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
+    entries = {name: record["entry"] for name, record in trained.items()}
+    return {**summarise_robustness(predictions), "entries": entries}

@@ -24,7 +24,12 @@ def create_pipeline() -> Pipeline:
                 outputs="robustness_predictions",
                 name="damage_scans",
             ),
-            node(summarise_damage, inputs="robustness_predictions", outputs="robustness", name="summarise_damage"),
+            node(
+                summarise_damage,
+                inputs=["robustness_predictions", *(f"{model}_model" for model in MODELS)],
+                outputs="robustness",
+                name="summarise_damage",
+            ),
         ],
         tags="robustness",
     )

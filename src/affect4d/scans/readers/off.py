@@ -61,7 +61,12 @@ def _count(number: float, path: Path) -> int:
 
 def _polygons(numbers: np.ndarray, starts: np.ndarray, widths: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Corners of all polygons in a row, and corners of each; a colour behind them is passed over."""
-    lengths = whole_indices(numbers[starts], path)
+    counts = numbers[starts]
+    broken = np.flatnonzero(~((np.abs(counts) < 2.0**31) & (counts == np.floor(counts))))
+    if len(broken):
+        detail = f"{counts[broken[0]]:g} is no number of corners"
+        raise ScanError("wrong-count", path, detail, f"face {broken[0] + 1}")
+    lengths = counts.astype(np.int32)
     spare = widths - 1 - lengths
     wrong = np.flatnonzero((lengths < 0) | (spare < 0) | (spare > MAX_COLOUR))
     if len(wrong):
