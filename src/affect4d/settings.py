@@ -18,6 +18,7 @@ from affect4d.hooks import (
 
 for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
     os.environ.setdefault(name, "true")
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "false")  # what is wrong is named, and enough
 
 # requirements.lock holds a Kedro that has --pipeline, and every page says it: its word of a later one is for us.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
