@@ -132,13 +132,18 @@ def few_labels(context):
     return replace(context, study=study, results=results, curves=curves)
 
 
-def test_few_labels_are_compared_within_their_pairs_and_the_page_names_the_other(few_labels):
-    rows = {row[0]: row for row in cells(render_study(few_labels), "Accuracy, and what")}
+def test_few_labels_are_compared_within_their_pairs_and_the_page_says_with_whom(few_labels, context):
+    page = render_study(few_labels)
+    assert "the one in bold above" in page
+    assert page.count('<tr class="model"><td>SMILE-VLM, then a linear probe on') == 2
+    assert "in bold" not in render_study(context)
+    rows = {row[0]: row for row in cells(page, "Accuracy, and what")}
     alone = [rows[f"SMILE-VLM, then a linear probe on {count} labelled subjects"] for count in (3, 5)]
     assert [row[4:] for row in alone] == [["–"] * 4] * 2
     fewer, more = (rows[f"cross-entropy from scratch on {count} labelled subjects"] for count in (3, 5))
     assert (fewer[4], fewer[7]) == ("+50.0", "holds")
-    assert (more[4], more[7]) == ("−25.0", "does not hold (“smile_5”)")
+    assert (more[4], more[7]) == ("−25.0", "does not hold")
+    assert "does not hold (“smile_5”)" in render_study_markdown(few_labels)
 
 
 def test_a_peer_of_another_arm_is_not_told_to_be_later_than_the_first(few_labels):

@@ -74,6 +74,15 @@ def test_each_number_of_labelled_people_is_a_pair_of_its_own():
         }[way]
 
 
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_an_arm_stands_below_the_one_it_is_compared_with(study):
+    """The page says so: the last arm above it that is compared with nobody."""
+    above = study.arms[0].name
+    for arm in study.arms[1:]:
+        above = arm.name if arm.against == arm.name else above
+        assert (arm.against or study.arms[0].name) == above
+
+
 def test_each_regime_is_compared_with_its_own_whole():
     assert len(SMILE_REGIMES) == 3 * len(REGIMES)
     for arm in SMILE_REGIMES:

@@ -62,6 +62,7 @@ def _render(template: str, context: StudyContext) -> str:
         .render(
             context=context,
             first=context.results[0],
+            paired=any(row.against not in ("", context.results[0].arm) for row in context.results),
             fewest=FEWEST,
             converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["arm"]).any().all()),
             titles=CURVES,
