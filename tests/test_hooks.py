@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ from affect4d.hooks import (
     unread_settings,
 )
 from affect4d.hooks.abandoned import this_process
-from affect4d.hooks.names import read_parameters, unread
+from affect4d.hooks.names import asked_for, read_parameters, unread
 from affect4d.pipeline_registry import register_pipelines
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
 
@@ -305,3 +306,23 @@ def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("affect4d")
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FINISHED"] * 3
+
+
+def test_every_parameter_that_a_page_writes_is_read(project_root):
+    """So that no documented command is refused."""
+    pages = [project_root / "README.md", project_root / "conf/base", project_root / "docs", project_root / "src"]
+    files = [file for page in pages for file in ([page] if page.is_file() else page.rglob("*")) if _is_text(file)]
+    told = {
+        name
+        for file in files
+        for given in re.findall(r"--params[= ]\"?((?:[a-z_.]+=[^\s,`\"]*,?)+)", file.read_text(encoding="utf-8"))
+        for name in re.findall(r"(?:^|,)([a-z_.]+)=", given)
+    }
+    assert len(told) > 25
+    base = OmegaConfigLoader(str(project_root / "conf"), env="ci", **CONFIG_LOADER_ARGS)["parameters"]
+    read = {*read_parameters(register_pipelines().values()), *asked_for(project_root / "conf"), *tracking.flatten(base)}
+    assert unread(told, read) == []
+
+
+def _is_text(file):
+    return file.suffix in {".md", ".py", ".yml", ".jinja"} and "docs/reference" not in file.as_posix()
