@@ -80,6 +80,26 @@ def test_an_anchor_without_a_positive_is_in_no_triplet(mining):
     assert float(triplet_margin(z, y, 0.9, mining)) == pytest.approx(naive_triplet_margin(z, y, 0.9, mining, 0.0))
 
 
+@pytest.mark.parametrize("mining", MINING)
+@pytest.mark.parametrize("seed", range(6))
+def test_classes_of_unequal_size_are_mined_alike(mining, seed):
+    """Faces of one class scattered round the sphere, so that many a positive is further than every negative."""
+    z, _ = draw(rows=11, width=2, seed=seed)
+    y = torch.tensor([0, 1, 1, 2, 2, 2, 2, 2, 2, 1, 0])
+    assert float(triplet_margin(z, y, 2.0, mining)) == pytest.approx(
+        naive_triplet_margin(z, y, 2.0, mining, 0.0), abs=1e-6
+    )
+
+
+def test_a_single_pair_is_its_own_mean():
+    z, _ = draw(rows=2)
+    cosine = float(z[0] @ z[1])
+    assert float(pair_contrast(z, torch.tensor([0, 0]), 0.2)) == pytest.approx(1 - cosine)
+    assert float(pair_contrast(z, torch.tensor([0, 1]), -1.0)) == pytest.approx(cosine + 1)
+    z, y = draw(rows=3)[0], torch.tensor([0, 0, 1])
+    assert float(triplet_margin(z, y, 4.0, "hardest")) == pytest.approx(naive_triplet_margin(z, y, 4.0, "hardest", 0.0))
+
+
 def test_blocks_of_pairs_add_up_and_none_is_larger_than_allowed(monkeypatch):
     z, y = draw()
     whole = triplet_margin(z, y, 0.4, "all", 0.2)

@@ -55,6 +55,20 @@ def test_the_interval_is_reproducible():
     assert intervals[0] == intervals[1]
 
 
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
+def test_an_interval_lies_between_the_quantiles_of_means_of_people_drawn_anew(coverage):
+    generator = np.random.default_rng(3)
+    subjects = pd.Series(np.repeat(list("ABCDEFGH"), [1, 2, 3, 4, 5, 6, 7, 8]))
+    values = generator.random(len(subjects))
+    found = subject_interval(values, subjects, np.random.default_rng(5), 400, coverage)
+    picks, means = np.random.default_rng(5).integers(8, size=(400, 8)), []
+    for drawn in picks:
+        means.append(np.concatenate([values[(subjects == "ABCDEFGH"[who]).to_numpy()] for who in drawn]).mean())
+    ordered, outside = np.sort(means), (1 - coverage) / 2
+    assert found[0] == pytest.approx(np.interp(outside * 399, np.arange(400), ordered))
+    assert found[1] == pytest.approx(np.interp((1 - outside) * 399, np.arange(400), ordered))
+
+
 def test_an_interval_is_drawn_as_often_as_asked(predictions, split):
     few, many = (
         score_predictions(predictions, split, np.random.default_rng(0), draws)["interval"] for draws in (1, 200)

@@ -43,6 +43,26 @@ def test_strata_keep_their_shares(seed):
     assert abs(sum(name[0] == "F" for name in test) - 6) <= 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_unequal_strata_keep_their_shares_in_every_stretch(seed):
+    """Thirty of one group, ten of another, and ten of whom no group is known, who are a group of their own."""
+    people = [f"{letter}{number}" for letter, count in (("F", 30), ("M", 10), ("?", 10)) for number in range(count)]
+    groups = {name: name[0] for name in people if name[0] != "?"}
+    for fold in draw_folds(people, 5, seed, groups):
+        counts = [sum(name[0] == letter for name in fold.test) for letter in "FM?"]
+        assert np.abs(np.array(counts) - (6, 2, 2)).max() <= 1
+
+
+def test_who_is_first_of_a_stratum_differs_from_draw_to_draw():
+    """Which of two single people of two groups comes first is a coin's toss."""
+    firsts = [draw_split(["F", "M"], 0.5, seed, {"F": "F", "M": "M"}).test[0] for seed in range(40)]
+    assert 8 <= firsts.count("F") <= 32
+
+
+def test_of_a_small_share_one_person_is_drawn():
+    assert [len(draw_split("abcdefgh", share, 0).test) for share in (0.01, 0.12, 0.2, 0.99)] == [1, 1, 2, 7]
+
+
 def test_a_split_survives_json():
     split = draw_split(PEOPLE, 0.3, 3)
     assert SubjectSplit.from_dict(json.loads(json.dumps(split.to_dict()))) == split
