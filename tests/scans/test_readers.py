@@ -183,6 +183,9 @@ def test_deep_and_manifold_nesting_is_refused_at_once(tmp_path):
 
 
 def test_unknown_suffix_lists_the_known_ones(tmp_path):
+    with pytest.raises(ScanError, match=r"a\.xyz: there is no such file or folder"):
+        read_scan(tmp_path / "a.xyz")
+    (tmp_path / "a.xyz").touch()
     with pytest.raises(ScanError, match=r"\.wrl, \.obj"):
         read_scan(tmp_path / "a.xyz")
 
