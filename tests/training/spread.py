@@ -1,5 +1,6 @@
 """One process of a training whose towers' weights are spread: ``spread.py RANK COUNT STORE OUT``."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -31,7 +32,15 @@ TRAIN = small_job.TRAIN.model_copy(update={"average": 0.0})
 
 
 def main(rank, count, store, out):
+    """As a worker does: what holds a process group is gone before the group is."""
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
+    train_spread(rank, count, out)
+    gc.collect()
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def train_spread(rank, count, out):
     ranks = Ranks(rank, count)
     folder = small_job.CheckpointFolder(out / "checkpoints", small_job.IDENTITY, 2)
     options = KeepingOptions(checkpoint_minutes=0)
@@ -53,7 +62,6 @@ def main(rank, count, store, out):
     if rank == 0:
         losses = torch.tensor([[row["loss"], row["gradient_norm"]] for row in state.history], dtype=torch.float64)
         save_file({**weights, "losses": losses, "held": torch.tensor([held, whole])}, out / "spread.safetensors")
-    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
