@@ -33,6 +33,7 @@ from affect4d.hooks.abandoned import this_process
 from affect4d.hooks.names import asked_for, read_parameters, unread
 from affect4d.pipeline_registry import register_pipelines
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
+from affect4d.training.options import DistributedOptions, TrainOptions
 
 OPENED_RUN = """
 import sys
@@ -153,31 +154,41 @@ def test_the_projects_own_configuration_names_nothing_that_is_not_read(project_r
     assert unread(tracking.flatten(loader["parameters"]), read_parameters(register_pipelines().values())) == []
 
 
-def test_an_archive_of_configuration_is_taken_as_it_is(loader, monkeypatch):
-    told = SimpleNamespace(conf_source="/nowhere/conf.tar.gz")
+def test_an_archive_of_configuration_is_taken_as_it_is():
     hooks = UnknownNamesHooks()
-    hooks._loader = told
+    hooks._loader = SimpleNamespace(conf_source="/nowhere/conf.tar.gz")
     hooks.before_pipeline_run({"runtime_params": {"corpsu": "bu4dfe"}})
 
 
 @pytest.mark.parametrize(
     ("device", "there", "refused"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
 )
-def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(
-    conf, project_root, monkeypatch, device, there, refused
-):
+def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(monkeypatch, device, there, refused):
     assert any(isinstance(hook, DeviceHooks) for hook in HOOKS)
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
-    shutil.copytree(project_root / "conf/base", conf / "base")
-    said = {"smile_vlm": {"train": {"device": device}}}
-    hooks = DeviceHooks()
-    hooks.before_pipeline_run(reading("smile_vlm.train"))
-    hooks.after_context_created(
-        SimpleNamespace(config_loader=OmegaConfigLoader(str(conf), runtime_params=said, **CONFIG_LOADER_ARGS))
+    catalog = DataCatalog(
+        {
+            "params:smile_vlm.train": MemoryDataset(TrainOptions(device=device)),
+            "params:affect_vlm.train": MemoryDataset(TrainOptions()),
+        }
     )
-    hooks.before_pipeline_run(reading("affect_vlm.train"))
+    hooks = DeviceHooks()
+    hooks.before_pipeline_run(reading("affect_vlm.train", "seed"), catalog)
     with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
-        hooks.before_pipeline_run(reading("smile_vlm.train"))
+        hooks.before_pipeline_run(reading("smile_vlm.train", "seed"), catalog)
+
+
+@pytest.mark.parametrize(("python", "refused"), [("", True), ("/opt/torch-gpu/bin/python", False)])
+def test_workers_of_another_interpreter_look_for_their_gpu_themselves(monkeypatch, python, refused):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    catalog = DataCatalog(
+        {
+            "params:smile_vlm.train": MemoryDataset(TrainOptions(device="cuda")),
+            "params:distributed": MemoryDataset(DistributedOptions(processes=2, python=python)),
+        }
+    )
+    with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
+        DeviceHooks().before_pipeline_run(reading("smile_vlm.train", "distributed"), catalog)
 
 
 def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -9,12 +10,11 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from affect4d import tracking
-from affect4d.hooks.started import used_parameters
-
 LOGGER = logging.getLogger(__name__)
 BESIDE_LOCAL = ("local", "ci")
 """Environments that are nobody's to be told about: the user's own, and the tests', which leave it out on purpose."""
+TRAIN = re.compile(r"params:.+\.train")
+"""Parameters that say how a model is trained."""
 
 
 class UnreadSettingsHooks:
@@ -39,27 +39,20 @@ class UnreadSettingsHooks:
 class DeviceHooks:
     """Say before hours of drawing that the GPU a training asks for is not there."""
 
-    def __init__(self) -> None:
-        self._context: KedroContext | None = None
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Keep where parameters are."""
-        self._context = context
-
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Look for it where a stage of this run names it; torch, which costs seconds, is not loaded for any other run.
+
+        What another interpreter reaches, where ``distributed.python`` names one, this one cannot tell.
 
         Raises:
             ValueError: If CUDA is asked for and there is no GPU that it reaches.
         """
-        if self._context is None:
+        names = pipeline.inputs()
+        if "params:distributed" in names and catalog["params:distributed"].load().python:
             return
-        parameters = tracking.flatten(self._context.config_loader["parameters"])
-        used = used_parameters(parameters, pipeline)
-        asked = {str(value) for name, value in used.items() if name.endswith(".train.device")}
-        for device in sorted(name for name in asked if name.startswith("cuda")):
+        options = (catalog[name].load() for name in names if TRAIN.fullmatch(name))
+        for device in sorted({train.device for train in options} - {"auto", "cpu"}):
             from affect4d.training.device import choose_device
 
             choose_device(device)
