@@ -197,6 +197,15 @@ def test_a_folder_of_another_layout_says_so(tmp_path, store):
         ingest_corpus(tmp_path / "outer" / "papers", "bu4dfe", HERE, store)
 
 
+def test_folders_near_the_root_are_tried_before_those_far_below(tmp_path, store):
+    for number in range(60):
+        (tmp_path / "outer" / "archive" / f"{number:02}").mkdir(parents=True)
+        (tmp_path / "outer" / "archive" / f"{number:02}" / "000.obj").touch()
+    write_corpus(tmp_path / "outer" / "corpus")
+    with pytest.raises(CorpusRefusedError, match=f"subjects: {re.escape(str(tmp_path / 'outer' / 'corpus'))}, it"):
+        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+
+
 def test_a_folder_that_is_tried_in_vain_does_not_hide_what_is_wrong(tmp_path, store):
     """A sheet that some sub-folder holds may be refused; what is told is of the folder that was named."""
     (tmp_path / "outer" / "inner").mkdir(parents=True)

@@ -178,7 +178,8 @@ class FileSource:
     def _laid_out_below(self, names: Iterable[str]) -> Path | None:
         """The folder inside this one, at most two deep, that has most scans in the layout; None where none has any."""
         parents = {Path(*parts[:depth]) for name in names for parts in [Path(name).parts[:-1]] for depth in (1, 2)}
-        folders = [self.root / parent for parent in sorted(parents - {Path()})[:MOST_FOLDERS]]
+        nearest_first = sorted(parents - {Path()}, key=lambda parent: (len(parent.parts), parent))
+        folders = [self.root / parent for parent in nearest_first[:MOST_FOLDERS]]
         counts = {folder: _count(with_changes(self, root=folder)) for folder in folders}
         return max(counts, key=counts.__getitem__) if any(counts.values()) else None
 
