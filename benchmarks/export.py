@@ -16,6 +16,7 @@ from affect4d.serving.onnx_model import OnnxModel
 from affect4d.serving.packaged import bundle_folder
 from affect4d.serving.quantise import quantise_onnx
 from affect4d.serving.weights import Opened, read_bundle
+from affect4d.training.device import with_threads
 from benchmarks.rows import Row, alternate
 
 NAMES = ("export.onnx", "export.int8")
@@ -26,8 +27,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """A frame alone and a batch of them, one thread each."""
     opened = read_bundle(bundle_folder("affect_vlm"))
     drawn = np.random.default_rng(0).uniform(-1, 1, (BATCH, *input_shape(opened.bundle))).astype(np.float32)
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
+    with with_threads(1), tempfile.TemporaryDirectory() as folder:
         full = export_onnx(opened, Path(folder) / "model.onnx")
         if wanted("export.onnx"):
             yield from _beside("export.onnx", OnnxModel(full, threads=1), "torch", _torch(opened), drawn, quick)

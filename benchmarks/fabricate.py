@@ -1,6 +1,5 @@
 """Making synthetic faces: scans a second, and whether memory stays flat as a corpus grows."""
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from affect4d.engine import EngineOptions
 from affect4d.faces.benchmarks import benchmark, changed
 from affect4d.faces.fabricate import fabricate_corpus
 from affect4d.faces.stream import GeneratedSource
+from affect4d.memory import peak_memory
 from benchmarks.rows import Row
 
 NAMES = ("fabricate.scans", "fabricate.stream", "fabricate.memory")
@@ -78,4 +78,4 @@ def make(subjects: int) -> None:
     recipe = changed(benchmark(RECIPE).recipe, {"subjects": subjects})
     with tempfile.TemporaryDirectory() as folder:
         fabricate_corpus(recipe, ContentStore(Path(folder)), raw_files=False)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_memory() / 2**20)

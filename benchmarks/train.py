@@ -19,7 +19,7 @@ from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.data.batches import planned_batches
 from affect4d.training.data.tables import labelled_schedule
-from affect4d.training.device import choose_device, set_precision, tower_precision
+from affect4d.training.device import choose_device, set_precision, threads_of, tower_precision, with_threads
 from affect4d.training.loop import fit
 from affect4d.training.methods import METHODS
 from affect4d.training.optimiser import build_optimiser
@@ -35,7 +35,6 @@ from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 from benchmarks.rows import Row
 
 NAMES = ("train.overhead", "train.overhead.spare", "gpu.train")
-CORES = torch.get_num_threads()
 
 H200_BF16_FLOPS = 989e12
 """Dense bfloat16 operations a second of an H200 (NVIDIA's data sheet); other GPUs: :data:`PEAKS`."""
@@ -56,10 +55,11 @@ TINY = TowerOptions(
 
 def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """Two rows on this machine's processor; one on its GPU, where there is one."""
+    cores = threads_of(TrainOptions())
     if wanted("train.overhead"):
-        yield overhead(quick, "train.overhead", CORES, "on the cores that train")
-    if wanted("train.overhead.spare") and CORES > 1:
-        yield overhead(quick, "train.overhead.spare", CORES - 1, "on the one core that does not train")
+        yield overhead(quick, "train.overhead", cores, "on the cores that train")
+    if wanted("train.overhead.spare") and cores > 1:
+        yield overhead(quick, "train.overhead.spare", cores - 1, "on the one core that does not train")
     if wanted("gpu.train"):
         yield (
             beside_open_clip(quick)
@@ -156,11 +156,8 @@ def overhead(quick: bool, name: str, threads: int, where: str) -> Row:
         threads: Of both loops; the process has its cores all the same.
         where: Batches of the real loop are made, in words.
     """
-    torch.set_num_threads(threads)
-    try:
+    with with_threads(threads):
         return _overhead(quick, name, where)
-    finally:
-        torch.set_num_threads(CORES)
 
 
 def _overhead(quick: bool, name: str, where: str) -> Row:

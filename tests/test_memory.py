@@ -2,10 +2,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from affect4d.engine.clusters import SETTINGS
-from affect4d.memory import KEEPS_FREED, LARGEST
+from affect4d.memory import KEEPS_FREED, LARGEST, peak_memory
 
 SCRIPT = """
 import resource, sys
@@ -37,3 +38,14 @@ def test_kept_memory_is_not_mapped_anew():
 def test_workers_keep_memory_too():
     assert KEEPS_FREED.items() <= SETTINGS["distributed.nanny.pre-spawn-environ"].items()
     assert KEEPS_FREED["MALLOC_MMAP_THRESHOLD_"] == str(LARGEST)
+
+
+def test_the_most_a_process_held_is_its_own_and_not_that_of_who_started_it():
+    size = 40_000_000
+    held = np.ones(size)
+    peak = [sys.executable, "-c", "from affect4d.memory import peak_memory; print(peak_memory())"]
+    assert int(subprocess.run(peak, capture_output=True, text=True, check=True).stdout) < held.nbytes
+    assert peak_memory() > held.nbytes
+    most = held.nbytes
+    del held
+    assert peak_memory() > most

@@ -5,12 +5,12 @@
 held, in MB.
 """
 
-import resource
 import statistics
 import sys
 import time
 from pathlib import Path
 
+from affect4d.memory import peak_memory
 from affect4d.serving import Predictor
 from affect4d.serving.batch import predict_recordings
 from affect4d.serving.recordings import find_recordings
@@ -40,7 +40,7 @@ def many(bundle: str, folder: str) -> None:
     for answer, _ in predict_recordings(recordings, Path(bundle), pictures=60):
         tables.add(answer)
     scans = len(tables.tables()[0])
-    print(time.perf_counter() - start, scans, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(time.perf_counter() - start, scans, peak_memory() / 2**20)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ this process (all of them with one worker), and the most memory it held, in MB.
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
+from affect4d.memory import peak_memory
 from affect4d.rendering.batch import render_corpus
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
@@ -36,7 +36,7 @@ def main(corpus: str, store: str, size: int, workers: int, first: str | None = N
     ingest, render, scans = prepare(Path(corpus), ContentStore(Path(store)), size, engine)
     busy = time.process_time() - busy
     again = sum(prepare(Path(corpus), ContentStore(Path(store)), size, engine)[:2])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     found = {
         "start": start,
         "ingest": ingest,

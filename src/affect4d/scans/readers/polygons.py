@@ -21,8 +21,10 @@ def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
     """
     if (lengths == 3).all():
         return np.asarray(corners.reshape(-1, 3))
-    starts = np.cumsum(lengths) - lengths
-    fans = np.maximum(lengths - 2, 0)
+    starts = np.cumsum(lengths)
+    starts -= lengths  # in place: there may be as many polygons without a corner as the file has bytes
+    kept = lengths >= 3
+    starts, fans = starts[kept], lengths[kept] - 2
     first = np.repeat(starts, fans)
     step = np.arange(len(first)) - np.repeat(np.cumsum(fans) - fans, fans)
     triangles: Faces = corners[np.stack([first, first + step + 1, first + step + 2], axis=1)]

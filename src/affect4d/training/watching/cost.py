@@ -1,8 +1,6 @@
 """What a training run costs: arithmetic, time, memory, energy. What the machine does not tell is "not measured"."""
 
 import contextlib
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from affect4d.memory import peak_memory
 from affect4d.training.data.batches import PlannedBatches
 from affect4d.training.processes.ranks import Ranks
 from affect4d.training.watching.guards import kept_statistics
@@ -134,5 +133,4 @@ def count_flops(model: Any, batches: PlannedBatches[Any], task: Any) -> float:
 def _peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_memory()
