@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from kedro.config import AbstractConfigLoader, OmegaConfigLoader
+from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from affect4d import tracking
-from affect4d.hooks.started import code_state, used_parameters
+from affect4d.hooks.started import base_configuration, code_state, used_parameters
 
 PLACES = ("ict_folder", "root")
 """Parameters that say where something lies on one machine."""
@@ -44,8 +44,7 @@ def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict
     result tells the first itself, and does not depend on the others.
     """
     given = tracking.flatten(loader["parameters"])
-    base = OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")["parameters"]
-    known = tracking.flatten(base)
+    known = tracking.flatten(base_configuration(loader, "parameters"))
     own = f"raw_corpus.known.{given.get('raw_corpus.name')}."
     return {
         path: value

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kedro.config import AbstractConfigLoader, OmegaConfigLoader
+from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 
+from affect4d.hooks.started import base_configuration
 from affect4d.tracking import flatten
 
 LOGGER = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class UnknownNamesHooks:
             return
         given = flatten(run_params.get("runtime_params") or {})
         read, own = read_parameters(pipelines.values()), flatten(loader["parameters"])
-        base = flatten(_base(loader)["parameters"])
+        base = flatten(base_configuration(loader, "parameters"))
         known = {*asked_for(Path(loader.conf_source)), *read, *base}
         for name in unread(given, known):
             raise ValueError(
@@ -82,16 +83,12 @@ def asked_for(conf: Path) -> frozenset[str]:
 
 def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]:
     """The user's settings that ``conf/base/globals.yml`` has not, each with the names that stand there."""
-    given, base = loader["globals"], _base(loader)["globals"]
+    given, base = loader["globals"], base_configuration(loader, "globals")
     unknown = {name: tuple(base) for name in given if name not in base}
     for group in OF_LAYOUTS:
         there = tuple(f"{group}.{layout}" for layout in base[group] or {})
         unknown |= {f"{group}.{name}": there for name in given[group] or {} if f"{group}.{name}" not in there}
     return unknown
-
-
-def _base(loader: AbstractConfigLoader) -> OmegaConfigLoader:
-    return OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")
 
 
 def _or_else(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kedro.config import AbstractConfigLoader, OmegaConfigLoader
 from kedro.pipeline import Pipeline
 
 
@@ -27,6 +28,19 @@ def used_parameters(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[s
         for path, value in parameters.items()
         if any(path == name or path.startswith(f"{name}.") for name in names)
     }
+
+
+def base_configuration(loader: AbstractConfigLoader, key: str) -> dict[str, Any]:
+    """What ``conf/base`` alone says.
+
+    Kedro asks the newest loader of a process what ``${globals:…}`` means, whoever resolves it: the run's own, with the
+    user's settings, is put back.
+    """
+    try:
+        return OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")[key]
+    finally:
+        if isinstance(loader, OmegaConfigLoader):
+            loader._register_globals_resolver()
 
 
 def _git(project: Path, *words: str) -> str:
