@@ -1,6 +1,8 @@
 """A corpus in BU-4DFE's layout whose scans are as dense as a scanner's: fabricated, then resampled."""
 
 import dataclasses
+import functools
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ def write_dense_corpus(folder: Path, sequences: int, frames: int) -> Path:
     Returns:
         The corpus folder.
     """
-    models = _dense_models(folder / "models")
+    models = _dense_models()
     root = folder / "corpus"
     for number in range(sequences):
         sequence = f"F{number // len(FOLDERS) + 1:03d}/{list(FOLDERS.values())[number % len(FOLDERS)]}"
@@ -38,8 +40,14 @@ def write_dense_corpus(folder: Path, sequences: int, frames: int) -> Path:
     return root
 
 
-def _dense_models(folder: Path) -> list[dict[str, bytes]]:
-    """Bytes of the scan, picture and landmarks of eight dense frames."""
+@functools.cache
+def _dense_models() -> list[dict[str, bytes]]:
+    """Bytes of the scan, picture and landmarks of eight dense frames; made once a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _make_models(Path(folder))
+
+
+def _make_models(folder: Path) -> list[dict[str, bytes]]:
     recipe = CorpusRecipe(subjects=1, seed=7, performances=PerformanceOptions(frames=DISTINCT))
     made = fabricate_corpus(recipe, ContentStore(folder / "store"))
     first = sorted((Path(made["root"]) / "F001").iterdir())[0]

@@ -26,9 +26,9 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         bundle = str(bundle_folder("affect_vlm"))
         if wanted("predict.latency"):
-            yield _latency(Path(folder) / "one", bundle, 8 if quick else 24)
+            yield _latency(Path(folder) / "one", bundle, 4 if quick else 24)
         if wanted("predict.throughput"):
-            yield from _throughput(Path(folder) / "many", bundle, 4 if quick else 20)
+            yield from _throughput(Path(folder) / "many", bundle, *((4, 1, 1) if quick else (20, 5, 2)))
 
 
 def _latency(folder: Path, bundle: str, scans: int) -> Row:
@@ -47,14 +47,21 @@ def _latency(folder: Path, bundle: str, scans: int) -> Row:
     return Row("predict.latency", 1000 * median, "ms", "a plotter a view", 1000 * peers, "≤0.2; p50 <150 ms", note)
 
 
-def _throughput(folder: Path, bundle: str, tenth: int) -> Iterator[Row]:
+def _throughput(folder: Path, bundle: str, tenth: int, repeats: int, rounds: int) -> Iterator[Row]:
     """Rate and memory of a folder beside those of a tenth of it, which is read as often as it takes to last as long.
 
     Half of the tenths come before the whole folder and half after it, each in a process of its own: a machine that
     slows down for some seconds slows both.
+
+    Args:
+        folder: For the scans.
+        bundle: Of the model.
+        tenth: Scans of the small folder.
+        repeats: Times the small one is read before the large one, and after it.
+        rounds: Of all that.
     """
     small, large = (str(write_dense_corpus(folder / str(scans), 1, scans)) for scans in (tenth, 10 * tenth))
-    order = [*[small] * 5, large, *[small] * 5] * 2
+    order = [*[small] * repeats, large, *[small] * repeats] * rounds
     seconds, scans, megabytes = (dict.fromkeys((small, large), 0.0) for _ in range(3))
     for place in order:
         took, read, held = _numbers("our_predictions.py", "many", bundle, place)
@@ -62,7 +69,10 @@ def _throughput(folder: Path, bundle: str, tenth: int) -> Iterator[Row]:
         scans[place] += read
         megabytes[place] = max(megabytes[place], held)
     many, few = (scans[place] / seconds[place] for place in (large, small))
-    told = f"{10 * tenth} scans beside {tenth} ten times, twice; one process, pictures for the page included"
+    told = (
+        f"{10 * tenth} scans beside {tenth} {2 * repeats} times, {rounds} times; one process, pictures for the page "
+        "included"
+    )
     yield Row("predict.throughput", many, "scans/s", "a tenth of the scans", few, "≥0.95", told)
     told = "peak resident memory"
     yield Row(

@@ -33,7 +33,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
         if wanted("prepare.scans") or wanted("prepare.rerun"):
             yield from _scans(many, first, 3 if quick else 8)
         if wanted("prepare.scaling"):
-            yield _scaling(many, first)
+            yield _scaling(many, first, 1 if quick else 2)
         if wanted("prepare.memory"):
             yield _memory(Path(folder), frames=4 if quick else 20)
 
@@ -57,11 +57,11 @@ def _scans(corpus: Path, first: Path, peer_frames: int) -> Iterator[Row]:
     yield Row("prepare.rerun", ours["again"], "s", "the first run", seconds, "≤0.02", again)
 
 
-def _scaling(corpus: Path, first: Path) -> Row:
-    """Turn by turn, the best of two: another user's load is no part of it, nor what starting takes, once a run."""
+def _scaling(corpus: Path, first: Path, rounds: int) -> Row:
+    """Turn by turn, the best of all rounds: another user's load is no part of it, nor is starting, once a run."""
     taken: dict[int, list[float]] = {1: [], 2: []}
     busy, starts = [], []
-    for _ in range(2):
+    for _ in range(rounds):
         for workers, seconds in taken.items():
             found = _prepare(corpus, workers, first)
             starts.append(found["start"])
