@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import Version
 from kedro.pipeline import Pipeline, node, pipeline
 from kedro_datasets.json import JSONDataset
 
@@ -21,12 +22,14 @@ from affect4d.hooks import (
     AccountHooks,
     DeviceHooks,
     MlflowOptions,
+    OwnArtefactsHooks,
     TrackingHooks,
     UnknownNamesHooks,
     UnreadSettingsHooks,
     WritableHooks,
     changed_parameters,
     names,
+    records,
     unread_settings,
 )
 from affect4d.hooks.abandoned import this_process
@@ -231,6 +234,50 @@ def test_a_run_that_was_killed_is_called_so_by_the_next_one_and_others_are_left_
     assert "without a word" in client.get_run(run.info.run_id).data.tags["error"]
 
 
+def test_a_run_interrupted_in_a_notebook_lets_the_next_one_begin(tmp_path):
+    store = tmp_path / "runs.db"
+    again = f"{OPENED_RUN}\nhooks.before_pipeline_run({{}}, Pipeline([]))\nhooks.after_pipeline_run()"
+    subprocess.run([sys.executable, "-c", again, store], cwd=tmp_path, capture_output=True, check=True)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{store}")
+    runs = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
+
+
+def test_tables_of_one_name_do_not_overwrite_each_other_in_mlflow(monkeypatch, tmp_path):
+    sent = []
+    monkeypatch.setattr("mlflow.log_artifact", lambda path, artifact_path: sent.append((artifact_path, path)))
+    for name, file in (("affect_vlm_predictions", "affect_vlm/predictions.csv"), ("folds", "folds.json")):
+        dataset = SimpleNamespace(_filepath=tmp_path / file, metadata={"mlflow": "file"})
+        records._log_artefact(name, dataset, None)
+    assert sent == [
+        ("affect_vlm_predictions", str(tmp_path / "affect_vlm/predictions.csv")),
+        (None, str(tmp_path / "folds.json")),
+    ]
+
+
+def test_of_two_runs_at_once_each_reads_what_it_wrote_itself(tmp_path):
+    """Kedro by itself would give both the newest."""
+    assert any(isinstance(hook, OwnArtefactsHooks) for hook in HOOKS)
+    making = Pipeline([node(lambda: 0, None, "plan", name="make")])
+    first, second = (
+        DataCatalog({"plan": JSONDataset(filepath=str(tmp_path / "plan.json"), version=Version(None, began))})
+        for began in ("2026-11-23T10.00.00.000Z", "2026-11-23T10.00.01.000Z")
+    )
+    for catalog, plan in ((first, "first"), (second, "second")):
+        OwnArtefactsHooks().before_pipeline_run(making, catalog)
+        catalog.save("plan", plan)
+    assert [catalog.load("plan") for catalog in (first, second)] == ["first", "second"]
+
+
+def test_a_version_that_was_asked_for_is_loaded(tmp_path):
+    asked = Version("2026-11-22T10.00.00.000Z", "2026-11-23T10.00.00.000Z")
+    catalog = DataCatalog({"plan": JSONDataset(filepath=str(tmp_path / "plan.json"), version=asked)})
+    OwnArtefactsHooks().before_pipeline_run(Pipeline([node(lambda: 0, None, "plan", name="make")]), catalog)
+    assert catalog["plan"]._version == asked
+
+
 def reading(*names):
     """A pipeline that reads these parameters."""
     return Pipeline([node(lambda *values: values, [f"params:{name}" for name in names], "read", name="read")])
@@ -296,7 +343,7 @@ def test_what_shows_faces_is_logged_only_where_they_may_be_shown(tmp_path, monke
 
     files = []
     monkeypatch.setattr(mlflow, "active_run", lambda: "a run")
-    monkeypatch.setattr(mlflow, "log_artifact", files.append)
+    monkeypatch.setattr(mlflow, "log_artifact", lambda path, artifact_path: files.append(path))
     sheet = JSONDataset(filepath=str(tmp_path / "sheet.json"), metadata={"mlflow": "file", **told})
     hooks = TrackingHooks()
     hooks._options = MlflowOptions()

@@ -9,6 +9,7 @@ from kedro.config import OmegaConfigLoader
 from affect4d.hooks import (
     AccountHooks,
     DeviceHooks,
+    OwnArtefactsHooks,
     StageClockHooks,
     TrackingHooks,
     UnknownNamesHooks,
@@ -31,6 +32,7 @@ HOOKS = (
     TrackingHooks(),
     DeviceHooks(),
     WritableHooks(),
+    OwnArtefactsHooks(),
 )
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader

@@ -12,6 +12,7 @@ from affect4d.evaluation.damages import (
     lose_texture,
     lose_views,
     misalign,
+    pierce,
     relight,
     roughen,
     turn,
@@ -79,6 +80,19 @@ def test_turning_and_misplacing_bend_nothing(face, generator):
         moved = move(face, 5, generator).vertices
         before, after = (np.linalg.norm(points[1:] - points[:-1], axis=1) for points in (face.vertices, moved))
         np.testing.assert_allclose(after, before, atol=1e-3)
+
+
+def test_holes_are_at_the_same_places_in_another_mesh_of_the_face(face):
+    """A generator begins anew with every frame of a sequence, and every frame has a mesh of its own."""
+    order = np.random.default_rng(5).permutation(len(face.vertices))
+    other = FaceScan(face.vertices[order], np.argsort(order)[face.faces].astype(np.int32))
+
+    def left(mesh):
+        pierced = pierce(mesh, 3, np.random.default_rng(1))
+        return {tuple(middle) for middle in pierced.vertices[pierced.faces].mean(axis=1).round(2)}
+
+    assert left(face) == left(other)
+    assert len(left(face)) < len(face.faces)
 
 
 def test_a_coarse_face_stays_where_it_was(face, generator):

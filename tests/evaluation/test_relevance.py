@@ -51,8 +51,8 @@ def test_shares_of_all_pixels_sum_to_what_the_face_changes(pictures, name):
     maps = picture_relevance(model, images, empty, direction, steps=48)
     assert maps.shape == (1, 3, SIZE, SIZE)
     expected = score(model, images, direction) - score(model, empty, direction)
-    assert abs(expected) > 1e-3
-    assert maps.sum() == pytest.approx(expected, rel=0.1, abs=4e-3)
+    assert abs(expected) > 0.02
+    assert maps.sum() == pytest.approx(expected, rel=0.1)
 
 
 def test_nothing_off_the_face_counts(pictures, direction):

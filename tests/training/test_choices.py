@@ -2,6 +2,7 @@
 
 import importlib.util
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +14,14 @@ from affect4d.training.data.planning import held_out_plan, held_out_subjects, re
 from affect4d.training.data.prefetch import made_ahead
 from affect4d.training.device import with_threads
 from affect4d.training.optimiser import build_optimiser, tower_rates
-from affect4d.training.options import DistributedOptions, TrainOptions
+from affect4d.training.options import DistributedOptions, KeepingOptions, TrainOptions
+from affect4d.training.processes.ranks import Ranks
+from affect4d.training.saving.checkpoints import CheckpointFolder
+from affect4d.training.saving.keeping import Keeper
 from affect4d.training.train import train_model
 from affect4d.training.watching.cost import NOT_MEASURED, Cost
 from affect4d.training.watching.power import EnergyMeter
+from affect4d.views.inputs import InputOptions
 
 _SPEC = importlib.util.spec_from_file_location("small_job", Path(__file__).with_name("small_job.py"))
 small_job = importlib.util.module_from_spec(_SPEC)
@@ -132,16 +137,72 @@ def test_a_held_out_subject_that_is_trained_on_is_named():
         )
 
 
-def test_the_best_epoch_by_held_out_subjects_is_the_result_and_patience_ends_the_run():
+def told_held_out_losses(monkeypatch, losses, patience=0, keeper=None, stop_in=None):
+    """Train, where validation is told these losses: the result, the losses by epoch, the weights after each epoch."""
     bank, plan, prompts, _, _ = with_subjects()
-    train = changed(validation=0.3, patience=1, learning_rate=0.5)  # so fast that it gets worse
-    told = {}
-    recipe = small_job.small_recipe("affect_vlm", train)
-    _, history, *_ = train_model("affect_vlm", bank, plan, prompts, recipe, report=told.__setitem__)
-    losses = [told[epoch]["validation_loss"] for epoch in sorted(told)]
-    best = losses.index(min(losses))
-    assert len(losses) == min(small_job.EPOCHS, best + 2)
-    assert history["epoch"].nunique() == len(losses)
+    to_come, told, after = iter(losses), {}, {}
+    monkeypatch.setattr(Ranks, "from_first", lambda ranks, loss: next(to_come))
+
+    def examine(epoch, model):
+        if epoch == stop_in:
+            raise KeyboardInterrupt
+        after[epoch] = {name: weight.clone() for name, weight in model.state_dict().items()}
+
+    recipe = small_job.small_recipe("affect_vlm", changed(validation=0.3, patience=patience))
+    model, *_ = train_model("affect_vlm", bank, plan, prompts, recipe, told.__setitem__, examine, keeper)
+    return model.state_dict(), {epoch: row["validation_loss"] for epoch, row in told.items()}, after
+
+
+def same_weights(one, other):
+    return all(torch.equal(weight, other[name]) for name, weight in one.items())
+
+
+@pytest.mark.parametrize(("losses", "patience", "epochs", "best"), [
+    ((3.0, 1.0, 2.0), 2, 3, 1),
+    ((3.0, 2.0, 1.0), 1, 3, 2),
+    ((1.0, 2.0, 0.5), 1, 2, 0),
+    ((1.0, 2.0, 0.5), 2, 3, 2),
+    ((1.0, 2.0, 3.0), 0, 3, 0),
+])  # fmt: skip
+def test_the_best_epoch_by_held_out_subjects_is_the_result_and_patience_ends_the_run(
+    monkeypatch, losses, patience, epochs, best
+):
+    result, told, after = told_held_out_losses(monkeypatch, losses, patience)
+    assert told == dict(enumerate(losses[:epochs]))
+    assert [epoch for epoch in after if same_weights(result, after[epoch])] == [best]
+
+
+def test_a_resumed_run_knows_its_best_epoch(monkeypatch, tmp_path):
+    def keeper():
+        return Keeper(CheckpointFolder(tmp_path, small_job.IDENTITY), KeepingOptions(checkpoint_minutes=0))
+
+    with pytest.raises(KeyboardInterrupt):
+        told_held_out_losses(monkeypatch, (1.0, 2.0), keeper=keeper(), stop_in=1)
+    whole, *_, after = told_held_out_losses(monkeypatch, (1.0, 2.0, 3.0))
+    assert same_weights(whole, after[0])
+    resumed, told, _ = told_held_out_losses(monkeypatch, (2.0, 3.0), keeper=keeper())
+    assert same_weights(resumed, after[0])
+    assert (told[1], told[2]) == (2.0, 3.0)
+
+
+def test_what_a_tower_draws_while_it_trains_follows_the_seed():
+    """Dropout of patches, as open_clip has it: the same training twice gives the same weights."""
+    vision = {"image_size": 24, "patch_size": 8, "width": 32, "head_width": 16, "layers": 1, "patch_dropout": 0.5}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
+    towers = TowerOptions(
+        name="dropping", context_length=16, architecture={"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    )
+    bank = small_job.small_bank()
+    pictures = torch.cat([bank.pictures, bank.pictures[:, :, :1]], dim=2)  # such a tower takes three channels
+    bank = replace(bank, pictures=pictures)
+    tables = small_job.small_tables(bank, "affect_vlm")
+    recipe = small_job.small_recipe("affect_vlm", changed())
+    inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=24)
+    recipe = replace(recipe, inputs=inputs, model=recipe.model.model_copy(update={"towers": towers, "channels": 3}))
+    state = torch.random.get_rng_state()
+    one, other = (train_model("affect_vlm", bank, *tables, recipe).model.state_dict() for _ in range(2))
+    assert same_weights(one, other)
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_nobody_to_train_on_is_said():

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pandas as pd
 
 KEY_LENGTH = 24
 PACKAGE = Path(__file__).parents[1]
+LIBRARIES = ("numba", "numpy", "open_clip_torch", "pandas", "pillow", "scikit-learn", "scipy", "torch", "vtk")
+"""Whose arithmetic results rest on."""
 
 
 def content_key(**parts: Any) -> str:
@@ -75,9 +78,10 @@ def _listed(value: Any) -> Any:
 
 @functools.cache
 def code_version(*rooms: str) -> str:
-    """Digest of the source of some rooms of this package (``"rendering"``, ``"views.channels"``).
+    """Digest of the source of some rooms of this package (``"rendering"``, ``"views.channels"``), and of the libraries.
 
-    A result whose key holds this is made again when the code that made it changes, and only then.
+    A result whose key holds this is made again when the code that made it changes, or a library's version does: what
+    is written beside a figure is what it was computed with.
 
     Raises:
         ValueError: If a room does not exist.
@@ -90,7 +94,20 @@ def code_version(*rooms: str) -> str:
             raise ValueError(f"There is no room {room!r} in {PACKAGE}.")
         for file in files:
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    digest.update(json.dumps(library_versions()).encode())
     return digest.hexdigest()
+
+
+@functools.cache
+def library_versions() -> dict[str, str]:
+    """Installed version of each of :data:`LIBRARIES`; "" of one that is not, as beside a bare training process."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = ""
+    return versions
 
 
 def local_digest(*names: str | None) -> list[str]:

@@ -22,8 +22,8 @@ TURNS = (6.0, 12.0, 18.0, 24.0, 30.0)
 """Degrees of yaw and pitch together."""
 NOISE = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Standard deviation along each axis, mm."""
-HOLES, RADII = 5, (4.0, 8.0, 12.0, 16.0, 20.0)
-"""How many, and of what radius, mm."""
+HOLES, RADII, REACH = 5, (4.0, 8.0, 12.0, 16.0, 20.0), 65.0
+"""How many, of what radius, and how far from the tip of the nose, mm."""
 CELLS = (2.0, 3.0, 4.0, 6.0, 8.0)
 """Side of the cubes in which vertices become one, mm."""
 MISSING = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -67,8 +67,11 @@ def roughen(face: FaceScan, strength: int, generator: np.random.Generator) -> Fa
 
 
 def pierce(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """Round holes where the sensor saw nothing."""
-    centres = face.vertices[generator.integers(len(face.vertices), size=HOLES)]
+    """Round holes where the sensor saw nothing: at the same places of a face in every frame, whatever its mesh."""
+    away, heading = REACH * np.sqrt(generator.random(HOLES)), generator.uniform(0, 2 * math.pi, HOLES)
+    places = np.stack([away * np.cos(heading), away * np.sin(heading)], axis=1)
+    across = np.linalg.norm(face.vertices[None, :, :2] - places[:, None], axis=2)
+    centres = face.vertices[across.argmin(axis=1)]
     middles = face.vertices[face.faces].mean(axis=1)
     nearest = np.linalg.norm(middles[:, None] - centres[None], axis=2).min(axis=1)
     return keep_triangles(face, nearest > RADII[strength - 1])

@@ -2,7 +2,7 @@
 
 from affect4d.hooks.account import AccountHooks, changed_parameters
 from affect4d.hooks.clock import StageClockHooks
-from affect4d.hooks.early import DeviceHooks, UnreadSettingsHooks, WritableHooks, unread_settings
+from affect4d.hooks.early import DeviceHooks, OwnArtefactsHooks, UnreadSettingsHooks, WritableHooks, unread_settings
 from affect4d.hooks.names import UnknownNamesHooks
 from affect4d.hooks.records import MlflowOptions, TrackingHooks
 
@@ -10,6 +10,7 @@ __all__ = [
     "AccountHooks",
     "DeviceHooks",
     "MlflowOptions",
+    "OwnArtefactsHooks",
     "StageClockHooks",
     "TrackingHooks",
     "UnknownNamesHooks",

@@ -58,6 +58,7 @@ class TrackingHooks:
         self._parameters: Mapping[str, Any] = {}
         self._catalog: DataCatalog | None = None
         self._upstream: dict[str, str] = {}
+        self._run_id = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -79,11 +80,13 @@ class TrackingHooks:
         import mlflow
 
         self._open_records()
+        end_as_killed(self._run_id)  # of a notebook, where a run was interrupted and the next one begins
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
         run = mlflow.start_run(run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}")
         atexit.unregister(end_as_killed)
-        atexit.register(end_as_killed, run.info.run_id)  # goes before MLflow's own, which would call it finished
+        self._run_id = run.info.run_id
+        atexit.register(end_as_killed, self._run_id)  # goes before MLflow's own, which would call it finished
         mlflow.set_tags(self._tags(run_params))
         mlflow.log_params(_short(used_parameters(parameters, pipeline)))
 
@@ -167,7 +170,7 @@ class TrackingHooks:
 
 
 def end_as_killed(run_id: str) -> None:
-    """Close a run that is still open when the process ends: Kedro tells of errors, not of Ctrl-C."""
+    """Close a run that is open when the process ends or the next run begins: Kedro tells of errors, not of Ctrl-C."""
     import mlflow
 
     run = mlflow.active_run()
@@ -203,7 +206,8 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
         if name.endswith("_metrics"):
             mlflow.log_metrics(tracking.headline(model, data))
     elif kind == "file":
-        mlflow.log_artifact(str(_saved_path(dataset)))
+        path = _saved_path(dataset)
+        mlflow.log_artifact(str(path), artifact_path=None if path.stem == name else name)
     elif kind == "model":
         mlflow.log_artifacts(data["folder"], artifact_path=f"{data['model']}/model")
         mlflow.set_tag(f"model.{data['model']}", data["key"])

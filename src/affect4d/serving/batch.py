@@ -12,6 +12,7 @@ import numpy as np
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
 from affect4d.rendering.canary import CanaryError
 from affect4d.serving.bundle import BundleError, read_description
+from affect4d.serving.packaged import last_written
 from affect4d.serving.reading import FrameReading, Prediction
 from affect4d.serving.recordings import Recording
 
@@ -88,7 +89,7 @@ def predict_recording(job: Job) -> Outcome:
     """What a model says about one recording; the unit of work of a process."""
     from affect4d.serving.preparation import UnusableRecordingError
 
-    predictor = _predictor(job.bundle)
+    predictor = _predictor(job.bundle, last_written(job.bundle))
     try:
         prepared = predictor.preparer.prepare_recording(job.recording)
     except UnusableRecordingError as error:
@@ -103,12 +104,12 @@ def predict_recording(job: Job) -> Outcome:
 
 def try_scan(job: Job) -> None:
     """Read and draw the only scan of a job: whoever waits learns whether a process survives that."""
-    _predictor(job.bundle).preparer.try_scan(job.recording)
+    _predictor(job.bundle, last_written(job.bundle)).preparer.try_scan(job.recording)
 
 
 @functools.lru_cache(maxsize=1)
-def _predictor(bundle: Path) -> "Predictor":
-    """This process's model."""
+def _predictor(bundle: Path, written: int) -> "Predictor":
+    """This process's model; read anew where the bundle was ``written`` anew, as a worker may outlive a training."""
     from affect4d.serving.predictor import Predictor  # torch costs seconds
 
     return Predictor.load(bundle)

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import torch
+
 from affect4d.memory import keep_freed_memory
 from affect4d.models import build_model
 from affect4d.training.data.batches import planned_batches
@@ -56,4 +58,7 @@ def run(
     model = build_model(chosen.model, recipe.model, recipe.train.seed)
     task = chosen.task(recipe.objective)
     names = sequence_names
-    return model, fit(model, batches, task, recipe.train, sequence_names=names, held_out=held_out, company=company)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.train.seed)  # noqa: TID251  (dropout of a tower draws from it; a checkpoint has its own)
+        state = fit(model, batches, task, recipe.train, sequence_names=names, held_out=held_out, company=company)
+    return model, state
