@@ -81,6 +81,7 @@ def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]
             mlflow.log_metrics(dict(numbers))
 
 
+_BUNDLE_TAG = "bundle."
 NEWEST = "newest"
 """Alias of the registered version that was made last; "latest" is MLflow's own word."""
 
@@ -101,6 +102,16 @@ def register_bundle(record: Mapping[str, Any]) -> None:
     version = known[0].version if known else _log_pyfunc(record)
     client.set_model_version_tag(name, version, "key", record["key"])
     client.set_registered_model_alias(name, NEWEST, version)
+
+
+def tag_of_bundle(name: str) -> str:
+    """The tag under which a run keeps the key of the bundle of that name which it made, or found made."""
+    return f"{_BUNDLE_TAG}{name}"
+
+
+def bundles_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """Of a run's tags, the keys of its bundles by name."""
+    return {tag.removeprefix(_BUNDLE_TAG): key for tag, key in tags.items() if tag.startswith(_BUNDLE_TAG)}
 
 
 def _log_pyfunc(record: Mapping[str, Any]) -> Any:

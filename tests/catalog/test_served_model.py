@@ -1,12 +1,15 @@
 """The model that answers, by whatever name a person has for it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from kedro.io import DatasetError
 
 from affect4d.catalog import ServedModelDataset
+from affect4d.hooks.records import _log_artefact
 from affect4d.serving import bundle_folder
+from affect4d.serving.bundle import BUNDLE_FILE
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
 
@@ -72,8 +75,43 @@ def test_a_folder_goes_before_every_name(records):
     assert served(folder, records) == folder
 
 
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Runs of an MLflow of one's own, each with the bundles of some models."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
+
+    def run(*models):
+        with mlflow.start_run() as begun:
+            for model in models:
+                told = {"model": model, "key": "packaged", "folder": str(bundle_folder(model))}
+                _log_artefact(f"{model}_bundle", SimpleNamespace(metadata={"mlflow": "bundle"}), told)
+        return begun.info.run_id
+
+    yield run
+    mlflow.set_tracking_uri(before)
+
+
+def test_a_run_of_mlflow_answers_by_the_bundle_it_made_or_found_made(runs, records):
+    first, again = runs("affect_vlm"), runs("affect_vlm")
+    for run in (first, again):
+        description = json.loads((served(run, records) / BUNDLE_FILE).read_text())
+        assert description == json.loads((bundle_folder("affect_vlm") / BUNDLE_FILE).read_text())
+
+
+def test_a_run_with_several_bundles_or_none_is_asked_which(runs, records):
+    both, none = runs("affect_vlm", "smile_vlm"), runs()
+    with pytest.raises(DatasetError, match="made 2: model=models:/affect_vlm/1 or model=models:/smile_vlm/1"):
+        served(both, records)
+    with pytest.raises(DatasetError, match=f"{none}. it made none"):
+        served(none, records)
+
+
 def test_an_unknown_name_lists_what_there_is(records):
-    with pytest.raises(DatasetError, match=r"no model 'oracle'.*affect_vlm, smile_vlm.*runs:/"):
+    with pytest.raises(DatasetError, match=r"no model 'oracle'.*affect_vlm, smile_vlm.*models:/"):
         served("oracle", records)
 
 

@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from affect4d.serving.bundle import BUNDLE_FILE, BundleError
 from affect4d.serving.packaged import bundle_folder, packaged_models
+from affect4d.tracking import bundles_of
 
 LOGGER = logging.getLogger(__name__)
 MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
@@ -98,7 +99,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         """
         from mlflow.artifacts import download_artifacts
 
-        uri = self._model if ":/" in self._model else f"runs:/{self._model}/"
+        uri = self._model if ":/" in self._model else self._of_run(self._model)
         try:
             fetched = Path(download_artifacts(artifact_uri=uri))
         except Exception as error:  # MLflow has an error of its own for every store
@@ -108,13 +109,37 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             raise DatasetError(f"No bundle among what MLflow keeps at {uri}: was a model trained in that run?")
         return found[0].parent
 
+    def _of_run(self, run_id: str) -> str:
+        """Where MLflow keeps the bundle that a run made, or made again.
+
+        Raises:
+            DatasetError: If there is no such run, or it made none, or several.
+        """
+        from mlflow import MlflowClient, MlflowException
+
+        client = MlflowClient()
+        try:
+            made = bundles_of(client.get_run(run_id).data.tags)
+        except MlflowException as error:
+            raise DatasetError(f"MLflow has nothing at runs:/{run_id}: {error}") from error
+        found = [
+            f"models:/{name}/{version.version}"
+            for name, key in sorted(made.items())
+            for version in client.search_model_versions(f"name='{name}'")
+            if version.tags.get("key") == key
+        ]
+        if len(found) != 1:
+            which = f"it made {len(found)}: model={' or model='.join(found)}" if found else "it made none"
+            raise DatasetError(f"Which bundle of the MLflow run {run_id}? {which}.")
+        return found[0]
+
     def _known(self) -> str:
         own = sorted({_name(record) for record in self._records()} - set(packaged_models()))
         named = f"Of this project: {', '.join(own)}. " if own else ""
         asked = self._model.partition("@")[0]
         versions = [record.parent.name for record in self._records() if _name(record) == asked][:NEWEST]
         named += f"Newest versions of {asked}: {', '.join(versions)}. " if versions else ""
-        return f"{named}Or name an MLflow run or model: runs:/RUN_ID/…, models:/affect_vlm@newest."
+        return f"{named}Or give an MLflow run's id or a model there: models:/affect_vlm@newest."
 
     def _exists(self) -> bool:
         try:

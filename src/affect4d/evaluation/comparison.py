@@ -22,7 +22,7 @@ class PairedComparison:
         interval: 95 % interval of the difference, bootstrapped over subjects.
         first_only: Sequences only the first names right.
         second_only: Sequences only the second names right.
-        mcnemar: p of McNemar's exact test; takes sequences for independent.
+        mcnemar: p of McNemar's exact test; takes sequences for independent. None where some were tested more than once.
         permutation: p of the permutation test that swaps the models subject by subject.
         corrected: The same, Holm-corrected for how many comparisons were made together.
     """
@@ -31,7 +31,7 @@ class PairedComparison:
     interval: tuple[float, float]
     first_only: int
     second_only: int
-    mcnemar: float
+    mcnemar: float | None
     permutation: float
     corrected: float
 

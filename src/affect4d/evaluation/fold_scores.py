@@ -1,7 +1,7 @@
 """What a cross-validation says: every test answer once a round, scored together and fold by fold."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,10 @@ def _calibration(test: pd.DataFrame) -> dict[str, float]:
 def _comparisons(
     tested: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Paired tests; a sequence that several folds tested makes a pair in each."""
+    """Paired tests; a sequence that several folds tested makes a pair in each: no longer McNemar's independent ones."""
+    repeated = bool(tested.duplicated(["model", "sequence"]).any())
     named = tested.assign(sequence=tested["fold"].astype(str) + ":" + tested["sequence"])
     found = compare_models(named, pairs, generator)
+    if repeated:
+        found = {pair: replace(one, mcnemar=None) for pair, one in found.items()}
     return [{"first": first, "second": second, **asdict(one)} for (first, second), one in found.items()]

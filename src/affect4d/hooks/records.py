@@ -213,6 +213,7 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
         mlflow.set_tag(f"model.{data['model']}", data["key"])
     elif kind == "bundle":
         tracking.register_bundle(data)
+        mlflow.set_tag(tracking.tag_of_bundle(data["model"]), data["key"])
 
 
 def _saved_path(dataset: Any) -> Path:

@@ -245,5 +245,7 @@ def _source(finding: Mapping[str, Any]) -> str:
     return ", ".join([finding["source"], *several, f"{finding['subjects']} people", *made])
 
 
-def _p_value(value: float) -> str:
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"
