@@ -1,4 +1,4 @@
-"""The training loop beside a bare one: what data, guards, logging, checkpoints cost; on a GPU beside open_clip's."""
+"""The training loop beside a bare one: what data, guards and logging cost; on a GPU beside open_clip's."""
 
 import contextlib
 import functools
@@ -121,7 +121,7 @@ class Trial:
         return sum(rows.stop - rows.start for epoch in self.batches.steps for rows in epoch)
 
     def real(self, folder: Path) -> Cost:
-        """The project's loop with real data, bar, report and checkpoints."""
+        """The project's loop with real data, bar and report; it is over before the first checkpoint would be due."""
         model = build_model("affect_vlm", self.size)
         keeper = Keeper(CheckpointFolder(folder, {}), KeepingOptions())
         with training_bar(len(self.batches.steps) * self.batches.steps_per_epoch) as show:
@@ -192,8 +192,8 @@ def beside_open_clip(
     inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=size)
     trial = Trial(1 if quick else 4, batch, inputs, tower, device, stored=size + 32, dim=dim)
     with tempfile.TemporaryDirectory() as folder:
-        trial.real(Path(folder))  # warms up kernels and allocator
-        cost = trial.real(Path(folder))
+        trial.real(Path(folder) / "warm")  # kernels and allocator
+        cost = trial.real(Path(folder) / "measured")
     ours = trial.samples / cost.seconds
     peer = trial.samples / _open_clip_seconds(trial)
     name = torch.cuda.get_device_name() if device == "cuda" else "cpu"

@@ -1,6 +1,28 @@
 """Loops as machine code."""
 
+import ast
+import subprocess
+import sys
+
 from affect4d.compiled import compiled
+
+CALLED = """
+from affect4d.compiled import compiled
+
+@compiled
+def called(number):
+    return FACTOR * number
+"""
+CALLING = """
+from called import called
+from affect4d.compiled import compiled
+
+@compiled
+def calling(number):
+    return called(number)
+
+print(calling(2), sum(calling.stats.cache_hits.values()))
+"""
 
 
 def test_a_function_that_nothing_can_keep_is_compiled_all_the_same():
@@ -10,3 +32,33 @@ def test_a_function_that_nothing_can_keep_is_compiled_all_the_same():
     double = compiled(space["double"])
     assert double(3) == 6
     assert double.signatures
+
+
+def test_what_calls_a_function_whose_file_changed_is_compiled_anew(tmp_path):
+    def run(factor):
+        (tmp_path / "called.py").write_text(CALLED.replace("FACTOR", str(factor)))
+        command = [sys.executable, "calling.py"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    (tmp_path / "calling.py").write_text(CALLING)
+    assert run(10) == ["20", "0"]
+    assert run(10) == ["20", "1"]
+    assert run(30) == ["60", "0"]
+
+
+def test_compiled_functions_call_those_of_their_own_folder_alone(project_root):
+    modules = {
+        file: ast.parse(file.read_text())
+        for file in (project_root / "src").rglob("*.py")
+        if "from affect4d.compiled import" in file.read_text()
+    }
+    names = {".".join(file.relative_to(project_root / "src").with_suffix("").parts): file for file in modules}
+    taken = [
+        (file, names[found.module])
+        for file, tree in modules.items()
+        for found in ast.walk(tree)
+        if isinstance(found, ast.ImportFrom) and found.module in names
+    ]
+    assert len(modules) > 5
+    assert taken, "scanner.py is used by others"
+    assert [pair for pair in taken if pair[0].parent != pair[1].parent] == []

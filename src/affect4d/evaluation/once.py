@@ -11,7 +11,7 @@ from affect4d.content import ContentStore, code_version, content_key
 Answers = tuple[dict[str, Any], pd.DataFrame]
 """Scores, and predictions on the sequences of unseen subjects."""
 
-ROOMS = ("tensors", "views", "prompts", "models", "evaluation")
+ROOMS = ("tensors", "scans.expression", "scans.landmarks", "views", "prompts", "models", "evaluation")
 """The code an examination depends on."""
 
 

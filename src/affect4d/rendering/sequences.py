@@ -127,10 +127,12 @@ def rendering_version() -> str:
         "scans.triangles",
         "scans.canonical",
         "scans.ingest",
+        "scans.landmarks",
+        "scans.manifest",
         "scans.readers",
         "scans.source",
     )
-    return code_version("arrays", "content.shards", "rendering", *scans)
+    return code_version("arrays", "compiled", "content.shards", "rendering", *scans)
 
 
 def scan_identity(row: Row) -> list[Any]:

@@ -17,7 +17,7 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.trial import StudyData, run_trial
 
-ROOMS = ("tensors", "views", "prompts", "evaluation", "studies.contenders")
+ROOMS = ("tensors", "scans.expression", "scans.landmarks", "views", "prompts", "evaluation", "studies.contenders")
 """The code a simple classifier's answers depend on."""
 
 Baseline = Callable[[Examination, pd.DataFrame, Setting], pd.DataFrame]

@@ -45,7 +45,16 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.moments import find_moments
 
 PEER = "cross_entropy"
-ROOMS = ("tensors", "views", "prompts", "models", "evaluation", "studies.robustness")
+ROOMS = (
+    "tensors",
+    "scans.expression",
+    "scans.landmarks",
+    "views",
+    "prompts",
+    "models",
+    "evaluation",
+    "studies.robustness",
+)
 UNDAMAGED = "none"
 Row = Mapping[Any, Any]
 

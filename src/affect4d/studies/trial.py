@@ -35,7 +35,19 @@ from affect4d.training.train import METHODS, Trained, TrainingRecipe, make_sched
 from affect4d.training.watching.company import Report
 from affect4d.views.bank import ViewBank, load_view_bank
 
-ROOMS = ("tensors", "views", "prompts", "models", "losses", "training", "evaluation", "labelling", "studies.trial")
+ROOMS = (
+    "tensors",
+    "scans.expression",
+    "scans.landmarks",
+    "views",
+    "prompts",
+    "models",
+    "losses",
+    "training",
+    "evaluation",
+    "labelling",
+    "studies.trial",
+)
 """The code a trial depends on."""
 LOCK_SECONDS = LONGEST
 """How long a trial waits for another one that trains the model they share."""

@@ -12,7 +12,7 @@ from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
-NAMING_ROOMS = ("prompts", "labelling")
+NAMING_ROOMS = ("scans.expression", "scans.landmarks", "prompts", "labelling")
 LOOKING_ROOMS = (
     *NAMING_ROOMS,
     "tensors",
@@ -32,7 +32,7 @@ def write_augmented_prompts(
     """Templates filled with the expression's many words and the attributes the corpus itself gives."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
-    key = content_key(**given, code=code_version("prompts"))
+    key = content_key(**given, code=code_version("scans.expression", "prompts"))
     return prompt_store.table(f"augmented-{key}", lambda: compose_prompts(labelled, options))
 
 

@@ -89,7 +89,8 @@ def merge_points(points: np.ndarray) -> tuple[np.ndarray, Faces]:
     Returns:
         The different rows, and for every old row the place of its new one.
     """
-    bits = (points + np.float32(0)).view(np.uint32)
+    with np.errstate(invalid="ignore"):  # a NaN may be one that signals; it is refused later, by name
+        bits = (points + np.float32(0)).view(np.uint32)
     order = np.lexsort(bits.T)
     differs = np.ones(len(points), dtype=bool)
     differs[1:] = (bits[order[1:]] != bits[order[:-1]]).any(axis=1)
