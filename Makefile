@@ -67,7 +67,7 @@ format: .venv/ready ## format the code
 bench: .venv/ready ## every benchmark beside its peer, same run → table and benchmarks/latest.json
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-bench-quick: .venv/ready ## the same, smaller: under two minutes
+bench-quick: .venv/ready ## the same, smaller: some three minutes
 	@$(BIN)/python -m benchmarks --quick $(BENCH)
 
 mlflow: .venv/ready ## compare runs in the browser

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what is asked for; 1 where a bench failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help="starts of row names, e.g. parse or render.views; all by default")
-    parser.add_argument("--quick", action="store_true", help="smaller inputs, fewer repeats: under two minutes in all")
+    parser.add_argument("--quick", action="store_true", help="smaller inputs, fewer repeats: some three minutes in all")
     chosen = parser.parse_args(arguments)
     found = [row for module in benches() for row in run(module, chosen.quick, tuple(chosen.names))]
     LATEST.write_text(json.dumps([{**asdict(row), "ratio": row.ratio} for row in found], indent=1) + "\n")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from scan_files import (
 
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
-from affect4d.scans.readers.polygons import merge_points
+from affect4d.scans.readers.polygons import assemble_mesh, merge_points
 from affect4d.scans.readers.range_image import read_range_image
 from affect4d.scans.scan import ScanError
 
@@ -248,6 +249,21 @@ def test_an_off_face_of_no_corners_is_left_out(tmp_path):
     scan = read_scan(write_scan(tmp_path, ".off", raw))
     assert len(scan.faces) == 242
     assert scan.repairs == ("1 polygons of fewer than 3 corners left out",)
+
+
+def test_an_off_face_may_have_many_corners(tmp_path):
+    around = np.linspace(0, 2 * np.pi, 100, endpoint=False)
+    points = "\n".join(f"{10 * np.cos(angle)} {10 * np.sin(angle)} 0" for angle in around)
+    (tmp_path / "a.off").write_text(f"OFF\n100 1 0\n{points}\n100 {' '.join(map(str, range(100)))}\n")
+    assert read_scan(tmp_path / "a.off").faces.shape == (98, 3)
+
+
+def test_texture_corners_of_other_faces_are_refused():
+    vertices = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [10, 10, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [1, 3, 2]], np.int32)
+    with pytest.raises(ScanError, match="position and texture index lists differ in length") as refused:
+        assemble_mesh(Path("a.wrl"), vertices, faces, vertices[:3, :2], faces[:1])
+    assert (refused.value.code, refused.value.path) == ("wrong-count", Path("a.wrl"))
 
 
 def test_off_polygons_become_fans(tmp_path):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, read_texture
+from affect4d.scans.readers import texture
+from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, is_plain_name, read_texture
 
 
 @pytest.fixture
@@ -45,3 +46,38 @@ def test_a_grey_picture_becomes_three_colours(tmp_path, picture):
     Image.fromarray(picture[..., 0]).save(tmp_path / "a.jpg")
     with enough_texels(130):
         assert read_texture(tmp_path / "a.jpg").shape == (174, 130, 3)
+
+
+@pytest.mark.parametrize("kind", ["gif", "tiff", "webp"])
+def test_a_picture_of_another_kind_is_refused_whatever_its_name(tmp_path, picture, kind):
+    """Fewer decoders, fewer doors: a folder of scans may come from anywhere."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(picture).save(path, format=kind)
+    with pytest.raises(TextureRefusedError, match="texture unreadable: UnidentifiedImageError"):
+        read_texture(path)
+
+
+@pytest.mark.parametrize(("most", "refused"), [(260 * 348, False), (260 * 348 - 1, True)])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, picture, monkeypatch, most, refused):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    monkeypatch.setattr(texture, "MAX_PIXELS", most)
+    if refused:
+        with pytest.raises(TextureRefusedError, match="texture refused: 260 by 348 pixels"):
+            read_texture(tmp_path / "a.png")
+    else:
+        np.testing.assert_array_equal(read_texture(tmp_path / "a.png"), picture)
+
+
+def test_what_was_read_is_told_of_its_size_and_file(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "a.jpg")
+    with enough_texels(130) as enough:
+        read_texture(tmp_path / "a.jpg")
+    assert (enough.size, enough.file) == ((260, 348), tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(("name", "plain"), [
+    ("a.jpg", True), (".", False), ("..", False), ("...", True), ("a" * 255, True), ("a" * 256, False),
+    ("a/b.jpg", False), ("a\\b.jpg", False), ("c:b.jpg", False), ("a\n.jpg", False), ("", False),
+])  # fmt: skip
+def test_a_scan_names_pictures_of_its_own_folder_alone(name, plain):
+    assert is_plain_name(name) is plain
