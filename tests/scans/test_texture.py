@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from affect4d.scans.readers import texture
-from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, is_plain_name, read_texture
+from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, find_texture, is_plain_name, read_texture
 
 
 @pytest.fixture
@@ -77,7 +77,13 @@ def test_what_was_read_is_told_of_its_size_and_file(tmp_path, picture):
 
 @pytest.mark.parametrize(("name", "plain"), [
     ("a.jpg", True), (".", False), ("..", False), ("...", True), ("a" * 255, True), ("a" * 256, False),
+    ("é" * 127, True), ("é" * 128, False),
     ("a/b.jpg", False), ("a\\b.jpg", False), ("c:b.jpg", False), ("a\n.jpg", False), ("", False),
 ])  # fmt: skip
 def test_a_scan_names_pictures_of_its_own_folder_alone(name, plain):
     assert is_plain_name(name) is plain
+
+
+def test_a_scan_whose_name_is_as_long_as_names_may_be_has_no_picture_of_a_longer_one(tmp_path):
+    assert find_texture(tmp_path / f"{'a' * 251}.bnt", None) == (None, ("texture missing",))
+    assert find_texture(tmp_path / f"{'a' * 252}.ob", None) == (None, ("texture missing",))

@@ -62,8 +62,9 @@ def enough_texels(side: int) -> Iterator[Enough]:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a texture's name is a file name only: no folder, drive, address or control character."""
-    return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and len(name) <= 255
+    """Whether a texture's name is a file name only: no folder, drive, address or control character; 255 bytes."""
+    short = len(name.encode(errors="replace")) <= 255
+    return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and short
 
 
 def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
@@ -81,9 +82,17 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
     elif named is not None:
         repairs = (f"texture name {named[:60]!r} refused: not a plain file name",)
     for candidate in candidates:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate, repairs
     return None, (*repairs, "texture missing")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is there; a name that the file system cannot have is not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read_texture(path: Path) -> Texture:
