@@ -8,7 +8,6 @@ from pathlib import Path
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
-from kedro.io.core import AbstractVersionedDataset, Version
 from kedro.pipeline import Pipeline
 
 LOGGER = logging.getLogger(__name__)
@@ -80,24 +79,6 @@ class WritableHooks:
                     f"The folder {folder} may not be written, and {name} belongs there. Make it writable "
                     f"(chmod -R u+w, as its owner), or run in a project folder of your own; nothing was computed."
                 )
-
-
-class OwnArtefactsHooks:
-    """Let a run read what it wrote itself, also where another one works on the same corpus at the same time.
-
-    Kedro saves under the time a run began, but loads the newest version there is: of two runs with different seeds the
-    slower would go on with a plan, or a model, of the other's.
-    """
-
-    @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Whatever this run saves, it loads by its own version."""
-        for name in pipeline.all_outputs():
-            dataset = catalog.get(name)
-            if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
-                own = dataset._version.save
-                if own is not None and dataset._version.load is None:
-                    dataset._version = Version(own, own)
 
 
 def unread_settings(conf: Path, environment: str | None) -> list[str]:

@@ -25,6 +25,7 @@ from affect4d.evaluation.damages import (
 )
 from affect4d.evaluation.embed import FRAMES, classify_sequences, embed_sequences
 from affect4d.evaluation.metrics import subject_interval
+from affect4d.evaluation.once import ROOMS as EXAMINATION_ROOMS
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.models import load_model
@@ -45,16 +46,7 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.moments import find_moments
 
 PEER = "cross_entropy"
-ROOMS = (
-    "tensors",
-    "scans.expression",
-    "scans.landmarks",
-    "views",
-    "prompts",
-    "models",
-    "evaluation",
-    "studies.robustness",
-)
+ROOMS = (*EXAMINATION_ROOMS, "studies.robustness")
 UNDAMAGED = "none"
 Row = Mapping[Any, Any]
 

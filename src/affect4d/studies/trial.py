@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.evaluation.examination import Examination
+from affect4d.evaluation.once import ROOMS as EXAMINATION_ROOMS
 from affect4d.labelling.refresh import Refreshing
 from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
 from affect4d.models import load_model, save_model
@@ -35,19 +36,7 @@ from affect4d.training.train import METHODS, Trained, TrainingRecipe, make_sched
 from affect4d.training.watching.company import Report
 from affect4d.views.bank import ViewBank, load_view_bank
 
-ROOMS = (
-    "tensors",
-    "scans.expression",
-    "scans.landmarks",
-    "views",
-    "prompts",
-    "models",
-    "losses",
-    "training",
-    "evaluation",
-    "labelling",
-    "studies.trial",
-)
+ROOMS = (*EXAMINATION_ROOMS, "losses", "training", "labelling", "studies.trial")
 """The code a trial depends on."""
 LOCK_SECONDS = LONGEST
 """How long a trial waits for another one that trains the model they share."""
