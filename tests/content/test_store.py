@@ -9,13 +9,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.content import ContentStore, StoreFullError, code_version, content_key, table_digest
+from affect4d.content import ContentStore, StoreFullError, code_version, content_key, keys, table_digest
 from affect4d.content import store as store_module
 
 
 def test_the_key_depends_on_values_not_on_their_order():
     assert content_key(a=1, b=[1.5, "x"]) == content_key(b=[1.5, "x"], a=1)
     assert content_key(a=1) != content_key(a=2)
+
+
+def test_another_version_of_a_library_is_another_version_of_the_code(monkeypatch):
+    known = keys.library_versions()
+    assert set(known) == set(keys.LIBRARIES)
+    assert all(known.values())
+    before = code_version("scans.expression")
+    monkeypatch.setattr(keys, "library_versions", lambda: {**known, "torch": "0"})
+    assert code_version.__wrapped__("scans.expression") != before
+
+
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
+    monkeypatch.setattr(keys, "LIBRARIES", ("numpy", "no-such-library"))
+    assert keys.library_versions.__wrapped__() == {"numpy": np.__version__, "no-such-library": ""}
 
 
 def test_an_entry_appears_only_when_its_block_ends_well(tmp_path):

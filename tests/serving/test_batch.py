@@ -2,8 +2,10 @@
 
 import dataclasses
 import importlib.util
+import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from affect4d.engine import LostChunkError
 from affect4d.serving import BundleError, batch
 from affect4d.serving.batch import predict_recordings
+from affect4d.serving.bundle import BUNDLE_FILE
 from affect4d.serving.pyfunc import _load_pyfunc
 from affect4d.serving.recordings import find_recordings
 from affect4d.serving.tables import AnswerTables, prediction_columns
@@ -167,3 +170,17 @@ def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):
     assert one["prob_fear"].item() == pytest.approx(table.set_index("recording").loc["001.wrl", "prob_fear"])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         model.predict(["/nowhere"])
+
+
+def test_a_process_reads_a_bundle_anew_that_was_written_anew(tmp_path, monkeypatch):
+    """A worker of a cluster may outlive a training that writes into the same folder."""
+    read = []
+    model = SimpleNamespace(preparer=SimpleNamespace(try_scan=lambda recording: None))
+    monkeypatch.setattr("affect4d.serving.predictor.Predictor.load", lambda bundle: read.append(bundle) or model)
+    job = SimpleNamespace(bundle=tmp_path, recording=None)
+    for written in (1, 1, 2):
+        (tmp_path / BUNDLE_FILE).touch()
+        os.utime(tmp_path / BUNDLE_FILE, ns=(written, written))
+        batch.try_scan(job)
+    assert read == [tmp_path, tmp_path]
+    batch._predictor.cache_clear()
