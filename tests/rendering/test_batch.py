@@ -188,6 +188,15 @@ def test_a_bad_scan_costs_itself_and_is_named(drawn, store, tmp_path):
     assert "ends early" in note["reason"]
 
 
+def test_a_lost_neutral_frame_says_which_one_stands_for_it(drawn, store, tmp_path, monkeypatch):
+    monkeypatch.setitem(globals(), "UNREADABLE", ("F001/Happy/0", "F001/Happy/3"))
+    table = render_corpus(scan_manifest("F001/Happy"), tmp_path, OPTIONS, store)
+    first, later = render_report(table).to_dict("records")
+    assert (table["neutral"][0], list(table["frames"][0])) == (0, [1, 2, 4])
+    assert first["reason"].endswith(". Frame 1 is taken for the neutral one.")
+    assert later["reason"].endswith("ends early [truncated]")
+
+
 def test_what_may_have_been_an_accident_is_tried_again(drawn, store, tmp_path, monkeypatch):
     manifest = scan_manifest("F001/Happy", "F002/Sad")
     render_corpus(manifest, tmp_path, OPTIONS, store)

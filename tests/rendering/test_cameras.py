@@ -44,8 +44,13 @@ def test_a_longer_lens_stands_further_away_and_shows_the_same_window():
     assert far.half_height == near.half_height
 
 
-def test_which_card_draws_is_no_part_of_a_picture():
+def test_which_card_draws_is_no_part_of_what_a_picture_shows():
     assert RenderOptions(device=3).picture == RenderOptions().picture
+
+
+def test_what_a_card_drew_is_not_taken_for_what_the_processor_draws():
+    assert RenderOptions().drawn == RenderOptions().picture  # keys of before stay
+    assert RenderOptions(device=3).drawn == RenderOptions(device=-1).drawn != RenderOptions().drawn
 
 
 @pytest.mark.parametrize("name", ["front", "left", "right", "left_20", "far_right"])

@@ -99,6 +99,14 @@ def test_views_that_nobody_would_fit_on_are_refused():
         Setting(fitted_views=("front",))
 
 
+def test_views_that_refreshed_clusters_would_not_heed_are_refused():
+    refreshed = {"pseudo_labels.source": "cluster", "pseudo_labels.cluster.refreshes": 1}
+    assert Setting().changed(refreshed).views == ()
+    assert Setting().changed({"views": ("front",), "pseudo_labels.cluster.refreshes": 1}).views == ("front",)
+    with pytest.raises(ValueError, match=r"set pseudo_labels.cluster.refreshes to 0, or leave views empty"):
+        Setting().changed({**refreshed, "views": ("front",)})
+
+
 def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequences, split):
     """From the node's parameter through the study's setting into what the arm is trained by."""
     seen = []

@@ -65,9 +65,9 @@ def render_corpus(
 
     Returns:
         The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame
-        numbers), ``neutral`` (position of the neutral frame in that list), ``activity`` (how far each frame's normals
-        are from the neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles`` (degrees), ``size`` (pixels),
-        ``stances`` (how many further ones there are).
+        numbers), ``neutral`` (position of the neutral frame in that list: the first that could be drawn), ``activity``
+        (how far each frame's normals are from the neutral's, 0…1), ``shard``, ``checksum``, ``views``, ``angles``
+        (degrees), ``size`` (pixels), ``stances`` (how many further ones there are).
         What was left out, and why: :func:`render_report`.
 
     Raises:
@@ -121,7 +121,7 @@ def _is_there(shard: str, store: ContentStore) -> bool:
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
     """Digest of everything a view manifest depends on."""
     rows = table_digest(manifest[["sequence", "subject", "expression", "frame", "checksum", "pose", "crop_radius"]])
-    return content_key(rows=rows, options=options.picture, views=list(options.angles), code=rendering_version())
+    return content_key(rows=rows, options=options.drawn, views=list(options.angles), code=rendering_version())
 
 
 def _jobs(
@@ -212,11 +212,20 @@ def _dropped(jobs: Iterable[SequenceJob], outcomes: Outcomes) -> list[Dropped]:
     notes: list[Dropped] = []
     for job in jobs:
         result = outcomes[job.sequence]
-        if isinstance(result, RenderedSequence | NothingDrawnError):
+        if isinstance(result, RenderedSequence):
+            notes += [_with_successor(note, result.header["frames"][0]) for note in result.dropped]
+        elif isinstance(result, NothingDrawnError):
             notes += result.dropped
         else:
             notes += [dropped_scan(job, row, result) for row in job.rows]
     return notes
+
+
+def _with_successor(note: Dropped, first: int) -> Dropped:
+    """The note of a lost neutral frame says which one stands for it: motion is the difference to the first one left."""
+    if note.frame > first:
+        return note
+    return note._replace(reason=f"{note.reason.rstrip('.')}. Frame {first} is taken for the neutral one.")
 
 
 def _check_dropped(dropped: Sequence[Dropped], scans: int, allowed: float) -> None:

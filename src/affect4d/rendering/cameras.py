@@ -123,8 +123,16 @@ class RenderOptions(BaseModel):
 
     @property
     def picture(self) -> dict[str, object]:
-        """The options a picture depends on, for content keys."""
+        """The options that say what a picture shows, whatever draws it."""
         return self.model_dump(mode="json", exclude={"max_failed_share", "device"})
+
+    @property
+    def drawn(self) -> dict[str, object]:
+        """What a picture depends on to the bit, for content keys: what it shows, and whether a graphics card drew it.
+
+        Cards and their drivers round as they like, and share one key; what the processor draws has another.
+        """
+        return self.picture if self.device == "cpu" else {**self.picture, "drawn_by": "graphics"}
 
 
 @dataclass(frozen=True, slots=True)

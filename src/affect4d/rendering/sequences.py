@@ -54,7 +54,7 @@ class SequenceJob:
         """Name of the shard: a digest of all its pictures depend on."""
         scans = [scan_identity(row) for row in self.rows]
         views = list(self.options.angles)  # a key sorts the names of the angles; pictures lie in their order
-        key = content_key(scans=scans, options=self.options.picture, views=views, code=rendering_version())
+        key = content_key(scans=scans, options=self.options.drawn, views=views, code=rendering_version())
         return f"views/{key}.safetensors"
 
     def without(self, frames: Iterable[int]) -> "SequenceJob":

@@ -165,7 +165,7 @@ def _key(cell: Cell, trouble: Trouble) -> str:
     return content_key(
         cell=[cell.damage, cell.strength],
         clips=clips,
-        render=trouble.render.picture,
+        render=trouble.render.drawn,
         views=list(trouble.render.angles),
         inputs=trouble.inputs,
         models={name: file_digest(folder / WEIGHTS_FILE) for name, folder in trouble.models.items()},

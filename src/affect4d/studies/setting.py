@@ -51,7 +51,8 @@ class Setting(BaseModel):
         prompts: Augmented prompts, for training with labels.
         pseudo_labels: Pseudo-labeled prompts, for training without.
         objectives: Weights of the terms.
-        views: The views that are used; empty means all that are rendered.
+        views: The views that are used; empty means all that are rendered. Not beside clusters that are refreshed: the
+            model between two clusterings sees them all.
         labelled_subjects: How many training subjects' labels are known, to a supervised training or to a probe; 0 is
             everybody's. A self-supervised training sees all of them, without labels.
         fitted_views: The views a linear probe is fitted on, each by itself, their features averaged; empty means those
@@ -81,6 +82,15 @@ class Setting(BaseModel):
         if self.fitted_views and not self.asked_views:
             raise ValueError(
                 "fitted_views says what a probe is fitted on that is asked by other views: name asked_views."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _refreshes_see_every_view(self) -> Self:
+        if self.views and self.pseudo_labels.source == "cluster" and self.pseudo_labels.cluster.refreshes:
+            raise ValueError(
+                "views leaves out some that refreshed clusters would be made from: set pseudo_labels.cluster.refreshes "
+                "to 0, or leave views empty."
             )
         return self
 
