@@ -71,7 +71,7 @@ bench-quick: .venv/ready ## the same, smaller: some three minutes
 	@$(BIN)/python -m benchmarks --quick $(BENCH)
 
 mlflow: .venv/ready ## compare runs in the browser
-	@$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port $(PORT_MLFLOW)
+	@$(BIN)/python scripts/mlflow_server.py --host 127.0.0.1 --port $(PORT_MLFLOW)
 
 viz: .venv/ready ## browse the pipelines in the browser
 	@$(BIN)/kedro viz run --no-browser --port $(PORT_VIZ)

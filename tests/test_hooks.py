@@ -257,6 +257,43 @@ def test_tables_of_one_name_do_not_overwrite_each_other_in_mlflow(monkeypatch, t
     ]
 
 
+def test_the_files_of_a_model_are_kept_once_however_often_it_is_evaluated(tmp_path):
+    import mlflow
+
+    weights = tmp_path / "model" / "weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
+    experiment = mlflow.create_experiment("affect4d", (tmp_path / "artifacts").as_uri())
+    dataset = SimpleNamespace(metadata={"mlflow": "model"})
+
+    def run(key):
+        record = {"model": "smile_vlm", "key": key, "folder": weights.parent}
+        with mlflow.start_run(experiment_id=experiment) as opened:
+            records._log_artefact("smile_vlm_model", dataset, record)
+        tags = mlflow.get_run(opened.info.run_id).data.tags
+        kept = tmp_path / "artifacts" / opened.info.run_id / "artifacts" / "smile_vlm" / "model" / weights.name
+        assert tags["model.smile_vlm"] == key
+        return opened.info.run_id, kept.exists(), tags.get("model.smile_vlm.files")
+
+    first, kept, elsewhere = run("a")
+    assert (kept, elsewhere) == (True, None)
+    assert run("a")[1:] == run("a")[1:] == (False, f"runs:/{first}/smile_vlm/model")
+    assert run("b")[1:] == (True, None)
+    mlflow.delete_run(first)
+    assert run("a")[1:] == (True, None)
+
+
+@pytest.mark.parametrize("runner", ["ThreadRunner", "<kedro.runner.parallel_runner.ParallelRunner object>"])
+def test_a_runner_that_mlflow_does_not_hear_is_told(runner, caplog):
+    records._warn_of_others("<kedro.runner.sequential_runner.SequentialRunner object>")
+    records._warn_of_others("")
+    assert not caplog.records
+    records._warn_of_others(runner)
+    assert "no curves, metrics or files" in caplog.text
+    assert "engine.workers" in caplog.text
+
+
 def test_of_two_runs_at_once_each_reads_what_it_wrote_itself(tmp_path):
     """Kedro by itself would give both the newest."""
     assert any(isinstance(hook, OwnArtefactsHooks) for hook in HOOKS)

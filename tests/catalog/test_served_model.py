@@ -1,6 +1,7 @@
 """The model that answers, by whatever name a person has for it."""
 
 import json
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,16 @@ def test_a_name_is_the_newest_of_the_project_wherever_the_project_lies(records):
 
 def test_a_version_is_that_one(records):
     assert served(VERSIONS[0], records) == records / "bundles" / "affect_vlm-2026-11-21"
+
+
+def test_it_is_told_on_whom_the_model_was_trained(records, caplog):
+    with caplog.at_level(logging.INFO):
+        ServedModelDataset(model="smile_vlm", filepath=str(records)).load()
+        served("affect_vlm", records)  # its bundle is none, which is said when it is opened
+    told, silent = (record.getMessage() for record in caplog.records)
+    origin = json.loads((bundle_folder("smile_vlm") / BUNDLE_FILE).read_text())["origin"]
+    assert f"trained on {origin['trained_on']} of {origin['corpus']}" in told
+    assert "trained on" not in silent
 
 
 @pytest.fixture

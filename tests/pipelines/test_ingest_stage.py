@@ -88,3 +88,11 @@ def test_a_scan_that_cannot_be_drawn_any_more_costs_its_picture_and_says_why(raw
     page, _ = write_ingest_page(raw_corpus, manifest, report, completeness, options, store)
     assert page.count("data:image/jpeg") == 3
     assert page.count("It cannot be drawn: ") == 1
+
+
+def test_the_page_of_a_corpus_that_was_moved_says_where_it_lies_now(raw_corpus, store, tmp_path):
+    first, _ = run(raw_corpus, store)
+    moved = Path(raw_corpus["root"]).rename(tmp_path / "elsewhere")
+    page, _ = run({**raw_corpus, "root": str(moved)}, store)
+    assert raw_corpus["root"] in first
+    assert str(moved) in page

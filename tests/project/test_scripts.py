@@ -1,6 +1,7 @@
 """What `make` runs beside the pipelines."""
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,34 @@ def test_a_soak_tells_how_memory_goes_on(project_root):
     done = subprocess.run([sys.executable, script, "80"], capture_output=True, text=True, check=False)
     assert done.stdout.count(" MB\n") == 40, done.stderr
     assert "MB per 1000 scans" in done.stdout
+
+
+@pytest.fixture
+def serve_records(project_root, tmp_path, monkeypatch):
+    """``make mlflow`` in a project with these own settings: what it turns into."""
+
+    def serve(own):
+        shutil.copytree(project_root / "conf" / "base", tmp_path / "conf" / "base")
+        (tmp_path / "conf" / "local").mkdir()
+        (tmp_path / "conf" / "local" / "mlflow.yml").write_text(own)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["mlflow_server.py", "--port", "5001"])
+        became = []
+        monkeypatch.setattr(os, "execv", lambda _, words: became.append(words[1:]))
+        runpy.run_path(str(project_root / "scripts" / "mlflow_server.py"), run_name="__main__")
+        return became
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("own", "address"),
+    [("enabled: true", "sqlite:///mlflow.db"), ("tracking_uri: sqlite:///data/runs.db", "sqlite:///data/runs.db")],
+)
+def test_mlflow_opens_where_runs_are_recorded(serve_records, own, address):
+    assert serve_records(own) == [["server", "--backend-store-uri", address, "--port", "5001"]]
+
+
+def test_where_a_server_records_its_address_is_told(serve_records, capsys):
+    assert serve_records("tracking_uri: https://runs.example.org/") == []
+    assert "open https://runs.example.org/" in capsys.readouterr().out

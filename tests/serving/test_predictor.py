@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, 
 from affect4d.rendering.batch import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.scan import ScanError
-from affect4d.serving import Predictor
+from affect4d.serving import Predictor, preparation
 from affect4d.serving.preparation import NO_NEUTRAL
 from affect4d.serving.recordings import find_recordings
 from affect4d.views.bank import load_view_bank
@@ -132,6 +134,23 @@ def test_any_thread_may_ask(predictor, answer, frames):
         found = list(pool.map(lambda _: predictor.predict(frames), range(3)))
     for one in found:
         np.testing.assert_allclose(shares(one), shares(answer), atol=CLOSE)
+
+
+def test_scans_of_one_process_are_aligned_one_at_a_time(predictor, frames, monkeypatch):
+    """How many threads numpy's libraries take is said for a whole process: two at once could leave it at one."""
+    aligning, together = threading.Semaphore(1), []
+
+    def align(scan):
+        together.append(not aligning.acquire(blocking=False))
+        time.sleep(0.05)
+        aligning.release()
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(preparation, "align", align)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(predictor.predict, frame) for frame in frames[:2]]
+    assert ["seen enough" in str(one.exception()) for one in asked] == [True, True]
+    assert together == [False, False]
 
 
 def test_a_bad_frame_is_a_row_and_the_rest_answer(predictor, frames, tmp_path):

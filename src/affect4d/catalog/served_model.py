@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from affect4d.serving.bundle import BUNDLE_FILE, BundleError
+from affect4d.serving.bundle import BUNDLE_FILE, BundleError, read_description
 from affect4d.serving.packaged import bundle_folder, packaged_models
 from affect4d.tracking import bundles_of
 
@@ -41,7 +41,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             DatasetError: If nothing bears that name, or several bundles do; lists what there is.
         """
         folder, kind = self._find()
-        LOGGER.info("Answering with %s (%s): %s", self._model, kind, folder)
+        LOGGER.info("Answering with %s (%s%s): %s", self._model, kind, _taught(folder), folder)
         return folder
 
     def save(self, data: None) -> None:
@@ -155,3 +155,13 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 def _name(record: Path) -> str:
     """The model a record is of."""
     return record.name.removesuffix("_bundle.json")
+
+
+def _taught(folder: Path) -> str:
+    """On whom it was trained, as far as its bundle knows: the newest of a project may be a trial's, on a few people."""
+    try:
+        origin = read_description(folder).origin
+    except BundleError:  # said by whoever opens it, for good
+        return ""
+    known = {"trained_on", "corpus"} <= set(origin)
+    return f", trained on {origin['trained_on']} of {origin['corpus']}" if known else ""

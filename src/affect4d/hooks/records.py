@@ -1,6 +1,7 @@
 """Every run in MLflow; why by hooks of our own: docs/decisions/0002-mlflow-hook.md."""
 
 import atexit
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,9 @@ from affect4d import tracking
 from affect4d.hooks.abandoned import PROCESS, end_abandoned, this_process
 from affect4d.hooks.started import code_state, used_parameters
 
+LOGGER = logging.getLogger(__name__)
 PARAMETER_LENGTH = 500
+SEQUENTIAL = "SequentialRunner"
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 600.0
 """How long a run waits for another one to make MLflow's tables, which takes seconds."""
@@ -80,6 +83,7 @@ class TrackingHooks:
         import mlflow
 
         self._open_records()
+        _warn_of_others(str(run_params.get("runner", "")))
         end_as_killed(self._run_id)  # of a notebook, where a run was interrupted and the next one begins
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
         parameters = self._raw_parameters()
@@ -178,6 +182,16 @@ def end_as_killed(run_id: str) -> None:
         mlflow.end_run("KILLED")
 
 
+def _warn_of_others(runner: str) -> None:
+    """Other runners save in threads or processes of their own, where the run that was opened here is not seen."""
+    if runner and SEQUENTIAL not in runner:
+        LOGGER.warning(
+            "MLflow gets this run's parameters, but no curves, metrics or files: only Kedro's %s is heard. The stages "
+            "spread their work over processes themselves (engine.workers): leave --runner out.",
+            SEQUENTIAL,
+        )
+
+
 def _plain(value: Any) -> Any:
     """Parameters as the configuration gave them, also where Kedro has made a validated type of them."""
     if isinstance(value, BaseModel):
@@ -209,11 +223,35 @@ def _log_artefact(name: str, dataset: Any, data: Any) -> None:
         path = _saved_path(dataset)
         mlflow.log_artifact(str(path), artifact_path=None if path.stem == name else name)
     elif kind == "model":
-        mlflow.log_artifacts(data["folder"], artifact_path=f"{data['model']}/model")
-        mlflow.set_tag(f"model.{data['model']}", data["key"])
+        _log_model(data)
     elif kind == "bundle":
         tracking.register_bundle(data)
         mlflow.set_tag(tracking.tag_of_bundle(data["model"]), data["key"])
+
+
+def _log_model(record: Mapping[str, Any]) -> None:
+    """Log a trained model's files, unless an earlier run holds them: then name that one.
+
+    The tag ``model.NAME`` is the model's key; ``model.NAME.files`` says where its files are, if not in this run.
+    """
+    import mlflow
+
+    tag = f"model.{record['model']}"
+    run = mlflow.active_run()
+    holder = None if run is None else _holder(tag, record["key"], run.info.experiment_id)
+    if holder is None:
+        mlflow.log_artifacts(record["folder"], artifact_path=f"{record['model']}/model")
+    else:
+        mlflow.set_tag(f"{tag}.files", f"runs:/{holder}/{record['model']}/model")
+    mlflow.set_tag(tag, record["key"])
+
+
+def _holder(tag: str, key: str, experiment: str) -> str | None:
+    """The run of an experiment that has logged the files of a model; None where it was deleted, or there is none."""
+    from mlflow import MlflowClient
+
+    runs = MlflowClient().search_runs([experiment], f"tags.`{tag}` = '{key}'")
+    return next((run.info.run_id for run in runs if f"{tag}.files" not in run.data.tags), None)
 
 
 def _saved_path(dataset: Any) -> Path:

@@ -4,6 +4,7 @@ Every scan is read once, aligned, cropped, mended and drawn in memory; nothing i
 """
 
 import functools
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ NEUTRAL_FRAME = -1
 """Frame number of a neutral scan that was given apart."""
 AT_ONCE = 64
 """Frames whose channels are derived together."""
+ALIGNING = threading.Lock()
+"""One scan of a process at a time: how many threads a library takes is said for all of them."""
 NO_NEUTRAL = "no neutral frame given: nothing is taken to have moved"
 
 
@@ -188,7 +191,7 @@ class Preparer:
     def _drawn(self, raw: FaceScan, path: Path, note: PreparedScan) -> "_Taken":
         """Align, crop, mend and draw a raw scan."""
         try:
-            with _one_thread():  # as in a worker: another number of threads rounds otherwise
+            with ALIGNING, _one_thread():  # as in a worker: another number of threads rounds otherwise
                 alignment = align(raw)
                 face = canonical_face(raw, alignment.pose, self.crop_radius)
             pictures = draw(self.render, face.scan, path.name).result()

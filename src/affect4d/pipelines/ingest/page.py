@@ -57,6 +57,7 @@ def write_ingest_page(
     console.print(f"{len(report):,} scans: {told}. data/08_reporting/{raw_corpus['name']}/ingest.html shows them.")
     key = content_key(
         corpus=raw_corpus["name"],
+        told=_describe(raw_corpus, report),
         report=table_digest(report[LOOKED_AT]),
         completeness=table_digest(found),
         protocols=table_digest(protocols),
