@@ -11,7 +11,20 @@ from affect4d.content import ContentStore, code_version, content_key
 Answers = tuple[dict[str, Any], pd.DataFrame]
 """Scores, and predictions on the sequences of unseen subjects."""
 
-ROOMS = ("tensors", "scans.expression", "scans.landmarks", "views", "prompts", "models", "evaluation")
+ROOMS = (
+    "compiled",
+    "tensors",
+    "scans.expression",
+    "scans.geometry",
+    "scans.landmarks",
+    "scans.splits",
+    "scans.triangles",
+    "rendering.pictures",
+    "views",
+    "prompts",
+    "models",
+    "evaluation",
+)
 """The code an examination depends on."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.content import ContentStore, content_key
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.faces.attributes import describe
 from affect4d.faces.corpus import (
@@ -89,8 +89,7 @@ def convert_corpus(
         RuntimeError: If a take could not be written.
     """
     chosen = layout_named(layout)
-    code = code_version("scans.corpora", "scans.readers.landmark_labels")  # whose names and labels layouts write
-    key = content_key(corpus=corpus_key(recipe), layout=layout, code=code)
+    key = content_key(corpus=corpus_key(recipe), layout=layout)
     if not store.has(key):
         with store.write(key, durable=False) as root:
             root.mkdir(parents=True)

@@ -27,6 +27,17 @@ from affect4d.scans.expression import join_labels
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 
+ROOMS = (
+    "faces",
+    "scans.corpora",
+    "scans.expression",
+    "scans.landmarks",
+    "scans.readers.landmark_labels",
+    "scans.readers.landmark_tables",
+    "scans.splits",
+)
+"""The code a synthetic scan depends on."""
+
 SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
 """First words of the seeds, so that people, takes and what is performed draw from different streams."""
 
@@ -189,7 +200,7 @@ def scan_origin(recipe: CorpusRecipe) -> str:
 
 
 def _makers(face: str, ict_folder: str | None) -> list[Any]:
-    code = code_version("faces", "scans.expression", "scans.landmarks", "scans.splits")
+    code = code_version(*ROOMS)
     return [code, ict_fingerprint(ict_folder) if face == "ict_facekit" else None]
 
 

@@ -26,6 +26,22 @@ from affect4d.scans.source import ScanSource
 if TYPE_CHECKING:
     from affect4d.rendering.rasteriser import Rasteriser
 
+ROOMS = (
+    "arrays",
+    "compiled",
+    "content.shards",
+    "rendering",
+    "scans.scan",
+    "scans.geometry",
+    "scans.triangles",
+    "scans.canonical",
+    "scans.ingest",
+    "scans.landmarks",
+    "scans.manifest",
+    "scans.readers",
+    "scans.source",
+)
+"""The code a shard depends on."""
 LEAST_COVERAGE = 0.01
 Row = Mapping[str, Any]
 Pictures = dict[str, np.ndarray]
@@ -121,18 +137,7 @@ class RenderedSequence(NamedTuple):
 
 def rendering_version() -> str:
     """Digest of all code a shard depends on."""
-    scans = (
-        "scans.scan",
-        "scans.geometry",
-        "scans.triangles",
-        "scans.canonical",
-        "scans.ingest",
-        "scans.landmarks",
-        "scans.manifest",
-        "scans.readers",
-        "scans.source",
-    )
-    return code_version("arrays", "compiled", "content.shards", "rendering", *scans)
+    return code_version(*ROOMS)
 
 
 def scan_identity(row: Row) -> list[Any]:

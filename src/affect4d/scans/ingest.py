@@ -23,7 +23,7 @@ from affect4d.scans.corpora.completeness import completeness
 from affect4d.scans.corpora.folder import named_after_expressions
 from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
-from affect4d.scans.portions import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
+from affect4d.scans.portions import ROOMS, Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, ScanSource, as_source
 
@@ -160,7 +160,7 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
 
 def _key(source: ScanSource, options: IngestOptions) -> str:
     settings = options.model_dump(exclude=set(JUDGING))
-    return content_key(source=source.fingerprint(), options=settings, code=code_version("scans"))
+    return content_key(source=source.fingerprint(), options=settings, code=code_version(*ROOMS))
 
 
 def _take_in(

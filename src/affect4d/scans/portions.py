@@ -18,6 +18,8 @@ from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.source import ScanSource
 
 Row = dict[str, Any]
+ROOMS = ("compiled", "scans")
+"""The code that what became of a scan depends on."""
 SCANS = 300
 """Of a portion, on average: few enough to lose or to read again, enough that a large corpus is few files."""
 _KINDS: Mapping[str, pa.DataType] = {
@@ -105,5 +107,5 @@ def _ends_portion(sequence: str, scans: int) -> bool:
 
 def _name(rows: pd.DataFrame, crop_radius: float) -> str:
     told = [list(rows), *rows.itertuples(index=False, name=None)]
-    key = content_key(scans=told, crop_radius=crop_radius, code=code_version("scans"))
+    key = content_key(scans=told, crop_radius=crop_radius, code=code_version(*ROOMS))
     return f"outcomes/{key}.parquet"

@@ -12,12 +12,13 @@ import pandas as pd
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.evaluation import baselines
 from affect4d.evaluation.examination import Examination
+from affect4d.evaluation.once import ROOMS as EXAMINATION_ROOMS
 from affect4d.scans.folds import Fold
 from affect4d.scans.splits import SubjectSplit
 from affect4d.studies.setting import Arm, Setting
 from affect4d.studies.trial import StudyData, run_trial
 
-ROOMS = ("tensors", "scans.expression", "scans.landmarks", "views", "prompts", "evaluation", "studies.contenders")
+ROOMS = (*EXAMINATION_ROOMS, "scans.folds", "studies.setting", "studies.contenders")
 """The code a simple classifier's answers depend on."""
 
 Baseline = Callable[[Examination, pd.DataFrame, Setting], pd.DataFrame]

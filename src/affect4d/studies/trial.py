@@ -36,7 +36,7 @@ from affect4d.training.train import METHODS, Trained, TrainingRecipe, make_sched
 from affect4d.training.watching.company import Report
 from affect4d.views.bank import ViewBank, load_view_bank
 
-ROOMS = (*EXAMINATION_ROOMS, "losses", "training", "labelling", "studies.trial")
+ROOMS = (*EXAMINATION_ROOMS, "losses", "training", "labelling", "studies.setting", "studies.trial")
 """The code a trial depends on."""
 LOCK_SECONDS = LONGEST
 """How long a trial waits for another one that trains the model they share."""

@@ -26,7 +26,7 @@ from affect4d.views.bank import bank_path, load_view_bank
 
 Record = dict[str, Any]
 
-ROOMS = ("tensors", "scans.expression", "views", "models", "losses", "training")
+ROOMS = ("compiled", "tensors", "scans.expression", "views", "models", "losses", "training")
 """The code a trained model depends on."""
 VALIDATION_FILE = "validation.json"
 """The loss on held-out training subjects, by epoch; empty where none were held out."""

@@ -26,6 +26,9 @@ from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import rendered_stances
 from affect4d.views.moments import find_moments
 
+ROOMS = ("views.channels", "views.bank", "views.moments", "views.sampling", "views.dynamics")
+"""The code a bank depends on, what its key names left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class ViewBank:
@@ -122,7 +125,7 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
-    code = code_version("views.channels", "views.bank", "views.moments", "views.sampling", "views.dynamics")
+    code = code_version(*ROOMS)
     seen = {"channels": options.channels, "dynamic": options.motion == "dynamic", "frames": options.frames.model_dump()}
     seen["stances"] = rendered_stances(view_manifest)
     return f"banks/{content_key(shards=identity, code=code, **seen)}.safetensors"

@@ -6,6 +6,9 @@ from PIL import Image
 
 from affect4d.content import ContentStore
 
+SHEET_ROOMS = ("compiled", "tensors", "views")
+"""The code a contact sheet depends on."""
+
 
 def keep_sheet(store: ContentStore, key: str, draw: Callable[[], Image.Image]) -> Image.Image:
     """The sheet of that key, drawn and kept if it is not there.

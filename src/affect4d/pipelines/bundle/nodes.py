@@ -14,6 +14,15 @@ from affect4d.views.inputs import InputOptions
 
 Document = dict[str, Any]
 
+ROOMS = (
+    "prompts",
+    "evaluation.zero_shot",
+    "serving.bundle",
+    "serving.open_clip_folder",
+    "serving.weights",
+    "serving.words",
+)
+"""The code a bundle depends on, beside the model's own, which its record names."""
 SCORED_BY = {"affect_vlm": (), "smile_vlm": ("zero_shot",)}
 """Where among a model's metrics its answers by prompts are, which is how a bundle answers."""
 TRAINED_BY = {"affect_vlm": "train_affect", "smile_vlm": "train_smile"}
@@ -65,7 +74,7 @@ def bundle_model(
     }
     sentences = sentences_trained_on(written, view_manifest, subject_split)
     views = list(render.angles)  # their order is what a model's weights of views go by
-    key = content_key(**told, views=views, sentences=sentences, code=code_version("serving.bundle", "serving.weights"))
+    key = content_key(**told, views=views, sentences=sentences, code=code_version(*ROOMS))
     entry = f"bundles/{name}-{key}"
     if not model_store.has(entry):
         _write(model_store, entry, model_store.path(record["entry"]), told, sentences)

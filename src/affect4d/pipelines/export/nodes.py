@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.content import ContentStore, code_version, content_key, file_digest
 
-ROOMS = ("tensors", "models", "serving")
+ROOMS = ("compiled", "tensors", "scans", "rendering", "views", "models", "evaluation", "serving")
+"""The code an export depends on: int8 is calibrated on scans, which are read and drawn."""
 """The code a folder depends on."""
 RECORD = "export.json"
 

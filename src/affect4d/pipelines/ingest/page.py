@@ -14,6 +14,8 @@ from affect4d.scans.ingest_report import worth_a_look
 if TYPE_CHECKING:
     from affect4d.reporting.ingest_page import ScanPreview
 
+ROOMS = ("compiled", "reporting", "rendering", "scans", "pipelines.ingest")
+"""The code the page depends on."""
 LOOKED_AT = ["scan", "subject", "expression", "label", "status", "reason", "confidence", "raw_vertices"]
 """Columns of the ingest report that tell two of them apart."""
 SHOWN = {
@@ -62,7 +64,7 @@ def write_ingest_page(
         completeness=table_digest(found),
         protocols=table_digest(protocols),
         options=options,
-        code=code_version("reporting", "rendering", "scans", "pipelines.ingest"),
+        code=code_version(*ROOMS),
     )
     name = f"pages/{key}.html"
     if not scan_store.has(name):

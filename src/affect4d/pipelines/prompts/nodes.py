@@ -15,15 +15,21 @@ from affect4d.views.mixing import MixedViewOptions
 NAMING_ROOMS = ("scans.expression", "scans.landmarks", "prompts", "labelling")
 LOOKING_ROOMS = (
     *NAMING_ROOMS,
+    "compiled",
     "tensors",
     "views",
     "models",
     "losses",
     "training",
     "evaluation.embed",
+    "evaluation.predictions",
+    "evaluation.protocols",
     "evaluation.zero_shot",
+    "scans.splits",
 )
 """The code that pseudo-labels depend on: without pictures, and with."""
+AUGMENTING_ROOMS = ("scans.expression", "scans.landmarks", "prompts")
+"""The code that prompts of known expressions depend on."""
 
 
 def write_augmented_prompts(
@@ -32,7 +38,7 @@ def write_augmented_prompts(
     """Templates filled with the expression's many words and the attributes the corpus itself gives."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
-    key = content_key(**given, code=code_version("scans.expression", "prompts"))
+    key = content_key(**given, code=code_version(*AUGMENTING_ROOMS))
     return prompt_store.table(f"augmented-{key}", lambda: compose_prompts(labelled, options))
 
 

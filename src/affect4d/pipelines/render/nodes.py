@@ -8,7 +8,7 @@ from PIL import Image
 from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.views.sheets import keep_sheet
+from affect4d.views.sheets import SHEET_ROOMS, keep_sheet
 
 
 def render_views(
@@ -43,5 +43,5 @@ def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_s
         return corpus_sheet(view_manifest, view_store)
 
     views = table_digest(view_manifest[["sequence", "subject", "checksum"]])
-    key = content_key(views=views, sequences=table_digest(sequences), code=code_version("views"))
+    key = content_key(views=views, sequences=table_digest(sequences), code=code_version(*SHEET_ROOMS))
     return keep_sheet(view_store, f"corpus-{key}", draw)
