@@ -6,8 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.interpolate import RegularGridInterpolator
+from scipy.ndimage import distance_transform_edt
 
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
+from affect4d.scans.canonical.mean_surface import _fine_depths
 from affect4d.scans.readers import read_scan
 from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan, ScanError
@@ -23,6 +26,21 @@ def bumpy_grid(size: int = 24) -> FaceScan:
     z = -(x**2 + y**2) / 160 - 18 + 18 * np.exp(-(x**2 + 0.6 * y**2) / 250)
     z -= 8 * np.exp(-((abs(x) - 32) ** 2 + (y - 36) ** 2) / 150)  # two eyes
     z += 6 * np.exp(-(x**2 / 300 + (y + 38) ** 2 / 60))  # a mouth
+    return _grid(x, y, z)
+
+
+def mean_face(size: int = 32) -> FaceScan:
+    """The mean face, on which its landmarks lie; ±90 mm, where there is no face as deep as at its edge."""
+    depths, columns, rows = _fine_depths()
+    face = np.isfinite(depths)
+    filled = depths[tuple(distance_transform_edt(~face, return_indices=True)[1])]
+    x, y = np.meshgrid(np.linspace(-90, 90, size), np.linspace(-90, 90, size))
+    there = np.stack([y.clip(rows[0], rows[-1]), x.clip(columns[0], columns[-1])], axis=-1)
+    return _grid(x, y, RegularGridInterpolator((rows, columns), filled)(there) + 0.5)
+
+
+def _grid(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> FaceScan:
+    size = len(x)
     vertices = np.stack([x, y, z], axis=-1).reshape(-1, 3).astype(np.float32)
     index = np.arange(size * size, dtype=np.int32).reshape(size, size)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
@@ -170,7 +188,7 @@ def write_picture(path: Path, size: tuple[int, int] = (8, 6)) -> None:
 
 def write_corpus(root: Path, subjects: tuple[str, ...] = ("F001", "M001"), frames: int = 2) -> Path:
     """A BU-4DFE tree of two expressions a subject, with textures and landmarks."""
-    scan = bumpy_grid()
+    scan = mean_face()
     for subject in subjects:
         for word in ("Angry", "Happy"):
             folder, marks = root / subject / word, root / "BU4DFE_BND_V1.1" / subject / word

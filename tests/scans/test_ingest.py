@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from scan_files import bnd_text, bumpy_grid, obj_text, write_corpus, write_picture, wrl_text
+from scan_files import bnd_text, bumpy_grid, mean_face, obj_text, write_corpus, write_picture, wrl_text
 
 from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
@@ -298,7 +298,7 @@ def test_any_folder_is_a_corpus(tmp_path, store):
     for name in ("f10", "f2"):
         (root / "anna" / "happy" / f"{name}.obj").write_text(obj_text(scan))
         write_picture(root / "anna" / "happy" / f"{name}.png")
-    (root / "bob.wrl").write_text(wrl_text(scan))
+    (root / "bob.wrl").write_text(wrl_text(mean_face()))
     (root / "bob.bnd").write_text(bnd_text())
     manifest = ingest_corpus(root, "folder", HERE, store).manifest
     assert manifest["scan"].tolist() == ["anna/happy/f2.obj", "anna/happy/f10.obj", "bob.wrl"]

@@ -49,6 +49,7 @@ REMEDIES: Mapping[str, str] = MappingProxyType(
         "turned": "Nothing to do if the preview shows the face upright; the pose is kept with every scan.",
         "low-confidence": "Look at the preview. Landmarks beside the scans settle it.",
         "incomplete": "Leave these scans out where whole faces are needed: large turns, hands, hair and holes.",
+        "size": "If these are not children or giants, the corpus has another unit: scale its scans to millimetres.",
         "scaled": "Nothing to do if the unit is right.",
         "landmarks": "Check that the landmark files belong to these scans and use the corpus's own order.",
         "repaired": "Nothing to do; what was mended is said with each scan.",
@@ -66,7 +67,7 @@ BETWEEN_NOTES = "; "
 """Between what was found or mended on one scan, in its ``reason``."""
 MOST_NOTES = 12
 """How many different notes of one code are told apart; the rest are in the report's rows."""
-DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "scaled")
+DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "size", "scaled")
 """Codes of poses that a person should look at."""
 UNLABELLED = "unlabelled"
 

@@ -6,7 +6,7 @@ import pytest
 from affect4d.scans.canonical import align, canonical_face
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.canonical.orientation import posture, turned_by, unit_of
-from affect4d.scans.geometry import apply_pose, transform
+from affect4d.scans.geometry import apply_pose, keep_triangles, transform
 
 
 def without_landmarks(scan):
@@ -101,6 +101,44 @@ def test_landmarks_of_another_scan_are_left_out(face):
     assert alignment.method == "shape"
     assert "landmarks" in alignment.findings
     assert alignment.landmarks is None
+
+
+@pytest.mark.parametrize("away", [(0, 30, 0), (0, -60, 0), (30, 0, 0), (0, 0, -30), (0, 0, -100)])
+@pytest.mark.parametrize("person", [1, 2])
+def test_landmarks_beside_the_scan_are_left_out(face, person, away):
+    scan = face(person)
+    moved = dataclasses.replace(scan, landmarks=scan.landmarks + np.float32(away))
+    alignment = align(moved)
+    assert alignment.findings == {"landmarks": "landmarks lie beside the scan and are left out"}
+    assert (alignment.method, alignment.landmarks) == ("shape", None)
+    whole = apply_pose(scan.vertices, align(scan).pose)
+    assert np.linalg.norm(apply_pose(scan.vertices, alignment.pose) - whole, axis=1).mean() < 10
+
+
+@pytest.mark.parametrize("kept", [(1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_landmarks_of_half_a_face_are_trusted(face, kept):
+    scan = face(1)
+    half = transform(scan, align(scan).pose).vertices[:, :2] @ np.array(kept) > -15
+    alignment = align(keep_triangles(scan, half[scan.faces].all(axis=1)))
+    assert alignment.method == "landmarks"
+    assert alignment.confidence > 0.5
+    assert "landmarks" not in alignment.findings
+
+
+def test_landmarks_beside_half_a_face_make_the_pose_doubtful(face):
+    scan = face(1)
+    half = transform(scan, align(scan).pose).vertices[:, 1] < 0
+    beside = dataclasses.replace(scan, landmarks=scan.landmarks + np.float32([0, 0, 40]))
+    alignment = align(keep_triangles(beside, half[scan.faces].all(axis=1)))
+    assert alignment.confidence < 0.5
+    assert "low-confidence" in alignment.findings
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (1.15, False), (0.7, True), (1.45, True)])
+def test_a_size_that_is_hardly_a_faces_is_told_by_landmarks(face, factor, told):
+    scan = face(2)
+    large = dataclasses.replace(scan, vertices=scan.vertices * factor, landmarks=scan.landmarks * np.float32(factor))
+    assert ("size" in align(large).findings) == told
 
 
 def test_too_few_landmarks_leave_the_pose_to_the_shape(face):

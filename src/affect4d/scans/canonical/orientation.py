@@ -47,16 +47,18 @@ def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
 
 def _unit_of_landmarks(landmarks: Landmarks) -> str | None:
     """The unit in which tracked landmarks spread as the mean face's do; None where there is none, or too few."""
-    tracked = ~np.isnan(landmarks).any(axis=1)
-    if tracked.sum() < 2:
+    sizes = {unit: relative_size(landmarks, unit) for unit in UNITS}
+    fitting = (unit for unit, size in sizes.items() if size is not None and 1 / PLAUSIBLE_SIZE < size < PLAUSIBLE_SIZE)
+    return next(fitting, None)
+
+
+def relative_size(landmarks: Landmarks | None, unit: str) -> float | None:
+    """How far tracked landmarks in that unit spread, in spreads of the mean face's; None where fewer than two are."""
+    tracked = None if landmarks is None else ~np.isnan(landmarks).any(axis=1)
+    if landmarks is None or tracked is None or tracked.sum() < 2:
         return None
     spread, mean_spread = (float(points[tracked].std(axis=0).sum()) for points in (landmarks, MEAN_LANDMARKS))
-    fitting = [unit for unit, scale in UNITS.items() if _alike(spread * scale, mean_spread)]
-    return fitting[0] if fitting else None
-
-
-def _alike(size: float, mean_size: float) -> bool:
-    return mean_size / PLAUSIBLE_SIZE < size < mean_size * PLAUSIBLE_SIZE
+    return spread * UNITS[unit] / mean_spread
 
 
 def _extent(vertices: Vertices) -> float:
