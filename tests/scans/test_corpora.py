@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from affect4d.content import ContentStore
-from affect4d.scans import corpora
-from affect4d.scans.corpora import CORPORA, corpus_named
+from affect4d.scans.corpora import CORPORA, corpus_named, listing
 from affect4d.scans.corpora.bosphorus import GROUPS
 from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
 from affect4d.scans.corpora.bp4d import TASKS, read_occurrence
@@ -87,9 +86,8 @@ def pretend(monkeypatch):
     """A folder that holds these names, without making it."""
 
     def show(name: str, names: list[str]) -> pd.DataFrame:
-        module = getattr(corpora, name)
         listed = tuple(ListedFile(path, 0, 0) for path in sorted(names))
-        monkeypatch.setattr(module, "list_files", lambda _root: listed)
+        monkeypatch.setattr(listing, "list_files", lambda _root: listed)
         return CORPORA[name].find_scans(Path("/nowhere"))
 
     return show
@@ -351,6 +349,14 @@ def test_4dme_clips_of_one_name_have_the_labels_of_their_own_subject(tmp_path):
         corpus_named("fourdme", "meshes/*/{clip}/{frame}.obj").find_scans(tmp_path)
 
 
+def test_a_4dme_clip_has_no_labels_of_somebody_else_who_is_there(tmp_path):
+    (tmp_path / "labels.csv").write_text(f"{FOURDME_SHEET.splitlines()[0]}\ns1,EP01,Positive,0,1,2,AU12\n")
+    touch(tmp_path, "s1/EP01/0.obj", "s2/EP01/0.obj")
+    table = corpus_named("fourdme", "{subject}/{clip}/{frame}.obj").find_scans(tmp_path).set_index("subject")
+    assert table.loc["s1", "label"] == "positive"
+    assert pd.isna(table.loc["s2", "label"])
+
+
 def test_4dme_times_outside_their_clip_and_missing_labels_are_reported(fourdme):
     corpus = corpus_named("fourdme", PATTERN)
     found = completeness(corpus, corpus.find_scans(fourdme)).set_index("item")
@@ -517,6 +523,8 @@ def test_a_parquet_table_tells_a_folder_too(tmp_path):
         ("file,subject\n/etc/a.obj,s\n", "not a path inside"),
         ("file,subject\nC:\\a.obj,s\n", "not a path inside"),
         ("file,subject\na.obj,\n", "without file or subject"),
+        ("file,subject\na.obj,NA\n", "says NA or None is empty"),
+        ("file,subject\n.,anna\n", "not a path inside"),
         ("file,subject,frame\na.obj,s,first\n", r"frame of a\.obj is 'first': give a whole number"),
         ("file,subject,frame\na.obj,s,1.5\n", r"frame of a\.obj is '1\.5'"),
         ("file,subject,level\na.obj,s,7\n", r"a\.obj: level is '7'\. Give 1 to 4"),
@@ -638,6 +646,66 @@ def test_every_protocol_names_a_corpus_and_says_how_far_it_is_verified():
         protocol_named("bu3dfe", "P9")
 
 
+# ------------------------------------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize("name", ["folder", "bu4dfe"])
+def test_scans_whose_names_differ_in_capitals_only_are_refused(tmp_path, name):
+    touch(tmp_path, "F001/Angry/000.wrl", "f001/Angry/000.wrl")
+    with pytest.raises(ValueError, match=r"F001/Angry/000\.wrl and f001/Angry/000\.wrl differ in capital letters only"):
+        corpus_named(name).find_scans(tmp_path)
+
+
+def test_other_files_may_differ_in_capitals_only(tmp_path):
+    touch(tmp_path, "F001/Angry/000.wrl", "readme.txt", "README.txt")
+    assert len(corpus_named("bu4dfe").find_scans(tmp_path)) == 1
+
+
+def test_one_frame_in_two_formats_is_one_frame(tmp_path):
+    touch(tmp_path, *(f"anna/happy/{frame}.{suffix}" for frame in (2, 10) for suffix in ("obj", "ply", "OBJ.bak")))
+    table = corpus_named("folder").find_scans(tmp_path)
+    assert table["scan"].tolist() == ["anna/happy/2.obj", "anna/happy/10.obj"]
+    assert table["frame"].tolist() == [0, 1]
+    assert table.attrs["duplicates"] == ["anna/happy/2.ply", "anna/happy/10.ply"]
+
+
+@pytest.mark.parametrize(
+    ("name", "scan", "subject"),
+    [("bosphorus", "bs1000/bs1000_E_HAPPY_0.bnt", "bs1000"), ("bp4d", "Sequences(2D+3D)/F1000/T10/0.obj", "F1000")],
+)
+def test_large_corpora_have_long_numbers(tmp_path, name, scan, subject):
+    touch(tmp_path, scan)
+    assert corpus_named(name).find_scans(tmp_path)["subject"].tolist() == [subject]
+
+
+@pytest.mark.parametrize(
+    ("row", "expression", "label"),
+    [
+        ("expression\nF001/Angry,contempt", None, "contempt"),
+        ("label\nF001/Angry,surprise", "surprise", "surprise"),
+        ("label\nF001/Angry,negative+surprise", None, "negative+surprise"),
+        ("expression,label\nF001/Angry,fear,afraid", "fear", "afraid"),
+        ("expression,label\nF001/Angry,fear,negative", "fear", "negative"),
+        ("level\nF001/Angry,2", "anger", "anger"),
+    ],
+)
+def test_what_is_told_of_a_sequence_goes_before_its_name(tmp_path, row, expression, label):
+    touch(tmp_path, "F001/Angry/000.wrl", "F002/Sad/000.wrl")
+    (tmp_path / "sequences.csv").write_text(f"sequence,{row}\n")
+    table = corpus_named("bu4dfe").find_scans(tmp_path).set_index("sequence")
+    found = table.loc["F001/Angry", "expression"]
+    assert (None if pd.isna(found) else found) == expression
+    assert table.loc["F001/Angry", "label"] == label
+    assert table.loc["F002/Sad", ["expression", "label"]].tolist() == ["sadness", "sadness"]
+
+
+def test_a_table_with_a_column_twice_is_refused(tmp_path):
+    touch(tmp_path, "a.obj")
+    (tmp_path / "scans.csv").write_text("file,subject,subject \na.obj,anna,bob\n")
+    with pytest.raises(ValueError, match=r"scans\.csv has the column subject twice"):
+        corpus_named("folder").find_scans(tmp_path)
+
+
 # ------------------------------------------------------------------------------------------------ words
 
 
@@ -652,6 +720,10 @@ def test_every_protocol_names_a_corpus_and_says_how_far_it_is_verified():
         ("12B+25C", "AU12+AU25"),
         ("A12A15", "AU12+AU15"),
         ("AU12L+AU12R", "AU12_L+AU12_R"),
+        ("4 R12", "AU4+AU12_R"),
+        ("12L 14", "AU12_L+AU14"),
+        ("L4R4", "AU4_L+AU4_R"),
+        ("4 LW", "AU4"),
         ("", ""),
     ],
 )

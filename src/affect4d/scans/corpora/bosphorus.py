@@ -15,21 +15,21 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole
 from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 GROUPS = ("N", "E", "LFAU", "UFAU", "CAU", "YR", "PR", "CR", "O", "IGN")
 ACTION_GROUPS = ("LFAU", "UFAU", "CAU")
 _SCAN = re.compile(
-    rf"(?:.*/)?(?P<subject>bs\d{{3}})_(?P<name>(?P<group>{'|'.join(GROUPS)})_(?P<code>[^_/]+)_(?P<take>\d+))\.bnt",
+    rf"(?:.*/)?(?P<subject>bs\d{{3,}})_(?P<name>(?P<group>{'|'.join(GROUPS)})_(?P<code>[^_/]+)_(?P<take>\d+))\.bnt",
     re.IGNORECASE,
 )
 
 
 def find_bosphorus(root: Path) -> pd.DataFrame:
     """Scans of a Bosphorus folder, by name only; each is a sequence of one frame, its group is its ``task``."""
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     matches = (_SCAN.fullmatch(path) for path in paths.values())
     return scan_table([_row(match, paths) for match in matches if match], root)
 

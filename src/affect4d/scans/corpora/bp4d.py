@@ -19,7 +19,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
 from affect4d.scans.corpora.facs import join_actions
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.sheets import MAX_SHEET_BYTES
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import expression_or_none
@@ -44,10 +44,10 @@ UNKNOWN = 9
 SUBJECTS = numbered("FM", (23, 18), 3)
 """23 women and 18 men (recalled, check against the paper)."""
 
-_PLACE = r"(?:.*/)?(?P<subject>[FM]\d{3})[/_](?P<task>T\d)"
+_PLACE = r"(?:.*/)?(?P<subject>[FM]\d{3,})[/_](?P<task>T\d{1,2})"
 _SCAN = re.compile(_PLACE + r"/(?P<frame>\d{1,9})\.obj", re.IGNORECASE)
 _LANDMARKS = re.compile(_PLACE + r"[/_](?:.*?)(?P<frame>\d{1,9})\.tbnd", re.IGNORECASE)
-_CODING = re.compile(r"(?:.*/)?AU_OCC/(?P<subject>[FM]\d{3})_(?P<task>T\d)\.csv", re.IGNORECASE)
+_CODING = re.compile(r"(?:.*/)?AU_OCC/(?P<subject>[FM]\d{3,})_(?P<task>T\d{1,2})\.csv", re.IGNORECASE)
 Key = tuple[str, str, int]
 
 
@@ -57,7 +57,7 @@ def find_bp4d(root: Path) -> pd.DataFrame:
     Raises:
         ValueError: If a file of the action coding is not such a table.
     """
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     landmarks = {_key(match): match[0] for match in _matches(_LANDMARKS, paths)}
     coding: dict[Key, str] = {}
     for match in _matches(_CODING, paths):

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
@@ -34,7 +34,7 @@ _SCAN = re.compile(
 
 def find_bu3dfe(root: Path) -> pd.DataFrame:
     """The cropped scans of a BU-3DFE folder, by name only; each is a sequence of one frame."""
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     matches = (_SCAN.fullmatch(path) for path in paths.values())
     return scan_table([_row(match, paths) for match in matches if match], root)
 

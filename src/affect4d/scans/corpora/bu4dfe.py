@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
@@ -39,7 +39,7 @@ def find_bu4dfe(root: Path) -> pd.DataFrame:
     Folders of other names (the viewer's, landmarks) are passed over. The gender of a subject is that of
     ``subjects.csv``, else the one its letter stands for.
     """
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     matches = (_SCAN.fullmatch(path) for path in paths.values())
     return scan_table([_row(match, paths) for match in matches if match], root)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole
 from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.sheets import find_sheet, whole_number
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import expression_or_none
@@ -34,7 +34,7 @@ def find_casme3(root: Path) -> pd.DataFrame:
     Raises:
         ValueError: If the label sheet cannot be read.
     """
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     recordings = _recordings(paths)
     sheet = find_sheet(root, paths, COLUMNS)
     clips = _whole_recordings(recordings) if sheet is None else _clips(sheet, recordings)

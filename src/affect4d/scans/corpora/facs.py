@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from affect4d.scans.expression import LABEL_JOINT
 
 _ACTION = re.compile(
-    r"(?P<before>[LR])?\s*A?U?\s*(?P<number>\d{1,2})\s*(?P<after>[LR](?!W))?(?:[A-E](?![A-Z\d]))?\s*(?P<static>\(K\))?"
+    r"(?P<before>[LR])?\s*A?U?\s*(?P<number>\d{1,2})\s*(?P<after>[LR](?!W|A?U?\d))?(?:[A-E](?![A-Z\d]))?\s*(?P<static>\(K\))?"
 )
 
 

@@ -19,14 +19,13 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
 from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
 from affect4d.scans.natural import natural
 from affect4d.scans.readers import READERS
-from affect4d.scans.readers.texture import SUFFIXES as PICTURES
 
 TABLES = ("scans.csv", "scans.parquet")
 REQUIRED = ("file", "subject")
@@ -44,7 +43,7 @@ def find_folder_scans(root: Path) -> pd.DataFrame:
     Raises:
         ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice.
     """
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     table = next((root / paths[name] for name in TABLES if name in paths), None)
     return _by_nesting(root, paths) if table is None else _by_table(root, table, paths)
 
@@ -56,7 +55,7 @@ def find_by_pattern(root: Path, pattern: str) -> pd.DataFrame:
         ValueError: If the pattern is not one.
     """
     expression = compile_pattern(pattern, required=("subject", "frame"))
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     matches = (expression.fullmatch(path) for path in paths.values())
     return scan_table([_matched(match, paths) for match in matches if match], root)
 
@@ -86,7 +85,10 @@ def _check_columns(sheet: pd.DataFrame, file: Path) -> None:
 def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
     scan, subject = row.pop("file"), row["subject"]
     if scan is None or subject is None:
-        raise ValueError(f"{file}: a row without file or subject: file {scan}, subject {subject}.")
+        raise ValueError(
+            f"{file}: a row without file or subject: file {scan}, subject {subject} (a cell that says NA or None is "
+            "empty)."
+        )
     word, frame = row.get("expression"), whole_number(row.get("frame"))
     if frame is None and row.get("frame") is not None:
         raise ValueError(
@@ -119,7 +121,7 @@ def _inside(name: str | None, file: Path) -> str | None:
     if name is None:
         return None
     place = PurePosixPath(name.replace("\\", "/"))
-    if place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
+    if not place.parts or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
         raise ValueError(f"{file} names {name!r}, which is not a path inside its folder.")
     return place.as_posix()
 
@@ -164,11 +166,15 @@ def named_after_expressions(subjects: Iterable[str]) -> list[str]:
 
 
 def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
-    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10)."""
-    meshes = set(READERS) - set(PICTURES)
-    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in meshes), key=natural)
+    """Scans of known formats; frames are numbered from 0 in natural order (2 before 10), one in two formats once."""
+    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in READERS), key=natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
-    rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in enumerate(found)]
+    rows = [
+        _nested(name, frame, scan, paths)
+        for name, found in sequences
+        for frame, (_, alike) in enumerate(groupby(found, key=_stem))
+        for scan in alike
+    ]
     table = scan_table(rows, root)
     table.attrs["numbered"] = _numbered(scan for scan in scans if "/" not in scan)
     return table
@@ -185,6 +191,10 @@ def _numbered(names: Iterable[str]) -> list[str]:
 def _sequence(path: str) -> str:
     place = PurePosixPath(path)
     return place.parent.as_posix() if len(place.parts) > 1 else place.stem
+
+
+def _stem(path: str) -> str:
+    return path[: path.rfind(".")].lower()
 
 
 def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ outside their clip.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Whole
 from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import list_files
+from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import find_sheet, whole_number
 from affect4d.scans.corpora.table import beside, scan_table
@@ -54,11 +54,12 @@ def find_fourdme(root: Path, pattern: str) -> pd.DataFrame:
             several of its subjects and the path does not say of which.
     """
     expression = compile_pattern(pattern, required=("clip", "frame"))
-    paths = {file.path.lower(): file.path for file in list_files(root)}
+    paths = paths_by_name(root)
     sheet = find_sheet(root, paths, COLUMNS)
     labels = {} if sheet is None else _labels(sheet)
-    matches = (expression.fullmatch(path) for path in paths.values())
-    return scan_table([_row(match, labels, paths) for match in matches if match], root)
+    matches = [match for path in paths.values() if (match := expression.fullmatch(path))]
+    there = {(match["clip"].lower(), str(match.groupdict().get("subject")).lower()) for match in matches}
+    return scan_table([_row(match, labels, paths, there) for match in matches], root)
 
 
 def read_emotions(cell: str | None) -> str | None:
@@ -81,11 +82,15 @@ def _labels(sheet: pd.DataFrame) -> SheetLabels:
     return labels
 
 
-def _known(clip: str, subject: str | None, labels: SheetLabels) -> Labels:
-    """What the sheet says of a clip; of a subject it calls otherwise than the path, by the clip alone."""
+def _known(clip: str, subject: str | None, labels: SheetLabels, there: Container[tuple[str, str]]) -> Labels:
+    """What the sheet says of a clip; of a subject it calls otherwise than the path, by the clip alone.
+
+    What is said of a clip and a subject that are ``there`` under the sheet's own names is nobody else's.
+    """
     of_clip = labels.get(clip.lower(), {})
     if subject is not None and any(subject.lower() in subjects for subjects in labels.values()):
         return of_clip.get(subject.lower(), {})
+    of_clip = {one: told for one, told in of_clip.items() if (clip.lower(), one) not in there}
     if len(of_clip) > 1:
         raise ValueError(
             f"The label sheet has the clip {clip!r} of several subjects ({', '.join(of_clip)}): let the pattern say "
@@ -94,9 +99,11 @@ def _known(clip: str, subject: str | None, labels: SheetLabels) -> Labels:
     return next(iter(of_clip.values()), {})
 
 
-def _row(match: re.Match[str], labels: SheetLabels, paths: Mapping[str, str]) -> dict[str, Any]:
+def _row(
+    match: re.Match[str], labels: SheetLabels, paths: Mapping[str, str], there: Container[tuple[str, str]]
+) -> dict[str, Any]:
     fields = match.groupdict()
-    known = _known(fields["clip"], fields.get("subject"), labels)
+    known = _known(fields["clip"], fields.get("subject"), labels, there)
     subject = str(fields.get("subject") or known.get("subject") or UNKNOWN_SUBJECT)
     scan = match[0]
     return {

@@ -4,7 +4,9 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from affect4d.scans.readers import READERS
 
 MAX_DEPTH = 8
 WHERE_IT_IS = (
@@ -39,6 +41,24 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
     if not files:
         raise FileNotFoundError(f"The folder {root} is empty. {WHERE_IT_IS}")
     return files
+
+
+def paths_by_name(root: Path) -> dict[str, str]:
+    """The paths of :func:`list_files`, keyed by their lower-case form: corpora are copied to disks that change letters.
+
+    Raises:
+        FileNotFoundError: If the folder is missing, is not a folder, or is empty.
+        ValueError: If two scans' names differ in nothing but capitals: one would stand for both.
+    """
+    paths: dict[str, str] = {}
+    for file in list_files(root):
+        other = paths.setdefault(file.path.lower(), file.path)
+        if other != file.path and PurePosixPath(file.path).suffix.lower() in READERS:
+            raise ValueError(
+                f"{root}: {other} and {file.path} differ in capital letters only, and are taken for one. If they are "
+                "two scans, or two people, rename one; else remove it."
+            )
+    return paths
 
 
 def check_folder(root: Path) -> None:

@@ -40,7 +40,7 @@ def read_sheet(path: Path) -> pd.DataFrame:
     """A table as text: column names stripped, cells stripped, empty cells None.
 
     Raises:
-        ValueError: If it is not a table of its kind, or is larger than 64 MiB.
+        ValueError: If it is not a table of its kind, is larger than 64 MiB, or has two columns of one name.
     """
     if path.stat().st_size > MAX_SHEET_BYTES:
         raise ValueError(f"{path} is larger than {MAX_SHEET_BYTES} bytes: it is no label sheet.")
@@ -49,6 +49,9 @@ def read_sheet(path: Path) -> pd.DataFrame:
     except Exception as error:  # each of the three parsers raises its own kinds on a damaged file
         raise ValueError(f"{path} cannot be read as a table: {type(error).__name__}: {error}") from error
     table.columns = table.columns.astype(str).str.strip()
+    twice = sorted(set(table.columns[table.columns.duplicated()]))
+    if twice:
+        raise ValueError(f"{path} has the column {', '.join(twice)} twice, blanks left out: keep one.")
     cells = {name: [_cell(value) for value in table[name]] for name in table.columns}
     return pd.DataFrame(cells, dtype=object)
 

@@ -123,7 +123,8 @@ def _fill(table: pd.DataFrame, key: str, file: Path, names: Sequence[str]) -> li
         ValueError: If nothing it names is there.
     """
     given = read_given(file, key, names)
-    unmatched = [str(one) for one in given.index if one not in set(table[key])]
+    there = set(table[key])
+    unmatched = [str(one) for one in given.index if one not in there]
     if len(table) and unmatched and len(unmatched) == len(given):
         raise ValueError(
             f"{file} names no {key} that is there: it says e.g. {unmatched[0]!r}, the paths say {table[key].iloc[0]!r}."
@@ -133,7 +134,17 @@ def _fill(table: pd.DataFrame, key: str, file: Path, names: Sequence[str]) -> li
     for name in (name for name in names if name in given):
         found = table[key].map(given[name]).astype(object)
         table[name] = found.where(found.notna(), table[name])
+    if "label" in given:
+        alone = given["label"].notna() & (given["expression"].isna() if "expression" in given else True)
+        _follow_labels(table, table[key].isin(given.index[alone]))
     return unmatched
+
+
+def _follow_labels(table: pd.DataFrame, told: "pd.Series[bool]") -> None:
+    """Rows that were told a label, and none of the six expressions, have the label's expression, or none."""
+    named = table["label"].map(expression_or_none, na_action="ignore").astype(object)
+    other = told & table["expression"].notna() & (table["expression"] != named)
+    table.loc[other, "expression"] = named[other]
 
 
 def beside(paths: Mapping[str, str], scan: str) -> str | None:
