@@ -77,7 +77,8 @@ def test_files_as_published_give_the_same_face_as_files_cut_to_their_vertices(ic
     for path in cut.glob("*.obj"):
         text = path.read_text()
         (whole / path.name).write_text(text if "\nf " in text else text + rest)
-    (whole / "identity099.obj").write_text((whole / "identity000.obj").read_text())
+    more = len(list(cut.glob("identity[0-9]*.obj")))
+    (whole / f"identity{more:03d}.obj").write_text((whole / "identity000.obj").read_text())
     ours, theirs = load_geometry(whole), load_geometry(cut)
     assert len(ours.identity) == len(theirs.identity) + 1
     np.testing.assert_array_equal(ours.identity[: len(theirs.identity)], theirs.identity)

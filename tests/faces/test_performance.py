@@ -8,6 +8,7 @@ from affect4d.faces.distraction import POSTURES, RESTING, SOUNDS, blinks, look_a
 from affect4d.faces.dynamics import act, envelopes, rise_and_fall
 from affect4d.faces.micro import MICRO_ACTIONS, draw_micro_actions, draw_micro_labels
 from affect4d.faces.performance import Performance, PerformanceOptions, draw_performances
+from affect4d.faces.sensor import SensorOptions
 from affect4d.faces.style import ActionOptions, draw_style
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS
 
@@ -168,3 +169,27 @@ def test_weights_stay_in_range_however_restless():
         assert track.shape == (one.frames, len(ACTIONS))
         assert track.min() >= -1.0
         assert track.max() <= 1.2
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "words"),
+    [
+        (PerformanceOptions, {"seconds": 1.0, "fps": 1.0}, "no frame at its apex.*until they make 5"),
+        (PerformanceOptions, {"micro_low": 0.4}, r"micro_low \(0.4\) is above micro_high \(0.3\)"),
+        (ActionOptions, {"intensity_low": 0.95}, r"intensity_low \(0.95\) is above intensity_high \(0.9\)"),
+        (SensorOptions, {"landmark_bias": 0.9}, r"landmark_bias \(0.9\) and landmark_own \(0.25\).*at most 1"),
+    ],
+)
+def test_options_that_fit_no_take_are_refused_and_named(options, given, words):
+    with pytest.raises(ValueError, match=words):
+        options(**given)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_scanner_misses_neither_the_first_frame_nor_the_apex(seed):
+    options = PerformanceOptions(frames=12, micro=3, dropped=0.8)
+    whole = {one.name: one for one in drawn(options.model_copy(update={"dropped": 0.0}), seed)}
+    assert any(len(one.scanned) < len(whole[one.name].scanned) for one in drawn(options, seed))
+    for one in drawn(options, seed):
+        assert one.scanned[0] == 0
+        assert envelopes(one, np.zeros(len(ACTIONS)))[one.apex].max() > 0.9

@@ -107,6 +107,10 @@ def convert_corpus(
     }
 
 
+AT_REST = {"expression": None, "label": "neutral", "labels": "", "intensity": 0.0}
+"""What is known of the face at rest that a layout writes beside a take, whatever the take is called after."""
+
+
 def write_take(task: TakeTask) -> WrittenTake:
     """Write the files of one take."""
     layout, shown = layout_named(task.layout), _shown(task.recipe, task.take)
@@ -171,7 +175,7 @@ def _true_actions(recipe: CorpusRecipe, made: WrittenTake, names: Mapping[str, s
     facts = sequence_facts(recipe, made.take)
     scans = pd.DataFrame([asdict(scan) for scan in made.scans])
     scans["subject"] = names[facts["subject"]]
-    scans["expression"] = pd.Series(facts["expression"], index=scans.index, dtype="str")
+    scans["expression"] = pd.Series(facts["expression"], index=scans.index, dtype="str").mask(scans.pop("neutral"))
     weights = true_actions(recipe, made.take).rename(columns={"frame": "source"})
     joined = scans.merge(weights, on="source", validate="many_to_one").drop(columns="source")
     first = ["sequence", "subject", "expression", "frame"]
@@ -183,7 +187,8 @@ def _attributes(recipe: CorpusRecipe, made: WrittenTake, names: Mapping[str, str
     facts, (track, recording) = sequence_facts(recipe, made.take), perform(recipe, made.take)
     known = describe(draw_subject(recipe, made.take.subject), performance_of(recipe, made.take), track, recording)
     named = {**facts, **known, "subject": names[facts["subject"]]}
-    return [{**named, "sequence": sequence} for sequence in sorted({scan.sequence for scan in made.scans})]
+    sequences = sorted({(scan.sequence, scan.neutral) for scan in made.scans})
+    return [{**named, "sequence": sequence, **(AT_REST if neutral else {})} for sequence, neutral in sequences]
 
 
 def _names(recipe: CorpusRecipe, layout: Layout) -> dict[str, str]:

@@ -30,7 +30,7 @@ def act(style: ActionStyle, performance: Performance, rng: np.random.Generator, 
 
 
 def envelopes(performance: Performance, lag: Weights) -> ActionTrack:
-    """How far each action has come, 0…1: laggards start later, all are at the apex together and rest together."""
+    """How far each action has come, 0…1: laggards start, and are there, up to half a rise later; all rest together."""
     times, take = performance.times, performance
     delays = np.minimum(lag * take.rise, take.hold)
     risen = take.begin + delays

@@ -14,6 +14,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from affect4d.content import file_digest
 from affect4d.faces.actions import ACTIONS, SIDED
 
 FACE_VERTICES, FACE_FACES = 9409, 9230
@@ -104,9 +105,15 @@ def model_folder(folder: str | None) -> Path:
     return place
 
 
-def ict_fingerprint(folder: str | None) -> list[list[str | int]]:
-    """Names and sizes of the model's files, for content keys."""
-    return [[path.name, path.stat().st_size] for path in sorted(model_folder(folder).glob("*.obj"))]
+def ict_fingerprint(folder: str | None) -> list[list[str]]:
+    """Names and digests of the model's files, for content keys."""
+    return [[path.name, _digest(path, path.stat().st_mtime_ns)] for path in sorted(model_folder(folder).glob("*.obj"))]
+
+
+@functools.cache
+def _digest(path: Path, modified: int) -> str:
+    """Of a file, read once a process unless it is written again."""
+    return file_digest(path)
 
 
 @functools.cache
@@ -117,9 +124,7 @@ def load_geometry(folder: Path) -> IctGeometry:
         ValueError: If a file is missing, or not of this model.
     """
     neutral = _vertices(folder / "generic_neutral_mesh.obj")
-    identity = [_vertices(path) - neutral for path in sorted(folder.glob("identity[0-9]*.obj"))]
-    if not identity:
-        raise ValueError(f"There are no identity modes (identity000.obj …) in {folder}; the clone is incomplete.")
+    identity = [_moved(path, neutral) for path in _mode_files(folder)]
     modes = np.stack(identity)
     faces, corners, table = _topology(folder / "generic_neutral_mesh.obj")
     texture = np.zeros((FACE_VERTICES, 2))
@@ -138,14 +143,43 @@ def load_geometry(folder: Path) -> IctGeometry:
     )
 
 
+def _mode_files(folder: Path) -> list[Path]:
+    """``identity000.obj`` and on, as far as they go.
+
+    Raises:
+        ValueError: If there are none, or one of them is missing.
+    """
+    found = sorted(folder.glob("identity[0-9]*.obj"))
+    numbered = [folder / f"identity{number:03d}.obj" for number in range(len(found))]
+    missing = [path.name for path in numbered if path not in found]
+    if missing or not found:
+        lacking = f"no {missing[0]}" if missing else "no identity modes (identity000.obj …)"
+        raise ValueError(f"There is {lacking} in {folder}; the clone is incomplete.")
+    return numbered
+
+
 def _vertices(path: Path) -> Float64[np.ndarray, "points 3"]:
     """Vertices of an .obj file, mm."""
     with path.open("rb") as file:
         words = b" ".join(line[2:] for line in file if line.startswith(b"v ")).split()
-    values = np.array(words, dtype=np.float64).reshape(-1, 3)
+    try:
+        values = np.array(words, dtype=np.float64).reshape(-1, 3)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): get ICT-FaceKit's file again.") from error
     if len(values) < EYE_VERTICES.stop:
         raise ValueError(f"{path}: {len(values)} vertices, where ICT-FaceKit has 26,719. Is it a file of this model?")
     return values * MILLIMETRES
+
+
+def _moved(path: Path, neutral: Float64[np.ndarray, "points 3"]) -> Float64[np.ndarray, "points 3"]:
+    """How far a shape's vertices are from the neutral mesh's, mm."""
+    vertices = _vertices(path)
+    if len(vertices) != len(neutral):
+        raise ValueError(
+            f"{path} has {len(vertices):,} vertices, and the neutral mesh {len(neutral):,}: get the files again."
+        )
+    moved: Float64[np.ndarray, "points 3"] = vertices - neutral
+    return moved
 
 
 def _topology(
@@ -157,6 +191,8 @@ def _topology(
     table = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], dtype=np.float64)
     rows = itertools.islice((line for line in lines if line.startswith("f ")), FACE_FACES)
     corners = [[pair.split("/")[:2] for pair in line.split()[1:]] for line in rows]
+    if len(corners) < FACE_FACES or len(table) == 0:
+        raise ValueError(f"{path} has not the faces and texture coordinates of ICT-FaceKit: get its file again.")
     padded = np.array([face if len(face) == 4 else [*face, face[-1]] for face in corners], dtype=np.int64) - 1
     return padded[..., 0], padded[..., 1], table
 
@@ -180,7 +216,7 @@ def _action_shape(
                 raise ValueError(
                     f"There is no {path.name}, of which {action} is made, in {folder}; the clone is incomplete."
                 )
-            total += weight * (_vertices(path) - neutral)
+            total += weight * _moved(path, neutral)
     return total
 
 

@@ -12,11 +12,11 @@ How a corpus uses it, one subject after the other::
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.faces.micro import draw_micro_labels
 from affect4d.faces.style import ActionOptions
@@ -26,6 +26,9 @@ Kind = Literal["macro", "micro", "neutral", "distractor"]
 """A posed expression, a micro-expression, a face at rest, or movement without emotion."""
 DISTRACTIONS: tuple[str, ...] = ("talk", "blink", "look")
 """What people do who express nothing."""
+
+FEWEST_SCANNED = 5
+"""Frames of the scanner in a take, of which one falls into its apex: that lasts a fifth of it, or longer."""
 
 
 class PerformanceOptions(BaseModel):
@@ -48,6 +51,17 @@ class PerformanceOptions(BaseModel):
     micro_low: float = Field(default=0.1, ge=0.01, le=1.0, description="weakest micro-expression, as a share of full")
     micro_high: float = Field(default=0.3, ge=0.01, le=1.0, description="strongest micro-expression")
     micro_several: float = Field(default=0.2, ge=0.0, le=1.0, description="chance that one carries two labels")
+
+    @model_validator(mode="after")
+    def _an_apex_is_scanned(self) -> Self:
+        if self.seconds * self.fps < FEWEST_SCANNED:
+            raise ValueError(
+                f"A take of {self.seconds:g} s at {self.fps:g} frames a second has no frame at its apex: raise seconds "
+                f"or fps until they make {FEWEST_SCANNED} frames, and choose with frames how many are kept."
+            )
+        if self.micro_low > self.micro_high:
+            raise ValueError(f"micro_low ({self.micro_low:g}) is above micro_high ({self.micro_high:g}): set both.")
+        return self
 
 
 @dataclass(frozen=True)
@@ -145,6 +159,7 @@ def _posed(
     total = max(round(options.seconds * options.fps), 3)
     count = total if options.frames is None else min(options.frames, total)
     begin, rise, hold, fall = options.seconds * rng.uniform([0.08, 0.12, 0.2, 0.2], [0.2, 0.2, 0.35, 0.28])
+    apex = begin + rise + 0.5 * hold
     return Performance(
         name=name,
         kind=kind,
@@ -152,7 +167,7 @@ def _posed(
         labels=(expression,) if expression else (),
         intensity=intensity,
         fps=options.fps,
-        scanned=_delivered(np.linspace(0, total - 1, count).round(), options, rng),
+        scanned=_delivered(np.linspace(0, total - 1, count).round(), apex * options.fps, options, rng),
         begin=float(begin),
         rise=float(rise),
         hold=float(hold),
@@ -164,6 +179,7 @@ def _micros(options: PerformanceOptions, rng: np.random.Generator) -> Iterator[P
     total = max(round(options.micro_seconds * options.micro_fps), 3)
     for take in range(options.micro):
         begin, rise, hold, fall = options.micro_seconds * rng.uniform([0.06, 0.2, 0.06, 0.22], [0.14, 0.4, 0.14, 0.3])
+        apex = begin + rise + 0.5 * hold
         yield Performance(
             name=f"micro-{take + 1}",
             kind="micro",
@@ -171,7 +187,7 @@ def _micros(options: PerformanceOptions, rng: np.random.Generator) -> Iterator[P
             labels=draw_micro_labels(rng, options.micro_several),
             intensity=float(rng.uniform(options.micro_low, options.micro_high)),
             fps=options.micro_fps,
-            scanned=_delivered(np.arange(total), options, rng),
+            scanned=_delivered(np.arange(total), apex * options.micro_fps, options, rng),
             begin=float(begin),
             rise=float(rise),
             hold=float(hold),
@@ -180,9 +196,9 @@ def _micros(options: PerformanceOptions, rng: np.random.Generator) -> Iterator[P
 
 
 def _delivered(
-    scanned: Float64[np.ndarray, " frames"], options: PerformanceOptions, rng: np.random.Generator
+    scanned: Float64[np.ndarray, " frames"], apex: float, options: PerformanceOptions, rng: np.random.Generator
 ) -> tuple[int, ...]:
-    """The frames that the scanner does not miss; it never misses the first."""
+    """The frames that the scanner does not miss; it never misses the first, nor the one nearest to the apex."""
     missed = rng.random(len(scanned)) < options.dropped
-    missed[0] = False
+    missed[0] = missed[int(np.abs(scanned - apex).argmin())] = False
     return tuple(int(frame) for frame in scanned[~missed])

@@ -1,10 +1,11 @@
 """What a scanner adds to a face: pose, noise, holes, spikes, light baked into the picture, landmark error, hair."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.spatial.transform import Rotation
 
 from affect4d.arrays import Texture
@@ -59,6 +60,15 @@ class SensorOptions(BaseModel):
     holes: float = Field(default=0.8, ge=0.0, le=20.0, description="mean number of holes in a scan")
     spikes: float = Field(default=0.5, ge=0.0, le=100.0, description="mean number of spikes in a scan")
     fringe: float = Field(default=0.2, ge=0.0, le=1.0, description="share of takes with hair over the forehead")
+
+    @model_validator(mode="after")
+    def _shares_of_an_error_are_one_at_most(self) -> Self:
+        if self.landmark_bias + self.landmark_own > 1.0:
+            raise ValueError(
+                f"landmark_bias ({self.landmark_bias:g}) and landmark_own ({self.landmark_own:g}) are shares of one "
+                "error: together at most 1."
+            )
+        return self
 
 
 @dataclass(frozen=True)

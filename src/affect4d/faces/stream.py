@@ -33,7 +33,8 @@ from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, Row, ScanSource
 
 VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4
-"""What the text formats carry (vertices and landmarks in mm): a streamed scan equals the one written and read."""
+"""What the text formats carry (vertices and landmarks in mm): a streamed scan equals the one written and read, but
+for its picture, which a file compresses."""
 
 
 @dataclass(frozen=True, slots=True)

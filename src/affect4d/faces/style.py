@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from jaxtyping import Float64
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.faces.actions import ACTIONS, OCCASIONAL, SIDED, TELLING, TYPICAL, Weights, weights_of
 from affect4d.scans.expression import EXPRESSIONS
@@ -34,6 +35,14 @@ class ActionOptions(BaseModel):
     distractors: float = Field(default=1.0, ge=0.0, le=3.0, description="strength of movements that mean nothing")
     restless: float = Field(default=0.6, ge=0.0, le=1.0, description="share of takes whose first frame is not at rest")
     unrest: float = Field(default=0.8, ge=0.0, le=2.0, description="how far from rest that frame is")
+
+    @model_validator(mode="after")
+    def _weakest_is_below_strongest(self) -> Self:
+        if self.intensity_low > self.intensity_high:
+            raise ValueError(
+                f"intensity_low ({self.intensity_low:g}) is above intensity_high ({self.intensity_high:g}): set both."
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def _write_scan(root: Path, shown: Shown, group: str, code: str, take: int, fram
     put(root / subject / f"{stem}.png", picture_bytes(scan, "PNG"))
     put(root / subject / f"{stem}.lm3", lm_bytes({label: landmarks_of(scan)[row] for label, row in points.items()}))
     put(root / subject / f"{stem}.lm2", lm_bytes({label: _pixel(scan, row) for label, row in points.items()}))
-    return Written(sequence_name(subject, group, code, take), 0, frame)
+    return Written(sequence_name(subject, group, code, take), 0, frame, neutral=group == "N")
 
 
 def _pixel(scan: FaceScan, row: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """BU-3DFE's layout: four levels of each expression and a neutral face, cropped, beside a raw mesh in another pose.
 
-The levels are frames of the rise to the apex. Quirks: CRLF and commas in every other file; a .bmp called after F2D, for
-every fifth person a .png called after F3D. The ethnicity codes are made up: they say nothing of a face.
+The levels are frames of the rise to the apex; one that no frame shows is left out. Quirks: CRLF and commas in every
+other file; a .bmp called after F2D, for every fifth person a .png called after F3D. The ethnicity codes are made up:
+they say nothing of a face.
 """
 
 from dataclasses import replace
@@ -32,11 +33,10 @@ RAW_SHIFT = np.array([14.0, -22.0, 35.0])
 
 
 def write(root: Path, shown: Shown) -> tuple[Written, ...]:
-    """Write four levels of a take; with the person's first expression, the neutral face too."""
+    """Write up to four levels of a take; with the person's first expression, the neutral face too."""
     expression = shown.performance.expression
     code = next(code for code, name in CODES.items() if name == expression)
-    frames = rising_frames(shown, [level / len(LEVELS) for level in LEVELS])
-    wanted = [(code, level, frame) for level, frame in zip(LEVELS, frames, strict=True)]
+    wanted = [(code, level, frame) for level, frame in rising_frames(shown.performance, len(LEVELS)).items()]
     if expression == EXPRESSIONS[0]:
         wanted.append((NEUTRAL_CODE, 0, 0))
     return tuple(_write_scan(root, shown, *one) for one in wanted)
@@ -52,7 +52,7 @@ def _write_scan(root: Path, shown: Shown, code: str, level: int, frame: int) -> 
     put(root / subject / f"{stem}_F3D.bnd", bnd_bytes(scan))
     put(root / subject / name, picture_bytes(scan, picture))
     put(root / subject / f"{stem}_RAW.wrl", wrl_bytes(_elsewhere(scan), name))
-    return Written(sequence_name(subject, code, level), 0, frame)
+    return Written(sequence_name(subject, code, level), 0, frame, neutral=code == NEUTRAL_CODE)
 
 
 def _elsewhere(scan: FaceScan) -> FaceScan:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from affect4d.arrays import Texture
 from affect4d.faces.actions import ACTIONS, ActionTrack
+from affect4d.faces.dynamics import rise_and_fall
 from affect4d.faces.performance import Performance
 from affect4d.scans.scan import FaceScan
 
@@ -49,11 +50,13 @@ class Written:
         sequence: Of the manifest.
         frame: Of the manifest.
         source: Frame of the take it was made from.
+        neutral: Whether it is the face at rest, and not what the take is called after.
     """
 
     sequence: str
     frame: int
     source: int
+    neutral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +141,17 @@ def actions_shown(weights: np.ndarray) -> tuple[int, ...]:
     return tuple(sorted(numbers))
 
 
-def rising_frames(shown: Shown, levels: Sequence[float]) -> tuple[int, ...]:
-    """Frames from rest to apex in which the movement has reached these shares of its apex."""
-    strength = np.abs(shown.track[: shown.performance.apex + 1]).sum(axis=1)
-    aims = np.array(levels) * strength[-1]
-    return tuple(int(np.abs(strength - aim).argmin()) for aim in aims)
+def rising_frames(performance: Performance, levels: int) -> dict[int, int]:
+    """Level → the frame before the apex in which the expression has come that far; ``levels`` is the apex.
+
+    What moves beside the expression does not count. Of a take with few frames some levels are shown by none: they are
+    left out.
+    """
+    take, step = performance, 1 / levels
+    risen = rise_and_fall(take.times[: take.apex + 1], take.begin, take.rise, take.hold, take.fall)
+    frames = {levels: take.apex}
+    for level in range(levels - 1, 0, -1):
+        earlier = np.abs(risen[: frames[min(frames)]] - level * step)
+        if len(earlier) and earlier.min() <= step / 2:
+            frames[level] = int(earlier.argmin())
+    return dict(sorted(frames.items()))
