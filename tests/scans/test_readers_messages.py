@@ -140,6 +140,21 @@ REFUSED = {
         OBJ.encode() + b"v 0 0\nf 1 2 3\n",
         " (line 4): the line does not hold as many numbers as the first of its kind [wrong-count]",
     ),
+    "obj, lines of twice as many": (
+        ".obj",
+        b"v 0 0 0\nv 10 0 0 .5 .5 .5\nv 0 10 0\nv 10 10 1\nf 1 2 3\nf 2 4 3\n",
+        " (line 2): the line does not hold as many numbers as the first of its kind [wrong-count]",
+    ),
+    "obj, lost line break": (
+        ".obj",
+        b"v 0 0 0\nv 10 0 0\nv 0 10 0 10 10 1 # here\nf 1 2 3\nf 2 4 3\n",
+        " (line 3): the line does not hold as many numbers as the first of its kind [wrong-count]",
+    ),
+    "obj, texture lines of twice as many": (
+        ".obj",
+        OBJ.encode() + b"vt 0 0\nvt 1 0 0 1\nf 1/1 2/2 3/3\n",
+        " (line 5): the line does not hold as many numbers as the first of its kind [wrong-count]",
+    ),
     "obj, forms": (
         ".obj",
         OBJ.encode() + b"vt 0 0\nf 1/1 2/1 3\n",

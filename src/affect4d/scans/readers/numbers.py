@@ -73,7 +73,7 @@ def wholes_between(raw: bytes, start: int, end: int, path: Path) -> np.ndarray:
 
 
 def _floats(text: np.ndarray, start: int, numbers: np.ndarray, filled: int) -> tuple[int, int]:
-    return numbers_from(text, start, IN_LISTS, numbers, filled, NO_WORD, NO_WIDTH)
+    return numbers_from(text, start, IN_LISTS, numbers, filled, NO_WORD, NO_WIDTH)[:2]
 
 
 def _wholes(text: np.ndarray, start: int, numbers: np.ndarray, filled: int) -> tuple[int, int]:

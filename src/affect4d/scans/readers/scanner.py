@@ -45,7 +45,7 @@ def _digit(text: np.ndarray, at: Number) -> Number:
 @compiled
 def numbers_from(
     text: np.ndarray, start: int, between: np.ndarray, numbers: np.ndarray, filled: int, word: np.ndarray, width: int
-) -> tuple[Number, Number]:
+) -> tuple[Number, Number, Number]:
     """Read numbers until something else comes, or the array is full.
 
     Args:
@@ -59,7 +59,8 @@ def numbers_from(
         width: How many numbers stand on a line.
 
     Returns:
-        How many are in it now, and where reading stopped: after separators, or right after a number that none follows.
+        How many are in it now; where reading stopped: after separators, or right after a number that none follows; and,
+        for lines, how many there would be if the line it stopped on held ``width`` of them.
     """
     at = np.uint64(start)
     letters = np.uint64(1) + np.uint64(word[1] != 0)
@@ -74,7 +75,7 @@ def numbers_from(
                 at = after + _ONE
                 continue
         if filled == len(numbers):
-            return filled, np.int64(at)
+            return filled, np.int64(at), due
         token = at
         negative = text[at] == _MINUS
         at += np.uint64(negative | (text[at] == _PLUS))
@@ -97,7 +98,7 @@ def numbers_from(
             fraction = at - first
             digits += fraction
         if digits == _ZERO:
-            return filled, np.int64(token)
+            return filled, np.int64(token), due
         if digits > _EXACT_DIGITS or (text[at] | np.uint8(32)) == _EXPONENT:
             size, at = _long_number(text, token, at)
         else:
@@ -105,7 +106,7 @@ def numbers_from(
         numbers[filled] = -size if negative else size
         filled += 1
         if not between[text[at]] and text[at] != LINE_BREAK:
-            return filled, np.int64(at)
+            return filled, np.int64(at), due
 
 
 @compiled
@@ -208,7 +209,7 @@ def lines_from(
     at, filled, lines = start, 0, 0
     while at < len(text):
         before = filled
-        filled, at = numbers_from(text, at, IN_LINES, numbers, filled, NO_WORD, NO_WIDTH)
+        filled, at, _ = numbers_from(text, at, IN_LINES, numbers, filled, NO_WORD, NO_WIDTH)
         if comments and text[at] == COMMENT:
             while text[at] != LINE_BREAK:
                 at += 1

@@ -84,7 +84,7 @@ def _scan_vertices(text: np.ndarray, numbers: np.ndarray) -> tuple[Number, Numbe
             at += 1
         if _starts_with(text, at, _VERTEX):
             before = filled
-            filled, at = numbers_from(text, at + len(_VERTEX), IN_LINES, numbers, filled, NO_WORD, NO_WIDTH)
+            filled, at, _ = numbers_from(text, at + len(_VERTEX), IN_LINES, numbers, filled, NO_WORD, NO_WIDTH)
             if filled - before != 3 or text[at] != LINE_BREAK:
                 return filled, at
         elif _starts_with(text, at, _END_LOOP) and filled % 9:

@@ -71,12 +71,12 @@ def _ends_line(mark: Number) -> Number:
 def _rows(text: np.ndarray, start: int, word: np.ndarray, table: np.ndarray, counts: np.ndarray, kind: int) -> Number:
     """Lines of numbers in a row, each with as many as the first of its kind."""
     width = counts[WIDTHS + kind]
-    filled, at = numbers_from(text, start, IN_LINES, table, counts[kind], word, width if width else NO_WIDTH)
+    filled, at, due = numbers_from(text, start, IN_LINES, table, counts[kind], word, width if width else NO_WIDTH)
     if width == 0:
-        width = counts[WIDTHS + kind] = filled
+        due = counts[WIDTHS + kind] = filled
     if not _ends_line(text[at]):
         counts[OUTCOME] = MALFORMED
-    elif filled == counts[kind] or (filled - counts[kind]) % width:
+    elif filled == counts[kind] or filled != due:
         counts[OUTCOME] = WRONG_COUNT
     counts[kind] = filled
     return at
