@@ -1,6 +1,7 @@
 import dataclasses
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +106,120 @@ def test_obj_material_names_the_picture(tmp_path):
     (tmp_path / "face.mtl").write_text("newmtl skin\nmap_Kd skin.png\n")
     scan = read_scan(write_scan(tmp_path, ".obj", obj_text(SMALL, material="face.mtl")))
     assert scan.texture.shape == (4, 4, 3)
+
+
+def read_with_materials(folder: Path, lines: str, **materials: str) -> FaceScan:
+    """A scan of faces behind the lines given; ``red.png`` is 4 pixels wide, ``sky blue.png`` 8."""
+    write_picture(folder / "red.png", (4, 4))
+    write_picture(folder / "sky blue.png", (8, 8))
+    for name, text in materials.items():
+        (folder / f"{name}.mtl").write_bytes(text.encode())
+    return read_scan(write_scan(folder, ".obj", obj_text(SMALL).replace("\nf ", f"\n{lines}\nf ", 1)))
+
+
+RED, BLUE = "newmtl red\nKd 1 0 0\nmap_Kd red.png\n", "newmtl deep blue\nmap_Kd sky blue.png\n"
+
+
+@pytest.mark.parametrize(
+    ("used", "width"),
+    [
+        ("usemtl red", 4),
+        ("usemtl deep blue", 8),
+        (" usemtl\tdeep blue  ", 8),
+        ("usemtl grey\nusemtl deep blue\nusemtl gone", 8),
+        ("usemtl red\nusemtl red too", 4),
+        ("g usemtl red\n#usemtl red\nusemtl deep blue", 8),
+        ("usemtl red\nusemtl deep blue", None),
+        ("usemtl gone", None),
+        ("", None),
+    ],
+)
+def test_the_material_in_use_names_the_picture(tmp_path, used, width):
+    materials = f"{RED}{BLUE}newmtl grey\nKd 1 1 1\nnewmtl red too\nmap_Kd ./red.png\n"
+    scan = read_with_materials(tmp_path, f"mtllib a.mtl\n{used}", a=materials)
+    assert (scan.texture if width is None else scan.texture.shape[1]) == width
+    assert scan.repairs == (("2 textures named: none is read",) if width is None else ())
+
+
+def test_a_material_without_a_picture_leaves_the_one_of_the_same_stem(tmp_path):
+    scan = read_with_materials(tmp_path, "mtllib a.mtl\nusemtl grey", a=f"{RED}newmtl grey\nKd 1 1 1\n")
+    assert scan.repairs == ("texture missing",)
+    write_picture(tmp_path / "000.png", (2, 2))
+    assert read_scan(tmp_path / "000.obj").texture.shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("used", ["", "usemtl gone", "usemtl red"])
+def test_the_only_picture_of_the_materials_is_used_whatever_is_named(tmp_path, used):
+    materials = f"{RED}newmtl same\nmap_Kd .\\red.png\n"
+    assert read_with_materials(tmp_path, f"mtllib a.mtl\n{used}", a=materials).texture.shape == (4, 4, 3)
+
+
+def test_a_picture_that_is_given_needs_no_material(tmp_path):
+    read_with_materials(tmp_path, "mtllib a.mtl\nmtllib gone.mtl", a=RED + BLUE)
+    scan = read_scan(tmp_path / "000.obj", texture=tmp_path / "red.png")
+    assert (scan.texture.shape, scan.repairs) == ((4, 4, 3), ())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.mtl", "./a.mtl", ".\\a.mtl", "././a.mtl", "gone.mtl a.mtl", "b c.mtl", "a.mtl b.mtl", "../x.mtl a.mtl",
+        "gone.mtl\nmtllib ./a.mtl", "a.mtl \r", "a.mtl\n mtllib\ta.mtl",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("before", ["", " ", "\t"])
+def test_a_material_file_may_be_named_in_many_ways(tmp_path, name, before):
+    scan = read_with_materials(tmp_path, f"{before}mtllib {name}", a=RED, **{"b c": RED})
+    assert scan.texture.shape == (4, 4, 3)
+    assert scan.repairs == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "width"),
+    [
+        ("map_Kd ./red.png", 4),
+        ("map_Kd .\\red.png", 4),
+        ("\tMAP_KD  red.png ", 4),
+        ("map_Kd -s 1 1 1 red.png", 4),
+        ("map_Kd -s 1 -o .5 -1e-3 -t 0 0 0 -mm 0 1 -clamp on -bm 0.5 red.png", 4),
+        ("map_Kd -blendu off -imfchan l -texres 512 ./sky blue.png", 8),
+        ("map_Kd sky blue.png", 8),
+    ],
+)
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_a_material_may_name_its_picture_in_many_ways(tmp_path, line, width, line_break):
+    text = f"newmtl a\n{line}\nmap_Ks sky blue.png\n".replace("\n", line_break)
+    assert read_with_materials(tmp_path, "mtllib a.mtl", a=text).texture.shape[1] == width
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("mtllib gone.mtl", "material 'gone.mtl' missing"),
+        ("mtllib ./one two.mtl", "material 'one two.mtl' missing"),
+        ("mtllib ../x.mtl", "material name '../x.mtl' refused: not a plain file name"),
+        ("mtllib ./../x.mtl", "material name '../x.mtl' refused: not a plain file name"),
+        ("mtllib empty.mtl", "material 'empty.mtl' refused: the file is empty"),
+        ("mtllib out.mtl", "texture name '../red.png' refused: not a plain file name"),
+    ],
+)
+def test_a_material_that_gives_no_picture_is_noted_by_name(tmp_path, line, note):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for name in ("x.mtl", "red.png"):
+        (tmp_path / name).write_text(RED)
+    scan = read_with_materials(inside, line, empty="", out="map_Kd ./../red.png\n")
+    assert scan.texture is None
+    assert scan.repairs == (note, "texture missing")
+
+
+def test_a_material_that_is_missing_is_not_noted_where_there_is_a_picture(tmp_path):
+    write_picture(tmp_path / "000.png", (2, 2))
+    assert read_with_materials(tmp_path, "mtllib gone.mtl").repairs == ()
+
+
+def test_a_material_file_without_a_line_of_use_gives_nothing(tmp_path):
+    assert read_with_materials(tmp_path, "mtllib a.mtl", a="map_Kd \nmap_Kd -s 1 \n").repairs == ("texture missing",)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

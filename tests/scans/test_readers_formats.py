@@ -66,6 +66,7 @@ def test_the_same_stem_names_the_picture(tmp_path, name):
 def test_ply_names_its_picture(tmp_path):
     write_picture(tmp_path / "skin.png", (4, 4))
     assert read_scan(write_scan(tmp_path, ".ply", ply_bytes(GRID, picture="skin.png"))).texture.shape == (4, 4, 3)
+    assert read_scan(write_scan(tmp_path, ".ply", ply_bytes(GRID, picture="./skin.png"))).texture.shape == (4, 4, 3)
     two = ply_bytes(GRID, picture="skin.png").replace(b"comment w", b"comment TextureFile b.png\ncomment w")
     assert "2 textures named" in read_scan(write_scan(tmp_path, ".ply", two)).repairs[0]
 

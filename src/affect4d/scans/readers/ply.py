@@ -20,7 +20,7 @@ from affect4d.scans.readers.lists import DOUBLE, SCALAR, Lists, Step, gather_lis
 from affect4d.scans.readers.numbers import as_text, number_lines, whole_lines
 from affect4d.scans.readers.ply_header import Element, Header, Property, parse_header, row_type
 from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles, merge_points, whole_indices
-from affect4d.scans.readers.texture import attach_texture
+from affect4d.scans.readers.texture import attach_one_of
 from affect4d.scans.scan import FaceScan, ScanError
 
 _COORDINATE_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texcoord_u", "texcoord_v"))
@@ -53,12 +53,7 @@ def read_ply(path: Path, texture: Path | None = None) -> FaceScan:
     raw = read_capped(path)
     header = parse_header(raw, path)
     scan = _mesh(raw, header, path)
-    several = len(header.textures) > 1
-    named = header.textures[0] if len(header.textures) == 1 else None
-    if several and texture is None:
-        note = f"{len(header.textures)} textures named: none is read"
-        return with_changes(scan, repairs=(*scan.repairs, note))
-    pixels, repairs = attach_texture(path, named, texture)
+    pixels, repairs = attach_one_of(path, header.textures, texture)
     return with_changes(scan, texture=pixels, repairs=scan.repairs + repairs)
 
 

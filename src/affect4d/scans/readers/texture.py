@@ -16,6 +16,7 @@ from affect4d.arrays import Texture
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 64_000_000
+_THIS_FOLDER = re.compile(r"\A(?:\.[/\\]+)+")
 _PLAIN_NAME = re.compile(r"[^/\\:\x00-\x1f]+")
 
 
@@ -67,6 +68,11 @@ def is_plain_name(name: str) -> bool:
     return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and short
 
 
+def in_folder(name: str) -> str:
+    """A name without the ``./`` in front of it, which says the folder it is in already."""
+    return _THIS_FOLDER.sub("", name)
+
+
 def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
     """Where the texture of a scan is: under the name the scan gives, else under the scan's own stem.
 
@@ -77,18 +83,18 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
     """
     repairs: tuple[str, ...] = ()
     candidates = [scan.with_suffix(suffix) for suffix in SUFFIXES]
-    if named is not None and is_plain_name(named):
-        candidates.insert(0, scan.parent / named)
+    if named is not None and is_plain_name(in_folder(named)):
+        candidates.insert(0, scan.parent / in_folder(named))
     elif named is not None:
         repairs = (f"texture name {named[:60]!r} refused: not a plain file name",)
     for candidate in candidates:
-        if _is_file(candidate):
+        if is_there(candidate):
             return candidate, repairs
     return None, (*repairs, "texture missing")
 
 
-def _is_file(path: Path) -> bool:
-    """Whether it is there; a name that the file system cannot have is not."""
+def is_there(path: Path) -> bool:
+    """Whether it is a file; a name that the file system cannot have is none."""
     try:
         return path.is_file()
     except OSError:
@@ -124,6 +130,13 @@ def read_texture(path: Path) -> Texture:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and more on damaged files
         raise TextureRefusedError(f"texture unreadable: {type(error).__name__}") from error
+
+
+def attach_one_of(scan: Path, named: tuple[str, ...], given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:
+    """As :func:`attach_texture`, of a scan that may name several pictures, of which none is read then."""
+    if len(named) > 1 and given is None:
+        return None, (f"{len(named)} textures named: none is read",)
+    return attach_texture(scan, named[0] if len(named) == 1 else None, given)
 
 
 def attach_texture(scan: Path, named: str | None, given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:

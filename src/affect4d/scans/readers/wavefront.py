@@ -1,11 +1,12 @@
 """Wavefront ``.obj``: ``v``, ``vt`` and ``f`` lines, every form of corner, polygons of any size.
 
-Repaired, and noted: a texture that is missing or not usable; texture coordinates that no corner uses and that are not
-as many as the vertices (left out). Refused: relative (negative) indices, corners written in several forms, lines of
-unequal length, polygons of fewer than three corners.
+The picture is the one that the materials in use name (:mod:`affect4d.scans.readers.wavefront_material`).
+
+Repaired, and noted: a texture that is missing or not usable, or several (none is read); texture coordinates that no
+corner uses and that are not as many as the vertices (left out). Refused: relative (negative) indices, corners written
+in several forms, lines of unequal length, polygons of fewer than three corners.
 """
 
-import re
 from dataclasses import replace as with_changes
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from affect4d.arrays import Faces
 from affect4d.scans.readers.limits import check_indices, read_capped
 from affect4d.scans.readers.numbers import as_text, explain, line_of, whole_lines
 from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles
-from affect4d.scans.readers.texture import attach_texture, is_plain_name
+from affect4d.scans.readers.texture import attach_one_of
+from affect4d.scans.readers.wavefront_material import named_pictures
 from affect4d.scans.readers.wavefront_scanner import (
     BAD_INDEX,
     COORDINATES,
@@ -36,9 +38,6 @@ from affect4d.scans.readers.wavefront_scanner import (
 )
 from affect4d.scans.scan import FaceScan, ScanError
 
-MAX_MATERIAL_BYTES = 2**20
-_MATERIAL = re.compile(rb"^mtllib[ \t]+([^\r\n]+)", re.MULTILINE)
-_PICTURE = re.compile(rb"^[ \t]*map_Kd[ \t]+([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 _ROW_WIDTHS = {"v": (3, 4, 6, 7), "vt": (2, 3)}
 _SHORTEST_POLYGON = len("f 1 1 1")
 _REASONS = {
@@ -65,8 +64,9 @@ def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
     """
     raw = whole_lines(read_capped(path))
     scan = _mesh(raw, path)
-    pixels, repairs = attach_texture(path, _picture_name(raw, path) if texture is None else None, texture)
-    return with_changes(scan, texture=pixels, repairs=scan.repairs + repairs)
+    pictures, notes = named_pictures(raw, path) if texture is None else ((), ())
+    pixels, repairs = attach_one_of(path, pictures, texture)
+    return with_changes(scan, texture=pixels, repairs=scan.repairs + (notes if pixels is None else ()) + repairs)
 
 
 def _mesh(raw: bytes, path: Path) -> FaceScan:
@@ -135,16 +135,3 @@ def _explain(raw: bytes, outcome: int, at: int, path: Path) -> ScanError:
         return explain(raw, at, path, whole=outcome == BAD_INDEX)
     code, detail = _REASONS[outcome]
     return ScanError(code, path, detail, line_of(raw, at))
-
-
-def _picture_name(raw: bytes, path: Path) -> str | None:
-    """The picture that the file's material names, untrusted; only a material beside the file is opened."""
-    match = _MATERIAL.search(raw, 0, 65536) if b"mtllib" in raw[:65536] else None
-    name = match[1].decode("utf-8", "replace").strip() if match else ""
-    if not is_plain_name(name) or not (path.parent / name).is_file():
-        return None
-    try:
-        picture = _PICTURE.search(read_capped(path.parent / name, MAX_MATERIAL_BYTES))
-    except ScanError:
-        return None
-    return picture[1].decode("utf-8", "replace").strip() if picture else None
