@@ -94,6 +94,42 @@ def test_every_obj_corner_form_is_read(tmp_path, corner):
     assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
 
 
+@pytest.mark.parametrize("corner", ["{0}/", "{0}//", "{0}/{0}/"])
+def test_a_slash_that_nothing_follows_says_nothing(tmp_path, corner):
+    text = obj_text(SMALL, corner).replace("\nf", " # a\nf", 3)
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
+
+
+@pytest.mark.parametrize("corner", ["1/x", "/1", "//1", "1/-", "1///", "1/1/1/", "1//-", "-", "/", "1 /"])
+def test_a_corner_of_other_marks_is_refused(tmp_path, corner):
+    text = obj_text(SMALL).replace("f 1/1", f"f {corner}", 1)
+    assert refusal(tmp_path, ".obj", text) in {"malformed-number", "index-out-of-range"}
+
+
+def test_corners_with_and_without_a_texture_are_several_forms(tmp_path):
+    assert refusal(tmp_path, ".obj", obj_text(SMALL).replace("f 1/1", "f 1/", 1)) == "malformed"
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("join", ["\\\n", " \\\n  ", " \\\n\\\n\t\\\n "])
+def test_obj_lines_go_on_behind_a_backslash(tmp_path, join, line_break):
+    lines = [line.replace(" ", " " + join) for line in obj_text(SMALL).splitlines() if line[0] in "vf"]
+    text = "\n".join(lines)
+    path = write_scan(tmp_path, ".obj", text.replace("\n", line_break))
+    assert_same_mesh(read_scan(path), SMALL)
+    path.write_bytes(path.read_bytes() + b" \\")
+    assert_same_mesh(read_scan(path), SMALL)
+
+
+@pytest.mark.parametrize(
+    "line", ["# C:\\", "g C:\\scans\\", "usemtl \\", "o a \\", "mtllib a.mtl\\", "\\", "# v \\", "vp 1 \\"]
+)
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_a_name_or_a_comment_that_ends_in_a_backslash_takes_no_line_with_it(tmp_path, line, line_break):
+    text = line_break.join(f"{line}{line_break}{one}" for one in obj_text(SMALL).splitlines()) + line_break
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".obj", text)), SMALL)
+
+
 def test_interleaved_obj_lines_are_read(tmp_path):
     vertices = [line for line in obj_text(SMALL).splitlines() if line.startswith("v ")]
     rest = [line for line in obj_text(SMALL).splitlines() if line.startswith(("vt", "f"))]

@@ -229,6 +229,15 @@ def test_ply_lists_of_many_lengths_types_are_told_apart(tmp_path):
         assert refusal(tmp_path, ".ply", raw[:start] + wrong + body[len(wrong) :]) == "truncated"
 
 
+@pytest.mark.parametrize("name", ["off", "stl text", "ply text"])
+def test_a_backslash_joins_no_lines_but_those_of_an_obj(tmp_path, name):
+    suffix, write = SCANS[name]
+    comment = {"off": b"# C:\\\n", "stl text": b"solid C:\\\n", "ply text": b"comment C:\\\n"}[name]
+    head, rest = write(GRID).split(b"\n", 1)
+    raw = comment + rest if name.startswith("stl") else head + b"\n" + comment + rest
+    assert len(read_scan(write_scan(tmp_path, suffix, raw)).faces) == len(GRID.faces)
+
+
 def test_off_colours_on_every_face_are_dropped(tmp_path):
     scan = read_scan(write_scan(tmp_path, ".off", off_text(GRID, " 255 0 0")))
     assert scan.faces.tolist() == GRID.faces.tolist()

@@ -19,7 +19,7 @@ _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _STOPS = b" ,\t\r\n\v\f/]}\0#"
 
 
-def as_text(raw: bytes) -> np.ndarray:
+def as_text(raw: bytes | bytearray) -> np.ndarray:
     """The bytes as an array, ``uint8`` [bytes]; nothing is copied."""
     return np.frombuffer(raw, dtype=np.uint8)
 
@@ -96,11 +96,9 @@ def _parse(scan: Scan, raw: bytes, start: int, end: int, numbers: np.ndarray, pa
 
 
 def whole_lines(raw: bytes) -> bytes:
-    """A text with a line feed in every line break and at its end, and without breaks behind a backslash."""
+    """A text with a line feed in every line break and at its end."""
     if b"\n" not in raw:
         raw = raw.replace(b"\r", b"\n")
-    if b"\\" in raw:
-        raw = raw.replace(b"\\\r\n", b"   ").replace(b"\\\n", b"  ")
     return raw if raw.endswith(b"\n") else raw + b"\n"
 
 

@@ -34,6 +34,7 @@ from affect4d.scans.readers.wavefront_scanner import (
     POLYGONS,
     WIDTHS,
     WRONG_COUNT,
+    join_lines,
     scan_wavefront,
 )
 from affect4d.scans.scan import FaceScan, ScanError
@@ -62,11 +63,20 @@ def read_obj(path: Path, texture: Path | None = None) -> FaceScan:
     Raises:
         ScanError: If the file is not a usable scan.
     """
-    raw = whole_lines(read_capped(path))
+    raw = _whole_statements(whole_lines(read_capped(path)))
     scan = _mesh(raw, path)
     pictures, notes = named_pictures(raw, path) if texture is None else ((), ())
     pixels, repairs = attach_one_of(path, pictures, texture)
     return with_changes(scan, texture=pixels, repairs=scan.repairs + (notes if pixels is None else ()) + repairs)
+
+
+def _whole_statements(raw: bytes) -> bytes:
+    """The text with lines of numbers and corners that go on behind a backslash made one; no byte moves."""
+    if b"\\" not in raw or not (b"\\\n" in raw or b"\\\r\n" in raw):  # one byte is sought ten times as fast as two
+        return raw
+    joined = bytearray(raw)
+    join_lines(as_text(joined))
+    return bytes(joined)
 
 
 def _mesh(raw: bytes, path: Path) -> FaceScan:

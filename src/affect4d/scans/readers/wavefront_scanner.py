@@ -15,7 +15,7 @@ POINTS, COORDINATES, CORNERS, POLYGONS, WIDTHS, _, FORM, OUTCOME, COUNTERS = ran
 DONE, WRONG_COUNT, MALFORMED, MIXED_FORMS, FEW_CORNERS, BAD_INDEX = range(6)
 HAS_TEXTURE = 2
 """Forms are sums: 1 for a position, 2 for a texture index, 4 for a normal."""
-_V, _T, _F, _SLASH, _HASH, _MINUS = b"vtf/#-"
+_V, _T, _N, _F, _SLASH, _HASH, _MINUS, _BACKSLASH, _RETURN, _BLANK = b"vtnf/#-\\\r "
 _ZERO, _ONE, _TEN = np.uint64(0), np.uint64(1), np.uint64(10)
 _V_LINE, _VT_LINE = np.frombuffer(b"v\0", np.uint8), np.frombuffer(b"vt", np.uint8)
 
@@ -63,6 +63,38 @@ def scan_wavefront(
 
 
 @compiled
+def join_lines(text: np.ndarray) -> None:
+    r"""Put blanks over every line break behind a backslash, and over that, in ``v``, ``vt``, ``vn`` and ``f`` lines.
+
+    A name or a comment may end in a backslash and mean it: ``g C:\scans\``.
+
+    Args:
+        text: The file, changed in place; its last byte is a line break and stays one.
+    """
+    at, last = 0, len(text) - 1
+    while at <= last:
+        while IN_LINES[text[at]]:
+            at += 1
+        joins = _holds_numbers(text, at)
+        while text[at] != LINE_BREAK:
+            at += 1
+            back = at - 1 - (text[at - 1] == _RETURN)
+            if joins and text[at] == LINE_BREAK and text[back] == _BACKSLASH:
+                text[back:at] = _BLANK
+                if at < last:
+                    text[at] = _BLANK
+        at += 1
+
+
+@compiled
+def _holds_numbers(text: np.ndarray, at: int) -> bool:
+    """Whether the line whose first word is there is one that is read, or of normals."""
+    if text[at] == _V and (text[at + 1] == _T or text[at + 1] == _N):
+        return bool(IN_LINES[text[at + 2]])
+    return bool((text[at] == _V or text[at] == _F) and IN_LINES[text[at + 1]])
+
+
+@compiled
 def _ends_line(mark: Number) -> Number:
     return (mark == LINE_BREAK) | (mark == _HASH)
 
@@ -83,7 +115,7 @@ def _rows(text: np.ndarray, start: int, word: np.ndarray, table: np.ndarray, cou
 
 
 @compiled
-def _polygons(  # noqa: PLR0912 - one loop, compiled whole: a call a corner costs more than its work
+def _polygons(  # noqa: PLR0912, PLR0915 - one loop, compiled whole: a call a corner costs more than its work
     text: np.ndarray,
     start: int,
     corners: np.ndarray,
@@ -119,6 +151,8 @@ def _polygons(  # noqa: PLR0912 - one loop, compiled whole: a call a corner cost
                 size = size * _TEN + np.uint64(digit)
                 at += _ONE
                 digit = np.uint8(text[at] - np.uint8(48))
+            if at == begin and slot > 0 and not negative and (IN_LINES[text[at]] or _ends_line(text[at])):
+                break  # nothing behind the slash
             if at == begin or at - begin > _TEN or size > MAX_WHOLE:
                 counts[OUTCOME] = BAD_INDEX
                 return np.int64(at)
