@@ -48,6 +48,16 @@ def test_a_grey_picture_becomes_three_colours(tmp_path, picture):
         assert read_texture(tmp_path / "a.jpg").shape == (174, 130, 3)
 
 
+@pytest.mark.parametrize("texels", [0, 2])
+def test_a_grey_picture_of_16_bits_keeps_its_shades(tmp_path, texels):
+    shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    Image.fromarray(257 * shades).save(tmp_path / "a.png")
+    with enough_texels(texels):
+        found = read_texture(tmp_path / "a.png")
+    assert (found.dtype, found.shape) == (np.uint8, (16, 16, 3))
+    np.testing.assert_array_equal(found, np.stack([shades] * 3, axis=-1))
+
+
 @pytest.mark.parametrize("kind", ["gif", "tiff", "webp"])
 def test_a_picture_of_another_kind_is_refused_whatever_its_name(tmp_path, picture, kind):
     """Fewer decoders, fewer doors: a folder of scans may come from anywhere."""
@@ -82,6 +92,29 @@ def test_what_was_read_is_told_of_its_size_and_file(tmp_path, picture):
 ])  # fmt: skip
 def test_a_scan_names_pictures_of_its_own_folder_alone(name, plain):
     assert is_plain_name(name) is plain
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".Jpeg", ".PNG", ".bMP"])
+def test_the_suffix_of_a_picture_may_have_capitals(tmp_path, suffix):
+    for name in ("A" + suffix, "a.b" + suffix, "ab" + suffix, "a.txt", "a"):
+        (tmp_path / name).touch()
+    assert find_texture(tmp_path / "a.obj", "gone.png") == (None, ("texture missing",))
+    (tmp_path / ("a" + suffix)).touch()
+    assert find_texture(tmp_path / "a.obj", "gone.png") == (tmp_path / ("a" + suffix), ())
+    assert find_texture(tmp_path / "a.b.obj", None) == (tmp_path / ("a.b" + suffix), ())
+
+
+def test_the_spelling_most_looked_for_comes_first(tmp_path):
+    (tmp_path / "a.JPG").mkdir()
+    for suffix in (".PNG", ".Jpeg", ".JPEG"):
+        (tmp_path / ("a" + suffix)).touch()
+    assert find_texture(tmp_path / "a.obj", None) == (tmp_path / "a.JPEG", ())
+    (tmp_path / "a.bmp").touch()
+    assert find_texture(tmp_path / "a.obj", None) == (tmp_path / "a.bmp", ())
+
+
+def test_a_folder_that_is_gone_has_no_picture(tmp_path):
+    assert find_texture(tmp_path / "gone" / "a.obj", None) == (None, ("texture missing",))
 
 
 def test_a_scan_whose_name_is_as_long_as_names_may_be_has_no_picture_of_a_longer_one(tmp_path):

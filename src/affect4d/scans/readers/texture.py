@@ -1,6 +1,7 @@
 """Textures: JPEG, PNG or BMP beside the scan, capped; a bad one costs the colour, never the scan."""
 
 import contextlib
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def in_folder(name: str) -> str:
 def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
     """Where the texture of a scan is: under the name the scan gives, else under the scan's own stem.
 
-    Only files in the scan's own folder are looked at, whatever the name says.
+    Only files in the scan's own folder are looked at, whatever the name says; a suffix may be in capitals.
 
     Returns:
         The picture (None where there is none) and what was mended, in words.
@@ -87,10 +88,19 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
         candidates.insert(0, scan.parent / in_folder(named))
     elif named is not None:
         repairs = (f"texture name {named[:60]!r} refused: not a plain file name",)
-    for candidate in candidates:
-        if is_there(candidate):
-            return candidate, repairs
-    return None, (*repairs, "texture missing")
+    found = next((candidate for candidate in candidates if is_there(candidate)), None) or _of_another_case(scan)
+    return (found, repairs) if found is not None else (None, (*repairs, "texture missing"))
+
+
+def _of_another_case(scan: Path) -> Path | None:
+    """The picture under the scan's own stem whose suffix has capitals, as ``.JPG``: one look at the folder."""
+    try:
+        with os.scandir(scan.parent) as entries:
+            suffixes = [entry.name[len(scan.stem) :] for entry in entries if entry.name.startswith(scan.stem)]
+    except OSError:
+        return None
+    known = sorted((SUFFIXES.index(suffix.lower()), suffix) for suffix in suffixes if suffix.lower() in SUFFIXES)
+    return next((file for _, suffix in known if is_there(file := scan.with_suffix(suffix))), None)
 
 
 def is_there(path: Path) -> bool:
@@ -120,7 +130,7 @@ def read_texture(path: Path) -> Texture:
                 if enough is not None and enough.side:
                     enough.size = picture.size
                     picture.draft("RGB", (enough.side, enough.side))
-                texture = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+                texture = _colours(picture)
                 if enough is not None:
                     enough.file = path
                 return texture
@@ -130,6 +140,14 @@ def read_texture(path: Path) -> Texture:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error and more on damaged files
         raise TextureRefusedError(f"texture unreadable: {type(error).__name__}") from error
+
+
+def _colours(picture: Image.Image) -> Texture:
+    """Its pixels as RGB; grey of 16 bits, which Pillow cuts off at 255, is divided by 257."""
+    if picture.mode.startswith("I"):
+        grey = (np.asarray(picture) // 257).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def attach_one_of(scan: Path, named: tuple[str, ...], given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:
