@@ -243,6 +243,14 @@ def test_off_colours_on_every_face_are_dropped(tmp_path):
     assert scan.faces.tolist() == GRID.faces.tolist()
 
 
+@pytest.mark.parametrize("comment", ["# a\n", "\n # OFF 1 #\r\n\t#\r\r#b\n\n", "#\n" * 100_000])
+def test_comments_may_stand_before_off(tmp_path, comment):
+    scan = read_scan(write_scan(tmp_path, ".off", comment + off_text(GRID)))
+    assert scan.faces.tolist() == GRID.faces.tolist()
+    assert refusal(tmp_path, ".off", comment + "# " + off_text(GRID)) == "not-off"
+    assert refusal(tmp_path, ".off", comment) == "not-off"
+
+
 @pytest.mark.parametrize(("colours", "read"), [(0, True), (4, True), (5, False)])
 def test_off_colours_have_up_to_four_numbers(tmp_path, colours, read):
     raw = off_text(GRID, " 1" * colours)
@@ -322,6 +330,19 @@ def test_points_that_differ_in_the_last_bit_stay_apart():
 def test_blanks_before_a_text_stl_do_not_matter(tmp_path):
     plain = dataclasses.replace(GRID, texture_coordinates=None)
     assert triangles(read_scan(write_scan(tmp_path, ".stl", "\n " + stl_text(GRID)))) == triangles(plain)
+
+
+@pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase, lambda text: text + " \r\n" * 2000])
+def test_words_of_a_text_stl_may_be_in_capitals_and_blanks_follow_it(tmp_path, spelled):
+    plain = dataclasses.replace(GRID, texture_coordinates=None)
+    assert triangles(read_scan(write_scan(tmp_path, ".stl", spelled(stl_text(GRID))))) == triangles(plain)
+
+
+def test_what_stl_refuses_it_refuses_in_capitals(tmp_path):
+    text = stl_text(GRID).upper()
+    assert refusal(tmp_path, ".stl", text.replace("ENDSOLID", "")) == "truncated"
+    assert refusal(tmp_path, ".stl", text.replace("VERTEX -90 -90", "VORTEX -90 -90", 1)) == "wrong-count"
+    assert refusal(tmp_path, ".stl", text.replace("VERTEX -90 -90", "6ERTEX -90 -90", 1)) == "wrong-count"
 
 
 def test_stl_merges_both_zeros(tmp_path):

@@ -15,7 +15,7 @@ from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles, whole_
 from affect4d.scans.scan import FaceScan, ScanError
 
 MAX_COLOUR = 4
-_HEAD = re.compile(rb"\s*OFF(?![\w])")
+_HEAD = re.compile(rb"(?:\s*+#[^\r\n]*+)*+\s*OFF(?![\w])")
 
 
 def read_off(path: Path, texture: Path | None = None) -> FaceScan:

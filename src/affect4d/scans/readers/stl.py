@@ -1,7 +1,7 @@
 """STL, text and binary: triangles without texture, every one with its own three points; equal points are merged.
 
 Binary is 80 bytes, ``u32 n``, then n times twelve ``f32`` (normal and three corners) and two bytes; a file is binary
-where its size says so exactly. STL has no unit: numbers are taken as they are.
+where its size says so exactly. Words of a text may be in capitals. STL has no unit: numbers are taken as they are.
 
 Repaired: nothing. Refused: a text file without ``endsolid``, or with a loop of other than three ``vertex`` lines.
 """
@@ -20,6 +20,8 @@ from affect4d.scans.scan import FaceScan, ScanError
 _HEAD = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", 9), ("attribute", "<u2")])
 _VERTEX, _END_LOOP = np.frombuffer(b"vertex", np.uint8), np.frombuffer(b"endloop", np.uint8)
+_SMALL = np.uint8(32)
+"""The bit that makes a letter small."""
 
 
 def read_stl(path: Path, texture: Path | None = None) -> FaceScan:
@@ -54,7 +56,7 @@ def _binary_corners(raw: bytes) -> np.ndarray:
 def _text_corners(raw: bytes, path: Path) -> np.ndarray:
     if not raw.lstrip()[:5].lower() == b"solid":
         raise ScanError("not-stl", path, "the file is neither binary STL of its size nor starts with 'solid'", "line 1")
-    if b"endsolid" not in raw[-1000:]:
+    if b"endsolid" not in raw.rstrip()[-1000:].lower():
         raise ScanError("truncated", path, "'endsolid' is missing", f"byte {len(raw)}")
     text = whole_lines(raw)
     numbers = np.empty(len(text) // 2 + 1, np.float32)
@@ -70,9 +72,13 @@ def _text_corners(raw: bytes, path: Path) -> np.ndarray:
 
 @compiled
 def _starts_with(text: np.ndarray, at: int, word: np.ndarray) -> bool:
+    """Whether a word of small letters is there, in letters of either case."""
     if at + len(word) >= len(text):
         return False
-    return bool((text[at : at + len(word)] == word).all())
+    equal = 0
+    while equal < len(word) and text[at + equal] | _SMALL == word[equal]:
+        equal += 1
+    return bool(equal == len(word))
 
 
 @compiled
