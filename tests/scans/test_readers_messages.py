@@ -165,11 +165,15 @@ REFUSED = {
         OBJ.encode() + b"f 1 2 3\nf 1 2\n",
         " (line 5): a face of fewer than three corners [wrong-count]",
     ),
-    "obj, relative": (".obj", OBJ.encode() + b"f -1 -2 -3\n", ": negative face indices are not read [relative-index]"),
+    "obj, relative": (
+        ".obj",
+        OBJ.encode() + b"f -1 -2 -3\n",
+        ": negative face indices are not read: export the mesh with absolute ones [relative-index]",
+    ),
     "obj, relative texture": (
         ".obj",
         OBJ.encode() + b"vt 0 0\nf 1/-1 2/-1 3/-1\n",
-        ": negative texture indices are not read [relative-index]",
+        ": negative texture indices are not read: export the mesh with absolute ones [relative-index]",
     ),
     "obj, zero": (
         ".obj",
@@ -439,7 +443,11 @@ REFUSED = {
         ": the suffix .lm9 is not read; known formats of landmarks: .bnd, .bndplus, .tbnd, .lm3 [unknown-format]",
     ),
     "bnd, rows": (".bnd", b"0 1 2 3\n" * 82, ": 82 rows of points, expected 83 [wrong-count]"),
-    "bnd, large": (".bnd", b"0 1 2 3\n" * 8193, ": the file is larger than 65536 bytes [too-large]"),
+    "bnd, large": (
+        ".bnd",
+        b"0 1 2 3\n" * 8193,
+        ": the file is larger than 65536 bytes: check that it is the right one, or write it smaller [too-large]",
+    ),
     "bnd, numbers": (
         ".bnd",
         b"0 1 2 3\n1 2 3\n" + b"0 1 2 3\n" * 81,
@@ -510,7 +518,11 @@ REFUSED = {
         b"1 landmarks:\nNose tip\n1 2 3\n",
         " (line 3): '1 2 3' is not a point of 2 numbers [wrong-count]",
     ),
-    "lm2, large": (".lm2", b"1 landmarks:\n" + b" " * 70_000, ": the file is larger than 65536 bytes [too-large]"),
+    "lm2, large": (
+        ".lm2",
+        b"1 landmarks:\n" + b" " * 70_000,
+        ": the file is larger than 65536 bytes: check that it is the right one, or write it smaller [too-large]",
+    ),
     # depth
     "depth, damaged": (
         ".png",

@@ -1,6 +1,9 @@
 """What every reader holds to before it believes a file: caps, finite numbers, valid indices, a real extent."""
 
+import errno
+import io
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ def read_capped(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a text file without its byte order mark, never more than the cap.
 
     Raises:
-        ScanError: If the file is missing, unreadable, empty or larger than the cap.
+        ScanError: If the file is missing, unreadable, no regular file (a folder, a pipe), empty or larger than the cap.
     """
     return read_bytes(path, cap).removeprefix(BYTE_ORDER_MARK)
 
@@ -29,18 +32,35 @@ def read_capped(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
 def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a file, never more than the cap; raises as :func:`read_capped`."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # asked before opening, which waits for a pipe's other end
+            raise OSError(errno.EINVAL, "a folder, pipe or device: name a regular file")
         with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            raw = file.read(min(cap, size) + 1) or b""
+            raw = read_whole(file, min(cap, os.fstat(file.fileno()).st_size))
     except OSError as error:
         raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise ScanError("unreadable", path, f"the file cannot be read ({error})") from error
     if len(raw) > cap:
-        raise ScanError("too-large", path, f"the file is larger than {cap} bytes")
+        detail = f"the file is larger than {cap} bytes: check that it is the right one, or write it smaller"
+        raise ScanError("too-large", path, detail)
     if not raw or raw.isspace():
         raise ScanError("empty", path, "the file is empty")
     return raw
+
+
+def read_whole(file: io.RawIOBase, size: int) -> bytes:
+    """So many bytes and one more, if there is one; a read may give fewer than it is asked for.
+
+    Args:
+        file: Unbuffered, at its start.
+        size: Bytes that there should be.
+    """
+    parts = [file.read(size + 1) or b""]
+    left = size - len(parts[0])
+    while left > 0 and (more := file.read(left + 1)):
+        parts.append(more)
+        left -= len(more)
+    return b"".join(parts)
 
 
 def check_vertices(vertices: Vertices, path: Path) -> None:

@@ -134,7 +134,9 @@ def _assemble(
 def _triangles(corners: np.ndarray, lengths: np.ndarray, count: int, path: Path, what: str) -> Faces:
     """Triangles counted from 0."""
     if corners.min() < 0:
-        raise ScanError("relative-index", path, f"negative {what} indices are not read")
+        raise ScanError(
+            "relative-index", path, f"negative {what} indices are not read: export the mesh with absolute ones"
+        )
     shifted = corners - np.int32(1)
     check_indices(shifted, count, path, what, first=1)
     return fan_triangles(shifted, lengths)
