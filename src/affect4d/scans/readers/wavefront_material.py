@@ -46,10 +46,10 @@ def named_pictures(raw: bytes, path: Path) -> tuple[tuple[str, ...], tuple[str, 
                 pictures = _pictures(whole_lines(read_capped(path.parent / name, MAX_MATERIAL_BYTES))) | pictures
             except ScanError as error:
                 notes.append(f"material {name[:60]!r} refused: {error.detail}")
-    if not pictures:
-        return (), tuple(notes)
-    used = pictures.keys() & set(_behind(b"usemtl", raw))
-    chosen = {pictures[material] for material in used or pictures}
+    chosen = set(pictures.values())
+    if len(chosen) > 1:  # else it is the same whatever is used, and the file need not be searched
+        used = pictures.keys() & set(_behind(b"usemtl", raw))
+        chosen = {pictures[material] for material in used or pictures}
     return tuple(sorted(name for name in chosen if name is not None)), tuple(notes)
 
 
