@@ -1,7 +1,6 @@
 """Textures: JPEG, PNG or BMP beside the scan, capped; a bad one costs the colour, never the scan."""
 
 import contextlib
-import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -83,24 +82,13 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
         The picture (None where there is none) and what was mended, in words.
     """
     repairs: tuple[str, ...] = ()
-    candidates = [scan.with_suffix(suffix) for suffix in SUFFIXES]
+    candidates = [scan.with_suffix(suffix) for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
     if named is not None and is_plain_name(in_folder(named)):
         candidates.insert(0, scan.parent / in_folder(named))
     elif named is not None:
         repairs = (f"texture name {named[:60]!r} refused: not a plain file name",)
-    found = next((candidate for candidate in candidates if is_there(candidate)), None) or _of_another_case(scan)
+    found = next((candidate for candidate in candidates if is_there(candidate)), None)
     return (found, repairs) if found is not None else (None, (*repairs, "texture missing"))
-
-
-def _of_another_case(scan: Path) -> Path | None:
-    """The picture under the scan's own stem whose suffix has capitals, as ``.JPG``: one look at the folder."""
-    try:
-        with os.scandir(scan.parent) as entries:
-            suffixes = [entry.name[len(scan.stem) :] for entry in entries if entry.name.startswith(scan.stem)]
-    except OSError:
-        return None
-    known = sorted((SUFFIXES.index(suffix.lower()), suffix) for suffix in suffixes if suffix.lower() in SUFFIXES)
-    return next((file for _, suffix in known if is_there(file := scan.with_suffix(suffix))), None)
 
 
 def is_there(path: Path) -> bool:
