@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from affect4d.serving.bundle import Bundle, BundleError
+    from affect4d.serving.calibrated import calibrate_bundle
     from affect4d.serving.packaged import bundle_folder, packaged_models
     from affect4d.serving.predictor import Predictor
     from affect4d.serving.preparation import PreparedScan, PreparedSequence, Preparer
@@ -25,6 +26,7 @@ __all__ = [
     "PreparedSequence",
     "Preparer",
     "bundle_folder",
+    "calibrate_bundle",
     "packaged_models",
     "read_bundle",
     "write_bundle",
@@ -41,6 +43,7 @@ _HOMES = MappingProxyType(
         "PreparedSequence": "preparation",
         "Preparer": "preparation",
         "bundle_folder": "packaged",
+        "calibrate_bundle": "calibrated",
         "packaged_models": "packaged",
         "read_bundle": "weights",
         "write_bundle": "weights",

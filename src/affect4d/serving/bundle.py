@@ -67,7 +67,8 @@ class Bundle(BaseModel):
         render: How views are drawn.
         crop_radius: What is kept around the nose tip, mm.
         prompts: Prompt ensemble of every expression, in the order of the answers.
-        calibration: None where nobody calibrated the model.
+        calibration: None where nobody calibrated the model; see
+            :func:`affect4d.serving.calibrated.calibrate_bundle`.
         origin: What it was trained on, by what command, from which code.
         scores: None where it was not measured.
     """
