@@ -5,9 +5,10 @@ of several the one with most indices is read, moved by the ``Transform`` nodes a
 ``ccw FALSE``. The file is outlined first (brackets only, number lists are skipped whole, no recursion), then the number
 lists are parsed in bulk.
 
-Repaired, and noted: polygons of fewer than three corners (left out); a picture that is missing, not usable or named
-outside the scan's folder. Refused: lists that are never closed, ``USE`` and prototypes around or in the face set,
-more than 64 nested nodes.
+Its picture is that of its own ``Shape``, of several names the first that is there. Repaired, and noted: polygons of
+fewer than three corners (left out); a picture that is missing, not usable, named outside the scan's folder or moved by
+a ``TextureTransform`` (left out). Refused: lists that are never closed, ``USE`` and prototypes around or in the face
+set, more than 64 nested nodes.
 """
 
 import functools
@@ -22,6 +23,14 @@ from affect4d.scans.readers.limits import read_capped
 from affect4d.scans.readers.numbers import as_text, floats_between, wholes_between
 from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles
 from affect4d.scans.readers.texture import attach_texture
+from affect4d.scans.readers.vrml_appearance import (
+    Look,
+    looks_on,
+    moves_picture,
+    note_look,
+    picture_named,
+    written_elsewhere,
+)
 from affect4d.scans.readers.vrml_outline import Node, outline
 from affect4d.scans.readers.vrml_transform import pose_of_node
 from affect4d.scans.scan import FaceScan, ScanError
@@ -64,29 +73,30 @@ def read_wrl(path: Path, texture: Path | None = None) -> FaceScan:
     raw = read_capped(path)
     if not raw.startswith(HEADER):
         raise ScanError("not-vrml", path, "the file does not start with '#VRML V2.0'", "line 1")
-    face_set, picture = _largest_face_set(raw, path)
+    face_set, looks = _largest_face_set(raw, path)
     scan = _mesh(raw, face_set, path)
-    pixels, repairs = attach_texture(path, picture, texture)
-    return with_changes(scan, texture=pixels, repairs=scan.repairs + repairs)
+    repairs = scan.repairs + written_elsewhere(face_set.around, looks, raw)
+    if moves_picture(looks, raw):
+        return with_changes(scan, repairs=(*repairs, "texture refused: a TextureTransform moves it, which is not read"))
+    pixels, mended = attach_texture(path, picture_named(looks, raw, path) if texture is None else None, texture)
+    return with_changes(scan, texture=pixels, repairs=repairs + mended)
 
 
-def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, str | None]:
-    """The face set with most indices, and the picture named last before it (else first after it)."""
+def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, list[Look]]:
+    """The face set with most indices, and what says how it looks."""
     face_sets: list[_FaceSet] = []
-    pictures: list[tuple[int, str]] = []
+    looks: list[Look] = []
     for item in outline(raw, path):
         if item.kind == "node" and item.name == "IndexedFaceSet":
             face_sets.append(_FaceSet(item.around))
         elif item.kind == "list" and face_sets and item.inside("IndexedFaceSet"):
             face_sets[-1].lists[f"{item.around[-1].name}.{item.name}"] = (item.start, item.end)
-        elif item.kind == "string" and item.inside("ImageTexture") and "url" in (item.name, item.around[-1].name):
-            pictures.append((item.start, raw[item.start : item.end].decode("utf-8", "replace")))
+        else:
+            note_look(item, looks)
     if not face_sets:
         raise ScanError("no-mesh", path, "there is no IndexedFaceSet in it")
     chosen = max(face_sets, key=_FaceSet.size)
-    before = [name for start, name in pictures if start < chosen.start]
-    named = before[-1:] or [name for _, name in pictures[:1]]
-    return chosen, named[0] if named else None
+    return chosen, looks_on(chosen.around, looks)
 
 
 def _mesh(raw: bytes, face_set: _FaceSet, path: Path) -> FaceScan:

@@ -1,0 +1,115 @@
+"""What VRML allows in writing one face set, and which picture it wears."""
+
+import pytest
+from PIL import Image
+from scan_files import write_scan
+
+from affect4d.scans.readers import read_scan
+
+HEAD = "#VRML V2.0 utf8\n"
+SMALL, LARGE = "0 1 2 -1", "0 1 2 -1 1 3 2 -1"
+RED, BLUE, GREEN = (255, 0, 0), (0, 0, 255), (0, 255, 0)
+
+
+def geometry(index: str = SMALL) -> str:
+    """A face set of four points, with texture coordinates."""
+    return (
+        f"geometry IndexedFaceSet {{ coord Coordinate {{ point [ 0 0 0, 10 0 0, 0 10 0, 10 10 0 ] }} "
+        f"coordIndex [ {index} ] texCoord TextureCoordinate {{ point [ 0 0, 1 0, 0 1, 1 1 ] }} }} "
+    )
+
+
+def appearance(url: str, more: str = "") -> str:
+    return f"appearance Appearance {{ texture ImageTexture {{ url {url} }} {more} }} "
+
+
+def shape(*parts: str) -> str:
+    return f"Shape {{ {' '.join(parts)} }}\n"
+
+
+def read(folder, *parts, pictures=(("red.png", RED), ("blue.png", BLUE))):
+    for name, colour in pictures:
+        Image.new("RGB", (4, 4), colour).save(folder / name)
+    return read_scan(write_scan(folder, ".wrl", HEAD + "".join(parts)))
+
+
+def colour(scan) -> tuple[int, ...] | None:
+    return None if scan.texture is None else tuple(scan.texture[0, 0].tolist())
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_face_set_wears_the_picture_of_its_own_shape(tmp_path, behind, order):
+    def one(index, url):
+        return shape(*[geometry(index), appearance(url)][:: 1 if behind else -1])
+
+    shapes = [one(SMALL, '"red.png"'), one(LARGE, '"blue.png"')][::order]
+    scan = read(tmp_path, *shapes)
+    assert len(scan.faces) == 2
+    assert colour(scan) == BLUE
+    assert scan.repairs == ()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_face_set_without_looks_wears_no_other_shapes_picture(tmp_path, order):
+    shapes = [shape(appearance('"red.png"'), geometry(SMALL)), shape(geometry(LARGE))][::order]
+    assert read(tmp_path, *shapes).repairs == ("texture missing",)
+    own = read(tmp_path, *shapes, pictures=[("000.png", GREEN)])
+    assert colour(own) == GREEN
+
+
+def test_without_shapes_the_picture_before_the_face_set_is_its_own_else_the_first_after_it(tmp_path):
+    picture = 'ImageTexture {{ url "{}.png" }} '
+    red, blue, mesh = picture.format("red"), picture.format("blue"), geometry().removeprefix("geometry ")
+    assert colour(read(tmp_path, red, blue, mesh)) == BLUE
+    assert colour(read(tmp_path, red, mesh, blue)) == RED
+    assert colour(read(tmp_path, mesh, red, blue)) == RED
+    assert colour(read(tmp_path, red, "ImageTexture { repeatS FALSE } ", mesh)) == RED
+
+
+@pytest.mark.parametrize(
+    ("urls", "expected"),
+    [
+        ('[ "red.png" "blue.png" ]', RED),
+        ('[ "blue.png", "red.png" ]', BLUE),
+        ('[ "gone.png" "blue.png" ]', BLUE),
+        ('[ "http://a.b/red.png" "gone.png" "blue.png" "red.png" ]', BLUE),
+        ('"red.png"', RED),
+    ],
+)
+def test_of_several_names_the_first_that_is_there_is_read(tmp_path, urls, expected):
+    scan = read(tmp_path, shape(appearance(urls), geometry()))
+    assert colour(scan) == expected
+    assert scan.repairs == ()
+
+
+def test_where_no_name_is_there_the_stem_decides(tmp_path):
+    scan = read(tmp_path, shape(appearance('[ "a/b.png" "gone.png" ]'), geometry()))
+    assert scan.repairs == ("texture name 'a/b.png' refused: not a plain file name", "texture missing")
+    stem = read(tmp_path, shape(appearance('[ "gone.png" "lost.png" ]'), geometry()), pictures=[("000.png", GREEN)])
+    assert colour(stem) == GREEN
+
+
+def test_only_sixteen_names_are_looked_for(tmp_path):
+    gone = '"gone.png" '
+    last = read(tmp_path, shape(appearance(f'[ {15 * gone} "red.png" ]'), geometry()))
+    assert colour(last) == RED
+    more = read(tmp_path, shape(appearance(f'[ {16 * gone} "red.png" ]'), geometry()))
+    assert more.repairs == ("texture missing",)
+
+
+@pytest.mark.parametrize("fields", ["scale 1 -1", "translation 0.5,0", "rotation 1.57", "rotation x", "scale 1"])
+def test_a_picture_that_is_moved_is_left_out_and_noted(tmp_path, fields):
+    moved = appearance('"blue.png"', f"textureTransform TextureTransform {{ {fields} }}")
+    scan = read(tmp_path, shape(moved, geometry(LARGE)))
+    assert scan.texture is None
+    assert scan.repairs == ("texture refused: a TextureTransform moves it, which is not read",)
+    other = read(tmp_path, shape(moved, geometry(SMALL)), shape(appearance('"red.png"'), geometry(LARGE)))
+    assert colour(other) == RED
+
+
+@pytest.mark.parametrize("fields", ["", "center 0.5 0.5", "translation 0 0 rotation 0 scale 1.0, 1.0 center 0 0"])
+def test_a_texture_transform_that_moves_nothing_is_none(tmp_path, fields):
+    still = appearance('"blue.png"', f"textureTransform TextureTransform {{ {fields} }}")
+    scan = read(tmp_path, shape(still, geometry()))
+    assert (colour(scan), scan.repairs) == (BLUE, ())
