@@ -81,6 +81,37 @@ def test_bndplus_may_leave_the_index_out(tmp_path, with_angles):
     np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bndplus", text)), MARKS)
 
 
+def bare(points, *more: str) -> str:
+    return "".join(f"{x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in points) + "".join(row + "\n" for row in more)
+
+
+@pytest.mark.parametrize("empty", ["0 0 0", "nan nan nan", "0, 0.0, NaN"])
+def test_an_empty_84th_row_without_index_shifts_no_landmark(tmp_path, empty):
+    for points in (MARKS, MARKS * 0.001, MARKS + 500):
+        read = read_landmarks(write_scan(tmp_path, ".bndplus", bare(points, empty)))
+        np.testing.assert_allclose(read, points, rtol=1e-6)
+
+
+def test_angles_before_landmarks_of_which_the_last_was_not_tracked_are_angles(tmp_path):
+    points = MARKS.copy()
+    points[-1] = 0
+    read = read_landmarks(write_scan(tmp_path, ".bndplus", "1.5 -2.25 0\n" + bare(points)))
+    np.testing.assert_array_equal(read[:-1], MARKS[:-1])
+    assert np.isnan(read[-1]).all()
+
+
+@pytest.mark.parametrize("first", ["0 0 0", "nan nan nan", "beside"])
+def test_a_first_row_that_may_be_angles_or_a_landmark_is_refused(tmp_path, first):
+    between = bare(MARKS[:1] + np.float32([0.15 * np.ptp(MARKS, axis=0).max(), 0, 0])).strip()
+    text = f"{between if first == 'beside' else first}\n" + bare(MARKS[:82], "0 0 0")
+    assert refusal(tmp_path, ".bndplus", text) == "ambiguous"
+
+
+def test_landmarks_that_are_all_in_one_place_do_not_tell_angles_from_a_landmark(tmp_path):
+    assert refusal(tmp_path, ".bndplus", bare(MARKS[:1] * np.zeros((83, 1)) + 1, "0 0 0")) == "ambiguous"
+    assert refusal(tmp_path, ".bndplus", bare(np.zeros((84, 3)))) == "ambiguous"
+
+
 def test_left_in_a_bosphorus_label_is_the_subjects_right(tmp_path):
     points = read_landmarks(write_scan(tmp_path, ".lm3", lm_text({"Outer left eye corner": (-45.0, 38.0, -42.0)})))
     assert points[NAMED["right_eye_outer"]].tolist() == [-45, 38, -42]

@@ -4,7 +4,7 @@
 
     suffix | corpus | rows
     .bnd | BU-3DFE, BU-4DFE | vertexIndex x y z, sometimes an empty 84th
-    .bndplus | BP4D+ | as .bnd, or without the index; a first line of three angles may stand before them
+    .bndplus | BP4D+ | as .bnd, or without the index; three angles may stand before them, or an empty row behind
     .tbnd | BP4D-Spontaneous | first pitch yaw roll, then x y z
 
 The first two are in the mesh's frame. A ``.tbnd`` is left-handed; that its z is the axis to turn round is an assumption
@@ -26,6 +26,8 @@ from affect4d.scans.scan import ScanError
 
 MAX_LANDMARK_BYTES = 2**16
 _WITH_INDEX, _BARE = 4, 3
+_NEAR, _FAR = 0.1, 0.2
+"""Shares of the landmarks' extent: up to the first two points are neighbours, from the other on they are not."""
 Row = list[float]
 
 
@@ -47,10 +49,14 @@ def read_bnd(path: Path) -> Landmarks:
 
 
 def read_bndplus(path: Path) -> Landmarks:
-    """Read the 83 landmarks of a ``.bndplus`` file; returns and raises as :func:`read_bnd`."""
+    """Read the 83 landmarks of a ``.bndplus`` file; returns and raises as :func:`read_bnd`.
+
+    Raises:
+        ScanError: Also if it cannot be told whether the first or the last of 84 rows is no landmark.
+    """
     rows = _rows(path)
     if len(rows) == LANDMARK_COUNT + 1:
-        rows.pop(0 if len(rows[0]) == _BARE else -1)
+        rows.pop(0 if len(rows[0]) == _BARE and _starts_with_angles(rows, path) else -1)
     return _points(rows, _BARE if rows and len(rows[0]) == _BARE else _WITH_INDEX, path)
 
 
@@ -62,6 +68,30 @@ def read_tbnd(path: Path) -> Landmarks:
     landmarks = _points(rows[1:], _BARE, path)
     landmarks[:, 2] *= -1
     return landmarks
+
+
+def _starts_with_angles(rows: list[Row], path: Path) -> bool:
+    """Whether the first of 84 bare rows is three angles, and not the first landmark before an empty 84th row.
+
+    The first two landmarks are neighbours on the rim of an eye, a sixteenth of the landmarks' extent apart.
+    """
+    if not _empty(rows[-1]) or any(len(row) != _BARE for row in rows):
+        return True
+    points = _untracked_as_nan(np.array(rows))
+    others = points[1:][~np.isnan(points[1:, 0])]
+    extent = float(np.ptp(others, axis=0).max()) if len(others) else 0.0
+    apart = float(np.linalg.norm(points[0] - points[1]))  # NaN where one was not tracked
+    if extent > 0 and apart <= _NEAR * extent:
+        return False
+    if extent > 0 and apart >= _FAR * extent:
+        return True
+    detail = "84 rows of three numbers, the last empty: the first may be angles or a landmark; take one of them out"
+    raise ScanError("ambiguous", path, detail, "line 1")
+
+
+def _empty(row: Row) -> bool:
+    """Whether a row holds no point."""
+    return all(value == 0 or np.isnan(value) for value in row[-3:])
 
 
 def _rows(path: Path) -> list[Row]:
@@ -80,10 +110,13 @@ def _points(rows: list[Row], width: int, path: Path) -> Landmarks:
             raise ScanError("wrong-count", path, f"{len(row)} numbers, expected {width}", f"point {place + 1}")
         if width == _WITH_INDEX and not row[0].is_integer():
             raise ScanError("malformed-number", path, f"the vertex index {row[0]} is not whole", f"point {place + 1}")
-    points = np.array(rows)[:, -3:]
-    points[(points == 0).all(axis=1) | np.isnan(points).any(axis=1)] = np.nan
-    landmarks: Landmarks = points.astype(np.float32)
+    landmarks: Landmarks = _untracked_as_nan(np.array(rows)[:, -3:]).astype(np.float32)
     return landmarks
+
+
+def _untracked_as_nan(points: np.ndarray) -> np.ndarray:
+    points[(points == 0).all(axis=1) | np.isnan(points).any(axis=1)] = np.nan
+    return points
 
 
 def number(word: bytes, path: Path, place: str) -> float:
