@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from scan_files import write_scan
 
 from affect4d.scans.readers import read_scan
@@ -127,3 +128,34 @@ def test_more_comments_in_a_list_than_anybody_writes_are_refused(tmp_path):
 def test_a_number_that_is_none_is_named_with_its_place(tmp_path, word, detail, where):
     error = refused(tmp_path, f"0 0 0, 10 {word} 0, 10 10 0, 0 10 1")
     assert (error.code, error.detail, error.where) == ("not-finite", detail, where)
+
+
+def test_lists_behind_a_face_set_are_not_its_own(tmp_path):
+    lines = "Shape { geometry IndexedLineSet { coord Coordinate { point [ 9 9 9 ] } coordIndex [ 0 -1 ] } }\n"
+    text = WRL % (SQUARE, "0,1,2,-1,0,2,3,-1", "")
+    scan = read_scan(write_scan(tmp_path, ".wrl", text + lines))
+    assert scan.faces.tolist() == [[0, 1, 2], [0, 2, 3]]
+    assert scan.vertices[3].tolist() == [0, 10, 1]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".wrl", '#VRML V2.0 utf8\nShape { appearance Appearance { texture ImageTexture { url "named.png" } }\n%s'),
+        (".obj", "mtllib m.mtl\n%s"),
+        (".ply", "ply\nformat ascii 1.0\ncomment TextureFile named.png\n%s"),
+    ],
+)
+def test_a_picture_that_is_given_goes_before_the_one_a_scan_names(tmp_path, suffix, text):
+    mesh = {
+        ".wrl": f"geometry IndexedFaceSet {{ coord Coordinate {{ point [ {SQUARE} ] }} coordIndex [ 0,1,2,-1 ] }} }}\n",
+        ".obj": "v 0 0 0\nv 10 0 0\nv 10 10 0\nf 1 2 3\n",
+        ".ply": "element vertex 3\nproperty float x\nproperty float y\nproperty float z\nelement face 1\n"
+        "property list uchar int vertex_indices\nend_header\n0 0 0\n10 0 0\n10 10 0\n3 0 1 2\n",
+    }[suffix]
+    (tmp_path / "m.mtl").write_text("newmtl a\nmap_Kd named.png\n")
+    for name, level in (("named", 10), ("given", 200)):
+        Image.new("RGB", (2, 2), (level, level, level)).save(tmp_path / f"{name}.png")
+    scan = write_scan(tmp_path, suffix, text % mesh)
+    assert read_scan(scan).texture.max() == 10
+    assert read_scan(scan, tmp_path / "given.png").texture.max() == 200
