@@ -1,8 +1,9 @@
 """What VRML allows in writing one face set, and which picture it wears."""
 
+import numpy as np
 import pytest
 from PIL import Image
-from scan_files import write_scan
+from scan_files import refusal, write_scan
 
 from affect4d.scans.readers import read_scan
 
@@ -113,3 +114,47 @@ def test_a_texture_transform_that_moves_nothing_is_none(tmp_path, fields):
     still = appearance('"blue.png"', f"textureTransform TextureTransform {{ {fields} }}")
     scan = read(tmp_path, shape(still, geometry()))
     assert (colour(scan), scan.repairs) == (BLUE, ())
+
+
+PLAIN = shape(geometry(LARGE))
+SPELLINGS = {
+    "no blanks": PLAIN.replace(" [ ", "[").replace(" {", "{").replace("{ ", "{").replace(" ] } ", "]}"),
+    "blanks of any length": PLAIN.replace(" [", " " * 200 + "[").replace(" {", "\t\r\n" * 200 + "{"),
+    "commas": PLAIN.replace(" [", ", , [").replace(" {", ",{"),
+    "a comment before a list": PLAIN.replace(" [", "# of [mm] {\n["),
+    "comments before a node": PLAIN.replace(" {", " # face } \n#\r\n # \"more\" of it\r{"),
+    "a bracket in a comment of a list": PLAIN.replace("[ ", "[ # in [mm]\n").replace(", ", ", # ] }\n"),
+    "a quote in a comment of a list": PLAIN.replace("[ ", '[ # 3D "points\n'),
+    "a comment before the end of a list": PLAIN.replace(" ]", " # ]\n]"),
+    "a comment between nodes of a list": f"Group {{ children [ # [ one ]\n {PLAIN} # ]\n] }}",
+    "quotes in a string": rf'WorldInfo {{ title "a \"b\" [" info [ "\\" "c:\\\"{{" ] }} {PLAIN}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_spacing_and_comments_are_free(tmp_path, name):
+    assert SPELLINGS[name] != PLAIN
+    scan, plain = read(tmp_path, SPELLINGS[name]), read(tmp_path, PLAIN)
+    np.testing.assert_array_equal(scan.vertices, plain.vertices)
+    np.testing.assert_array_equal(scan.faces, plain.faces)
+    np.testing.assert_array_equal(scan.texture_coordinates, plain.texture_coordinates)
+
+
+def test_a_comment_hides_no_prototype(tmp_path):
+    assert refusal(tmp_path, ".wrl", f"{HEAD}PROTO Face [ ] # of a face\n {{ {PLAIN} }}") == "unsupported"
+
+
+@pytest.mark.parametrize("text", ['Info { title "a\\" }', "Group { children [ # ]", 'Info { title "\\\\\\" }'])
+def test_what_ends_only_behind_a_backslash_or_in_a_comment_does_not_end(tmp_path, text):
+    assert refusal(tmp_path, ".wrl", HEAD + text) == "truncated"
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "text",
+    ["[" + "#]\n" * 2_000_000 + "]", '"' + '\\"' * 4_000_000, '"' + "\\" * 8_000_000 + '"', '"a\\" ' * 90_000,
+     "#\n" * 90_000 + "{ } " * 4_000, ("[" + "#\n" * 90_000 + "]") * 20, "a " * 4_000_000 + "{ }"],
+    ids=["comments", "quotes", "backslashes", "strings", "comments and nodes", "lists of comments", "words"],
+)  # fmt: skip
+def test_marks_take_no_time_out_of_proportion(tmp_path, text):
+    refusal(tmp_path, ".wrl", HEAD + text)
