@@ -42,8 +42,32 @@ def test_what_is_written_is_read(tmp_path, name):
 
 
 def test_an_empty_84th_row_is_dropped(tmp_path):
-    for more in ("\r\n", "0 0 0 0\n"):
+    for more in ("\r\n", "0 0 0 0\n", "0 nan nan nan\n", "83 0 0 0\n", "0\n"):
         np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bnd", bnd_text() + more)), MARKS)
+
+
+@pytest.mark.parametrize("kind", ["bnd", "bndplus", "tbnd"])
+def test_empty_lines_are_no_rows(tmp_path, kind):
+    suffix, write = LANDMARKS[kind]
+    spaced = b"\r\n" + write(MARKS).replace(b"\r\n", b"\r\n \r\n")
+    np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, suffix, spaced)), MARKS)
+    with pytest.raises(ScanError, match="line 2"):
+        read_landmarks(write_scan(tmp_path, suffix, b"\n1 x 3\n"))
+
+
+def test_a_comment_behind_labelled_points_is_none(tmp_path):
+    text = lm_text(bosphorus_points()) + "# end\r\n"
+    assert (~np.isnan(read_landmarks(write_scan(tmp_path, ".lm3", text))[:, 0])).sum() == 22
+
+
+def test_an_underscore_is_no_part_of_a_number(tmp_path):
+    assert refusal(tmp_path, ".bnd", bnd_text().replace("-44.5 ", "-4_4.5 ")) == "malformed-number"
+
+
+def test_refused_landmarks_are_noted_with_their_file_and_place(tmp_path):
+    (tmp_path / "marks.bnd").write_text("0 1 2 x\n")
+    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL, None)), landmarks=tmp_path / "marks.bnd")
+    assert scan.repairs[-1] == "landmarks refused: marks.bnd (line 1): 'x' is not a number [malformed-number]"
 
 
 def test_the_last_of_84_rows_of_bndplus_is_dropped(tmp_path):

@@ -92,7 +92,8 @@ def read_scan(
     try:
         points = read_landmarks(landmarks)
     except ScanError as error:
-        return _noting(scan, f"landmarks refused: {error.detail} [{error.code}]")
+        place = f"{landmarks.name} ({error.where})" if error.where else landmarks.name
+        return _noting(scan, f"landmarks refused: {place}: {error.detail} [{error.code}]")
     if not _lies_on(points, scan.vertices):
         return _noting(scan, "landmarks refused: they do not lie on the mesh")
     rows = LANDMARK_ROWS[landmarks.suffix.lower()]

@@ -89,7 +89,7 @@ def _labelled_points(path: Path, axes: int) -> dict[str, list[float]]:
     head = next((place for place, line in enumerate(lines) if _COUNT.fullmatch(line)), None)
     if head is None:
         raise ScanError("not-landmarks", path, "there is no line like '22 landmarks:'")
-    rest = [(place + 1, line) for place, line in enumerate(lines) if place > head and line]
+    rest = [(place + 1, line) for place, line in enumerate(lines) if place > head and line and line[0] != "#"]
     declared = int(lines[head].split()[0])
     if len(rest) != 2 * declared or not 1 <= declared <= len(BOSPHORUS_LABELS):
         detail = f"{declared} landmarks declared, {len(rest) / 2:g} given, at most {len(BOSPHORUS_LABELS)} exist"

@@ -43,7 +43,7 @@ def read_bnd(path: Path) -> Landmarks:
         ScanError: If there are not 83 rows of four numbers.
     """
     rows = _rows(path)
-    if len(rows) == LANDMARK_COUNT + 1 and not any(rows[-1]):
+    if len(rows) == LANDMARK_COUNT + 1 and _empty(rows[-1]):
         rows.pop()
     return _points(rows, _WITH_INDEX, path)
 
@@ -95,11 +95,10 @@ def _empty(row: Row) -> bool:
 
 
 def _rows(path: Path) -> list[Row]:
-    """Numbers of every line; empty lines at the end are dropped."""
+    """Numbers of every line that is not empty."""
     lines = read_capped(path, MAX_LANDMARK_BYTES).replace(b",", b" ").splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return [[number(word, path, f"line {place + 1}") for word in line.split()] for place, line in enumerate(lines)]
+    rows = ([number(word, path, f"line {place}") for word in line.split()] for place, line in enumerate(lines, 1))
+    return [row for row in rows if row]
 
 
 def _points(rows: list[Row], width: int, path: Path) -> Landmarks:
@@ -127,7 +126,7 @@ def number(word: bytes, path: Path, place: str) -> float:
     """
     shown = word[:40].decode("ascii", "replace")
     try:
-        value = float(word)
+        value = float(word.replace(b"_", b"x"))  # Python reads 1_0 as ten
     except ValueError:
         raise ScanError("malformed-number", path, f"{shown!r} is not a number", place) from None
     if abs(value) > MAX_COORDINATE:
