@@ -8,12 +8,14 @@ from affect4d.scans.protocols import protocol_table
 
 pytestmark = pytest.mark.slow
 LAYOUTS = {
-    "bu3dfe": ("F0001/F0001_NE00WH_F3D.wrl", "P1", 24),
+    "bu3dfe": ("F0001/F0001_NE00WH_F3D.wrl", "P1", 16),
     "bosphorus": ("bs000/bs000_N_N_0.bnt", "60_of_65", 12),
     "bp4d": ("AUCoding/AU_OCC/F001_T1.csv", "cross_dataset", 20),
     "fourdme": ("labels.csv", "leave_one_subject_out", 60),
 }
-"""A file of each, a protocol, and how many scans it takes of two people with five frames a take."""
+"""A file of each, a protocol, and how many scans it takes of two people with five frames a take: few of BU-3DFE
+are of level 3.
+"""
 
 
 @pytest.fixture(scope="module")

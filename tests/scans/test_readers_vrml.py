@@ -158,3 +158,35 @@ def test_what_ends_only_behind_a_backslash_or_in_a_comment_does_not_end(tmp_path
 )  # fmt: skip
 def test_marks_take_no_time_out_of_proportion(tmp_path, text):
     refusal(tmp_path, ".wrl", HEAD + text)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "Shape {{ appearance USE SKIN {} }}",
+        "Group {{ children [ DEF M Viewpoint {{ }} Shape {{ {} }} USE M ] }}",
+        "Shape {{ {} appearance Appearance {{ texture USE SKIN }} }}",
+    ],
+)
+def test_what_stands_beside_a_face_set_may_be_written_elsewhere(tmp_path, around):
+    scan = read(tmp_path, around.format(geometry(LARGE)))
+    assert len(scan.faces) == 2
+    assert scan.texture is None
+
+
+def test_looks_that_are_written_elsewhere_are_noted(tmp_path):
+    noted = "is written elsewhere (USE) and was not followed"
+    assert f"appearance {noted}" in read(tmp_path, shape("appearance USE SKIN", geometry())).repairs
+    assert f"texture {noted}" in read(tmp_path, shape("appearance Appearance { texture USE SKIN }", geometry())).repairs
+
+
+def test_a_picture_that_a_transform_written_elsewhere_may_move_is_left_out(tmp_path):
+    scan = read(tmp_path, shape(appearance('"red.png"', "textureTransform USE MOVE"), geometry()))
+    assert scan.texture is None
+    assert "texture refused: a TextureTransform moves it, which is not read" in scan.repairs
+
+
+@pytest.mark.parametrize("field", ["coord USE C", "texCoord USE C"])
+def test_a_face_set_that_uses_what_is_written_elsewhere_is_refused(tmp_path, field):
+    text = HEAD + shape(geometry().replace("coord Coordinate", f"{field} solid FALSE coord Coordinate", 1))
+    assert refusal(tmp_path, ".wrl", text) == "unsupported"

@@ -7,8 +7,8 @@ lists are parsed in bulk.
 
 Its picture is that of its own ``Shape``, of several names the first that is there. Repaired, and noted: polygons of
 fewer than three corners (left out); a picture that is missing, not usable, named outside the scan's folder or moved by
-a ``TextureTransform`` (left out). Refused: lists that are never closed, ``USE`` and prototypes around or in the face
-set, more than 64 nested nodes.
+a ``TextureTransform`` (left out); an appearance or a picture that is written elsewhere (``USE``, not followed).
+Refused: lists that are never closed, ``USE`` in the face set, prototypes around it or in it, more than 64 nested nodes.
 """
 
 import functools
@@ -37,6 +37,7 @@ from affect4d.scans.scan import FaceScan, ScanError
 
 HEADER = b"#VRML V2.0"
 _ELSEWHERE = re.compile(rb"(?<![\w.-])(USE|PROTO|EXTERNPROTO|IS)(?![\w.-])")
+_PROTOTYPE = re.compile(rb"(?<![\w.-])(PROTO|EXTERNPROTO|IS)(?![\w.-])")
 _CLOCKWISE = re.compile(rb"(?<![\w.-])ccw\s+FALSE(?![\w.-])")
 Span = tuple[int, int]
 
@@ -122,9 +123,10 @@ def _mesh(raw: bytes, face_set: _FaceSet, path: Path) -> FaceScan:
 
 
 def _check_written_out(raw: bytes, face_set: _FaceSet, path: Path) -> None:
-    """Refuse a face set that depends on what is written elsewhere."""
+    """Refuse a face set that depends on what is written elsewhere; what its neighbours use is no part of it."""
     for node in face_set.around:
-        found = _ELSEWHERE.search(node.words(raw)) if node.name else None
+        pattern = _ELSEWHERE if node is face_set.around[-1] else _PROTOTYPE
+        found = pattern.search(node.words(raw)) if node.name else None
         if found or node.name == "]":
             word = found[1].decode() if found else "a prototype"
             raise ScanError("unsupported", path, f"{word} is not read: write the face set out", f"byte {node.start}")

@@ -10,7 +10,8 @@ from affect4d.scans.readers.vrml_outline import Item, Node
 MAX_URLS = 16
 """So many of the names of one picture are looked for."""
 _KINDS = ("Appearance", "ImageTexture", "TextureTransform")
-_USED = re.compile(rb"(?<![\w.-])(appearance|texture|textureTransform)\s+USE(?![\w.-])")
+_USED = re.compile(rb"(?<![\w.-])(appearance|texture)\s+USE(?![\w.-])")
+_MOVED_ELSEWHERE = re.compile(rb"(?<![\w.-])textureTransform\s+USE(?![\w.-])")
 _STAY = {"translation": (0.0, 0.0), "rotation": (0.0,), "scale": (1.0, 1.0)}
 """Fields of a ``TextureTransform`` that leave a picture where it is; its ``center`` alone moves nothing."""
 _MAX_FIELD_BYTES = 2**16
@@ -85,8 +86,11 @@ def written_elsewhere(around: tuple[Node, ...], looks: list[Look], raw: bytes) -
 
 
 def moves_picture(looks: list[Look], raw: bytes) -> bool:
-    """Whether a ``TextureTransform`` moves the picture over the surface."""
-    return any(look.node.name == "TextureTransform" and not _stays(look.node, raw) for look in looks)
+    """Whether a ``TextureTransform`` moves the picture over the surface, or one that is written elsewhere may."""
+    appearances = (look.node.words(raw) for look in looks if look.node.name == "Appearance")
+    return any(_MOVED_ELSEWHERE.search(words) for words in appearances) or any(
+        look.node.name == "TextureTransform" and not _stays(look.node, raw) for look in looks
+    )
 
 
 def _stays(transform: Node, raw: bytes) -> bool:
