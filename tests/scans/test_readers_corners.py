@@ -73,9 +73,9 @@ def test_an_obj_vertex_may_have_several_texture_coordinates(tmp_path):
 
 def test_names_in_an_obj_need_not_be_utf_8(tmp_path):
     corners = b"v 0 0 0\nv 10 0 0\nv 10 10 0\nf 1 2 3\n"
-    scan = read_scan(write_scan(tmp_path, ".obj", b"mtllib caf\xe9.mtl\n" + corners))
+    scan = read_scan(write_scan(tmp_path, ".obj", b"mtllib m\xfcller.mtl\n" + corners))
     assert len(scan.vertices) == 3
-    (tmp_path / "a.mtl").write_bytes(b"newmtl a\nmap_Kd caf\xe9.png\n")
+    (tmp_path / "a.mtl").write_bytes(b"newmtl a\nmap_Kd m\xfcller.png\n")
     scan = read_scan(write_scan(tmp_path, ".obj", b"mtllib a.mtl\n" + corners))
     assert scan.texture is None
     assert scan.repairs
