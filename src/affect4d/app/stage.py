@@ -24,12 +24,23 @@ LOOKING = (
 
 def show_stage(key: str, answers: Sequence[Answered], models: Mapping[str, ModelChoice]) -> None:
     """Face, answers, timeline and views; what moves with time is drawn anew by itself while it plays."""
-    playing = bool(st.session_state.get("playing")) and len(answers[0].prepared.usable) > 1
-    st.fragment(show_moment, run_every=SECONDS_A_FRAME if playing else None)(key, answers, models)
+    playing = is_playing()
+    several = len(answers[0].prepared.usable) > 1
+    st.fragment(show_moment, run_every=SECONDS_A_FRAME if playing and several else None)(key, answers, models, playing)
 
 
-def show_moment(key: str, answers: Sequence[Answered], models: Mapping[str, ModelChoice]) -> None:
-    """One frame of the recording: its mesh beside the answers, its place in time, its views."""
+def is_playing() -> bool:
+    """Whether the frames follow one another by themselves."""
+    return bool(st.session_state.get("playing"))
+
+
+def show_moment(key: str, answers: Sequence[Answered], models: Mapping[str, ModelChoice], playing: bool) -> None:
+    """One frame of the recording: its mesh beside the answers, its place in time, its views.
+
+    Where the button was pressed since the stage was set, ``playing`` is not what it was set for: it is set anew.
+    """
+    if is_playing() != playing:
+        st.rerun()
     places = len(answers[0].prepared.usable)
     face, verdicts = st.columns([1.15, 1], gap="medium")
     with face:
@@ -75,14 +86,17 @@ def choose_moment(key: str, answer: Answered, places: int) -> int:
     if st.session_state.get("recording") != key:
         moments = answer.prepared.moments
         st.session_state.update(recording=key, place=moments.apex if moments else 0)
-    elif st.session_state.get("playing"):
+    elif is_playing():
         st.session_state["place"] = (st.session_state["place"] + 1) % places
     button, slider = st.columns([1, 5], vertical_alignment="bottom")
-    label = ":material/pause: Stop" if st.session_state.get("playing") else ":material/play_arrow: Play"
-    if button.button(label, key="play", width="stretch"):
-        st.session_state["playing"] = not st.session_state.get("playing")
-        st.rerun()
+    label = ":material/pause: Stop" if is_playing() else ":material/play_arrow: Play"
+    button.button(label, key="play", width="stretch", on_click=_play, args=(not is_playing(),))
     return int(slider.slider("Frame", 0, places - 1, key="place"))
+
+
+def _play(on: bool) -> None:
+    """What the button says; heard twice, as a press may be while frames are drawn, it means the same."""
+    st.session_state["playing"] = on
 
 
 def show_mesh(answer: Answered, place: int, paint: str, looking: Answered | None) -> None:
