@@ -669,6 +669,13 @@ def test_one_frame_in_two_formats_is_one_frame(tmp_path):
     assert table.attrs["duplicates"] == ["anna/happy/2.ply", "anna/happy/10.ply"]
 
 
+def test_a_name_between_two_formats_of_a_frame_is_another_frame(tmp_path):
+    touch(tmp_path, "anna/happy/2.obj", "anna/happy/2.old.obj", "anna/happy/2.ply")
+    table = corpus_named("folder").find_scans(tmp_path)
+    assert table["scan"].tolist() == ["anna/happy/2.obj", "anna/happy/2.old.obj"]
+    assert table.attrs["duplicates"] == ["anna/happy/2.ply"]
+
+
 @pytest.mark.parametrize(
     ("name", "scan", "subject"),
     [("bosphorus", "bs1000/bs1000_E_HAPPY_0.bnt", "bs1000"), ("bp4d", "Sequences(2D+3D)/F1000/T10/0.obj", "F1000")],

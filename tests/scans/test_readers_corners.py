@@ -78,7 +78,7 @@ def test_names_in_an_obj_need_not_be_utf_8(tmp_path):
     (tmp_path / "a.mtl").write_bytes(b"newmtl a\nmap_Kd m\xfcller.png\n")
     scan = read_scan(write_scan(tmp_path, ".obj", b"mtllib a.mtl\n" + corners))
     assert scan.texture is None
-    assert scan.repairs
+    assert scan.repairs == ("texture missing",)
 
 
 @pytest.mark.parametrize(("kind", "counts", "refused"), [("char", b"\xff", True), ("uchar", b"\x03", False)])

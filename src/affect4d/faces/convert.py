@@ -31,6 +31,9 @@ from affect4d.faces.layouts.layout import LabelRow
 from affect4d.faces.recipe import CorpusRecipe
 from affect4d.scans.splits import SubjectSplit
 
+AT_REST = {"expression": None, "label": "neutral", "labels": "", "intensity": 0.0}
+"""What is known of the face at rest that a layout writes beside a take, whatever the take is called after."""
+
 
 @dataclass(frozen=True, slots=True)
 class TakeTask:
@@ -105,10 +108,6 @@ def convert_corpus(
         "synthetic": True,
         **counts,
     }
-
-
-AT_REST = {"expression": None, "label": "neutral", "labels": "", "intensity": 0.0}
-"""What is known of the face at rest that a layout writes beside a take, whatever the take is called after."""
 
 
 def write_take(task: TakeTask) -> WrittenTake:

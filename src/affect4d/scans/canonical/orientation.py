@@ -54,8 +54,10 @@ def _unit_of_landmarks(landmarks: Landmarks) -> str | None:
 
 def relative_size(landmarks: Landmarks | None, unit: str) -> float | None:
     """How far tracked landmarks in that unit spread, in spreads of the mean face's; None where fewer than two are."""
-    tracked = None if landmarks is None else ~np.isnan(landmarks).any(axis=1)
-    if landmarks is None or tracked is None or tracked.sum() < 2:
+    if landmarks is None:
+        return None
+    tracked = ~np.isnan(landmarks).any(axis=1)
+    if tracked.sum() < 2:
         return None
     spread, mean_spread = (float(points[tracked].std(axis=0).sum()) for points in (landmarks, MEAN_LANDMARKS))
     return spread * UNITS[unit] / mean_spread

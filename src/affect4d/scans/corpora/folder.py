@@ -11,7 +11,7 @@ Pictures and landmarks lie beside a scan under its own stem, unless the table sa
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -169,12 +169,7 @@ def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
     """Scans of known formats; frames are numbered from 0 in natural order (2 before 10), one in two formats once."""
     scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in READERS), key=natural)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
-    rows = [
-        _nested(name, frame, scan, paths)
-        for name, found in sequences
-        for frame, (_, alike) in enumerate(groupby(found, key=_stem))
-        for scan in alike
-    ]
+    rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in _frames(found)]
     table = scan_table(rows, root)
     table.attrs["numbered"] = _numbered(scan for scan in scans if "/" not in scan)
     return table
@@ -193,7 +188,15 @@ def _sequence(path: str) -> str:
     return place.parent.as_posix() if len(place.parts) > 1 else place.stem
 
 
+def _frames(scans: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Scans of a sequence, each with the number of its frame: that of the first scan of its stem."""
+    numbers: dict[str, int] = {}
+    for scan in scans:
+        yield numbers.setdefault(_stem(scan), len(numbers)), scan
+
+
 def _stem(path: str) -> str:
+    """A path less its suffix, in small letters."""
     return path[: path.rfind(".")].lower()
 
 
@@ -214,7 +217,7 @@ def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> d
 
 
 def _landmarks(paths: Mapping[str, str], scan: str) -> str | None:
-    stem = scan[: scan.rfind(".")].lower()
+    stem = _stem(scan)
     return next((paths[stem + suffix] for suffix in LANDMARKS if stem + suffix in paths), None)
 
 
