@@ -17,14 +17,14 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from affect4d.arrays import Faces, Pose, Vertices
-from affect4d.faces.corpus import Take, draw_subject, face_model, perform, takes
-from affect4d.faces.recipe import CorpusRecipe
-from affect4d.faces.sensor import SensorOptions, scan_surface
-from affect4d.faces.skin import HEIGHT, WIDTH
 from affect4d.scans.canonical import Alignment, align, canonical_face
 from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of
 from affect4d.scans.landmarks import NAMED
 from affect4d.scans.scan import FaceScan
+from affect4d.synthetic.corpus import Take, draw_subject, face_model, perform, takes
+from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.sensor import SensorOptions, scan_surface
+from affect4d.synthetic.skin import HEIGHT, WIDTH
 from benchmarks.rows import Row, alternate
 
 NAMES = ("align.procedural", "align.ict", "align.cost")

@@ -10,13 +10,13 @@ from PIL import Image
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import ConvexHull
 
-from affect4d.content import ContentStore
-from affect4d.faces.fabricate import fabricate_corpus
-from affect4d.faces.layouts.bu4dfe import FOLDERS, LANDMARK_FOLDER, write_frame
-from affect4d.faces.performance import PerformanceOptions
-from affect4d.faces.recipe import CorpusRecipe
 from affect4d.scans.readers import read_scan
 from affect4d.scans.scan import FaceScan
+from affect4d.store import ContentStore
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.layouts.bu4dfe import FOLDERS, LANDMARK_FOLDER, write_frame
+from affect4d.synthetic.performance import PerformanceOptions
+from affect4d.synthetic.recipe import CorpusRecipe
 from benchmarks.dense_face import TEXTURE_SIZE
 
 DISTINCT = 8

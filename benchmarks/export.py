@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affect4d.serving.onnx_export import export_onnx, input_shape
-from affect4d.serving.onnx_model import OnnxModel
-from affect4d.serving.packaged import bundle_folder
-from affect4d.serving.quantise import quantise_onnx
-from affect4d.serving.weights import Opened, read_bundle
+from affect4d.inference.onnx_export import export_onnx, input_shape
+from affect4d.inference.onnx_model import OnnxModel
+from affect4d.inference.packaged import bundle_folder
+from affect4d.inference.quantise import quantise_onnx
+from affect4d.inference.weights import Opened, read_bundle
 from affect4d.training.device import with_threads
 from benchmarks.rows import Row, alternate
 

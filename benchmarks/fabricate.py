@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
-from affect4d.faces.benchmarks import benchmark, changed
-from affect4d.faces.fabricate import fabricate_corpus
-from affect4d.faces.stream import GeneratedSource
 from affect4d.memory import peak_memory
+from affect4d.store import ContentStore
+from affect4d.synthetic.benchmarks import benchmark, changed
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.stream import GeneratedSource
 from benchmarks.rows import Row
 
 NAMES = ("fabricate.scans", "fabricate.stream", "fabricate.memory")

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
-from affect4d.faces.corpus import performance_of, sequence_name, takes
-from affect4d.faces.fabricate import fabricate_corpus
-from affect4d.faces.performance import Performance, PerformanceOptions
-from affect4d.faces.recipe import CorpusRecipe
 from affect4d.rendering.batch import render_corpus
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.store import ContentStore
+from affect4d.synthetic.corpus import performance_of, sequence_name, takes
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.performance import Performance, PerformanceOptions
+from affect4d.synthetic.recipe import CorpusRecipe
 from affect4d.views.moments import locate
 from benchmarks.rows import Row
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from affect4d.serving import bundle_folder
+from affect4d.inference import bundle_folder
 from benchmarks.dense_corpus import write_dense_corpus
 from benchmarks.rows import Row
 

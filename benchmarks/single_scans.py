@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from affect4d.content import ContentStore
-from affect4d.faces.benchmarks import benchmark
-from affect4d.faces.fabricate import fabricate_corpus
+from affect4d.inference import Prediction, Predictor
+from affect4d.inference.recordings import Recording, find_recordings
 from affect4d.scans.expression import parse_expression
-from affect4d.serving import Prediction, Predictor
-from affect4d.serving.recordings import Recording, find_recordings
+from affect4d.store import ContentStore
+from affect4d.synthetic.benchmarks import benchmark
+from affect4d.synthetic.fabricate import fabricate_corpus
 from benchmarks.rows import Row
 
 NAMES = ("predict.single",)

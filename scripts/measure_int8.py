@@ -18,11 +18,11 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.evaluation.embed import FRAMES, window_rows
-from affect4d.serving.onnx_export import export_onnx
-from affect4d.serving.onnx_model import OnnxModel
-from affect4d.serving.packaged import bundle_folder
-from affect4d.serving.quantise import CALIBRATION, quantise_onnx
-from affect4d.serving.weights import read_bundle
+from affect4d.inference.onnx_export import export_onnx
+from affect4d.inference.onnx_model import OnnxModel
+from affect4d.inference.packaged import bundle_folder
+from affect4d.inference.quantise import CALIBRATION, quantise_onnx
+from affect4d.inference.weights import read_bundle
 from affect4d.views.augment import assemble_plain
 from affect4d.views.bank import ViewBank, load_view_bank
 

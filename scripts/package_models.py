@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from affect4d.catalog import ServedModelDataset
-from affect4d.serving.packaged import PACKAGED
-from affect4d.serving.weights import halve_bundle
+from affect4d.datasets import ServedModelDataset
+from affect4d.inference.packaged import PACKAGED
+from affect4d.inference.weights import halve_bundle
 
 console = Console(highlight=False)
 NAMES = ("affect_vlm", "smile_vlm")

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from affect4d.content.prune import KEEP_HOURS, Prune, UnreadableManifestError, carry_out, plan_prune
-from affect4d.content.room import in_words
+from affect4d.store.prune import KEEP_HOURS, Prune, UnreadableManifestError, carry_out, plan_prune
+from affect4d.store.room import in_words
 
 console = Console(highlight=False)
 

@@ -14,13 +14,13 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from affect4d.content import ContentStore
-from affect4d.faces.fabricate import fabricate_corpus
-from affect4d.faces.performance import PerformanceOptions
-from affect4d.faces.recipe import CorpusRecipe
-from affect4d.serving import bundle_folder
-from affect4d.serving.batch import predict_recordings
-from affect4d.serving.recordings import find_recordings
+from affect4d.inference import bundle_folder
+from affect4d.inference.batch import predict_recordings
+from affect4d.inference.recordings import find_recordings
+from affect4d.store import ContentStore
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.performance import PerformanceOptions
+from affect4d.synthetic.recipe import CorpusRecipe
 
 RECIPE = CorpusRecipe(subjects=4, seed=11, performances=PerformanceOptions(frames=8))
 READINGS = 40

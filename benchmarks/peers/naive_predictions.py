@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from vtkmodules.vtkIOImport import vtkVRMLImporter
 from vtkmodules.vtkRenderingCore import vtkRenderWindow
 
-from affect4d.serving import Predictor
+from affect4d.inference import Predictor
 
 
 def pictures(path: Path, size: int) -> np.ndarray:

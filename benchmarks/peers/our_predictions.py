@@ -10,11 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from affect4d.inference import Predictor
+from affect4d.inference.batch import predict_recordings
+from affect4d.inference.recordings import find_recordings
+from affect4d.inference.tables import AnswerTables
 from affect4d.memory import peak_memory
-from affect4d.serving import Predictor
-from affect4d.serving.batch import predict_recordings
-from affect4d.serving.recordings import find_recordings
-from affect4d.serving.tables import AnswerTables
 
 
 def one(bundle: str, files: list[str]) -> None:

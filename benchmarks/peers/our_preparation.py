@@ -11,12 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
 from affect4d.memory import peak_memory
 from affect4d.rendering.batch import render_corpus
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.store import ContentStore
 
 
 def prepare(corpus: Path, store: ContentStore, size: int, engine: EngineOptions) -> tuple[float, float, int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from affect4d.serving import Prediction, Predictor
-    from affect4d.serving.preparation import Scan
+    from affect4d.inference import Prediction, Predictor
+    from affect4d.inference.preparation import Scan
 
 __version__ = "0.1.0"
 __all__ = ["load", "predict"]
@@ -20,9 +20,9 @@ def load(model: "str | Path" = "affect_vlm") -> "Predictor":
         model: ``"affect_vlm"`` or ``"smile_vlm"``, which come with the package, or the folder of a bundle of your own.
 
     Raises:
-        affect4d.serving.BundleError: If there is no such model, or its folder is damaged.
+        affect4d.inference.BundleError: If there is no such model, or its folder is damaged.
     """
-    from affect4d.serving.packaged import bundle_folder, last_written
+    from affect4d.inference.packaged import bundle_folder, last_written
 
     folder = bundle_folder(model)
     return _load(folder, last_written(folder))
@@ -48,6 +48,6 @@ def predict(
 @lru_cache(maxsize=4)
 def _load(folder: Path, written: int) -> "Predictor":
     """The model of a folder, kept until the folder is written anew."""
-    from affect4d.serving import Predictor  # torch costs seconds
+    from affect4d.inference import Predictor  # torch costs seconds
 
     return Predictor.load(folder)

@@ -20,9 +20,9 @@ def scan_files():
 def bundles(tmp_path_factory):
     """An AffectVLM and a SMILE-VLM that never learnt anything."""
     from affect4d.evaluation.zero_shot import expression_prompts
+    from affect4d.inference import Bundle, write_bundle
     from affect4d.models import ModelOptions, TowerOptions, build_model
     from affect4d.rendering.cameras import RenderOptions
-    from affect4d.serving import Bundle, write_bundle
     from affect4d.views.inputs import InputOptions
 
     towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)

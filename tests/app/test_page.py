@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from affect4d.app.choices import FOLDERS, model_choices
 from affect4d.app.sources import UPLOAD, Chosen, reading_room, understood
-from affect4d.serving.uploads import SentScan, Upload
+from affect4d.inference.uploads import SentScan, Upload
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 
@@ -20,7 +20,7 @@ AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 def alone(monkeypatch, tmp_path):
     """A place where nothing was trained, and a package without models."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("affect4d.serving.packaged.PACKAGED", tmp_path / "none")
+    monkeypatch.setattr("affect4d.inference.packaged.PACKAGED", tmp_path / "none")
     monkeypatch.delenv(FOLDERS, raising=False)
 
 
@@ -210,7 +210,7 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_file
 
 def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files, monkeypatch):
     from affect4d.app.answering import ask, result_table, result_timeline
-    from affect4d.serving import Predictor
+    from affect4d.inference import Predictor
 
     passes = []
     monkeypatch.setattr(
@@ -242,7 +242,7 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files,
 
 def test_the_sentences_that_stand_there_at_first_are_known_to_the_packaged_models():
     from affect4d.app.words import FIRST
-    from affect4d.serving import Predictor, packaged_models
+    from affect4d.inference import Predictor, packaged_models
 
     strange = {name: [Predictor.load(name).unknown_words(text) for text in FIRST] for name in packaged_models()}
     assert {word for told in strange.values() for words in told for word in words} == set()

@@ -4,7 +4,7 @@ from affect4d.app.samples import FRAMES, PEOPLE, make_sample, people, sample_sou
 
 
 def test_people_of_the_samples_are_in_no_corpus():
-    from affect4d.faces.benchmarks import benchmark, benchmark_names
+    from affect4d.synthetic.benchmarks import benchmark, benchmark_names
 
     assert len(people()) == PEOPLE
     assert sample_source().recipe.seed not in {benchmark(name).recipe.seed for name in benchmark_names()}

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from affect4d.content import ContentStore
 from affect4d.evaluation.once import examine_once
+from affect4d.store import ContentStore
 
 
 @pytest.fixture

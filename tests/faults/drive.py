@@ -5,11 +5,11 @@ from pathlib import Path
 
 from faulty_source import FaultySource
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
 from affect4d.rendering.batch import render_corpus
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.store import ContentStore
 
 OPTIONS = RenderOptions(size=32)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from faulty_source import FaultySource
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions
 from affect4d.scans import portions
 from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.store import ContentStore
 
 
 def main(corpus, folder, pause):

@@ -6,11 +6,11 @@ import sys
 import pytest
 from faulty_source import FaultySource
 
-from affect4d.content import ContentStore, StoreFullError
-from affect4d.content.shards import Shard
 from affect4d.rendering.batch import render_corpus, render_report
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.store import ContentStore, StoreFullError
+from affect4d.store.shards import Shard
 
 OPTIONS = RenderOptions(size=48)
 
@@ -53,7 +53,7 @@ def test_a_quota_is_met_with_the_same_words(tmp_path):
     program = f"""
 import resource, signal
 from pathlib import Path
-from affect4d.content import ContentStore, StoreFullError
+from affect4d.store import ContentStore, StoreFullError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 store = ContentStore(Path({str(tmp_path)!r}))

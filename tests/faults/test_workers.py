@@ -7,12 +7,12 @@ import threading
 import pytest
 from faulty_source import FaultySource, hold, nap, obey
 
-from affect4d.content import ContentStore
 from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, map_chunks
 from affect4d.engine.clusters import open_client
 from affect4d.rendering.batch import render_corpus, render_report
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.store import ContentStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 TWO = EngineOptions(workers=2, seconds=25)

@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.content import ContentStore
-from affect4d.labelling import refresh
+from affect4d.experiments import robustness, trial
+from affect4d.experiments.robustness import Cell, Trouble
+from affect4d.experiments.setting import Arm, Setting
 from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
 from affect4d.pipelines.evaluate import nodes
-from affect4d.studies import robustness, trial
-from affect4d.studies.robustness import Cell, Trouble
-from affect4d.studies.setting import Arm, Setting
+from affect4d.pseudo_labels import refresh
+from affect4d.store import ContentStore
 from affect4d.training import device
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.content import ContentStore
-from affect4d.faces.actions import ACTIONS
-from affect4d.faces.procedural import ProceduralFace
 from affect4d.pipelines.ingest import page as page_module
 from affect4d.pipelines.ingest.nodes import ingest_scans
 from affect4d.pipelines.ingest.page import IngestPageOptions, write_ingest_page
 from affect4d.scans.ingest import IngestOptions
+from affect4d.store import ContentStore
+from affect4d.synthetic.actions import ACTIONS
+from affect4d.synthetic.procedural import ProceduralFace
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from affect4d.content import file_digest
+from affect4d.store import file_digest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SHARDS = "*/views/views/*.safetensors"

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
 from affect4d.pipelines.augment.nodes import plan_smile_views
 from affect4d.pipelines.prompts.nodes import write_pseudo_prompts
 from affect4d.pipelines.train.nodes import train_smile_vlm
 from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
+from affect4d.store import ContentStore
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions

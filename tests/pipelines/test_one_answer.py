@@ -17,14 +17,14 @@ from PIL import Image
 import affect4d
 from affect4d.app.choices import FOLDERS, TITLES
 from affect4d.app.sources import UPLOAD, reading_room
-from affect4d.content import ContentStore
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
-from affect4d.faces.fabricate import fabricate_corpus
-from affect4d.faces.performance import PerformanceOptions
-from affect4d.faces.recipe import CorpusRecipe
+from affect4d.inference.packaged import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.serving.packaged import PACKAGED
+from affect4d.store import ContentStore
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.performance import PerformanceOptions
+from affect4d.synthetic.recipe import CorpusRecipe
 
 CLOSE, EXPORTED = 1e-5, 1e-4
 """Largest difference of a probability: of whatever asks the bundle, and of the ONNX file."""
@@ -151,7 +151,7 @@ def by_onnx(project, model, place):
     """`kedro run --pipeline=export`, and its file asked as `docs/export.md` says, about the frames near the apex."""
     from affect4d.evaluation.embed import FRAMES as SPEAKING
     from affect4d.evaluation.embed import window_rows
-    from affect4d.serving.onnx_model import OnnxModel
+    from affect4d.inference.onnx_model import OnnxModel
     from affect4d.views.augment import assemble_plain
 
     project.run("export", model=model)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from affect4d.inference.preparation import NO_NEUTRAL
 from affect4d.pipelines.predict.nodes import PredictOptions, _print_summary, command_for
-from affect4d.serving.preparation import NO_NEUTRAL
 
 
 def test_the_command_names_the_model_and_whatever_is_not_usual():

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.content import ContentStore
 from affect4d.pipelines.render import nodes
+from affect4d.store import ContentStore
 from affect4d.views import corpus_sheet
 
 VIEWS = pd.DataFrame({"sequence": ["a/1", "b/1"], "subject": ["a", "b"], "checksum": ["one", "other"]})

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from affect4d.content import ContentStore
 from affect4d.pipelines.prompts.nodes import write_augmented_prompts
 from affect4d.prompts.compose import (
     PromptOptions,
@@ -21,6 +20,7 @@ from affect4d.prompts.compose import (
 from affect4d.prompts.templates import PLAIN, TEMPLATES, fill, slots
 from affect4d.prompts.vocabulary import VOCABULARY, age_words, gender_words
 from affect4d.scans.expression import EXPRESSIONS
+from affect4d.store import ContentStore
 
 CONTEXT_LENGTH = 32
 ATTRIBUTE_WORDS = re.compile(r"\b(female|male|woman|man|young|middle-aged|older)\b")

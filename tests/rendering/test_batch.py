@@ -7,9 +7,6 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.content import ContentStore, file_digest
-from affect4d.content.prune import carry_out, plan_prune
-from affect4d.content.shards import DamagedShardError, Shard, open_shard
 from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.rendering import batch, sequences
 from affect4d.rendering.activity import block_means, frame_activity
@@ -22,6 +19,9 @@ from affect4d.rendering.rasteriser import Rasteriser
 from affect4d.rendering.sequences import Dropped, NothingDrawnError
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
+from affect4d.store import ContentStore, file_digest
+from affect4d.store.prune import carry_out, plan_prune
+from affect4d.store.shards import DamagedShardError, Shard, open_shard
 
 FRAMES = 5
 UNREADABLE = ("F002/Sad/3", *(f"F003/Sad/{frame}" for frame in range(FRAMES)))

@@ -15,6 +15,9 @@ from affect4d.evaluation.comparison import compare_predictions
 from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.summary import write_summary
+from affect4d.experiments.claims import answer_claims, as_document, finding_document
+from affect4d.experiments.evidence import Evidence, Finding
+from affect4d.experiments.side_by_side import side_by_side
 from affect4d.reporting.model_card import render_model_card
 from affect4d.reporting.report import (
     Failure,
@@ -24,9 +27,6 @@ from affect4d.reporting.report import (
     render_report,
     render_report_markdown,
 )
-from affect4d.studies.claims import answer_claims, as_document, finding_document
-from affect4d.studies.evidence import Evidence, Finding
-from affect4d.studies.side_by_side import side_by_side
 from affect4d.training.watching.cost import Cost
 
 SECTIONS = (

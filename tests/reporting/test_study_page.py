@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from affect4d.experiments.account import Account, Basis
+from affect4d.experiments.arms import study_named
+from affect4d.experiments.verdicts import judge
 from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
-from affect4d.studies.account import Account, Basis
-from affect4d.studies.arms import study_named
-from affect4d.studies.verdicts import judge
 
 BASIS = Basis("<open>", "", people=12, sequences=12, split="s" * 24, table="t", views="v", code="c" * 24)
 ACCOUNT = Account(BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05")

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.content import ContentStore
 from affect4d.scans.corpora import CORPORA, corpus_named, listing
 from affect4d.scans.corpora.bosphorus import GROUPS
 from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
@@ -27,6 +26,7 @@ from affect4d.scans.readers import READERS
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.source import FileSource
 from affect4d.scans.splits import check_disjoint
+from affect4d.store import ContentStore
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -9,7 +9,6 @@ from PIL import Image
 from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, mean_face, obj_text, write_corpus, write_picture, wrl_text
 
-from affect4d.content import ContentStore
 from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
 from affect4d.scans import canonical
 from affect4d.scans import ingest as ingest_module
@@ -28,6 +27,7 @@ from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.readers.depth import Intrinsics
 from affect4d.scans.scan import ScanError
 from affect4d.scans.source import FileSource
+from affect4d.store import ContentStore
 
 HERE = IngestOptions()
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from scan_files import bumpy_grid, obj_text, write_corpus, write_picture
 
-from affect4d.content import KEY_LENGTH, ContentStore
-from affect4d.content.prune import carry_out, plan_prune
 from affect4d.scans import portions
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus
 from affect4d.scans.portions import divide
 from affect4d.scans.source import FileSource
+from affect4d.store import KEY_LENGTH, ContentStore
+from affect4d.store.prune import carry_out, plan_prune
 
 HERE = IngestOptions()
 SUBJECTS = ("F001", "F002", "M001")

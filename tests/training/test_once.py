@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.content import ContentStore
 from affect4d.models import build_model
+from affect4d.store import ContentStore
 from affect4d.training import once
 from affect4d.training.once import TrainingSet, train_once
 from affect4d.training.options import KeepingOptions

@@ -4,8 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from affect4d.content import ContentStore, file_digest
-from affect4d.content.shards import write_shard
+from affect4d.store import ContentStore, file_digest
+from affect4d.store.shards import write_shard
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.channels import derive_channels
 from affect4d.views.dynamics import encode_dynamics

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.content import ContentStore, file_digest
-from affect4d.content.shards import write_shard
+from affect4d.store import ContentStore, file_digest
+from affect4d.store.shards import write_shard
 from affect4d.views.apex import apex_picture
 from affect4d.views.contact_sheet import LABEL_HEIGHT, MARGIN
 from affect4d.views.micro_sheet import amplify, has_micro, micro_sheet

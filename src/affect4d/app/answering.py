@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float32
 
+from affect4d.inference.looking import relevance_on_mesh
+from affect4d.inference.predictor import Predictor, Seen
+from affect4d.inference.preparation import PreparedSequence
+from affect4d.inference.reading import BETWEEN, Prediction
+from affect4d.inference.uploads import Upload
 from affect4d.scans.scan import FaceScan
-from affect4d.serving.looking import relevance_on_mesh
-from affect4d.serving.predictor import Predictor, Seen
-from affect4d.serving.preparation import PreparedSequence
-from affect4d.serving.reading import BETWEEN, Prediction
-from affect4d.serving.uploads import Upload
 
 Relevance = Float32[np.ndarray, " vertices"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kedro.utils import find_kedro_project
 
-from affect4d.serving.bundle import Bundle, BundleError, read_description
-from affect4d.serving.packaged import bundle_folder, last_written, packaged_models
-from affect4d.serving.preparation import texels_for
+from affect4d.inference.bundle import Bundle, BundleError, read_description
+from affect4d.inference.packaged import bundle_folder, last_written, packaged_models
+from affect4d.inference.preparation import texels_for
 
 TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
 FOLDERS = "AFFECT4D_BUNDLES"

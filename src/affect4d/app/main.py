@@ -7,7 +7,7 @@ from affect4d.app.choices import ModelChoice, model_choices
 from affect4d.app.sources import Chosen, choose_recording, open_predictor, understood
 from affect4d.app.stage import show_stage
 from affect4d.app.words import show_words
-from affect4d.serving.uploads import Upload
+from affect4d.inference.uploads import Upload
 
 TIGHT = (
     "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"

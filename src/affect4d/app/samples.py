@@ -3,10 +3,10 @@
 import functools
 from collections.abc import Callable
 
-from affect4d.faces.benchmarks import benchmark, changed
-from affect4d.faces.stream import GeneratedSource
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.scan import FaceScan
+from affect4d.synthetic.benchmarks import benchmark, changed
+from affect4d.synthetic.stream import GeneratedSource
 
 PEOPLE, FRAMES = 6, 12
 CHANGES = {

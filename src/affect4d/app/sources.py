@@ -9,11 +9,11 @@ import streamlit as st
 from affect4d.app.answering import Answered, ask
 from affect4d.app.plain import plain
 from affect4d.app.samples import make_sample, people
+from affect4d.inference.predictor import Predictor
+from affect4d.inference.uploads import ReadingRoom, Upload, UploadRefusedError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.readers import READERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.serving.predictor import Predictor
-from affect4d.serving.uploads import ReadingRoom, Upload, UploadRefusedError
 
 SAMPLE, UPLOAD = "A synthetic face", "Your own scan"
 FIRST = "F003"

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.content import ContentStore
 from affect4d.evaluation.embed import classify_sequences, embed_sequences
 from affect4d.evaluation.metrics import Scores, score_predictions
 from affect4d.evaluation.predictions import prediction_table
@@ -17,6 +16,7 @@ from affect4d.evaluation.protocols import fold_of
 from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings
 from affect4d.progress import track
 from affect4d.scans.splits import SubjectSplit
+from affect4d.store import ContentStore
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 

@@ -6,26 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key
+from affect4d.store import ContentStore, code_version, content_key
 
 Answers = tuple[dict[str, Any], pd.DataFrame]
 """Scores, and predictions on the sequences of unseen subjects."""
-
-ROOMS = (
-    "compiled",
-    "tensors",
-    "scans.expression",
-    "scans.geometry",
-    "scans.landmarks",
-    "scans.splits",
-    "scans.triangles",
-    "rendering.pictures",
-    "views",
-    "prompts",
-    "models",
-    "evaluation",
-)
-"""The code an examination depends on."""
 
 
 def examine_once(name: str, store: ContentStore, hold: Callable[[], Answers], **given: Any) -> Answers:
@@ -37,7 +21,7 @@ def examine_once(name: str, store: ContentStore, hold: Callable[[], Answers], **
         hold: Holds it.
         given: Everything the answers depend on, the code of this package left out.
     """
-    entry = f"{name}/{content_key(given=given, code=code_version(*ROOMS))}"
+    entry = f"{name}/{content_key(given=given, code=code_version(__name__))}"
     if not store.has(entry):
         scores, predictions = hold()
         with store.write(entry) as folder:

@@ -11,9 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, StoreFullError, content_key, file_digest, table_digest
-from affect4d.content.room import in_words
-from affect4d.content.shards import drop_broken, read_header
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError
@@ -29,6 +26,9 @@ from affect4d.rendering.sequences import (
     try_scan,
 )
 from affect4d.scans.source import ScanSource
+from affect4d.store import ContentStore, StoreFullError, content_key, file_digest, table_digest
+from affect4d.store.room import in_words
+from affect4d.store.shards import drop_broken, read_header
 
 VIEW_MANIFEST_COLUMNS = (
     "sequence",

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from affect4d.content import ContentStore, code_version, content_key, file_digest
-from affect4d.content.shards import ShardWriter, drop_broken, stance_channel
 from affect4d.rendering.activity import TELLING, block_means, frame_activity
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError, as_text, checked_rasteriser
@@ -22,26 +20,12 @@ from affect4d.rendering.stances import in_stance
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
+from affect4d.store import ContentStore, code_version, content_key, file_digest
+from affect4d.store.shards import ShardWriter, drop_broken, stance_channel
 
 if TYPE_CHECKING:
     from affect4d.rendering.rasteriser import Rasteriser
 
-ROOMS = (
-    "arrays",
-    "compiled",
-    "content.shards",
-    "rendering",
-    "scans.scan",
-    "scans.geometry",
-    "scans.triangles",
-    "scans.canonical",
-    "scans.ingest",
-    "scans.landmarks",
-    "scans.manifest",
-    "scans.readers",
-    "scans.source",
-)
-"""The code a shard depends on."""
 LEAST_COVERAGE = 0.01
 Row = Mapping[str, Any]
 Pictures = dict[str, np.ndarray]
@@ -137,7 +121,7 @@ class RenderedSequence(NamedTuple):
 
 def rendering_version() -> str:
     """Digest of all code a shard depends on."""
-    return code_version(*ROOMS)
+    return code_version(__name__)
 
 
 def scan_identity(row: Row) -> list[Any]:

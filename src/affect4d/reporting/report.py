@@ -18,9 +18,9 @@ from plotly.offline import get_plotlyjs
 from affect4d.evaluation.comparison import PairedComparison
 from affect4d.evaluation.purity import PseudoLabelPurity
 from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.experiments.side_by_side import SideBySide
 from affect4d.reporting import figures
 from affect4d.scans.splits import SubjectSplit
-from affect4d.studies.side_by_side import SideBySide
 
 HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
 
@@ -88,12 +88,12 @@ class ReportContext:
         embedding_maps: Maps of their representations.
         pictures: Contact sheets and the like.
         comparisons: Paired tests between models.
-        claims: Answers to the papers' claims, as :func:`affect4d.studies.claims.as_document` made them plain.
+        claims: Answers to the papers' claims, as :func:`affect4d.experiments.claims.as_document` made them plain.
         corpora: The same of every corpus that has answered; None where that is not asked.
         validations: Cross-validations of this corpus; see :func:`affect4d.evaluation.fold_scores.score_folds`.
         levels: Scores by model and by how much of a sequence is asked about; see :mod:`affect4d.evaluation.levels`.
         fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
-        robustness: See :mod:`affect4d.studies.robustness`; None where it was not measured.
+        robustness: See :mod:`affect4d.experiments.robustness`; None where it was not measured.
         failures: What was named wrongly most surely.
         command: What to type to get this report again.
         made: When it was made.

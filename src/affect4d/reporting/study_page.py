@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from affect4d.experiments.account import Account, changes_told
+from affect4d.experiments.setting import Study
+from affect4d.experiments.verdicts import FEWEST, ArmResult
 from affect4d.reporting.figures import figure_json, lines
 from affect4d.reporting.report import templates
-from affect4d.studies.account import Account, changes_told
-from affect4d.studies.setting import Study
-from affect4d.studies.verdicts import FEWEST, ArmResult
 
 CURVES: Mapping[str, str] = {
     "unseen_accuracy": "Accuracy on unseen subjects after each epoch",

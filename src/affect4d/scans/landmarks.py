@@ -1,7 +1,7 @@
 """The 83 facial landmarks of the BU corpora: groups, rigid points and mirror image.
 
 The *order inside each group* is this project's convention ([ours]: BU publishes it as a drawing only); every face
-model of ``affect4d.faces`` writes it, and every measurement reads it through the names below. "right" is the
+model of ``affect4d.synthetic`` writes it, and every measurement reads it through the names below. "right" is the
 **subject's** right (−x), which stands on the left of a frontal picture.
 
 ::

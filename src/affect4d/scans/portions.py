@@ -12,14 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from affect4d.content import ContentStore, code_version, content_key
 from affect4d.scans.ingest_report import REPORT_COLUMNS
 from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.source import ScanSource
+from affect4d.store import ContentStore, code_version, content_key
 
 Row = dict[str, Any]
-ROOMS = ("compiled", "scans")
-"""The code that what became of a scan depends on."""
 SCANS = 300
 """Of a portion, on average: few enough to lose or to read again, enough that a large corpus is few files."""
 _KINDS: Mapping[str, pa.DataType] = {
@@ -107,5 +105,5 @@ def _ends_portion(sequence: str, scans: int) -> bool:
 
 def _name(rows: pd.DataFrame, crop_radius: float) -> str:
     told = [list(rows), *rows.itertuples(index=False, name=None)]
-    key = content_key(scans=told, crop_radius=crop_radius, code=code_version(*ROOMS))
+    key = content_key(scans=told, crop_radius=crop_radius, code=code_version("affect4d.scans.ingest"))
     return f"outcomes/{key}.parquet"

@@ -1,7 +1,7 @@
 """Where raw scans come from: a folder of files, or a generator that makes each scan when it is asked for.
 
 Ingest and renderer know only this seam, so that a corpus too large to lie on a disk goes through the same code as one
-that does. Files are one source, here; the generated faces of :mod:`affect4d.faces` are another.
+that does. Files are one source, here; the generated faces of :mod:`affect4d.synthetic` are another.
 """
 
 import hashlib
@@ -13,13 +13,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from affect4d.content import KEY_LENGTH, content_key
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.listing import ListedFile, list_files
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.depth import Intrinsics, read_depth
 from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan
+from affect4d.store import KEY_LENGTH, content_key
 
 MOST_FOLDERS = 50
 """Folders that are looked into for a corpus that was not where it was said to be."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from affect4d.content import content_key
+from affect4d.store import content_key
 
 
 class SubjectLeakError(ValueError):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key, file_digest, local_digest, table_digest
 from affect4d.models import save_model
 from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.store import ContentStore, code_version, content_key, file_digest, local_digest, table_digest
 from affect4d.training.data.planning import refuse_leaks
 from affect4d.training.options import DistributedOptions, KeepingOptions
 from affect4d.training.processes.job import CHECKPOINTS, Job
@@ -26,8 +26,6 @@ from affect4d.views.bank import bank_path, load_view_bank
 
 Record = dict[str, Any]
 
-ROOMS = ("compiled", "tensors", "scans.expression", "views", "models", "losses", "training")
-"""The code a trained model depends on."""
 VALIDATION_FILE = "validation.json"
 """The loss on held-out training subjects, by epoch; empty where none were held out."""
 
@@ -138,7 +136,7 @@ def training_key(data: TrainingSet, recipe: TrainingRecipe) -> str:
         prompts=table_digest(data.prompts),
         options=[recipe.inputs, recipe.model, recipe.train, recipe.objective],
         weights=local_digest(recipe.model.towers.name, recipe.model.towers.pretrained),
-        code=code_version(*ROOMS),
+        code=code_version(__name__),
     )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from affect4d.content import ContentStore
-from affect4d.content.shards import open_shard
+from affect4d.store import ContentStore
+from affect4d.store.shards import open_shard
 from affect4d.views.moments import locate
 from affect4d.views.shown import shown_picture
 

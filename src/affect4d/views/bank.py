@@ -17,17 +17,14 @@ from jaxtyping import Bool, Int64, UInt8
 from safetensors import safe_open
 from torch import Tensor
 
-from affect4d.content import ContentStore, code_version, content_key
-from affect4d.content.shards import Shard, open_shard, stance_channel
 from affect4d.progress import track
+from affect4d.store import ContentStore, code_version, content_key
+from affect4d.store.shards import Shard, open_shard, stance_channel
 from affect4d.views.channels import derive_channels, needed_pictures
 from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import rendered_stances
 from affect4d.views.moments import find_moments
-
-ROOMS = ("views.channels", "views.bank", "views.moments", "views.sampling", "views.dynamics")
-"""The code a bank depends on, what its key names left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
-    code = code_version(*ROOMS)
+    code = code_version(__name__)
     seen = {"channels": options.channels, "dynamic": options.motion == "dynamic", "frames": options.frames.model_dump()}
     seen["stances"] = rendered_stances(view_manifest)
     return f"banks/{content_key(shards=identity, code=code, **seen)}.safetensors"

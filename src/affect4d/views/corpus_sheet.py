@@ -9,8 +9,8 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.arrays import Picture
-from affect4d.content import ContentStore
-from affect4d.content.shards import open_shard
+from affect4d.store import ContentStore
+from affect4d.store.shards import open_shard
 from affect4d.views.contact_sheet import contact_sheet
 from affect4d.views.moments import locate
 from affect4d.views.shown import shown_picture

@@ -4,10 +4,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from affect4d.content import ContentStore
-
-SHEET_ROOMS = ("compiled", "tensors", "views")
-"""The code a contact sheet depends on."""
+from affect4d.store import ContentStore
 
 
 def keep_sheet(store: ContentStore, key: str, draw: Callable[[], Image.Image]) -> Image.Image:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from affect4d.arrays import Picture
-from affect4d.content.shards import Shard
+from affect4d.store.shards import Shard
 
 SHOWN = ("texture", "shading", "normals", "depth")
 """Rendered pictures, the most telling one first."""

@@ -10,12 +10,12 @@ from affect4d.evaluation.micro.examine import examine_clips
 from affect4d.evaluation.micro.features import MOMENTS, flow_features, tower_features
 from affect4d.evaluation.micro.heads import linear_head, temporal_head
 from affect4d.evaluation.micro.leave_one_out import judge_left_out, score_clips
+from affect4d.experiments.carry_over import carried_over
+from affect4d.experiments.evidence import Finding
 from affect4d.models import build_model
 from affect4d.models.options import ModelOptions, TowerOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
-from affect4d.studies.carry_over import carried_over
-from affect4d.studies.evidence import Finding
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from affect4d.faces.actions import ACTIONS
-from affect4d.faces.procedural import ProceduralFace
 from affect4d.scans.canonical.by_landmarks import fit_landmarks
 from affect4d.scans.geometry import apply_pose, pose_of
 from affect4d.scans.scan import FaceScan
+from affect4d.synthetic.actions import ACTIONS
+from affect4d.synthetic.procedural import ProceduralFace
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
-from affect4d.faces.actions import ACTIONS
-from affect4d.faces.procedural import SAMPLINGS, ProceduralFace
 from affect4d.scans.canonical.by_landmarks import fit_landmarks
 from affect4d.scans.canonical.mean_surface import MEAN_DEPTHS, STEP, TOP, mean_surface
 from affect4d.scans.geometry import apply_pose
+from affect4d.synthetic.actions import ACTIONS
+from affect4d.synthetic.procedural import SAMPLINGS, ProceduralFace
 
 
 def measured_depths() -> list[tuple[float, ...]]:

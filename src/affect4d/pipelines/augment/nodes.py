@@ -5,12 +5,12 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
+from affect4d.store import ContentStore, code_version, content_key, table_digest
 from affect4d.training.data.planning import draw_plan
 from affect4d.training.options import TrainOptions
+from affect4d.views.sheets import keep_sheet
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
-from affect4d.views.sheets import SHEET_ROOMS, keep_sheet
 
 SHEET_SAMPLES = 5
 """Rows of the plan that the augmentation sheet shows."""
@@ -60,7 +60,7 @@ def draw_augmentation_sheet(
         return augmentation_sheet(load_view_bank(view_manifest, view_store, inputs), shown, inputs, SHEET_SAMPLES)
 
     views, plan = table_digest(view_manifest[["sequence", "checksum"]]), table_digest(shown)
-    key = content_key(views=views, plan=plan, inputs=inputs, code=code_version(*SHEET_ROOMS))
+    key = content_key(views=views, plan=plan, inputs=inputs, code=code_version(__name__))
     return keep_sheet(view_store, f"augmentation-{key}", draw)
 
 

@@ -6,23 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions
+from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.inputs import InputOptions
 
 Document = dict[str, Any]
 
-ROOMS = (
-    "prompts",
-    "evaluation.zero_shot",
-    "serving.bundle",
-    "serving.open_clip_folder",
-    "serving.weights",
-    "serving.words",
-)
-"""The code a bundle depends on, beside the model's own, which its record names."""
 SCORED_BY = {"affect_vlm": (), "smile_vlm": ("zero_shot",)}
 """Where among a model's metrics its answers by prompts are, which is how a bundle answers."""
 TRAINED_BY = {"affect_vlm": "train_affect", "smile_vlm": "train_smile"}
@@ -74,7 +65,7 @@ def bundle_model(
     }
     sentences = sentences_trained_on(written, view_manifest, subject_split)
     views = list(render.angles)  # their order is what a model's weights of views go by
-    key = content_key(**told, views=views, sentences=sentences, code=code_version(*ROOMS))
+    key = content_key(**told, views=views, sentences=sentences, code=code_version(__name__))
     entry = f"bundles/{name}-{key}"
     if not model_store.has(entry):
         _write(model_store, entry, model_store.path(record["entry"]), told, sentences)
@@ -88,9 +79,9 @@ def sentences_trained_on(written: pd.DataFrame, view_manifest: pd.DataFrame, spl
 
 
 def _write(store: ContentStore, entry: str, trained: Path, told: Document, sentences: list[str]) -> None:
+    from affect4d.inference import Bundle, write_bundle
     from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
     from affect4d.reporting.bundle_card import render_bundle_card
-    from affect4d.serving import Bundle, write_bundle
 
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):

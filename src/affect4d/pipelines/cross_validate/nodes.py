@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.experiments.options import CrossValidationOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.folds import Fold, draw_all
 from affect4d.scans.protocols import Protocol, protocol_named
-from affect4d.studies.options import CrossValidationOptions
+from affect4d.store import ContentStore
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
@@ -80,10 +80,10 @@ def fit_folds(
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Fit and ask every method in every fold; what was done before is not done again. A fold is a run of its own."""
-    from affect4d.studies.cross_validation import cross_validate  # open_clip costs seconds
-    from affect4d.studies.joint import joined, named_after
-    from affect4d.studies.setting import Objectives, Setting
-    from affect4d.studies.trial import StudyData
+    from affect4d.experiments.cross_validation import cross_validate  # open_clip costs seconds
+    from affect4d.experiments.joint import joined, named_after
+    from affect4d.experiments.setting import Objectives, Setting
+    from affect4d.experiments.trial import StudyData
 
     shared = Setting(
         inputs=inputs,
@@ -140,7 +140,7 @@ def _cross_fold(
     Raises:
         ValueError: If no corpus to train on is named, or it is this one.
     """
-    from affect4d.studies.joint import cross_fold, prefixed
+    from affect4d.experiments.joint import cross_fold, prefixed
 
     if options.trained_on in (None, raw_corpus["name"]):
         raise ValueError(

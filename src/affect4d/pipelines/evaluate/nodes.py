@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, table_digest
 from affect4d.evaluation.once import examine_once
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.store import ContentStore, table_digest
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
@@ -144,7 +144,7 @@ def _evaluate_on_clips(
 def compare_on_clips(predictions: pd.DataFrame, raw_corpus: dict[str, Any], seed: int) -> list[Mapping[str, Any]]:
     """SMILE-VLM beside every baseline on micro-expressions (claim 9); nothing, where the corpus has none."""
     from affect4d.evaluation.micro.examine import PROTOCOLS
-    from affect4d.studies.carry_over import carried_over
+    from affect4d.experiments.carry_over import carried_over
 
     if not predictions["model"].str.endswith(tuple(PROTOCOLS)).any():
         return []

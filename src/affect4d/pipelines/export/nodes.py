@@ -6,10 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.content import ContentStore, code_version, content_key, file_digest
+from affect4d.store import ContentStore, code_version, content_key, file_digest
 
-ROOMS = ("compiled", "tensors", "scans", "rendering", "views", "models", "evaluation", "serving")
-"""The code an export depends on: int8 is calibrated on scans, which are read and drawn."""
 """The code a folder depends on."""
 RECORD = "export.json"
 
@@ -36,8 +34,8 @@ def export_model(options: ExportOptions, bundle: Path, export_store: ContentStor
         FileNotFoundError: If there is nothing where the calibration scans should be.
         ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
     """
-    from affect4d.serving.bundle import read_description
-    from affect4d.serving.export import export_bundle
+    from affect4d.inference.bundle import read_description
+    from affect4d.inference.export import export_bundle
 
     name = read_description(bundle).name
     key = _key(options, bundle)
@@ -56,7 +54,7 @@ def _key(options: ExportOptions, bundle: Path) -> str:
     """Digest of the bundle, of what is asked for, and of which scans int8 is calibrated on."""
     files = {file.name: file_digest(file) for file in sorted(bundle.iterdir()) if file.is_file()}
     scans = None if options.calibration is None else _files(options.calibration.expanduser())
-    return content_key(bundle=files, onnx=options.onnx, scans=scans, code=code_version(*ROOMS))
+    return content_key(bundle=files, onnx=options.onnx, scans=scans, code=code_version(__name__))
 
 
 def _files(place: Path) -> list[list[str | int]]:

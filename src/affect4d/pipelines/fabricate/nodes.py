@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.faces.recipe import CorpusRecipe
 from affect4d.scans.corpora.listing import check_folder
+from affect4d.store import ContentStore
+from affect4d.synthetic.recipe import CorpusRecipe
 
 LOGGER = logging.getLogger(__name__)
 WRITTEN_AS = "bu4dfe"
@@ -22,7 +22,7 @@ class CorpusSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: str = Field("bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
-    benchmark: str | None = Field(None, description="name of a frozen recipe (affect4d.faces.benchmarks)")
+    benchmark: str | None = Field(None, description="name of a frozen recipe (affect4d.synthetic.benchmarks)")
     changes: dict[str, Any] = Field(
         default={}, description="values that replace the benchmark's; with any, it is that benchmark no more"
     )
@@ -65,8 +65,8 @@ class CorpusChoice(BaseModel):
     def _layout_is_known(self) -> Self:
         if self.layout_used == WRITTEN_AS:
             return self
-        from affect4d.faces.layouts import layout_named  # scipy costs half a second
         from affect4d.scans.corpora import corpus_named
+        from affect4d.synthetic.layouts import layout_named  # scipy costs half a second
 
         (corpus_named if self.source.root is not None else layout_named)(self.layout_used)
         if self.is_converted and self.raw_files is False:
@@ -109,7 +109,7 @@ def fabricate_raw_corpus(
     if source.benchmark is not None:
         return {**_make_benchmark(source.benchmark, choice, raw_store, engine), "name": choice.name}
     if source.recipe is not None:
-        from affect4d.faces.fabricate import fabricate_corpus
+        from affect4d.synthetic.fabricate import fabricate_corpus
 
         recipe = _located(source.recipe, choice)
         made = fabricate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
@@ -132,8 +132,8 @@ def fabricate_raw_corpus(
 
 def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """The synthetic corpus in another corpus's layout."""
-    from affect4d.faces.benchmarks import benchmark, changed
-    from affect4d.faces.convert import convert_corpus
+    from affect4d.synthetic.benchmarks import benchmark, changed
+    from affect4d.synthetic.convert import convert_corpus
 
     source = choice.source
     recipe = source.recipe
@@ -146,9 +146,9 @@ def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOption
 
 def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """A benchmark's corpus, and whether it is the one that was frozen."""
-    from affect4d.faces.benchmarks import benchmark, changed, explain, judge
-    from affect4d.faces.fabricate import fabricate_corpus
-    from affect4d.faces.fingerprint import Fingerprint
+    from affect4d.synthetic.benchmarks import benchmark, changed, explain, judge
+    from affect4d.synthetic.fabricate import fabricate_corpus
+    from affect4d.synthetic.fingerprint import Fingerprint
 
     one = benchmark(name)
     recipe = _located(changed(one.recipe, choice.source.changes), choice)

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.progress import console
 from affect4d.scans.ingest_report import worth_a_look
+from affect4d.store import ContentStore, code_version, content_key, table_digest
 
 if TYPE_CHECKING:
     from affect4d.reporting.ingest_page import ScanPreview
 
-ROOMS = ("compiled", "reporting", "rendering", "scans", "pipelines.ingest")
-"""The code the page depends on."""
 LOOKED_AT = ["scan", "subject", "expression", "label", "status", "reason", "confidence", "raw_vertices"]
 """Columns of the ingest report that tell two of them apart."""
 SHOWN = {
@@ -64,7 +62,7 @@ def write_ingest_page(
         completeness=table_digest(found),
         protocols=table_digest(protocols),
         options=options,
-        code=code_version(*ROOMS),
+        code=code_version(__name__),
     )
     name = f"pages/{key}.html"
     if not scan_store.has(name):
@@ -128,9 +126,9 @@ def _previews(
 
 
 def _drawn(raw_corpus: Document, manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
-    from affect4d.faces.stream import open_source
     from affect4d.rendering.previews import draw_previews
     from affect4d.reporting.ingest_page import ScanPreview
+    from affect4d.synthetic.stream import open_source
 
     place = ["sequence", "frame"]  # a file may be in several sequences
     placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]

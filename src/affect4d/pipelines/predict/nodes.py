@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.inference.recordings import Grouping, Recording
 from affect4d.scans.readers.depth import Intrinsics
-from affect4d.serving.recordings import Grouping, Recording
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -39,7 +39,7 @@ class PredictOptions(BaseModel):
             ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
             FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
         """
-        from affect4d.serving.recordings import find_recordings
+        from affect4d.inference.recordings import find_recordings
 
         if self.input is None:
             raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
@@ -60,9 +60,9 @@ def predict_scans(
         ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
         FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
     """
-    from affect4d.serving.batch import predict_recordings
-    from affect4d.serving.bundle import read_description
-    from affect4d.serving.tables import AnswerTables
+    from affect4d.inference.batch import predict_recordings
+    from affect4d.inference.bundle import read_description
+    from affect4d.inference.tables import AnswerTables
 
     recordings = options.recordings()
     told = read_description(bundle)
@@ -84,8 +84,8 @@ def draw_gallery(
     bundle: Path,
 ) -> tuple[str, str]:
     """One self-contained page of the faces and what was said of them, kept under its version and as the latest."""
+    from affect4d.inference.bundle import read_description
     from affect4d.reporting.gallery_page import GalleryContext, render_gallery_page
-    from affect4d.serving.bundle import read_description
 
     told = read_description(bundle)
     page = render_gallery_page(
@@ -123,7 +123,7 @@ def _print_summary(predictions: pd.DataFrame, model: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from affect4d.serving.preparation import NO_NEUTRAL
+    from affect4d.inference.preparation import NO_NEUTRAL
 
     shown = Table("answer", "recordings", title=f"{model} on {len(predictions)} recordings", title_justify="left")
     for answer, count in predictions["expression"].value_counts().items():

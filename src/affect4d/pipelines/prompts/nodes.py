@@ -4,32 +4,13 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, compose_prompts, own_prompts
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.store import ContentStore, code_version, content_key, local_digest, table_digest
 from affect4d.training.options import SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
-
-NAMING_ROOMS = ("scans.expression", "scans.landmarks", "prompts", "labelling")
-LOOKING_ROOMS = (
-    *NAMING_ROOMS,
-    "compiled",
-    "tensors",
-    "views",
-    "models",
-    "losses",
-    "training",
-    "evaluation.embed",
-    "evaluation.predictions",
-    "evaluation.protocols",
-    "evaluation.zero_shot",
-    "scans.splits",
-)
-"""The code that pseudo-labels depend on: without pictures, and with."""
-AUGMENTING_ROOMS = ("scans.expression", "scans.landmarks", "prompts")
-"""The code that prompts of known expressions depend on."""
 
 
 def write_augmented_prompts(
@@ -38,7 +19,7 @@ def write_augmented_prompts(
     """Templates filled with the expression's many words and the attributes the corpus itself gives."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
-    key = content_key(**given, code=code_version(*AUGMENTING_ROOMS))
+    key = content_key(**given, code=code_version("affect4d.prompts.compose"))
     return prompt_store.table(f"augmented-{key}", lambda: compose_prompts(labelled, options))
 
 
@@ -59,8 +40,8 @@ def write_pseudo_prompts(
     """Prompts made without labels, by the source of the options: the tables it is handed have no label column."""
 
     def make() -> pd.DataFrame:
-        from affect4d.labelling.refresh import Refreshing  # torch costs seconds
-        from affect4d.labelling.sources import Unlabelled, write_pseudo_prompts
+        from affect4d.pseudo_labels.refresh import Refreshing  # torch costs seconds
+        from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
 
         epochs = train.model_copy(update={"epochs": options.cluster.epochs})
         refreshing = Refreshing(inputs, model, epochs, augment, objective, model_store)
@@ -75,8 +56,8 @@ def write_pseudo_prompts(
         given |= {"training": [inputs, model, train, augment, objective]}
         named = (options.zero_shot, model.towers)
         given |= {"weights": [local_digest(one.name, one.pretrained) for one in named]}
-    rooms = LOOKING_ROOMS if looks_at_pictures(options) else NAMING_ROOMS
-    return prompt_store.table(f"pseudo-{content_key(**given, code=code_version(*rooms))}", make)
+    code = code_version("affect4d.pseudo_labels.sources")
+    return prompt_store.table(f"pseudo-{content_key(**given, code=code)}", make)
 
 
 def looks_at_pictures(options: PseudoLabelOptions) -> bool:

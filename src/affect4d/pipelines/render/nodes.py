@@ -5,10 +5,9 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from affect4d.content import ContentStore, code_version, content_key, table_digest
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.views.sheets import SHEET_ROOMS, keep_sheet
+from affect4d.store import ContentStore, code_version, content_key, table_digest
 
 
 def render_views(
@@ -24,8 +23,8 @@ def render_views(
         The view manifest, one row a sequence, pointing into the store; and the report, a row for every scan that could
         not be drawn.
     """
-    from affect4d.faces.stream import open_source
     from affect4d.rendering.batch import render_corpus, render_report
+    from affect4d.synthetic.stream import open_source
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)
     return views, render_report(views)
@@ -35,7 +34,8 @@ def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_s
     """Every expression of a few subjects at the apex, from every view; of micro-expressions, strips of frames."""
 
     def draw() -> Image.Image:
-        from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
+        from affect4d.views.sheets import keep_sheet
+from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
         from affect4d.views.micro_sheet import has_micro, micro_sheet
 
         if has_micro(sequences):
@@ -43,5 +43,5 @@ def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_s
         return corpus_sheet(view_manifest, view_store)
 
     views = table_digest(view_manifest[["sequence", "subject", "checksum"]])
-    key = content_key(views=views, sequences=table_digest(sequences), code=code_version(*SHEET_ROOMS))
+    key = content_key(views=views, sequences=table_digest(sequences), code=code_version(__name__))
     return keep_sheet(view_store, f"corpus-{key}", draw)

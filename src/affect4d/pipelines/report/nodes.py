@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from affect4d.content import ContentStore
 from affect4d.scans.splits import SubjectSplit
+from affect4d.store import ContentStore
 from affect4d.views.inputs import InputOptions
 
 LIBRARIES = ("affect4d", "kedro", "torch", "open_clip_torch", "pyvista", "vtk", "numpy", "pandas", "scikit-learn")
@@ -70,9 +70,9 @@ def answer_claims(
     view_manifest: pd.DataFrame,
 ) -> list[Document]:
     """The claims table: from this run's predictions, and from what other runs left on disk about the same data."""
-    from affect4d.studies import claims
-    from affect4d.studies.account import Basis
-    from affect4d.studies.evidence import Evidence
+    from affect4d.experiments import claims
+    from affect4d.experiments.account import Basis
+    from affect4d.experiments.evidence import Evidence
 
     written = {int(number): rows for number, rows in evidence["findings"].items()}
     present = Basis.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
@@ -143,6 +143,7 @@ def write_report(
     """One self-contained page, kept under its version and as the latest; and its tables as Markdown."""
     from affect4d.evaluation.comparison import PairedComparison
     from affect4d.evaluation.view_weights import view_weights
+    from affect4d.experiments.side_by_side import side_by_side
     from affect4d.models import load_model
     from affect4d.reporting.commands import corpus_parameters
     from affect4d.reporting.report import (
@@ -152,7 +153,6 @@ def write_report(
         render_report,
         render_report_markdown,
     )
-    from affect4d.studies.side_by_side import side_by_side
     from affect4d.training.once import read_history
 
     records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}

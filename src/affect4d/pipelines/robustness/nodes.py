@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.experiments.options import RobustnessOptions
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.studies.options import RobustnessOptions
+from affect4d.store import ContentStore
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
@@ -42,8 +42,8 @@ def damage_scans(
             "Damaged are a few frames of a sequence, of which no dynamic image can be made as models were trained on: "
             "train with --params inputs.motion=stacked, views or none, and ask those."
         )
-    from affect4d.faces.stream import open_source
-    from affect4d.studies.robustness import Trouble, choose_clips, measure_robustness
+    from affect4d.experiments.robustness import Trouble, choose_clips, measure_robustness
+    from affect4d.synthetic.stream import open_source
 
     tested = subject_split["test"]
     trouble = Trouble(
@@ -68,9 +68,9 @@ def summarise_damage(
     """Accuracy by damage and strength, and the mean corruption error against cross-entropy.
 
     Returns:
-        As :func:`~affect4d.studies.robustness.summarise_robustness`; ``entries``: which trained models those are.
+        As :func:`~affect4d.experiments.robustness.summarise_robustness`; ``entries``: which trained models those are.
     """
-    from affect4d.studies.robustness import summarise_robustness
+    from affect4d.experiments.robustness import summarise_robustness
 
     trained = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
     entries = {name: record["entry"] for name, record in trained.items()}

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.content import ContentStore
 from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.experiments.options import StudyOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
-from affect4d.studies.options import StudyOptions
+from affect4d.store import ContentStore
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
@@ -47,14 +47,14 @@ def run_trials(
     """Train and examine every arm with every seed; what was done before is not done again.
 
     Returns:
-        Predictions on unseen subjects, and curves; see :class:`affect4d.studies.study.StudyResult`. And the account of
-        what was run; see :class:`affect4d.studies.account.Account`.
+        Predictions on unseen subjects, and curves; see :class:`affect4d.experiments.study.StudyResult`. And the account
+        of what was run; see :class:`affect4d.experiments.account.Account`.
     """
-    from affect4d.studies.account import Account, Basis
-    from affect4d.studies.arms import study_named  # open_clip costs seconds
-    from affect4d.studies.setting import Objectives, Setting
-    from affect4d.studies.study import run_study
-    from affect4d.studies.trial import StudyData
+    from affect4d.experiments.account import Account, Basis
+    from affect4d.experiments.arms import study_named  # open_clip costs seconds
+    from affect4d.experiments.setting import Objectives, Setting
+    from affect4d.experiments.study import run_study
+    from affect4d.experiments.trial import StudyData
 
     study = study_named(options.name, options.arms)
     unlabelled = study.arms[0].method == "smile_vlm"
@@ -84,8 +84,8 @@ def judge_study(
     Returns:
         ``account``: what was run; ``arms``: accuracy, difference, interval, test, verdict and speed of each.
     """
-    from affect4d.studies.arms import study_named
-    from affect4d.studies.verdicts import as_document, judge
+    from affect4d.experiments.arms import study_named
+    from affect4d.experiments.verdicts import as_document, judge
 
     arms = study_named(options.name, options.arms).arms
     results = judge(arms, predictions, curves, np.random.default_rng(0))
@@ -103,10 +103,10 @@ def write_study_page(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    from affect4d.experiments.account import Account
+    from affect4d.experiments.arms import study_named
+    from affect4d.experiments.verdicts import from_document
     from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
-    from affect4d.studies.account import Account
-    from affect4d.studies.arms import study_named
-    from affect4d.studies.verdicts import from_document
 
     account = Account.from_document(result["account"])
     context = StudyContext(

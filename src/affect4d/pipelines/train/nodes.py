@@ -5,8 +5,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.content import ContentStore
 from affect4d.models.options import ModelOptions
+from affect4d.store import ContentStore
 from affect4d.training.options import (
     AffectOptions,
     CrossEntropyOptions,

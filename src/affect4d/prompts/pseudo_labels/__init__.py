@@ -7,5 +7,5 @@ Three sources give the same table of findings, one row a sequence (:data:`~.nami
 * :mod:`~affect4d.prompts.pseudo_labels.clusters`: what the members of a cluster have in common.
 
 :mod:`~affect4d.prompts.pseudo_labels.sentences` puts findings into prompts. All of it is numbers in, words out; what
-needs a network, and the choice among the sources, is in :mod:`affect4d.labelling`.
+needs a network, and the choice among the sources, is in :mod:`affect4d.pseudo_labels`.
 """

@@ -1,7 +1,7 @@
 """The source ``zero_shot``: what a pretrained vision-language model says of the pictures, evened out over the emotions.
 
 After MultiviewVLM (arXiv 2505.09336): prompt ensembles, balanced assignment, a confidence threshold. The similarities
-come from :mod:`affect4d.labelling`; here they become findings, without a network and without a label.
+come from :mod:`affect4d.pseudo_labels`; here they become findings, without a network and without a label.
 """
 
 import numpy as np

@@ -1,0 +1,233 @@
+"""A shard: the pictures of one sequence, lossless, each readable alone, in a safetensors file.
+
+Every picture is one zstd frame with a checksum of its own. A channel is the tensor ``NAME``, all its frames end to end
+(uint8), and the tensor ``NAME.ends``, where each ends (int64), frame after frame and view after view. The header
+says the rest: ``{"channels": {NAME: {"shape": [frames, views, height, width, components], "dtype": …}}, …}``. Measured
+against Zarr and others in ``docs/decisions/0009-shards.md``.
+"""
+
+import contextlib
+import functools
+import json
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+from safetensors.numpy import save_file
+
+from affect4d.store.keys import file_digest
+
+LEVEL = 1
+"""Of zstd: higher levels take three times as long for a twentieth less."""
+HEADER = "affect4d"
+
+
+def stance_channel(channel: str, stance: int) -> str:
+    """What a shard calls a channel in one of a face's stances: ``"normals"`` in the canonical one, ``"normals~1"``."""
+    return f"{channel}~{stance}" if stance else channel
+
+
+class DamagedShardError(ValueError):
+    """A shard's bytes are not those that were written; where a picture is lost, the file is gone, to be made anew."""
+
+
+class ShardWriter:
+    """Collects the pictures of a sequence frame by frame, compressed, so that a long sequence stays small in memory."""
+
+    def __init__(self) -> None:
+        self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
+        self._frames = 0
+        self._pieces: dict[str, list[bytes]] = {}
+        self._kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+
+    def add(self, pictures: Mapping[str, np.ndarray]) -> None:
+        """Append one frame.
+
+        Args:
+            pictures: Channel → ``[views, height, width, components]``; alike in every frame.
+
+        Raises:
+            ValueError: If channels, shape or type differ from the first frame's.
+        """
+        kinds = {name: (stack.shape, stack.dtype) for name, stack in pictures.items()}
+        if self._frames and kinds != self._kinds:
+            raise ValueError(f"Every frame of a shard has the same pictures: {kinds} are not {self._kinds}.")
+        self._kinds = kinds
+        for name, stack in pictures.items():
+            pieces = self._pieces.setdefault(name, [])
+            pieces += [self._compressor.compress(picture.tobytes()) for picture in stack]
+        self._frames += 1
+
+    def save(self, path: Path, header: Mapping[str, Any]) -> None:
+        """Write the shard.
+
+        Args:
+            path: Where to.
+            header: What else to say of it (JSON).
+        """
+        tensors: dict[str, np.ndarray] = {}
+        for name, pieces in self._pieces.items():
+            tensors[name] = np.frombuffer(b"".join(pieces), np.uint8)
+            tensors[f"{name}.ends"] = np.cumsum([len(piece) for piece in pieces], dtype=np.int64)
+        channels = {
+            name: {"shape": [self._frames, *shape], "dtype": kind.name} for name, (shape, kind) in self._kinds.items()
+        }
+        save_file(tensors, path, metadata={HEADER: json.dumps({**header, "channels": channels})})
+
+
+def write_shard(path: Path, pictures: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    """Write stacks that are in memory: channel → ``[frames, views, height, width, components]``."""
+    writer = ShardWriter()
+    for frame in range(len(next(iter(pictures.values())))):
+        writer.add({name: stack[frame] for name, stack in pictures.items()})
+    writer.save(path, header)
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    start: int
+    ends: np.ndarray
+
+
+class Shard:
+    """An open shard, mapped into memory; any picture of it costs one decompression.
+
+    Attributes:
+        header: What its writer said of it, and ``channels``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Map a file.
+
+        Raises:
+            DamagedShardError: If its list of pictures does not fit its bytes.
+        """
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._path = path
+        length = int.from_bytes(self._bytes[:8], "little")
+        index = json.loads(self._bytes[8 : 8 + length])
+        self.header: dict[str, Any] = json.loads(index["__metadata__"][HEADER])
+        self._channels = {
+            name: self._channel(kind, 8 + length, index[name]["data_offsets"], index[f"{name}.ends"]["data_offsets"])
+            for name, kind in self.header["channels"].items()
+        }
+
+    def _channel(self, kind: Mapping[str, Any], base: int, data: list[int], ends: list[int]) -> _Channel:
+        offsets = np.frombuffer(self._bytes[base + ends[0] : base + ends[1]], np.int64)
+        if (np.diff(offsets, prepend=0) <= 0).any() or offsets[-1:] != [data[1] - data[0]]:
+            raise _take_away(self._path)
+        return _Channel(tuple(kind["shape"]), np.dtype(kind["dtype"]), base + data[0], offsets)
+
+    def picture(self, channel: str, frame: int, view: int) -> np.ndarray:
+        """One picture, ``[height, width, components]``.
+
+        Args:
+            channel: ``"texture"``, ``"normals"`` …
+            frame: Position, not number.
+            view: Position.
+
+        Raises:
+            KeyError: If the shard has no such channel.
+            IndexError: If it has no such frame or view.
+            DamagedShardError: If its bytes are not those that were written.
+        """
+        kind = self._channels[channel]
+        frames, views = kind.shape[:2]
+        if not (0 <= frame < frames and 0 <= view < views):
+            raise IndexError(f"{self._path} has {frames} frames of {views} views; frame {frame}, view {view} is none.")
+        return self._decompress(kind, frame * views + view)
+
+    def stack(self, channel: str) -> np.ndarray:
+        """All pictures of a channel, ``[frames, views, height, width, components]``."""
+        kind = self._channels[channel]
+        pictures = np.empty((len(kind.ends), *kind.shape[2:]), kind.dtype)
+        for place in range(len(pictures)):
+            pictures[place] = self._decompress(kind, place)
+        return pictures.reshape(kind.shape)
+
+    def check(self) -> None:
+        """Go through all pictures.
+
+        Raises:
+            DamagedShardError: If one of them is not as it was written.
+        """
+        for kind in self._channels.values():
+            for place in range(len(kind.ends)):
+                self._decompress(kind, place)
+
+    def _decompress(self, kind: _Channel, place: int) -> np.ndarray:
+        start = kind.start + (int(kind.ends[place - 1]) if place else 0)
+        end = kind.start + int(kind.ends[place])
+        try:
+            plain = zstandard.ZstdDecompressor().decompress(memoryview(self._bytes)[start:end])
+        except zstandard.ZstdError as error:
+            raise _take_away(self._path) from error
+        return np.frombuffer(plain, kind.dtype).reshape(kind.shape[2:])
+
+
+def open_shard(path: Path, checksum: str) -> Shard:
+    """A shard whose bytes are those that were written; a file is checked once a process.
+
+    Raises:
+        DamagedShardError: If they are not.
+    """
+    status = path.stat()
+    _check(path, checksum, status.st_ino, status.st_size)
+    return Shard(path)
+
+
+@functools.lru_cache(maxsize=65536)
+def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
+    """Only that it was checked is kept, not the open shard: a process may have about a thousand files open."""
+    if file_digest(path) == checksum:
+        return
+    if not is_whole(path):
+        raise _take_away(path)
+    try:
+        Shard(path).check()
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _take_away(path) from error
+    raise DamagedShardError(
+        f"{path} is damaged (its checksum differs), or was rendered again since: delete it and render again."
+    )
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """What a shard says of itself, without reading its pictures."""
+    with path.open("rb") as file:
+        index = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return dict(json.loads(index["__metadata__"][HEADER]))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a shard's file is as long as its own list says: a power cut may leave less. Its pictures are not read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            index = json.loads(file.read(length)) if length < size else {}
+        except ValueError:
+            return False
+    ends = [entry["data_offsets"][1] for name, entry in index.items() if name != "__metadata__"]
+    return HEADER in index.get("__metadata__", {}) and size == 8 + length + max(ends, default=0)
+
+
+def drop_broken(path: Path) -> None:
+    """Remove what a power cut left of a shard, so that it is rendered again; a whole one stays."""
+    if path.exists() and not is_whole(path):
+        path.unlink(missing_ok=True)
+
+
+def _take_away(path: Path) -> DamagedShardError:
+    """Remove a shard some of whose pictures are lost: what finds none renders it again."""
+    with contextlib.suppress(OSError):  # a store that may be read only
+        path.unlink(missing_ok=True)
+    remedy = "delete it and render again" if path.exists() else "it was removed; run again to render again what is lost"
+    return DamagedShardError(f"{path} is damaged (its checksum differs): {remedy}.")

@@ -1,0 +1,133 @@
+"""The model that answers, by whatever name a person has for it."""
+
+import json
+import logging
+from types import SimpleNamespace
+
+import pytest
+from kedro.io import DatasetError
+
+from affect4d.datasets import ServedModelDataset
+from affect4d.hooks.records import _log_artefact
+from affect4d.inference import bundle_folder
+from affect4d.inference.bundle import BUNDLE_FILE
+
+VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Two versions of a project's own AffectVLM."""
+    for version in VERSIONS:
+        entry = tmp_path / "bundles" / f"affect_vlm-{version[:10]}"
+        entry.mkdir(parents=True)
+        (entry / "bundle.json").write_text("{}")
+        place = tmp_path / "affect_vlm_bundle.json" / version / "affect_vlm_bundle.json"
+        place.parent.mkdir(parents=True)
+        place.write_text(json.dumps({"entry": f"bundles/{entry.name}", "folder": "/moved/away"}))
+    return tmp_path
+
+
+def served(model, records):
+    return ServedModelDataset(model=str(model), filepath=str(records)).load()
+
+
+def test_a_name_is_the_newest_of_the_project_wherever_the_project_lies(records):
+    assert served("affect_vlm", records) == records / "bundles" / "affect_vlm-2026-11-22"
+
+
+def test_a_version_is_that_one(records):
+    assert served(VERSIONS[0], records) == records / "bundles" / "affect_vlm-2026-11-21"
+
+
+def test_it_is_told_on_whom_the_model_was_trained(records, caplog):
+    with caplog.at_level(logging.INFO):
+        ServedModelDataset(model="smile_vlm", filepath=str(records)).load()
+        served("affect_vlm", records)  # its bundle is none, which is said when it is opened
+    told, silent = (record.getMessage() for record in caplog.records)
+    origin = json.loads((bundle_folder("smile_vlm") / BUNDLE_FILE).read_text())["origin"]
+    assert f"trained on {origin['trained_on']} of {origin['corpus']}" in told
+    assert "trained on" not in silent
+
+
+@pytest.fixture
+def both(records):
+    """The same, and a SMILE-VLM of the first run: one run saves both under one version."""
+    entry = records / "bundles" / "smile_vlm"
+    entry.mkdir()
+    place = records / "smile_vlm_bundle.json" / VERSIONS[0] / "smile_vlm_bundle.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({"entry": "bundles/smile_vlm", "folder": "/moved/away"}))
+    return records
+
+
+def test_a_name_and_a_version_are_one_bundle(both):
+    assert served(f"smile_vlm@{VERSIONS[0]}", both) == both / "bundles" / "smile_vlm"
+    assert served(f"affect_vlm@{VERSIONS[0]}", both) == both / "bundles" / "affect_vlm-2026-11-21"
+    with pytest.raises(DatasetError, match=rf"no model.*Newest versions of smile_vlm: {VERSIONS[0]}\. Or"):
+        served(f"smile_vlm@{VERSIONS[1]}", both)
+    with pytest.raises(DatasetError, match=rf"no model.*versions of affect_vlm: {VERSIONS[1]}, {VERSIONS[0]}\. Or"):
+        served("affect_vlm@yesterday", both)
+
+
+def test_a_version_of_two_models_has_to_be_told_apart(both):
+    named = rf"model=affect_vlm@{VERSIONS[0]}, model=smile_vlm@{VERSIONS[0]}"
+    with pytest.raises(DatasetError, match=named):
+        served(VERSIONS[0], both)
+    assert served(VERSIONS[1], both) == both / "bundles" / "affect_vlm-2026-11-22"
+
+
+def test_what_the_project_has_not_trained_comes_with_the_package(records):
+    assert served("smile_vlm", records) == bundle_folder("smile_vlm")
+
+
+def test_a_folder_goes_before_every_name(records):
+    folder = records / "bundles" / "affect_vlm-2026-11-21"
+    assert served(folder, records) == folder
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Runs of an MLflow of one's own, each with the bundles of some models."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
+
+    def run(*models):
+        with mlflow.start_run() as begun:
+            for model in models:
+                told = {"model": model, "key": "packaged", "folder": str(bundle_folder(model))}
+                _log_artefact(f"{model}_bundle", SimpleNamespace(metadata={"mlflow": "bundle"}), told)
+        return begun.info.run_id
+
+    yield run
+    mlflow.set_tracking_uri(before)
+
+
+def test_a_run_of_mlflow_answers_by_the_bundle_it_made_or_found_made(runs, records):
+    first, again = runs("affect_vlm"), runs("affect_vlm")
+    for run in (first, again):
+        description = json.loads((served(run, records) / BUNDLE_FILE).read_text())
+        assert description == json.loads((bundle_folder("affect_vlm") / BUNDLE_FILE).read_text())
+
+
+def test_a_run_with_several_bundles_or_none_is_asked_which(runs, records):
+    both, none = runs("affect_vlm", "smile_vlm"), runs()
+    with pytest.raises(DatasetError, match="made 2: model=models:/affect_vlm/1 or model=models:/smile_vlm/1"):
+        served(both, records)
+    with pytest.raises(DatasetError, match=f"{none}. it made none"):
+        served(none, records)
+
+
+def test_an_unknown_name_lists_what_there_is(records):
+    with pytest.raises(DatasetError, match=r"no model 'oracle'.*affect_vlm, smile_vlm.*models:/"):
+        served("oracle", records)
+
+
+def test_a_served_model_is_never_saved(records):
+    dataset = ServedModelDataset(model="affect_vlm", filepath=str(records))
+    assert dataset.exists()
+    with pytest.raises(DatasetError, match="pipeline=bundle"):
+        dataset.save(records)

@@ -1,0 +1,110 @@
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from affect4d.experiments import robustness
+from affect4d.experiments.options import RobustnessOptions
+from affect4d.experiments.robustness import Cell, Clip, measure_robustness, summarise_robustness
+from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.pipelines.robustness.nodes import damage_scans
+from affect4d.prompts.compose import PromptOptions
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.store import ContentStore
+from affect4d.training.options import TrainOptions
+from affect4d.views.inputs import InputOptions
+
+
+def answers(rights):
+    """Predictions in which each model names so many of ten sequences right, by damage and strength."""
+    rows = [
+        (damage, strength, model, f"A/{place}", "A", "fear", "fear" if place < right else "anger")
+        for (damage, strength, model), right in rights.items()
+        for place in range(10)
+    ]
+    columns = ["damage", "strength", "model", "sequence", "subject", "expression", "predicted"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+RIGHTS = {
+    ("none", 0, "affect_vlm"): 9, ("none", 0, "cross_entropy"): 8,
+    ("holes", 1, "affect_vlm"): 8, ("holes", 1, "cross_entropy"): 6,
+    ("holes", 2, "affect_vlm"): 6, ("holes", 2, "cross_entropy"): 2,
+    ("noise", 1, "affect_vlm"): 5, ("noise", 1, "cross_entropy"): 5,
+    ("noise", 2, "affect_vlm"): 1, ("noise", 2, "cross_entropy"): 5,
+}  # fmt: skip
+
+
+def test_the_mean_corruption_error_is_that_of_the_definition():
+    found = summarise_robustness(answers(RIGHTS))
+    assert found["corruptions"] == ["holes", "noise"]
+    # errors: holes 0.2 + 0.4 against 0.4 + 0.8; noise 0.5 + 0.9 against 0.5 + 0.5
+    assert found["models"]["affect_vlm"]["mce"] == pytest.approx((0.6 / 1.2 + 1.4 / 1.0) / 2)
+    assert found["models"]["cross_entropy"]["mce"] == 1
+    assert found["models"]["affect_vlm"]["clean"] == 0.9
+    assert found["models"]["affect_vlm"]["mean"]["holes"] == pytest.approx(0.7)
+    assert found["curves"]["noise"]["affect_vlm"] == [0.9, 0.5, 0.1]
+
+
+def test_intervals_draw_people_anew_not_sequences():
+    """Of two people one is always read right, the other never: a draw of people may hold either alone."""
+    split = answers({("none", 0, "affect_vlm"): 5, ("holes", 1, "affect_vlm"): 5})
+    split["subject"] = ["A" if place < 5 else "B" for place in [*range(10), *range(10)]]
+    intervals = summarise_robustness(split)["models"]["affect_vlm"]["intervals"]
+    assert intervals == {"none": (0.0, 1.0), "holes": (0.0, 1.0)}
+
+
+def test_without_the_peer_there_is_no_mean_corruption_error():
+    alone = {key: right for key, right in RIGHTS.items() if key[2] == "affect_vlm"}
+    assert summarise_robustness(answers(alone))["models"]["affect_vlm"]["mce"] is None
+
+
+def test_an_unknown_damage_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(ValueError, match=r"No such damage: rain; there are light, dropped_views"):
+        measure_robustness(None, ("rain",), ContentStore(tmp_path))
+
+
+def test_a_cell_is_examined_once(monkeypatch, tmp_path):
+    made = []
+    monkeypatch.setattr(robustness, "_key", lambda cell, trouble: f"{cell.damage}-{cell.strength}")
+    monkeypatch.setattr(
+        robustness, "_examine", lambda cell, trouble: made.append(cell) or pd.DataFrame({"damage": [cell.damage]})
+    )
+    for _ in range(2):
+        table = measure_robustness(None, ("holes",), ContentStore(tmp_path))
+    assert made == [Cell("none", 0), *(Cell("holes", strength) for strength in range(1, 6))]
+    assert list(table["damage"]) == ["none", *["holes"] * 5]
+
+
+def test_one_damage_of_one_clip_is_the_same_whoever_draws_it():
+    clip = Clip("A/fear", "A", "fear", {}, ())
+    draws = [robustness._generator(clip, Cell("holes", strength)).random() for strength in (1, 5)]
+    assert draws[0] == draws[1]
+    assert robustness._generator(Clip("B/fear", "B", "fear", {}, ()), Cell("holes", 1)).random() != draws[0]
+
+
+def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
+    """A training that is started over writes its folder anew: the name stays, the weights do not."""
+    folder = tmp_path / "affect_vlm"
+    folder.mkdir()
+    trouble = SimpleNamespace(
+        clips=(), render=RenderOptions(), inputs=InputOptions(), models={"affect_vlm": folder}, prompts={}
+    )
+    keys = set()
+    for weights in (b"first", b"second"):
+        (folder / WEIGHTS_FILE).write_bytes(weights)
+        keys.add(robustness._key(Cell("holes", 1), trouble))
+    assert len(keys) == 2
+
+
+def test_models_of_dynamic_images_are_not_asked_about_damaged_frames():
+    nothing = [None] * 9
+    with pytest.raises(ValueError, match=r"inputs\.motion=stacked"):
+        damage_scans(
+            *nothing,
+            RobustnessOptions(),
+            RenderOptions(),
+            InputOptions(motion="dynamic"),
+            PromptOptions(),
+            TrainOptions(),
+        )

@@ -1,0 +1,68 @@
+"""Small bundles on either tower, for whatever is made from a bundle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from affect4d.evaluation.zero_shot import expression_prompts
+from affect4d.inference.bundle import Bundle, Calibration
+from affect4d.inference.weights import write_bundle
+from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.store import ContentStore
+from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.performance import PerformanceOptions
+from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.views.inputs import InputOptions
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle, and the model it was written from."""
+
+    folder: Path
+    model: AffectVLM | SmileVLM
+
+
+@pytest.fixture(scope="session")
+def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
+    """Writes a bundle: ``"compact"``, a calibrated AffectVLM; or ``"open_clip"``, a SMILE-VLM fused by attention."""
+
+    def make(tower: str, dim: int = 32) -> Made:
+        folder = tmp_path_factory.mktemp(tower)
+        if tower == "open_clip":
+            write_clip(folder, context_length=32)
+            kind, fusion, inputs = "smile_vlm", "attention", InputOptions(size=32, motion="views")
+            towers, calibration = TowerOptions(name=f"local-dir:{folder}"), None
+        else:
+            kind, fusion, inputs = "affect_vlm", "weights", InputOptions(size=32)
+            towers, calibration = TowerOptions(), Calibration(temperature=2.0, fitted_on="nobody")
+        views, channels = inputs.input_shape(3)
+        model = build_model(
+            kind, ModelOptions(towers=towers, dim=dim, views=views, channels=channels, fusion=fusion)
+        ).eval()
+        with torch.no_grad():
+            model.image.fusion.view_scores.copy_(torch.linspace(-1, 1, views))
+        bundle = Bundle(
+            name=kind,
+            kind=kind,
+            options=model.options,
+            inputs=inputs,
+            render=RenderOptions(),
+            crop_radius=95.0,
+            prompts=expression_prompts(),
+            calibration=calibration,
+        )
+        return Made(write_bundle(folder / "bundle", model, bundle), model)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def raw_scans(tmp_path_factory) -> Path:
+    """A folder of raw scans on disk: three frames of each expression of one synthetic face."""
+    recipe = CorpusRecipe(subjects=1, seed=3, performances=PerformanceOptions(frames=3))
+    return Path(fabricate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])

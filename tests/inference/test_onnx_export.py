@@ -1,0 +1,83 @@
+"""An exported file answers as the model does, whatever tower, batch or view is missing."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
+from affect4d.inference.onnx_export import export_onnx
+from affect4d.inference.onnx_model import OnnxModel
+from affect4d.inference.weights import read_bundle
+from affect4d.scans.expression import EXPRESSIONS
+
+PARITY = 1e-4
+
+
+@pytest.fixture(scope="module", params=["compact", "open_clip"])
+def exported(request, make_bundle, tmp_path_factory):
+    """A bundle of either tower, with its ONNX file."""
+    opened = read_bundle(make_bundle(request.param).folder)
+    return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
+
+
+@pytest.fixture
+def pictures(exported, generator):
+    views, channels = exported[0].bundle.inputs.input_shape(3)
+    return generator.uniform(-1, 1, (5, views, channels, 32, 32)).astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_any_batch_gives_the_probabilities_of_the_model(exported, pictures, batch):
+    opened, path = exported
+    with torch.inference_mode():
+        fused = opened.model.embed_views(torch.from_numpy(pictures[:batch])).fused.numpy()
+    temperature = float(opened.model.temperature().detach())
+    scale = temperature / (opened.bundle.calibration.temperature if opened.bundle.calibration else 1.0)
+    classes = class_embeddings(opened.model, opened.bundle.prompts)
+    answers = OnnxModel(path, threads=1).answer(pictures[:batch])
+    assert np.abs(answers.probabilities - zero_shot_probabilities(fused, classes, scale)).max() <= PARITY
+    assert np.abs(answers.embedding - fused).max() <= PARITY
+    mean = fused.mean(axis=0, keepdims=True)
+    verdict = zero_shot_probabilities(mean / np.linalg.norm(mean), classes, scale)
+    assert np.abs(answers.sequence_probabilities - verdict).max() <= PARITY
+
+
+@pytest.mark.slow
+def test_missing_views_drop_out_as_they_do_in_the_model(exported, pictures):
+    opened, path = exported
+    present = np.ones(pictures.shape[:2], bool)
+    present[0, 0] = present[1, 1:] = present[3, ::2] = False
+    with torch.inference_mode():
+        expected = opened.model.embed_views(torch.from_numpy(pictures), torch.from_numpy(present)).fused.numpy()
+    model = OnnxModel(path, threads=1)
+    answers = model.answer(pictures, present)
+    assert np.abs(answers.embedding - expected).max() <= PARITY
+    assert np.abs(model.answer(pictures).embedding - expected).max() > 100 * PARITY
+    assert np.all(answers.view_weights[~present] == 0)
+    assert answers.view_weights.sum(axis=1) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_file_says_what_goes_in_and_what_comes_out(exported):
+    opened, path = exported
+    told = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
+    views, channels = opened.bundle.inputs.input_shape(3)
+    assert json.loads(told["expressions"]) == list(EXPRESSIONS)
+    assert (len(json.loads(told["views"])), len(json.loads(told["channels"]))) == (views, channels)
+    assert json.loads(told["size"]) == 32
+    assert OnnxModel(path).bundle == opened.bundle
+
+
+@pytest.mark.slow
+def test_pictures_of_another_shape_are_refused_with_both_shapes(exported, pictures):
+    with pytest.raises(ValueError, match=r"32, 32\), not \(5, .*16\)"):
+        OnnxModel(exported[1]).answer(pictures[..., :16])
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.onnx"):
+        OnnxModel(tmp_path / "nowhere.onnx")
