@@ -8,9 +8,9 @@ from PIL import Image
 from affect4d.store import ContentStore, code_version, content_key, table_digest
 from affect4d.training.data.planning import draw_plan
 from affect4d.training.options import TrainOptions
-from affect4d.views.sheets import keep_sheet
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
+from affect4d.views.sheets import keep_sheet
 
 SHEET_SAMPLES = 5
 """Rows of the plan that the augmentation sheet shows."""
