@@ -8,6 +8,7 @@ from PIL import Image
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.store import ContentStore, code_version, content_key, table_digest
+from affect4d.views.sheets import keep_sheet
 
 
 def render_views(
@@ -34,8 +35,7 @@ def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_s
     """Every expression of a few subjects at the apex, from every view; of micro-expressions, strips of frames."""
 
     def draw() -> Image.Image:
-        from affect4d.views.sheets import keep_sheet
-from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
+        from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
         from affect4d.views.micro_sheet import has_micro, micro_sheet
 
         if has_micro(sequences):
