@@ -3,10 +3,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from affect4d.evaluation.evaluator import Evaluator
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences, rest, window_rows
-from affect4d.evaluation.examination import Examination
 from affect4d.models import JointEmbedding
 from affect4d.views.inputs import InputOptions
 
@@ -74,7 +74,7 @@ def test_a_model_stays_where_it_is_unless_told(bank):
 
 def test_a_model_is_asked_across_views_one_at_a_time(bank, sequences, split):
     """What a probe is given: of training people the mean of the fitted views, of the others the asked one's."""
-    examination = Examination(bank, sequences, split, OPTIONS, quiet=True)
+    evaluator = Evaluator(bank, sequences, split, OPTIONS, quiet=True)
     seen = []
 
     class Counting(MeanModel):
@@ -82,8 +82,8 @@ def test_a_model_is_asked_across_views_one_at_a_time(bank, sequences, split):
             seen.append(images)
             return super().embed_views(images)
 
-    with mock.patch("affect4d.evaluation.examination.probe_linearly") as probe:
-        examination.by_probe_across_views(Counting(), "one", bank.views, bank.views, bank.views[1:])
+    with mock.patch("affect4d.evaluation.evaluator.probe_linearly") as probe:
+        evaluator.by_probe_across_views(Counting(), "one", bank.views, bank.views, bank.views[1:])
     features = probe.call_args.args[0]
     hidden = embed_sequences(MeanModel(), bank, OPTIONS).hidden.reshape(60, 2, 2)
     unseen = sequences["subject"].isin(split.test).to_numpy()

@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import open_clip
 import pytest
+from affect4d.evaluation.evaluator import Evaluator
 
-from affect4d.evaluation.examination import Examination
 from affect4d.evaluation.free_text import FREE_TEXT
 from affect4d.evaluation.representation import examine_representation
 from affect4d.evaluation.zero_shot import expression_prompts
@@ -18,8 +18,8 @@ INPUTS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 
 
 @pytest.fixture
-def examination(bank, sequences, split):
-    return Examination(bank, sequences, split, INPUTS, quiet=True)
+def evaluator(bank, sequences, split):
+    return Evaluator(bank, sequences, split, INPUTS, quiet=True)
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def model():
     return build_model("smile_vlm", ModelOptions(towers=towers, dim=16, views=2, channels=2), seed=0)
 
 
-def test_a_model_is_examined_from_all_sides(examination, model, split):
-    scores, table = examine_representation(examination, model, "untrained", expression_prompts())
+def test_a_model_is_examined_from_all_sides(evaluator, model, split):
+    scores, table = examine_representation(evaluator, model, "untrained", expression_prompts())
     assert list(scores["few_shot"]) == ["1", "5"]
     assert set(scores["retrieval"]) == {"prompts", "free_text"}
     assert scores["retrieval"]["prompts"]["text_to_scan"]["queries"] == 6 * 22
@@ -37,12 +37,12 @@ def test_a_model_is_examined_from_all_sides(examination, model, split):
     assert set(table["subject"]) == set(split.test)
 
 
-def test_labels_of_the_unseen_change_no_place_on_the_map(examination, model, sequences, split, bank, generator):
-    _, told = examine_representation(examination, model, "m")
+def test_labels_of_the_unseen_change_no_place_on_the_map(evaluator, model, sequences, split, bank, generator):
+    _, told = examine_representation(evaluator, model, "m")
     unseen = sequences["subject"].isin(split.test)
     other = sequences.copy()
     other.loc[unseen, "expression"] = generator.permutation(other.loc[unseen, "expression"])
-    _, lied = examine_representation(Examination(bank, other, split, INPUTS, quiet=True), model, "m")
+    _, lied = examine_representation(Evaluator(bank, other, split, INPUTS, quiet=True), model, "m")
     np.testing.assert_array_equal(told[["x", "y"]], lied[["x", "y"]])
 
 

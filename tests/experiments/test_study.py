@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.examination import Examination
+from affect4d.evaluation.evaluator import Evaluator
 from affect4d.experiments import trial as trials
 from affect4d.experiments.arms import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
 from affect4d.experiments.options import StudyOptions
@@ -145,11 +145,11 @@ def test_an_arm_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monk
     bank.only = lambda views: SimpleNamespace(views=views or bank.views)
     calls = []
 
-    class Stand(Examination):
+    class Stand(Evaluator):
         def by_probe_across_views(self, model, name, trained, fitted, asked):
             calls.append((self.bank, trained, fitted, asked))
 
-    monkeypatch.setattr(trials.Examination, "prepare", lambda *_, **__: Stand(bank, sequences, split, None))
+    monkeypatch.setattr(trials.Evaluator, "prepare", lambda *_, **__: Stand(bank, sequences, split, None))
     monkeypatch.setattr(trials, "_trained", lambda *_: (None, None))
     data = SimpleNamespace(views=None, store=None)
     for arm in SMILE_REGIMES:

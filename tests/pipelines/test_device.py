@@ -42,11 +42,11 @@ def where(model):
 
 @pytest.mark.parametrize(("name", "expected"), [("cuda", "meta"), ("cpu", "cpu")])
 def test_a_recorded_model_is_opened_where_training_computes(on_meta, store, name, expected):
-    assert where(nodes.opened({"entry": "smile_vlm/key"}, store, TrainOptions(device=name))) == expected
+    assert where(nodes.saved_model({"entry": "smile_vlm/key"}, store, TrainOptions(device=name)).load()) == expected
 
 
 def test_so_is_the_untrained_tower_beside_it(on_meta):
-    assert where(nodes._beginning(2, InputOptions(), SMALL, TRAIN)) == "meta"
+    assert where(nodes.untrained_model(SMALL, TRAIN).build(2, InputOptions())) == "meta"
 
 
 def test_so_is_a_model_that_trials_share(on_meta, store, monkeypatch):

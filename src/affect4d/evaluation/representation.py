@@ -7,7 +7,7 @@ import pandas as pd
 
 from affect4d.evaluation.embed import embed_sequences
 from affect4d.evaluation.embedding_map import embedding_map
-from affect4d.evaluation.examination import BOOTSTRAP_SEED, Examination, Prompts
+from affect4d.evaluation.evaluator import BOOTSTRAP_SEED, Evaluator, PromptEnsembles
 from affect4d.evaluation.few_shot import few_shot_scores
 from affect4d.evaluation.free_text import FREE_TEXT
 from affect4d.evaluation.retrieval import retrieve_both_ways
@@ -28,21 +28,21 @@ class Representation(NamedTuple):
 
 
 def examine_representation(
-    examination: Examination, model: Any, name: str, prompts: Prompts | None = None
+    evaluator: Evaluator, model: Any, name: str, prompts: PromptEnsembles | None = None
 ) -> Representation:
     """Examine a frozen model.
 
     Args:
-        examination: On whom.
+        evaluator: On whom.
         model: Embeds views; and texts, where prompts are given.
         name: In the map.
         prompts: Prompt ensembles to retrieve with; None where the model reads no text.
     """
-    embeddings = embed_sequences(model, examination.bank, examination.inputs, quiet=examination.quiet)
-    sequences, split = examination.sequences, examination.split
+    embeddings = embed_sequences(model, evaluator.bank, evaluator.inputs, quiet=evaluator.quiet)
+    sequences, split = evaluator.sequences, evaluator.split
     generator = np.random.default_rng(BOOTSTRAP_SEED)
     scores: dict[str, Any] = {"few_shot": few_shot_scores(embeddings.hidden, sequences, split, generator)}
-    unseen = examination.unseen()
+    unseen = evaluator.unseen()
     shown = embeddings.of(unseen["sequence"].tolist())
     if prompts is not None:
         expressions = unseen["expression"].tolist()

@@ -10,14 +10,14 @@ from types import MappingProxyType
 import pandas as pd
 
 from affect4d.evaluation import baselines
-from affect4d.evaluation.examination import Examination
+from affect4d.evaluation.evaluator import Evaluator
 from affect4d.experiments.setting import Arm, Setting
 from affect4d.experiments.trial import StudyData, run_trial
 from affect4d.scans.folds import Fold
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key, table_digest
 
-Baseline = Callable[[Examination, pd.DataFrame, Setting], pd.DataFrame]
+Baseline = Callable[[Evaluator, pd.DataFrame, Setting], pd.DataFrame]
 
 TRAINED: Mapping[str, Arm] = MappingProxyType(
     {
@@ -32,18 +32,18 @@ TRAINED: Mapping[str, Arm] = MappingProxyType(
 
 
 def _on_pictures(fit: Callable[..., pd.DataFrame]) -> Baseline:
-    def answer(examination: Examination, _: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-        return fit(examination.bank, setting.inputs, examination.sequences, examination.split)
+    def answer(evaluator: Evaluator, _: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+        return fit(evaluator.bank, setting.inputs, evaluator.sequences, evaluator.split)
 
     return answer
 
 
-def _landmarks(examination: Examination, scans: pd.DataFrame, _: Setting) -> pd.DataFrame:
-    return baselines.landmark_logistic(examination.bank, scans, examination.sequences, examination.split)
+def _landmarks(evaluator: Evaluator, scans: pd.DataFrame, _: Setting) -> pd.DataFrame:
+    return baselines.landmark_logistic(evaluator.bank, scans, evaluator.sequences, evaluator.split)
 
 
-def _rules(examination: Examination, scans: pd.DataFrame, setting: Setting) -> pd.DataFrame:
-    return baselines.pseudo_label_rules(scans, examination.sequences, examination.split, setting.pseudo_labels)
+def _rules(evaluator: Evaluator, scans: pd.DataFrame, setting: Setting) -> pd.DataFrame:
+    return baselines.pseudo_label_rules(scans, evaluator.sequences, evaluator.split, setting.pseudo_labels)
 
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
@@ -117,8 +117,8 @@ def answers_of(
 
 
 def _fit(method: str, split: SubjectSplit, data: StudyData, setting: Setting) -> pd.DataFrame:
-    examination = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store)
-    return BASELINES[method](examination, data.scans, setting).assign(model=method)
+    evaluator = Evaluator.prepare(data.views, split.to_dict(), setting.inputs, data.store)
+    return BASELINES[method](evaluator, data.scans, setting).assign(model=method)
 
 
 def _kept(

@@ -15,7 +15,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import save_file
 
-from affect4d.evaluation.examination import Examination
+from affect4d.evaluation.evaluator import Evaluator
 from affect4d.experiments.setting import Arm, Setting
 from affect4d.experiments.tickets import LONGEST
 from affect4d.models import load_model, save_model
@@ -125,36 +125,36 @@ def _key(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData) -> st
 
 
 def _train_and_examine(arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, store: ContentStore) -> Trial:
-    whole = Examination.prepare(data.views, split.to_dict(), setting.inputs, data.store, stances=True)
-    examination = with_changes(
+    whole = Evaluator.prepare(data.views, split.to_dict(), setting.inputs, data.store, stances=True)
+    evaluator = with_changes(
         whole,
         bank=whole.bank.only(setting.views),
         sequences=remember_labels(whole.sequences, split, setting.labelled_subjects, setting.train.seed),
     )
-    model, curve = _trained(arm, setting, split, data, examination, store)
+    model, curve = _trained(arm, setting, split, data, evaluator, store)
     if setting.asked_views:
-        trained, every = examination.bank.views, with_changes(examination, bank=whole.bank)
+        trained, every = evaluator.bank.views, with_changes(evaluator, bank=whole.bank)
         fitted = setting.fitted_views or trained
         return Trial(every.by_probe_across_views(model, arm.name, trained, fitted, setting.asked_views), curve)
-    return Trial(_predict(arm, setting, examination, model), curve)
+    return Trial(_predict(arm, setting, evaluator, model), curve)
 
 
 def _trained(
-    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, evaluator: Evaluator, store: ContentStore
 ) -> tuple[Any, pd.DataFrame]:
     """The arm's model and its curve; one that saw no label serves every probe of it, and is kept where it has several.
 
     Trials that need it at once wait for the first of them, which trains it.
     """
     if METHODS[arm.method].supervised or not (setting.labelled_subjects or setting.asked_views):
-        return _train(arm, setting, split, data, examination, store)
+        return _train(arm, setting, split, data, evaluator, store)
     unread = setting.changed({"labelled_subjects": 0, "fitted_views": (), "asked_views": ()})
     entry = f"pretrained/{_key(arm, unread, split, data)}"
     lock = store.root / f"{entry}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, timeout=LOCK_SECONDS):
         if not store.has(entry):
-            model, curve = _train(arm, setting, split, data, examination, store)
+            model, curve = _train(arm, setting, split, data, evaluator, store)
             with store.write(entry) as folder:
                 save_model(model, folder)
                 curve.to_parquet(folder / "curve.parquet")
@@ -163,17 +163,17 @@ def _trained(
 
 
 def _train(
-    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, examination: Examination, store: ContentStore
+    arm: Arm, setting: Setting, split: SubjectSplit, data: StudyData, evaluator: Evaluator, store: ContentStore
 ) -> tuple[Any, pd.DataFrame]:
     prompts, groups = _prompts(arm, setting, split, data, store)
     if groups is not None:
         setting = as_many_steps(setting, len(split.train))
-    bank = examination.bank
+    bank = evaluator.bank
     if groups is None:  # who learns without labels learns from sequences that show none of the six, too
         bank = load_view_bank(data.views, data.store, setting.inputs).only(setting.views)
     plan = _plan(setting, split, data, bank.views, prompts, groups)
     recipe = TrainingRecipe(setting.inputs, setting.model, setting.train, getattr(setting.objectives, arm.method))
-    clock = _Clock(_examiner(arm, setting, examination))
+    clock = _Clock(_examiner(arm, setting, evaluator))
     if setting.distributed.alone:
         trained = train_model(arm.method, bank, plan, prompts, recipe, clock.report, clock.examine)
     else:
@@ -261,23 +261,23 @@ def _plan(
     )
 
 
-def _predict(arm: Arm, setting: Setting, examination: Examination, model: Any) -> pd.DataFrame:
+def _predict(arm: Arm, setting: Setting, evaluator: Evaluator, model: Any) -> pd.DataFrame:
     if arm.reading == "head":
-        return examination.by_head(model, arm.name)
+        return evaluator.by_head(model, arm.name)
     if arm.reading == "prompts":
-        return examination.by_prompts(model, arm.name, ensembles(setting.prompts))
+        return evaluator.by_prompts(model, arm.name, ensembles(setting.prompts))
     if arm.reading == "prompts_and_probe":
-        zero_shot = examination.by_prompts(model, "zero_shot", ensembles(setting.prompts))
-        return pd.concat([zero_shot, examination.by_linear_probe(model, "linear_probe")], ignore_index=True)
-    return examination.by_linear_probe(model, arm.name)
+        zero_shot = evaluator.by_prompts(model, "zero_shot", ensembles(setting.prompts))
+        return pd.concat([zero_shot, evaluator.by_linear_probe(model, "linear_probe")], ignore_index=True)
+    return evaluator.by_linear_probe(model, arm.name)
 
 
-def _examiner(arm: Arm, setting: Setting, examination: Examination) -> Callable[[Any], float]:
+def _examiner(arm: Arm, setting: Setting, evaluator: Evaluator) -> Callable[[Any], float]:
     """Accuracy on the unseen subjects; NaN where nobody asks, or a probe would have to be fitted for it."""
     if not arm.watched or "probe" in arm.reading:
         return lambda model: float("nan")
 
-    quiet = with_changes(examination, quiet=True)
+    quiet = with_changes(evaluator, quiet=True)
 
     def accuracy(model: Any) -> float:
         table = _predict(arm, setting, quiet, model)
@@ -304,7 +304,7 @@ class _Clock:
         self._start += time.perf_counter() - began
 
     def report(self, epoch: int, terms: dict[str, float]) -> None:
-        """Join the terms of the epoch to its examination; processes of their own are not examined."""
+        """Join the terms of the epoch to its evaluator; processes of their own are not examined."""
         if self._last.get("epoch") != epoch:
             seconds = time.perf_counter() - self._start
             self._last = {"epoch": epoch, "seconds": seconds, "unseen_accuracy": float("nan")}

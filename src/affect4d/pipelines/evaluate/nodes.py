@@ -1,21 +1,21 @@
 """Models and baselines → scores and predictions per sequence, on subjects never seen in training."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from affect4d.evaluation.once import examine_once
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
-from affect4d.store import ContentStore, table_digest
+from affect4d.store import ContentStore, cached, table_digest
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 if TYPE_CHECKING:
-    from affect4d.evaluation.examination import Examination
+    from affect4d.evaluation.evaluate_models import SavedModel, UntrainedModel
 
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 
@@ -31,18 +31,12 @@ def evaluate_affect_vlm(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """AffectVLM, read by its prompts."""
+    """Scores and predictions of AffectVLM by its prompts."""
+    from affect4d.evaluation import evaluate_models as models
 
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        model = opened(record, model_store, train)
-        predictions = examination.by_prompts(model, "affect_vlm", ensembles(prompts))
-        return {**examination.scores(predictions)}, predictions
-
-    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
-    return examine_once("affect_vlm", answer_store, hold, **given)
+    data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
+    evaluate = partial(models.evaluate_affect_vlm, data, saved_model(record, model_store, train), texts)
+    return cached(answer_store, "affect_vlm", evaluate, **data.key_parts(), model=record["key"], prompts=texts)
 
 
 def measure_prompts(
@@ -56,16 +50,12 @@ def measure_prompts(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> pd.DataFrame:
-    """What each prompt of AffectVLM's ensembles does to its predictions."""
+    """Effect of each prompt of AffectVLM's ensembles on its predictions."""
+    from affect4d.evaluation import evaluate_models as models
 
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        return {}, examination.prompt_influence(opened(record, model_store, train), ensembles(prompts))
-
-    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
-    return examine_once("affect_vlm_prompts", answer_store, hold, **given)[1]
+    data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
+    measure = partial(models.measure_prompt_influence, data, saved_model(record, model_store, train), texts)
+    return cached(answer_store, "prompt_influence", measure, **data.key_parts(), model=record["key"], prompts=texts)
 
 
 def evaluate_smile_vlm(
@@ -81,68 +71,28 @@ def evaluate_smile_vlm(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """SMILE-VLM, by linear probe, nearest neighbours, prompts and free text; labels enter here, after training.
+    """Scores and predictions of SMILE-VLM; labels enter here, after training.
 
-    A corpus of micro-expressions is judged by its own protocol; see :mod:`affect4d.evaluation.micro`.
+    A corpus of micro-expressions has a protocol of its own; see :mod:`affect4d.evaluation.micro`.
     """
-    from affect4d.evaluation.micro.clips import has_clips
+    from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.micro.clips import has_clips, labelled_clips
 
+    model = saved_model(record, model_store, train)
     if has_clips(sequences):
-        return _evaluate_on_clips(
-            view_manifest, sequences, subject_split, record, inputs, size, train, view_store, model_store, answer_store
-        )
-
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-        from affect4d.evaluation.free_text import FREE_TEXT
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        model = opened(record, model_store, train)
-        ways = examination.by_probes(model, "smile_vlm")
-        ways["zero_shot"] = examination.by_prompts(model, "smile_vlm.zero_shot", ensembles(prompts))
-        ways["free_text"] = examination.by_prompts(model, "smile_vlm.free_text", FREE_TEXT)
-        return {way: examination.scores(table) for way, table in ways.items()}, _joined(ways)
-
-    given = examined(view_manifest, subject_split, inputs, model=record["key"], prompts=ensembles(prompts))
-    return examine_once("smile_vlm", answer_store, hold, **given)
-
-
-def _evaluate_on_clips(
-    view_manifest: pd.DataFrame,
-    sequences: pd.DataFrame,
-    subject_split: dict[str, Any],
-    record: dict[str, Any],
-    inputs: InputOptions,
-    size: ModelOptions,
-    train: TrainOptions,
-    view_store: ContentStore,
-    model_store: ContentStore,
-    answer_store: ContentStore,
-) -> Evaluated:
-    """SMILE-VLM's tower on micro-expressions, beside an untrained one, plain differences and optical flow."""
-    from affect4d.evaluation.micro.clips import labelled_clips
-
-    clips = labelled_clips(sequences)
-    views = view_manifest[view_manifest["sequence"].isin(clips["sequence"])].reset_index(drop=True)
-
-    def hold() -> Evaluated:
-        from affect4d.evaluation.micro.examine import examine_clips
-        from affect4d.scans.splits import SubjectSplit
-        from affect4d.views.bank import load_view_bank
-
-        bank = load_view_bank(views.assign(stances=0), view_store, inputs)
-        towers = opened(record, model_store, train), _beginning(len(bank.views), inputs, size, train)
-        split = SubjectSplit.from_dict(subject_split)
-        scores, predictions = examine_clips(*towers, bank, inputs, clips, split, train.seed)
-        return {**scores}, predictions
-
-    shown = table_digest(views[["sequence", "subject", "checksum"]]), table_digest(clips)
-    given = {"views": shown, "split": subject_split["digest"], "inputs": inputs}
-    return examine_once("micro", answer_store, hold, **given, model=record["key"], size=size, seed=train.seed)
+        clips = labelled_clips(sequences)
+        views = view_manifest[view_manifest["sequence"].isin(clips["sequence"])].reset_index(drop=True)
+        data = models.EvaluationData(views, subject_split, inputs, view_store)
+        evaluate = partial(models.evaluate_micro_expressions, data, clips, model, untrained_model(size, train))
+        given = {**data.key_parts(), "clips": table_digest(clips), "size": size, "seed": train.seed}
+        return cached(answer_store, "micro", evaluate, **given, model=record["key"])
+    data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
+    evaluate = partial(models.evaluate_smile_vlm, data, model, texts)
+    return cached(answer_store, "smile_vlm", evaluate, **data.key_parts(), model=record["key"], prompts=texts)
 
 
 def compare_on_clips(predictions: pd.DataFrame, raw_corpus: dict[str, Any], seed: int) -> list[Mapping[str, Any]]:
-    """SMILE-VLM beside every baseline on micro-expressions (claim 9); nothing, where the corpus has none."""
+    """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
     from affect4d.evaluation.micro.examine import PROTOCOLS
     from affect4d.experiments.carry_over import carried_over
 
@@ -162,25 +112,17 @@ def evaluate_references(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """The supervised model of the same size, and the self-supervised one's tower before any training."""
+    """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
+    from affect4d.evaluation import evaluate_models as models
 
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        probes = examination.by_probes(untrained(examination, model, train), "random_tower")
-        tables = {
-            "cross_entropy": examination.by_head(opened(record, model_store, train), "cross_entropy"),
-            "random_tower": probes["linear_probe"],
-            "random_tower_knn": probes["knn"],
-        }
-        return {name: examination.scores(table) for name, table in tables.items()}, _joined(tables)
-
-    given = examined(view_manifest, subject_split, inputs, model=record["key"], size=model, seed=train.seed)
-    return examine_once("references", answer_store, hold, **given)
+    data = models.EvaluationData(view_manifest, subject_split, inputs, view_store)
+    trained, untrained = saved_model(record, model_store, train), untrained_model(model, train)
+    evaluate = partial(models.evaluate_references, data, trained, untrained)
+    given = {**data.key_parts(), "model": record["key"], "size": model, "seed": train.seed}
+    return cached(answer_store, "references", evaluate, **given)
 
 
-def measure_levels(
+def measure_granularity(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
     affect: dict[str, Any],
@@ -193,32 +135,18 @@ def measure_levels(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> dict[str, Any]:
-    """Every trained model asked about single scans, the window round the apex, and whole sequences."""
+    """Scores of every trained model on single scans, on the window round the apex, and on whole sequences."""
+    from affect4d.evaluation import evaluate_models as models
 
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-        from affect4d.evaluation.levels import LEVELS, at_level
-
-        window = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        asked_of = {name: opened(record, model_store, train) for name, record in records.items()}
-        tables = {}
-        for level in LEVELS:
-            asked = at_level(window, level)
-            for name in ("affect_vlm", "smile_vlm.zero_shot"):
-                tables[level, name] = asked.by_prompts(asked_of[name], name, ensembles(prompts))
-            tables[level, "cross_entropy"] = asked.by_head(asked_of["cross_entropy"], "cross_entropy")
-        scores: dict[str, Any] = {name: {} for name in asked_of}
-        for (level, name), table in tables.items():
-            scores[name][level] = window.scores(table)
-        return scores, _joined({f"{name}.{level}": table for (level, name), table in tables.items()})
-
+    data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
     records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
-    models = [record["key"] for record in records.values()]
-    given = examined(view_manifest, subject_split, inputs, models=models, prompts=ensembles(prompts))
-    return examine_once("levels", answer_store, hold, **given)[0]
+    trained = {name: saved_model(record, model_store, train) for name, record in records.items()}
+    measure = partial(models.evaluate_granularity, data, trained, texts)
+    given = {**data.key_parts(), "models": [record["key"] for record in records.values()], "prompts": texts}
+    return cached(answer_store, "granularity", measure, **given)
 
 
-def examine_representations(
+def evaluate_representations(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
     smile: dict[str, Any],
@@ -231,47 +159,14 @@ def examine_representations(
     model_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """Few labels, retrieval and a map: SMILE-VLM beside its own untrained tower, and AffectVLM, which saw labels."""
+    """Few-shot accuracy, retrieval and t-SNE of SMILE-VLM, its untrained encoder, and AffectVLM, which saw labels."""
+    from affect4d.evaluation import evaluate_models as models
 
-    def hold() -> Evaluated:
-        from affect4d.evaluation.examination import Examination
-        from affect4d.evaluation.representation import examine_representation
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        asked: dict[str, tuple[Any, Any]] = {
-            "smile_vlm": (opened(smile, model_store, train), ensembles(prompts)),
-            "random_tower": (untrained(examination, model, train), None),
-            "affect_vlm": (opened(affect, model_store, train), ensembles(prompts)),
-        }
-        found = {name: examine_representation(examination, one, name, texts) for name, (one, texts) in asked.items()}
-        maps = {name: each.map for name, each in found.items()}
-        return {name: each.scores for name, each in found.items()}, _joined(maps)
-
-    models = [smile["key"], affect["key"]]
-    given = examined(view_manifest, subject_split, inputs, models=models, size=model, seed=train.seed)
-    return examine_once("representations", answer_store, hold, **given, prompts=ensembles(prompts))
-
-
-def opened(record: dict[str, Any], store: ContentStore, train: TrainOptions) -> Any:
-    """A recorded model, on the device that this run trains on."""
-    from affect4d.models import load_model
-    from affect4d.training.device import choose_device
-
-    return load_model(store.path(record["entry"]), choose_device(train.device))
-
-
-def untrained(examination: "Examination", model: ModelOptions, train: TrainOptions) -> Any:
-    """SMILE-VLM with the weights its training began from."""
-    return _beginning(len(examination.bank.views), examination.inputs, model, train)
-
-
-def _beginning(rendered: int, inputs: InputOptions, model: ModelOptions, train: TrainOptions) -> Any:
-    from affect4d.models import build_model
-    from affect4d.training.device import choose_device
-
-    views, channels = inputs.input_shape(rendered)
-    size = model.model_copy(update={"views": views, "channels": channels})
-    return build_model("smile_vlm", size, train.seed).to(choose_device(train.device))
+    data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
+    trained = (saved_model(record, model_store, train) for record in (smile, affect))
+    evaluate = partial(models.evaluate_representations, data, *trained, untrained_model(model, train), texts)
+    given = {**data.key_parts(), "models": [smile["key"], affect["key"]], "size": model, "seed": train.seed}
+    return cached(answer_store, "representations", evaluate, **given, prompts=texts)
 
 
 def evaluate_baselines(
@@ -284,50 +179,45 @@ def evaluate_baselines(
     view_store: ContentStore,
     answer_store: ContentStore,
 ) -> Evaluated:
-    """What a model has to beat: chance, pixels, motion, landmarks; where the truth is known, the true actions."""
+    """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
+    from affect4d.evaluation import evaluate_models as models
+
     actions = true_actions(raw_corpus)
-
-    def hold() -> Evaluated:
-        from affect4d.evaluation.baselines import baseline_predictions
-        from affect4d.evaluation.examination import Examination
-        from affect4d.evaluation.metrics import chance_scores
-
-        examination = Examination.prepare(view_manifest, subject_split, inputs, view_store)
-        bank, sequences, split = examination.bank, examination.sequences, examination.split
-        predictions = baseline_predictions(bank, inputs, sequences, split, scan_manifest, actions, pseudo_labels)
-        unseen = sequences[sequences["subject"].isin(split.test)]
-        scores = {str(name): examination.scores(table) for name, table in predictions.groupby("model", sort=False)}
-        return {"chance": chance_scores(unseen), **scores}, predictions
-
+    data = models.EvaluationData(view_manifest, subject_split, inputs, view_store)
+    evaluate = partial(models.evaluate_baselines, data, scan_manifest, actions, pseudo_labels)
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
     truth = None if actions is None else table_digest(actions)
-    given = examined(view_manifest, subject_split, inputs, scans=scans, actions=truth, rules=pseudo_labels)
-    return examine_once("baselines", answer_store, hold, **given)
+    given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": pseudo_labels}
+    return cached(answer_store, "baselines", evaluate, **given)
 
 
-def examined(
-    view_manifest: pd.DataFrame, subject_split: dict[str, Any], inputs: InputOptions, **others: Any
+def measure_pseudo_labels(
+    pseudo_prompts: pd.DataFrame, view_manifest: pd.DataFrame, subject_split: dict[str, Any]
 ) -> dict[str, Any]:
-    """What answers depend on: pictures, labels, who is unseen, what is seen of a view, and what else is named."""
-    views = table_digest(view_manifest[["sequence", "subject", "expression", "checksum"]])
-    return {"views": views, "split": subject_split["digest"], "inputs": inputs, **others}
+    """Coverage and accuracy of the pseudo-labels, on either side of the split."""
+    from affect4d.evaluation.purity import pseudo_label_purity
+
+    sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
+    return {side: {**pseudo_label_purity(pseudo_prompts, rows)} for side, rows in sides.items()}
+
+
+def saved_model(record: dict[str, Any], store: ContentStore, train: TrainOptions) -> "SavedModel":
+    """A recorded model, to be loaded on the device that this run trains on."""
+    from affect4d.evaluation.evaluate_models import SavedModel
+    from affect4d.training.device import choose_device
+
+    return SavedModel(store, record["entry"], partial(choose_device, train.device))
+
+
+def untrained_model(size: ModelOptions, train: TrainOptions) -> "UntrainedModel":
+    """SMILE-VLM with the weights its training began from, to be built on the device that this run trains on."""
+    from affect4d.evaluation.evaluate_models import UntrainedModel
+    from affect4d.training.device import choose_device
+
+    return UntrainedModel(size, train.seed, partial(choose_device, train.device))
 
 
 def true_actions(raw_corpus: dict[str, Any]) -> pd.DataFrame | None:
     """The action weights a synthetic corpus was made with; None for any other."""
     truth = Path(raw_corpus["root"]) / "actions.parquet"
     return pd.read_parquet(truth) if truth.exists() else None
-
-
-def _joined(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables.values(), ignore_index=True)
-
-
-def measure_pseudo_labels(
-    pseudo_prompts: pd.DataFrame, view_manifest: pd.DataFrame, subject_split: dict[str, Any]
-) -> dict[str, Any]:
-    """How often the pseudo-labels, made without labels, name the expression that is there; on either side."""
-    from affect4d.evaluation.purity import pseudo_label_purity
-
-    sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
-    return {side: {**pseudo_label_purity(pseudo_prompts, rows)} for side, rows in sides.items()}

@@ -7,9 +7,9 @@ from affect4d.pipelines.evaluate.nodes import (
     evaluate_affect_vlm,
     evaluate_baselines,
     evaluate_references,
+    evaluate_representations,
     evaluate_smile_vlm,
-    examine_representations,
-    measure_levels,
+    measure_granularity,
     measure_prompts,
     measure_pseudo_labels,
 )
@@ -71,7 +71,7 @@ def create_pipeline() -> Pipeline:
                 name="evaluate_references",
             ),
             node(
-                examine_representations,
+                evaluate_representations,
                 inputs={
                     **BY_PROMPTS,
                     "smile": "smile_vlm_model",
@@ -80,10 +80,10 @@ def create_pipeline() -> Pipeline:
                     "train": "params:smile_vlm.train",
                 },
                 outputs=["representation_scores", "embedding_maps"],
-                name="examine_representations",
+                name="evaluate_representations",
             ),
             node(
-                measure_levels,
+                measure_granularity,
                 inputs={
                     **BY_PROMPTS,
                     "affect": "affect_vlm_model",
@@ -92,7 +92,7 @@ def create_pipeline() -> Pipeline:
                     "train": "params:affect_vlm.train",
                 },
                 outputs="level_scores",
-                name="measure_levels",
+                name="measure_granularity",
             ),
             node(
                 evaluate_baselines,

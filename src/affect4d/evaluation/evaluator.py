@@ -1,11 +1,12 @@
-"""One way to examine any model: the same unseen sequences and frames, read by prompts, by probes or by its own head."""
+"""Evaluates any model on the same test sequences and frames: by prompts, by probes or by its own head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import torch
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences
 from affect4d.evaluation.metrics import Scores, score_predictions
@@ -21,21 +22,20 @@ from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 
 BOOTSTRAP_SEED = 0
-Prompts = Mapping[str, Sequence[str]]
+EXCLUDED = -1
+"""Sequence index of a bank row that is excluded from an evaluation of single scans."""
+
+Granularity = Literal["scan", "window", "sequence"]
+GRANULARITIES: tuple[Granularity, ...] = ("scan", "window", "sequence")
+"""One prediction per scan of the apex window, per window (the headline figures), or per whole sequence."""
+
+PromptEnsembles = Mapping[str, Sequence[str]]
 """Prompts of every expression, in the order of ``EXPRESSIONS``."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """What every model is examined on.
-
-    Attributes:
-        bank: Pictures of training and test subjects.
-        sequences: Columns ``sequence``, ``subject``, ``expression``; row i is sequence i of the bank.
-        split: Who is trained on, who is tested on.
-        inputs: What a model sees of a view.
-        quiet: Draw no progress bars.
-    """
+class Evaluator:
+    """Images, labels and split that every model is evaluated on; row i of ``sequences`` is sequence i of the bank."""
 
     bank: ViewBank
     sequences: pd.DataFrame
@@ -52,22 +52,51 @@ class Examination:
         store: ContentStore,
         *,
         stances: bool = False,
-    ) -> "Examination":
-        """Open the bank of the labelled sequences; with ``stances``, with those that only training draws from."""
+    ) -> "Evaluator":
+        """Open the bank of the labelled sequences; with ``stances``, including the poses that only training uses."""
         labelled = view_manifest.dropna(subset=["expression"]).reset_index(drop=True)
         labelled = labelled if stances else labelled.assign(stances=0)
         sequences = labelled[["sequence", "subject", "expression"]]
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 
-    def by_prompts(self, model: Any, name: str, prompts: Prompts | None = None) -> pd.DataFrame:
-        """Predictions of a vision-language model through prompt ensembles: the project's own where none are given."""
+    def at(self, granularity: Granularity) -> "Evaluator":
+        """The same evaluator at another granularity; ``self`` is at ``"window"``.
+
+        Scores of different granularities do not compare: a face before its movement shows nothing yet, and a single
+        scan has no others to average with.
+        """
+        if granularity == "window":
+            return self
+        if granularity == "sequence":
+            everywhere = torch.ones_like(self.bank.in_window)
+            return replace(self, bank=replace(self.bank, in_window=everywhere))
+        return replace(self, bank=self._scan_bank(), sequences=self._scan_rows())
+
+    def _scan_bank(self) -> ViewBank:
+        """The bank in which every scan of a window is a sequence of its own; images are shared."""
+        places = torch.full_like(self.bank.sequence, EXCLUDED)
+        places[self.bank.in_window] = torch.arange(int(self.bank.in_window.sum()))
+        return replace(self.bank, sequence=places, sequences=tuple(self._scan_names()))
+
+    def _scan_names(self) -> list[str]:
+        rows = torch.nonzero(self.bank.in_window).flatten().tolist()
+        return [f"{self.bank.sequences[int(self.bank.sequence[row])]}#{int(self.bank.frame[row])}" for row in rows]
+
+    def _scan_rows(self) -> pd.DataFrame:
+        """One row per scan of a window: its name, and subject and expression of its sequence."""
+        names = self._scan_names()
+        rows = self.sequences.set_index("sequence").loc[[name.rsplit("#", 1)[0] for name in names]]
+        return rows.reset_index(drop=True).assign(sequence=names)[["sequence", "subject", "expression"]]
+
+    def by_prompts(self, model: Any, name: str, prompts: PromptEnsembles | None = None) -> pd.DataFrame:
+        """Predictions of a vision-language model by prompt ensembles; by the project's own where None."""
         embeddings = embed_sequences(
             model, self.bank, self.inputs, sequences=self.unseen()["sequence"].tolist(), quiet=self.quiet
         )
         return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
 
-    def prompt_influence(self, model: Any, prompts: Prompts) -> pd.DataFrame:
-        """What each prompt of the ensembles does; see :func:`affect4d.evaluation.prompt_influence.prompt_influence`."""
+    def prompt_influence(self, model: Any, prompts: PromptEnsembles) -> pd.DataFrame:
+        """Effect of each prompt; see :func:`affect4d.evaluation.prompt_influence.prompt_influence`."""
         unseen = self.unseen()
         embeddings = embed_sequences(model, self.bank, self.inputs, sequences=unseen["sequence"].tolist())
         labels = unseen["expression"].map(list(prompts).index).to_numpy()
@@ -78,8 +107,8 @@ class Examination:
         features = embed_sequences(model, self.bank, self.inputs).hidden
         probes = {"linear_probe": probe_linearly, "knn": probe_neighbours}
         return {
-            way: probe(features, self.sequences, self.split, f"{name}.{way}")
-            for way, probe in track(list(probes.items()), "fitting probes")
+            kind: probe(features, self.sequences, self.split, f"{name}.{kind}")
+            for kind, probe in track(list(probes.items()), "fitting probes")
         }
 
     def by_linear_probe(self, model: Any, name: str) -> pd.DataFrame:
@@ -88,24 +117,24 @@ class Examination:
         return probe_linearly(features, self.sequences, self.split, name)
 
     def by_probe_across_views(
-        self, model: Any, name: str, trained: Sequence[str], fitted: Sequence[str], asked: Sequence[str]
+        self, model: Any, name: str, trained: Sequence[str], fitted: Sequence[str], tested: Sequence[str]
     ) -> pd.DataFrame:
-        """Predictions of a linear probe that is fitted on some views and asked by others, averaged over each side.
+        """Predictions of a linear probe fitted on some views and tested on others, averaged over each side.
 
         Args:
             model: Trained on ``trained``.
             name: In the prediction table.
-            trained: As many views as the model takes; it sees one view at a time, that many times over.
+            trained: As many views as the model takes; one view at a time is repeated that many times.
             fitted: Views of training subjects.
-            asked: Views of unseen subjects; any that the bank has.
+            tested: Views of test subjects; any that the bank has.
         """
         features = {
             view: embed_sequences(
                 model, self.bank.only((view,) * len(trained)), self.inputs, quiet=self.quiet
             ).mean_view()
-            for view in dict.fromkeys((*fitted, *asked))
+            for view in dict.fromkeys((*fitted, *tested))
         }
-        known, unknown = (np.mean([features[view] for view in views], axis=0) for views in (fitted, asked))
+        known, unknown = (np.mean([features[view] for view in views], axis=0) for views in (fitted, tested))
         unseen = self.sequences["subject"].isin(self.split.test).to_numpy()
         return probe_linearly(np.where(unseen[:, None], unknown, known), self.sequences, self.split, name)
 
