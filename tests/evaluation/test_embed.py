@@ -3,10 +3,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from affect4d.evaluation.evaluator import Evaluator
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences, rest, window_rows
+from affect4d.evaluation.evaluator import Evaluator
 from affect4d.models import JointEmbedding
 from affect4d.views.inputs import InputOptions
 

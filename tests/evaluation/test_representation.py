@@ -3,8 +3,8 @@ import itertools
 import numpy as np
 import open_clip
 import pytest
-from affect4d.evaluation.evaluator import Evaluator
 
+from affect4d.evaluation.evaluator import Evaluator
 from affect4d.evaluation.free_text import FREE_TEXT
 from affect4d.evaluation.representation import examine_representation
 from affect4d.evaluation.zero_shot import expression_prompts
