@@ -18,5 +18,7 @@ Landmarks = Float32[np.ndarray, "landmarks 3"]
 """Millimetres, in the scan's own frame; a row of NaN is a landmark that was not tracked."""
 Pose = Float64[np.ndarray, "4 4"]
 """Rigid transform (plus scale) that takes raw coordinates to the canonical frame."""
+RangePlanes = Float64[np.ndarray, "5 rows columns"]
+"""A range image: x, y, z in millimetres and u, v with v **top-down**; row 0 at the bottom of the face."""
 
 Picture = UInt8[np.ndarray, "height width channels"]

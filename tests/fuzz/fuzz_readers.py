@@ -8,6 +8,7 @@ The compiled loops run as plain Python here, where Atheris sees their branches a
 ``FUZZ_COMPILED=1`` they run compiled, with checked indices.
 """
 
+import functools
 import os
 import sys
 import tempfile
@@ -31,9 +32,9 @@ import PIL.PngImagePlugin
 import scipy.spatial.transform  # noqa: F401
 
 READERS = "affect4d.scans.readers"
-COMPILED_MODULES = [f"{READERS}.{name}" for name in ("scanner", "wavefront_scanner", "grid", "lists", "stl")]
+COMPILED_MODULES = [f"{READERS}.{name}" for name in ("scanner", "obj", "ply", "off_stl")]
 with atheris.instrument_imports(include=[READERS], exclude=COMPILED_MODULES if COMPILED else []):
-    from affect4d.scans.readers import depth, landmark_labels, off, ply, range_image, stl, vrml, wavefront  # noqa: F401
+    from affect4d.scans.readers import obj, off_stl, ply, range_image, vrml  # noqa: F401
 
 sys.path.insert(0, str(ROOT / "tests" / "scans"))
 from scan_files import (
@@ -41,19 +42,17 @@ from scan_files import (
     MARKS,
     SCANS,
     assert_valid,
-    bosphorus_points,
     bumpy_grid,
-    lm_text,
     write_picture,
 )
 
-from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_picture_landmarks, read_scan
-from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
+from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.readers.texture import TextureRefusedError, read_texture
 from affect4d.scans.scan import ScanError
 
-CAMERA = Intrinsics(fx=50, fy=50, cx=4, cy=4)
-KINDS = (".wrl", ".obj", ".ply", ".bnt", ".off", ".stl", *LANDMARK_READERS, ".lm2", ".jpg", ".png", ".bmp", ".depth")
+DEPTH_READER = functools.partial(read_depth, intrinsics=Intrinsics(fx=50, fy=50, cx=4, cy=4))
+KINDS = (".wrl", ".obj", ".ply", ".bnt", ".off", ".stl", *LANDMARK_READERS, ".jpg", ".png", ".bmp", ".depth")
 CRASHES = ROOT / "build" / "fuzz"
 FOLDER = Path(tempfile.mkdtemp())
 SEEDS, INPUTS = FOLDER / "seeds", FOLDER / "inputs"
@@ -62,14 +61,12 @@ SEEDS, INPUTS = FOLDER / "seeds", FOLDER / "inputs"
 def read_any(path: Path) -> None:
     """Read a file by its suffix; raises what no reader may raise."""
     try:
-        if path.suffix == ".lm2":
-            read_picture_landmarks(path)
-        elif path.suffix in LANDMARK_READERS:
+        if path.suffix in LANDMARK_READERS:
             assert read_landmarks(path).shape == (83, 3)
         elif path.suffix == ".depth":
-            assert_valid(read_depth(path, intrinsics=CAMERA))
+            assert_valid(read_scan(path, reader=DEPTH_READER))
         elif path.suffix in (".jpg", ".png", ".bmp"):
-            assert read_texture(path).dtype == np.uint8
+            assert read_texture(path).pixels.dtype == np.uint8
         else:
             assert_valid(read_scan(path))
     except (ScanError, TextureRefusedError):
@@ -97,7 +94,6 @@ def write_seeds(folder: Path) -> None:
     """One small good file of every kind."""
     files = {**{name: (suffix, write(bumpy_grid(4))) for name, (suffix, write) in SCANS.items()}}
     files |= {name: (suffix, write(MARKS)) for name, (suffix, write) in LANDMARKS.items()}
-    files["lm2"] = (".lm2", lm_text({label: point[:2] for label, point in bosphorus_points().items()}).encode())
     for suffix in (".jpg", ".png", ".bmp"):
         write_picture(INPUTS / f"seed{suffix}")
         files[suffix] = (suffix, (INPUTS / f"seed{suffix}").read_bytes())

@@ -3,7 +3,7 @@
 import pytest
 
 from affect4d.inference.recordings import find_recordings, recording_of
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers.range_image import Intrinsics
 
 
 def lay(root, *names):

@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
 from affect4d.scans.canonical.mean_surface import _fine_depths
 from affect4d.scans.readers import read_scan
-from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
+from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan, ScanError
 
 MARKS = MEAN_LANDMARKS + np.float32(0.5)

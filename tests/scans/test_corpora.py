@@ -23,7 +23,7 @@ from affect4d.scans.expression import EXPRESSIONS, join_labels, split_labels
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of
 from affect4d.scans.readers import READERS
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.source import FileSource
 from affect4d.scans.splits import check_disjoint
 from affect4d.store import ContentStore

@@ -24,7 +24,7 @@ from affect4d.scans.ingest import (
 )
 from affect4d.scans.ingest_report import REMEDIES, REPORT_COLUMNS, reasons_table
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan import ScanError
 from affect4d.scans.source import FileSource
 from affect4d.store import ContentStore

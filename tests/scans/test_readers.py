@@ -10,7 +10,7 @@ import pytest
 from scan_files import assert_valid, bumpy_grid, obj_text, refusal, write_picture, write_scan, wrl_text
 
 from affect4d.scans.readers import read_scan
-from affect4d.scans.readers.limits import read_whole
+from affect4d.scans.readers.mesh import read_whole
 from affect4d.scans.readers.texture import MAX_PIXELS, is_plain_name
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -114,14 +114,13 @@ def test_corners_with_and_without_a_texture_are_several_forms(tmp_path):
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("join", ["\\\n", " \\\n  ", " \\\n\\\n\t\\\n "])
-def test_obj_lines_go_on_behind_a_backslash(tmp_path, join, line_break):
-    lines = [line.replace(" ", " " + join) for line in obj_text(SMALL).splitlines() if line[0] in "vf"]
-    text = "\n".join(lines)
-    path = write_scan(tmp_path, ".obj", text.replace("\n", line_break))
-    assert_same_mesh(read_scan(path), SMALL)
-    path.write_bytes(path.read_bytes() + b" \\")
-    assert_same_mesh(read_scan(path), SMALL)
+@pytest.mark.parametrize("kind", ["v ", "vt ", "f "])
+@pytest.mark.parametrize("join", ["\\\n", " \\\n  "])
+def test_obj_lines_that_go_on_behind_a_backslash_are_refused_by_name(tmp_path, kind, join, line_break):
+    text = obj_text(SMALL)
+    at = text.index(" ", text.index(f"\n{kind}") + len(kind) + 1)
+    with pytest.raises(ScanError, match=r"a line that goes on behind a backslash is not read.*unsupported"):
+        read_scan(write_scan(tmp_path, ".obj", (text[:at] + join + text[at:]).replace("\n", line_break)))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +220,7 @@ def test_a_material_file_may_be_named_in_many_ways(tmp_path, name, before):
         ("\tMAP_KD  red.png ", 4),
         ("map_Kd -s 1 1 1 red.png", 4),
         ("map_Kd -s 1 -o .5 -1e-3 -t 0 0 0 -mm 0 1 -clamp on -bm 0.5 red.png", 4),
-        ("map_Kd -blendu off -imfchan l -texres 512 ./sky blue.png", 8),
+        ("map_Kd -blendu off -imfchan l -texres 512 ./red.png", 4),
         ("map_Kd sky blue.png", 8),
     ],
 )
@@ -452,47 +451,44 @@ def test_scan_errors_travel_between_processes(tmp_path):
     assert str(kind(*arguments)) == str(caught.value)
 
 
-TRANSFORM = "Transform {{ {fields} children [ {shape} ] }}"
-
-
 def transformed(fields: str, shape: str) -> str:
-    return "#VRML V2.0 utf8\n" + TRANSFORM.format(fields=fields, shape=shape.removeprefix("#VRML V2.0 utf8\n"))
+    return f"#VRML V2.0 utf8\nTransform {{ {fields} children [ {shape.removeprefix('#VRML V2.0 utf8')} ] }}"
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    "fields",
     [
-        ("translation 1 2 3", lambda points: points + np.array([1, 2, 3])),
-        ("scale 2 2 2 translation 1,2,3", lambda points: 2 * points + np.array([1, 2, 3])),
-        ("rotation 0 0 1 1.5707963", lambda points: points[:, [1, 0, 2]] * [-1, 1, 1]),
-        ("rotation 0 1 0 3.1415927 center 10 0 0", lambda points: points * [-1, 1, -1] + np.array([20, 0, 0])),
-        ("scale 2 1 1 scaleOrientation 0 0 1 1.5707963", lambda points: points * [1, 2, 1]),
-        ("rotation 0 0 0 1", lambda points: points),
-        ("rotation 0 0 2 1.5707963", lambda points: points[:, [1, 0, 2]] * [-1, 1, 1]),
-        ("translation 1e7 0 0 scale 0 0.001 0.001", lambda points: points * [0, 0.001, 0.001] + np.array([1e7, 0, 0])),
+        "",
+        "DEF face center 1 2 3",
+        "translation 0 0 0 rotation 0 1 0 0 scale 1.0, 1.0, 1.0 scaleOrientation 0 0 1 1",
+        "bboxSize -1 -1 -1",
     ],
 )
-def test_transforms_around_a_face_set_move_it(tmp_path, fields, expected):
-    scan = read_scan(write_scan(tmp_path, ".wrl", transformed(fields, wrl_text(SMALL))))
-    np.testing.assert_allclose(scan.vertices, expected(SMALL.vertices), atol=1e-4)
+def test_a_transform_that_moves_nothing_is_passed_over(tmp_path, fields):
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", transformed(fields, wrl_text(SMALL)))), SMALL)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "translation 1 2 3", "translation 0,0,3", "scale 2 2 2", "rotation 0 0 1 1.57", "rotation 0 0 0 1",
+        "translation 1 2", "scale a b c", "rotation nan 0 1 nan", "translation 1e300 0 0", "translation",
+    ],
+)  # fmt: skip
+def test_a_transform_that_moves_the_mesh_is_refused_by_name(tmp_path, fields):
+    for text in (transformed(fields, wrl_text(SMALL)), transformed("", transformed(fields, wrl_text(SMALL)))):
+        with pytest.raises(ScanError, match="a Transform that moves the mesh is not read"):
+            read_scan(write_scan(tmp_path, ".wrl", text))
+
+
+def test_a_transform_around_another_shape_does_not_matter(tmp_path):
+    other = transformed("translation 1 2 3", wrl_text(bumpy_grid(4), None)).removeprefix("#VRML V2.0 utf8\n")
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL) + other)), SMALL)
 
 
 def test_words_of_a_transform_may_be_in_any_alphabet(tmp_path):
-    raw = transformed("DEF K?hler translation 1 2 3", wrl_text(SMALL)).encode().replace(b"K?hler", b"K\xf6hler")
-    np.testing.assert_allclose(
-        read_scan(write_scan(tmp_path, ".wrl", raw)).vertices, SMALL.vertices + np.array([1, 2, 3]), atol=1e-4
-    )
-
-
-def test_nested_transforms_apply_from_the_inside(tmp_path):
-    inner = transformed("scale 2 2 2", wrl_text(SMALL))
-    scan = read_scan(write_scan(tmp_path, ".wrl", transformed("translation 5 0 0", inner)))
-    np.testing.assert_allclose(scan.vertices, 2 * SMALL.vertices + np.array([5, 0, 0]), atol=1e-4)
-
-
-@pytest.mark.parametrize("fields", ["translation 1 2", "scale a b c", "rotation nan 0 1 0", "center 1e300 0 0"])
-def test_transforms_that_say_nothing_are_refused(tmp_path, fields):
-    assert refusal(tmp_path, ".wrl", transformed(fields, wrl_text(SMALL))) == "malformed"
+    raw = transformed("DEF K?hler", wrl_text(SMALL)).encode().replace(b"K?hler", b"K\xf6hler")
+    assert_same_mesh(read_scan(write_scan(tmp_path, ".wrl", raw)), SMALL)
 
 
 def test_what_is_written_elsewhere_is_refused(tmp_path):
@@ -502,6 +498,6 @@ def test_what_is_written_elsewhere_is_refused(tmp_path):
     assert refusal(tmp_path, ".wrl", "#VRML V2.0 utf8\nPROTO Face [ ] { " + shape + " }") == "unsupported"
 
 
-def test_clockwise_faces_are_turned_round(tmp_path):
-    scan = read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL).replace("ccw TRUE", "ccw FALSE")))
-    np.testing.assert_array_equal(scan.faces, SMALL.faces[:, ::-1])
+def test_clockwise_faces_are_refused_by_name(tmp_path):
+    with pytest.raises(ScanError, match="'ccw FALSE' is not read"):
+        read_scan(write_scan(tmp_path, ".wrl", wrl_text(SMALL).replace("ccw TRUE", "ccw FALSE")))

@@ -25,7 +25,7 @@ from scan_files import (
 )
 
 from affect4d.scans.readers import read_landmarks, read_scan
-from affect4d.scans.readers.depth import Intrinsics, read_depth
+from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import ScanError
 
 GRID = bumpy_grid(12)
@@ -259,7 +259,7 @@ from pathlib import Path
 from affect4d.memory import peak_memory
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.scan import ScanError
-from affect4d.scans.readers import vrml, wavefront, ply, range_image, off, stl
+from affect4d.scans.readers import obj, off_stl, ply, range_image, vrml
 for name in sys.argv[3:]:
     try:
         read_scan(Path(name))

@@ -6,7 +6,7 @@ from PIL import Image
 from scan_files import write_scan
 
 from affect4d.scans.readers import read_scan
-from affect4d.scans.readers.numbers import MAX_COMMENTS
+from affect4d.scans.readers.scanner import MAX_COMMENTS
 from affect4d.scans.scan import ScanError
 
 SQUARE = "0 0 0, 10 0 0, 10 10 0, 0 10 1"
@@ -34,24 +34,6 @@ def test_a_wrl_face_of_fewer_than_three_corners_is_left_out_and_counted(tmp_path
     scan = wrl(tmp_path, "0,1,-1,0,1,2,-1,-1,3,-1,0,2,3,-1")
     assert scan.faces.tolist() == [[0, 1, 2], [0, 2, 3]]
     assert "2 polygons of fewer than 3 corners left out" in scan.repairs
-
-
-def test_clockwise_faces_of_a_wrl_are_turned_with_their_texture(tmp_path):
-    own = "texCoord TextureCoordinate { point [ 0 0, 1 0, 1 1, 0 1, 0.5 0.5 ] } texCoordIndex [ 0,1,4,-1,0,2,3,-1 ]"
-    there = wrl(tmp_path, "0,1,2,-1,0,2,3,-1", own)
-    turned = wrl(tmp_path, "0,1,2,-1,0,2,3,-1", f"ccw FALSE {own}")
-
-    def corners(scan):
-        rows = np.concatenate([scan.vertices, scan.texture_coordinates], axis=1)[scan.faces].tolist()
-        return [sorted(map(tuple, face)) for face in rows]
-
-    assert corners(turned) == corners(there)
-
-    def facing(scan):
-        a, b, c = np.swapaxes(scan.vertices[scan.faces], 0, 1)
-        return np.sign(np.cross(b - a, c - a)[:, 2])
-
-    np.testing.assert_array_equal(facing(turned), -facing(there))
 
 
 def test_texture_coordinates_of_an_obj_that_no_corner_names_are_left_out_and_counted(tmp_path):

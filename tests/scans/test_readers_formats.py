@@ -23,13 +23,13 @@ from scan_files import (
 )
 
 from affect4d.scans.readers import READERS, read_scan
-from affect4d.scans.readers.depth import Intrinsics, read_depth
-from affect4d.scans.readers.polygons import assemble_mesh, merge_points
-from affect4d.scans.readers.range_image import read_range_image
+from affect4d.scans.readers.mesh import assemble_mesh, merge_points
+from affect4d.scans.readers.range_image import Intrinsics, read_depth, read_range_image
 from affect4d.scans.scan import ScanError
 
 GRID = bumpy_grid(12)
 CAMERA = Intrinsics(fx=400, fy=420, cx=63.5, cy=47.5, far=2000)
+DEPTH_READER = functools.partial(read_depth, intrinsics=CAMERA)
 
 
 def triangles(scan) -> set[tuple[float, ...]]:
@@ -402,7 +402,7 @@ def test_a_range_image_has_the_picture_it_names_or_is_given(tmp_path):
 
 def test_the_name_in_a_range_image_may_be_no_text(tmp_path):
     raw = bnt_bytes(GRID, picture="a.png").replace(b"a.png", b"\xff.png")
-    assert read_range_image(write_scan(tmp_path, ".bnt", raw)).picture == "\ufffd.png"
+    assert read_range_image(write_scan(tmp_path, ".bnt", raw)).image_name == "\ufffd.png"
 
 
 def test_v_of_a_range_image_is_turned_up(tmp_path):
@@ -457,7 +457,7 @@ def test_a_range_image_holds_the_numbers_of_its_file(tmp_path):
     numbers = np.frombuffer(raw[-5 * 144 * 8 :], "<f8").reshape(5, 12, 12)
     np.testing.assert_array_equal(image.planes, numbers)
     np.testing.assert_array_equal(image.measured, (numbers[:3] != -1e9).all(axis=0))
-    assert (image.measured.sum(), image.picture) == (141, "face.png")
+    assert (image.measured.sum(), image.image_name) == (141, "face.png")
     assert image.repairs == ("3 bytes after the last plane ignored",)
     assert not image.planes.flags.owndata  # the bytes that were read, not a copy
 
@@ -490,8 +490,7 @@ def dome() -> np.ndarray:
 def test_a_depth_picture_is_seen_through_its_camera(tmp_path):
     depth_picture(tmp_path / "a.png", dome())
     write_picture(tmp_path / "a.jpg")
-    reader = functools.partial(read_depth, intrinsics=CAMERA)
-    scan = read_scan(tmp_path / "a.png", texture=tmp_path / "a.jpg", reader=reader)
+    scan = read_scan(tmp_path / "a.png", texture=tmp_path / "a.jpg", reader=DEPTH_READER)
     assert_valid(scan)
     assert scan.texture.shape == (6, 8, 3)
     assert len(scan.vertices) == 96 * 118
@@ -531,11 +530,13 @@ def test_the_colours_of_a_depth_picture_are_those_given_or_missing(tmp_path):
     depth_picture(tmp_path / "a.png", dome())
     write_picture(tmp_path / "a.jpg", (4, 4))
     write_picture(tmp_path / "other.jpg", (8, 6))
-    given = read_depth(tmp_path / "a.png", tmp_path / "other.jpg", intrinsics=CAMERA)
+    given = read_scan(tmp_path / "a.png", tmp_path / "other.jpg", reader=DEPTH_READER)
     assert given.texture.shape == (6, 8, 3)
-    gone = read_depth(tmp_path / "a.png", tmp_path / "gone.jpg", intrinsics=CAMERA)
-    assert gone.texture is None
-    assert gone.repairs == ("texture missing",)
+    gone = read_scan(tmp_path / "a.png", tmp_path / "gone.jpg", reader=DEPTH_READER)
+    none = read_scan(tmp_path / "a.png", reader=DEPTH_READER)
+    for scan in (gone, none):
+        assert scan.texture is None
+        assert scan.repairs == ("texture missing",)
 
 
 @pytest.mark.filterwarnings("error")
@@ -549,7 +550,6 @@ def test_depth_outside_the_believed_range_is_background(tmp_path):
     depth_picture(tmp_path / "a.png", dome())
     near = read_depth(tmp_path / "a.png", intrinsics=CAMERA.model_copy(update={"far": 650.0}))
     assert near.vertices[:, 2].min() >= -650
-    assert near.repairs == ("texture missing",)
 
 
 @pytest.mark.parametrize("kind", ["RGB", "L", "1", "P", "F"])
@@ -564,7 +564,7 @@ def test_other_pictures_are_no_depth(tmp_path, kind):
 
 def test_a_depth_picture_is_a_png_of_more_than_one_row(tmp_path):
     Image.fromarray(dome().astype(np.uint16)).save(tmp_path / "a.png", format="TIFF")
-    with pytest.raises(ScanError, match=r"a\.png: the depth picture is damaged \(UnidentifiedImageError\)"):
+    with pytest.raises(ScanError, match=r"a\.png: the depth image is damaged \(UnidentifiedImageError\)"):
         read_depth(tmp_path / "a.png", intrinsics=CAMERA)
     depth_picture(tmp_path / "b.png", dome()[:1])
     with pytest.raises(ScanError, match=r"b\.png: a grid of 1 rows of 128 points has no cells"):

@@ -13,8 +13,8 @@ from scan_files import (
 )
 
 from affect4d.scans.landmarks import NAMED
-from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_picture_landmarks, read_scan
-from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
+from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
+from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import ScanError
 
 SMALL = bumpy_grid(6)
@@ -70,9 +70,10 @@ def test_refused_landmarks_are_noted_with_their_file_and_place(tmp_path):
     assert scan.repairs[-1] == "landmarks refused: marks.bnd (line 1): 'x' is not a number [malformed-number]"
 
 
-def test_the_last_of_84_rows_of_bndplus_is_dropped(tmp_path):
-    read = read_landmarks(write_scan(tmp_path, ".bndplus", bnd_text() + "83 9 9 9\n"))
+def test_an_empty_84th_row_of_bndplus_is_dropped(tmp_path):
+    read = read_landmarks(write_scan(tmp_path, ".bndplus", bnd_text() + "83 0 0 0\n"))
     np.testing.assert_array_equal(read, MARKS)
+    assert refusal(tmp_path, ".bndplus", bnd_text() + "83 9 9 9\n") == "wrong-count"
 
 
 def test_commas_between_numbers_are_blanks(tmp_path):
@@ -98,42 +99,17 @@ def test_tracked_landmarks_are_turned_to_a_right_handed_frame(tmp_path):
     np.testing.assert_array_equal(np.delete(read, 7, axis=0), np.delete(MARKS, 7, axis=0))
 
 
-@pytest.mark.parametrize("with_angles", [True, False])
-def test_bndplus_may_leave_the_index_out(tmp_path, with_angles):
-    rows = "".join(f"{x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in MARKS)
-    text = ("1 2 3\n" if with_angles else "") + rows
-    np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bndplus", text)), MARKS)
-
-
 def bare(points, *more: str) -> str:
     return "".join(f"{x:.9g} {y:.9g} {z:.9g}\n" for x, y, z in points) + "".join(row + "\n" for row in more)
 
 
-@pytest.mark.parametrize("empty", ["0 0 0", "nan nan nan", "0, 0.0, NaN"])
-def test_an_empty_84th_row_without_index_shifts_no_landmark(tmp_path, empty):
-    for points in (MARKS, MARKS * 0.001, MARKS + 500):
-        read = read_landmarks(write_scan(tmp_path, ".bndplus", bare(points, empty)))
-        np.testing.assert_allclose(read, points, rtol=1e-6)
+def test_bndplus_may_leave_the_index_out(tmp_path):
+    np.testing.assert_array_equal(read_landmarks(write_scan(tmp_path, ".bndplus", bare(MARKS))), MARKS)
 
 
-def test_angles_before_landmarks_of_which_the_last_was_not_tracked_are_angles(tmp_path):
-    points = MARKS.copy()
-    points[-1] = 0
-    read = read_landmarks(write_scan(tmp_path, ".bndplus", "1.5 -2.25 0\n" + bare(points)))
-    np.testing.assert_array_equal(read[:-1], MARKS[:-1])
-    assert np.isnan(read[-1]).all()
-
-
-@pytest.mark.parametrize("first", ["0 0 0", "nan nan nan", "beside"])
-def test_a_first_row_that_may_be_angles_or_a_landmark_is_refused(tmp_path, first):
-    between = bare(MARKS[:1] + np.float32([0.15 * np.ptp(MARKS, axis=0).max(), 0, 0])).strip()
-    text = f"{between if first == 'beside' else first}\n" + bare(MARKS[:82], "0 0 0")
-    assert refusal(tmp_path, ".bndplus", text) == "ambiguous"
-
-
-def test_landmarks_that_are_all_in_one_place_do_not_tell_angles_from_a_landmark(tmp_path):
-    assert refusal(tmp_path, ".bndplus", bare(MARKS[:1] * np.zeros((83, 1)) + 1, "0 0 0")) == "ambiguous"
-    assert refusal(tmp_path, ".bndplus", bare(np.zeros((84, 3)))) == "ambiguous"
+@pytest.mark.parametrize("last", ["0 0 0", "nan nan nan", "9 9 9"])
+def test_84_rows_of_bndplus_without_index_may_start_with_angles_and_are_refused(tmp_path, last):
+    assert refusal(tmp_path, ".bndplus", bare(MARKS, last)) == "wrong-count"
 
 
 def test_left_in_a_bosphorus_label_is_the_subjects_right(tmp_path):
@@ -153,13 +129,6 @@ def test_labels_mirror(tmp_path):
 def test_ear_lobes_are_known_and_left_out(tmp_path):
     text = lm_text({"Left ear lobe": (-70.0, 0.0, -90.0), "Nose tip": (0.0, 0.0, 1.0)})
     assert (~np.isnan(read_landmarks(write_scan(tmp_path, ".lm3", text))[:, 0])).sum() == 1
-
-
-def test_landmarks_of_the_picture_keep_their_labels(tmp_path):
-    points = {"Nose tip": (512.5, 600.25), "Chin middle": (510.0, 900.0)}
-    assert read_picture_landmarks(write_scan(tmp_path, ".lm2", lm_text(points))) == points
-    with pytest.raises(ScanError, match="2 numbers"):
-        read_picture_landmarks(write_scan(tmp_path, ".lm2", lm_text({"Nose tip": (1.0, 2.0, 3.0)})))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scan_files import LANDMARKS, MARKS, SCANS, assert_valid, bumpy_grid, lm_text, write_scan
+from scan_files import LANDMARKS, MARKS, SCANS, assert_valid, bumpy_grid, write_scan
 
-from affect4d.scans.readers import read_landmarks, read_picture_landmarks, read_scan
-from affect4d.scans.readers.numbers import floats_between, number_lines, wholes_between
+from affect4d.scans.readers import read_landmarks, read_scan
+from affect4d.scans.readers.scanner import parse_lines, parse_list
 from affect4d.scans.readers.texture import TextureRefusedError, read_texture
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -22,7 +22,6 @@ SEPARATORS = st.sampled_from([" ", ", ", ",", "\n", "\r\n\t", "  ,\n"])
 MESHES = [name for name in SCANS if name != "bnt"]
 GOOD = {name: (suffix, write(bumpy_grid(4))) for name, (suffix, write) in SCANS.items()}
 GOOD |= {name: (suffix, write(MARKS)) for name, (suffix, write) in LANDMARKS.items()}
-GOOD["lm2"] = (".lm2", lm_text({"Nose tip": (1.5, 2.0), "Chin middle": (3.0, 4.0)}).encode())
 
 
 @st.composite
@@ -102,9 +101,7 @@ def test_any_damage_gives_arrays_or_a_scan_error(tmp_path, name, data):
             break
     path = write_scan(tmp_path, suffix, bytes(raw))
     with contextlib.suppress(ScanError):
-        if suffix == ".lm2":
-            read_picture_landmarks(path)
-        elif name in LANDMARKS:
+        if name in LANDMARKS:
             assert read_landmarks(path).shape == (83, 3)
         else:
             assert_valid(read_scan(path))
@@ -115,7 +112,7 @@ def test_any_damage_gives_arrays_or_a_scan_error(tmp_path, name, data):
 def test_any_bytes_are_a_picture_or_refused(tmp_path, raw, suffix):
     magic = {".jpg": b"\xff\xd8\xff\xe0", ".png": b"\x89PNG\r\n\x1a\n", ".bmp": b"BM"}[suffix]
     with contextlib.suppress(TextureRefusedError):
-        assert read_texture(write_scan(tmp_path, suffix, magic + raw)).ndim == 3
+        assert read_texture(write_scan(tmp_path, suffix, magic + raw)).pixels.ndim == 3
 
 
 def spellings(exponent_digits: int) -> st.SearchStrategy[list[bytes]]:
@@ -124,7 +121,7 @@ def spellings(exponent_digits: int) -> st.SearchStrategy[list[bytes]]:
 
 
 def floats(block: bytes) -> np.ndarray:
-    return floats_between(block + b"\0", 0, len(block), Path("a"))
+    return parse_list(block + b"\0", 0, len(block), np.float32, Path("a"))
 
 
 @MANY
@@ -150,7 +147,7 @@ def test_every_spelling_of_a_number_is_within_half_a_place(words):
     st.lists(st.from_regex(rb"[+-]?(\d{1,25}(\.\d{0,25})?|\.\d{1,25})([eE][+-]?\d{1,2})?", fullmatch=True), min_size=1)
 )
 def test_doubles_are_within_two_places(words):
-    numbers, ends = number_lines(b"\n".join(words) + b"\n", 0, Path("a"), comments=False)
+    numbers, ends = parse_lines(b"\n".join(words) + b"\n", 0, Path("a"), comments=False)
     assert ends.tolist() == list(range(1, len(words) + 1))
     np.testing.assert_array_max_ulp(numbers, np.array([float(word) for word in words]), maxulp=2)
 
@@ -160,7 +157,7 @@ def test_short_decimals_are_exact():
     numbers = generator.integers(-(10**15), 10**15, 2000) / 10.0 ** generator.integers(0, 15, 2000)
     words = [f"{number:.{places}f}" for number, places in zip(numbers, generator.integers(0, 9, 2000), strict=True)]
     words = [word for word in words if len(word.strip("-").replace(".", "")) <= 15]
-    found, _ = number_lines("\n".join(words).encode() + b"\n", 0, Path("a"), comments=False)
+    found, _ = parse_lines("\n".join(words).encode() + b"\n", 0, Path("a"), comments=False)
     assert found.tolist() == [float(word) for word in words]
 
 
@@ -168,14 +165,14 @@ def test_short_decimals_are_exact():
 @given(st.lists(st.integers(-(2**31) + 1, 2**31 - 1), min_size=1, max_size=50), SEPARATORS)
 def test_whole_numbers_equal_pythons(numbers, separator):
     block = separator.join(str(number) for number in numbers).encode()
-    assert wholes_between(block + b"]", 0, len(block), Path("a")).tolist() == numbers
+    assert parse_list(block + b"]", 0, len(block), np.int32, Path("a")).tolist() == numbers
 
 
 @given(st.integers(2**31, 2**70) | st.integers(-(2**70), -(2**31)))
 def test_whole_numbers_of_more_bits_are_refused(number):
     block = f"1 {number} 2]".encode()
     with pytest.raises(ScanError, match="byte 2"):
-        wholes_between(block, 0, len(block) - 1, Path("a"))
+        parse_list(block, 0, len(block) - 1, np.int32, Path("a"))
 
 
 def test_bosphorus_header_is_what_the_design_says():

@@ -6,6 +6,7 @@ from PIL import Image
 from scan_files import refusal, write_scan
 
 from affect4d.scans.readers import read_scan
+from affect4d.scans.scan import ScanError
 
 HEAD = "#VRML V2.0 utf8\n"
 SMALL, LARGE = "0 1 2 -1", "0 1 2 -1 1 3 2 -1"
@@ -100,11 +101,10 @@ def test_only_sixteen_names_are_looked_for(tmp_path):
 
 
 @pytest.mark.parametrize("fields", ["scale 1 -1", "translation 0.5,0", "rotation 1.57", "rotation x", "scale 1"])
-def test_a_picture_that_is_moved_is_left_out_and_noted(tmp_path, fields):
+def test_a_picture_that_is_moved_is_refused_by_name(tmp_path, fields):
     moved = appearance('"blue.png"', f"textureTransform TextureTransform {{ {fields} }}")
-    scan = read(tmp_path, shape(moved, geometry(LARGE)))
-    assert scan.texture is None
-    assert scan.repairs == ("texture refused: a TextureTransform moves it, which is not read",)
+    with pytest.raises(ScanError, match="a TextureTransform that moves the image is not read"):
+        read(tmp_path, shape(moved, geometry(LARGE)))
     other = read(tmp_path, shape(moved, geometry(SMALL)), shape(appearance('"red.png"'), geometry(LARGE)))
     assert colour(other) == RED
 
@@ -180,10 +180,9 @@ def test_looks_that_are_written_elsewhere_are_noted(tmp_path):
     assert f"texture {noted}" in read(tmp_path, shape("appearance Appearance { texture USE SKIN }", geometry())).repairs
 
 
-def test_a_picture_that_a_transform_written_elsewhere_may_move_is_left_out(tmp_path):
-    scan = read(tmp_path, shape(appearance('"red.png"', "textureTransform USE MOVE"), geometry()))
-    assert scan.texture is None
-    assert "texture refused: a TextureTransform moves it, which is not read" in scan.repairs
+def test_a_picture_that_a_transform_written_elsewhere_may_move_is_refused(tmp_path):
+    with pytest.raises(ScanError, match="a TextureTransform that moves the image is not read"):
+        read(tmp_path, shape(appearance('"red.png"', "textureTransform USE MOVE"), geometry()))
 
 
 @pytest.mark.parametrize("field", ["coord USE C", "texCoord USE C"])

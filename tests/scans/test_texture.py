@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from affect4d.scans.readers import texture
-from affect4d.scans.readers.texture import TextureRefusedError, enough_texels, find_texture, is_plain_name, read_texture
+from affect4d.scans.readers.texture import TextureRefusedError, find_texture, is_plain_name, read_texture
 
 
 @pytest.fixture
@@ -21,39 +21,35 @@ def test_a_jpeg_is_decoded_to_what_is_enough(tmp_path, picture, texels, factor):
     """As the whole one averaged down, but for rounding."""
     path = tmp_path / "a.jpg"
     Image.fromarray(picture).save(path, quality=95, subsampling=0)
-    with enough_texels(texels):
-        found = read_texture(path)
-    averaged = np.asarray(Image.fromarray(read_texture(path)).reduce(factor))
+    found = read_texture(path, texels).pixels
+    averaged = np.asarray(Image.fromarray(read_texture(path).pixels).reduce(factor))
     assert found.shape == averaged.shape
     assert np.abs(found.astype(int) - averaged).mean() < 1.0
 
 
 def test_a_lossless_picture_is_read_whole(tmp_path, picture):
     Image.fromarray(picture).save(tmp_path / "a.png")
-    with enough_texels(16):
-        np.testing.assert_array_equal(read_texture(tmp_path / "a.png"), picture)
+    np.testing.assert_array_equal(read_texture(tmp_path / "a.png", texels=16).pixels, picture)
 
 
 def test_a_damaged_jpeg_is_refused_however_little_is_enough(tmp_path, picture):
     path = tmp_path / "a.jpg"
     Image.fromarray(picture).save(path, quality=95)
     path.write_bytes(path.read_bytes()[:-2000])
-    with enough_texels(16), pytest.raises(TextureRefusedError, match="unreadable"):
-        read_texture(path)
+    with pytest.raises(TextureRefusedError, match="unreadable"):
+        read_texture(path, texels=16)
 
 
 def test_a_grey_picture_becomes_three_colours(tmp_path, picture):
     Image.fromarray(picture[..., 0]).save(tmp_path / "a.jpg")
-    with enough_texels(130):
-        assert read_texture(tmp_path / "a.jpg").shape == (174, 130, 3)
+    assert read_texture(tmp_path / "a.jpg", texels=130).pixels.shape == (174, 130, 3)
 
 
 @pytest.mark.parametrize("texels", [0, 2])
 def test_a_grey_picture_of_16_bits_keeps_its_shades(tmp_path, texels):
     shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
     Image.fromarray(257 * shades).save(tmp_path / "a.png")
-    with enough_texels(texels):
-        found = read_texture(tmp_path / "a.png")
+    found = read_texture(tmp_path / "a.png", texels).pixels
     assert (found.dtype, found.shape) == (np.uint8, (16, 16, 3))
     np.testing.assert_array_equal(found, np.stack([shades] * 3, axis=-1))
 
@@ -75,14 +71,14 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, 
         with pytest.raises(TextureRefusedError, match="texture refused: 260 by 348 pixels"):
             read_texture(tmp_path / "a.png")
     else:
-        np.testing.assert_array_equal(read_texture(tmp_path / "a.png"), picture)
+        np.testing.assert_array_equal(read_texture(tmp_path / "a.png").pixels, picture)
 
 
-def test_what_was_read_is_told_of_its_size_and_file(tmp_path, picture):
+@pytest.mark.parametrize("texels", [0, 130])
+def test_an_image_comes_with_the_size_of_its_file_and_the_file(tmp_path, picture, texels):
     Image.fromarray(picture).save(tmp_path / "a.jpg")
-    with enough_texels(130) as enough:
-        read_texture(tmp_path / "a.jpg")
-    assert (enough.size, enough.file) == ((260, 348), tmp_path / "a.jpg")
+    found = read_texture(tmp_path / "a.jpg", texels)
+    assert (found.size, found.file) == ((260, 348), tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(("name", "plain"), [

@@ -17,7 +17,6 @@ from safetensors.numpy import save_file
 
 from affect4d.inference.unpacking import UploadLimits, UploadRefusedError, unpack
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
-from affect4d.scans.readers.texture import enough_texels
 from affect4d.scans.scan import FaceScan, ScanError
 
 OUT_OF_MEMORY = "needs more memory than a scan may"
@@ -60,7 +59,7 @@ def warm_up() -> None:
             file = Path(folder, f"face{suffix}")
             file.write_text(text)
             read_scan(file)
-    from affect4d.scans.readers import range_image  # noqa: F401
+    from affect4d.scans import triangles  # noqa: F401
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +83,8 @@ def _unpack(job: dict[str, Any]) -> dict[str, Any]:
 def _read(job: dict[str, Any]) -> dict[str, Any]:
     path = Path(job["folder"]) / job["scan"]
     marks = (path.with_suffix(suffix) for suffix in LANDMARK_READERS)
-    with enough_texels(int(job["texels"])):
-        scan = read_scan(path, _lone_picture(path), next((file for file in marks if file.is_file()), None))
+    landmarks = next((file for file in marks if file.is_file()), None)
+    scan = read_scan(path, _lone_picture(path), landmarks, texels=int(job["texels"]))
     save_file(_arrays(scan), job["result"])
     return {"repairs": list(scan.repairs)}
 

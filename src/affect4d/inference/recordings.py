@@ -14,9 +14,8 @@ import pandas as pd
 from affect4d.scans.corpora.folder import LANDMARKS, TABLES
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
-from affect4d.scans.natural import natural
-from affect4d.scans.readers import READERS
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers import READERS, natural_order
+from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.source import FileSource
 
 Grouping = Literal["auto", "sequences", "single"]
@@ -127,7 +126,7 @@ def _as_told(table: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
 
 def _by_names(table: pd.DataFrame, grouping: Grouping) -> Iterator[tuple[str, list[Row]]]:
     """Folder after folder: one sequence, or each scan by itself."""
-    rows = sorted(_rows(table), key=lambda row: (_folder(row), natural(row["scan"])))
+    rows = sorted(_rows(table), key=lambda row: (_folder(row), natural_order(row["scan"])))
     for folder, found in groupby(rows, key=_folder):
         scans = list(found)
         if grouping == "sequences" or (grouping == "auto" and _are_frames([row["scan"] for row in scans])):

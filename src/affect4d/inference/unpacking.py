@@ -15,8 +15,7 @@ from typing import IO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.scans.natural import natural
-from affect4d.scans.readers import LANDMARK_READERS, READERS
+from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 
 PICTURES: Mapping[str, tuple[bytes, ...]] = {
     ".jpg": (b"\xff\xd8\xff",),
@@ -92,7 +91,7 @@ def unpack(sent: Mapping[str, Path], folder: Path, limits: UploadLimits) -> Unpa
         else:
             with place.open("rb") as file:
                 _take(name, file, folder, budget, unpacked)
-    unpacked.scans.sort(key=natural)
+    unpacked.scans.sort(key=natural_order)
     return unpacked
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from affect4d.inference.unpacking import UploadLimits, UploadRefusedError
-from affect4d.scans.readers.limits import check_faces, check_texture_coordinates, check_vertices
+from affect4d.scans.readers.mesh import check_faces, check_texture_coordinates, check_vertices
 from affect4d.scans.scan import FaceScan, ScanError
 
 __all__ = ["ReadingRoom", "SentScan", "Upload", "UploadLimits", "UploadRefusedError"]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 
 from affect4d.arrays import Faces, Vertices
-from affect4d.compiled import Number, compiled
+from affect4d.jit import Number, compiled
 from affect4d.rendering.cameras import Camera, clipping_range
 from affect4d.rendering.drawing import MISSING_TEXTURE, Drawing, shrink_texture
 from affect4d.scans.geometry import vertex_normals

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,8 +17,7 @@ import pandas as pd
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.listing import ListedFile, list_files
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
-from affect4d.scans.readers.depth import Intrinsics, read_depth
-from affect4d.scans.readers.texture import enough_texels
+from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import FaceScan
 from affect4d.store import KEY_LENGTH, content_key
 
@@ -132,13 +132,9 @@ class FileSource:
 
     def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
-        scan, texture = self.locate(row), self._file(row, "texture")
-        with enough_texels(texels) as enough:
-            if self.camera is not None:
-                read = read_depth(scan, texture, intrinsics=self.camera)
-            else:
-                read = read_scan(scan, texture, self._file(row, "landmark_file", landmarks))
-        return with_changes(read, texture_size=enough.size, texture_file=enough.file)
+        reader = None if self.camera is None else partial(read_depth, intrinsics=self.camera)
+        marks = self._file(row, "landmark_file", landmarks)
+        return read_scan(self.locate(row), self._file(row, "texture"), marks, reader, texels)
 
     def checksum(self, row: Row) -> str:
         """Digest of the bytes of scan, texture and landmarks."""

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from affect4d.scans.corpora.table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, Row, ScanSource
 from affect4d.store import content_key

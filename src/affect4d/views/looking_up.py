@@ -8,7 +8,7 @@ Finding, taking and blending are loops of their own over one picture: in one loo
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from affect4d.compiled import Number, compiled
+from affect4d.jit import Number, compiled
 
 Stored = UInt8[np.ndarray, "stored channels height width"]
 Maps = Float32[np.ndarray, "pictures 2 3"]

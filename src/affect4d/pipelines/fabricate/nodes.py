@@ -35,7 +35,7 @@ class CorpusSource(BaseModel):
     @model_validator(mode="after")
     def _camera_is_one(self) -> Self:
         if self.camera is not None:
-            from affect4d.scans.readers.depth import Intrinsics  # the readers cost half a second
+            from affect4d.scans.readers.range_image import Intrinsics  # the readers cost half a second
 
             Intrinsics.model_validate(self.camera)
         return self

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.inference.recordings import Grouping, Recording
-from affect4d.scans.readers.depth import Intrinsics
+from affect4d.scans.readers.range_image import Intrinsics
 
 Tables = tuple[pd.DataFrame, pd.DataFrame]
 

@@ -24,8 +24,7 @@ from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
 from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
-from affect4d.scans.natural import natural
-from affect4d.scans.readers import READERS
+from affect4d.scans.readers import READERS, natural_order
 
 TABLES = ("scans.csv", "scans.parquet")
 REQUIRED = ("file", "subject")
@@ -167,7 +166,7 @@ def named_after_expressions(subjects: Iterable[str]) -> list[str]:
 
 def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
     """Scans of known formats; frames are numbered from 0 in natural order (2 before 10), one in two formats once."""
-    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in READERS), key=natural)
+    scans = sorted((path for path in paths.values() if Path(path).suffix.lower() in READERS), key=natural_order)
     sequences = groupby(sorted(scans, key=_sequence), key=_sequence)
     rows = [_nested(name, frame, scan, paths) for name, found in sequences for frame, scan in _frames(found)]
     table = scan_table(rows, root)

@@ -1,84 +1,102 @@
 """Readers, one a file format: bytes in, a checked :class:`~affect4d.scans.scan.FaceScan` or a ScanError out."""
 
-import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 
 from affect4d.arrays import Landmarks, Vertices
 from affect4d.scans.landmarks import LANDMARK_COUNT
-from affect4d.scans.readers.landmark_labels import LABELLED_ROWS, read_lm3, read_picture_landmarks
-from affect4d.scans.readers.landmark_tables import read_bnd, read_bndplus, read_tbnd
+from affect4d.scans.readers.landmark_files import LABELLED_ROWS, read_bnd, read_bndplus, read_lm3, read_tbnd
+from affect4d.scans.readers.mesh import MeshFile
+from affect4d.scans.readers.range_image import read_bnt
+from affect4d.scans.readers.texture import find_image
 from affect4d.scans.scan import FaceScan, ScanError
 
-__all__ = ["LANDMARK_READERS", "READERS", "Reader", "read_landmarks", "read_picture_landmarks", "read_scan"]
+__all__ = ["LANDMARK_READERS", "READERS", "MeshReader", "natural_order", "read_landmarks", "read_scan"]
 
 LANDMARK_MARGIN = 0.1
-"""How far outside the mesh's bounding box, as a share of its largest side, the middle landmark may lie."""
+"""How far outside the mesh's bounding box, relative to its largest side, the median landmark may lie."""
+_DIGITS = re.compile(r"(\d{1,18})")
+MeshReader = Callable[[Path], MeshFile]
 
 
-class Reader(Protocol):
-    """Reads one file format."""
+def _read_wrl(path: Path) -> MeshFile:
+    from affect4d.scans.readers.vrml import read_wrl  # the compiler behind the text formats takes a second to load
 
-    def __call__(self, path: Path, texture: Path | None = None) -> FaceScan:
-        """Read a file; ``texture`` is used instead of the picture the file names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """A reader whose module is imported on first use: the compiler behind the text formats takes a second to load."""
-
-    module: str
-    function: str
-
-    def __call__(self, path: Path, texture: Path | None = None) -> FaceScan:
-        """Read a file."""
-        read: Reader = getattr(importlib.import_module(f"{__name__}.{self.module}"), self.function)
-        return read(path, texture)
+    return read_wrl(path)
 
 
-READERS: Mapping[str, Reader] = MappingProxyType(
-    {
-        ".wrl": Deferred("vrml", "read_wrl"),
-        ".obj": Deferred("wavefront", "read_obj"),
-        ".ply": Deferred("ply", "read_ply"),
-        ".bnt": Deferred("range_image", "read_bnt"),
-        ".off": Deferred("off", "read_off"),
-        ".stl": Deferred("stl", "read_stl"),
-    }
-)
+def _read_obj(path: Path) -> MeshFile:
+    from affect4d.scans.readers.obj import read_obj
+
+    return read_obj(path)
+
+
+def _read_ply(path: Path) -> MeshFile:
+    from affect4d.scans.readers.ply import read_ply
+
+    return read_ply(path)
+
+
+def _read_off(path: Path) -> MeshFile:
+    from affect4d.scans.readers.off_stl import read_off
+
+    return read_off(path)
+
+
+def _read_stl(path: Path) -> MeshFile:
+    from affect4d.scans.readers.off_stl import read_stl
+
+    return read_stl(path)
+
+
+READERS: Mapping[str, MeshReader] = {
+    ".wrl": _read_wrl,
+    ".obj": _read_obj,
+    ".ply": _read_ply,
+    ".bnt": read_bnt,
+    ".off": _read_off,
+    ".stl": _read_stl,
+}
 """File suffix, in lower case, to its reader."""
 
-LANDMARK_READERS: Mapping[str, Callable[[Path], Landmarks]] = MappingProxyType(
-    {".bnd": read_bnd, ".bndplus": read_bndplus, ".tbnd": read_tbnd, ".lm3": read_lm3}
-)
+LANDMARK_READERS: Mapping[str, Callable[[Path], Landmarks]] = {
+    ".bnd": read_bnd,
+    ".bndplus": read_bndplus,
+    ".tbnd": read_tbnd,
+    ".lm3": read_lm3,
+}
 """Suffix of a landmark file, in lower case, to its reader."""
 
-LANDMARK_ROWS: Mapping[str, Sequence[int]] = MappingProxyType(
-    {**dict.fromkeys(LANDMARK_READERS, range(LANDMARK_COUNT)), ".lm3": LABELLED_ROWS}
-)
-"""Suffix of a landmark file to the rows that such a file can fill: no scan lacks what its corpus never marks."""
+LANDMARK_ROWS: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(LANDMARK_READERS, range(LANDMARK_COUNT)),
+    ".lm3": LABELLED_ROWS,
+}
+"""Suffix of a landmark file to the rows that such a file can fill: the others never count as missing."""
 
 
 def read_scan(
-    path: Path, texture: Path | None = None, landmarks: Path | None = None, reader: Reader | None = None
+    path: Path,
+    texture: Path | None = None,
+    landmarks: Path | None = None,
+    reader: MeshReader | None = None,
+    texels: int = 0,
 ) -> FaceScan:
-    """Read a face scan of any known format, with its landmarks.
+    """Read a face scan of any known format, with its image and its landmarks.
 
     Args:
         path: The scan.
-        texture: Its picture; by default the one the scan names, else the one with the scan's own stem.
+        texture: Its image; by default the one the scan names, else the one with the scan's own stem.
         landmarks: Its landmark file, of any suffix in ``LANDMARK_READERS``.
-        reader: For files whose suffix does not say what they are, such as depth pictures; by default ``READERS``' own.
+        reader: For files whose suffix does not tell their format, such as depth images; by default ``READERS``' own.
+        texels: Texels that suffice along the shorter side of the texture, if that is quicker; 0 for all.
 
     Returns:
-        The scan in the file's own coordinates. Landmarks that cannot be read, or that do not lie on the mesh, are
-        left out and noted among ``repairs``, as a texture is.
+        The scan in the file's own coordinates. Landmarks and textures that cannot be read, and landmarks that do not
+        lie on the mesh, are left out and noted among ``repairs``.
 
     Raises:
         ScanError: If the suffix is unknown or the mesh is not usable.
@@ -86,20 +104,12 @@ def read_scan(
     read = reader or READERS.get(path.suffix.lower())
     if read is None:
         raise _unknown(path, "formats", READERS)
-    scan = read(path, texture)
-    if landmarks is None:
-        return scan
-    try:
-        points = read_landmarks(landmarks)
-    except ScanError as error:
-        place = f"{landmarks.name} ({error.where})" if error.where else landmarks.name
-        return _noting(scan, f"landmarks refused: {place}: {error.detail} [{error.code}]")
-    if not _lies_on(points, scan.vertices):
-        return _noting(scan, "landmarks refused: they do not lie on the mesh")
-    rows = LANDMARK_ROWS[landmarks.suffix.lower()]
-    missing = int(np.isnan(points[list(rows), 0]).sum())
-    kept = with_changes(scan, landmarks=points)
-    return _noting(kept, f"{missing} of {len(rows)} landmarks were not tracked") if missing else kept
+    mesh = read(path)
+    image, repairs = find_image(path, mesh, texture, texels)
+    scan = FaceScan(mesh.vertices, mesh.faces, mesh.texture_coordinates, repairs=mesh.repairs + repairs)
+    if image is not None:
+        scan = with_changes(scan, texture=image.pixels, texture_size=image.size, texture_file=image.file)
+    return scan if landmarks is None else _with_landmarks(scan, landmarks)
 
 
 def read_landmarks(path: Path) -> Landmarks:
@@ -118,15 +128,23 @@ def read_landmarks(path: Path) -> Landmarks:
     return read(path)
 
 
-def _unknown(path: Path, kind: str, known: Iterable[str]) -> ScanError:
-    if not path.exists():
-        return ScanError("unreadable", path, "there is no such file or folder")
-    named = f"the suffix {path.suffix}" if path.suffix else "a file without a suffix"
-    return ScanError("unknown-format", path, f"{named} is not read; known {kind}: {', '.join(known)}")
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Key that sorts ``2.obj`` before ``10.obj``, ignoring case."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name.lower())]
 
 
-def _noting(scan: FaceScan, repair: str) -> FaceScan:
-    return with_changes(scan, repairs=(*scan.repairs, repair))
+def _with_landmarks(scan: FaceScan, file: Path) -> FaceScan:
+    try:
+        points = read_landmarks(file)
+    except ScanError as error:
+        place = f"{file.name} ({error.where})" if error.where else file.name
+        return _with_repair(scan, f"landmarks refused: {place}: {error.detail} [{error.code}]")
+    if not _lies_on(points, scan.vertices):
+        return _with_repair(scan, "landmarks refused: they do not lie on the mesh")
+    rows = LANDMARK_ROWS[file.suffix.lower()]
+    missing = int(np.isnan(points[list(rows), 0]).sum())
+    marked = with_changes(scan, landmarks=points)
+    return _with_repair(marked, f"{missing} of {len(rows)} landmarks were not tracked") if missing else marked
 
 
 def _lies_on(points: Landmarks, vertices: Vertices) -> bool:
@@ -137,3 +155,14 @@ def _lies_on(points: Landmarks, vertices: Vertices) -> bool:
     margin = LANDMARK_MARGIN * float((high - low).max())
     inside = ((tracked >= low - margin) & (tracked <= high + margin)).all(axis=1)
     return bool(inside.mean() > 0.5)
+
+
+def _with_repair(scan: FaceScan, repair: str) -> FaceScan:
+    return with_changes(scan, repairs=(*scan.repairs, repair))
+
+
+def _unknown(path: Path, kind: str, known: Iterable[str]) -> ScanError:
+    if not path.exists():
+        return ScanError("unreadable", path, "there is no such file or folder")
+    named = f"the suffix {path.suffix}" if path.suffix else "a file without a suffix"
+    return ScanError("unknown-format", path, f"{named} is not read; known {kind}: {', '.join(known)}")

@@ -1,160 +1,366 @@
 """PLY, text and binary of both byte orders: vertices with optional texture coordinates, polygons of any size.
 
 Texture coordinates are read per vertex (``s t``, ``u v``, ``texture_u texture_v``, ``texcoord_u texcoord_v``) or per
-corner (a face list ``texcoord`` of two numbers a corner, as MeshLab writes it), v bottom-up. The picture is the one a
+corner (a face list ``texcoord`` of two numbers a corner, as MeshLab writes it), v bottom-up. The image is the one a
 ``comment TextureFile`` names. Other properties and elements are passed over.
 
-Repaired, and noted: polygons of fewer than three corners (left out); blanks behind a binary file; a
-picture that is missing or not usable; several pictures (none is read). Refused: an element longer than the file,
-bytes behind the last one, triangle strips, texture coordinates of some corners only.
+Repaired, and noted: polygons of fewer than three corners (left out); blanks behind a binary file; an image that is
+missing or not usable; several images (none is read). Refused: an element longer than the file, bytes behind the last
+one, triangle strips, texture coordinates of some corners only.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from dataclasses import replace as with_changes
 from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.limits import read_capped
-from affect4d.scans.readers.lists import DOUBLE, SCALAR, Lists, Step, gather_lists
-from affect4d.scans.readers.numbers import as_text, number_lines, whole_lines
-from affect4d.scans.readers.ply_header import Element, Header, Property, parse_header, row_type
-from affect4d.scans.readers.polygons import assemble_mesh, fan_triangles, merge_points, whole_indices
-from affect4d.scans.readers.texture import attach_one_of
-from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.jit import Number, compiled
+from affect4d.scans.readers.mesh import (
+    MAX_FACES,
+    MAX_VERTICES,
+    MeshFile,
+    assemble_mesh,
+    check_count,
+    fan_triangles,
+    merge_points,
+    note_small_polygons,
+    ranges,
+    read_text,
+    whole_indices,
+)
+from affect4d.scans.readers.scanner import as_array, parse_lines, unix_lines
+from affect4d.scans.scan import ScanError
 
+MAX_HEADER_BYTES = 2**16
+MAX_ELEMENTS, MAX_PROPERTIES = 16, 64
+FORMATS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+"""Name of a format to NumPy's byte-order character; empty for text."""
+_TYPES = {
+    "char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4",
+    "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4",
+    "float": "f4", "double": "f8", "float32": "f4", "float64": "f8",
+}  # fmt: skip
+_END = re.compile(rb"(?:^|[\r\n])[ \t]*end_header[ \t]*(\r\n|\n|\r)")
+_COUNT = re.compile(r"\d{1,12}")
 _COORDINATE_NAMES = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texcoord_u", "texcoord_v"))
 _INDEX_NAMES = ("vertex_indices", "vertex_index")
 _CORNER_COORDINATES = "texcoord"
 
 
 @dataclass(frozen=True, slots=True)
+class _Property:
+    """A number or a list in each row of an element; types as NumPy names them, without byte order."""
+
+    name: str
+    item: str
+    count: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """A table of the file, its rows one after the other."""
+
+    name: str
+    rows: int
+    properties: list[_Property] = field(default_factory=list)
+
+    @property
+    def has_lists(self) -> bool:
+        return any(part.count is not None for part in self.properties)
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """Byte order (empty for text), elements in file order, untrusted image names, and the first byte of the body."""
+
+    order: str
+    elements: list[_Element]
+    textures: tuple[str, ...]
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """One list property: the values of all rows, one after the other, and how many each row has."""
+
+    items: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class _Table:
-    """An element as read: its numbers, a structured array, or its lists; and where its rows end in the body."""
+    """An element as read: its plain numbers or its lists, by property."""
 
-    rows: np.ndarray
-    ends: np.ndarray
-    lists: tuple[Lists, ...] = ()
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    lists: dict[str, _Lists] = field(default_factory=dict)
 
 
-def read_ply(path: Path, texture: Path | None = None) -> FaceScan:
-    """Read a PLY face scan.
-
-    Args:
-        path: The file.
-        texture: Picture to use instead of the one it names.
-
-    Returns:
-        The scan in the file's own coordinates.
+def read_ply(path: Path) -> MeshFile:
+    """Read a PLY face scan in the file's own coordinates.
 
     Raises:
         ScanError: If the file is not a usable scan.
     """
-    raw = read_capped(path)
-    header = parse_header(raw, path)
-    scan = _mesh(raw, header, path)
-    pixels, repairs = attach_one_of(path, header.textures, texture)
-    return with_changes(scan, texture=pixels, repairs=scan.repairs + repairs)
+    raw = read_text(path)
+    header = _parse_header(raw, path)
+    missing = {"vertex", "face"} - {element.name for element in header.elements}
+    if missing:
+        raise ScanError("no-mesh", path, f"there is no element {max(missing)!r} in it")
+    if any(element.name == "tristrips" and element.rows for element in header.elements):
+        raise ScanError("unsupported", path, "triangle strips are not read: export the mesh as triangles")
+    tables, repairs = (_binary_tables if header.order else _text_tables)(raw, header, path)
+    return with_changes(_mesh(tables, repairs, path), image_names=header.textures)
 
 
-def _mesh(raw: bytes, header: Header, path: Path) -> FaceScan:
-    for name in ("vertex", "face"):
-        if header.element(name) is None:
-            raise ScanError("no-mesh", path, f"there is no element {name!r} in it")
-    tables, repairs = _tables(raw, header, path)
+def _mesh(tables: dict[str, _Table], repairs: tuple[str, ...], path: Path) -> MeshFile:
     vertices, coordinates = _vertices(tables["vertex"], path)
-    face = header.element("face")
-    assert face is not None
-    lists = dict(zip((part.name for part in _wanted(face)), tables["face"].lists, strict=True))
+    lists = tables["face"].lists
     indices = next((lists[name] for name in _INDEX_NAMES if name in lists), None)
     if indices is None:
         raise ScanError("no-mesh", path, f"its faces have no list {_INDEX_NAMES[0]!r}")
-    types = {part.name: np.dtype((header.order + part.item) if header.order else "<f8") for part in face.properties}
-    corners = whole_indices(indices.items.view(types[next(name for name in _INDEX_NAMES if name in lists)]), path)
-    poor = int(((indices.lengths > 0) & (indices.lengths < 3)).sum())
-    repairs += (f"{poor} polygons of fewer than 3 corners left out",) if poor else ()
+    corners = whole_indices(indices.items, path)
+    repairs += note_small_polygons(indices.lengths)
     faces = fan_triangles(corners, indices.lengths)
     of_corners = lists.get(_CORNER_COORDINATES)
     if of_corners is None or not of_corners.lengths.any():
-        return assemble_mesh(path, vertices, faces, coordinates, None, repairs)
+        return assemble_mesh(path, vertices, faces, coordinates, repairs=repairs)
     if not np.array_equal(of_corners.lengths, 2 * indices.lengths):
         raise ScanError("wrong-count", path, "some faces do not have two texture coordinates a corner")
-    own, order = merge_points(of_corners.items.view(types[_CORNER_COORDINATES]).astype(np.float32).reshape(-1, 2))
+    own, order = merge_points(of_corners.items.astype(np.float32).reshape(-1, 2))
     return assemble_mesh(path, vertices, faces, own, fan_triangles(order, indices.lengths), repairs)
 
 
-def _tables(raw: bytes, header: Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
-    """All elements, by name, and what was mended."""
-    if header.order:
-        return _binary_tables(as_text(raw), header, path)
-    numbers, lines = number_lines(whole_lines(raw), header.end, path, comments=False)
-    body, at = numbers.view(np.uint8), 0
-    tables = {}
+def _vertices(table: _Table, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """Points and, where there are any, texture coordinates."""
+    if table.lists or not {"x", "y", "z"} <= set(table.columns):
+        raise ScanError("no-mesh", path, "its vertices are not x, y, z and other numbers")
+    pair = next((pair for pair in _COORDINATE_NAMES if set(pair) <= set(table.columns)), None)
+    with np.errstate(over="ignore"):
+        return _stacked(table, ("x", "y", "z")), None if pair is None else _stacked(table, pair)
+
+
+def _stacked(table: _Table, names: tuple[str, ...]) -> np.ndarray:
+    return np.stack([table.columns[name].astype(np.float32) for name in names], axis=1)
+
+
+def _parse_header(raw: bytes, path: Path) -> _Header:
+    """Read the header; refused if longer than 64 KiB, or if it promises more than a scan may hold."""
+    if not re.match(rb"ply[ \t]*[\r\n]", raw):
+        raise ScanError("not-ply", path, "the file does not start with a line 'ply'", "line 1")
+    end = _END.search(raw, 0, MAX_HEADER_BYTES)
+    if end is None:
+        raise ScanError("truncated", path, f"there is no 'end_header' in its first {MAX_HEADER_BYTES} bytes")
+    order: str | None = None
+    elements: list[_Element] = []
+    textures: list[str] = []
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", raw[: end.start()].decode("utf-8", "replace")), start=1):
+        words = line.split()
+        match words:
+            case ["format", name, _] if name in FORMATS and order is None:
+                order = FORMATS[name]
+            case ["comment", "TextureFile", _, *_]:
+                textures.append(line.split("TextureFile", 1)[1].strip())
+            case ["element", name, count] if _COUNT.fullmatch(count) and len(elements) < MAX_ELEMENTS:
+                elements.append(_Element(name, int(count)))
+            case ["property", *parts] if elements and len(elements[-1].properties) < MAX_PROPERTIES:
+                elements[-1].properties.append(_property(parts, path, number))
+            case [] | ["ply"] | ["comment" | "obj_info", *_]:
+                pass
+            case _:
+                raise ScanError("malformed", path, f"{line.strip()[:60]!r} is no line of a header", f"line {number}")
+    if order is None:
+        raise ScanError("malformed", path, f"its header names no format ({', '.join(FORMATS)})")
+    _check_elements(elements, path)
+    return _Header(order, elements, tuple(textures), end.end())
+
+
+def _property(words: list[str], path: Path, line: int) -> _Property:
+    match words:
+        case ["list", count, item, name] if count in _TYPES and item in _TYPES and _TYPES[count][0] != "f":
+            return _Property(name, _TYPES[item], _TYPES[count])
+        case [item, name] if item in _TYPES:
+            return _Property(name, _TYPES[item])
+        case _:
+            detail = f"{' '.join(words)[:60]!r} is no property"
+            raise ScanError("malformed", path, detail, f"line {line}")
+
+
+def _check_elements(elements: list[_Element], path: Path) -> None:
+    names = [element.name for element in elements]
+    if len(set(names)) < len(names) or any(_repeats(element) for element in elements):
+        raise ScanError("malformed", path, "an element or a property is declared twice")
+    for element in elements:
+        check_count(element.rows, MAX_VERTICES if element.name == "vertex" else MAX_FACES, path, f"{element.name} rows")
+
+
+def _repeats(element: _Element) -> bool:
+    names = {part.name for part in element.properties}
+    return len(names) < len(element.properties)
+
+
+def _check_room(fits: bool, element: _Element, path: Path) -> None:
+    if not fits:
+        raise ScanError("truncated", path, f"the file ends before its {element.rows} {element.name!r} rows do")
+
+
+def _text_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
+    """All elements, one row a line."""
+    numbers, ends = parse_lines(unix_lines(raw), header.end, path, comments=False)
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    tables, line = {}, 0
     for element in header.elements:
-        tables[element.name] = _table(body, at, element, header.order, path)
-        at = int(tables[element.name].ends[-1]) if element.rows else at
-    if not np.array_equal(np.concatenate([table.ends for table in tables.values()]), 8 * lines):
-        raise ScanError("wrong-count", path, "its lines do not hold the numbers that its header promises")
+        rows = slice(line, line + element.rows)
+        _check_room(rows.stop <= len(ends), element, path)
+        tables[element.name] = _text_table(numbers, starts[rows], ends[rows], element, path)
+        line = rows.stop
+    if line < len(ends):
+        raise _wrong_lines(path)
     return tables, ()
 
 
-def _binary_tables(body: np.ndarray, header: Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
-    at = header.end
-    tables = {}
+def _wrong_lines(path: Path) -> ScanError:
+    return ScanError("wrong-count", path, "its lines do not hold the numbers that its header promises")
+
+
+def _text_table(numbers: np.ndarray, starts: np.ndarray, ends: np.ndarray, element: _Element, path: Path) -> _Table:
+    at, table = starts, _Table()
+    for part in element.properties:
+        if (at >= ends).any():
+            raise _wrong_lines(path)
+        if part.count is None:
+            table.columns[part.name] = numbers[at]
+            at = at + 1
+        else:
+            counts = numbers[at]
+            wrong = np.flatnonzero(~((counts >= 0) & (counts < ends - at) & (counts == np.floor(counts))))
+            if len(wrong):
+                detail = "a list is of no whole length, or longer than its line"
+                raise ScanError("truncated", path, detail, f"row {wrong[0] + 1}")
+            lengths = counts.astype(np.int64)
+            table.lists[part.name] = _Lists(numbers[ranges(at + 1, lengths)], lengths)
+            at = at + 1 + lengths
+    if (at != ends).any():
+        raise _wrong_lines(path)
+    return table
+
+
+def _binary_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
+    """All elements, and the repairs."""
+    at, tables = header.end, {}
     for element in header.elements:
-        tables[element.name] = _table(body, at, element, header.order, path)
-        at = int(tables[element.name].ends[-1]) if element.rows else at
-    rest = bytes(body[at:])
+        tables[element.name], at = _binary_table(raw, at, element, header.order, path)
+    rest = raw[at:]
     if rest and not rest.isspace():
         raise ScanError("wrong-count", path, f"{len(rest)} bytes more than its header promises", f"byte {at}")
     return tables, ("blanks behind the last element ignored",) if rest else ()
 
 
-def _table(body: np.ndarray, at: int, element: Element, order: str, path: Path) -> _Table:
-    """One element; text is a body of ``float64``."""
-    if element.name == "tristrips" and element.rows:
-        raise ScanError("unsupported", path, "triangle strips are not read: export the mesh as triangles")
-    if not element.has_lists:
-        kind = row_type(element, order)
-        end = at + kind.itemsize * element.rows
-        _check_room(end, body, element, path)
-        rows = np.frombuffer(body, kind, element.rows, at) if end > at else np.empty(element.rows, kind)
-        return _Table(rows, at + kind.itemsize * np.arange(1, element.rows + 1))
-    _check_room(at + element.rows, body, element, path)
-    wanted = [part.name for part in _wanted(element)]
-    steps = [_step(part, order, wanted) for part in element.properties]
-    gathered = gather_lists(body, at, element.rows, steps, len(wanted), order == ">", path)
-    return _Table(np.empty(0), gathered.ends, gathered.lists)
+def _binary_table(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
+    """One element and the byte behind it; one structured array where all rows have lists of the first row's lengths."""
+    least = sum(np.dtype(part.count or part.item).itemsize for part in element.properties)
+    _check_room(at + least * element.rows <= len(raw), element, path)
+    lengths = _first_lengths(raw, at, element, order)
+    kind = _row_type(element, lengths, order) if lengths is not None else None
+    end = at + kind.itemsize * element.rows if kind is not None else 0
+    if kind is None or end > len(raw):
+        return _varying_table(raw, at, element, order, path)
+    rows = np.frombuffer(raw, kind, element.rows, at) if end > at else np.empty(element.rows, kind)
+    table = _Table()
+    for part, length in zip(element.properties, lengths or (), strict=True):
+        if part.count is None:
+            table.columns[part.name] = rows[part.name]
+        elif (rows[part.name]["count"] == length).all():
+            items = np.ascontiguousarray(rows[part.name]["items"]).reshape(-1)
+            table.lists[part.name] = _Lists(items, np.full(element.rows, length))
+        else:
+            return _varying_table(raw, at, element, order, path)
+    return table, end
 
 
-def _check_room(end: int, body: np.ndarray, element: Element, path: Path) -> None:
-    if end > len(body):
-        raise ScanError("truncated", path, f"the file ends before its {element.rows} {element.name!r} rows do")
+def _first_lengths(raw: bytes, at: int, element: _Element, order: str) -> list[int] | None:
+    """Values of each property in the first row; None where they do not fit in the file."""
+    lengths = []
+    for part in element.properties:
+        length = 1
+        if part.count is not None:
+            kind = np.dtype(order + part.count)
+            inside = element.rows > 0 and at + kind.itemsize <= len(raw)
+            length = int(np.frombuffer(raw, kind, 1, at)[0]) if inside else 0
+            at += kind.itemsize
+        at += length * np.dtype(part.item).itemsize
+        if length < 0 or (element.rows and at > len(raw)):
+            return None
+        lengths.append(length)
+    return lengths
 
 
-def _wanted(element: Element) -> list[Property]:
-    names = (*_INDEX_NAMES, _CORNER_COORDINATES) if element.name == "face" else ()
-    return [part for part in element.properties if part.name in names and part.count is not None]
+def _row_type(element: _Element, lengths: list[int], order: str) -> np.dtype:
+    fields = []
+    for part, length in zip(element.properties, lengths, strict=True):
+        item = np.dtype(order + part.item)
+        if part.count is not None:
+            item = np.dtype([("count", order + part.count), ("items", item, (length,))])
+        fields.append((part.name, item))
+    return np.dtype(fields)
 
 
-def _step(part: Property, order: str, wanted: list[str]) -> Step:
-    width = int(part.item[1]) if order else 8
-    target = wanted.index(part.name) + 1 if part.name in wanted else 0
-    if part.count is None:
-        return Step(SCALAR, width, target)
-    signed = -1 if part.count[0] == "i" else 1
-    return Step(signed * int(part.count[1]) if order else DOUBLE, width, target)
+def _varying_table(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
+    """As :func:`_binary_table`, where lists differ in length from row to row."""
+    body, starts = as_array(raw), np.empty(element.rows, np.int64)
+    counts = [np.dtype(order + part.count) if part.count else None for part in element.properties]
+    items = [np.dtype(order + part.item) for part in element.properties]
+    signed = [-1 if count is not None and count.kind == "i" else 1 for count in counts]
+    sizes = np.array([sign * (count.itemsize if count else 0) for sign, count in zip(signed, counts, strict=True)])
+    done, end = _find_rows(body, at, sizes, np.array([item.itemsize for item in items]), order == ">", starts)
+    if done < element.rows:
+        raise ScanError("truncated", path, "a list is longer than what is left of the file", f"row {done + 1}")
+    table = _Table()
+    for part, count, item in zip(element.properties, counts, items, strict=True):
+        if count is None:
+            starts = starts + item.itemsize
+            continue
+        lengths = body[starts[:, None] + np.arange(count.itemsize)].view(count)[:, 0].astype(np.int64)
+        starts = starts + count.itemsize
+        if element.name == "face" and part.name in (*_INDEX_NAMES, _CORNER_COORDINATES):
+            table.lists[part.name] = _Lists(body[ranges(starts, lengths * item.itemsize)].view(item), lengths)
+        starts = starts + lengths * item.itemsize
+    return table, end
 
 
-def _vertices(table: _Table, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points and, where there are any, texture coordinates."""
-    names = table.rows.dtype.names or ()
-    if table.lists or not {"x", "y", "z"} <= set(names):
-        raise ScanError("no-mesh", path, "its vertices are not x, y, z and other numbers")
-    pair = next((pair for pair in _COORDINATE_NAMES if set(pair) <= set(names)), None)
-    with np.errstate(over="ignore"):
-        return _columns(table, ("x", "y", "z")), None if pair is None else _columns(table, pair)
+@compiled
+def _find_rows(
+    body: np.ndarray, start: int, count_sizes: np.ndarray, item_sizes: np.ndarray, big_endian: bool, starts: np.ndarray
+) -> tuple[Number, Number]:
+    """Where rows of lists start, until one does not fit.
 
+    Args:
+        body: Bytes.
+        start: The first row.
+        count_sizes: For each property, the bytes of its list's length, negative where signed; 0 for a plain number.
+        item_sizes: Bytes of one value.
+        big_endian: Byte order.
+        starts: To fill.
 
-def _columns(table: _Table, names: tuple[str, ...]) -> np.ndarray:
-    return np.stack([table.rows[name].astype(np.float32) for name in names], axis=1)
+    Returns:
+        The number of sound rows, and the byte behind the last.
+    """
+    at, end = start, len(body)
+    for row in range(len(starts)):
+        starts[row] = at
+        for part in range(len(count_sizes)):
+            size, count = abs(count_sizes[part]), 1
+            if at + size > end:
+                return row, at
+            if size:
+                count = 0
+                for byte in range(size):
+                    count = count * 256 + np.int64(body[at + byte if big_endian else at + size - 1 - byte])
+                if count_sizes[part] < 0 and count >> (8 * size - 1):
+                    return row, at  # negative
+                at += size
+            if count > (end - at) // item_sizes[part]:
+                return row, at
+            at += count * item_sizes[part]
+    return len(starts), at

@@ -1,20 +1,23 @@
-"""Numbers in text, compiled: the inner loops of every text format.
+"""Numbers in text: compiled loops over bytes, and the checked functions that every text format calls.
 
-A general CSV parser spends its time on what these files do not have (columns, quotes, missing values) and needs the
-text rewritten first; a loop over bytes that knows nothing but numbers and what lies between them is about three times
-as fast (docs/decisions/0006). Numba compiles it on first use and keeps the machine code beside the module.
+A general CSV parser spends its time on what these files do not have (columns, quotes, missing values); a loop over
+bytes that handles only numbers and separators is about three times as fast (docs/decisions/0006).
 
-What spares the loops their end checks: **the text ends with a byte that is neither part of a number nor between
-numbers** (``]``, 0, or, where lines matter, a line break). Every loop stops there at the latest.
+The loops need no end checks: **the text ends with a byte that is neither part of a number nor a separator** (``]``, 0,
+or, where lines matter, a line break). Every loop stops there at the latest.
 
 A number is the ``float64`` nearest to its decimal form where that has up to 15 digits and no exponent, and within 2
-units in the last place elsewhere. As ``float32`` it is therefore correctly rounded, but for decimals within 10⁻¹⁵
+units in the last place elsewhere. As ``float32`` it is therefore correctly rounded, except for decimals within 10⁻¹⁵
 (relative) of the middle between two.
 """
 
+import re
+from pathlib import Path
+
 import numpy as np
 
-from affect4d.compiled import Number, compiled
+from affect4d.jit import Number, compiled
+from affect4d.scans.scan import ScanError
 
 
 def _table(marks: bytes) -> np.ndarray:
@@ -34,6 +37,102 @@ _ZERO, _ONE, _TEN = np.uint64(0), np.uint64(1), np.uint64(10)
 _EXACT_DIGITS, _ENOUGH = np.uint64(15), np.uint64(10**18)
 _MINUS, _PLUS, _POINT, _EXPONENT = 45, 43, 46, 101
 MAX_WHOLE = np.uint64(2**31 - 1)
+MAX_COMMENTS = 100_000
+_BREAK = re.compile(rb"[\r\n]")
+_NOT_FINITE = re.compile(rb"[+-]?(nan|inf|infinity|\d+\.?#\w+)", re.IGNORECASE)
+_WHOLE = re.compile(rb"[+-]?\d+")
+_NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_STOPS = b" ,\t\r\n\v\f/]}\0#"
+
+
+def as_array(raw: bytes) -> np.ndarray:
+    """The bytes as ``uint8`` [bytes]; nothing is copied."""
+    return np.frombuffer(raw, dtype=np.uint8)
+
+
+def parse_list(raw: bytes, start: int, end: int, kind: type[np.float32 | np.int32], path: Path) -> np.ndarray:
+    """Numbers of a list inside a text, separated by blanks, commas or line breaks; ``#`` starts a comment.
+
+    Args:
+        raw: The text.
+        start: First byte of the list.
+        end: Its end: a ``]`` or a 0 byte.
+        kind: ``float32``, where too large numbers become infinite, or ``int32``.
+        path: The file, for the error.
+
+    Raises:
+        ScanError: If something in it is not such a number; it names the byte.
+    """
+    text, filled, at = as_array(raw), 0, start
+    numbers = np.empty((end - start) // 2 + 1, kind)  # a number takes two bytes, so that it is never full
+    for _ in range(MAX_COMMENTS):
+        if kind is np.float32:
+            filled, at, _ = numbers_from(text, at, IN_LISTS, numbers, filled, NO_WORD, NO_WIDTH)
+        else:
+            filled, at = wholes_from(text, at, IN_LISTS, numbers, filled)
+        if at < end and text[at] == COMMENT:
+            at = end_of_line(raw, at, end)
+        if at >= end:
+            numbers.resize(filled, refcheck=False)
+            return numbers
+        if not IN_LISTS[text[at]]:
+            raise number_error(raw, at, path, whole=kind is np.int32)
+    raise ScanError("too-complex", path, f"more than {MAX_COMMENTS} comments in one list", f"byte {start}")
+
+
+def parse_lines(raw: bytes, start: int, path: Path, comments: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lines of numbers separated by blanks, from a place in a text of :func:`unix_lines` to its end.
+
+    Returns:
+        ``float64`` [numbers], too large ones infinite, and ``int64`` [lines]: how many there are up to each line's end.
+
+    Raises:
+        ScanError: If something in it is neither a number nor, with ``comments``, a ``#`` comment; it names the byte.
+    """
+    numbers = np.empty((len(raw) - start) // 2 + 1, np.float64)
+    ends = np.empty(len(numbers), np.int64)
+    lines, at = lines_from(as_array(raw), start, comments, numbers, ends)
+    if at < len(raw):
+        raise number_error(raw, at, path)
+    ends.resize(lines, refcheck=False)
+    numbers.resize(int(ends[-1]) if lines else 0, refcheck=False)
+    return numbers, ends
+
+
+def unix_lines(raw: bytes) -> bytes:
+    """The text with a line feed in every line break and at its end."""
+    if b"\n" not in raw:
+        raw = raw.replace(b"\r", b"\n")
+    return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def line_number(raw: bytes, at: int) -> str:
+    """The line of a byte, for errors."""
+    line = raw.count(b"\n", 0, at) + 1
+    return f"line {line}"
+
+
+def end_of_line(raw: bytes, start: int, end: int) -> int:
+    """Index of the next line break, or ``end``."""
+    found = _BREAK.search(raw, start, end)
+    return found.start() if found else end
+
+
+def number_error(raw: bytes, at: int, path: Path, whole: bool = False) -> ScanError:
+    """The error for a place that holds no (whole) number; it names the word and its byte."""
+    start = at
+    while start > 0 and at - start < 400 and raw[start - 1] not in _STOPS:
+        start -= 1
+    end = start
+    while end < len(raw) and end - start < 400 and raw[end] not in _STOPS:
+        end += 1
+    word, place = raw[start : max(end, start + 1)], f"byte {start}"  # a stop by itself is shown, too
+    shown = word[:40].decode("ascii", "replace")
+    if _NOT_FINITE.fullmatch(word):
+        return ScanError("not-finite", path, f"{shown!r} is not a finite number", place)
+    if whole and (_WHOLE.fullmatch(word) or _NUMBER.fullmatch(word)):
+        return ScanError("index-out-of-range", path, f"{shown!r} is no index", place)
+    return ScanError("malformed-number", path, f"{shown!r} is not a number", place)
 
 
 @compiled
@@ -50,17 +149,17 @@ def numbers_from(
 
     Args:
         text: Bytes; the last one stops every number.
-        start: Where to begin.
-        between: 256 flags, the bytes that may stand between numbers: ``IN_LISTS`` or ``IN_LINES``.
+        start: First byte.
+        between: 256 flags, the separators: ``IN_LISTS`` or ``IN_LINES``.
         numbers: To fill, ``float32`` or ``float64``.
-        filled: How many are in it already.
+        filled: Numbers in it already.
         word: For lines, the two bytes every line starts with, the second 0 in a word of one letter: a line break is
             passed over where ``width`` numbers stand on the line and the next line starts with the word and a blank.
-        width: How many numbers stand on a line.
+        width: Numbers on a line.
 
     Returns:
-        How many are in it now; where reading stopped: after separators, or right after a number that none follows; and,
-        for lines, how many there would be if the line it stopped on held ``width`` of them.
+        Numbers in it now; the byte where reading stopped: after separators, or right after a number that none follows;
+        and, for lines, how many there would be if the line it stopped on held ``width`` of them.
     """
     at = np.uint64(start)
     letters = np.uint64(1) + np.uint64(word[1] != 0)
@@ -140,7 +239,7 @@ def wholes_from(
 
 @compiled
 def _long_number(text: np.ndarray, start: Number, end: Number) -> tuple[Number, Number]:
-    """Size and end of a number of many digits, or with an exponent; ``end`` is where its digits end."""
+    """Magnitude and end of a number of many digits, or with an exponent; ``end`` is the end of its digits."""
     mantissa = _ZERO
     exponent = np.int64(0)
     seen_point = False
@@ -194,17 +293,10 @@ def _scaled(mantissa: Number, exponent: Number) -> Number:
 def lines_from(
     text: np.ndarray, start: int, comments: bool, numbers: np.ndarray, ends: np.ndarray
 ) -> tuple[Number, Number]:
-    """Read lines of numbers; empty ones do not count.
-
-    Args:
-        text: Bytes; the last one is a line break.
-        start: Where to begin.
-        comments: Whether ``#`` starts one.
-        numbers: To fill.
-        ends: To fill: how many numbers there are up to the end of each line.
+    """Read lines of numbers, empty ones left out, into ``numbers``; ``ends`` gets the count up to each line's end.
 
     Returns:
-        How many lines there are, and where reading stopped: at the end, or at something that is no number.
+        The number of lines, and the byte where reading stopped: the end, or something that is no number.
     """
     at, filled, lines = start, 0, 0
     while at < len(text):

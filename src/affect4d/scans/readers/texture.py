@@ -1,10 +1,7 @@
-"""Textures: JPEG, PNG or BMP beside the scan, capped; a bad one costs the colour, never the scan."""
+"""Textures: JPEG, PNG or BMP beside the scan, capped; a bad image costs the colour, never the scan."""
 
-import contextlib
 import re
 import warnings
-from collections.abc import Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from affect4d.arrays import Texture
+from affect4d.scans.readers.mesh import MeshFile
 
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -20,66 +18,50 @@ _THIS_FOLDER = re.compile(r"\A(?:\.[/\\]+)+")
 _PLAIN_NAME = re.compile(r"[^/\\:\x00-\x1f]+")
 
 
-@dataclass(slots=True)
-class Enough:
-    """How large a picture need be read, and how large the one that was read is.
-
-    Attributes:
-        side: Texels that suffice along the shorter side; 0 for all.
-        size: Width and height of the file last read; None before, or where all of it was read.
-        file: The file last read; None before.
-    """
-
-    side: int = 0
-    size: tuple[int, int] | None = None
-    file: Path | None = None
-
-
-_ENOUGH: ContextVar[Enough | None] = ContextVar("enough_texels", default=None)
-
-
 class TextureRefusedError(ValueError):
-    """A picture that is not used; the message says why, as a repair."""
+    """An image that is not used; the message says why, as a repair."""
 
 
-@contextlib.contextmanager
-def enough_texels(side: int) -> Iterator[Enough]:
-    """Within, a picture may be read at a half, a quarter or an eighth of its size, where its format does that well.
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image as RGB, with the width and height of its file and the file itself."""
 
-    JPEG does: it is decoded to the size asked for, in a quarter of the time, instead of being averaged down afterwards.
+    pixels: Texture
+    size: tuple[int, int]
+    file: Path
+
+
+def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> tuple[ImageFile | None, tuple[str, ...]]:
+    """The image of a scan, or None, and the repairs.
 
     Args:
-        side: Texels that suffice along the shorter side; 0 reads pictures whole.
-
-    Yields:
-        What learns the file and its size.
+        scan: The scan file.
+        mesh: Its mesh, with the image names that it gives.
+        given: A trusted image to use instead.
+        texels: Texels that suffice along the shorter side; 0 for all.
     """
-    enough = Enough(side)
-    token = _ENOUGH.set(enough)
+    names = mesh.image_names
+    if names is None and mesh.texture_coordinates is None:
+        return None, ()
+    if given is None and names is not None and len(names) > 1:
+        return None, (*mesh.image_notes, f"{len(names)} textures named: none is read")
+    place, repairs = given, ()
+    if given is None and names is not None:
+        place, repairs = find_texture(scan, next(iter(names), None))
     try:
-        yield enough
-    finally:
-        _ENOUGH.reset(token)
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether a texture's name is a file name only: no folder, drive, address or control character; 255 bytes."""
-    short = len(name.encode(errors="replace")) <= 255
-    return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and short
-
-
-def in_folder(name: str) -> str:
-    """A name without the ``./`` in front of it, which says the folder it is in already."""
-    return _THIS_FOLDER.sub("", name)
+        if place is not None:
+            return read_texture(place, texels), repairs
+        if names is None:
+            repairs = ("texture missing",)
+    except TextureRefusedError as error:
+        repairs = (*repairs, str(error))
+    return None, (*mesh.image_notes, *repairs) if given is None else repairs
 
 
 def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
-    """Where the texture of a scan is: under the name the scan gives, else under the scan's own stem.
+    """The texture file of a scan, or None, and the repairs: under the name the scan gives, else under its own stem.
 
-    Only files in the scan's own folder are looked at, whatever the name says; a suffix may be in capitals.
-
-    Returns:
-        The picture (None where there is none) and what was mended, in words.
+    Only the scan's own folder is searched, whatever the name says; a suffix may be in capitals.
     """
     repairs: tuple[str, ...] = ()
     candidates = [scan.with_suffix(suffix) for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
@@ -91,19 +73,30 @@ def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str,
     return (found, repairs) if found is not None else (None, (*repairs, "texture missing"))
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a texture's name is a file name only: no folder, drive, address or control character; 255 bytes."""
+    short = len(name.encode(errors="replace")) <= 255
+    return bool(_PLAIN_NAME.fullmatch(name)) and name not in {".", ".."} and short
+
+
+def in_folder(name: str) -> str:
+    """The name without a leading ``./``."""
+    return _THIS_FOLDER.sub("", name)
+
+
 def is_there(path: Path) -> bool:
-    """Whether it is a file; a name that the file system cannot have is none."""
+    """Whether it is a file; False for a name that the file system cannot have."""
     try:
         return path.is_file()
     except OSError:
         return False
 
 
-def read_texture(path: Path) -> Texture:
-    """The picture as RGB; perhaps smaller than its file, within :func:`enough_texels`.
+def read_texture(path: Path, texels: int = 0) -> ImageFile:
+    """The image as RGB.
 
-    Returns:
-        ``uint8`` [height, width, 3].
+    Where fewer texels suffice along the shorter side, a JPEG is decoded to a half, a quarter or an eighth of its size,
+    in a quarter of the time; other formats are read whole.
 
     Raises:
         TextureRefusedError: If it is missing, of another kind than JPEG, PNG or BMP, damaged, or above ``MAX_PIXELS``.
@@ -111,17 +104,13 @@ def read_texture(path: Path) -> Texture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise TextureRefusedError(f"texture refused: {picture.width} by {picture.height} pixels")
-                enough = _ENOUGH.get()
-                if enough is not None and enough.side:
-                    enough.size = picture.size
-                    picture.draft("RGB", (enough.side, enough.side))
-                texture = _colours(picture)
-                if enough is not None:
-                    enough.file = path
-                return texture
+            with Image.open(path, formats=FORMATS) as image:
+                size = image.size
+                if size[0] * size[1] > MAX_PIXELS:
+                    raise TextureRefusedError(f"texture refused: {size[0]} by {size[1]} pixels")
+                if texels:
+                    image.draft("RGB", (texels, texels))
+                return ImageFile(_rgb(image), size, path)
     except FileNotFoundError:
         raise TextureRefusedError("texture missing") from None
     except TextureRefusedError:
@@ -130,33 +119,9 @@ def read_texture(path: Path) -> Texture:
         raise TextureRefusedError(f"texture unreadable: {type(error).__name__}") from error
 
 
-def _colours(picture: Image.Image) -> Texture:
-    """Its pixels as RGB; grey of 16 bits, which Pillow cuts off at 255, is divided by 257."""
-    if picture.mode.startswith("I"):
-        grey = (np.asarray(picture) // 257).astype(np.uint8)
+def _rgb(image: Image.Image) -> Texture:
+    """Its pixels; grey of 16 bits, which Pillow cuts off at 255, is divided by 257."""
+    if image.mode.startswith("I"):
+        grey = (np.asarray(image) // 257).astype(np.uint8)
         return np.repeat(grey[..., np.newaxis], 3, axis=2)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-
-
-def attach_one_of(scan: Path, named: tuple[str, ...], given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:
-    """As :func:`attach_texture`, of a scan that may name several pictures, of which none is read then."""
-    if len(named) > 1 and given is None:
-        return None, (f"{len(named)} textures named: none is read",)
-    return attach_texture(scan, named[0] if len(named) == 1 else None, given)
-
-
-def attach_texture(scan: Path, named: str | None, given: Path | None) -> tuple[Texture | None, tuple[str, ...]]:
-    """The texture of a scan file and what was mended on the way.
-
-    Args:
-        scan: The scan file.
-        named: The name the scan gives, untrusted.
-        given: A picture to use instead, trusted.
-    """
-    place, repairs = (given, ()) if given is not None else find_texture(scan, named)
-    if place is None:
-        return None, repairs
-    try:
-        return read_texture(place), repairs
-    except TextureRefusedError as error:
-        return None, (*repairs, str(error))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -11,7 +11,7 @@ import numpy as np
 
 from affect4d.scans.corpora.bosphorus import sequence_name
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.readers.landmark_labels import BOSPHORUS_LABELS
+from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.layouts.formats.bnt import bnt_bytes
 from affect4d.synthetic.layouts.formats.landmarks import landmarks_of, lm_bytes

@@ -1,4 +1,4 @@
-"""Loops over bytes, triangles and pixels as machine code: what NumPy could do only by making arrays of everything."""
+"""Numba: loops over bytes, triangles and pixels compiled to machine code, and kept on disk."""
 
 import functools
 import hashlib
@@ -11,15 +11,15 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 Number = Any
-"""A number of a type that the compiler chooses, or that an argument had."""
+"""A number whose type the compiler infers, or that has the type of an argument."""
 
 
 def compiled(function: Function) -> Function:
-    """The function as machine code, made on first use and kept; divisions as NumPy's, the interpreter's lock let go.
+    """The function as machine code, compiled on first use and kept; divisions as NumPy's, without the GIL.
 
-    It is kept beside its source or in the user's cache; where neither can be written, every process makes it anew,
-    unless ``NUMBA_CACHE_DIR`` names a folder. It may call compiled functions of its own folder, and of no other:
-    Numba by itself would keep what it made of them when their file changes.
+    It is kept beside its source or in the user's cache; where neither can be written, every process compiles it,
+    unless ``NUMBA_CACHE_DIR`` names a folder. It may call compiled functions of its own folder, and of no other: Numba
+    alone would keep the machine code when the called function's file changes.
     """
     try:
         made = numba.njit(cache=True, **OPTIONS)(function)
@@ -37,6 +37,6 @@ def _compiled_beside(folder: Path) -> str:
     digest = hashlib.blake2b()
     for file in sorted(folder.glob("*.py")):
         source = file.read_bytes()
-        if b"affect4d.compiled" in source:
+        if b"affect4d.jit" in source:
             digest.update(source)
     return digest.hexdigest()

@@ -4,10 +4,10 @@ import ast
 import subprocess
 import sys
 
-from affect4d.compiled import compiled
+from affect4d.jit import compiled
 
 CALLED = """
-from affect4d.compiled import compiled
+from affect4d.jit import compiled
 
 @compiled
 def called(number):
@@ -15,7 +15,7 @@ def called(number):
 """
 CALLING = """
 from called import called
-from affect4d.compiled import compiled
+from affect4d.jit import compiled
 
 @compiled
 def calling(number):
@@ -46,11 +46,11 @@ def test_what_calls_a_function_whose_file_changed_is_compiled_anew(tmp_path):
     assert run(30) == ["60", "0"]
 
 
-def test_compiled_functions_call_those_of_their_own_folder_alone(project_root):
+def test_jit_functions_call_those_of_their_own_folder_alone(project_root):
     modules = {
         file: ast.parse(file.read_text())
         for file in (project_root / "src").rglob("*.py")
-        if "from affect4d.compiled import" in file.read_text()
+        if "from affect4d.jit import" in file.read_text()
     }
     names = {".".join(file.relative_to(project_root / "src").with_suffix("").parts): file for file in modules}
     taken = [

@@ -1,0 +1,233 @@
+"""Checked meshes: bounded file reading, count caps, finite numbers, valid indices, polygons to triangles."""
+
+import errno
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from affect4d.arrays import Faces, TextureCoordinates, Vertices
+from affect4d.scans.scan import ScanError
+
+MAX_FILE_BYTES = 128 * 2**20
+MAX_VERTICES = 5_000_000
+MAX_FACES = 10_000_000
+MIN_RELATIVE_WIDTH = 1e-4
+"""Smallest second-largest extent of a mesh, relative to the largest."""
+MAX_COORDINATE = 1e7
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshFile:
+    """A checked mesh as its file holds it, with the images that the file names.
+
+    Attributes:
+        image_names: Untrusted; None where the format names no image and none of the same stem belongs to it.
+        image_notes: Repairs to report where no image is found.
+    """
+
+    vertices: Vertices
+    faces: Faces
+    texture_coordinates: TextureCoordinates | None = None
+    repairs: tuple[str, ...] = ()
+    image_names: tuple[str, ...] | None = None
+    image_notes: tuple[str, ...] = ()
+
+
+def read_text(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
+    """Bytes of a text file without its byte order mark; raises as :func:`read_bytes`."""
+    return read_bytes(path, cap).removeprefix(BYTE_ORDER_MARK)
+
+
+def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
+    """Bytes of a file, never more than the cap.
+
+    Raises:
+        ScanError: If the file is missing, unreadable, no regular file (a folder, a pipe), empty or larger than the cap.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # checked before opening, which waits for a pipe's other end
+            raise OSError(errno.EINVAL, "a folder, pipe or device: name a regular file")
+        with path.open("rb", buffering=0) as file:
+            raw = read_whole(file, min(cap, os.fstat(file.fileno()).st_size))
+    except OSError as error:
+        raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ScanError("unreadable", path, f"the file cannot be read ({error})") from error
+    if len(raw) > cap:
+        detail = f"the file is larger than {cap} bytes: check that it is the right one, or write it smaller"
+        raise ScanError("too-large", path, detail)
+    if not raw or raw.isspace():
+        raise ScanError("empty", path, "the file is empty")
+    return raw
+
+
+def read_whole(file: io.RawIOBase, size: int) -> bytes:
+    """``size`` bytes of an unbuffered file and one more, if there is one; a single read may return fewer."""
+    parts = [file.read(size + 1) or b""]
+    left = size - len(parts[0])
+    while left > 0 and (more := file.read(left + 1)):
+        parts.append(more)
+        left -= len(more)
+    return b"".join(parts)
+
+
+def check_vertices(vertices: Vertices, path: Path) -> None:
+    """Refuse too few or too many points, numbers that are not finite, and points without extent.
+
+    Raises:
+        ScanError: If a check fails.
+    """
+    if not 3 <= len(vertices) <= MAX_VERTICES:
+        raise ScanError("wrong-count", path, f"{len(vertices)} vertices, expected 3 to {MAX_VERTICES}")
+    axes = np.ascontiguousarray(vertices.T)  # 20 times as fast as reducing over rows of three
+    low, high = axes.min(axis=1), axes.max(axis=1)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        first = int(np.flatnonzero(~np.isfinite(vertices).all(axis=1))[0])
+        raise ScanError("not-finite", path, "a coordinate is not a finite number", f"vertex {first}")
+    if max(np.abs(low).max(), np.abs(high).max()) > MAX_COORDINATE:
+        raise ScanError("absurd-extent", path, f"a coordinate is beyond {MAX_COORDINATE:g}")
+    extents = np.sort(high.astype(np.float64) - low)
+    if extents[1] <= MIN_RELATIVE_WIDTH * extents[2] or extents[2] == 0:
+        raise ScanError("degenerate", path, "all points lie on one line or in one place")
+
+
+def check_indices(indices: np.ndarray, count: int, path: Path, what: str, first: int = 0) -> None:
+    """Refuse an index below 0 or at or above the count; the message counts from ``first``, as the file does.
+
+    Raises:
+        ScanError: Naming the first index out of range.
+    """
+    if indices.size and indices.view(f"u{indices.itemsize}").max() >= count:  # as unsigned, one below 0 is very large
+        position = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= count))[0])
+        wrong = int(indices.ravel()[position]) + first
+        detail = f"{what} index {wrong} is outside {first} to {count - 1 + first}"
+        raise ScanError("index-out-of-range", path, detail, f"corner {position}")
+
+
+def check_count(declared: int, most: int, path: Path, what: str) -> None:
+    """Refuse a declared count before anything is allocated for it.
+
+    Raises:
+        ScanError: If it is negative or above the cap.
+    """
+    if not 0 <= declared <= most:
+        raise ScanError("wrong-count", path, f"{declared} {what}, expected 0 to {most}")
+
+
+def check_faces(faces: Faces, count: int, path: Path) -> None:
+    """Refuse a mesh without triangles, with too many, or with a corner that is no vertex.
+
+    Raises:
+        ScanError: If a check fails.
+    """
+    if not 1 <= len(faces) <= MAX_FACES:
+        raise ScanError("wrong-count", path, f"{len(faces)} triangles, expected 1 to {MAX_FACES}")
+    check_indices(faces, count, path, "face")
+
+
+def check_texture_coordinates(coordinates: TextureCoordinates, path: Path) -> None:
+    """Refuse texture coordinates that are not finite.
+
+    Raises:
+        ScanError: Naming the first row that is not.
+    """
+    if not np.isfinite([coordinates.min(), coordinates.max()]).all():
+        first = int(np.flatnonzero(~np.isfinite(coordinates).all(axis=1))[0])
+        raise ScanError("not-finite", path, "a texture coordinate is not a finite number", f"row {first}")
+
+
+def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
+    """Triangle fans of consecutive polygons.
+
+    Args:
+        corners: Indices of all corners, polygon after polygon.
+        lengths: Corners of each polygon; those below 3 give no triangle.
+    """
+    if (lengths == 3).all():
+        return np.asarray(corners.reshape(-1, 3))
+    starts = np.cumsum(lengths)
+    starts -= lengths  # in place: there may be as many polygons without a corner as the file has bytes
+    kept = lengths >= 3
+    starts, fans = starts[kept], lengths[kept] - 2
+    first = np.repeat(starts, fans)
+    step = np.arange(len(first)) - np.repeat(np.cumsum(fans) - fans, fans)
+    triangles: Faces = corners[np.stack([first, first + step + 1, first + step + 2], axis=1)]
+    return triangles
+
+
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Indices of consecutive values, ``lengths[i]`` from ``starts[i]`` on, for one i after the other."""
+    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+
+
+def note_small_polygons(lengths: np.ndarray, smallest: int = 1) -> tuple[str, ...]:
+    """The repair to report where polygons of ``smallest`` to 2 corners were left out; empty where there are none."""
+    count = int(((lengths >= smallest) & (lengths < 3)).sum())
+    return (f"{count} polygons of fewer than 3 corners left out",) if count else ()
+
+
+def assemble_mesh(
+    path: Path,
+    vertices: Vertices,
+    faces: Faces,
+    coordinates: TextureCoordinates | None = None,
+    texture_faces: Faces | None = None,
+    repairs: tuple[str, ...] = (),
+) -> MeshFile:
+    """A checked mesh; where the two index lists differ, one vertex for every pair of point and texture coordinate.
+
+    Args:
+        path: The file, for errors.
+        vertices: Points [vertices, 3].
+        faces: Triangles into the points.
+        coordinates: Texture coordinates, one row a point, or one row an index of their own.
+        texture_faces: Triangles into the texture coordinates; None where they coincide with ``faces``.
+        repairs: Repairs so far.
+
+    Raises:
+        ScanError: If a check fails.
+    """
+    check_vertices(vertices, path)
+    check_faces(faces, len(vertices), path)
+    if coordinates is None or len(coordinates) == 0:
+        return MeshFile(vertices, faces, repairs=repairs)
+    check_texture_coordinates(coordinates, path)
+    corners = faces if texture_faces is None else texture_faces
+    check_indices(corners, len(coordinates), path, "texture")
+    if len(coordinates) == len(vertices) and (corners is faces or np.array_equal(corners, faces)):
+        return MeshFile(vertices, faces, coordinates, repairs)
+    if corners.shape != faces.shape:
+        raise ScanError("wrong-count", path, "position and texture index lists differ in length")
+    pairs, corner = np.unique(faces.astype(np.int64) * len(coordinates) + corners, return_inverse=True)
+    points, rows = pairs // len(coordinates), pairs % len(coordinates)
+    return MeshFile(vertices[points], corner.reshape(-1, 3).astype(np.int32), coordinates[rows], repairs)
+
+
+def merge_points(points: np.ndarray) -> tuple[np.ndarray, Faces]:
+    """The distinct rows of ``float32`` numbers, and for every old row the index of its distinct one."""
+    with np.errstate(invalid="ignore"):  # a NaN may be one that signals; it is refused later, by name
+        bits = (points + np.float32(0)).view(np.uint32)
+    order = np.lexsort(bits.T)
+    differs = np.ones(len(points), dtype=bool)
+    differs[1:] = (bits[order[1:]] != bits[order[:-1]]).any(axis=1)
+    index = np.empty(len(points), dtype=np.int32)
+    index[order] = np.cumsum(differs) - 1
+    return np.ascontiguousarray(points[order[differs]]), index
+
+
+def whole_indices(indices: np.ndarray, path: Path) -> np.ndarray:
+    """Indices of any number type as ``int32``.
+
+    Raises:
+        ScanError: If one is not whole or needs more bits.
+    """
+    wide = indices.astype(np.float64)
+    wrong = np.flatnonzero(~((wide >= -(2.0**31)) & (wide < 2.0**31) & (wide == np.floor(wide))))
+    if len(wrong):
+        raise ScanError("index-out-of-range", path, f"{wide[wrong[0]]} is no index", f"corner {wrong[0]}")
+    return indices.astype(np.int32)
