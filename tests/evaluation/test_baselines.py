@@ -12,7 +12,7 @@ from affect4d.evaluation.baselines import (
     landmark_table,
     pseudo_label_rules,
     window_displacements,
-    window_pictures,
+    window_images,
 )
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
@@ -35,13 +35,13 @@ def scan_manifest(bank, generator):
 
 
 def test_pictures_are_means_over_the_window(bank):
-    pictures = window_pictures(bank, ["S00/disgust"], [0])
+    pictures = window_images(bank, ["S00/disgust"], [0])
     assert pictures.shape == (1, 2, 1, 12, 12)
     assert pictures[0] == pytest.approx(bank.pictures[6:9, :, :1].float().mean(dim=0).numpy() / 255, abs=1e-6)
 
 
 def test_motion_is_the_difference_to_the_neutral_frame(bank):
-    motion = window_pictures(bank, ["S00/disgust"], [0], motion=True)
+    motion = window_images(bank, ["S00/disgust"], [0], motion=True)
     assert motion[0, :, 0, 2:4, 3:9].mean() == pytest.approx(60 / 255, abs=0.03)
     assert motion[0, :, 0, 6:].mean() == pytest.approx(0, abs=0.02)
 

@@ -12,8 +12,8 @@ from affect4d.evaluation.calibration import (
     negative_log_likelihood,
     tempered,
 )
+from affect4d.evaluation.leakage import LeakError
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS, prediction_table
-from affect4d.evaluation.protocols import LeakError
 from affect4d.scans.expression import EXPRESSIONS
 
 

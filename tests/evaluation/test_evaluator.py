@@ -3,7 +3,7 @@ import torch
 
 from affect4d.evaluation.embed import window_rows
 from affect4d.evaluation.evaluator import Evaluator
-from affect4d.evaluation.protocols import fold_of
+from affect4d.evaluation.leakage import labelled_rows
 from affect4d.views.inputs import InputOptions
 
 
@@ -44,5 +44,5 @@ def test_a_whole_sequence_takes_every_frame(evaluator):
 @pytest.mark.parametrize("level", ["scan", "window", "sequence"])
 def test_nobody_changes_sides_at_any_level(evaluator, level, split):
     asked = evaluator.at(level)
-    fold = fold_of(asked.sequences, asked.split)
+    fold = labelled_rows(asked.sequences, asked.split)
     assert set(asked.sequences.iloc[fold.test]["subject"]) == set(split.test)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.fairness import SMALLEST, measure_fairness
+from affect4d.evaluation.fairness import SMALLEST_GROUP, measure_fairness
 from affect4d.scans.expression import EXPRESSIONS
 
 
@@ -42,9 +42,9 @@ def test_no_gap_is_no_finding():
 
 
 def test_a_group_too_small_says_so_and_makes_no_gap():
-    gap = gaps({"F": [6] * SMALLEST, "M": [0] * (SMALLEST - 1)})["gender"]
+    gap = gaps({"F": [6] * SMALLEST_GROUP, "M": [0] * (SMALLEST_GROUP - 1)})["gender"]
     assert [group["accuracy"] for group in gap["groups"]] == [1.0, None]
-    assert gap["groups"][1]["subjects"] == SMALLEST - 1
+    assert gap["groups"][1]["subjects"] == SMALLEST_GROUP - 1
     assert gap["gap"] is gap["interval"] is gap["p"] is gap["worst"] is None
 
 

@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from affect4d.evaluation.fold_scores import score_folds
+from affect4d.evaluation.leakage import LeakError
 from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.probe import probe_linearly
-from affect4d.evaluation.protocols import LeakError
+from affect4d.evaluation.probing import probe_linearly
 from affect4d.experiments import contenders
 from affect4d.experiments.contenders import check_contenders
 from affect4d.experiments.cross_validation import check_no_twins, cross_validate, sides_of

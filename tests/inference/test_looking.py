@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from affect4d.evaluation.relevance import against_others, picture_relevance
+from affect4d.evaluation.attribution import class_direction, image_attribution
 from affect4d.inference.looking import relevance_on_mesh
 from affect4d.inference.predictor import Predictor
 from affect4d.views.augment import assemble_plain
@@ -44,8 +44,8 @@ def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person
     prepared = predictor.prepare(make_sample(person, expression, lambda share: None))
     rows = torch.tensor([prepared.rows[prepared.moments.apex], prepared.rows[0]])
     shown, rest = assemble_plain(prepared.bank, rows, predictor.bundle.inputs).split(1)
-    direction = against_others(predictor.classes, predictor.expressions.index(expression))
-    maps = picture_relevance(predictor.model, shown, rest, direction)
+    direction = class_direction(predictor.classes, predictor.expressions.index(expression))
+    maps = image_attribution(predictor.model, shown, rest, direction)
     tenth = int((maps != 0).sum() / 10)
 
     def loss(pixels):  # of the score, when these pixels are as they were in the neutral frame

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.evaluation.comparison import compare_predictions
 from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.metrics import chance_scores, score_predictions
+from affect4d.evaluation.significance import compare_predictions
 from affect4d.evaluation.summary import write_summary
 from affect4d.experiments.claims import answer_claims, as_document, finding_document
 from affect4d.experiments.evidence import Evidence, Finding
@@ -94,7 +94,7 @@ def context(predictions, split, generator):
             "smile_vlm": Cost().summary(),
         },
         view_weights={"affect_vlm": {"front": 0.6, "left": 0.4}},
-        purity={"coverage": 0.9, "purity": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
+        purity={"coverage": 0.9, "accuracy": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
         pictures=[ReportPicture("A sheet", "Two views.", Image.new("RGB", (8, 4), "teal"))],
         comparisons=[
             ReportComparison("affect_vlm", "pixel_knn", compare_predictions(predictions, predictions, generator))

@@ -1,9 +1,8 @@
-"""What a model has to beat: pixels, motion and landmarks under simple classifiers, as strong as those can honestly be.
+"""Baselines: simple classifiers on pixels, motion and landmarks, the pseudo-label rules, and the true action units.
 
-Every choice a baseline has - which views, whether to standardise, how many neighbours, how strong a regularisation - is
-made for it by subject-wise cross-validation on the training subjects. All see the whole window round the apex and,
-where motion counts, the neutral frame; of a scan that is alone in its sequence, landmark baselines see that person's
-face at rest instead, found without labels among the person's scans.
+Every hyperparameter of a baseline (views, standardisation, neighbours, regularisation) is chosen by subject-wise
+cross-validation on the training subjects. All see the apex window and, for motion, the neutral frame; for a scan alone
+in its sequence, landmark baselines use the subject's neutral reference, found without labels among the subject's scans.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,9 +22,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 
 from affect4d.evaluation.embed import window_rows
+from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.probe import ITERATIONS, NEIGHBOURS, STRENGTHS, Grid, classify_unseen
-from affect4d.evaluation.protocols import fold_of
+from affect4d.evaluation.probing import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
 from affect4d.progress import track
 from affect4d.prompts.pseudo_labels.at_rest import displacements_from_rest, single_scans
 from affect4d.prompts.pseudo_labels.geometry import UNLABELLED, UnmeasurableError, rule_scores
@@ -37,14 +36,14 @@ from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 
 SIDE = 48
-"""Pixels a side that raw-pixel baselines see: fine enough for a mouth, coarse enough to forgive a pixel of pose."""
+"""Pixels a side of the pixel baselines: fine enough for a mouth, coarse enough to forgive a pixel of misalignment."""
 VARIANCE = 0.99
-"""Share of the variance the principal components keep."""
+"""Fraction of the variance that the principal components keep."""
 
 RULES = PseudoLabelOptions()
-"""The rules behind the pseudo-labels, as they are by default."""
+"""Default options of the pseudo-label rules."""
 
-PictureFeatures = Float32[np.ndarray, "sequences views channels height width"]
+ImageFeatures = Float32[np.ndarray, "sequences views channels height width"]
 
 
 def baseline_predictions(
@@ -56,22 +55,22 @@ def baseline_predictions(
     actions: pd.DataFrame | None = None,
     rules: PseudoLabelOptions = RULES,
 ) -> pd.DataFrame:
-    """Every baseline that has what it needs, in one prediction table.
+    """Prediction table of every baseline whose inputs exist.
 
     Args:
-        bank: Pictures.
-        options: Which channels the bank has.
+        bank: Images.
+        options: Of the bank's channels.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to evaluate.
+        split: Subjects to fit on and to test.
         scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
-        actions: True action weights of a synthetic corpus, one row a frame; None where there are none.
-        rules: How the rules behind the pseudo-labels are fitted.
+        actions: True action-unit weights of a synthetic corpus, one row per frame; None for another corpus.
+        rules: Options of the pseudo-label rules.
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
     """
-    on_pictures = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
-    fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_pictures]
+    on_images = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
+    fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_images]
     if scan_manifest["landmarks"].notna().any():
         fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
         fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split, rules))
@@ -81,11 +80,11 @@ def baseline_predictions(
 
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
-    """Nearest neighbours on grey pictures: front or all views, Euclidean or cosine, k, as chosen in training."""
-    pictures = window_pictures(bank, sequences["sequence"], _channels(options, ("grey",)))
-    features, front = pictures.reshape(len(pictures), -1), _columns_of_view(bank, pictures, "front")
+    """Nearest neighbours on grey images; views (front or all), metric and k are cross-validated."""
+    images = window_images(bank, sequences["sequence"], _channels(options, ("grey",)))
+    features, front = images.reshape(len(images), -1), _columns_of_view(bank, images, "front")
     estimator = Pipeline([("views", FunctionTransformer(_columns)), ("classify", KNeighborsClassifier())])
-    grid: Grid = {
+    grid: ParameterGrid = {
         "views__kw_args": [{"columns": slice(None)}, {"columns": front}],
         "classify__metric": ["euclidean", "cosine"],
         "classify__n_neighbors": NEIGHBOURS,
@@ -94,24 +93,24 @@ def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, sp
 
 
 def pixel_logistic(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
-    """Logistic regression on the principal components of the grey pictures of all views."""
-    pictures = window_pictures(bank, sequences["sequence"], _channels(options, ("grey",)))
-    return _principal_logistic(pictures, sequences, split, "pixel_logistic")
+    """Logistic regression on the principal components of the grey images of all views."""
+    images = window_images(bank, sequences["sequence"], _channels(options, ("grey",)))
+    return _principal_logistic(images, sequences, split, "pixel_logistic")
 
 
 def motion_logistic(
     bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit
 ) -> pd.DataFrame:
-    """The same on the difference to the neutral frame, grey and shading."""
+    """Logistic regression on the principal components of the difference to the neutral frame, grey and shading."""
     channels = _channels(options, ("grey", "shading"))
-    pictures = window_pictures(bank, sequences["sequence"], channels, motion=True)
-    return _principal_logistic(pictures, sequences, split, "motion_logistic")
+    images = window_images(bank, sequences["sequence"], channels, motion=True)
+    return _principal_logistic(images, sequences, split, "motion_logistic")
 
 
 def landmark_logistic(
     bank: ViewBank, scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit
 ) -> pd.DataFrame:
-    """Logistic regression on the displacements of all landmarks from the neutral frame: the strong reference."""
+    """Logistic regression on the displacements of all landmarks from the neutral frame: the strongest baseline."""
     features = window_displacements(bank, landmark_table(scan_manifest), sequences["sequence"])
     alone = sequences["sequence"].isin(single_scans(scan_manifest)["sequence"]).to_numpy()
     features[alone] = displacements_from_rest(scan_manifest).reindex(sequences["sequence"][alone]).to_numpy(np.float32)
@@ -121,32 +120,31 @@ def landmark_logistic(
 def pseudo_label_rules(
     scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit, rules: PseudoLabelOptions = RULES
 ) -> pd.DataFrame:
-    """The geometric rules behind the pseudo-labels, by themselves: what SMILE-VLM must exceed to have learnt more.
+    """The geometric pseudo-label rules alone, which SMILE-VLM must exceed.
 
-    Every sequence gets the emotion whose pattern it fits best, however poorly; one that cannot be measured gets even
-    chances, and so do all where none can. A single scan is measured against its person's face at rest: that person's
-    other scans, without their labels, have a part in what is said of it.
+    Every sequence gets the emotion whose pattern fits best; one that cannot be measured gets uniform probabilities. A
+    single scan is measured against its subject's neutral reference, which depends on the subject's other scans but not
+    on their labels.
     """
-    unseen = sequences.iloc[fold_of(sequences, split).test]
+    unseen = sequences.iloc[labelled_rows(sequences, split).test]
     try:
-        shares = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
+        probabilities = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
     except UnmeasurableError:
-        shares = pd.DataFrame()
-    known = shares.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))
+        probabilities = pd.DataFrame()
+    known = probabilities.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))
     return prediction_table(unseen, known.to_numpy(), "pseudo_labels")
 
 
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
-    """Logistic regression on the true action weights: what perfect measurement would reach on a synthetic corpus.
+    """Logistic regression on the true action-unit weights: the upper bound of perfect measurement on synthetic data.
 
-    As they differ from the neutral frame; of a single scan, as they are: a face at rest does nothing.
+    Weights are relative to the neutral frame; those of a single scan are absolute, since a neutral face has none.
 
     Args:
-        bank: Says which frames are near the apex.
-        actions: One row a frame: ``sequence``, ``frame``, and a column an action; ``subject`` and ``expression`` are
-            not looked at.
+        bank: Defines the apex windows.
+        actions: One row per frame: ``sequence``, ``frame``, and a column per action unit; others are ignored.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to evaluate.
+        split: Subjects to fit on and to test.
     """
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
@@ -158,17 +156,17 @@ def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame
 
 
 def shows_motion(bank: ViewBank) -> bool:
-    """Whether any sequence has a picture beside its neutral frame; one of single scans has none."""
+    """Whether any sequence has an image beside its neutral frame; single scans have none."""
     return bool((bank.neutral != torch.arange(len(bank.neutral))).any())
 
 
-def window_pictures(
+def window_images(
     bank: ViewBank, sequences: Iterable[str], channels: Sequence[int], motion: bool = False
-) -> PictureFeatures:
-    """Mean picture of each sequence's apex window, 0…1; with ``motion`` the mean difference to the neutral frame.
+) -> ImageFeatures:
+    """Mean image of each sequence's apex window, 0…1; with ``motion`` its mean difference to the neutral frame.
 
     Args:
-        bank: Pictures.
+        bank: Images.
         sequences: Names, in the order wanted.
         channels: Positions of the bank's channels to keep.
         motion: Subtract the neutral frame.
@@ -176,13 +174,13 @@ def window_pictures(
     means = []
     for name in sequences:
         rows = torch.tensor(window_rows(bank, name))
-        mean = _pictures(bank, rows, channels).mean(dim=0)
-        means.append(mean - _pictures(bank, bank.neutral[rows[:1]], channels)[0] if motion else mean)
+        mean = _images(bank, rows, channels).mean(dim=0)
+        means.append(mean - _images(bank, bank.neutral[rows[:1]], channels)[0] if motion else mean)
     return torch.stack(means).numpy()
 
 
 def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
-    """Landmarks by (sequence, frame), one column a coordinate, millimetres; NaN where a scan has none."""
+    """Landmarks by (sequence, frame), one column per coordinate, millimetres; NaN where a scan has none."""
     width = 3 * LANDMARK_COUNT
     missing = np.full(width, np.nan, np.float32)
     rows = [missing if value is None else np.asarray(value, np.float32) for value in _nullable(scan_manifest)]
@@ -193,15 +191,15 @@ def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def window_displacements(
     bank: ViewBank, measurements: pd.DataFrame, sequences: Iterable[str]
 ) -> Float32[np.ndarray, "sequences width"]:
-    """Mean difference of some measurements between the frames round the apex and the neutral frame.
+    """Mean difference of measurements between the apex window and the neutral frame.
 
     Args:
-        bank: Says which frames those are.
+        bank: Defines the apex windows.
         measurements: Indexed by (sequence, frame); a frame that is missing, or NaN, drops out of the mean.
         sequences: Names, in the order wanted.
 
     Returns:
-        One row a sequence; NaN where nothing was measured.
+        One row per sequence; NaN where nothing was measured.
     """
     rows = []
     for name in sequences:
@@ -214,21 +212,21 @@ def window_displacements(
 
 
 def _nullable(scan_manifest: pd.DataFrame) -> list[Sequence[float] | None]:
-    """Landmark lists, None where null in whatever spelling a table format has for it."""
+    """Landmark lists; None for any null value of a table format."""
     return [None if np.ndim(value) == 0 else value for value in scan_manifest["landmarks"]]
 
 
-def _pictures(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
+def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
     """Some rows of the bank, some channels, at most ``SIDE`` pixels a side, 0…1."""
-    pictures = bank.pictures[rows][:, :, list(channels)].float() / 255
-    if pictures.shape[-1] <= SIDE:
-        return pictures
-    small: torch.Tensor = interpolate(pictures.flatten(0, 1), size=(SIDE, SIDE), mode="area")
-    return small.view(*pictures.shape[:3], SIDE, SIDE)
+    images = bank.pictures[rows][:, :, list(channels)].float() / 255
+    if images.shape[-1] <= SIDE:
+        return images
+    small: torch.Tensor = interpolate(images.flatten(0, 1), size=(SIDE, SIDE), mode="area")
+    return small.view(*images.shape[:3], SIDE, SIDE)
 
 
 def _channels(options: InputOptions, wanted: Sequence[str]) -> list[int]:
-    """Positions of the wanted channels; the first one where the bank has none of them."""
+    """Positions of the wanted channels; the first channel where the bank has none of them."""
     return [place for place, name in enumerate(options.channels) if name in wanted] or [0]
 
 
@@ -236,21 +234,19 @@ def _columns(features: np.ndarray, columns: slice) -> np.ndarray:
     return features[:, columns]
 
 
-def _columns_of_view(bank: ViewBank, pictures: PictureFeatures, view: str) -> slice:
-    """Where one view lies in the flattened pictures; everywhere if it was not rendered."""
+def _columns_of_view(bank: ViewBank, images: ImageFeatures, view: str) -> slice:
+    """Columns of one view in the flattened images; all of them if it was not rendered."""
     if view not in bank.views:
         return slice(None)
-    width, place = int(np.prod(pictures.shape[2:])), bank.views.index(view)
+    width, place = int(np.prod(images.shape[2:])), bank.views.index(view)
     return slice(place * width, (place + 1) * width)
 
 
-def _principal_logistic(
-    pictures: PictureFeatures, sequences: pd.DataFrame, split: SubjectSplit, name: str
-) -> pd.DataFrame:
+def _principal_logistic(images: ImageFeatures, sequences: pd.DataFrame, split: SubjectSplit, name: str) -> pd.DataFrame:
     steps = [("scale", StandardScaler()), ("reduce", PCA(VARIANCE, svd_solver="full")), ("classify", _logistic())]
     grid = {"scale": [StandardScaler(), "passthrough"], "classify__C": STRENGTHS}
-    features = pictures.reshape(len(pictures), -1)
-    with TemporaryDirectory() as folder:  # keeps the components of a fold: every strength starts from the same ones
+    features = images.reshape(len(images), -1)
+    with TemporaryDirectory() as folder:  # caches the components of a fold for all strengths
         return classify_unseen(Pipeline(steps, memory=folder), grid, features, sequences, split, name)
 
 

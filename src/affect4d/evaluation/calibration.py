@@ -1,34 +1,25 @@
-"""Whether a model's probabilities mean what they say, and one number that corrects them (Guo et al. 2017)."""
+"""Calibration of predicted probabilities, and temperature scaling (Guo et al. 2017)."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
+from affect4d.evaluation.leakage import LeakError
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
-from affect4d.evaluation.protocols import LeakError
 from affect4d.scans.expression import EXPRESSIONS
 
 BINS = 15
-"""Of confidence, equally wide."""
+"""Number of equally wide bins of confidence."""
 SMALLEST = 1e-12
-"""Probabilities below count as this: their logarithm is taken."""
-BOUNDS = (0.02, 50.0)
-"""Of a temperature."""
+"""Smallest probability whose logarithm is taken."""
+TEMPERATURES = (0.02, 50.0)
 
 Probabilities = Float[np.ndarray, "sequences classes"]
 
 
 def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
-    """Expected calibration error: how far confidence is from accuracy, over bins of confidence, weighted by size.
-
-    Args:
-        predictions: See :func:`affect4d.evaluation.predictions.prediction_table`.
-        bins: How many.
-
-    Returns:
-        0 (probabilities mean what they say) … 1.
-    """
+    """Expected calibration error: |confidence − accuracy| over bins of confidence, weighted by size; 0…1."""
     probabilities = predictions[list(PROBABILITY_COLUMNS)].to_numpy(np.float64)
     confidence = probabilities.max(axis=1)
     hits = (predictions["predicted"] == predictions["expression"]).to_numpy(np.float64)
@@ -38,44 +29,41 @@ def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
 
 
 def negative_log_likelihood(probabilities: Probabilities, truth: "pd.Series[str]") -> float:
-    """Mean of −log of the probability of what is true; nats."""
+    """Mean −log of the probability of the true expression; nats."""
     columns = truth.map(EXPRESSIONS.index).to_numpy()
     return float(-np.log(np.clip(probabilities[np.arange(len(columns)), columns], SMALLEST, 1)).mean())
 
 
 def fit_temperature(validation: pd.DataFrame) -> float:
-    """The temperature under which a model's predictions on held-out training people are likeliest.
-
-    Args:
-        validation: Predictions on people who are neither fitted on nor tested.
+    """The temperature of maximum likelihood on validation subjects, who are neither fitted on nor tested.
 
     Raises:
         ValueError: If there is no prediction to fit to.
     """
     if validation.empty:
-        raise ValueError("A temperature is fitted on validation people, and there is none.")
+        raise ValueError("A temperature is fitted on validation subjects, and there is none.")
     probabilities = validation[list(PROBABILITY_COLUMNS)].to_numpy(np.float64)
 
     def loss(logarithm: float) -> float:
         return negative_log_likelihood(tempered(probabilities, np.exp(logarithm)), validation["expression"])
 
-    found = minimize_scalar(loss, bounds=tuple(np.log(BOUNDS)), method="bounded")
+    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
     return float(np.exp(found.x))
 
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """softmax(log p / temperature): above 1 less sure, below 1 surer; what is likeliest stays so."""
+    """softmax(log p / temperature): less confident above 1, more below; the most likely class stays."""
     logits = np.log(np.clip(probabilities, SMALLEST, 1)) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
-    return shares
+    scaled: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
+    return scaled
 
 
 def calibrate(test: pd.DataFrame, validation: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-    """Test predictions at the temperature of the validation people, and that temperature.
+    """Test predictions at the temperature fitted on the validation subjects, and that temperature.
 
     Raises:
-        LeakError: If a validation person is tested.
+        LeakError: If a validation subject is tested.
         ValueError: If there is no validation prediction.
     """
     shared = sorted(set(test["subject"]) & set(validation["subject"]))

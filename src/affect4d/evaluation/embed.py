@@ -1,4 +1,4 @@
-"""From a model and a bank of pictures to one feature row a sequence: the frames round the apex, averaged."""
+"""Embeddings and class probabilities of sequences: model outputs averaged over the frames of the apex window."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 
 FRAMES = 5
-"""Frames of the apex window that speak for a sequence."""
+"""Frames of the apex window that are averaged."""
 SEQUENCES_AT_ONCE = 16
 
 _CPU = torch.device("cpu")
 
 
 class ViewModel(Protocol):
-    """What can be embedded by."""
+    """A model that embeds views."""
 
     def embed_views(self, images: ViewImages) -> JointEmbedding:
         """Embed samples."""
@@ -33,7 +33,7 @@ class ViewModel(Protocol):
 
 
 class Classifier(Protocol):
-    """What can be asked for class scores."""
+    """A model with a classifier head."""
 
     def classify(self, images: ViewImages) -> Tensor:
         """Class scores before the softmax, [batch, classes]."""
@@ -42,13 +42,10 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class SequenceEmbeddings:
-    """What a model makes of each sequence, averaged over its chosen frames.
+    """Embeddings of sequences, averaged over their frames; row i of every array is sequence i.
 
-    Attributes:
-        sequences: Names; row i of every array is about sequence i.
-        hidden: The image tower's output, views side by side: what probes see.
-        views: Unit vectors of the joint space, one a view.
-        fused: Unit vectors of the joint space.
+    ``hidden`` is the image encoder's output, views side by side (the input of probes); ``views`` and ``fused`` are unit
+    vectors of the joint space, per view and of all views.
     """
 
     sequences: tuple[str, ...]
@@ -57,13 +54,13 @@ class SequenceEmbeddings:
     fused: Float32[np.ndarray, "sequences dim"]
 
     def mean_view(self) -> Float32[np.ndarray, "sequences hidden"]:
-        """The image tower's output, averaged over the views."""
+        """The image encoder's output, averaged over the views."""
         count, views = self.views.shape[:2]
         mean: Float32[np.ndarray, "sequences hidden"] = self.hidden.reshape(count, views, -1).mean(axis=1)
         return mean
 
     def of(self, sequences: Sequence[str]) -> "SequenceEmbeddings":
-        """The same for some sequences, in their order.
+        """Embeddings of some sequences, in the order given.
 
         Raises:
             KeyError: If one was not embedded.
@@ -97,16 +94,16 @@ def embed_sequences(
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> SequenceEmbeddings:
-    """Embed every sequence of a bank, without augmentation; the model is put in evaluation mode.
+    """Embed sequences of a bank without augmentation; the model is put in evaluation mode.
 
     Args:
         model: Anything with ``embed_views``.
-        bank: Pictures; no labels.
+        bank: Images; no labels.
         options: Channels, motion and size the model was trained with.
         frames_per_sequence: Frames of the apex window to average.
-        device: Where to compute; where the model is by default.
-        sequences: Which, in what order; None for all of the bank.
-        quiet: Draw no progress bar.
+        device: The model's own by default.
+        sequences: Names, in the order wanted; None for all of the bank.
+        quiet: Show no progress bar.
     """
     device = rest(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
@@ -131,7 +128,7 @@ def classify_sequences(
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> Float32[np.ndarray, "sequences classes"]:
-    """Probabilities of a model with a classifier head: the mean over the same frames; all of the bank, or some."""
+    """Probabilities by a model's classifier head, averaged over frames; arguments as for :func:`embed_sequences`."""
     device = rest(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts = [
@@ -142,9 +139,9 @@ def classify_sequences(
 
 
 def rest(model: object, device: torch.device | None = None) -> torch.device:
-    """Put a model in evaluation mode, on a device where one is named; returns where it is.
+    """Put a model in evaluation mode, and on a device where one is named; returns its device.
 
-    A model that is being trained stays where it is: its optimiser knows those weights.
+    A model in training must stay on its device, since its optimiser refers to those weights.
     """
     if not isinstance(model, nn.Module):
         return device or _CPU
@@ -161,7 +158,7 @@ def mean_by_sequence(values: Tensor, counts: Sequence[int]) -> Tensor:
 def _batches(
     bank: ViewBank, names: Sequence[str], options: InputOptions, count: int, device: torch.device, quiet: bool
 ) -> Iterator[tuple[ViewImages, list[int]]]:
-    """Pictures of some sequences at a time, and how many frames each has."""
+    """Images of some sequences at a time, and the number of frames of each."""
     starts = range(0, len(names), SEQUENCES_AT_ONCE)
     for start in starts if quiet else track(starts, "embedding sequences"):
         rows = [window_rows(bank, name, count) for name in names[start : start + SEQUENCES_AT_ONCE]]

@@ -9,10 +9,10 @@ import torch
 
 from affect4d.evaluation.baselines import baseline_predictions
 from affect4d.evaluation.evaluator import GRANULARITIES, Evaluator, PromptEnsembles
-from affect4d.evaluation.free_text import FREE_TEXT
 from affect4d.evaluation.metrics import chance_scores
-from affect4d.evaluation.micro.examine import examine_clips
-from affect4d.evaluation.representation import examine_representation
+from affect4d.evaluation.micro_evaluation import evaluate_clips
+from affect4d.evaluation.representation import evaluate_representation
+from affect4d.evaluation.zero_shot import FREE_TEXT
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -101,7 +101,7 @@ def evaluate_micro_expressions(
     bank = load_view_bank(data.views.assign(stances=0), data.store, data.inputs)
     models = model.load(), untrained.build(len(bank.views), data.inputs)
     split = SubjectSplit.from_dict(data.split)
-    scores, predictions = examine_clips(*models, bank, data.inputs, clips, split, untrained.seed)
+    scores, predictions = evaluate_clips(*models, bank, data.inputs, clips, split, untrained.seed)
     return {**scores}, predictions
 
 
@@ -149,7 +149,7 @@ def evaluate_representations(
         "random_tower": (untrained.build(len(evaluator.bank.views), data.inputs), None),
         "affect_vlm": (affect.load(), prompts),
     }
-    found = {name: examine_representation(evaluator, model, name, texts) for name, (model, texts) in models.items()}
+    found = {name: evaluate_representation(evaluator, model, name, texts) for name, (model, texts) in models.items()}
     maps = pd.concat([each.map for each in found.values()], ignore_index=True)
     return {name: each.scores for name, each in found.items()}, maps
 

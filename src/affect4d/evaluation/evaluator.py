@@ -9,12 +9,11 @@ import pandas as pd
 import torch
 
 from affect4d.evaluation.embed import classify_sequences, embed_sequences
+from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.metrics import Scores, score_predictions
 from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.probe import probe_linearly, probe_neighbours
-from affect4d.evaluation.prompt_influence import prompt_influence
-from affect4d.evaluation.protocols import fold_of
-from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings
+from affect4d.evaluation.probing import probe_linearly, probe_neighbours
+from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.progress import track
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
@@ -96,7 +95,7 @@ class Evaluator:
         return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
 
     def prompt_influence(self, model: Any, prompts: PromptEnsembles) -> pd.DataFrame:
-        """Effect of each prompt; see :func:`affect4d.evaluation.prompt_influence.prompt_influence`."""
+        """Effect of each prompt; see :func:`affect4d.evaluation.zero_shot.prompt_influence`."""
         unseen = self.unseen()
         embeddings = embed_sequences(model, self.bank, self.inputs, sequences=unseen["sequence"].tolist())
         labels = unseen["expression"].map(list(prompts).index).to_numpy()
@@ -151,4 +150,4 @@ class Evaluator:
 
     def unseen(self) -> pd.DataFrame:
         """Labelled sequences of test subjects."""
-        return self.sequences.iloc[fold_of(self.sequences, self.split).test]
+        return self.sequences.iloc[labelled_rows(self.sequences, self.split).test]

@@ -1,4 +1,4 @@
-"""What a cross-validation says: every test answer once a round, scored together and fold by fold."""
+"""Scores of a cross-validation: all test predictions together and fold by fold, calibration, paired tests."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from affect4d.evaluation.calibration import calibrate, calibration_error, negative_log_likelihood
-from affect4d.evaluation.comparison import compare_models
 from affect4d.evaluation.metrics import score_rows
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
+from affect4d.evaluation.significance import compare_models
 
 PAIRS: tuple[tuple[str, str], ...] = (
     ("affect_vlm", "cross_entropy"),
@@ -19,7 +19,7 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("smile_vlm.zero_shot", "pseudo_labels"),
     ("smile_vlm.linear_probe", "affect_vlm"),
 )
-"""Models tested against each other on the same sequences; a pair of which one took no part is left out."""
+"""Models compared on the same sequences; a pair of which one took no part is left out."""
 
 
 def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> di
         generator: Draws bootstrap samples and permutations.
 
     Returns:
-        ``models``: by name, the scores of :func:`affect4d.evaluation.metrics.score_rows` over all test answers (counts
-        summed over folds), ``folds`` (accuracy of each), ``spread`` (their standard deviation), and ``calibration``;
+        ``models``: by name, the scores of :func:`affect4d.evaluation.metrics.score_rows` over all test predictions,
+        ``folds`` (accuracy of each), ``spread`` (their standard deviation), and ``calibration``;
         ``comparisons``: paired tests of :data:`PAIRS`, Holm-corrected.
     """
     tested = predictions[predictions["side"] == "test"]
@@ -49,11 +49,11 @@ def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> di
 
 
 def calibration_of(table: pd.DataFrame) -> dict[str, Any]:
-    """Calibration of one model before and after a temperature, which every fold fits on its validation people alone.
+    """Calibration of one model before and after a temperature, which every fold fits on its validation subjects.
 
     Returns:
-        ``before`` and ``after``: ``ece`` and ``nll``; ``temperatures``, one a fold. Without validation people,
-        ``after`` is None: not measured.
+        ``before`` and ``after``: ``ece`` and ``nll``; ``temperatures``, one per fold. Without validation subjects
+        ``after`` is None.
     """
     test, held_out = (table[table["side"] == side] for side in ("test", "validation"))
     if held_out.empty:
@@ -75,7 +75,7 @@ def _calibration(test: pd.DataFrame) -> dict[str, float]:
 def _comparisons(
     tested: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Paired tests; a sequence that several folds tested makes a pair in each: no longer McNemar's independent ones."""
+    """Paired tests; without McNemar's, which assumes independent pairs, where several folds tested a sequence."""
     repeated = bool(tested.duplicated(["model", "sequence"]).any())
     named = tested.assign(sequence=tested["fold"].astype(str) + ":" + tested["sequence"])
     found = compare_models(named, pairs, generator)

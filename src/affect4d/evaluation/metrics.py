@@ -1,22 +1,27 @@
-"""Scores of a prediction table, with an interval over subjects; scikit-learn does the arithmetic."""
+"""Scores of a prediction table, with bootstrap intervals over subjects; scikit-learn does the arithmetic.
 
+UF1 and UAR come from counts that add up over folds (as in the micro-expression challenges, MEGC): a mean of the folds'
+F1 values depends on how subjects were divided, the F1 of summed counts does not.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Int64
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
     confusion_matrix,
     f1_score,
+    multilabel_confusion_matrix,
     precision_recall_fscore_support,
 )
 
 from affect4d.evaluation.calibration import calibration_error
-from affect4d.evaluation.counts import count_classes, unweighted_f1
-from affect4d.evaluation.protocols import check_unseen
-from affect4d.scans.expression import EXPRESSIONS
+from affect4d.evaluation.leakage import check_unseen
+from affect4d.scans.expression import EXPRESSIONS, LABEL_JOINT
 from affect4d.scans.splits import SubjectSplit
 
 COVERAGE = 0.95
@@ -32,18 +37,11 @@ class ClassScores(TypedDict):
 
 
 class Scores(TypedDict):
-    """Scores of one model on sequences of unseen subjects; every score is 0…1.
+    """Scores of one model on sequences of test subjects, 0…1.
 
-    Attributes:
-        accuracy: Share of sequences named right.
-        macro_f1: Mean F1 over the expressions that occur, or are predicted.
-        uar: Unweighted average recall (balanced accuracy) over the expressions that occur.
-        uf1: Mean F1 of the counts, over the expressions that occur; see :mod:`affect4d.evaluation.counts`.
-        ece: Expected calibration error.
-        per_class: Scores of each expression.
-        confusion: Counts, row = true expression, column = predicted, in the order of ``EXPRESSIONS``.
-        interval: 95 % interval of the accuracy, bootstrapped over subjects.
-        sequences: How many were evaluated.
+    ``uar`` is balanced accuracy and ``uf1`` the F1 of counts, both over the expressions that occur; ``ece`` is the
+    expected calibration error. Rows of ``confusion`` are true expressions, columns predicted ones, in the order of
+    ``EXPRESSIONS``. ``interval`` is the 95 % interval of the accuracy, bootstrapped over subjects.
     """
 
     accuracy: float
@@ -60,13 +58,7 @@ class Scores(TypedDict):
 def score_predictions(
     predictions: pd.DataFrame, split: SubjectSplit, generator: np.random.Generator, draws: int = DRAWS
 ) -> Scores:
-    """Score one model's prediction table.
-
-    Args:
-        predictions: See :func:`affect4d.evaluation.predictions.prediction_table`.
-        split: Whose test side the predictions must be about.
-        generator: Draws the bootstrap samples.
-        draws: Bootstrap samples.
+    """Score one model's prediction table (see :func:`affect4d.evaluation.predictions.prediction_table`).
 
     Raises:
         LeakError: If a prediction is about a subject outside the test side, or a sequence is there twice.
@@ -76,53 +68,74 @@ def score_predictions(
 
 
 def score_rows(predictions: pd.DataFrame, generator: np.random.Generator, draws: int = DRAWS) -> Scores:
-    """Score rows that were checked before, of one fold or of several together.
-
-    Args:
-        predictions: As for :func:`score_predictions`; a sequence that several folds tested is there once a fold.
-        generator: Draws the bootstrap samples.
-        draws: Bootstrap samples.
-    """
+    """Score rows that were checked before, of one fold or of several together (then one row per fold and sequence)."""
     true, predicted = predictions["expression"], predictions["predicted"]
+    hits = (true == predicted).to_numpy(dtype=float)
     return {
         "accuracy": float(accuracy_score(true, predicted)),
         "macro_f1": float(f1_score(true, predicted, average="macro")),
-        "uar": _unweighted_recall(true, predicted),
+        "uar": _balanced_accuracy(true, predicted),
         "uf1": unweighted_f1(count_classes(true, predicted, EXPRESSIONS)),
         "ece": calibration_error(predictions),
         "per_class": _class_scores(true, predicted),
         "confusion": confusion_matrix(true, predicted, labels=list(EXPRESSIONS)).tolist(),
-        "interval": list(subject_interval(_hits(predictions), predictions["subject"], generator, draws)),
+        "interval": list(subject_interval(hits, predictions["subject"], generator, draws)),
         "sequences": len(predictions),
     }
 
 
 def chance_scores(sequences: pd.DataFrame) -> Scores:
-    """What guessing uniformly scores in the long run.
+    """Expected scores of uniform guessing on sequences with a column ``expression``.
 
-    A guess is right as often as its expression occurs: that is its precision, so that rare expressions have a low F1.
-
-    Args:
-        sequences: The evaluated sequences; column ``expression``.
+    The precision of a guess is how often its expression occurs, so that rare expressions have a low F1.
     """
-    share = 1 / len(EXPRESSIONS)
+    chance = 1 / len(EXPRESSIONS)
     counts = sequences["expression"].value_counts().reindex(EXPRESSIONS, fill_value=0)
-    occurs = {name: count / len(sequences) for name, count in counts.items()}
-    f1 = {name: 2 * part * share / (part + share) for name, part in occurs.items()}
+    frequency = {name: count / len(sequences) for name, count in counts.items()}
+    f1 = {name: 2 * part * chance / (part + chance) for name, part in frequency.items()}
     return {
-        "accuracy": share,
+        "accuracy": chance,
         "macro_f1": float(np.mean(list(f1.values()))),
-        "uar": share,
+        "uar": chance,
         "uf1": float(np.mean([f1[name] for name in EXPRESSIONS if counts[name]])),
         "ece": 0.0,
         "per_class": {
-            name: {"precision": occurs[name], "recall": share if counts[name] else 0.0, "f1": f1[name]}
+            name: {"precision": frequency[name], "recall": chance if counts[name] else 0.0, "f1": f1[name]}
             for name in EXPRESSIONS
         },
-        "confusion": [[float(counts[name]) * share] * len(EXPRESSIONS) for name in EXPRESSIONS],
-        "interval": [share, share],
+        "confusion": [[float(counts[name]) * chance] * len(EXPRESSIONS) for name in EXPRESSIONS],
+        "interval": [chance, chance],
         "sequences": len(sequences),
     }
+
+
+def cluster_bootstrap(
+    statistic: Callable[[Int64[np.ndarray, "draws clusters"]], Float[np.ndarray, " draws"]],
+    clusters: int,
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    coverage: float = COVERAGE,
+) -> tuple[float, float]:
+    """Percentile-bootstrap interval of a statistic when whole clusters (subjects) are resampled.
+
+    Samples of one subject are not independent: resampling samples would give an interval that is too narrow.
+
+    Args:
+        statistic: Takes the indices of the resampled clusters and returns one value per draw.
+        clusters: Number of clusters.
+        generator: Draws the indices.
+        draws: Bootstrap samples.
+        coverage: Fraction of the samples between the bounds.
+    """
+    return percentile_interval(statistic(generator.integers(clusters, size=(draws, clusters))), coverage)
+
+
+def percentile_interval(
+    values: Sequence[float] | Float[np.ndarray, " draws"], coverage: float = COVERAGE
+) -> tuple[float, float]:
+    """The bounds between which the given fraction of bootstrap values lies."""
+    low, high = np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(low), float(high)
 
 
 def subject_interval(
@@ -132,35 +145,83 @@ def subject_interval(
     draws: int = DRAWS,
     coverage: float = COVERAGE,
 ) -> tuple[float, float]:
-    """Percentile-bootstrap interval of a mean when whole subjects, not single sequences, are drawn anew.
-
-    Sequences of one subject are not independent: drawing sequences would give an interval that is too narrow.
-
-    Args:
-        values: One value a sequence, e.g. 1 where it was named right.
-        subjects: The subject of each.
-        generator: Draws the samples.
-        draws: How many samples.
-        coverage: Share of the samples between the bounds.
-
-    Returns:
-        Lower and upper bound.
-    """
+    """Bootstrap interval, over subjects, of the mean of one value per sequence."""
     groups = pd.Series(np.asarray(values, dtype=float)).groupby(subjects.to_numpy())
     sums, counts = groups.sum().to_numpy(), groups.count().to_numpy()
-    picks = generator.integers(len(sums), size=(draws, len(sums)))
-    means = sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-    low, high = np.quantile(means, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return float(low), float(high)
+
+    def means(picks: Int64[np.ndarray, "draws clusters"]) -> Float[np.ndarray, " draws"]:
+        return np.asarray(sums[picks].sum(axis=1) / counts[picks].sum(axis=1))
+
+    return cluster_bootstrap(means, len(sums), generator, draws, coverage)
 
 
-def _hits(predictions: pd.DataFrame) -> Float[np.ndarray, " sequences"]:
-    """1 where the prediction is right, 0 elsewhere."""
-    return (predictions["expression"] == predictions["predicted"]).to_numpy(dtype=float)
+def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
+    """Count true positives, false positives and false negatives of every class.
+
+    Args:
+        true: Label of each sample; several labels are joined by ``+``.
+        predicted: Likewise.
+        classes: Classes to count.
+
+    Returns:
+        Indexed by class, columns ``tp``, ``fp``, ``fn``; the tables of several folds add.
+
+    Raises:
+        ValueError: If there are none, the two differ in number, or a label is not among the classes.
+    """
+    told, named = (_indicators(labels, classes) for labels in (true, predicted))
+    if len(told) != len(named):
+        raise ValueError(f"{len(told)} labels for {len(named)} predictions.")
+    if not len(told):
+        raise ValueError("No class occurs: there is nothing to score.")
+    matrices = multilabel_confusion_matrix(told, named)
+    columns = {"tp": matrices[:, 1, 1], "fp": matrices[:, 0, 1], "fn": matrices[:, 1, 0]}
+    return pd.DataFrame(columns, index=pd.Index(classes, name="class"))
 
 
-def _unweighted_recall(true: "pd.Series[str]", predicted: "pd.Series[str]") -> float:
-    """Mean recall of the expressions that occur; one that is predicted but never occurs has none."""
+def _indicators(labels: Iterable[str], classes: Sequence[str]) -> Int64[np.ndarray, "samples classes"]:
+    sets = [set(str(label).split(LABEL_JOINT)) for label in labels]
+    strangers = sorted(set().union(*sets) - set(classes))
+    if strangers:
+        raise ValueError(f"Not among the classes {', '.join(classes)}: {', '.join(strangers)}.")
+    return np.array([[int(name in labels) for name in classes] for labels in sets])
+
+
+def unweighted_f1(counts: pd.DataFrame) -> float:
+    """UF1: the mean of 2·tp / (2·tp + fp + fn) over the classes that occur, 0…1.
+
+    Raises:
+        ValueError: If no class occurs.
+    """
+    return float(unweighted_f1_of(_occurring(counts).to_numpy(float)))
+
+
+def unweighted_f1_of(counts: Float64[np.ndarray, "*draws classes counts"]) -> Float64[np.ndarray, "*draws"]:
+    """UF1 of many draws at once; ``tp``, ``fp`` and ``fn`` last, NaN where no class occurs."""
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    each = np.where(tp + fn > 0, 2 * tp / np.maximum(2 * tp + fp + fn, 1), np.nan)
+    return np.asarray(np.nanmean(each, axis=-1))
+
+
+def unweighted_recall(counts: pd.DataFrame) -> float:
+    """UAR: the mean of tp / (tp + fn) over the classes that occur, 0…1.
+
+    Raises:
+        ValueError: If no class occurs.
+    """
+    occurring = _occurring(counts)
+    return float((occurring["tp"] / (occurring["tp"] + occurring["fn"])).mean())
+
+
+def _occurring(counts: pd.DataFrame) -> pd.DataFrame:
+    occurring = counts[counts["tp"] + counts["fn"] > 0]
+    if occurring.empty:
+        raise ValueError("No class occurs: there is nothing to score.")
+    return occurring
+
+
+def _balanced_accuracy(true: "pd.Series[str]", predicted: "pd.Series[str]") -> float:
+    """Mean recall of the expressions that occur; without scikit-learn's warning where others are predicted."""
     if set(predicted) <= set(true):
         return float(balanced_accuracy_score(true, predicted))
     return float((true == predicted).groupby(true).mean().mean())

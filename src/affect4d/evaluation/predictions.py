@@ -1,4 +1,4 @@
-"""One tidy table for what every model and baseline says: a row a sequence, a probability an expression."""
+"""The table of predictions that every model and baseline returns: one row per sequence, one probability column each."""
 
 import numpy as np
 import pandas as pd
@@ -13,18 +13,15 @@ COLUMNS: tuple[str, ...] = ("model", "sequence", "subject", "expression", "predi
 def prediction_table(
     sequences: pd.DataFrame, probabilities: Float[np.ndarray, "sequences classes"], model: str
 ) -> pd.DataFrame:
-    """Put probabilities beside the sequences they are about.
+    """Table with :data:`COLUMNS` of one model's probabilities.
 
     Args:
-        sequences: Columns ``sequence``, ``subject``, ``expression``; one row a row of ``probabilities``.
-        probabilities: One column an expression, in the order of ``EXPRESSIONS``; each row sums to one.
-        model: Whose predictions these are.
-
-    Returns:
-        The columns ``model, sequence, subject, expression, predicted, prob_anger … prob_surprise``.
+        sequences: Columns ``sequence``, ``subject``, ``expression``; one row per row of ``probabilities``.
+        probabilities: In the order of ``EXPRESSIONS``; each row sums to one.
+        model: Name of the model.
 
     Raises:
-        ValueError: If the probabilities have another shape than the sequences ask for, or are not probabilities.
+        ValueError: If the shapes do not fit, or these are no probabilities.
     """
     expected = (len(sequences), len(EXPRESSIONS))
     if probabilities.shape != expected:

@@ -1,4 +1,4 @@
-"""The figures of a run in one small document, for people (a table) and programs (``summary.json``)."""
+"""Scores of a run in one small document (``summary.json``), and as a table for the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
@@ -15,20 +15,20 @@ NAMES: Mapping[str, str] = {
     "smile_vlm.knn": "SMILE-VLM, nearest neighbours",
     "smile_vlm.zero_shot": "SMILE-VLM, zero-shot",
     "smile_vlm.free_text": "SMILE-VLM, zero-shot by free text",
-    "random_tower": "Untrained tower, linear probe",
+    "random_tower": "Untrained encoder, linear probe",
     "chance": "Chance",
     "pixel_knn": "Pixels, nearest neighbours",
     "pixel_logistic": "Pixels, logistic regression",
     "motion_logistic": "Motion, logistic regression",
     "landmark_logistic": "Landmarks, logistic regression",
-    "action_oracle": "True facial actions (oracle)",
+    "action_oracle": "True action units (oracle)",
     "cross_entropy": "Cross-entropy, same size",
-    "random_tower.linear_probe": "Untrained tower, linear probe",
-    "random_tower.knn": "Untrained tower, nearest neighbours",
-    "random_tower_knn": "Untrained tower, nearest neighbours",
+    "random_tower.linear_probe": "Untrained encoder, linear probe",
+    "random_tower.knn": "Untrained encoder, nearest neighbours",
+    "random_tower_knn": "Untrained encoder, nearest neighbours",
     "pseudo_labels": "Pseudo-label rules alone",
 }
-"""What a person calls a model or a baseline."""
+"""Display names of models and baselines."""
 
 ModelScores = Scores | Mapping[str, Scores]
 
@@ -44,20 +44,17 @@ def write_summary(
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Put a run's figures together.
+    """Collect a run's scores in a document of plain, JSON-able values.
 
     Args:
         corpus: Name of the corpus.
         protocol: How subjects were divided, e.g. ``"subject-independent hold-out"``.
         split: Subjects on either side.
         seed: Seed of the run.
-        models: Scores of each model, or of each way of reading it.
+        models: Scores of each model, or of each of its readouts (probe, prompts …).
         baselines: Scores of each baseline.
-        seconds: Seconds each stage took.
-        versions: Versions of data, code and libraries.
-
-    Returns:
-        A document of plain, JSON-able values.
+        seconds: By stage.
+        versions: Of data, code and libraries.
 
     Raises:
         SubjectLeakError: If the two sides share a subject.
@@ -83,7 +80,7 @@ def write_summary(
 
 
 def result_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
-    """Every scored thing of a summary with its dotted name: models first, each way of reading them, then baselines."""
+    """Dotted name and scores of every model and readout of a summary, then of every baseline."""
     for name, scores in {**summary["models"], **summary["baselines"]}.items():
         if "accuracy" in scores:
             yield name, cast(Scores, scores)
@@ -92,12 +89,12 @@ def result_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
 
 
 def display_name(name: str) -> str:
-    """What a person calls a model or baseline; a name nobody listed with spaces; words stay as they are."""
+    """Display name of a model or baseline; an unlisted name with spaces for its separators."""
     return NAMES.get(name, name if " " in name else name.replace("_", " ").replace(".", ", "))
 
 
 def summary_table(summary: Mapping[str, Any]) -> Table:
-    """The results as a table for the terminal: models above, baselines below, per cent with the interval."""
+    """The scores as a table for the terminal, in per cent: models above, baselines below."""
     counts = summary["subjects"]
     table = Table(
         title=f"{summary['corpus']}: sequences of {counts['test']} unseen subjects",
@@ -116,8 +113,8 @@ def summary_table(summary: Mapping[str, Any]) -> Table:
 def _cells(name: str, scores: Scores) -> tuple[str, ...]:
     low, high = scores["interval"]
     interval = f"{low * 100:.0f} – {high * 100:.0f}" if low != high else "–"
-    shares = (f"{value * 100:.1f}" for value in (scores["macro_f1"], scores["uar"]))
-    return display_name(name), f"{scores['accuracy'] * 100:.1f}", interval, *shares
+    means = (f"{value * 100:.1f}" for value in (scores["macro_f1"], scores["uar"]))
+    return display_name(name), f"{scores['accuracy'] * 100:.1f}", interval, *means
 
 
 def _plain(value: Any) -> Any:

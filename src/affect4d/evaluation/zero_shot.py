@@ -1,31 +1,77 @@
-"""Recognition through language: a sequence is what the prompts nearest to it say.
+"""Zero-shot recognition: the expression whose prompts are nearest to a sequence.
 
 Each expression is the normalised mean of its prompts' text embeddings (prompt ensemble, Radford et al. 2021); the
 prediction is the softmax over scaled cosines with the fused embedding.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from scipy.special import softmax
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import SequenceEmbeddings, rest
+from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.protocols import fold_of
 from affect4d.models import tokenise
 from affect4d.prompts.compose import class_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.tensors import TextEmbeddings, Tokens
 
+UnitVectors = Float[np.ndarray, "_ dim"]
+INFLUENCE_COLUMNS = ("expression", "prompt", "own_similarity", "other_similarity", "accuracy_alone", "gain")
+
+FREE_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
+    "anger": (
+        "the brows are pulled low and squeezed together over a hard stare",
+        "lips pressed tight, glowering at somebody",
+        "jaw clenched, eyes narrowed, ready to shout",
+        "frowning hard with tight lips",
+    ),
+    "disgust": (
+        "the nose is wrinkled and the upper lip curls up",
+        "looks as if something smells rotten",
+        "nose scrunched, mouth pulled down, about to say yuck",
+        "the upper lip is lifted and the nose is wrinkled at bad food",
+    ),
+    "fear": (
+        "brows raised and drawn together, eyes wide, lips stretched back",
+        "as if a spider had dropped onto the table",
+        "eyes opened wide and the mouth stretched sideways",
+        "worried brows, wide eyes, mouth pulled tight to both sides",
+    ),
+    "happiness": (
+        "the corners of the mouth go up and the cheeks are lifted",
+        "a big grin from ear to ear",
+        "cheeks raised, teeth showing, eyes crinkling",
+        "has just heard wonderful news and beams",
+    ),
+    "sadness": (
+        "the corners of the mouth are turned down and the inner brows go up",
+        "looks about to cry",
+        "drooping mouth, inner brows pulled up, chin trembling",
+        "a long face after bad news",
+    ),
+    "surprise": (
+        "brows lifted high, eyes wide, jaw dropped",
+        "mouth hanging open, eyebrows up",
+        "did not see that coming",
+        "the jaw has dropped and both brows are raised",
+    ),
+}
+"""Test prompts that no template composed and nothing trains on: descriptions without the word for the expression.
+
+A model that learnt language about faces should understand them; one that learnt six labels in disguise cannot. [ours]
+"""
+
 
 class LanguageModel(Protocol):
-    """What embeds prompts, and knows its temperature and the length of its prompts."""
+    """A model that embeds prompts."""
 
     options: Any
     temperature: Any
@@ -44,12 +90,12 @@ def expression_prompts() -> dict[str, tuple[str, ...]]:
 def prompt_embeddings(
     model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
-    """Unit vectors of every prompt of every expression.
+    """Unit vectors of every prompt of every expression; the model is put in evaluation mode.
 
     Args:
-        model: A vision-language model; it is put in evaluation mode.
+        model: A vision-language model.
         prompts: Prompts of each expression.
-        device: Where to compute; where the model is by default.
+        device: The model's own by default.
     """
     device = rest(model, device)
     length = int(model.options.towers.context_length)
@@ -83,20 +129,72 @@ def predict_by_prompts(
     name: str,
     prompts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Prediction table of a vision-language model on the sequences of unseen subjects.
+    """Prediction table of a vision-language model on the sequences of test subjects.
 
     Args:
-        model: Whose text tower and temperature are used.
+        model: Its text encoder and temperature are used.
         embeddings: The same model's embeddings of at least those sequences.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Whose test side is predicted.
+        split: Its test side is predicted.
         name: Name in the prediction table.
         prompts: Prompt ensemble of every expression; the project's own where None.
 
     Raises:
         LeakError: If a sequence is listed twice.
     """
-    unseen = sequences.iloc[fold_of(sequences, split).test]
+    unseen = sequences.iloc[labelled_rows(sequences, split).test]
     classes = class_embeddings(model, prompts or expression_prompts())
     fused = embeddings.of(unseen["sequence"].tolist()).fused
     return prediction_table(unseen, zero_shot_probabilities(fused, classes, float(model.temperature().detach())), name)
+
+
+def prompt_influence(
+    fused: UnitVectors,
+    labels: Int64[np.ndarray, " sequences"],
+    prompts: Mapping[str, Sequence[str]],
+    texts: Mapping[str, UnitVectors],
+) -> pd.DataFrame:
+    """Influence of every prompt of the ensembles on the predictions, one row per prompt.
+
+    Args:
+        fused: Unit vectors of the sequences.
+        labels: Expression of each, as its position in ``prompts``.
+        prompts: Prompts of each expression, in the order of the labels.
+        texts: Unit vectors of the same prompts.
+
+    Returns:
+        Columns :data:`INFLUENCE_COLUMNS`: the mean cosine with sequences of its own expression and with the others;
+        the accuracy where this prompt alone stands for its expression, the other ensembles being complete; and the
+        accuracy of the complete ensembles minus that without this prompt (NaN where it is the only one).
+    """
+    ensembles = np.stack([_unit(vectors.mean(axis=0)) for vectors in texts.values()])
+    complete = _accuracy(fused, labels, ensembles)
+    rows = []
+    for place, (expression, sentences) in enumerate(prompts.items()):
+        own, vectors = labels == place, texts[expression]
+        for index, sentence in enumerate(sentences):
+            cosines = fused @ vectors[index]
+            alone = _accuracy(fused, labels, _replaced(ensembles, place, vectors[index]))
+            others = np.delete(vectors, index, axis=0)
+            reduced = _replaced(ensembles, place, _unit(others.mean(axis=0))) if len(others) else None
+            gain = float("nan") if reduced is None else complete - _accuracy(fused, labels, reduced)
+            rows.append((expression, sentence, _mean(cosines[own]), _mean(cosines[~own]), alone, gain))
+    return pd.DataFrame(rows, columns=list(INFLUENCE_COLUMNS))
+
+
+def _accuracy(fused: UnitVectors, labels: Int64[np.ndarray, " sequences"], classes: UnitVectors) -> float:
+    return float(((fused @ classes.T).argmax(axis=1) == labels).mean())
+
+
+def _replaced(ensembles: UnitVectors, place: int, vector: Float[np.ndarray, " dim"]) -> UnitVectors:
+    changed = ensembles.copy()
+    changed[place] = vector
+    return changed
+
+
+def _unit(vector: Float[np.ndarray, " dim"]) -> Float[np.ndarray, " dim"]:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _mean(values: Float[np.ndarray, " _"]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.evaluation.micro.compare import compare_clips
+from affect4d.evaluation.micro_evaluation import compare_clips
 from affect4d.experiments.claims import finding_document
 from affect4d.experiments.evidence import Finding
 
@@ -18,7 +18,7 @@ def carried_over(predictions: pd.DataFrame, source: str) -> list[Mapping[str, An
 
     Args:
         predictions: Of all ways and protocols, column ``model`` is ``way.protocol``; see
-            :func:`~affect4d.evaluation.micro.examine.examine_clips`.
+            :func:`~affect4d.evaluation.micro_evaluation.evaluate_clips`.
         source: Which run's they are.
 
     Returns:

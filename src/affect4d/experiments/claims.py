@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from affect4d.evaluation.comparison import holm
+from affect4d.evaluation.significance import holm
 from affect4d.experiments.evidence import Evidence, Finding
 from affect4d.experiments.verdicts import FEWEST, SURE, verdict
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.evaluation.protocols import LeakError, check_distinct
+from affect4d.evaluation.leakage import LeakError, check_distinct
 from affect4d.experiments.contenders import FoldTicket, answers_of, check_contenders
 from affect4d.experiments.setting import Setting
 from affect4d.experiments.tickets import run_tickets

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.evaluation.comparison import above_chance, compare_predictions
 from affect4d.evaluation.metrics import subject_interval
+from affect4d.evaluation.significance import above_chance, compare_predictions
 from affect4d.experiments.account import Account, Basis
 from affect4d.experiments.verdicts import ArmResult, from_document, sign_test
 from affect4d.scans.expression import EXPRESSIONS

@@ -113,7 +113,7 @@ class RobustnessOptions(BaseModel):
     Attributes:
         people: Test people who are asked about.
         seed: Draws them.
-        damages: Of :data:`affect4d.evaluation.damages.DAMAGES`; empty means all. In text, joined by ``+``.
+        damages: Of :data:`affect4d.evaluation.corruptions.CORRUPTIONS`; empty means all. In text, joined by ``+``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

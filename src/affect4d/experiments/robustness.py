@@ -11,14 +11,14 @@ import pandas as pd
 import torch
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.evaluation.damages import (
-    DAMAGES,
-    EACH_FRAME,
+from affect4d.evaluation.corruptions import (
+    CORRUPTIONS,
     FRAME_DROP,
-    ON_MESH,
-    ON_PICTURES,
+    IMAGE_CORRUPTIONS,
+    MESH_CORRUPTIONS,
+    PER_FRAME,
     STRENGTHS,
-    Pictures,
+    ViewImageStacks,
     empty_like,
     kept_frames,
 )
@@ -130,7 +130,7 @@ def measure_robustness(
 
     Args:
         trouble: Whom, and which models.
-        damages: Of :data:`~affect4d.evaluation.damages.DAMAGES`; all where none is named.
+        damages: Of :data:`~affect4d.evaluation.corruptions.CORRUPTIONS`; all where none is named.
         store: Where answers are kept.
         engine: Where cells are worked on.
 
@@ -140,10 +140,10 @@ def measure_robustness(
     Raises:
         ValueError: If a damage is unknown; the message lists those there are.
     """
-    strangers = [name for name in damages if name not in DAMAGES]
+    strangers = [name for name in damages if name not in CORRUPTIONS]
     if strangers:
-        raise ValueError(f"No such damage: {', '.join(strangers)}; there are {', '.join(DAMAGES)}.")
-    asked = [Cell(name, strength) for name in damages or DAMAGES for strength in STRENGTHS]
+        raise ValueError(f"No such damage: {', '.join(strangers)}; there are {', '.join(CORRUPTIONS)}.")
+    asked = [Cell(name, strength) for name in damages or CORRUPTIONS for strength in STRENGTHS]
     cells = [Cell(UNDAMAGED, 0), *asked]
     examine = functools.partial(examine_cell, trouble=trouble, store=store)
     answers = dict(run_tickets(examine, cells, "damaging scans", engine))
@@ -221,20 +221,20 @@ def damaged_bank(cell: Cell, trouble: Trouble) -> ViewBank:
 
 
 def _draw_clip(clip: Clip, cell: Cell, trouble: Trouble) -> dict[str, np.ndarray]:
-    """Pictures of the neutral frame and the window: channel → ``[frames, views, height, width, components]``."""
+    """ViewImageStacks of the neutral frame and the window: channel → ``[frames, views, height, width, components]``."""
     rows = [clip.neutral, *clip.window]
     if cell.damage == FRAME_DROP:
         kept, has_neutral = kept_frames(len(clip.window), cell.strength, _generator(clip, cell))
         window = [clip.window[place] for place in kept]
         rows = [clip.neutral if has_neutral else window[0], *window]
-    drawn: list[Pictures] = []
+    drawn: list[ViewImageStacks] = []
     for row in rows:
         drawn.append(_draw(clip, row, cell, trouble, drawn[0] if drawn else None))
     return {channel: np.stack([pictures[channel] for pictures in drawn]) for channel in drawn[0]}
 
 
-def _draw(clip: Clip, row: Row, cell: Cell, trouble: Trouble, like: Pictures | None) -> Pictures:
-    """Pictures of one frame; empty ones where nothing drawable is left of it.
+def _draw(clip: Clip, row: Row, cell: Cell, trouble: Trouble, like: ViewImageStacks | None) -> ViewImageStacks:
+    """ViewImageStacks of one frame; empty ones where nothing drawable is left of it.
 
     Raises:
         RenderError: If the first frame of a clip cannot be drawn.
@@ -247,17 +247,17 @@ def _draw(clip: Clip, row: Row, cell: Cell, trouble: Trouble, like: Pictures | N
         if like is None:
             raise
         pictures = {name: empty_like(name, stack) for name, stack in like.items()}
-    if cell.damage in ON_PICTURES:
-        return ON_PICTURES[cell.damage](pictures, cell.strength, _generator(clip, cell))
+    if cell.damage in IMAGE_CORRUPTIONS:
+        return IMAGE_CORRUPTIONS[cell.damage](pictures, cell.strength, _generator(clip, cell))
     return pictures
 
 
 def damaged(face: FaceScan, clip: Clip, cell: Cell, frame: int) -> FaceScan:
     """The face after a damage of the mesh; as it is after any other."""
-    if cell.damage not in ON_MESH:
+    if cell.damage not in MESH_CORRUPTIONS:
         return face
-    word = (frame,) if cell.damage in EACH_FRAME else ()
-    return ON_MESH[cell.damage](face, cell.strength, _generator(clip, cell, *word))
+    word = (frame,) if cell.damage in PER_FRAME else ()
+    return MESH_CORRUPTIONS[cell.damage](face, cell.strength, _generator(clip, cell, *word))
 
 
 def _generator(clip: Clip, cell: Cell, *words: int) -> np.random.Generator:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from affect4d.evaluation.comparison import holm, signs_by_subject
 from affect4d.evaluation.metrics import subject_interval
+from affect4d.evaluation.significance import holm, sign_flip_test
 from affect4d.experiments.setting import Arm
 
 SHARE_OF_BEST = 0.9
@@ -83,7 +83,7 @@ def judge(
     first = arms[0].name
     others = _others(arms)
     gains = {name: (wide[other] - wide[name]).to_numpy() for name, other in others.items()}
-    raw = {name: signs_by_subject(pd.Series(gain), subjects, generator) for name, gain in gains.items()}
+    raw = {name: sign_flip_test(pd.Series(gain), subjects, generator) for name, gain in gains.items()}
     corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
     speed = convergence(curves)
     results = []

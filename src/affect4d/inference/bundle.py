@@ -114,7 +114,7 @@ class Bundle(BaseModel):
     @property
     def views(self) -> tuple[str, ...]:
         """What is looked at, motion views included."""
-        from affect4d.evaluation.view_weights import view_names  # torch costs seconds
+        from affect4d.evaluation.attribution import view_names  # torch costs seconds
 
         return view_names(tuple(self.render.angles), self.inputs)
 

@@ -1,10 +1,10 @@
-"""Where on a face a predictor looks when it answers: :mod:`affect4d.evaluation.relevance` of what it was shown."""
+"""Where on a face a predictor looks when it answers: :mod:`affect4d.evaluation.attribution` of what it was shown."""
 
 import numpy as np
 import torch
 from jaxtyping import Float32
 
-from affect4d.evaluation.relevance import STEPS, against_others, empty_pictures, mesh_relevance, picture_relevance
+from affect4d.evaluation.attribution import STEPS, class_direction, empty_images, image_attribution, mesh_attribution
 from affect4d.inference.predictor import Predictor
 from affect4d.inference.preparation import PreparedSequence
 from affect4d.views.augment import assemble_plain
@@ -41,8 +41,8 @@ def relevance_on_mesh(
     images = assemble_plain(prepared.bank, torch.tensor([row]), inputs)
     compared = prepared.has_neutral and rest != row
     reference = (
-        assemble_plain(prepared.bank, torch.tensor([rest]), inputs) if compared else empty_pictures(images, inputs)
+        assemble_plain(prepared.bank, torch.tensor([rest]), inputs) if compared else empty_images(images, inputs)
     )
-    direction = against_others(predictor.classes, predictor.expressions.index(expression))
-    maps = picture_relevance(predictor.model, images, reference, direction, steps)[0]
-    return mesh_relevance(maps, face, predictor.bundle.render)
+    direction = class_direction(predictor.classes, predictor.expressions.index(expression))
+    maps = image_attribution(predictor.model, images, reference, direction, steps)[0]
+    return mesh_attribution(maps, face, predictor.bundle.render)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.view_weights import MOTION
+from affect4d.evaluation.attribution import MOTION
 from affect4d.inference.bundle import Bundle
 from affect4d.inference.weights import Opened
 from affect4d.models.encoders import ViewEncoder

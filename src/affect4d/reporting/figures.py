@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from affect4d.evaluation.metrics import Scores
-from affect4d.evaluation.purity import PseudoLabelPurity
+from affect4d.evaluation.pseudo_label_accuracy import PseudoLabelScores
 from affect4d.evaluation.summary import display_name, result_rows
 from affect4d.scans.expression import EXPRESSIONS
 
@@ -113,7 +113,7 @@ def view_weights_figure(weights: Mapping[str, Mapping[str, float]]) -> go.Figure
     return figure.update_yaxes(ticksuffix=" %", rangemode="tozero").update_xaxes(showgrid=False)
 
 
-def purity_figure(purity: PseudoLabelPurity) -> go.Figure:
+def purity_figure(purity: PseudoLabelScores) -> go.Figure:
     """Share of pseudo-labels that are right, for each true expression, per cent."""
     shares = purity["by_expression"]
     figure = _figure(height=300)
@@ -159,7 +159,7 @@ def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
     """Unseen sequences in the plane, one colour and one symbol an expression.
 
     Args:
-        table: Of one model; see :func:`affect4d.evaluation.embedding_map.embedding_map`.
+        table: Of one model; see :func:`affect4d.evaluation.representation.embedding_map`.
     """
     figure = _figure(height=420)
     for place, (expression, rows) in enumerate(table.groupby("expression")):

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from affect4d.evaluation.comparison import PairedComparison
-from affect4d.evaluation.purity import PseudoLabelPurity
+from affect4d.evaluation.pseudo_label_accuracy import PseudoLabelScores
+from affect4d.evaluation.significance import PairedComparison
 from affect4d.evaluation.summary import display_name, result_rows
 from affect4d.experiments.side_by_side import SideBySide
 from affect4d.reporting import figures
@@ -107,7 +107,7 @@ class ReportContext:
     histories: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     costs: Mapping[str, Mapping[str, float | str]] = field(default_factory=dict)
     view_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    purity: PseudoLabelPurity | None = None
+    purity: PseudoLabelScores | None = None
     representations: Mapping[str, Any] = field(default_factory=dict)
     embedding_maps: pd.DataFrame | None = None
     pictures: Sequence[ReportPicture] = ()

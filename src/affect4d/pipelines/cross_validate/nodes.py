@@ -19,7 +19,7 @@ from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileO
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 
-LIBRARIES = ("affect4d", "torch", "numpy", "scikit-learn", "fairlearn")
+LIBRARIES = ("affect4d", "torch", "numpy", "scikit-learn")
 Document = dict[str, Any]
 
 

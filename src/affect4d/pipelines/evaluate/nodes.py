@@ -73,10 +73,10 @@ def evaluate_smile_vlm(
 ) -> Evaluated:
     """Scores and predictions of SMILE-VLM; labels enter here, after training.
 
-    A corpus of micro-expressions has a protocol of its own; see :mod:`affect4d.evaluation.micro`.
+    A corpus of micro-expressions has a protocol of its own; see :mod:`affect4d.evaluation.micro_evaluation`.
     """
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.micro.clips import has_clips, labelled_clips
+    from affect4d.evaluation.micro_features import has_clips, labelled_clips
 
     model = saved_model(record, model_store, train)
     if has_clips(sequences):
@@ -93,10 +93,10 @@ def evaluate_smile_vlm(
 
 def compare_on_clips(predictions: pd.DataFrame, raw_corpus: dict[str, Any], seed: int) -> list[Mapping[str, Any]]:
     """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
-    from affect4d.evaluation.micro.examine import PROTOCOLS
+    from affect4d.evaluation.micro_evaluation import MICRO_PROTOCOLS
     from affect4d.experiments.carry_over import carried_over
 
-    if not predictions["model"].str.endswith(tuple(PROTOCOLS)).any():
+    if not predictions["model"].str.endswith(tuple(MICRO_PROTOCOLS)).any():
         return []
     return carried_over(predictions, f"train_smile on {raw_corpus['name']}, seed {seed}")
 
@@ -195,10 +195,10 @@ def measure_pseudo_labels(
     pseudo_prompts: pd.DataFrame, view_manifest: pd.DataFrame, subject_split: dict[str, Any]
 ) -> dict[str, Any]:
     """Coverage and accuracy of the pseudo-labels, on either side of the split."""
-    from affect4d.evaluation.purity import pseudo_label_purity
+    from affect4d.evaluation.pseudo_label_accuracy import score_pseudo_labels
 
     sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
-    return {side: {**pseudo_label_purity(pseudo_prompts, rows)} for side, rows in sides.items()}
+    return {side: {**score_pseudo_labels(pseudo_prompts, rows)} for side, rows in sides.items()}
 
 
 def saved_model(record: dict[str, Any], store: ContentStore, train: TrainOptions) -> "SavedModel":

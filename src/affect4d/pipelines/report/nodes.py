@@ -39,7 +39,7 @@ def compare_pairs(predictions: pd.DataFrame) -> list[Document]:
     """Paired tests of the pairs worth asking about, Holm-corrected for how many they are."""
     import numpy as np
 
-    from affect4d.evaluation.comparison import compare_models
+    from affect4d.evaluation.significance import compare_models
 
     found = compare_models(predictions, COMPARED, np.random.default_rng(0))
     return [{"first": first, "second": second, **asdict(outcome)} for (first, second), outcome in found.items()]
@@ -141,8 +141,8 @@ def write_report(
     view_store: ContentStore,
 ) -> tuple[str, str, str]:
     """One self-contained page, kept under its version and as the latest; and its tables as Markdown."""
-    from affect4d.evaluation.comparison import PairedComparison
-    from affect4d.evaluation.view_weights import view_weights
+    from affect4d.evaluation.attribution import view_weights
+    from affect4d.evaluation.significance import PairedComparison
     from affect4d.experiments.side_by_side import side_by_side
     from affect4d.models import load_model
     from affect4d.reporting.commands import corpus_parameters

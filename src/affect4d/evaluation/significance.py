@@ -1,4 +1,4 @@
-"""Whether two models really differ on the same sequences: paired tests, one by sequence and one by subject."""
+"""Paired significance tests of two models on the same sequences, by sequence and by subject."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +15,16 @@ PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """How much better the first model is, and how surely.
+    """Difference in accuracy of two models, with its interval and p values.
 
     Attributes:
         difference: Accuracy of the first minus the second, −1…1.
         interval: 95 % interval of the difference, bootstrapped over subjects.
-        first_only: Sequences only the first names right.
-        second_only: Sequences only the second names right.
-        mcnemar: p of McNemar's exact test; takes sequences for independent. None where some were tested more than once.
+        first_only: Sequences that only the first classifies correctly.
+        second_only: Sequences that only the second classifies correctly.
+        mcnemar: p of McNemar's exact test, which assumes independent sequences; None where some were tested twice.
         permutation: p of the permutation test that swaps the models subject by subject.
-        corrected: The same, Holm-corrected for how many comparisons were made together.
+        corrected: The same, Holm-corrected for the number of comparisons.
     """
 
     difference: float
@@ -39,30 +39,24 @@ class PairedComparison:
 def compare_models(
     predictions: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
 ) -> dict[tuple[str, str], PairedComparison]:
-    """Compare the pairs of models that are there, and correct for how many they are.
+    """Compare pairs of models, Holm-corrected; a pair of which one is missing is left out.
 
     Args:
-        predictions: Tables of all models together; column ``model`` tells them apart.
-        pairs: Names of models; a pair of which one is missing is left out.
+        predictions: Prediction tables of all models together; column ``model``.
+        pairs: Names of models.
         generator: Draws bootstrap samples and permutations.
     """
     tables = {str(name): table for name, table in predictions.groupby("model")}
-    asked = [pair for pair in pairs if pair[0] in tables and pair[1] in tables]
-    found = [compare_predictions(tables[first], tables[second], generator) for first, second in asked]
+    present = [pair for pair in pairs if pair[0] in tables and pair[1] in tables]
+    found = [compare_predictions(tables[first], tables[second], generator) for first, second in present]
     corrected = holm([one.permutation for one in found])
-    return {pair: replace(one, corrected=p) for pair, one, p in zip(asked, found, corrected, strict=True)}
+    return {pair: replace(one, corrected=p) for pair, one, p in zip(present, found, corrected, strict=True)}
 
 
 def compare_predictions(
     first: pd.DataFrame, second: pd.DataFrame, generator: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> PairedComparison:
-    """Compare two prediction tables about the same sequences.
-
-    Args:
-        first: See :func:`affect4d.evaluation.predictions.prediction_table`.
-        second: The same sequences, in any order.
-        generator: Draws bootstrap samples and permutations.
-        permutations: At most so many; all of them, where there are fewer.
+    """Compare two prediction tables about the same sequences, which may be in different order.
 
     Raises:
         ValueError: If the tables are not about the same sequences.
@@ -70,7 +64,7 @@ def compare_predictions(
     hits = _paired_hits(first, second)
     gain = hits["first"] - hits["second"]
     first_only, second_only = int((gain > 0).sum()), int((gain < 0).sum())
-    permutation = signs_by_subject(gain, hits["subject"], generator, permutations=permutations)
+    permutation = sign_flip_test(gain, hits["subject"], generator, permutations=permutations)
     return PairedComparison(
         difference=float(gain.mean()),
         interval=subject_interval(gain.to_numpy(), hits["subject"], generator),
@@ -91,19 +85,12 @@ def mcnemar(first_only: int, second_only: int) -> float:
 def above_chance(
     predictions: pd.DataFrame, chance: float, generator: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> float:
-    """One-sided p that a model is no better than guessing: what each subject gains over chance changes sign at random.
-
-    Args:
-        predictions: See :func:`affect4d.evaluation.predictions.prediction_table`.
-        chance: Accuracy of guessing, 0…1.
-        generator: Draws the signs.
-        permutations: At most so many; all of them, where there are fewer.
-    """
+    """One-sided p that a model is no better than guessing with an accuracy of ``chance`` (0…1)."""
     gains = (predictions["predicted"] == predictions["expression"]).astype(float) - chance
-    return signs_by_subject(gains, predictions["subject"], generator, alternative="greater", permutations=permutations)
+    return sign_flip_test(gains, predictions["subject"], generator, alternative="greater", permutations=permutations)
 
 
-def signs_by_subject(
+def sign_flip_test(
     gains: "pd.Series[float]",
     subjects: "pd.Series[str]",
     generator: np.random.Generator,
@@ -111,20 +98,21 @@ def signs_by_subject(
     alternative: Literal["two-sided", "greater"] = "two-sided",
     permutations: int = PERMUTATIONS,
 ) -> float:
-    """The p of such gains by chance: the sum of each subject's changes sign at random, as if two models were swapped.
-
-    Of fewer than two subjects it is 1.
+    """The p of a permutation test in which the sum of each subject's gains changes sign at random.
 
     Args:
-        gains: One a sequence, of one model over another, or over a constant.
-        subjects: Whose each is.
+        gains: One per sequence, of one model over another, or over a constant.
+        subjects: Subject of each.
         generator: Draws the signs.
-        alternative: What the p speaks against: no difference, or no gain.
+        alternative: Against no difference, or against no gain.
         permutations: At most so many; all of them, where there are fewer.
+
+    Returns:
+        1 for fewer than two subjects.
     """
-    sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # what is exactly nothing is a tie
+    sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # so that exact zeros are ties
     if len(sums) < 2:
-        return 1.0  # one person says nothing about others
+        return 1.0
     result: Any = permutation_test(
         (sums,),
         lambda values, axis: np.sum(values, axis=axis),
@@ -148,8 +136,14 @@ def holm(values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def sign_test(wins: int, losses: int) -> float:
+    """One-sided p that wins are no more frequent than losses; ties are left out."""
+    decided = wins + losses
+    return float(binomtest(wins, decided, alternative="greater").pvalue) if decided else 1.0
+
+
 def _paired_hits(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Columns subject, first, second: 1 where the model was right; one row a sequence."""
+    """Columns subject, first, second: 1 where the model is correct; one row per sequence."""
     if set(first["sequence"]) != set(second["sequence"]) or len(first) != len(second):
         raise ValueError("The two prediction tables are not about the same sequences: a paired test has no pairs.")
     left, right = first.set_index("sequence"), second.set_index("sequence")

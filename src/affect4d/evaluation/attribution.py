@@ -1,14 +1,17 @@
-"""Where on the face a model looks: integrated gradients of its pictures, carried back onto the mesh.
+"""Attribution of a prediction to image pixels and mesh vertices by integrated gradients, and to views.
 
 M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017. The score explained is the
 cosine-like product of the fused embedding with a direction of the joint space: one sentence's embedding, or one
-expression's against the others. A pixel's share is its difference to a reference picture times the mean gradient on
-the straight way from there; the shares of all pixels sum to the difference of both scores, and the weights of the
-fusion enter by the chain rule. The reference of a frame is the sequence's neutral frame: the map says what in the
-*change* of the face speaks for the answer. Where there is none, it is an empty picture. [ours]
+expression's against the others. A pixel's attribution is its difference to a reference image times the mean gradient
+on the straight path from there; the attributions of all pixels sum to the difference of both scores. The reference of a
+frame is the sequence's neutral frame, so that the map explains the *change* of the face; without one it is an empty
+image. [ours]
 
-A map that did not depend on what was learnt would be worthless (Adebayo et al. 2018): a test randomises the weights.
+A map that did not depend on the weights would be worthless (Adebayo et al. 2018): a test randomises them.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,37 +29,38 @@ from affect4d.views.channels import CURVATURE_MIDDLE
 from affect4d.views.inputs import InputOptions
 
 STEPS = 16
-"""Points on the way from the reference to the picture; twice as many change a map by a few per cent."""
+"""Points on the path from the reference to the image; twice as many change a map by a few per cent."""
 BLUR = 4.0
-"""Standard deviation, in mm, of the smoothing of a map before it is laid onto the face."""
+"""Standard deviation, in mm, of the smoothing of a map before it is projected onto the mesh."""
 CELL = 3.0
-"""Side of the cells in which what stands before is looked for, in mm."""
+"""Side of the cells of the depth test, in mm."""
 HIDDEN_BEHIND = 8.0
-"""A vertex this much farther from the camera than the nearest surface in its cell is hidden, in mm."""
+"""A vertex this much farther from the camera than the nearest surface in its cell is occluded, in mm."""
+MOTION = "motion"
 FINEST = 8
-"""Parts an edge is cut into at most."""
+"""Largest number of parts that an edge is divided into."""
 
-Direction = Float32[np.ndarray, " dim"]
-PictureMaps = Float32[np.ndarray, "batch views height width"]
+ClassDirection = Float32[np.ndarray, " dim"]
+AttributionMaps = Float32[np.ndarray, "batch views height width"]
 
 
-def against_others(classes: Float[np.ndarray, "classes dim"], place: int) -> Direction:
-    """The direction that tells one class from the others: its embedding less the mean of theirs.
+def class_direction(classes: Float[np.ndarray, "classes dim"], place: int) -> ClassDirection:
+    """The direction that separates one class from the others: its embedding minus the mean of theirs.
 
     Args:
         classes: Unit vector of every class, at least two.
-        place: Which.
+        place: Its row.
     """
     others = np.delete(classes, place, axis=0).mean(axis=0)
     return np.asarray(classes[place] - others, np.float32)
 
 
-def empty_pictures(images: ViewImages, options: InputOptions) -> ViewImages:
-    """The reference without a face: every channel's background, and nothing that moves.
+def empty_images(images: ViewImages, options: InputOptions) -> ViewImages:
+    """Reference images without a face: every channel's background, and no motion.
 
     Args:
-        images: [batch, views, channels, size, size] as a model gets them.
-        options: What their channels are.
+        images: Model inputs, [batch, views, channels, size, size].
+        options: Of their channels.
     """
     empty = torch.zeros_like(images)
     stored = len(options.channels)
@@ -66,76 +70,76 @@ def empty_pictures(images: ViewImages, options: InputOptions) -> ViewImages:
     return empty
 
 
-def picture_relevance(
-    model: ViewModel, images: ViewImages, reference: ViewImages, direction: Direction, steps: int = STEPS
-) -> PictureMaps:
-    """How much every pixel of every view speaks for a direction, against a reference.
+def image_attribution(
+    model: ViewModel, images: ViewImages, reference: ViewImages, direction: ClassDirection, steps: int = STEPS
+) -> AttributionMaps:
+    """Integrated gradients of every pixel of every view, for a direction of the joint space.
 
     Args:
         model: Anything with ``embed_views``, in evaluation mode; its weights get no gradient.
         images: [batch, views, channels, size, size].
-        reference: What they are compared with, of the same shape; where it is equal, the map is zero.
-        direction: In the joint space, [dim].
+        reference: Of the same shape; where it is equal, the map is zero.
+        direction: See :func:`class_direction`; [dim].
         steps: Points of the integral.
 
     Returns:
-        [batch, views, size, size], channels summed; positive where a pixel speaks for the direction. Sums to
+        [batch, views, size, size], channels summed; positive where a pixel supports the direction. Sums to
         ``fused(images) · direction − fused(reference) · direction``, up to the error of the integral.
     """
     towards = torch.from_numpy(direction).to(images.device)
     difference = images - reference
     gradient = torch.zeros_like(images)
     for step in range(steps):
-        share = (step + 0.5) / steps
-        gradient += _gradient(model, reference + share * difference, towards)
-    shares: PictureMaps = (gradient / steps * difference).sum(dim=2).cpu().float().numpy()
-    return shares
+        fraction = (step + 0.5) / steps
+        gradient += _gradient(model, reference + fraction * difference, towards)
+    maps: AttributionMaps = (gradient / steps * difference).sum(dim=2).cpu().float().numpy()
+    return maps
 
 
-def mesh_relevance(
+def mesh_attribution(
     maps: Float32[np.ndarray, "views height width"], scan: FaceScan, options: RenderOptions, blur: float = BLUR
 ) -> Float32[np.ndarray, " vertices"]:
-    """A face's maps laid onto its mesh: every vertex gets the sum over the views that see it.
+    """Project a face's maps onto its mesh: every vertex gets the sum over the views that see it.
 
     Args:
-        maps: One a rendered view, in the order of ``options.angles``; motion as further views is added to its view.
-        scan: The canonical scan the pictures were drawn of, mm.
-        options: How they were drawn.
+        maps: One per rendered view, in the order of ``options.angles``; motion as further views is added to its view.
+        scan: The canonical scan that was rendered, mm.
+        options: Of the rendering.
         blur: Standard deviation of the smoothing, mm.
 
     Returns:
         [vertices]; the same unit as the maps (score per pixel); zero where no view sees the vertex.
 
     Raises:
-        ValueError: If the maps are not of these views.
+        ValueError: If the number of maps is no multiple of the number of views.
     """
-    stands = cameras(options)
-    if len(maps) % len(stands):
-        raise ValueError(f"{len(maps)} maps cannot be of {len(stands)} views: {', '.join(options.angles)}.")
-    of_views = maps.reshape(-1, len(stands), *maps.shape[1:]).sum(axis=0)
+    placed = cameras(options)
+    if len(maps) % len(placed):
+        raise ValueError(f"{len(maps)} maps cannot be of {len(placed)} views: {', '.join(options.angles)}.")
+    of_views = maps.reshape(-1, len(placed), *maps.shape[1:]).sum(axis=0)
     normals = vertex_normals(scan.vertices, scan.faces)
-    relevance = np.zeros(len(scan.vertices), np.float32)
-    for camera, picture in zip(stands, of_views, strict=True):
+    attribution = np.zeros(len(scan.vertices), np.float32)
+    for camera, image in zip(placed, of_views, strict=True):
         seen = visible(scan, camera, normals)
-        smooth = gaussian_filter(picture, blur * len(picture) / options.window)
-        places = picture_places(scan.vertices[seen], camera, len(picture))
-        relevance[seen] += map_coordinates(smooth, places.T, order=1, mode="constant")
-    return relevance
+        smooth = gaussian_filter(image, blur * len(image) / options.window)
+        places = pixel_positions(scan.vertices[seen], camera, len(image))
+        attribution[seen] += map_coordinates(smooth, places.T, order=1, mode="constant")
+    return attribution
 
 
-def picture_places(points: Vertices, camera: Camera, size: int) -> Float32[np.ndarray, "vertices 2"]:
-    """Row and column, in pixels, at which a camera shows points; whole numbers are the middles of pixels."""
+def pixel_positions(points: Vertices, camera: Camera, size: int) -> Float32[np.ndarray, "vertices 2"]:
+    """Row and column of the projection of points, in pixels; whole numbers are the centres of pixels."""
     across, up, _ = _seen_from(points, camera).T
     scale = size / 2 / camera.half_height
     return np.stack([size / 2 - 0.5 - up * scale, size / 2 - 0.5 + across * scale], axis=1).astype(np.float32)
 
 
 def visible(scan: FaceScan, camera: Camera, normals: Vertices) -> Bool[np.ndarray, " vertices"]:
-    """Which vertices a camera sees: those that face it, and nothing of the face stands before.
+    """Whether a camera sees each vertex: it faces the camera and is not occluded.
 
     Args:
         scan: In the frame of the camera, mm.
-        camera: Where it stands.
+        camera: Its position and lens.
         normals: Of every vertex.
     """
     places, away = _cells(scan.vertices, camera)
@@ -149,8 +153,31 @@ def visible(scan: FaceScan, camera: Camera, normals: Vertices) -> Bool[np.ndarra
     return np.asarray(((normals * towards).sum(axis=1) > 0) & ~hidden)
 
 
+def view_names(views: Sequence[str], options: InputOptions) -> tuple[str, ...]:
+    """A model's names of its views: the rendered ones, and their motion where it enters as further views."""
+    return (*views, *(f"{view} {MOTION}" for view in views)) if options.motion == "views" else tuple(views)
+
+
+def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dict[str, float]:
+    """Softmax weights of a model's view fusion, which sum to one; of attention, the content-independent part.
+
+    Args:
+        model: One of :data:`affect4d.models.MODELS`.
+        views: Names of the rendered views.
+        options: Of the model's inputs.
+
+    Raises:
+        ValueError: If the model was built for another number of views.
+    """
+    names = view_names(views, options)
+    weights = torch.softmax(model.image.fusion.view_scores.detach().float().cpu(), dim=0).tolist()
+    if len(weights) != len(names):
+        raise ValueError(f"The model weighs {len(weights)} views; the images have {len(names)}: {', '.join(names)}.")
+    return dict(zip(names, weights, strict=True))
+
+
 def _gradient(model: ViewModel, images: ViewImages, towards: Tensor) -> ViewImages:
-    """Of the summed scores, with respect to the pictures only."""
+    """Gradient of the summed scores with respect to the images."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
         score = (model.embed_views(images).fused @ towards).sum()
@@ -170,13 +197,13 @@ def _seen_from(points: Vertices, camera: Camera) -> Float[np.ndarray, "vertices 
 
 
 def _cells(points: Vertices, camera: Camera) -> tuple[Int64[np.ndarray, "points 2"], Float[np.ndarray, " points"]]:
-    """The cell each point falls into, and how far it is behind the camera's target."""
+    """Cell of each point, and its distance behind the camera's target."""
     seen = _seen_from(points, camera)
     return np.floor(seen[:, :2] / CELL).astype(np.int64), -seen[:, 2]
 
 
 def _spread(scan: FaceScan) -> Vertices:
-    """Points all over the surface, about a cell apart whatever the triangles' size."""
+    """Points that sample the surface about a cell apart, whatever the triangles' size."""
     corners = scan.vertices[scan.faces]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
     parts = np.clip(np.ceil(longest / CELL), 1, FINEST).astype(int)
@@ -184,7 +211,7 @@ def _spread(scan: FaceScan) -> Vertices:
 
 
 def _lattice(corners: Float32[np.ndarray, "faces 3 3"], parts: int) -> Vertices:
-    """Points of every triangle, its corners among them, where each side is cut into so many parts."""
+    """Points of every triangle, corners included, with each side divided into so many parts."""
     weights = [(a, b, parts - a - b) for a in range(parts + 1) for b in range(parts + 1 - a)]
     points = np.einsum("lc,fcx->lfx", np.array(weights, np.float32) / parts, corners)
     return np.asarray(points.reshape(-1, 3), np.float32)

@@ -1,13 +1,13 @@
-"""What goes wrong with 3D scans, at five strengths each: on the mesh before it is drawn, or on its pictures after.
+"""Corruptions of 3D scans at five strengths each, on the mesh before rendering or on the rendered images.
 
-Each takes a generator and is a pure function of its arguments. Strengths run from 1, which a sensor may do on any day,
-to 5, which nobody would keep.
+Each takes a generator and is a pure function of its arguments. Strength 1 is everyday sensor quality, strength 5 a scan
+that nobody would keep.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 from jaxtyping import Shaped
@@ -23,51 +23,52 @@ TURNS = (6.0, 12.0, 18.0, 24.0, 30.0)
 NOISE = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Standard deviation along each axis, mm."""
 HOLES, RADII, REACH = 5, (4.0, 8.0, 12.0, 16.0, 20.0), 65.0
-"""How many, of what radius, and how far from the tip of the nose, mm."""
+"""Number of holes, their radius, and their largest distance from the tip of the nose, mm."""
 CELLS = (2.0, 3.0, 4.0, 6.0, 8.0)
-"""Side of the cubes in which vertices become one, mm."""
+"""Side of the cubes in which vertices are merged, mm."""
 MISSING = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Share of the texture's blocks that is grey."""
+"""Fraction of the texture's blocks that is grey."""
 BLOCKS, GREY = 8, 128
 SHIFTS = (2.0, 4.0, 6.0, 9.0, 12.0)
 """Millimetres of displacement, and degrees of roll."""
 LIGHTS = (15.0, 30.0, 45.0, 60.0, 75.0)
 """Degrees between the light and straight ahead."""
 AMBIENT = (0.8, 0.6, 0.4, 0.2, 0.1)
-"""Light from everywhere; the rest comes from the light."""
+"""Fraction of ambient light; the rest is directional."""
 VIEWS_LOST = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Chance that a view is missing; one stays."""
+"""Probability that a view is missing; one stays."""
 FRAMES_LOST = (0.2, 0.4, 0.6, 0.8, 0.8)
-"""Share of the frames round the apex that is missing; at the last strength the neutral frame is, too."""
+"""Fraction of the apex window's frames that is missing; at the last strength the neutral frame is, too."""
 
-Pictures = dict[str, Shaped[np.ndarray, "views height width components"]]
-OnMesh = Callable[[FaceScan, int, np.random.Generator], FaceScan]
-OnPictures = Callable[[Pictures, int, np.random.Generator], Pictures]
+ViewImageStacks = dict[str, Shaped[np.ndarray, "views height width components"]]
+"""Images of one frame by channel."""
+MeshCorruption = Callable[[FaceScan, int, np.random.Generator], FaceScan]
+ImageCorruption = Callable[[ViewImageStacks, int, np.random.Generator], ViewImageStacks]
 
 
 def turn(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """The head turned away from the camera, some way between sideways and up or down, about a point 45 mm inside."""
+    """Rotate the head away from the camera about a point 45 mm inside it, in a random direction."""
     angle, heading = math.radians(TURNS[strength - 1]), generator.uniform(0, 2 * math.pi)
     axis = np.array([math.cos(heading), math.sin(heading), 0.0])
     return _moved(face, _rotation(axis, angle), np.array([0.0, 0.0, -45.0]), np.zeros(3))
 
 
 def misalign(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """Placed wrongly: displaced in a random direction, and rolled."""
+    """Displace the head in a random direction, and roll it."""
     size = SHIFTS[strength - 1]
     shift = generator.normal(size=3)
     roll = _rotation(np.array([0.0, 0.0, 1.0]), math.radians(size) * generator.choice([-1, 1]))
     return _moved(face, roll, np.zeros(3), size * shift / np.linalg.norm(shift))
 
 
-def roughen(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """A noisy sensor: every vertex displaced by itself."""
+def add_noise(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
+    """Displace every vertex independently, as a noisy sensor does."""
     noise = generator.normal(scale=NOISE[strength - 1], size=face.vertices.shape)
     return replace(face, vertices=(face.vertices + noise).astype(np.float32))
 
 
-def pierce(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """Round holes where the sensor saw nothing: at the same places of a face in every frame, whatever its mesh."""
+def cut_holes(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
+    """Cut round holes, at the same places of a face in every frame, whatever its mesh."""
     away, heading = REACH * np.sqrt(generator.random(HOLES)), generator.uniform(0, 2 * math.pi, HOLES)
     places = np.stack([away * np.cos(heading), away * np.sin(heading)], axis=1)
     across = np.linalg.norm(face.vertices[None, :, :2] - places[:, None], axis=2)
@@ -77,8 +78,8 @@ def pierce(face: FaceScan, strength: int, generator: np.random.Generator) -> Fac
     return keep_triangles(face, nearest > RADII[strength - 1])
 
 
-def coarsen(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """Fewer vertices: those of one cube become their mean; triangles that collapse are dropped."""
+def decimate(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
+    """Merge the vertices of each cube into their mean, and drop collapsed triangles."""
     cells = np.floor(face.vertices / CELLS[strength - 1]).astype(np.int64)
     _, first, code = np.unique(cells, axis=0, return_index=True, return_inverse=True)
     code = code.reshape(-1)
@@ -95,8 +96,8 @@ def coarsen(face: FaceScan, strength: int, generator: np.random.Generator) -> Fa
     )
 
 
-def lose_texture(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
-    """Blocks of the texture are grey; at the last strength all of it."""
+def drop_texture(face: FaceScan, strength: int, generator: np.random.Generator) -> FaceScan:
+    """Make blocks of the texture grey; at the last strength all of it."""
     if face.texture is None:
         return face
     lost = generator.permutation(BLOCKS * BLOCKS)[: round(MISSING[strength - 1] * BLOCKS * BLOCKS)]
@@ -107,55 +108,53 @@ def lose_texture(face: FaceScan, strength: int, generator: np.random.Generator) 
     return replace(face, texture=np.where(grey[..., None], np.uint8(GREY), face.texture))
 
 
-def relight(pictures: Pictures, strength: int, generator: np.random.Generator) -> Pictures:
-    """The colours under a light from the side, by the normals that were drawn; geometry is as it was."""
-    if not {"texture", "normals"} <= set(pictures):
-        return pictures
+def relight(images: ViewImageStacks, strength: int, generator: np.random.Generator) -> ViewImageStacks:
+    """Light the colours from the side, by the rendered normals; geometry stays."""
+    if not {"texture", "normals"} <= set(images):
+        return images
     away, heading = math.radians(LIGHTS[strength - 1]), generator.uniform(0, 2 * math.pi)
     light = np.array([math.sin(away) * math.cos(heading), math.sin(away) * math.sin(heading), math.cos(away)])
-    normals = (pictures["normals"].astype(np.float32) - NORMALS_BACKGROUND) / 127.0
+    normals = (images["normals"].astype(np.float32) - NORMALS_BACKGROUND) / 127.0
     ambient = AMBIENT[strength - 1]
     received = ambient + (1 - ambient) * np.maximum(normals @ light.astype(np.float32), 0.0)
-    lit = np.clip(pictures["texture"] * received[..., None], 0, 255)
-    return {**pictures, "texture": np.rint(lit).astype(np.uint8)}
+    lit = np.clip(images["texture"] * received[..., None], 0, 255)
+    return {**images, "texture": np.rint(lit).astype(np.uint8)}
 
 
-def lose_views(pictures: Pictures, strength: int, generator: np.random.Generator) -> Pictures:
-    """Some cameras gave nothing: their pictures are empty."""
-    count = len(next(iter(pictures.values())))
+def drop_views(images: ViewImageStacks, strength: int, generator: np.random.Generator) -> ViewImageStacks:
+    """Replace the images of some views by the background."""
+    count = len(next(iter(images.values())))
     lost = generator.random(count) < VIEWS_LOST[strength - 1]
     lost[generator.integers(count)] = False
     gone = lost[:, None, None, None]
-    return {name: np.where(gone, empty_like(name, stack), stack) for name, stack in pictures.items()}
+    return {name: np.where(gone, empty_like(name, stack), stack) for name, stack in images.items()}
 
 
 def empty_like(channel: str, stack: np.ndarray) -> np.ndarray:
-    """Pictures of a channel that show no face."""
+    """Background images of a channel."""
     return np.full_like(stack, NORMALS_BACKGROUND if channel == "normals" else 0)
 
 
 def kept_frames(count: int, strength: int, generator: np.random.Generator) -> tuple[list[int], bool]:
-    """Which of the frames round the apex are left (at least one), and whether the neutral frame is."""
+    """Positions of the remaining frames of the apex window (at least one), and whether the neutral frame remains."""
     lost = min(round(FRAMES_LOST[strength - 1] * count), count - 1)
     kept = sorted(generator.permutation(count)[lost:].tolist())
     return kept, strength < len(STRENGTHS)
 
 
-ON_MESH: Mapping[str, OnMesh] = MappingProxyType(
-    {
-        "turned": turn,
-        "misaligned": misalign,
-        "noise": roughen,
-        "holes": pierce,
-        "low_density": coarsen,
-        "missing_texture": lose_texture,
-    }
-)
-ON_PICTURES: Mapping[str, OnPictures] = MappingProxyType({"light": relight, "dropped_views": lose_views})
+MESH_CORRUPTIONS: Final[Mapping[str, MeshCorruption]] = {
+    "turned": turn,
+    "misaligned": misalign,
+    "noise": add_noise,
+    "holes": cut_holes,
+    "low_density": decimate,
+    "missing_texture": drop_texture,
+}
+IMAGE_CORRUPTIONS: Final[Mapping[str, ImageCorruption]] = {"light": relight, "dropped_views": drop_views}
 FRAME_DROP = "dropped_frames"
-DAMAGES: tuple[str, ...] = (*ON_PICTURES, *ON_MESH, FRAME_DROP)
-EACH_FRAME: frozenset[str] = frozenset({"noise", "misaligned"})
-"""Damages that are other ones in every frame; the rest stay through a sequence."""
+CORRUPTIONS: tuple[str, ...] = (*IMAGE_CORRUPTIONS, *MESH_CORRUPTIONS, FRAME_DROP)
+PER_FRAME: frozenset[str] = frozenset({"noise", "misaligned"})
+"""Corruptions drawn anew for every frame; the others stay the same through a sequence."""
 
 
 def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.comparison import above_chance, compare_models, compare_predictions, holm, mcnemar
+from affect4d.evaluation.significance import above_chance, compare_models, compare_predictions, holm, mcnemar
 
 
 def test_exact_mcnemar_of_known_counts():

@@ -3,12 +3,13 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from affect4d.evaluation.relevance import (
-    against_others,
-    empty_pictures,
-    mesh_relevance,
-    picture_places,
-    picture_relevance,
+from affect4d.evaluation.attribution import (
+    class_direction,
+    empty_images,
+    image_attribution,
+    mesh_attribution,
+    pixel_positions,
+    view_weights,
     visible,
 )
 from affect4d.models import ModelOptions, TowerOptions, build_model
@@ -28,7 +29,7 @@ def pictures():
     noise = torch.rand(1, 3, 6, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
     row, column = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     face = (row - 16) ** 2 + (column - 16) ** 2 < 100
-    empty = empty_pictures(noise, INPUTS)
+    empty = empty_images(noise, INPUTS)
     return torch.where(face, noise, empty), empty, face
 
 
@@ -48,7 +49,7 @@ def test_shares_of_all_pixels_sum_to_what_the_face_changes(pictures, name):
     model = build_model(name, OPTIONS, seed=0).eval()
     width = model.embed_views(empty).fused.shape[1]
     direction = np.eye(width, dtype=np.float32)[0]
-    maps = picture_relevance(model, images, empty, direction, steps=48)
+    maps = image_attribution(model, images, empty, direction, steps=48)
     assert maps.shape == (1, 3, SIZE, SIZE)
     expected = score(model, images, direction) - score(model, empty, direction)
     assert abs(expected) > 0.02
@@ -57,7 +58,7 @@ def test_shares_of_all_pixels_sum_to_what_the_face_changes(pictures, name):
 
 def test_nothing_off_the_face_counts(pictures, direction):
     images, empty, face = pictures
-    maps = picture_relevance(build_model("affect_vlm", OPTIONS).eval(), images, empty, direction)
+    maps = image_attribution(build_model("affect_vlm", OPTIONS).eval(), images, empty, direction)
     assert np.isfinite(maps).all()
     assert not maps[:, :, ~face.numpy()].any()
     assert (np.abs(maps[:, :, face.numpy()]) > 0).mean() > 0.9
@@ -66,11 +67,11 @@ def test_nothing_off_the_face_counts(pictures, direction):
 def test_the_map_changes_when_the_weights_are_randomised(pictures, direction):
     images, empty, face = pictures
     first, second = (
-        picture_relevance(build_model("affect_vlm", OPTIONS, seed).eval(), images, empty, direction)[:, :, face.numpy()]
+        image_attribution(build_model("affect_vlm", OPTIONS, seed).eval(), images, empty, direction)[:, :, face.numpy()]
         for seed in (0, 1)
     )
     assert abs(spearmanr(first.ravel(), second.ravel()).statistic) < 0.2
-    again = picture_relevance(build_model("affect_vlm", OPTIONS, 0).eval(), images, empty, direction)
+    again = image_attribution(build_model("affect_vlm", OPTIONS, 0).eval(), images, empty, direction)
     np.testing.assert_array_equal(first, again[:, :, face.numpy()])
 
 
@@ -78,7 +79,7 @@ def test_a_model_keeps_its_weights_and_gets_no_gradient(pictures, direction):
     images, empty, _ = pictures
     model = build_model("smile_vlm", OPTIONS).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    picture_relevance(model, images, empty, direction, steps=2)
+    image_attribution(model, images, empty, direction, steps=2)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(weight.grad is None for weight in model.parameters())
 
@@ -88,7 +89,7 @@ def test_an_open_clip_tower_is_explained_too(write_clip, tmp_path, pictures, dir
     towers = TowerOptions(name=f"local-dir:{tmp_path}", context_length=32)
     model = build_model("affect_vlm", ModelOptions(towers=towers, dim=24, channels=3)).eval()
     images, empty, face = pictures[0][:, :, :3], pictures[1][:, :, :3], pictures[2].numpy()
-    maps = picture_relevance(model, images, empty, direction)
+    maps = image_attribution(model, images, empty, direction)
     assert np.isfinite(maps).all()
     assert not maps[:, :, ~face].any()
     assert maps[:, :, face].any()
@@ -96,7 +97,7 @@ def test_an_open_clip_tower_is_explained_too(write_clip, tmp_path, pictures, dir
 
 def test_motion_as_further_views_is_empty_where_there_is_no_face():
     inputs = InputOptions(channels=("grey", "curvature"), motion="views", size=SIZE)
-    empty = empty_pictures(torch.rand(1, 6, 2, SIZE, SIZE), inputs)
+    empty = empty_images(torch.rand(1, 6, 2, SIZE, SIZE), inputs)
     assert (empty[:, :3, 0] == -1).all()
     assert empty[:, :3, 1].abs().max() < 0.01
     assert not empty[:, 3:].any()
@@ -104,7 +105,7 @@ def test_motion_as_further_views_is_empty_where_there_is_no_face():
 
 def test_a_class_is_told_from_the_mean_of_the_others():
     classes = np.eye(3, dtype=np.float32)
-    np.testing.assert_allclose(against_others(classes, 1), [-0.5, 1, -0.5])
+    np.testing.assert_allclose(class_direction(classes, 1), [-0.5, 1, -0.5])
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_points_fall_where_the_rasteriser_draws_them(dome, lens):
         towards = np.subtract(camera.position, camera.target) / camera.distance
         steep = normals @ towards < 0.5
         points = dome.vertices[seen & ~steep]
-        row, column = np.rint(picture_places(points, camera, 64)).astype(int).T
+        row, column = np.rint(pixel_positions(points, camera, 64)).astype(int).T
         drawn = (picture[row, column] - 32768) / 100
         expected = (points - camera.target) @ towards
         assert np.median(abs(drawn - expected)) < 1.5
@@ -166,7 +167,7 @@ def test_what_one_view_shows_lands_on_its_side_of_the_mesh(dome):
     options = RenderOptions(size=64)
     maps = np.zeros((3, SIZE, SIZE), np.float32)
     maps[1] = 1.0  # the left view only, which shows the subject's right cheek (−x)
-    relevance = mesh_relevance(maps, dome, options)
+    relevance = mesh_attribution(maps, dome, options)
     assert relevance.shape == (len(dome.vertices),)
     assert relevance[dome.vertices[:, 0] < -40].mean() > 0.8
     assert not relevance[dome.vertices[:, 0] > 50].any()
@@ -174,4 +175,21 @@ def test_what_one_view_shows_lands_on_its_side_of_the_mesh(dome):
 
 def test_maps_of_other_views_are_refused(dome):
     with pytest.raises(ValueError, match="3 views"):
-        mesh_relevance(np.zeros((4, SIZE, SIZE), np.float32), dome, RenderOptions())
+        mesh_attribution(np.zeros((4, SIZE, SIZE), np.float32), dome, RenderOptions())
+
+
+TOWERS = TowerOptions(image_width=16, text_width=16, text_layers=1, text_heads=1)
+
+
+@pytest.mark.parametrize(("motion", "views"), [("stacked", 3), ("views", 6)])
+def test_weights_of_an_untrained_model_are_equal_and_sum_to_one(motion, views):
+    model = build_model("view_classifier", ModelOptions(towers=TOWERS, views=views, dim=16))
+    weights = view_weights(model, ("front", "left", "right"), InputOptions(motion=motion))
+    assert list(weights)[:3] == ["front", "left", "right"]
+    assert list(weights.values()) == pytest.approx([1 / views] * views)
+
+
+def test_a_model_of_other_views_is_refused():
+    model = build_model("view_classifier", ModelOptions(towers=TOWERS, views=2, dim=16))
+    with pytest.raises(ValueError, match="weighs 2 views"):
+        view_weights(model, ("front", "left", "right"), InputOptions())

@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from affect4d.evaluation.damages import (
-    DAMAGES,
+from affect4d.evaluation.corruptions import (
+    CORRUPTIONS,
+    IMAGE_CORRUPTIONS,
+    MESH_CORRUPTIONS,
     NOISE,
-    ON_MESH,
-    ON_PICTURES,
     STRENGTHS,
-    coarsen,
+    add_noise,
+    cut_holes,
+    decimate,
+    drop_texture,
+    drop_views,
     kept_frames,
-    lose_texture,
-    lose_views,
     misalign,
-    pierce,
     relight,
-    roughen,
     turn,
 )
 from affect4d.scans.scan import FaceScan
@@ -42,10 +42,10 @@ def pictures():
 
 
 def harm(name, face, strength):
-    return ON_MESH[name](face, strength, np.random.default_rng(1))
+    return MESH_CORRUPTIONS[name](face, strength, np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("name", ON_MESH)
+@pytest.mark.parametrize("name", MESH_CORRUPTIONS)
 def test_a_damaged_mesh_is_still_one_and_repeats(name, face):
     for strength in STRENGTHS:
         one, same = harm(name, face, strength), harm(name, face, strength)
@@ -71,7 +71,7 @@ def test_each_strength_does_more_harm(name, harmed, face):
 
 
 def test_noise_has_the_spread_it_says(face, generator):
-    moved = roughen(face, 3, generator).vertices - face.vertices
+    moved = add_noise(face, 3, generator).vertices - face.vertices
     assert moved.std() == pytest.approx(NOISE[2], rel=0.05)
 
 
@@ -88,7 +88,7 @@ def test_holes_are_at_the_same_places_in_another_mesh_of_the_face(face):
     other = FaceScan(face.vertices[order], np.argsort(order)[face.faces].astype(np.int32))
 
     def left(mesh):
-        pierced = pierce(mesh, 3, np.random.default_rng(1))
+        pierced = cut_holes(mesh, 3, np.random.default_rng(1))
         return {tuple(middle) for middle in pierced.vertices[pierced.faces].mean(axis=1).round(2)}
 
     assert left(face) == left(other)
@@ -96,14 +96,14 @@ def test_holes_are_at_the_same_places_in_another_mesh_of_the_face(face):
 
 
 def test_a_coarse_face_stays_where_it_was(face, generator):
-    coarse = coarsen(face, 5, generator)
+    coarse = decimate(face, 5, generator)
     assert len(coarse.vertices) < len(face.vertices) / 4
     assert np.abs(coarse.vertices.mean(axis=0)[:2]).max() < 1
 
 
 def test_a_face_without_texture_has_none_to_lose(face, generator):
     bare = FaceScan(face.vertices, face.faces)
-    assert lose_texture(bare, 3, generator) is bare
+    assert drop_texture(bare, 3, generator) is bare
 
 
 def test_light_changes_colours_alone_and_darkens(pictures):
@@ -116,7 +116,7 @@ def test_light_changes_colours_alone_and_darkens(pictures):
 
 def test_one_view_is_always_left_and_lost_ones_are_empty(pictures):
     for seed in range(20):
-        left = lose_views(pictures, 5, np.random.default_rng(seed))
+        left = drop_views(pictures, 5, np.random.default_rng(seed))
         there = (left["texture"] > 0).any(axis=(1, 2, 3))
         assert there.any()
         assert (left["normals"][~there] == 128).all()
@@ -131,4 +131,4 @@ def test_frames_are_dropped_and_at_last_the_neutral_one(generator):
 
 
 def test_every_damage_has_a_name_of_its_own():
-    assert len(set(DAMAGES)) == len(DAMAGES) == len(ON_MESH) + len(ON_PICTURES) + 1 == 9
+    assert len(set(CORRUPTIONS)) == len(CORRUPTIONS) == len(MESH_CORRUPTIONS) + len(IMAGE_CORRUPTIONS) + 1 == 9

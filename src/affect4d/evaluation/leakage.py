@@ -1,4 +1,4 @@
-"""Who is trained on and who is evaluated: folds by subject, and the checks that stop a leak."""
+"""Rows to fit on and rows to test on, and the checks that stop a leak between them."""
 
 from dataclasses import dataclass
 
@@ -10,27 +10,22 @@ from affect4d.scans.splits import SubjectSplit, check_disjoint
 
 
 class LeakError(ValueError):
-    """Something that is evaluated was seen, or may have been seen, in training."""
+    """Test data was seen, or may have been seen, in training."""
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Positions, in a table of sequences, of those to fit on and of those to evaluate.
-
-    Attributes:
-        train: Positions of labelled sequences of training subjects.
-        test: Positions of labelled sequences of unseen subjects.
-    """
+class LabelledRows:
+    """Positions, in a table of sequences, of the labelled sequences of training and of test subjects."""
 
     train: Int64[np.ndarray, " train"]
     test: Int64[np.ndarray, " test"]
 
 
-def fold_of(sequences: pd.DataFrame, split: SubjectSplit) -> Fold:
-    """Divide sequences by the subject they show; sequences without an expression are in neither part.
+def labelled_rows(sequences: pd.DataFrame, split: SubjectSplit) -> LabelledRows:
+    """Divide sequences by subject; sequences without an expression are in neither part.
 
     Args:
-        sequences: One row a sequence; columns ``sequence``, ``subject``, ``expression``.
+        sequences: One row per sequence; columns ``sequence``, ``subject``, ``expression``.
         split: Subjects of either side.
 
     Raises:
@@ -46,7 +41,7 @@ def fold_of(sequences: pd.DataFrame, split: SubjectSplit) -> Fold:
     for side, rows in (("training", train), ("test", test)):
         if len(rows) == 0:
             raise ValueError(f"No labelled sequence of a {side} subject: choose another split or look at the manifest.")
-    return Fold(train, test)
+    return LabelledRows(train, test)
 
 
 def _check_subjects(sequences: pd.DataFrame, split: SubjectSplit) -> None:
@@ -57,42 +52,40 @@ def _check_subjects(sequences: pd.DataFrame, split: SubjectSplit) -> None:
 
 
 def check_distinct(names: "pd.Series[str]") -> None:
-    """Each sequence is there once.
+    """Check that no sequence is listed twice.
 
     Raises:
-        LeakError: If one is there twice; the message names it.
+        LeakError: If one is; the message names it.
     """
     twice = sorted(set(names[names.duplicated()]))
     if twice:
         raise LeakError(f"Sequences listed more than once: {', '.join(twice)}. Each may count once.")
 
 
-def check_no_copies(features: Float[np.ndarray, "sequences width"], sequences: pd.DataFrame, fold: Fold) -> None:
-    """No sample of the test side is a copy of one of the training side, whatever its name.
+def check_no_copies(
+    features: Float[np.ndarray, "sequences width"], sequences: pd.DataFrame, rows: LabelledRows
+) -> None:
+    """Check that no test sample has the same features as a training sample.
 
-    Rows that say nothing (not finite, or constant) are not compared.
+    Rows that carry no information (not finite, or constant) are not compared.
 
     Raises:
-        LeakError: If one is; the message names both sequences.
+        LeakError: If one has; the message names both sequences.
     """
     names = sequences["sequence"].to_numpy()
-    telling = np.isfinite(features).all(axis=1) & (np.ptp(features, axis=1) > 0)
-    seen = {features[row].tobytes(): names[row] for row in fold.train if telling[row]}
-    for row in fold.test:
-        twin = seen.get(features[row].tobytes()) if telling[row] else None
+    informative = np.isfinite(features).all(axis=1) & (np.ptp(features, axis=1) > 0)
+    seen = {features[row].tobytes(): names[row] for row in rows.train if informative[row]}
+    for row in rows.test:
+        twin = seen.get(features[row].tobytes()) if informative[row] else None
         if twin is not None:
             raise LeakError(f"{names[row]} of the test subjects is a copy of {twin} of the training subjects.")
 
 
 def check_unseen(predictions: pd.DataFrame, split: SubjectSplit) -> None:
-    """Every prediction that will be scored is about a subject of the test side, once.
-
-    Args:
-        predictions: Table of one model, see :mod:`affect4d.evaluation.predictions`.
-        split: Subjects of either side.
+    """Check that every prediction of one model is about a subject of the test side, once per sequence.
 
     Raises:
-        LeakError: If a subject was trained on, is in no test side, or a sequence is scored twice.
+        LeakError: If a subject was trained on, is on no test side, or a sequence is scored twice.
     """
     check_distinct(predictions["sequence"])
     strangers = sorted(set(predictions["subject"]) - (set(split.test) - set(split.train)))

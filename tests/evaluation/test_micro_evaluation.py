@@ -3,13 +3,25 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.evaluation.counts import count_classes, unweighted_f1
-from affect4d.evaluation.micro.clips import clip_rows, has_clips, labelled_clips, since_onset, targets
-from affect4d.evaluation.micro.compare import compare_clips
-from affect4d.evaluation.micro.examine import examine_clips
-from affect4d.evaluation.micro.features import MOMENTS, flow_features, tower_features
-from affect4d.evaluation.micro.heads import linear_head, temporal_head
-from affect4d.evaluation.micro.leave_one_out import judge_left_out, score_clips
+from affect4d.evaluation.metrics import count_classes, unweighted_f1
+from affect4d.evaluation.micro_evaluation import (
+    compare_clips,
+    evaluate_clips,
+    leave_one_out,
+    linear_classifier,
+    score_clips,
+    temporal_classifier,
+)
+from affect4d.evaluation.micro_features import (
+    MOMENTS,
+    class_targets,
+    clip_rows,
+    encoder_features,
+    flow_features,
+    has_clips,
+    labelled_clips,
+    since_onset,
+)
 from affect4d.experiments.carry_over import carried_over
 from affect4d.experiments.evidence import Finding
 from affect4d.models import build_model
@@ -87,7 +99,7 @@ def test_movement_is_measured_from_the_onset():
 
 
 def test_targets_are_ones_where_a_class_is():
-    assert targets(pd.Series(["negative+surprise"])).tolist() == [[0, 1, 1, 0, 0]]
+    assert class_targets(pd.Series(["negative+surprise"])).tolist() == [[0, 1, 1, 0, 0]]
 
 
 def test_optical_flow_sees_which_way_skin_moves():
@@ -99,17 +111,17 @@ def test_optical_flow_sees_which_way_skin_moves():
     assert np.abs(sideways[y : y + 2, x : x + 2]).max() > 5 * np.median(np.abs(sideways))
 
 
-@pytest.mark.parametrize("head", [linear_head, temporal_head])
+@pytest.mark.parametrize("head", [linear_classifier, temporal_classifier])
 def test_heads_find_what_is_there_and_only_then(head):
     labels = [*MICRO_EXPRESSIONS, "negative+surprise"]
     sequences = table(labels, people=10)
     features = flow_features(bank_of(sequences), sequences)
-    judged = judge_left_out(head, features, sequences, {"S0", "S1", "S2"}, "way")
+    judged = leave_one_out(head, features, sequences, {"S0", "S1", "S2"}, "way")
     assert set(judged["subject"]) == {"S0", "S1", "S2"}
     assert score_clips(judged, np.random.default_rng(0))["uf1"] > 0.6
     noise = np.random.default_rng(0).normal(size=features.shape).astype(np.float32)
     assert (
-        score_clips(judge_left_out(head, noise, sequences, {"S0", "S1"}, "way"), np.random.default_rng(0))["uf1"] < 0.5
+        score_clips(leave_one_out(head, noise, sequences, {"S0", "S1"}, "way"), np.random.default_rng(0))["uf1"] < 0.5
     )
 
 
@@ -121,7 +133,7 @@ def test_who_is_judged_is_never_fitted_on():
         return np.tile([0.9, 0.1, 0, 0, 0], (len(asked), 1)).astype(np.float32)
 
     features = np.arange(8, dtype=np.float32).reshape(8, 1, 1)
-    judged = judge_left_out(head, features, sequences, {"S1", "S3"}, "way")
+    judged = leave_one_out(head, features, sequences, {"S1", "S3"}, "way")
     assert fitted == [([0, 1, 4, 5, 6, 7], [2, 3]), ([0, 1, 2, 3, 4, 5], [6, 7])]
     assert judged["predicted"].tolist() == ["positive"] * 4
 
@@ -129,7 +141,7 @@ def test_who_is_judged_is_never_fitted_on():
 def test_single_label_leaves_out_clips_of_several_and_names_one():
     sequences = table(["positive", "negative+surprise", "others"], people=3)
     features = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32)
-    judged = judge_left_out(temporal_head, features, sequences, {"S0"}, "way", one_class=True)
+    judged = leave_one_out(temporal_classifier, features, sequences, {"S0"}, "way", one_class=True)
     assert judged["label"].tolist() == ["positive", "others"]
     assert not judged["predicted"].str.contains("+", regex=False).any()
 
@@ -207,7 +219,9 @@ def test_every_baseline_is_a_finding():
 
 def test_nobody_to_judge_is_said():
     with pytest.raises(ValueError, match="one of them unseen"):
-        judge_left_out(linear_head, np.zeros((2, 1, 1), np.float32), table(["positive"], people=2), {"other"}, "way")
+        leave_one_out(
+            linear_classifier, np.zeros((2, 1, 1), np.float32), table(["positive"], people=2), {"other"}, "way"
+        )
 
 
 def test_a_tower_is_examined_beside_what_it_must_beat():
@@ -217,9 +231,9 @@ def test_a_tower_is_examined_beside_what_it_must_beat():
     )
     towers = [build_model("smile_vlm", options, seed) for seed in (0, 1)]
     bank = bank_of(sequences)
-    assert tower_features(towers[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
+    assert encoder_features(towers[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
     split = SubjectSplit(train=("S0", "S1"), test=("S2", "S3"), seed=0)
-    scores, predictions = examine_clips(*towers, bank, INPUTS, sequences, split, seed=0)
+    scores, predictions = evaluate_clips(*towers, bank, INPUTS, sequences, split, seed=0)
     ways = ("smile_vlm", "random_tower", "difference", "optical_flow")
     assert list(scores) == [f"{way}.{protocol}" for way in ways for protocol in ("multi_label", "single_label")]
     assert set(predictions["subject"]) == {"S2", "S3"}

@@ -1,0 +1,294 @@
+"""Micro-expression recognition: classifiers on clip features, leave-one-subject-out scores, and paired tests.
+
+A test subject was seen neither by the classifier nor, unlabelled, by the encoder behind its features.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float32, Float64, Int64
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from affect4d.evaluation.embed import ViewModel
+from affect4d.evaluation.metrics import (
+    cluster_bootstrap,
+    count_classes,
+    unweighted_f1,
+    unweighted_f1_of,
+    unweighted_recall,
+)
+from affect4d.evaluation.micro_features import (
+    ClipFeatures,
+    class_targets,
+    difference_features,
+    encoder_features,
+    flow_features,
+    labelled_clips,
+)
+from affect4d.evaluation.significance import PERMUTATIONS
+from affect4d.models.temporal import TemporalPooling
+from affect4d.progress import track
+from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS
+from affect4d.scans.splits import SubjectSplit
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
+
+MICRO_PROTOCOLS: Mapping[str, bool] = {"multi_label": False, "single_label": True}
+"""All clips, each with every class it has; or clips of one class, each given one of all classes."""
+THRESHOLD = 0.5
+"""Classes of at least this probability are predicted, and the most likely one in any case."""
+WIDTH, ROUNDS, RATE, DECAY, DROPPED = 64, 120, 3e-3, 1e-2, 0.3
+VARIANCE, STRENGTH = 0.95, 0.1
+
+ClassProbabilities = Float32[np.ndarray, "clips classes"]
+ClipClassifier = Callable[[ClipFeatures, np.ndarray, ClipFeatures, int], ClassProbabilities]
+"""(features and targets to fit on, features to predict, seed) → probability of each class by itself."""
+
+
+class MicroScores(TypedDict):
+    """Scores from counts summed over all folds (MEGC), 0…1.
+
+    ``interval`` is the 95 % interval of UF1 over subjects; ``exact`` the fraction of clips whose set of classes is
+    predicted exactly.
+    """
+
+    uf1: float
+    uar: float
+    per_class: dict[str, float]
+    interval: list[float]
+    exact: float
+    clips: int
+    subjects: int
+
+
+@dataclass(frozen=True)
+class MicroComparison:
+    """UF1 of two methods on the same clips (``scores``), their difference, its 95 % interval, and its two-sided p."""
+
+    scores: tuple[float, float]
+    difference: float
+    interval: tuple[float, float]
+    p: float
+    subjects: int
+
+
+def evaluate_clips(
+    model: ViewModel,
+    untrained: ViewModel,
+    bank: ViewBank,
+    options: InputOptions,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    seed: int,
+) -> tuple[dict[str, MicroScores], pd.DataFrame]:
+    """Evaluate four kinds of features on the test side, one subject left out at a time.
+
+    The encoder learnt, without labels, from the training side alone; classifiers learn from all but the subject left
+    out.
+
+    Args:
+        model: The trained model.
+        untrained: The same with the weights its training began from.
+        bank: Images of all clips.
+        options: Channels, motion and size of the models.
+        sequences: See :func:`~affect4d.evaluation.micro_features.labelled_clips`.
+        split: Its test side is predicted.
+        seed: Of the classifiers.
+
+    Returns:
+        Scores by ``features.protocol``, and the predictions of all of them.
+    """
+    clips = labelled_clips(sequences)
+    rng = np.random.default_rng(0)
+    methods: dict[str, tuple[ClipFeatures, ClipClassifier]] = {
+        "smile_vlm": (encoder_features(model, bank, options, clips), temporal_classifier),
+        "random_tower": (encoder_features(untrained, bank, options, clips), temporal_classifier),
+        "difference": (difference_features(bank, clips), linear_classifier),
+        "optical_flow": (flow_features(bank, clips), linear_classifier),
+    }
+    scores, tables = {}, []
+    for method, (features, classifier) in methods.items():
+        for protocol, one_class in track(list(MICRO_PROTOCOLS.items()), f"leaving one subject out: {method}"):
+            name = f"{method}.{protocol}"
+            table = leave_one_out(classifier, features, clips, split.test, name, one_class=one_class, seed=seed)
+            scores[name] = score_clips(table, rng)
+            tables.append(table)
+    return scores, pd.concat(tables, ignore_index=True)
+
+
+class TemporalHead(nn.Module):
+    """Attention over a clip's moments with position embeddings, then one logit per class."""
+
+    def __init__(self, moments: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(width, WIDTH)
+        self.place = nn.Parameter(torch.zeros(moments, WIDTH))
+        self.pool = TemporalPooling("attention", WIDTH)
+        self.drop = nn.Dropout(DROPPED)
+        self.out = nn.Linear(WIDTH, classes)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """[clips, moments, width] to logits [clips, classes]."""
+        moments = torch.tanh(self.narrow(self.drop(features)) + self.place)
+        scores: torch.Tensor = self.out(self.drop(self.pool(moments)))
+        return scores
+
+
+def temporal_classifier(
+    known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures, seed: int
+) -> ClassProbabilities:
+    """Fit a :class:`TemporalHead` with class-balanced weights; predict unknown clips."""
+    mean, spread = known.mean(axis=(0, 1)), known.std(axis=(0, 1)) + 1e-6
+    x, y = torch.from_numpy((known - mean) / spread), torch.from_numpy(targets).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # noqa: TID251  (inside fork_rng; layers draw their weights and dropout from it)
+        head = TemporalHead(known.shape[1], known.shape[2], targets.shape[1])
+        optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+        weights = ((len(y) - y.sum(dim=0)) / y.sum(dim=0).clamp(min=1)).clamp(1, 10)
+        for _ in range(ROUNDS):
+            optimiser.zero_grad()
+            binary_cross_entropy_with_logits(head(x), y, pos_weight=weights).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    with torch.inference_mode():
+        probabilities = head.eval()(torch.from_numpy((unknown - mean) / spread)).sigmoid()
+    return np.asarray(probabilities.numpy(), np.float32)
+
+
+def linear_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures, seed: int) -> ClassProbabilities:
+    """Principal components and a balanced logistic regression per class; deterministic, whatever the seed."""
+    reduce = make_pipeline(StandardScaler(), PCA(VARIANCE, svd_solver="full"))
+    train = reduce.fit_transform(known.reshape(len(known), -1))
+    test = reduce.transform(unknown.reshape(len(unknown), -1))
+    probabilities = np.tile(targets.mean(axis=0, dtype=np.float32), (len(unknown), 1))
+    for place in np.flatnonzero((probabilities[0] > 0) & (probabilities[0] < 1)):  # constant classes are not fitted
+        classify = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2000)
+        probabilities[:, place] = classify.fit(train, targets[:, place]).predict_proba(test)[:, 1]
+    return probabilities
+
+
+def leave_one_out(
+    classifier: ClipClassifier,
+    features: ClipFeatures,
+    clips: pd.DataFrame,
+    unseen: Collection[str],
+    model: str,
+    *,
+    one_class: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Predict every clip of each unseen subject by a classifier fitted on all other subjects' clips.
+
+    Args:
+        classifier: Fits and predicts.
+        features: One row per clip.
+        clips: Rows of :func:`~affect4d.evaluation.micro_features.labelled_clips`.
+        unseen: Subjects to predict, left out in turn; all of them, where the features were learnt from nobody.
+        model: Name in the prediction table.
+        one_class: Only clips of a single class, each given a single one.
+        seed: Of the classifier.
+
+    Returns:
+        ``model, sequence, subject, label, predicted, prob_positive …``; several classes are joined by ``+``.
+
+    Raises:
+        ValueError: If no subject is left to fit on, or none to predict.
+    """
+    kept = ~clips["label"].str.contains(LABEL_JOINT, regex=False) if one_class else clips["label"].notna()
+    table, kept_features = clips[kept.to_numpy()].reset_index(drop=True), features[kept.to_numpy()]
+    targets = class_targets(table["label"]).numpy()
+    subjects = sorted(set(table["subject"]) & set(unseen))
+    if not subjects or table["subject"].nunique() < 2:
+        raise ValueError(
+            f"Leaving one subject out needs two with clips, one of them unseen; unseen: {subjects or 'none'}."
+        )
+    parts = []
+    for subject in subjects:
+        out = (table["subject"] == subject).to_numpy()
+        probabilities = classifier(kept_features[~out], targets[~out], kept_features[out], seed)
+        parts.append(_predictions(table[out], probabilities, model, one_class=one_class))
+    return pd.concat(parts, ignore_index=True)
+
+
+def score_clips(predictions: pd.DataFrame, generator: np.random.Generator) -> MicroScores:
+    """UF1 and UAR of counts summed over all subjects left out."""
+    counts = _counts(predictions)
+    exact = (predictions["label"].map(_ordered) == predictions["predicted"].map(_ordered)).to_numpy(float)
+    each = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"]).clip(lower=1)
+    by_subject = _counts_by_subject(predictions)
+
+    def scores(picks: Int64[np.ndarray, "draws clusters"]) -> Float64[np.ndarray, " draws"]:
+        return unweighted_f1_of(by_subject[picks].sum(axis=1))
+
+    return {
+        "uf1": unweighted_f1(counts),
+        "uar": unweighted_recall(counts),
+        "per_class": {str(name): float(score) for name, score in each.items()},
+        "interval": list(cluster_bootstrap(scores, len(by_subject), generator)),
+        "exact": float(exact.mean()),
+        "clips": len(predictions),
+        "subjects": int(predictions["subject"].nunique()),
+    }
+
+
+def compare_clips(
+    first: pd.DataFrame, second: pd.DataFrame, generator: np.random.Generator, permutations: int = PERMUTATIONS
+) -> MicroComparison:
+    """Compare UF1 of two tables of :func:`leave_one_out` about the same clips, in any order.
+
+    The interval resamples subjects; the p is of a permutation test that swaps the two methods subject by subject.
+
+    Raises:
+        ValueError: If the tables are not about the same clips.
+    """
+    if set(first["sequence"]) != set(second["sequence"]) or len(first) != len(second):
+        raise ValueError("The two tables are not about the same clips: a paired test has no pairs.")
+    counts = np.stack([_counts_by_subject(first), _counts_by_subject(second)])
+    one, other = (float(unweighted_f1_of(each.sum(axis=0))) for each in counts)
+    subjects = counts.shape[1]
+
+    def differences(picks: Int64[np.ndarray, "draws clusters"]) -> Float64[np.ndarray, " draws"]:
+        ours, theirs = (unweighted_f1_of(each[picks].sum(axis=1)) for each in counts)
+        return np.asarray(ours - theirs)
+
+    interval = cluster_bootstrap(differences, subjects, generator)
+    swapped = generator.random((permutations, subjects, 1, 1)) < 0.5
+    left, right = (np.where(swapped, counts[1 - side], counts[side]).sum(axis=1) for side in (0, 1))
+    as_far = np.abs(unweighted_f1_of(left) - unweighted_f1_of(right)) >= abs(one - other) - 1e-12
+    p = float((as_far.sum() + 1) / (permutations + 1))
+    return MicroComparison((one, other), one - other, interval, p, subjects)
+
+
+def _counts(predictions: pd.DataFrame) -> pd.DataFrame:
+    return count_classes(predictions["label"], predictions["predicted"], MICRO_EXPRESSIONS)
+
+
+def _counts_by_subject(predictions: pd.DataFrame) -> Float64[np.ndarray, "subjects classes counts"]:
+    return np.stack([_counts(rows).to_numpy(float) for _, rows in predictions.groupby("subject")])
+
+
+def _predictions(rows: pd.DataFrame, probabilities: np.ndarray, model: str, *, one_class: bool) -> pd.DataFrame:
+    predicted = [_predicted_label(row, one_class=one_class) for row in probabilities]
+    columns: dict[str, Any] = {f"prob_{name}": probabilities[:, place] for place, name in enumerate(MICRO_EXPRESSIONS)}
+    table = rows[["sequence", "subject", "label"]].reset_index(drop=True).assign(predicted=predicted, **columns)
+    table.insert(0, "model", model)
+    return table
+
+
+def _predicted_label(probabilities: np.ndarray, *, one_class: bool) -> str:
+    likeliest = probabilities == probabilities.max()
+    chosen = likeliest if one_class else (probabilities >= THRESHOLD) | likeliest
+    names = [name for name, is_chosen in zip(MICRO_EXPRESSIONS, chosen, strict=True) if is_chosen]
+    return LABEL_JOINT.join(names[:1] if one_class else names)
+
+
+def _ordered(label: str) -> str:
+    return LABEL_JOINT.join(sorted(label.split(LABEL_JOINT)))

@@ -1,0 +1,201 @@
+"""Simple classifiers on frozen features: linear probe, nearest neighbours, and few-shot accuracy.
+
+Everything that is fitted (scaling, regularisation strength, number of neighbours) is fitted on training subjects, and
+chosen by cross-validation whose folds are subjects, too.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from affect4d.evaluation.leakage import LabelledRows, check_no_copies, labelled_rows
+from affect4d.evaluation.metrics import percentile_interval
+from affect4d.evaluation.predictions import prediction_table
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.splits import SubjectSplit
+
+FOLDS = 5
+STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
+"""Inverse regularisation strengths C tried for logistic regression."""
+NEIGHBOURS: tuple[int, ...] = (1, 3, 5, 9, 15, 25)
+ITERATIONS = 2000
+
+SHOTS: tuple[int, ...] = (1, 5, 10)
+"""Numbers of labelled training subjects of a few-shot evaluation."""
+FEW_SHOT_DRAWS = 20
+"""Number of draws of those subjects."""
+RESAMPLES = 1000
+
+Features = Float[np.ndarray, "sequences width"]
+ParameterGrid = Mapping[str, Sequence[Any]]
+
+
+class FewShotScores(TypedDict):
+    """Accuracy on test subjects with a few labelled training subjects, 0…1.
+
+    ``accuracy`` is the mean over draws of labelled subjects and over sequences, ``interval`` its 95 % interval,
+    bootstrapped over both, and ``spread`` the standard deviation over draws.
+    """
+
+    accuracy: float
+    interval: list[float]
+    spread: float
+    draws: int
+
+
+def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSplit, model: str) -> pd.DataFrame:
+    """Predictions of a linear probe (standardise, logistic regression) on the sequences of test subjects.
+
+    Args:
+        features: Frozen features, one row per row of ``sequences``.
+        sequences: Columns ``sequence``, ``subject``, ``expression``.
+        split: Subjects to fit on and to test.
+        model: Name in the prediction table.
+
+    Raises:
+        LeakError: If a test subject or a test sample is among the training ones.
+    """
+    estimator = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max_iter=ITERATIONS))])
+    return classify_unseen(estimator, {"classify__C": STRENGTHS}, features, sequences, split, model)
+
+
+def probe_neighbours(features: Features, sequences: pd.DataFrame, split: SubjectSplit, model: str) -> pd.DataFrame:
+    """Predictions of nearest neighbours by cosine, on standardised features; as :func:`probe_linearly`."""
+    estimator = Pipeline([("scale", StandardScaler()), ("classify", KNeighborsClassifier(metric="cosine"))])
+    return classify_unseen(estimator, {"classify__n_neighbors": NEIGHBOURS}, features, sequences, split, model)
+
+
+def classify_unseen(
+    estimator: Pipeline,
+    grid: ParameterGrid,
+    features: Features,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    model: str,
+) -> pd.DataFrame:
+    """Fit on training subjects, choosing from the grid by subject-wise cross-validation; predict the test subjects.
+
+    Args:
+        estimator: A scikit-learn pipeline whose classifier gives probabilities.
+        grid: Parameters to choose among, as for ``GridSearchCV``.
+        features: One row per row of ``sequences``.
+        sequences: Columns ``sequence``, ``subject``, ``expression``.
+        split: Subjects to fit on and to test.
+        model: Name in the prediction table.
+
+    Raises:
+        LeakError: If a test subject or a test sample is among the training ones.
+        ValueError: If features and sequences differ in number.
+    """
+    if len(features) != len(sequences):
+        raise ValueError(f"{model} has {len(features)} rows of features for {len(sequences)} sequences.")
+    rows = labelled_rows(sequences, split)
+    check_no_copies(features, sequences, rows)
+    fitted = fit_by_subject(estimator, grid, features[rows.train], sequences.iloc[rows.train])
+    return prediction_table(sequences.iloc[rows.test], _probabilities(fitted, features[rows.test]), model)
+
+
+def fit_by_subject(estimator: Pipeline, grid: ParameterGrid, features: Features, sequences: pd.DataFrame) -> Any:
+    """Fit, on all given sequences, the parameters that did best when each fold left out some subjects.
+
+    Raises:
+        ValueError: If there is a single subject, so that none can be left out.
+    """
+    labels, subjects = sequences["expression"].to_numpy(), sequences["subject"].to_numpy()
+    folds = min(FOLDS, len(set(subjects)))
+    if folds < 2:
+        raise ValueError("A probe needs at least two training subjects, to choose its strength by leaving some out.")
+    splitter = GroupKFold(folds)
+    smallest = min(len(train) for train, _ in splitter.split(features, labels, subjects))
+    search = GridSearchCV(estimator, _feasible(grid, smallest), cv=splitter, error_score="raise")
+    return search.fit(features, labels, groups=subjects)
+
+
+def few_shot_scores(
+    features: Features,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    generator: np.random.Generator,
+    shots: Sequence[int] = SHOTS,
+    draws: int = FEW_SHOT_DRAWS,
+) -> dict[str, FewShotScores]:
+    """Accuracy of logistic regression on frozen features of a few training subjects, over several draws of them.
+
+    Features are standardised over all training subjects, which takes no label; the strength is scikit-learn's, because
+    one subject leaves none to choose it by.
+
+    Args:
+        features: One row per row of ``sequences``.
+        sequences: Columns ``sequence``, ``subject``, ``expression``.
+        split: Subjects to draw from, and to test.
+        generator: Draws subjects and bootstrap samples.
+        shots: Numbers of labelled subjects; larger ones than there are training subjects are left out.
+        draws: Number of draws; one where all training subjects are labelled.
+
+    Returns:
+        Scores by number of labelled subjects, as text.
+
+    Raises:
+        LeakError: If a test subject or a test sample is among the training ones.
+    """
+    rows = labelled_rows(sequences, split)
+    check_no_copies(features, sequences, rows)
+    scaled = StandardScaler().fit(features[rows.train]).transform(features)
+    unseen = sequences.iloc[rows.test]
+    subjects = np.array(sorted(set(sequences["subject"].iloc[rows.train])))
+    scores = {}
+    for count in (number for number in shots if number <= len(subjects)):
+        repeats = 1 if count == len(subjects) else draws
+        chosen = (generator.choice(subjects, count, replace=False) for _ in range(repeats))
+        hits = np.stack([_few_shot_hits(scaled, sequences, rows, labelled) for labelled in chosen]).astype(float)
+        scores[str(count)] = _few_shot_scores(hits, unseen["subject"], generator)
+    return scores
+
+
+def _few_shot_hits(scaled: Features, sequences: pd.DataFrame, rows: LabelledRows, labelled: np.ndarray) -> np.ndarray:
+    """Which test sequences a classifier fitted on the labelled subjects predicts correctly."""
+    known = rows.train[sequences["subject"].iloc[rows.train].isin(labelled).to_numpy()]
+    labels, truth = sequences["expression"].iloc[known], sequences["expression"].iloc[rows.test].to_numpy()
+    if labels.nunique() == 1:  # a single class cannot be fitted, and is always predicted
+        return np.asarray(truth == labels.iloc[0])
+    fitted = LogisticRegression(max_iter=ITERATIONS).fit(scaled[known], labels)
+    return np.asarray(fitted.predict(scaled[rows.test]) == truth)
+
+
+def _few_shot_scores(hits: np.ndarray, subjects: "pd.Series[str]", generator: np.random.Generator) -> FewShotScores:
+    """Scores of hits [draws, sequences]; draws and subjects are bootstrapped independently."""
+    by_subject = pd.DataFrame(hits.T).groupby(subjects.to_numpy())
+    sums, counts = by_subject.sum().to_numpy(), by_subject.size().to_numpy()  # [subjects, draws], [subjects]
+    means = []
+    for _ in range(RESAMPLES):
+        resampled = generator.integers(len(sums), size=len(sums))
+        drawn = generator.integers(hits.shape[0], size=hits.shape[0])
+        means.append(sums[resampled][:, drawn].sum() / (counts[resampled].sum() * hits.shape[0]))
+    return {
+        "accuracy": float(hits.mean()),
+        "interval": list(percentile_interval(means)),
+        "spread": float(hits.mean(axis=1).std()),
+        "draws": len(hits),
+    }
+
+
+def _feasible(grid: ParameterGrid, rows: int) -> dict[str, list[Any]]:
+    """The grid without numbers of neighbours larger than the smallest fold."""
+    return {
+        name: [value for value in values if not name.endswith("n_neighbors") or value <= rows]
+        for name, values in grid.items()
+    }
+
+
+def _probabilities(fitted: Any, features: Features) -> Float[np.ndarray, "sequences classes"]:
+    """Probabilities in the order of ``EXPRESSIONS``; 0 for an expression that was never trained on."""
+    known = pd.DataFrame(fitted.predict_proba(features), columns=fitted.classes_)
+    return known.reindex(columns=list(EXPRESSIONS), fill_value=0.0).to_numpy()
