@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from affect4d.tensors import Scalar
 from affect4d.training.objectives import affect_objective, smile_objective
 from affect4d.training.options import AffectOptions, SmileOptions
-from affect4d.training.seen import FacesAndTexts
+from affect4d.training.outputs import FaceTextOutputs
 from benchmarks.rows import Row, alternate
 
 NAMES = ("loss.affect", "loss.smile")
@@ -94,7 +94,7 @@ def row(
     ours: Callable[[], Scalar],
     peer: Callable[[], Scalar],
     peer_name: str,
-    seen: FacesAndTexts,
+    seen: FaceTextOutputs,
     repeats: int,
 ) -> Row:
     """One objective beside its peer."""
@@ -119,7 +119,7 @@ def row(
     )
 
 
-def draw(samples: int, device: torch.device) -> FacesAndTexts:
+def draw(samples: int, device: torch.device) -> FaceTextOutputs:
     """Random embeddings that want gradients."""
     generator = torch.Generator().manual_seed(0)
 
@@ -129,7 +129,7 @@ def draw(samples: int, device: torch.device) -> FacesAndTexts:
 
     hidden, views = leaf(samples, VIEWS, WIDTH), leaf(samples, VIEWS, WIDTH)
     fused, texts = leaf(samples, WIDTH), leaf(samples, WIDTH)
-    return FacesAndTexts(hidden, views, fused, texts, torch.arange(samples, device=device) % CLASSES)
+    return FaceTextOutputs(hidden, views, fused, texts, torch.arange(samples, device=device) % CLASSES)
 
 
 def barlow_twins_peer() -> tuple[Callable[[Tensor, Tensor], Scalar], str]:

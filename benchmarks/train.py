@@ -17,18 +17,18 @@ from open_clip.loss import ClipLoss
 from affect4d.memory import keep_freed_memory
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.training.data.batches import planned_batches
-from affect4d.training.data.tables import labelled_schedule
-from affect4d.training.device import choose_device, set_precision, threads_of, tower_precision, with_threads
-from affect4d.training.loop import fit
-from affect4d.training.methods import METHODS
-from affect4d.training.optimiser import build_optimiser
-from affect4d.training.options import AffectOptions, KeepingOptions, TrainOptions
-from affect4d.training.saving.checkpoints import CheckpointFolder
-from affect4d.training.saving.keeping import Keeper
-from affect4d.training.watching.company import Company
-from affect4d.training.watching.cost import Cost
-from affect4d.training.watching.display import training_bar
+from affect4d.training.callbacks import Callbacks
+from affect4d.training.checkpoint import CheckpointFolder
+from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.cost import TrainingCost
+from affect4d.training.dataset import make_loader
+from affect4d.training.dataset_tables import labelled_samples
+from affect4d.training.device import choose_device, encoder_precision, set_precision, threads_of, with_threads
+from affect4d.training.objectives import METHODS
+from affect4d.training.optimizer import build_optimizer
+from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOptions
+from affect4d.training.run import progress_bar
+from affect4d.training.trainer import Trainer
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
@@ -111,8 +111,8 @@ class Trial:
         self.size = ModelOptions(towers=towers, dim=dim, views=views, channels=channels)
         self.options = TrainOptions(epochs=epochs, batch_size=batch, device=device, threads=torch.get_num_threads())  # type: ignore[arg-type]
         self.device, self.method = choose_device(device), METHODS["affect_vlm"]
-        schedule = labelled_schedule(plan, self.bank, prompts, towers.context_length)
-        self.batches = planned_batches(schedule, self.bank, self.method.batch, inputs, self.device)
+        schedule = labelled_samples(plan, self.bank, prompts, towers.context_length)
+        self.batches = make_loader(schedule, self.bank, self.method.batch, inputs, self.device)
         self.task = self.method.task(AffectOptions())
 
     @property
@@ -120,29 +120,28 @@ class Trial:
         """Of the whole run."""
         return sum(rows.stop - rows.start for epoch in self.batches.steps for rows in epoch)
 
-    def real(self, folder: Path) -> Cost:
+    def real(self, folder: Path) -> TrainingCost:
         """The project's loop with real data, bar and report; it is over before the first checkpoint would be due."""
         model = build_model("affect_vlm", self.size)
-        keeper = Keeper(CheckpointFolder(folder, {}), KeepingOptions())
-        with training_bar(len(self.batches.steps) * self.batches.steps_per_epoch) as show:
-            company = Company(report=lambda epoch, terms: None, show=show, keeper=keeper)
-            state = fit(
-                model, self.batches, self.task, self.options, sequence_names=self.bank.sequences, company=company
-            )
+        policy = CheckpointPolicy(CheckpointFolder(folder, {}), CheckpointOptions())
+        with progress_bar(len(self.batches.steps) * self.batches.steps_per_epoch) as on_step:
+            callbacks, names = Callbacks(on_step=on_step), self.bank.sequences
+            trainer = Trainer(model, self.batches, self.task, self.options, names, (), callbacks, policy)
+            state = trainer.fit()
         return state.cost
 
     def bare(self) -> float:
         """Seconds of the shortest loop there is, on tensors that are in memory already."""
         model: Any = build_model("affect_vlm", self.size).to(self.device).train()
-        set_precision(model, tower_precision(self.options, self.device))
-        optimiser = build_optimiser(model, self.options)
+        set_precision(model, encoder_precision(self.options, self.device))
+        optimizer = build_optimizer(model, self.options)
         prepared = list(self.batches(0))
         start = time.perf_counter()
         for _ in self.batches.steps:
             for batch in prepared:
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 self.task.value(model, batch).loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                optimizer.step()
         _wait(self.device)
         return time.perf_counter() - start
 
@@ -219,7 +218,7 @@ def _open_clip_seconds(trial: Trial) -> float:
     Every view is a picture beside its sample's prompt, so that as many pictures go through the tower.
     """
     model: Any = build_model("affect_vlm", trial.size).to(trial.device).train()
-    optimiser = build_optimiser(model, trial.options)
+    optimizer = build_optimizer(model, trial.options)
     loss_of = ClipLoss()
     prepared = list(trial.batches(0))
     half: Any = contextlib.nullcontext
@@ -230,7 +229,7 @@ def _open_clip_seconds(trial: Trial) -> float:
         start = time.perf_counter()
         for _ in range(epochs):
             for batch in prepared:
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 with half():
                     pictures = model.image.projection(model.image.tower(batch.images.flatten(0, 1)))
                     texts = model.text.projection(model.text.tower(batch.tokens)).repeat_interleave(len(VIEWS), dim=0)
@@ -238,7 +237,7 @@ def _open_clip_seconds(trial: Trial) -> float:
                     loss = loss_of(images, texts, model.temperature.logit_scale.exp())
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimiser.step()
+                optimizer.step()
                 with torch.no_grad():
                     model.temperature.logit_scale.clamp_(0, 4.6052)
         _wait(trial.device)

@@ -36,7 +36,7 @@ from affect4d.hooks.abandoned import this_process
 from affect4d.hooks.names import asked_for, read_parameters, unread
 from affect4d.pipeline_registry import register_pipelines
 from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
-from affect4d.training.options import DistributedOptions, TrainOptions
+from affect4d.training.options import TrainOptions
 
 OPENED_RUN = """
 import sys
@@ -179,19 +179,6 @@ def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(monkeypatch, d
     hooks.before_pipeline_run(reading("affect_vlm.train", "seed"), catalog)
     with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
         hooks.before_pipeline_run(reading("smile_vlm.train", "seed"), catalog)
-
-
-@pytest.mark.parametrize(("python", "refused"), [("", True), ("/opt/torch-gpu/bin/python", False)])
-def test_workers_of_another_interpreter_look_for_their_gpu_themselves(monkeypatch, python, refused):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    catalog = DataCatalog(
-        {
-            "params:smile_vlm.train": MemoryDataset(TrainOptions(device="cuda")),
-            "params:distributed": MemoryDataset(DistributedOptions(processes=2, python=python)),
-        }
-    )
-    with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
-        DeviceHooks().before_pipeline_run(reading("smile_vlm.train", "distributed"), catalog)
 
 
 def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):

@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from affect4d.models import ModelOptions, TowerOptions, build_model, tokenise
-from affect4d.training.gradients import clip_gradients, take_gradients
-from affect4d.training.methods import METHODS
-from affect4d.training.optimiser import build_optimiser
+from affect4d.training.distributed import ALONE, Ranks
+from affect4d.training.gradients import compute_gradients
+from affect4d.training.objectives import METHODS
+from affect4d.training.optimizer import build_optimizer, clip_gradients
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
-from affect4d.training.processes.global_norm import share_statistics
-from affect4d.training.processes.ranks import ALONE, Ranks
+from affect4d.training.sync_batchnorm import synchronise_batchnorm
 
 SAMPLES = 11
 WORDS = ("angry", "disgusted", "afraid", "happy", "sad", "surprised")
@@ -57,10 +57,10 @@ def draw_batch(kind):
 def walk(case, towers, ranks=ALONE, steps=4):
     """Weights after some steps of AdamW."""
     model, method, share, options = prepared(case, towers, ranks)
-    optimiser = build_optimiser(model, TrainOptions())
+    optimiser = build_optimizer(model, TrainOptions())
     for _ in range(steps):
         optimiser.zero_grad()
-        take_gradients(model, share, method.task(options), total=SAMPLES, parts=1, scaler=UNSCALED, ranks=ranks)
+        compute_gradients(model, share, method.task(options), total=SAMPLES, parts=1, scaler=UNSCALED, ranks=ranks)
         clip_gradients(model, 5.0)
         optimiser.step()
     return {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
@@ -69,7 +69,9 @@ def walk(case, towers, ranks=ALONE, steps=4):
 def step(case, towers, ranks=ALONE, parts=1):
     """Loss, gradients and running statistics after one step of one case, by name."""
     model, method, share, options = prepared(case, towers, ranks)
-    value = take_gradients(model, share, method.task(options), total=SAMPLES, parts=parts, scaler=UNSCALED, ranks=ranks)
+    value = compute_gradients(
+        model, share, method.task(options), total=SAMPLES, parts=parts, scaler=UNSCALED, ranks=ranks
+    )
     gradients = {f"gradient of {key}": p.grad for key, p in model.named_parameters() if p.grad is not None}
     buffers = {f"buffer {key}": buffer for key, buffer in model.named_buffers() if "running" in key}
     return {"loss": value.loss.detach(), **gradients, **buffers}
@@ -81,7 +83,7 @@ def prepared(case, towers, ranks):
     method = METHODS[name]
     size = ModelOptions(towers=TOWERS[towers], dim=24, views=3, channels=3, projector_width=32, fusion="attention")
     model = build_model(method.model, size, seed=1).double().train()
-    share_statistics(model, ranks, torch.device("cpu"))
+    synchronise_batchnorm(model, ranks, torch.device("cpu"))
     batch = draw_batch(method.batch)
     mine = ranks.share(slice(0, SAMPLES))
     share = type(batch)(*(tensor[mine] for tensor in vars(batch).values()))

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -54,17 +55,23 @@ def in_two_processes_one_of_which_is_lost(folder, monkeypatch):
 
 @contextlib.contextmanager
 def on_two_hosts(folder, monkeypatch):
-    """The second is another agent on this machine, waiting for the job."""
+    """The second is another torchrun on this machine, waiting for the job."""
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
-    watch = [sys.executable, "-m", "affect4d.training.agent", "--watch", str(folder / "data" / "06_models")]
-    other = subprocess.Popen(watch, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    torchrun = (
+        f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc-per-node=1 --rdzv-id=affect4d --rdzv-backend=c10d"
+        f" --rdzv-endpoint={endpoint} --rdzv-conf=is_host=0 --local-addr=127.0.0.1"
+        f" -m affect4d.training.worker {folder / 'data' / '06_models'}"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    loop = f"while sleep 1; do {torchrun}; done"
+    other = subprocess.Popen(["bash", "-c", loop], env=environment, start_new_session=True)
     try:
         yield {"hosts": 2, "endpoint": endpoint}
     finally:
-        other.terminate()
+        os.killpg(other.pid, signal.SIGTERM)
         other.wait(120)
 
 

@@ -15,23 +15,24 @@ from safetensors.torch import save_file
 
 from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
+from affect4d.training import checkpoint
+from affect4d.training.callbacks import Callbacks, ignore
+from affect4d.training.checkpoint import CheckpointFolder
+from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.distributed import ALONE
+from affect4d.training.job import TrainingJob
+from affect4d.training.launch import launch
 from affect4d.training.options import (
     AffectOptions,
+    CheckpointOptions,
     CrossEntropyOptions,
     DistributedOptions,
-    KeepingOptions,
     SmileOptions,
+    TrainingRecipe,
     TrainOptions,
 )
-from affect4d.training.processes.job import Job
-from affect4d.training.processes.launch import launch
-from affect4d.training.recipe import TrainingRecipe
-from affect4d.training.run import run
-from affect4d.training.saving import checkpoints
-from affect4d.training.saving.checkpoints import CheckpointFolder
-from affect4d.training.saving.keeping import Keeper
-from affect4d.training.train import make_schedules
-from affect4d.training.watching.company import Company, ignore
+from affect4d.training.run import make_samples
+from affect4d.training.trainer import train
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
@@ -86,31 +87,35 @@ def small_tables(bank, method):
     return plan, prompts
 
 
-def small_recipe(method, train=TRAIN):
-    return TrainingRecipe(INPUTS, MODEL, train, OBJECTIVES[method])
+def small_recipe(method, options=TRAIN):
+    return TrainingRecipe(INPUTS, MODEL, options, OBJECTIVES[method])
 
 
-def small_run(method="affect_vlm", folder=None, train=TRAIN, keep=2, **company):
-    """Train; with a folder, saving after every step and going on from what is there."""
-    bank, recipe = small_bank(), small_recipe(method, train)
-    schedules = make_schedules(method, bank, *small_tables(bank, method), recipe)
+def small_run(method="affect_vlm", folder=None, options=TRAIN, keep=2, policy=None, ranks=ALONE, **callbacks):
+    """Train; with a folder, saving after every step and resuming what is there."""
+    bank, recipe = small_bank(), small_recipe(method, options)
+    samples = make_samples(method, bank, *small_tables(bank, method), recipe)
     if folder is not None:
-        kept = CheckpointFolder(folder, IDENTITY, keep)
-        company["keeper"] = Keeper(kept, KeepingOptions(checkpoint_minutes=0))
-    return run(method, schedules, bank, recipe, bank.sequences, Company(**company))
+        policy = CheckpointPolicy(CheckpointFolder(folder, IDENTITY, keep), CheckpointOptions(checkpoint_minutes=0))
+    return train(method, samples, bank, recipe, bank.sequences, Callbacks(**callbacks), policy, ranks)
 
 
-def small_launch(folder, method="affect_vlm", report=ignore, train=TRAIN, **distributed):
-    """Train in processes of their own; the job is written anew, checkpoints of it are gone on from."""
-    bank, recipe = small_bank(), small_recipe(method, train)
+def write_job(folder, method="affect_vlm", **distributed):
+    """Write a job anew; its checkpoints stay."""
+    bank, recipe = small_bank(), small_recipe(method)
     options = DistributedOptions(**{"patience_minutes": 2, **distributed})
-    keeping = KeepingOptions(checkpoint_minutes=0, checkpoints=100)
-    job = Job(method, recipe, bank.views, bank.sequences, IDENTITY, keeping, options)
+    checkpoints = CheckpointOptions(checkpoint_minutes=0, checkpoints=100)
+    job = TrainingJob(method, recipe, bank.views, bank.sequences, IDENTITY, checkpoints, options)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({"pictures": bank.pictures, "neutral": bank.neutral}, folder.parent / f"{folder.name}.bank")
-    schedules = make_schedules(method, bank, *small_tables(bank, method), recipe)
-    job.save(folder, schedules, folder.parent / f"{folder.name}.bank")
-    return launch(folder, report, ignore)
+    stored = folder.parent / f"{folder.name}.bank"
+    save_file({"pictures": bank.pictures, "neutral": bank.neutral}, stored)
+    job.save(folder, make_samples(method, bank, *small_tables(bank, method), recipe), stored)
+
+
+def small_launch(folder, method="affect_vlm", on_epoch=ignore, **distributed):
+    """Train in processes of their own."""
+    write_job(folder, method, **distributed)
+    return launch(folder, on_epoch, ignore)
 
 
 def die(*_):
@@ -118,16 +123,16 @@ def die(*_):
 
 
 def main(folder, method, moment, number):
-    company = {}
+    callbacks = {}
     if moment == "launch":
         small_launch(folder, method, processes=number)
         return
     if moment == "step":
-        company["show"] = lambda done, loss, samples: die() if done == number else None
+        callbacks["on_step"] = lambda done, loss, samples: die() if done == number else None
     elif moment == "epoch":
-        company["report"] = lambda epoch, terms: die() if epoch == number else None
+        callbacks["on_epoch"] = lambda epoch, terms: die() if epoch == number else None
     else:
-        write, written = checkpoints.save_file, []
+        write, written = checkpoint.save_file, []
 
         def write_half(tensors, path):
             write(tensors, path)
@@ -136,8 +141,8 @@ def main(folder, method, moment, number):
                 os.truncate(path, path.stat().st_size // 2)
                 die()
 
-        checkpoints.save_file = write_half
-    small_run(method, folder, **company)
+        checkpoint.save_file = write_half
+    small_run(method, folder, **callbacks)
 
 
 if __name__ == "__main__":

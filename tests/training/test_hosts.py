@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from affect4d.training.options import DistributedOptions, KeepingOptions
-from affect4d.training.processes.job import RESULT, Job
+from affect4d.training.job import RESULT, TrainingJob
+from affect4d.training.launch import torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -48,20 +48,6 @@ def two_hosts():
             ip("netns", "delete", name)
 
 
-def write_job(folder, **distributed):
-    bank, recipe = small_job.small_bank(), small_job.small_recipe("affect_vlm")
-    keeping = KeepingOptions(checkpoint_minutes=0, checkpoints=100)
-    options = DistributedOptions(**distributed)
-    job = Job("affect_vlm", recipe, bank.views, bank.sequences, small_job.IDENTITY, keeping, options)
-    stored = folder.with_suffix(".bank")
-    small_job.save_file({"pictures": bank.pictures, "neutral": bank.neutral}, stored)
-    job.save(
-        folder,
-        small_job.make_schedules("affect_vlm", bank, *small_job.small_tables(bank, "affect_vlm"), recipe),
-        stored,
-    )
-
-
 def worker_in(name):
     """The process that trains in a namespace."""
     for process in ip("netns", "pids", name).split():
@@ -69,20 +55,31 @@ def worker_in(name):
             words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"affect4d.training.processes.worker" in words:
+        if b"affect4d.training.worker" in words:
             return int(process)
     return None
 
 
 def test_two_hosts_train_together_and_survive_the_loss_of_a_process(two_hosts, tmp_path):
-    (first, address), (second, _) = two_hosts
+    (first, address), (second, other) = two_hosts
     folder = tmp_path / "job"
-    write_job(folder, hosts=2, endpoint=f"{address}:29511", patience_minutes=8)
-    surroundings = {**os.environ, "GLOO_SOCKET_IFNAME": "cable", "OMP_NUM_THREADS": "1"}
-    agent = [sys.executable, "-m", "affect4d.training.agent", str(folder)]
+    small_job.write_job(folder, hosts=2, endpoint=f"{address}:29511", patience_minutes=8)
+    surroundings = {
+        **os.environ,
+        "GLOO_SOCKET_IFNAME": "cable",
+        "OMP_NUM_THREADS": "1",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
+    here = torchrun_command(TrainingJob.load(folder), folder)
+    there = [
+        *[sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=3"],
+        *["--rdzv-id=affect4d", "--rdzv-backend=c10d", f"--rdzv-endpoint={address}:29511", "--rdzv-conf=is_host=0"],
+        *[f"--local-addr={other}", f"--log-dir={folder / 'logs'}", "--redirects=3"],
+        *["-m", "affect4d.training.worker", str(tmp_path)],  # finds the job below
+    ]
     agents = [
-        subprocess.Popen(["ip", "netns", "exec", name, *agent, *more], env=surroundings, stderr=subprocess.DEVNULL)
-        for name, more in ((first, ["--host"]), (second, []))
+        subprocess.Popen(["ip", "netns", "exec", name, *command], env=surroundings, stderr=subprocess.DEVNULL)
+        for name, command in ((first, here), (second, there))
     ]
     deadline = time.monotonic() + 600
     while not (folder / "checkpoints" / "step-00000004").exists():

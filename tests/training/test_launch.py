@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from affect4d.training.processes.launch import TrainingFailedError
+from affect4d.training.job import TrainingJob
+from affect4d.training.launch import PACKAGES, TrainingFailedError, torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -113,22 +115,29 @@ def closure(names):
     return found
 
 
-def test_two_plain_pythons_report_every_epoch_once_and_leave_the_logs(plain_python, tmp_path):
+def test_two_processes_report_every_epoch_once_and_leave_the_logs(tmp_path):
     told = []
     _, state = small_job.small_launch(
-        tmp_path / "job",
-        processes=2,
-        python=plain_python,
-        report=lambda epoch, terms: told.append((epoch, terms["loss"])),
+        tmp_path / "job", processes=2, on_epoch=lambda epoch, terms: told.append((epoch, terms["loss"]))
     )
     _, alone = small_job.small_run()
     assert [epoch for epoch, _ in told] == [0, 1, 2]
     assert state["history"][0]["loss"] == pytest.approx(alone.history[0]["loss"], rel=1e-5)
     assert state["cost"]["processes"] == 2
-    assert state["validation"] == {}  # nobody was held out
+    assert state["validation"] == {}  # no subject was held out
     assert state["cost"]["samples"] == alone.cost.samples
     assert len(list((tmp_path / "job" / "logs").rglob("stderr.log"))) == 2
     assert not processes_of(tmp_path)
+
+
+def test_a_carried_job_trains_in_a_plain_python(plain_python, tmp_path, monkeypatch):
+    small_job.write_job(tmp_path / "job", processes=2)
+    folder = Path(shutil.copytree(tmp_path / "job", tmp_path / "elsewhere" / "job"))
+    command = torchrun_command(TrainingJob.load(folder), folder)
+    paths = os.pathsep.join([os.environ["PYTHONPATH"], str(PACKAGES)])
+    environment = {**os.environ, "PYTHONPATH": paths, "PYTHON_EXEC": plain_python}
+    subprocess.run([plain_python, *command[1:]], env=environment, check=True)
+    assert len(json.loads((folder / "result" / "state.json").read_text())["history"]) == small_job.STEPS
 
 
 def test_a_lost_process_costs_a_restart_and_changes_nothing(in_every_process, tmp_path):
@@ -136,7 +145,7 @@ def test_a_lost_process_costs_a_restart_and_changes_nothing(in_every_process, tm
     folder = tmp_path / "job"
     in_every_process(KILLER.format(folder=str(folder)))
     told = []
-    again, restarted = small_job.small_launch(folder, processes=2, report=lambda epoch, _: told.append(epoch))
+    again, restarted = small_job.small_launch(folder, processes=2, on_epoch=lambda epoch, _: told.append(epoch))
     assert (folder / "killed").exists()
     assert told == [0, 1, 2]
     assert restarted["history"] == state["history"]
@@ -149,10 +158,10 @@ def test_the_first_that_fails_is_shown_with_its_traceback(in_every_process, tmp_
         """
         import os, sys
         if os.environ.get("RANK") == "1":
-            import affect4d.training.run as training_run
+            import affect4d.training.trainer as trainer
             def fall(*_):
                 raise RuntimeError("the tower fell")
-            training_run.run = fall
+            trainer.train = fall
         """
     )
     with pytest.raises(TrainingFailedError, match=r"(?s)Process 1 failed.*the tower fell.*output of every process"):
@@ -169,8 +178,8 @@ def test_one_process_becomes_two_without_losing_its_place_or_its_order(tmp_path)
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(RuntimeError, match="same command"):
-        small_job.small_run(folder=folder / "checkpoints", show=stop)
-    _, state = small_job.small_launch(folder, processes=2, report=lambda epoch, _: told.append(epoch))
+        small_job.small_run(folder=folder / "checkpoints", on_step=stop)
+    _, state = small_job.small_launch(folder, processes=2, on_epoch=lambda epoch, _: told.append(epoch))
     _, alone = small_job.small_run()
     assert state["history"][:5] == alone.history[:5]
     assert [(row["epoch"], row["step"]) for row in state["history"]] == [

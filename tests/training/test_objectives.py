@@ -4,12 +4,11 @@ import torch
 from affect4d.losses.affect import pair_contrast, triplet_margin
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import build_model, tokenise
-from affect4d.training.data.batches import LabelledBatch, UnlabelledBatch
-from affect4d.training.methods import METHODS
-from affect4d.training.objectives import affect_objective, simclr_objective, smile_objective
-from affect4d.training.optimiser import build_optimiser
+from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
+from affect4d.training.objectives import METHODS, affect_objective, simclr_objective, smile_objective
+from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SimclrOptions, SmileOptions, TrainOptions
-from affect4d.training.seen import see_faces_and_texts
+from affect4d.training.outputs import encode_faces_and_texts
 
 WORDS = ["angry", "afraid", "happy", "sad"] * 2
 CLASSES = torch.tensor([0, 1, 2, 3] * 2)
@@ -51,7 +50,7 @@ def test_every_trainable_parameter_gets_a_gradient(task):
 
 def test_eight_samples_are_learnt_by_heart(task):
     model, batch, objective = task
-    optimiser = build_optimiser(model, TrainOptions(learning_rate=3e-3))
+    optimiser = build_optimizer(model, TrainOptions(learning_rate=3e-3))
     for _ in range(40):
         optimiser.zero_grad()
         objective(model, batch).loss.backward()
@@ -66,7 +65,7 @@ def test_eight_samples_are_learnt_by_heart(task):
 def test_the_affect_objective_is_its_weighted_terms(eight, model_options):
     model, batch = build_model("affect_vlm", model_options).eval(), LabelledBatch(*eight)
     options = AffectOptions(align=0.7, pairs=0.2, triplets=3.0, mining="all")
-    value = affect_objective(model, see_faces_and_texts(model, batch), options)
+    value = affect_objective(model, encode_faces_and_texts(model, batch), options)
     terms = value.terms
     expected = 0.7 * terms["align"] + 0.2 * terms["pairs"] + 3.0 * terms["triplets"]
     torch.testing.assert_close(value.loss.detach(), expected)
@@ -75,7 +74,7 @@ def test_the_affect_objective_is_its_weighted_terms(eight, model_options):
 
 def test_pairs_and_triplets_range_over_views_and_prompts(eight, model_options):
     model, batch = build_model("affect_vlm", model_options).eval(), LabelledBatch(*eight)
-    terms = affect_objective(model, see_faces_and_texts(model, batch), AffectOptions(mining="all")).terms
+    terms = affect_objective(model, encode_faces_and_texts(model, batch), AffectOptions(mining="all")).terms
     rows = torch.cat([model.embed_views(batch.images).views.flatten(0, 1), model.embed_texts(batch.tokens)])
     labels = torch.cat([CLASSES.repeat_interleave(3), CLASSES])
     torch.testing.assert_close(terms["pairs"], pair_contrast(rows, labels, terms["alpha"]).detach())
@@ -85,10 +84,10 @@ def test_pairs_and_triplets_range_over_views_and_prompts(eight, model_options):
 def test_hard_triplets_do_not_collapse(eight, model_options):
     model, batch = build_model("affect_vlm", model_options, seed=0).train(), LabelledBatch(*eight)
     options = AffectOptions(align=0.0, pairs=0.0, triplets=1.0, mining="hardest")
-    optimiser = build_optimiser(model, TrainOptions(learning_rate=3e-3))
+    optimiser = build_optimizer(model, TrainOptions(learning_rate=3e-3))
     for _ in range(40):
         optimiser.zero_grad()
-        value = affect_objective(model, see_faces_and_texts(model, batch), options)
+        value = affect_objective(model, encode_faces_and_texts(model, batch), options)
         value.loss.backward()
         optimiser.step()
     fused = model.embed_views(batch.images).fused
@@ -99,7 +98,7 @@ def test_hard_triplets_do_not_collapse(eight, model_options):
 def test_the_smile_objective_is_its_weighted_terms(eight, model_options):
     model, batch = build_model("smile_vlm", model_options).eval(), UnlabelledBatch(*eight)
     value = smile_objective(
-        model, see_faces_and_texts(model, batch), SmileOptions(decorrelation=0.5, beta=2.0, gamma=0.3)
+        model, encode_faces_and_texts(model, batch), SmileOptions(decorrelation=0.5, beta=2.0, gamma=0.3)
     )
     terms = value.terms
     expected = 0.5 * terms["decorrelation"] + 2.0 * terms["alignment"] + 0.3 * terms["redundancy"]
@@ -110,13 +109,13 @@ def test_the_smile_objective_depends_on_groups_only_by_their_equality(eight, mod
     images, tokens, groups, sequences = eight
     model = build_model("smile_vlm", model_options).eval()
     batches = [UnlabelledBatch(images, tokens, renamed, sequences) for renamed in (groups, 17 - 3 * groups)]
-    values = [smile_objective(model, see_faces_and_texts(model, batch), SmileOptions()).loss for batch in batches]
+    values = [smile_objective(model, encode_faces_and_texts(model, batch), SmileOptions()).loss for batch in batches]
     assert torch.equal(*values)
 
 
 def test_simclr_sees_the_projected_views_and_no_text(eight, model_options):
     model, batch = build_model("smile_vlm", model_options).eval(), UnlabelledBatch(*eight)
-    seen = see_faces_and_texts(model, batch)
+    seen = encode_faces_and_texts(model, batch)
     value = simclr_objective(model, seen, SimclrOptions(temperature=0.2))
     torch.testing.assert_close(value.loss, instance_contrast(model.project(seen.hidden), 0.2))
     value.loss.backward()
@@ -127,7 +126,7 @@ def test_simclr_sees_the_projected_views_and_no_text(eight, model_options):
 def test_one_view_trains_where_no_pair_is_asked_for(eight, model_options):
     images, *rest = eight
     model = build_model("smile_vlm", model_options.model_copy(update={"views": 1}))
-    seen = see_faces_and_texts(model, UnlabelledBatch(images[:, :1], *rest))
+    seen = encode_faces_and_texts(model, UnlabelledBatch(images[:, :1], *rest))
     assert smile_objective(model, seen, SmileOptions(decorrelation=0)).terms["decorrelation"] == 0
     with pytest.raises(ValueError, match="at least two"):
         smile_objective(model, seen, SmileOptions())

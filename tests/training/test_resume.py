@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from affect4d.training.saving.keeping import TrainingInterruptedError
+from affect4d.training.checkpoint_policy import TrainingInterruptedError
 
 SCRIPT = Path(__file__).with_name("small_job.py")
 _SPEC = importlib.util.spec_from_file_location("small_job", SCRIPT)
@@ -41,43 +41,43 @@ def stop_after(step):
 def test_told_to_stop_it_saves_and_goes_on_from_there(method, tmp_path):
     for step in (1, 4, 7):  # noticed after the step that follows
         with pytest.raises(TrainingInterruptedError, match="same command again"):
-            small_job.small_run(method, tmp_path, show=stop_after(step))
+            small_job.small_run(method, tmp_path, on_step=stop_after(step))
     assert_as_if_never_stopped(small_job.small_run(method, tmp_path), method)
 
 
-@pytest.mark.parametrize("moment", ["show", "report"])
+@pytest.mark.parametrize("moment", ["on_step", "on_epoch"])
 def test_told_to_stop_after_the_last_step_it_ends_as_anywhere_and_is_finished_at_once(moment, tmp_path):
     tell = {
-        "show": stop_after(small_job.STEPS),
-        "report": lambda epoch, _: os.kill(os.getpid(), signal.SIGTERM) if epoch == small_job.EPOCHS - 1 else None,
+        "on_step": stop_after(small_job.STEPS),
+        "on_epoch": lambda epoch, _: os.kill(os.getpid(), signal.SIGTERM) if epoch == small_job.EPOCHS - 1 else None,
     }
     with pytest.raises(TrainingInterruptedError, match="same command again"):
         small_job.small_run(folder=tmp_path, **{moment: tell[moment]})
     taken = []
-    assert_as_if_never_stopped(small_job.small_run(folder=tmp_path, show=lambda done, *_: taken.append(done)))
+    assert_as_if_never_stopped(small_job.small_run(folder=tmp_path, on_step=lambda done, *_: taken.append(done)))
     assert not taken
 
 
 def test_curves_of_earlier_epochs_are_told_again(tmp_path):
     with pytest.raises(TrainingInterruptedError):
-        small_job.small_run(folder=tmp_path, show=stop_after(7))
+        small_job.small_run(folder=tmp_path, on_step=stop_after(7))
     told, expected = {}, {}
-    small_job.small_run(folder=tmp_path, report=told.__setitem__)
-    small_job.small_run(report=expected.__setitem__)
+    small_job.small_run(folder=tmp_path, on_epoch=told.__setitem__)
+    small_job.small_run(on_epoch=expected.__setitem__)
     assert told == expected
     assert sorted(told) == [0, 1, 2]
 
 
 def test_a_damaged_checkpoint_costs_a_step_not_the_run(tmp_path):
     with pytest.raises(TrainingInterruptedError):
-        small_job.small_run(folder=tmp_path, show=stop_after(5))
+        small_job.small_run(folder=tmp_path, on_step=stop_after(5))
     newest = max(tmp_path.glob("step-*"))
-    file = newest / "optimiser.safetensors"
+    file = newest / "optimizer.safetensors"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     told = []
-    finished = small_job.small_run(folder=tmp_path, show=lambda done, *_: told.append(done))
+    finished = small_job.small_run(folder=tmp_path, on_step=lambda done, *_: told.append(done))
     assert told[0] == 6  # saved after 6, which was damaged: goes on from 5
     assert_as_if_never_stopped(finished)
 

@@ -25,14 +25,14 @@ from affect4d.pseudo_labels.refresh import Refreshing
 from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key, local_digest, table_digest
-from affect4d.training.data.planning import draw_plan
+from affect4d.training.callbacks import EpochCallback
+from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
-from affect4d.training.once import train_apart
-from affect4d.training.options import DistributedOptions, KeepingOptions
-from affect4d.training.processes.job import Job
-from affect4d.training.run import Schedules
-from affect4d.training.train import METHODS, Trained, TrainingRecipe, make_schedules, train_model
-from affect4d.training.watching.company import Report
+from affect4d.training.job import TrainingJob
+from affect4d.training.objectives import METHODS
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.run import TrainedModel, make_samples, train_in_processes, train_model
+from affect4d.training.sampling import draw_plan
 from affect4d.views.bank import ViewBank, load_view_bank
 
 LOCK_SECONDS = LONGEST
@@ -177,21 +177,27 @@ def _train(
     if setting.distributed.alone:
         trained = train_model(arm.method, bank, plan, prompts, recipe, clock.report, clock.examine)
     else:
-        schedules = make_schedules(arm.method, bank, plan, prompts, recipe)
-        trained = _train_apart(arm, bank, schedules, recipe, setting.distributed, clock.report)
+        samples = make_samples(arm.method, bank, plan, prompts, recipe)
+        trained = _train_in_processes(arm, bank, samples, recipe, setting.distributed, clock.report)
     return trained.model, pd.DataFrame(clock.rows)
 
 
-def _train_apart(
-    arm: Arm, bank: ViewBank, schedules: Schedules, recipe: TrainingRecipe, spread: DistributedOptions, report: Report
-) -> Trained:
+def _train_in_processes(
+    arm: Arm,
+    bank: ViewBank,
+    samples: SampleSplits,
+    recipe: TrainingRecipe,
+    distributed: DistributedOptions,
+    on_epoch: EpochCallback,
+) -> TrainedModel:
     """The same in several processes; an interrupted trial begins again."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures = folder / "pictures.safetensors"
         save_file({"pictures": bank.pictures.contiguous(), "neutral": bank.neutral.contiguous()}, pictures)
-        job = Job(arm.method, recipe, bank.views, bank.sequences, {"arm": arm.name}, KeepingOptions(), spread)
-        return train_apart(job, folder / "job", schedules, pictures, report)
+        identity, checkpoints = {"arm": arm.name}, CheckpointOptions()
+        job = TrainingJob(arm.method, recipe, bank.views, bank.sequences, identity, checkpoints, distributed)
+        return train_in_processes(job, folder / "job", samples, pictures, on_epoch)
 
 
 def remember_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:

@@ -43,15 +43,10 @@ class DeviceHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Look for it where a stage of this run names it; torch, which costs seconds, is not loaded for any other run.
 
-        What another interpreter reaches, where ``distributed.python`` names one, this one cannot tell.
-
         Raises:
             ValueError: If CUDA is asked for and there is no GPU that it reaches.
         """
-        names = pipeline.inputs()
-        if "params:distributed" in names and catalog["params:distributed"].load().python:
-            return
-        options = (catalog[name].load() for name in names if TRAIN.fullmatch(name))
+        options = (catalog[name].load() for name in pipeline.inputs() if TRAIN.fullmatch(name))
         for device in sorted({train.device for train in options} - {"auto", "cpu"}):
             from affect4d.training.device import choose_device
 

@@ -11,12 +11,11 @@ from affect4d.evaluation.embed import embed_sequences
 from affect4d.models import load_model
 from affect4d.models.options import ModelOptions
 from affect4d.store import ContentStore
-from affect4d.training.data.planning import draw_plan
+from affect4d.training.cache import TrainingTables, train_cached
+from affect4d.training.callbacks import ignore
 from affect4d.training.device import choose_device
-from affect4d.training.once import TrainingSet, train_once
-from affect4d.training.options import SmileOptions, TrainOptions
-from affect4d.training.recipe import TrainingRecipe
-from affect4d.training.watching.company import ignore
+from affect4d.training.options import SmileOptions, TrainingRecipe, TrainOptions
+from affect4d.training.sampling import draw_plan
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
@@ -74,7 +73,7 @@ def embed_after_training(
     pseudo_label_of = dict(zip(prompts["sequence"], prompts["pseudo_label"], strict=True))
     plan = draw_plan(trained, refreshing.augment, options, refreshing.inputs, pseudo_label_of, supervised=False)
     recipe = TrainingRecipe(refreshing.inputs, refreshing.model, options, refreshing.objective)
-    record = train_once("smile_vlm", TrainingSet(known, plan, prompts, store), recipe, refreshing.models, ignore)
+    record = train_cached("smile_vlm", TrainingTables(known, plan, prompts, store), recipe, refreshing.models, ignore)
     model = load_model(refreshing.models.path(record["entry"]), choose_device(options.device))
     embeddings = embed_sequences(model, load_view_bank(known, store, refreshing.inputs), refreshing.inputs)
     names = list(embeddings.sequences)

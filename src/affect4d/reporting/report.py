@@ -81,7 +81,7 @@ class ReportContext:
         synthetic: Whether its faces are synthetic; the report then says what that limits.
         counts: Named counts worth telling: scans read, refused, sequences, pictures, prompts.
         histories: Learning history of each model, one row a step: ``epoch``, ``loss``, and terms.
-        costs: What the training of each model cost; see :meth:`affect4d.training.watching.cost.Cost.summary`.
+        costs: What the training of each model cost; see :meth:`affect4d.training.cost.TrainingCost.summary`.
         view_weights: Weight of each view in each model.
         purity: Pseudo-labels against the truth.
         representations: Few-shot and retrieval scores of each model, see :mod:`affect4d.evaluation.representation`.

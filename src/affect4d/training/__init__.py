@@ -1,1 +1,1 @@
-"""Training: a plan of batches, an objective a paper, one loop for all of them."""
+"""Training: samples and batches, objectives, optimizer, the trainer, checkpoints, distributed runs, cached results."""

@@ -1,4 +1,4 @@
-"""Where and in which precision a model is trained."""
+"""Device, precision, compilation and threads of a training run."""
 
 import contextlib
 import os
@@ -24,15 +24,15 @@ def choose_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             "There is no GPU that CUDA reaches here (nvidia-smi lists them), and device: cuda was asked for, as "
-            "--env=gpu does. With device: auto, a machine without one trains on its processor."
+            "--env=gpu does. With device: auto, a machine without one trains on its CPU."
         )
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     return torch.device(name)
 
 
-def tower_precision(options: TrainOptions, device: torch.device) -> torch.dtype | None:
-    """Type of numbers inside the towers; None is float32."""
+def encoder_precision(options: TrainOptions, device: torch.device) -> torch.dtype | None:
+    """Precision inside the encoders; None is float32."""
     if options.precision != "auto":
         return _PRECISIONS[options.precision]
     if device.type != "cuda":
@@ -41,28 +41,28 @@ def tower_precision(options: TrainOptions, device: torch.device) -> torch.dtype 
 
 
 def set_precision(model: nn.Module, precision: torch.dtype | None) -> None:
-    """Let the towers compute in a precision while they train; what follows them stays float32."""
+    """Set the precision of the encoders in training; everything after them stays float32."""
     for module in model.modules():
         if isinstance(module, ViewEncoder | TextEncoder):
             module.precision = precision
 
 
-def compile_towers(model: nn.Module) -> None:
-    """Compile the towers in place; names of weights stay."""
+def compile_encoders(model: nn.Module) -> None:
+    """Compile the encoders in place; names of weights stay."""
     for module in model.modules():
         if isinstance(module, ViewEncoder | TextEncoder):
             module.tower.compile()
 
 
 def threads_of(options: TrainOptions, processes: int = 1) -> int:
-    """Threads a process may use, so that those of one host together do not exceed what was asked for."""
+    """CPU threads of each of the processes of one host, which share the threads asked for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, (options.threads or cores) // processes)
 
 
 @contextlib.contextmanager
 def with_threads(count: int) -> Iterator[None]:
-    """Run torch on so many threads, then as before."""
+    """Set the number of torch's threads inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

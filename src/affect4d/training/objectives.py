@@ -1,13 +1,14 @@
-"""What is minimised, one function a paper: models meet losses here, and nowhere else.
+"""Objectives of all training methods, one function a paper, and the table of methods.
 
-Every function takes (model, what its towers saw, options) and returns the loss with its named terms, to be logged. It
-is handed the whole batch, also where that went through the towers in parts or on several processes.
+An objective takes (model, outputs of the whole batch, options) and returns the loss with its named terms for the log.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, supervised_contrast, triplet_margin
@@ -17,31 +18,36 @@ from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
-from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SimclrOptions, SmileOptions
-from affect4d.training.seen import ClassScores, FacesAndTexts
+from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
+from affect4d.training.options import (
+    AffectOptions,
+    ContrastOptions,
+    CrossEntropyOptions,
+    ObjectiveOptions,
+    SimclrOptions,
+    SmileOptions,
+)
+from affect4d.training.outputs import ClassLogits, FaceTextOutputs, Outputs, classify_faces, encode_faces_and_texts
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
 class ObjectiveValue:
-    """A loss, and what it is made of.
-
-    Attributes:
-        loss: To be minimised.
-        terms: Detached scalars by name: unweighted terms, and the quantities that steer them.
-    """
+    """A loss, and detached scalars by name: unweighted terms, and the quantities that steer them."""
 
     loss: Scalar
     terms: dict[str, Tensor]
 
 
-def affect_objective(model: AffectVLM, seen: FacesAndTexts, options: AffectOptions) -> ObjectiveValue:
+def affect_objective(model: AffectVLM, outputs: FaceTextOutputs, options: AffectOptions) -> ObjectiveValue:
     """AffectVLM (arXiv 2504.19739): ``L = w_align L_align + w_mc L_mc + w_mt L_mt``.
 
     L_mc and L_mt are the paper's [summary]; L_align, the class-aware contrast of faces and prompts, is ours. Pairs and
     triplets range over every view and every prompt of the batch [ours]. Mined triplets see batch-normalised
     embeddings, without which they collapse to a point [ours].
     """
-    faces, texts, y = seen.faces, seen.texts, seen.groups
+    faces, texts, y = outputs.faces, outputs.texts, outputs.groups
     scale = model.temperature()
     alpha = model.margin(options.margin_low, options.margin_high)
     Z, labels = _views_and_prompts(faces, texts, y)
@@ -58,20 +64,20 @@ def affect_objective(model: AffectVLM, seen: FacesAndTexts, options: AffectOptio
     return _value(loss, terms)
 
 
-def smile_objective(model: SmileVLM, seen: FacesAndTexts, options: SmileOptions) -> ObjectiveValue:
+def smile_objective(model: SmileVLM, outputs: FaceTextOutputs, options: SmileOptions) -> ObjectiveValue:
     """SMILE-VLM (arXiv 2506.01203): ``L = L_MV + β L_VL + γ L_CM``.
 
     The three terms are the paper's; their form is ours, and so is the weight on L_MV, which is 1 but in an ablation.
     Samples of one pseudo-label are not negatives of each other [ours].
     """
-    faces, t = seen.faces, seen.texts
+    faces, t = outputs.faces, outputs.texts
     scale = model.temperature()
 
     if faces.views.shape[1] == 1 and not options.decorrelation:
-        L_MV = torch.zeros_like(scale)  # there is no pair of views, and nobody asks for one
+        L_MV = torch.zeros_like(scale)  # a single view has no pairs
     else:
         L_MV = multiview_decorrelation(model.project(faces.hidden), options.off_diagonal)
-    fused_contrast, view_contrast = _contrasts(faces, t, seen.groups, scale)
+    fused_contrast, view_contrast = _contrasts(faces, t, outputs.groups, scale)
     L_VL = fused_contrast + view_contrast
     L_CM = cross_modal_redundancy(faces.fused, t)
     loss = options.decorrelation * L_MV + options.beta * L_VL + options.gamma * L_CM
@@ -79,23 +85,27 @@ def smile_objective(model: SmileVLM, seen: FacesAndTexts, options: SmileOptions)
     return _value(loss, {"decorrelation": L_MV, "alignment": L_VL, "redundancy": L_CM, "scale": scale})
 
 
-def cross_entropy_objective(model: ViewClassifier, seen: ClassScores, options: CrossEntropyOptions) -> ObjectiveValue:
-    """The peer both papers are compared with: cross-entropy on the fused views."""
-    loss = cross_entropy(seen.scores, seen.labels, label_smoothing=options.label_smoothing)
-    accuracy = (seen.scores.argmax(dim=1) == seen.labels).float().mean()
+def cross_entropy_objective(
+    model: ViewClassifier, outputs: ClassLogits, options: CrossEntropyOptions
+) -> ObjectiveValue:
+    """Baseline of both papers: cross-entropy on the fused views."""
+    loss = cross_entropy(outputs.scores, outputs.labels, label_smoothing=options.label_smoothing)
+    accuracy = (outputs.scores.argmax(dim=1) == outputs.labels).float().mean()
     return _value(loss, {"accuracy": accuracy})
 
 
-def supervised_contrast_objective(model: AffectVLM, seen: FacesAndTexts, options: ContrastOptions) -> ObjectiveValue:
-    """A peer: SupCon (Khosla et al. 2020) over the very views and prompts that L_mc and L_mt range over."""
+def supervised_contrast_objective(
+    model: AffectVLM, outputs: FaceTextOutputs, options: ContrastOptions
+) -> ObjectiveValue:
+    """Baseline: SupCon (Khosla et al. 2020) over the same views and prompts as L_mc and L_mt."""
     scale = model.temperature()
-    Z, labels = _views_and_prompts(seen.faces, seen.texts, seen.groups)
+    Z, labels = _views_and_prompts(outputs.faces, outputs.texts, outputs.groups)
     return _value(supervised_contrast(Z, labels, scale), {"scale": scale})
 
 
-def simclr_objective(model: SmileVLM, seen: FacesAndTexts, options: SimclrOptions) -> ObjectiveValue:
-    """A peer: SimCLR (Chen et al. 2020) over the projected views of SMILE-VLM's own tower; text is not looked at."""
-    return _value(instance_contrast(model.project(seen.faces.hidden), options.temperature), {})
+def simclr_objective(model: SmileVLM, outputs: FaceTextOutputs, options: SimclrOptions) -> ObjectiveValue:
+    """Baseline: SimCLR (Chen et al. 2020) over the projected views of SMILE-VLM's image encoder; no text."""
+    return _value(instance_contrast(model.project(outputs.faces.hidden), options.temperature), {})
 
 
 def _contrasts(faces: JointEmbedding, texts: TextEmbeddings, groups: Labels, scale: Scalar) -> tuple[Scalar, Scalar]:
@@ -113,3 +123,62 @@ def _views_and_prompts(faces: JointEmbedding, texts: TextEmbeddings, labels: Lab
 
 def _value(loss: Scalar, terms: dict[str, Tensor]) -> ObjectiveValue:
     return ObjectiveValue(loss, {"loss": loss.detach(), **{name: term.detach() for name, term in terms.items()}})
+
+
+@dataclass(frozen=True)
+class TrainingTask(Generic[Model, Outputs]):
+    """A forward pass and an objective with its options.
+
+    Attributes:
+        encode: Outputs of a batch, sample by sample.
+        objective: Loss and terms from the outputs of the whole batch.
+    """
+
+    encode: Callable[[Model, Any], Outputs]
+    objective: Callable[[Model, Outputs], ObjectiveValue]
+
+    def value(self, model: Model, batch: Any) -> ObjectiveValue:
+        """Loss and terms of a batch."""
+        return self.objective(model, self.encode(model, batch))
+
+
+@dataclass(frozen=True)
+class TrainingMethod:
+    """One way of training a model.
+
+    Attributes:
+        model: Name in :data:`affect4d.models.MODELS`.
+        batch: Its fields are all that the method may see.
+        encode: Outputs of a batch.
+        objective: Loss of outputs, given options.
+        options: Type of these options.
+    """
+
+    model: str
+    batch: type[LabelledBatch] | type[UnlabelledBatch]
+    encode: Callable[..., Any]
+    objective: Callable[..., Any]
+    options: type[ObjectiveOptions]
+
+    @property
+    def supervised(self) -> bool:
+        """Labels may be seen."""
+        return self.batch is LabelledBatch
+
+    def task(self, options: ObjectiveOptions) -> TrainingTask[Any, Any]:
+        """The method with options."""
+        return TrainingTask(self.encode, lambda model, outputs: self.objective(model, outputs, options))
+
+
+METHODS: Final[Mapping[str, TrainingMethod]] = {
+    "affect_vlm": TrainingMethod("affect_vlm", LabelledBatch, encode_faces_and_texts, affect_objective, AffectOptions),
+    "smile_vlm": TrainingMethod("smile_vlm", UnlabelledBatch, encode_faces_and_texts, smile_objective, SmileOptions),
+    "simclr": TrainingMethod("smile_vlm", UnlabelledBatch, encode_faces_and_texts, simclr_objective, SimclrOptions),
+    "cross_entropy": TrainingMethod(
+        "view_classifier", LabelledBatch, classify_faces, cross_entropy_objective, CrossEntropyOptions
+    ),
+    "supervised_contrast": TrainingMethod(
+        "affect_vlm", LabelledBatch, encode_faces_and_texts, supervised_contrast_objective, ContrastOptions
+    ),
+}
+"""SMILE-VLM's batches have no label; of the prompts, the cross-entropy baseline sees the label alone."""

@@ -1,82 +1,73 @@
-"""What a training run may be told, checked before it starts."""
+"""Options of a training run, checked before it starts; none of them imports torch."""
 
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.losses.mining import Mining
+from affect4d.models.options import ModelOptions
+from affect4d.views.inputs import InputOptions
 
 
 class SamplerOptions(BaseModel):
-    """Batches of so many subjects with so many samples of each; see :class:`affect4d.views.people.People`.
-
-    Attributes:
-        subjects: Different subjects of a batch.
-        samples: Of each, spread over its expressions; in self-supervised training, over its pseudo-labels.
-    """
+    """Batches of a fixed number of subjects, with the same number of samples of each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     subjects: int = Field(ge=1, le=65_536)
-    samples: int = Field(ge=1, le=65_536)
+    samples: int = Field(ge=1, le=65_536, description="Of each subject, spread over its expressions or pseudo-labels.")
 
 
 class TrainOptions(BaseModel):
-    """How long, how fast, where.
-
-    Attributes:
-        epochs: Passes over the plan.
-        batch_size: Samples of a batch; the plan is drawn with it.
-        samples_per_sequence: Samples a sequence gives an epoch; the plan is drawn with it.
-        sampler: Batches by subject; None draws from everybody, every expression equally often where labels are known.
-        learning_rate: AdamW's, at the end of the warm-up; it falls along a half cosine to zero.
-        weight_decay: AdamW's, on weight matrices; none on norms, biases, view weights, temperature and margin.
-        warmup: Share of all steps over which the rate rises linearly.
-        margin_rate: The margin learns this many times faster than the rest.
-        gradient_clip: Largest norm of the whole gradient.
-        seed: Of the first weights, of the plan, and of who is held out.
-        device: ``"auto"`` is CUDA where there is one.
-        threads: Threads of torch on the CPU, all processes of a host together; 0 is one a core.
-        precision: Of the towers. ``"auto"`` is bfloat16 on a GPU that has it, float16 with a scaled loss on one that
-            has not, float32 on a CPU. Everything behind the towers, and every loss, is float32.
-        compile: Compile the towers; minutes at the start, for long runs.
-        accumulate: Parts in which a batch goes through the towers, to save memory. The loss still sees the whole batch,
-            so the step is that of the whole batch; batch normalisation inside a tower sees the part.
-        average: Decay of an exponential average of the weights, which is then the result; 0 is none.
-        freeze: Starts of names of parameters that stay as they are: ``text.tower``.
-        tower_rate: The towers learn this many times as fast as the rest.
-        layer_decay: A tower's layer learns this many times as fast as the layer above it.
-        validation: Share of the *training* subjects that are held out to choose the best epoch; 0 is none.
-        patience: End after so many epochs without a better one; 0 only chooses. Needs ``validation``.
-        nonfinite_limit: So many steps in a row that are not finite end the run; each is left out.
-        when_memory_ends: What to do where a batch does not fit: ``"stop"`` and say what would, or ``"accumulate"``.
-    """
+    """Optimisation of one model: length, rates, batches, precision."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(default=40, ge=1, le=10_000)
-    batch_size: int = Field(default=36, ge=2, le=65_536)
-    samples_per_sequence: int = Field(default=4, ge=1, le=1_000)
-    sampler: SamplerOptions | None = None
-    learning_rate: float = Field(default=2e-3, gt=0, le=1)
-    weight_decay: float = Field(default=0.05, ge=0, le=1)
-    warmup: float = Field(default=0.05, ge=0, lt=1)
-    margin_rate: float = Field(default=5.0, gt=0, le=100)
-    gradient_clip: float = Field(default=5.0, gt=0)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(default=0, ge=0, le=1024)
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    compile: bool = False
-    accumulate: int = Field(default=1, ge=1, le=4096)
-    average: float = Field(default=0.0, ge=0, lt=1)
-    freeze: tuple[str, ...] = ()
-    tower_rate: float = Field(default=1.0, ge=0, le=1)
-    layer_decay: float = Field(default=1.0, gt=0, le=1)
-    validation: float = Field(default=0.0, ge=0, le=0.5)
-    patience: int = Field(default=0, ge=0, le=10_000)
-    nonfinite_limit: int = Field(default=3, ge=1, le=1000)
-    when_memory_ends: Literal["stop", "accumulate"] = "stop"
+    epochs: int = Field(40, ge=1, le=10_000)
+    batch_size: int = Field(36, ge=2, le=65_536)
+    samples_per_sequence: int = Field(4, ge=1, le=1_000, description="Samples drawn from a sequence each epoch.")
+    sampler: SamplerOptions | None = Field(
+        None, description="None draws from all subjects, balanced over expressions where labels are known."
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="AdamW's, after the warm-up; it falls to zero along a half cosine."
+    )
+    weight_decay: float = Field(
+        0.05, ge=0, le=1, description="AdamW's, on weight matrices only: not on norms, biases or learnt scalars."
+    )
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of all steps over which the rate rises linearly.")
+    margin_rate: float = Field(5.0, gt=0, le=100, description="Factor on the learning rate of the margin.")
+    gradient_clip: float = Field(5.0, gt=0, description="Largest norm of the whole gradient.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of initial weights, sampling and the validation split.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is CUDA where there is a GPU.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads of all processes of a host; 0 is one a core.")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="Of the encoders. auto is bfloat16 on a GPU that has it, float16 with a scaled loss on one that "
+        "has not, float32 on a CPU. Everything after the encoders, and every loss, is float32.",
+    )
+    compile: bool = Field(False, description="Compile the encoders: minutes at the start, for long runs.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="Parts in which a batch goes through the encoders, to save memory. The loss still sees the whole "
+        "batch; batch normalisation inside an encoder sees the part.",
+    )
+    average: float = Field(
+        0.0, ge=0, lt=1, description="Decay of an exponential average of the weights, then the result; 0 is none."
+    )
+    freeze: tuple[str, ...] = Field((), description="Prefixes of the names of parameters that are not trained.")
+    encoder_rate: float = Field(1.0, ge=0, le=1, description="Factor on the learning rate of the encoders.")
+    layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of an encoder layer relative to the layer above it.")
+    validation: float = Field(
+        0.0, ge=0, le=0.5, description="Share of the training subjects held out to choose the best epoch; 0 is none."
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, description="Epochs without improvement after which training stops; 0 never stops."
+    )
+    nonfinite_limit: int = Field(3, ge=1, le=1000, description="Skipped non-finite steps in a row that end the run.")
 
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> Self:
@@ -94,46 +85,31 @@ class TrainOptions(BaseModel):
         return self
 
 
-class KeepingOptions(BaseModel):
-    """What is kept of a run while it goes on; none of it changes what is learnt.
-
-    Attributes:
-        fresh: Start over: forget checkpoints, and train again what is already trained.
-        checkpoint_minutes: Time between checkpoints; 0 is one a step.
-        checkpoints: How many are kept, the newest; with two, a damaged one has a predecessor.
-    """
+class CheckpointOptions(BaseModel):
+    """Checkpoints of a run; none of these options changes what is learnt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fresh: bool = False
-    checkpoint_minutes: float = Field(default=5.0, ge=0)
-    checkpoints: int = Field(default=2, ge=1, le=100)
+    fresh: bool = Field(False, description="Start over: ignore checkpoints and a model that is trained already.")
+    checkpoint_minutes: float = Field(5.0, ge=0, description="Time between checkpoints; 0 is one a step.")
+    checkpoints: int = Field(2, ge=1, le=100, description="Newest that are kept: a damaged one has a predecessor.")
 
 
 class DistributedOptions(BaseModel):
-    """How many processes train one model; it changes the time, not what is learnt.
-
-    Attributes:
-        processes: A host; on GPUs, one each.
-        hosts: That train together. The others run ``python -m affect4d.training.agent FOLDER``; see docs/training.md.
-        endpoint: ``host:port`` where the hosts meet, on this host; needed for more than one.
-        restarts: How often all processes are started again, from the newest checkpoint, when one is lost.
-        shard: Spread the towers' weights over the processes (FSDP): of weights, gradients and the
-            optimiser's state a GPU then holds its part. The weights alone must fit into each once, at the start.
-        python: Interpreter of the processes; empty is this one. It needs torch, open_clip, safetensors, pydantic,
-            numpy, jaxtyping and this package on its path, nothing else.
-        patience_minutes: How long processes wait for each other.
-    """
+    """Processes that train one model together; they change the time, not what is learnt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    processes: int = Field(default=1, ge=1, le=64)
-    hosts: int = Field(default=1, ge=1, le=1024)
-    endpoint: str = Field(default="", pattern=r"^$|^[^:\s]+:\d+$")
-    restarts: int = Field(default=3, ge=0, le=100)
-    shard: bool = False
-    python: str = ""
-    patience_minutes: float = Field(default=10.0, gt=0, le=1440)
+    processes: int = Field(1, ge=1, le=64, description="On each host; on GPUs, one each.")
+    hosts: int = Field(1, ge=1, le=1024, description="The others run torchrun themselves: see docs/training.md.")
+    endpoint: str = Field("", pattern=r"^$|^[^:\s]+:\d+$", description="host:port on this host where hosts meet.")
+    restarts: int = Field(3, ge=0, le=100, description="Restarts from the newest checkpoint when a process is lost.")
+    shard: bool = Field(
+        False,
+        description="Shard the encoders over the processes (FSDP): weights, gradients and optimizer state. The weights "
+        "alone must fit each GPU once, at the start.",
+    )
+    patience_minutes: float = Field(10.0, gt=0, le=1440, description="Timeout of processes that wait for each other.")
 
     @model_validator(mode="after")
     def _hosts_meet_somewhere(self) -> Self:
@@ -143,34 +119,27 @@ class DistributedOptions(BaseModel):
 
     @property
     def alone(self) -> bool:
-        """Whether this process trains by itself."""
+        """This process trains by itself."""
         return self.processes * self.hosts == 1 and not self.shard
 
 
 class AffectOptions(BaseModel):
-    """AffectVLM's weights and choices; a weight of 0 is an ablation.
-
-    Attributes:
-        align: Weight of L_align.
-        pairs: Weight of L_mc.
-        triplets: Weight of L_mt.
-        view_alignment: Inside L_align, weight of the mean over single views beside the fused face.
-        mining: Which triplets; with any but ``"all"``, L_mc and L_mt see batch-normalised embeddings.
-        smoothing: Temperature of a softplus in place of the hinges; 0 is the hinge.
-        margin_low: Lower bound of α, a cosine in L_mc and a squared distance in L_mt.
-        margin_high: Upper bound of α, above the lower one.
-    """
+    """Weights of AffectVLM's losses; a weight of 0 is an ablation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    align: float = Field(default=1.0, ge=0, le=100)
-    pairs: float = Field(default=0.5, ge=0, le=100)
-    triplets: float = Field(default=0.5, ge=0, le=100)
-    view_alignment: float = Field(default=0.5, ge=0, le=100)
-    mining: Mining = "hardest"
-    smoothing: float = Field(default=0.0, ge=0, le=10)
-    margin_low: float = Field(default=0.05, ge=0, lt=1)
-    margin_high: float = Field(default=0.6, gt=0, le=2)
+    align: float = Field(1.0, ge=0, le=100, description="Weight of L_align.")
+    pairs: float = Field(0.5, ge=0, le=100, description="Weight of L_mc.")
+    triplets: float = Field(0.5, ge=0, le=100, description="Weight of L_mt.")
+    view_alignment: float = Field(0.5, ge=0, le=100, description="Weight of single views inside L_align.")
+    mining: Mining = Field(
+        "hardest", description="Triplet mining; with any but all, L_mc and L_mt see batch-normalised embeddings."
+    )
+    smoothing: float = Field(0.0, ge=0, le=10, description="Temperature of a softplus; 0 is the hinge.")
+    margin_low: float = Field(
+        0.05, ge=0, lt=1, description="Lower bound of α, a cosine in L_mc and a squared distance in L_mt."
+    )
+    margin_high: float = Field(0.6, gt=0, le=2, description="Upper bound of α.")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -180,49 +149,75 @@ class AffectOptions(BaseModel):
 
 
 class SmileOptions(BaseModel):
-    """SMILE-VLM's weights; a weight of 0 is an ablation.
-
-    Attributes:
-        decorrelation: Weight of L_MV; the paper's is 1.
-        beta: β, weight of L_VL.
-        gamma: γ, weight of L_CM; a constant text embedding has no redundancy either, and at 0.1 a small corpus with few
-            pseudo-labels fell into it.
-        off_diagonal: λ of L_MV; Barlow Twins' default.
-    """
+    """Weights of SMILE-VLM's losses; a weight of 0 is an ablation."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decorrelation: float = Field(default=1.0, ge=0, le=100)
-    beta: float = Field(default=1.0, ge=0, le=100)
-    gamma: float = Field(default=0.01, ge=0, le=100)
-    off_diagonal: float = Field(default=0.0051, ge=0, le=1)
+    decorrelation: float = Field(1.0, ge=0, le=100, description="Weight of L_MV; the paper's is 1.")
+    beta: float = Field(1.0, ge=0, le=100, description="β, weight of L_VL.")
+    gamma: float = Field(
+        0.01,
+        ge=0,
+        le=100,
+        description="γ, weight of L_CM; a constant text embedding has no redundancy either, and at 0.1 a small corpus "
+        "with few pseudo-labels collapsed to it.",
+    )
+    off_diagonal: float = Field(0.0051, ge=0, le=1, description="λ of L_MV; Barlow Twins' default.")
 
 
 class CrossEntropyOptions(BaseModel):
-    """The cross-entropy peer.
-
-    Attributes:
-        label_smoothing: Share of the target spread over all classes.
-    """
+    """Loss of the cross-entropy baseline."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all classes.")
 
 
 class ContrastOptions(BaseModel):
-    """The supervised contrastive peer; it has nothing to choose: its temperature is learnt."""
+    """Loss of the supervised contrastive baseline; it has no option: its temperature is learnt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SimclrOptions(BaseModel):
-    """The self-supervised peer without language.
-
-    Attributes:
-        temperature: τ of NT-Xent.
-    """
+    """Loss of the self-supervised baseline without language."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    temperature: float = Field(default=0.5, gt=0, le=10)
+    temperature: float = Field(0.5, gt=0, le=10, description="τ of NT-Xent.")
+
+
+ObjectiveOptions = AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions | SimclrOptions
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """All options of one training run, as one value that travels to other processes."""
+
+    inputs: InputOptions
+    model: ModelOptions
+    train: TrainOptions
+    objective: ObjectiveOptions
+
+    def for_views(self, rendered: int) -> "TrainingRecipe":
+        """The recipe with the model sized for this many rendered views."""
+        views, channels = self.inputs.input_shape(rendered)
+        return replace(self, model=self.model.model_copy(update={"views": views, "channels": channels}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {name: part.model_dump(mode="json") for name, part in vars(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], objective: type[ObjectiveOptions]) -> "TrainingRecipe":
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            pydantic.ValidationError: If a value is not allowed.
+        """
+        return cls(
+            InputOptions.model_validate(values["inputs"]),
+            ModelOptions.model_validate(values["model"]),
+            TrainOptions.model_validate(values["train"]),
+            objective.model_validate(values["objective"]),
+        )

@@ -1,4 +1,4 @@
-"""Everything that changes while a model is trained, and its way into a checkpoint and back, to the last bit."""
+"""State of a training run: everything that changes, and its way into a checkpoint and back, to the last bit."""
 
 import math
 from collections.abc import Mapping
@@ -11,100 +11,98 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from affect4d.training.device import tower_precision
-from affect4d.training.optimiser import build_optimiser, build_schedule
+from affect4d.training.checkpoint import Checkpoint
+from affect4d.training.cost import TrainingCost
+from affect4d.training.device import encoder_precision
+from affect4d.training.distributed import (
+    Ranks,
+    full_optimizer_state,
+    full_weights,
+    load_optimizer_state,
+    load_weights,
+)
+from affect4d.training.optimizer import build_optimizer, build_schedule
 from affect4d.training.options import TrainOptions
-from affect4d.training.processes.ranks import Ranks
-from affect4d.training.processes.sharding import full_optimiser_state, full_weights, load_optimiser_state, load_weights
-from affect4d.training.saving.checkpoints import Checkpoint
-from affect4d.training.watching.cost import Cost
-
-Row = dict[str, float]
 
 
 @dataclass
 class TrainingState:
-    """A model in training.
+    """State of a training run.
 
     Attributes:
-        model: Itself.
-        optimiser: Its optimiser.
-        schedule: Of the learning rate.
-        scaler: Of the loss, for float16; otherwise it does nothing.
+        model: In training.
+        optimizer: AdamW.
+        schedule: Learning rate schedule.
+        scaler: Loss scaler for float16; disabled otherwise.
         average: Exponential average of the weights, where asked for.
-        epoch: Being trained now.
-        step: Of that epoch, to be done next.
+        epoch: Current epoch.
+        step: Next step of that epoch.
         history: One row a step that was taken.
-        best: Weights of the best epoch so far by validation, where there is any.
-        best_loss: Its loss on held-out training subjects.
+        best: Weights of the best epoch so far by validation.
+        best_loss: Its validation loss.
         best_epoch: Its number.
-        validation: That loss, by epoch.
-        ended: Whether training ended before its last epoch.
-        steps_done: Of all epochs, those left out included.
-        cost: Of all sessions so far.
+        validation: Validation loss by epoch.
+        ended: Training stopped before its last epoch.
+        steps_done: Steps of all epochs, skipped ones included.
+        cost: Cost of all sessions so far.
     """
 
     model: nn.Module
-    optimiser: AdamW
+    optimizer: AdamW
     schedule: LambdaLR
     scaler: GradScaler
     average: AveragedModel | None = None
     epoch: int = 0
     step: int = 0
-    history: list[Row] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     best_loss: float = float("inf")
     best_epoch: int = -1
     validation: dict[int, float] = field(default_factory=dict)
     ended: bool = False
     steps_done: int = 0
-    cost: Cost = field(default_factory=Cost)
+    cost: TrainingCost = field(default_factory=TrainingCost)
 
     @classmethod
-    def at_start(cls, model: nn.Module, options: TrainOptions, steps: int, device: torch.device) -> "TrainingState":
+    def initial(cls, model: nn.Module, options: TrainOptions, steps: int, device: torch.device) -> "TrainingState":
         """The state before the first step."""
-        optimiser = build_optimiser(model, options)
-        scaler = GradScaler(device.type, enabled=tower_precision(options, device) == torch.float16)
+        optimizer = build_optimizer(model, options)
+        scaler = GradScaler(device.type, enabled=encoder_precision(options, device) == torch.float16)
         average = None
         if options.average:
             average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.average))  # type: ignore[no-untyped-call]
-        return cls(model, optimiser, build_schedule(optimiser, steps, options.warmup), scaler, average)
+        return cls(model, optimizer, build_schedule(optimizer, steps, options.warmup), scaler, average)
 
     @property
     def where(self) -> str:
-        """The step, as a person says it."""
+        """Position, for messages."""
         return f"epoch {self.epoch}, step {self.step}"
 
-    def take_step(self, terms: Row) -> None:
-        """Take the step that the (clipped, unscaled) gradients ask for, and note what it was."""
+    def take_step(self, terms: dict[str, float]) -> None:
+        """Step along the (clipped, unscaled) gradients, and record the step."""
         if not math.isfinite(terms["gradient_norm"]):  # it overflowed in float16: the scaler tries a smaller scale
-            self.leave_out()
+            self.scaler.update()
             return
         rate = float(self.schedule.get_last_lr()[0])
         self.history.append({"epoch": self.epoch, "step": self.step, **terms, "learning_rate": rate})
-        self.scaler.step(self.optimiser)
+        self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
 
-    def leave_out(self) -> None:
-        """Take no step."""
-        if self.scaler.is_enabled():
-            self.scaler.update()
-
     def next_step(self, samples: int) -> None:
-        """Leave a step behind, taken or left out."""
+        """Advance past a step, taken or skipped."""
         self.step += 1
         self.steps_done += 1
         self.cost.samples += samples
 
     def next_epoch(self) -> None:
-        """Leave an epoch behind."""
+        """Advance to the next epoch."""
         self.epoch += 1
         self.step = 0
 
-    def epoch_means(self, epoch: int) -> Row:
+    def epoch_means(self, epoch: int) -> dict[str, float]:
         """Mean of every term over the steps of an epoch, and its validation loss where there is one."""
         rows = [row for row in self.history if row["epoch"] == epoch]
         terms = [name for name in rows[0] if name not in ("epoch", "step")] if rows else []
@@ -112,23 +110,23 @@ class TrainingState:
         return {**means, "validation_loss": self.validation[epoch]} if epoch in self.validation else means
 
     @property
-    def judged(self) -> nn.Module:
-        """The model that validation looks at: the average where there is one."""
+    def evaluated(self) -> nn.Module:
+        """The model to validate: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
     def finish(self) -> None:
-        """Leave the result in the model: the best epoch's weights, else the average's, else its own."""
+        """Load the result into the model: the best epoch's weights, else the average's, else its own."""
         weights = self.best or ({} if self.average is None else full_weights(self.average.module))
         if weights:
             load_weights(self.model, weights)
         self.model.eval()
 
     def to_checkpoint(self, ranks: Ranks) -> Checkpoint:
-        """Everything, as tensors and numbers; all processes take part."""
-        optimiser, groups = full_optimiser_state(self.model, self.optimiser)
+        """The state as tensors and numbers; all processes must call this."""
+        optimizer, groups = full_optimizer_state(self.model, self.optimizer)
         tensors = {
             "model.safetensors": full_weights(self.model),
-            "optimiser.safetensors": optimiser,
+            "optimizer.safetensors": optimizer,
             "random.safetensors": _random_states(self.model, ranks),
         }
         if self.average is not None:
@@ -139,29 +137,29 @@ class TrainingState:
         numbers = {
             "position": [self.epoch, self.step, self.steps_done],
             "cost": self.cost.to_dict(),
-            "optimiser_groups": groups,
+            "optimizer_groups": groups,
             "schedule": schedule,
             "scaler": self.scaler.state_dict(),
             "best": [self.best_loss, self.best_epoch],
             "validation": sorted(self.validation.items()),
             "ended": self.ended,
             "history": self.history,
-            "processes": ranks.count,
+            "processes": ranks.world_size,
         }
         return Checkpoint(tensors, numbers)
 
     def restore(self, checkpoint: Checkpoint, ranks: Ranks) -> None:
-        """Go on from a checkpoint, as if it had never stopped."""
+        """Continue from a checkpoint, as if it had never stopped."""
         tensors, numbers = checkpoint.tensors, checkpoint.numbers
         load_weights(self.model, tensors["model.safetensors"])
-        load_optimiser_state(self.model, self.optimiser, tensors["optimiser.safetensors"], numbers["optimiser_groups"])
-        self.schedule.load_state_dict({**numbers["schedule"], "lr_lambdas": [None] * len(self.optimiser.param_groups)})
+        load_optimizer_state(self.model, self.optimizer, tensors["optimizer.safetensors"], numbers["optimizer_groups"])
+        self.schedule.load_state_dict({**numbers["schedule"], "lr_lambdas": [None] * len(self.optimizer.param_groups)})
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(numbers["scaler"])
         if self.average is not None:
             self.average.load_state_dict(tensors["average.safetensors"])
         self.epoch, self.step, self.steps_done = numbers["position"]
-        self.cost = Cost(**numbers["cost"])
+        self.cost = TrainingCost(**numbers["cost"])
         self.best = dict(tensors.get("best.safetensors", {}))
         self.best_loss, self.best_epoch = numbers["best"]
         self.validation = {int(epoch): loss for epoch, loss in numbers["validation"]}
@@ -170,15 +168,15 @@ class TrainingState:
 
 
 def _random_states(model: nn.Module, ranks: Ranks) -> dict[str, Tensor]:
-    """States of the generators dropout draws from, of every process."""
+    """States of every process's random generators, which dropout uses."""
     states = {"cpu": torch.get_rng_state()}
     if _on_gpu(model):
         states["cuda"] = torch.cuda.get_rng_state()
-    return {f"{rank}.{kind}": state for kind in states for rank, state in enumerate(ranks.everybodys(states[kind]))}
+    return {f"{rank}.{kind}": state for kind in states for rank, state in enumerate(ranks.collect(states[kind]))}
 
 
 def _restore_random_states(states: Mapping[str, Tensor], model: nn.Module, ranks: Ranks) -> None:
-    """A process that was not there before keeps its own."""
+    """Restore the generators; a process that did not exist when saving keeps its own."""
     if f"{ranks.rank}.cpu" in states:
         torch.set_rng_state(states[f"{ranks.rank}.cpu"])
     if f"{ranks.rank}.cuda" in states and _on_gpu(model):

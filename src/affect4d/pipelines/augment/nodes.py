@@ -6,8 +6,8 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.store import ContentStore, code_version, content_key, table_digest
-from affect4d.training.data.planning import draw_plan
 from affect4d.training.options import TrainOptions
+from affect4d.training.sampling import draw_plan
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions
 from affect4d.views.sheets import keep_sheet

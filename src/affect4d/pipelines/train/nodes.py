@@ -9,17 +9,18 @@ from affect4d.models.options import ModelOptions
 from affect4d.store import ContentStore
 from affect4d.training.options import (
     AffectOptions,
+    CheckpointOptions,
     CrossEntropyOptions,
     DistributedOptions,
-    KeepingOptions,
     SmileOptions,
+    TrainingRecipe,
     TrainOptions,
 )
 from affect4d.views.inputs import InputOptions
 
 Record = dict[str, Any]
 
-KEPT, HERE = KeepingOptions(), DistributedOptions()
+KEPT, HERE = CheckpointOptions(), DistributedOptions()
 
 
 def train_affect_vlm(
@@ -32,13 +33,13 @@ def train_affect_vlm(
     model: ModelOptions,
     train: TrainOptions,
     objective: AffectOptions,
-    keeping: KeepingOptions = KEPT,
+    keeping: CheckpointOptions = KEPT,
     distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train AffectVLM on the sequences of the plan.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
     """
     tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
     return _train("affect_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -54,13 +55,13 @@ def train_smile_vlm(
     model: ModelOptions,
     train: TrainOptions,
     objective: SmileOptions,
-    keeping: KeepingOptions = KEPT,
+    keeping: CheckpointOptions = KEPT,
     distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train SMILE-VLM; the views it is handed have lost their label column, the prompts and the plan never had one.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
     """
     tables, stores = (view_manifest.drop(columns="expression"), view_plan, prompts), (view_store, model_store)
     return _train("smile_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -76,13 +77,13 @@ def train_cross_entropy(
     model: ModelOptions,
     train: TrainOptions,
     objective: CrossEntropyOptions,
-    keeping: KeepingOptions = KEPT,
+    keeping: CheckpointOptions = KEPT,
     distributed: DistributedOptions = HERE,
 ) -> Record:
     """Train the supervised peer on what AffectVLM is trained on; only the objective differs.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.once.train_once`.
+        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
     """
     tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
     return _train("cross_entropy", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -93,16 +94,15 @@ def _train(
     tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
     stores: tuple[ContentStore, ContentStore],
     recipe: tuple[InputOptions, ModelOptions, TrainOptions, Any],
-    keeping: KeepingOptions,
+    keeping: CheckpointOptions,
     distributed: DistributedOptions,
 ) -> Record:
     """Train one model; its curves, and then its cost, go to MLflow."""
-    from affect4d.training.once import TrainingSet, train_once  # open_clip costs seconds
-    from affect4d.training.train import TrainingRecipe
+    from affect4d.training.cache import TrainingTables, train_cached  # open_clip costs seconds
 
     views, models = stores
     report = tracking.reporter(name)
-    data = TrainingSet(*tables, views)
-    record = train_once(name, data, TrainingRecipe(*recipe), models, report, keeping, distributed)
+    data = TrainingTables(*tables, views)
+    record = train_cached(name, data, TrainingRecipe(*recipe), models, report, keeping, distributed)
     report(0, {f"cost/{what}": number for what, number in record["cost"].items() if not isinstance(number, str)})
     return record

@@ -1,0 +1,126 @@
+"""Checkpoints on disk: a folder each, written atomically, verified when loaded; safetensors and JSON only."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+LOGGER = logging.getLogger(__name__)
+
+MARKER = "checksums.json"
+NUMBERS = "state.json"
+
+
+class DamagedCheckpointError(ValueError):
+    """A checkpoint is damaged or belongs to another run; says which file and why."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state: tensors by file and name, and everything else as JSON."""
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    numbers: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """The checkpoints of one run: ``step-00000120/`` with tensors, numbers and, written last, their checksums.
+
+    Attributes:
+        root: Folder of the run.
+        identity: Digests of configuration and data; a checkpoint of another run is not loaded.
+        keep: Number of newest checkpoints that are kept.
+    """
+
+    root: Path
+    identity: Mapping[str, str]
+    keep: int = 2
+
+    def save(self, step: int, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, whole or not at all, whenever the machine stops."""
+        target = self.root / f"step-{step:08d}"
+        partial = target.with_suffix(".partial")
+        for leftover in (partial, target):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for name, tensors in checkpoint.tensors.items():
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, partial / name)
+        numbers = {"identity": dict(self.identity), "step": step, **checkpoint.numbers}
+        (partial / NUMBERS).write_text(json.dumps(numbers))
+        checksums = {file.name: _digest(file) for file in sorted(partial.iterdir())}
+        (partial / MARKER).write_text(json.dumps(checksums, indent=1))
+        _sync(partial)
+        partial.rename(target)
+        _sync_folder(self.root)
+        self._delete_old()
+        return target
+
+    def newest(self) -> Checkpoint | None:
+        """The newest valid checkpoint of this run, or None; the log says why others were skipped."""
+        for folder in self._folders():
+            try:
+                return self.load(folder)
+            except (DamagedCheckpointError, OSError, SafetensorError, json.JSONDecodeError) as error:
+                LOGGER.warning("Checkpoint %s is skipped: %s", folder.name, error)
+        return None
+
+    def load(self, folder: Path) -> Checkpoint:
+        """Read one checkpoint.
+
+        Raises:
+            DamagedCheckpointError: If a file is missing or changed, or the checkpoint is another run's.
+        """
+        marker = folder / MARKER
+        if not marker.exists():
+            raise DamagedCheckpointError(f"{marker.name} is missing: it was never finished.")
+        for name, digest in json.loads(marker.read_text()).items():
+            file = folder / name
+            if not file.exists():
+                raise DamagedCheckpointError(f"{name} is missing.")
+            if _digest(file) != digest:
+                raise DamagedCheckpointError(f"{name} is damaged (its checksum differs).")
+        numbers = json.loads((folder / NUMBERS).read_text())
+        for what, digest in self.identity.items():
+            if numbers["identity"].get(what) != digest:
+                raise DamagedCheckpointError(f"it belongs to a run with another {what}.")
+        return Checkpoint({file.name: load_file(file) for file in folder.glob("*.safetensors")}, numbers)
+
+    def _folders(self) -> Iterator[Path]:
+        """Newest first."""
+        yield from sorted((folder for folder in self.root.glob("step-????????") if folder.is_dir()), reverse=True)
+
+    def _delete_old(self) -> None:
+        for folder in list(self._folders())[self.keep :]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Force a folder's files to disk."""
+    for file in folder.iterdir():
+        _sync_folder(file)
+    _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    with contextlib.suppress(PermissionError):  # some systems cannot open a folder
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

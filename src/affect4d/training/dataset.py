@@ -1,0 +1,240 @@
+"""Training samples as tensors, and the batches made from them ahead of time by a second thread.
+
+The order of samples is that of the augmentation plan, whose epochs are each a pure function of (seed, epoch): neither
+the process that computes a sample nor an interruption changes it.
+"""
+
+import contextlib
+import dataclasses
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import torch
+from jaxtyping import Int64
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from affect4d.tensors import Labels, Tokens, ViewImages
+from affect4d.views.assembly import Pictures, PlanRows, assemble_rows
+from affect4d.views.inputs import InputOptions
+
+_PLAN = "plan."
+PREFETCHED_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """Every sample of every step of every epoch.
+
+    Attributes:
+        views: Images of each sample and their augmentation; one row a sample.
+        prompts: Tokens of the distinct prompts, [prompts, context].
+        prompt: Position in ``prompts`` of each sample's.
+        groups: Class of each sample, or a number that is equal where pseudo-labels are.
+        sequences: Position of each sample's sequence in the bank.
+        sizes: Samples of each step, [epochs, steps].
+    """
+
+    views: PlanRows
+    prompts: Tokens
+    prompt: Int64[Tensor, " samples"]
+    groups: Labels
+    sequences: Labels
+    sizes: Int64[Tensor, "epochs steps"]
+
+    @property
+    def steps(self) -> Sequence[Sequence[slice]]:
+        """Samples of each step of each epoch."""
+        ends = self.sizes.flatten().cumsum(0).view_as(self.sizes).tolist()
+        return [
+            [slice(end - size, end) for end, size in zip(*row, strict=True)]
+            for row in zip(ends, self.sizes.tolist(), strict=True)
+        ]
+
+
+class SampleSplits(NamedTuple):
+    """Samples to train on, and samples of held-out training subjects to choose the best epoch."""
+
+    train: TrainingSamples
+    validation: TrainingSamples | None = None
+
+
+def save_samples(samples: TrainingSamples, path: Path) -> None:
+    """Write samples to a safetensors file."""
+    names = [field.name for field in dataclasses.fields(samples) if field.name != "views"]
+    tensors = {name: getattr(samples, name) for name in names}
+    plan = {f"{_PLAN}{name}": getattr(samples.views, name) for name in PlanRows.__slots__}
+    save_file({name: tensor.contiguous() for name, tensor in {**tensors, **plan}.items()}, path)
+
+
+def load_samples(path: Path) -> TrainingSamples:
+    """Read samples written by :func:`save_samples`."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    plan = PlanRows(*(tensors.pop(f"{_PLAN}{name}") for name in PlanRows.__slots__))
+    return TrainingSamples(plan, **tensors)
+
+
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Input of AffectVLM and the supervised baselines.
+
+    Attributes:
+        images: Augmented views, [batch, views, channels, size, size].
+        tokens: One prompt a sample, [batch, context].
+        labels: Class of each sample, a position in ``EXPRESSIONS``.
+        sequences: Position of each sample's sequence in the bank; for error messages.
+    """
+
+    images: ViewImages
+    tokens: Tokens
+    labels: Labels
+    sequences: Labels
+
+
+@dataclass(frozen=True)
+class UnlabelledBatch:
+    """Input of SMILE-VLM: no field holds, or was made from, a human label.
+
+    Attributes:
+        images: Augmented views, [batch, views, channels, size, size].
+        tokens: One pseudo-labelled prompt a sample, [batch, context].
+        groups: Equal where the pseudo-labels are equal.
+        sequences: Position of each sample's sequence in the bank; for error messages.
+    """
+
+    images: ViewImages
+    tokens: Tokens
+    groups: Labels
+    sequences: Labels
+
+
+class TrainingBatch(Protocol):
+    """A batch with the sequences of its samples."""
+
+    @property
+    def sequences(self) -> Labels:
+        """Position of each sample's sequence in the bank."""
+        ...
+
+
+Batch = TypeVar("Batch", covariant=True)
+
+
+@dataclass(frozen=True)
+class BatchLoader(Generic[Batch]):
+    """Batches of a run; calling it with an epoch yields that epoch's.
+
+    Attributes:
+        steps: Samples of each step of each epoch.
+        make: Turns samples into a batch.
+    """
+
+    steps: Sequence[Sequence[slice]]
+    make: Callable[[slice], Batch]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
+        return len(self.steps[0])
+
+    def batch_size(self, epoch: int, step: int) -> int:
+        """Samples of a batch."""
+        rows = self.steps[epoch][step]
+        return int(rows.stop - rows.start)
+
+    def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, in order, from a step on."""
+        return map(self.make, self.steps[epoch][first:])
+
+    def resume(self, epoch: int, step: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch from a step on, and those of all later epochs."""
+        yield from self(epoch, step) if epoch < len(self.steps) else ()
+        for later in range(epoch + 1, len(self.steps)):
+            yield from self(later)
+
+
+def make_loader(
+    samples: TrainingSamples,
+    bank: Pictures,
+    kind: type[LabelledBatch] | type[UnlabelledBatch],
+    inputs: InputOptions,
+    device: torch.device,
+) -> BatchLoader[Any]:
+    """Batches of one kind from the bank's images, which are augmented on the device."""
+    prompts, groups = samples.prompts.to(device), samples.groups.to(device)
+
+    def make(rows: slice) -> LabelledBatch | UnlabelledBatch:
+        images = assemble_rows(bank, samples.views[rows], inputs, device)
+        return kind(images, prompts[samples.prompt[rows].to(device)], groups[rows], samples.sequences[rows])
+
+    return BatchLoader(samples.steps, make)
+
+
+def split_batch(batch: Any, parts: int) -> list[Any]:
+    """Parts of a batch of nearly equal size, in order; no more parts than samples."""
+    fields = [field.name for field in dataclasses.fields(batch)]
+    columns: list[tuple[Tensor, ...]] = [getattr(batch, name).tensor_split(parts) for name in fields]
+    return [type(batch)(*column) for column in zip(*columns, strict=True) if len(column[0])]
+
+
+@contextlib.contextmanager
+def prefetched(batches: Iterator[Any], device: torch.device) -> Iterator[Iterator[Any]]:
+    """The same batches in the same order, made by a second thread; on a GPU, on a stream of its own.
+
+    The thread computes on one core, which changes no result. Its errors are raised where the batch would have come; it
+    has ended when the block is left.
+    """
+    ready: queue.Queue[Any] = queue.Queue(PREFETCHED_BATCHES)
+    left = threading.Event()
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def put(item: Any) -> None:
+        while not left.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return
+
+    def work() -> None:
+        torch.set_num_threads(1)  # of this thread; the others keep theirs
+        try:
+            with torch.cuda.stream(stream):
+                while not left.is_set():
+                    batch = next(batches, None)
+                    put((batch, stream and stream.record_event()))
+                    if batch is None:
+                        return
+        except BaseException as error:
+            put((error, None))
+
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    thread.start()
+    try:
+        yield _received(ready)
+    finally:
+        left.set()
+        thread.join()
+
+
+def _received(ready: "queue.Queue[Any]") -> Iterator[Any]:
+    """Batches from the queue, to their end or to an error."""
+    while (item := ready.get())[0] is not None:
+        batch, event = item
+        if isinstance(batch, BaseException):
+            raise batch
+        if event is not None:
+            _use_on_current_stream(batch, event)
+        yield batch
+
+
+def _use_on_current_stream(batch: Any, event: torch.cuda.Event) -> None:
+    current = torch.cuda.current_stream()
+    current.wait_event(event)
+    for tensor in vars(batch).values():
+        if tensor.is_cuda:
+            tensor.record_stream(current)

@@ -1,0 +1,136 @@
+"""Guards of a training step: non-finite losses, exploding gradients, batches that do not fit into memory."""
+
+import contextlib
+import statistics
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+WINDOW = 100
+"""Steps over which the usual gradient norm is computed."""
+EXPLOSION = 100.0
+"""Factor over the usual gradient norm that is reported."""
+OVERFLOWS = 32
+"""Overflowing scaled gradients in a row that end a run: each halves the scale, which from 65,536 is then nothing."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """Too many steps in a row were not finite; names epoch, step, terms, and the sequences of the last batch."""
+
+
+class BatchTooLargeError(RuntimeError):
+    """A batch does not fit into memory."""
+
+
+class NormStatistics:
+    """Running statistics of a model's batch normalisations, saved before a step and restored if it is skipped."""
+
+    def __init__(self, model: nn.Module) -> None:
+        norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+        self._buffers = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
+        self._saved: list[Tensor] = []
+
+    @torch.no_grad()
+    def save(self) -> None:
+        """Copy them."""
+        if not self._saved:
+            self._saved = [torch.empty_like(buffer) for buffer in self._buffers]
+        for saved, buffer in zip(self._saved, self._buffers, strict=True):
+            saved.copy_(buffer)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Set them as they were when last saved."""
+        for saved, buffer in zip(self._saved, self._buffers, strict=True):
+            buffer.copy_(saved)
+
+
+@contextlib.contextmanager
+def kept_statistics(model: nn.Module) -> Iterator[None]:
+    """Forward passes inside the block leave running statistics unchanged."""
+    running = NormStatistics(model)
+    running.save()
+    try:
+        yield
+    finally:
+        running.restore()
+
+
+@contextlib.contextmanager
+def explained_out_of_memory(samples: int, parts: int) -> Iterator[None]:
+    """Turn CUDA's out-of-memory error into :class:`BatchTooLargeError` with remedies."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        tried = f"A batch of {samples} samples does not fit into memory" + (f" in {parts} parts" if parts > 1 else "")
+        raise BatchTooLargeError(
+            f"{tried}: set accumulate={2 * parts} (the loss still sees the whole batch), lower batch_size, or use more "
+            "processes."
+        ) from error
+
+
+class FiniteGuard:
+    """Skips steps that are not finite, with a warning that names the batch; ends the run after ``limit`` in a row."""
+
+    def __init__(self, limit: int, sequence_names: Sequence[str]) -> None:
+        self._limit, self._names = limit, sequence_names
+        self._in_a_row = 0
+        self._overflows = 0
+        self._norms: deque[float] = deque(maxlen=WINDOW)
+
+    def accepts(self, terms: Mapping[str, float], sequences: Tensor, where: str, scaled: bool = False) -> bool:
+        """Decide if a step may be taken.
+
+        Args:
+            terms: Numbers of the step, with ``loss`` and ``gradient_norm``.
+            sequences: Of the batch.
+            where: ``"epoch 3, step 17"``.
+            scaled: The loss is scaled for float16: the scaler itself skips gradients that overflow.
+
+        Raises:
+            NonFiniteLossError: If this step is one non-finite step too many, or no scale is small enough.
+        """
+        checked = [terms["loss"]] if scaled else [terms["loss"], terms["gradient_norm"]]
+        if all(abs(number) < float("inf") for number in checked):
+            self._in_a_row = 0
+            if not (scaled and self._overflowed(terms["gradient_norm"], where)):
+                self._warn_of_explosion(terms["gradient_norm"], sequences, where)
+            return True
+        self._in_a_row += 1
+        values = ", ".join(f"{name} {number:.4g}" for name, number in terms.items())
+        message = f"The loss or its gradient is not finite at {where} ({values}). {self._list(sequences)}"
+        if self._in_a_row >= self._limit:
+            raise NonFiniteLossError(
+                f"{message} That makes {self._in_a_row} in a row; the weights are those before them. Lower the "
+                "learning rate, or set precision to float32."
+            )
+        warnings.warn(f"{message} The step is skipped.", stacklevel=2)
+        return False
+
+    def _overflowed(self, norm: float, where: str) -> bool:
+        """A scaled gradient is not finite: the scaler skips the step and tries a smaller scale."""
+        self._overflows = 0 if abs(norm) < float("inf") else self._overflows + 1
+        if self._overflows >= OVERFLOWS:
+            raise NonFiniteLossError(
+                f"The gradient in float16 is not finite at {where}, for the {self._overflows}th time in a row, at ever "
+                "smaller scales; the weights are those before them. Set precision to bfloat16 or float32."
+            )
+        return self._overflows > 0
+
+    def _warn_of_explosion(self, norm: float, sequences: Tensor, where: str) -> None:
+        usual = statistics.median(self._norms) if len(self._norms) >= WINDOW // 10 else None
+        if usual and norm > EXPLOSION * usual:
+            warnings.warn(
+                f"The gradient at {where} is {norm / usual:.0f} times as large as usual ({norm:.3g}); it is clipped. "
+                f"{self._list(sequences)}",
+                stacklevel=3,
+            )
+        self._norms.append(norm)
+
+    def _list(self, sequences: Tensor) -> str:
+        names = sorted({self._names[place] for place in sequences.tolist()})
+        return f"Sequences of the batch: {', '.join(names)}."

@@ -1,0 +1,125 @@
+"""Augmentation plan of a training run: samples of every step, and training subjects held out for validation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from affect4d.training.options import TrainOptions
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions, plan_mixed_views, rendered_stances
+from affect4d.views.moments import find_moments
+from affect4d.views.people import People
+
+HELD_OUT = -1
+"""Epoch of validation rows."""
+
+_UNCHANGED = MixedViewOptions(mirror=0, mix=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0, turned=0)
+
+
+def draw_plan(
+    view_manifest: pd.DataFrame,
+    options: MixedViewOptions,
+    train: TrainOptions,
+    inputs: InputOptions,
+    kind_of: Mapping[str, str],
+    *,
+    supervised: bool,
+    views: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Draw the augmentation plan of the training subjects, with validation rows where some of them are held out.
+
+    Args:
+        view_manifest: Rows of the training subjects; no label is read.
+        options: Augmentation.
+        train: Epochs, batches, validation share.
+        inputs: Decides which frames count.
+        kind_of: Expression of every sequence, or its pseudo-label in self-supervised training.
+        supervised: Views are mixed among sequences of one kind; else inside one sequence.
+        views: Names; all views if empty.
+
+    Returns:
+        See :func:`affect4d.views.mixing.plan_mixed_views`; validation rows have the epoch :data:`HELD_OUT`.
+
+    Raises:
+        ValueError: If nothing is left to train on, or the held-out sequences are too few for a loss.
+    """
+    if view_manifest.empty:
+        raise ValueError(
+            "No sequence of a training subject is left to train on: none has one of the six expressions or, without "
+            "labels, a pseudo-label. Without labels: kedro run --pipeline=train_smile."
+        )
+    views = list(views or view_manifest["views"].iloc[0])
+    held_out = view_manifest["subject"].isin(held_out_subjects(view_manifest["subject"], train.validation, train.seed))
+    plan = plan_mixed_views(
+        find_moments(view_manifest[~held_out], inputs.frames),
+        options,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        samples_per_sequence=train.samples_per_sequence,
+        seed=train.seed,
+        views=views,
+        groups=kind_of if supervised else None,
+        people=_people(view_manifest, train, kind_of),
+        stances=rendered_stances(view_manifest),
+    )
+    if not held_out.any():
+        return plan
+    if view_manifest[held_out]["sequence"].nunique() < 2:
+        raise ValueError("A loss compares sequences, and one alone is held out: raise `validation`, or set it to 0.")
+    unseen_frames = find_moments(view_manifest[held_out], inputs.frames)
+    unseen = held_out_plan(unseen_frames, train.batch_size, train.seed, views)
+    return pd.concat([plan, unseen], ignore_index=True)
+
+
+def _people(view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[str, str]) -> People | None:
+    if train.sampler is None:
+        return None
+    subject_of = dict(zip(view_manifest["sequence"], view_manifest["subject"], strict=True))
+    return People(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
+
+
+def held_out_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
+    """Validation subjects: a pure function of (subjects, share, seed); at least one unless the share is 0.
+
+    Raises:
+        ValueError: If no subject would be left to train on.
+    """
+    names = sorted(set(subjects))
+    count = max(1, round(share * len(names))) if share else 0
+    if count >= len(names):
+        raise ValueError(f"Holding out {count} of {len(names)} training subjects leaves no subject to train on.")
+    return tuple(sorted(np.random.default_rng((seed, len(names))).permutation(names)[:count].tolist()))
+
+
+def held_out_plan(bank_index: pd.DataFrame, batch_size: int, seed: int, views: Sequence[str]) -> pd.DataFrame:
+    """Validation rows of a plan: every sequence once, not augmented, in steps of nearly equal size."""
+    count = bank_index["sequence"].nunique()
+    drawn = plan_mixed_views(
+        bank_index, _UNCHANGED, epochs=1, batch_size=count, samples_per_sequence=1, seed=seed, views=views
+    )
+    steps = np.array_split(np.arange(count), max(1, round(count / batch_size)))
+    return drawn.assign(epoch=HELD_OUT, step=np.repeat(np.arange(len(steps)), [len(step) for step in steps]))
+
+
+def split_plan(plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training rows and validation rows."""
+    held_out = plan["epoch"] == HELD_OUT
+    return plan[~held_out].reset_index(drop=True), plan[held_out].reset_index(drop=True)
+
+
+def refuse_leaks(plan: pd.DataFrame, subjects: pd.Series) -> None:
+    """Check that no validation subject is trained on.
+
+    Args:
+        plan: Training and validation rows.
+        subjects: Subject of every sequence, by sequence.
+
+    Raises:
+        ValueError: If a validation subject's sequence is in a training row; names the first.
+    """
+    trained, held_out = split_plan(plan)
+    sources = trained.filter(regex=r"^(source_sequence_|sequence$)").to_numpy().ravel()
+    shared = set(subjects.loc[pd.unique(sources)]) & set(subjects.loc[held_out["sequence"].unique()])
+    if shared:
+        raise ValueError(f"Subject {min(shared)!r} is held out and trained on: draw the plan anew.")

@@ -1,0 +1,229 @@
+"""Training of a model, top to bottom: load data, build, resume, loop over epochs and steps, checkpoint, report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from affect4d.memory import keep_freed_memory
+from affect4d.models import build_model
+from affect4d.training.callbacks import Callbacks
+from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.cost import CostMeter, count_flops
+from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
+from affect4d.training.device import (
+    choose_device,
+    compile_encoders,
+    encoder_precision,
+    set_precision,
+    threads_of,
+    with_threads,
+)
+from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders
+from affect4d.training.gradients import compute_gradients
+from affect4d.training.guards import FiniteGuard, NormStatistics, explained_out_of_memory
+from affect4d.training.objectives import METHODS, TrainingTask
+from affect4d.training.optimizer import clip_gradients, freeze
+from affect4d.training.options import TrainingRecipe, TrainOptions
+from affect4d.training.state import TrainingState
+from affect4d.training.sync_batchnorm import synchronise_batchnorm
+from affect4d.views.assembly import Pictures
+
+
+def train(
+    method: str,
+    samples: SampleSplits,
+    bank: Pictures,
+    recipe: TrainingRecipe,
+    sequence_names: tuple[str, ...],
+    callbacks: Callbacks | None = None,
+    policy: CheckpointPolicy | None = None,
+    ranks: Ranks = ALONE,
+) -> tuple[Any, TrainingState]:
+    """Build a model and train it by one of :data:`affect4d.training.objectives.METHODS`.
+
+    Args:
+        method: Its name.
+        samples: To train on and to validate on.
+        bank: Images; the model's views and channels follow from them.
+        recipe: All options.
+        sequence_names: The bank's, for error messages.
+        callbacks: None by default.
+        policy: Saves and resumes; by default nothing is saved.
+        ranks: The processes; by default this one alone.
+
+    Returns:
+        The model, and the last state; see :meth:`Trainer.fit`.
+    """
+    keep_freed_memory()
+    chosen, recipe = METHODS[method], recipe.for_views(len(bank.views))
+    device = choose_device(recipe.train.device)
+    loader = make_loader(samples.train, bank, chosen.batch, recipe.inputs, device)
+    validation = []
+    if samples.validation is not None:
+        validation = list(make_loader(samples.validation, bank, chosen.batch, recipe.inputs, device)(0))
+    model, task = build_model(chosen.model, recipe.model, recipe.train.seed), chosen.task(recipe.objective)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.train.seed)  # noqa: TID251  (dropout of an encoder draws from it)
+        trainer = Trainer(model, loader, task, recipe.train, sequence_names, validation, callbacks, policy, ranks)
+        return model, trainer.fit()
+
+
+class Trainer:
+    """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves.
+
+    Args:
+        model: To train.
+        loader: Batches; as many epochs as ``options`` asks for.
+        task: Forward pass and objective.
+        options: Of the optimisation.
+        sequence_names: The bank's, for error messages.
+        validation: Batches of held-out training subjects, to choose the best epoch.
+        callbacks: None by default.
+        policy: Saves and resumes; by default nothing is saved.
+        ranks: The processes; by default this one alone.
+
+    Raises:
+        ValueError: If the plan behind the batches has another number of epochs, or an average of sharded weights is
+            asked for.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loader: BatchLoader[TrainingBatch],
+        task: TrainingTask[Any, Any],
+        options: TrainOptions,
+        sequence_names: Sequence[str],
+        validation: Sequence[TrainingBatch] = (),
+        callbacks: Callbacks | None = None,
+        policy: CheckpointPolicy | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        if len(loader.steps) != options.epochs:
+            raise ValueError(
+                f"The plan was drawn for {len(loader.steps)} epochs, training asks for {options.epochs}: draw it anew."
+            )
+        if ranks.shard and options.average:
+            raise ValueError("An average of sharded weights is not kept: set average to 0, or shard to false.")
+        self.model, self.loader, self.task, self.options = model, loader, task, options
+        self.validation, self.ranks = validation, ranks
+        self.callbacks, self.policy = callbacks or Callbacks(), policy or CheckpointPolicy()
+        self.device = choose_device(options.device)
+        self.guard = FiniteGuard(options.nonfinite_limit, sequence_names)
+        self.state = self._prepare()
+        self.norms = NormStatistics(model)
+
+    def _prepare(self) -> TrainingState:
+        """The model on its device in its precision, and the state before the first step."""
+        model, options, device = self.model, self.options, self.device
+        freeze(model, options.freeze)
+        model.to(device).train()
+        flops = count_flops(model, self.loader, self.task)
+        set_precision(model, encoder_precision(options, device))
+        if options.compile:
+            compile_encoders(model)
+        synchronise_batchnorm(model, self.ranks, device)
+        if self.ranks.shard:
+            shard_encoders(model, device)
+        state = TrainingState.initial(model, options, options.epochs * self.loader.steps_per_epoch, device)
+        state.cost.flops_per_sample = flops
+        return state
+
+    def fit(self) -> TrainingState:
+        """Train to the end; the model ends in evaluation mode, on the device it was trained on.
+
+        Deterministic on a CPU: the same model, batches and options give the same weights, to the last bit, however
+        often training was interrupted.
+
+        Returns:
+            The last state; its history has one row a step (epoch, step, every term, gradient_norm, learning_rate).
+
+        Raises:
+            NonFiniteLossError: If too many losses in a row are not finite.
+            BatchTooLargeError: If a batch does not fit into memory.
+            TrainingInterruptedError: On SIGTERM, after saving; also where it comes after the last step.
+        """
+        state, options = self.state, self.options
+        if self.policy.resume(state):
+            for epoch in range(state.epoch):
+                self.callbacks.on_epoch(epoch, state.epoch_means(epoch))
+        meter = CostMeter(state.cost, self.device, self.ranks)
+        batches = self.ranks.share_loader(self.loader).resume(state.epoch, state.step)
+        with (
+            with_threads(threads_of(options, self.ranks.local_world_size)),
+            self.policy.handling_sigterm(),
+            prefetched(batches, self.device) as ahead,
+        ):
+            while state.epoch < options.epochs and not state.ended:
+                self._train_epoch(meter.waiting(islice(ahead, self.loader.steps_per_epoch - state.step)))
+                self._validate()
+                self.callbacks.on_model(state.epoch, self.model)
+                self.callbacks.on_epoch(state.epoch, state.epoch_means(state.epoch))
+                state.next_epoch()
+            stop, _ = self.ranks.any(self.policy.requests(), self.device).tolist()  # received after the last step
+            meter.update()
+            self.policy.apply(state, bool(stop), save=False)
+        state.finish()
+        return state
+
+    def _train_epoch(self, batches: Iterator[TrainingBatch]) -> None:
+        """Take the remaining steps of the current epoch; save and stop where requested."""
+        state = self.state
+        for batch in batches:
+            samples = self.loader.batch_size(state.epoch, state.step)
+            loss, stop, save = self._train_step(batch, samples)
+            self.callbacks.on_step(state.steps_done, loss, samples)
+            self.policy.apply(state, stop, save)
+
+    def _train_step(self, batch: TrainingBatch, samples: int) -> tuple[float, bool, bool]:
+        """Take a step, or skip it where it is not finite; returns the loss, and requests to stop and to save.
+
+        Args:
+            batch: This process's share.
+            samples: Of the whole batch.
+        """
+        state, parts = self.state, self.options.accumulate
+        state.optimizer.zero_grad(set_to_none=True)
+        self.norms.save()
+        with explained_out_of_memory(len(batch.sequences), parts):
+            value = compute_gradients(
+                self.model, batch, self.task, total=samples, parts=parts, scaler=state.scaler, ranks=self.ranks
+            )
+        state.scaler.unscale_(state.optimizer)
+        norm = clip_gradients(self.model, self.options.gradient_clip)
+        terms, stop, save = self._to_numbers({**value.terms, "gradient_norm": norm})
+        if self.guard.accepts(terms, batch.sequences, state.where, state.scaler.is_enabled()):
+            state.take_step(terms)
+        else:
+            self.norms.restore()
+            state.scaler.update()
+        state.next_step(samples)
+        return terms["loss"], stop, save
+
+    def _to_numbers(self, terms: Mapping[str, Tensor]) -> tuple[dict[str, float], bool, bool]:
+        """Terms, and any process's requests, as numbers: the only wait for the device in a step."""
+        device = terms["loss"].device
+        requests = self.ranks.any(self.policy.requests(), device)
+        stacked = torch.stack([term.detach().to(device, torch.float32) for term in terms.values()])
+        *numbers, stop, save = torch.cat([stacked, requests]).tolist()
+        return dict(zip(terms, numbers, strict=True)), bool(stop), bool(save)
+
+    def _validate(self) -> None:
+        """Loss on the held-out batches; keeps the best epoch's weights, and stops when patience is exhausted.
+
+        Every process sees all batches, so that each sample counts once; the first one's loss decides.
+        """
+        if not self.validation:
+            return
+        state, model = self.state, self.state.evaluated.eval()
+        with torch.no_grad():
+            losses = [float(self.task.value(model, batch).loss) for batch in self.validation]
+        self.model.train()
+        loss = self.ranks.from_first(sum(losses) / len(losses))
+        state.validation[state.epoch] = loss
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch, state.best = loss, state.epoch, full_weights(model)
+        state.ended = bool(self.options.patience) and state.epoch - state.best_epoch >= self.options.patience
