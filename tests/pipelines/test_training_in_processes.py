@@ -61,8 +61,8 @@ def on_two_hosts(folder, monkeypatch):
         probe.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{probe.getsockname()[1]}"
     torchrun = (
-        f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc-per-node=1 --rdzv-id=affect4d --rdzv-backend=c10d"
-        f" --rdzv-endpoint={endpoint} --rdzv-conf=is_host=0 --local-addr=127.0.0.1"
+        f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc-per-node=1 --rdzv-id=affect4d"
+        f" --rdzv-backend=c10d --rdzv-endpoint={endpoint} --rdzv-conf=is_host=0 --local-addr=127.0.0.1"
         f" -m affect4d.training.worker {folder / 'data' / '06_models'}"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
