@@ -1,5 +1,4 @@
 import dataclasses
-import io
 import os
 import struct
 import zlib
@@ -10,7 +9,6 @@ import pytest
 from scan_files import assert_valid, bumpy_grid, obj_text, refusal, write_picture, write_scan, wrl_text
 
 from affect4d.scans.readers import read_scan
-from affect4d.scans.readers.mesh import read_whole
 from affect4d.scans.readers.texture import MAX_PIXELS, is_plain_name
 from affect4d.scans.scan import FaceScan, ScanError
 
@@ -365,31 +363,6 @@ def test_a_link_to_a_file_is_read(tmp_path):
     write_scan(tmp_path, ".obj", obj_text(SMALL))
     (tmp_path / "a.obj").symlink_to(tmp_path / "000.obj")
     assert_same_mesh(read_scan(tmp_path / "a.obj"), SMALL)
-
-
-class Slow(io.RawIOBase):
-    """A file that gives three bytes at a time."""
-
-    def __init__(self, content: bytes):
-        self.rest = content
-
-    def read(self, size: int = -1) -> bytes:
-        given, self.rest = self.rest[: min(size, 3)], self.rest[min(size, 3) :]
-        return given
-
-
-@pytest.mark.parametrize(
-    ("content", "size", "read"),
-    [
-        (b"01234567", 8, b"01234567"),
-        (b"0123", 8, b"0123"),
-        (b"0123456789", 4, b"01234"),
-        (b"", 0, b""),
-        (b"0", 0, b"0"),
-    ],
-)
-def test_a_file_that_comes_in_pieces_is_read_whole(content, size, read):
-    assert read_whole(Slow(content), size) == read
 
 
 @pytest.mark.parametrize(

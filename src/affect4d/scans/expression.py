@@ -1,7 +1,6 @@
-"""The six expressions all corpora of this field share, in one order used everywhere."""
+"""The six basic expressions in one order used everywhere, the classes of 4DME, and the spellings of the corpora."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 EXPRESSIONS: tuple[str, ...] = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 """Class index = position in this tuple."""
@@ -11,28 +10,26 @@ MICRO_EXPRESSIONS: tuple[str, ...] = ("positive", "negative", "surprise", "repre
 
 LABEL_JOINT = "+"
 
-_SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {
-        **{name: name for name in EXPRESSIONS},
-        "angry": "anger",
-        "an": "anger",
-        "disgusted": "disgust",
-        "di": "disgust",
-        "afraid": "fear",
-        "fe": "fear",
-        "happy": "happiness",
-        "ha": "happiness",
-        "joy": "happiness",
-        "sad": "sadness",
-        "sa": "sadness",
-        "surprised": "surprise",
-        "su": "surprise",
-    }
-)
+_SPELLINGS: Mapping[str, str] = {
+    **{name: name for name in EXPRESSIONS},
+    "angry": "anger",
+    "an": "anger",
+    "disgusted": "disgust",
+    "di": "disgust",
+    "afraid": "fear",
+    "fe": "fear",
+    "happy": "happiness",
+    "ha": "happiness",
+    "joy": "happiness",
+    "sad": "sadness",
+    "sa": "sadness",
+    "surprised": "surprise",
+    "su": "surprise",
+}
 
 
 def parse_expression(word: str) -> str:
-    """The expression a corpus means by a word of its own (``"Angry"``, ``"HA"``, ``"sad"``).
+    """The expression for a corpus' own word (``"Angry"``, ``"HA"``, ``"sad"``).
 
     Raises:
         ValueError: If no expression is spelled so; the message lists the known spellings.
@@ -45,7 +42,7 @@ def parse_expression(word: str) -> str:
 
 
 def expression_or_none(word: str | None) -> str | None:
-    """The expression meant by a word; None where it means none of the six."""
+    """The expression for a corpus' own word; None where it is none of the six."""
     return None if word is None else _SPELLINGS.get(word.strip().lower())
 
 
@@ -60,5 +57,5 @@ def join_labels(words: Iterable[str]) -> str | None:
 
 
 def split_labels(label: str | None) -> tuple[str, ...]:
-    """The classes that a cell of the manifest names."""
+    """The classes in a cell of the manifest."""
     return tuple(label.split(LABEL_JOINT)) if isinstance(label, str) and label else ()

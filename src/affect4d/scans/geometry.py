@@ -1,4 +1,4 @@
-"""Moving and cutting a scan: poses, crops, the way its triangles face, normals."""
+"""Mesh geometry of a scan: poses, crops, triangle orientation, vertex normals."""
 
 from dataclasses import replace as with_changes
 
@@ -10,7 +10,7 @@ from affect4d.scans.scan import FaceScan
 
 
 def pose_of(linear: np.ndarray, translation: np.ndarray) -> Pose:
-    """The 4 by 4 pose of a linear part and a translation."""
+    """The 4 × 4 pose of a linear part and a translation."""
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = linear, translation
     return pose

@@ -1,4 +1,4 @@
-"""The 83 facial landmarks of the BU corpora: groups, rigid points and mirror image.
+"""The 83 facial landmarks of the BU corpora: named and rigid points, and mirror image.
 
 The *order inside each group* is this project's convention ([ours]: BU publishes it as a drawing only); every face
 model of ``affect4d.synthetic`` writes it, and every measurement reads it through the names below. "right" is the
@@ -18,54 +18,38 @@ model of ``affect4d.synthetic`` writes it, and every measurement reads it throug
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 
 LANDMARK_COUNT = 83
 
-GROUPS: Mapping[str, slice] = MappingProxyType(
-    {
-        "right_eye": slice(0, 8),
-        "left_eye": slice(8, 16),
-        "right_brow": slice(16, 26),
-        "left_brow": slice(26, 36),
-        "nose": slice(36, 48),
-        "outer_lip": slice(48, 60),
-        "inner_lip": slice(60, 68),
-        "contour": slice(68, 83),
-    }
-)
-
-NAMED: Mapping[str, int] = MappingProxyType(
-    {
-        "right_eye_outer": 0,
-        "right_upper_lid": 2,
-        "right_eye_inner": 4,
-        "right_lower_lid": 6,
-        "left_eye_outer": 8,
-        "left_upper_lid": 10,
-        "left_eye_inner": 12,
-        "left_lower_lid": 14,
-        "right_brow_outer": 16,
-        "right_brow_middle": 18,
-        "right_brow_inner": 20,
-        "left_brow_outer": 26,
-        "left_brow_middle": 28,
-        "left_brow_inner": 30,
-        "right_wing": 39,
-        "left_wing": 43,
-        "nose_base": 41,
-        "nose_tip": 47,
-        "right_mouth_corner": 48,
-        "upper_lip_top": 51,
-        "left_mouth_corner": 54,
-        "lower_lip_bottom": 57,
-        "upper_lip_inner": 62,
-        "lower_lip_inner": 66,
-        "chin": 75,
-    }
-)
+NAMED: Mapping[str, int] = {
+    "right_eye_outer": 0,
+    "right_upper_lid": 2,
+    "right_eye_inner": 4,
+    "right_lower_lid": 6,
+    "left_eye_outer": 8,
+    "left_upper_lid": 10,
+    "left_eye_inner": 12,
+    "left_lower_lid": 14,
+    "right_brow_outer": 16,
+    "right_brow_middle": 18,
+    "right_brow_inner": 20,
+    "left_brow_outer": 26,
+    "left_brow_middle": 28,
+    "left_brow_inner": 30,
+    "right_wing": 39,
+    "left_wing": 43,
+    "nose_base": 41,
+    "nose_tip": 47,
+    "right_mouth_corner": 48,
+    "upper_lip_top": 51,
+    "left_mouth_corner": 54,
+    "lower_lip_bottom": 57,
+    "upper_lip_inner": 62,
+    "lower_lip_inner": 66,
+    "chin": 75,
+}
 
 RIGID: tuple[int, ...] = (0, 4, 8, 12, 36, 37, 45, 46, 41, 47, 68, 69, 81, 82)
 """Landmarks that expressions move least: eye corners, nose root, sides, base and tip, contour at the ears."""

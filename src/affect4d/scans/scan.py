@@ -1,9 +1,19 @@
-"""A face scan as plain, checked arrays, and the one error a reader may raise."""
+"""A face scan as plain, checked arrays, its form as a pyvista mesh, and the one error a reader may raise."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from affect4d.arrays import Faces, Landmarks, Texture, TextureCoordinates, Vertices
+
+if TYPE_CHECKING:
+    import pyvista
+
+LANDMARK_FIELD = "landmarks"
+"""Name of the field data that holds the landmarks of a pyvista mesh."""
+_PYVISTA = Path("pyvista mesh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +24,11 @@ class FaceScan:
         vertices: Millimetres; +x the subject's left, +y up, +z towards the camera.
         faces: Indices into ``vertices``, each 0 ≤ index < number of vertices.
         texture_coordinates: One (u, v) a vertex, v up; None where the file has none.
-        texture: RGB picture; None where it is missing.
+        texture: RGB image; None where it is missing.
         landmarks: The 83 landmarks of :mod:`affect4d.scans.landmarks`, in the same frame; None where there are none.
-        repairs: Benign defects that were mended while reading, in words.
-        texture_size: Width and height of the picture's file, where it was read smaller; None where it is ``texture``'s.
-        texture_file: Where the picture was read from; None where it was not read from a corpus folder.
+        repairs: Benign defects that were repaired while reading, in words.
+        texture_size: Width and height of the image file, of which ``texture`` may be a reduced form; None without one.
+        texture_file: The image file; None where the texture was not read from one.
     """
 
     vertices: Vertices
@@ -26,13 +36,78 @@ class FaceScan:
     texture_coordinates: TextureCoordinates | None = None
     texture: Texture | None = None
     landmarks: Landmarks | None = None
-    repairs: tuple[str, ...] = field(default=())
+    repairs: tuple[str, ...] = ()
     texture_size: tuple[int, int] | None = None
     texture_file: Path | None = None
 
+    def to_pyvista(self) -> "pyvista.PolyData":
+        """A copy as a mesh with active texture coordinates; the landmarks are the field data ``landmarks``."""
+        import pyvista  # VTK takes seconds to load
+
+        mesh = pyvista.PolyData.from_regular_faces(self.vertices.copy(), self.faces.copy())
+        if self.texture_coordinates is not None:
+            mesh.active_texture_coordinates = self.texture_coordinates.copy()
+        if self.landmarks is not None:
+            mesh.field_data[LANDMARK_FIELD] = self.landmarks.copy()
+        return mesh
+
+    def pyvista_texture(self) -> "pyvista.Texture | None":
+        """The texture for ``plotter.add_mesh(scan.to_pyvista(), texture=…)``; None where there is none."""
+        import pyvista
+
+        return None if self.texture is None else pyvista.Texture(self.texture)
+
+    @classmethod
+    def from_pyvista(
+        cls, mesh: "pyvista.PolyData", texture: "pyvista.Texture | np.ndarray | None" = None
+    ) -> "FaceScan":
+        """A scan from a triangulated mesh in millimetres, checked as files are.
+
+        Args:
+            mesh: Its active texture coordinates and the field data ``landmarks`` [83, 3] are used, where it has them.
+            texture: Its image, 8-bit RGB or RGBA.
+
+        Raises:
+            ScanError: If it is not made of triangles alone, an index is out of range, or a number is not finite.
+        """
+        from affect4d.scans.readers.mesh import assemble_mesh
+
+        if not getattr(mesh, "is_all_triangles", False) or mesh.n_cells != len(mesh.regular_faces):
+            detail = "it is not made of triangles alone: call extract_surface() and triangulate()"
+            raise ScanError("not-triangles", _PYVISTA, detail)
+        corners, coordinates = np.asarray(mesh.regular_faces), mesh.active_texture_coordinates
+        if corners.min() < 0 or corners.max() >= mesh.n_points:
+            raise ScanError("index-out-of-range", _PYVISTA, f"a face index is outside 0 to {mesh.n_points - 1}")
+        with np.errstate(over="ignore"):
+            points = np.array(mesh.points, np.float32)
+            if coordinates is not None:
+                coordinates = np.array(coordinates[:, :2], np.float32)
+        checked = assemble_mesh(_PYVISTA, points, corners.astype(np.int32), coordinates)
+        marks = mesh.field_data.get(LANDMARK_FIELD, None)
+        return cls(
+            checked.vertices,
+            checked.faces,
+            checked.texture_coordinates,
+            None if texture is None else _rgb(texture),
+            None if marks is None else _landmarks(np.array(marks, np.float32)),
+        )
+
+
+def _rgb(texture: "pyvista.Texture | np.ndarray") -> Texture:
+    image = np.asarray(texture if isinstance(texture, np.ndarray) else texture.to_array())
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ScanError("wrong-texture", _PYVISTA, f"the texture is {image.dtype} {image.shape}, not 8-bit RGB or RGBA")
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _landmarks(points: np.ndarray) -> Landmarks:
+    if points.shape != (83, 3):
+        raise ScanError("wrong-count", _PYVISTA, f"landmarks of shape {points.shape}, expected (83, 3)")
+    return points
+
 
 class ScanError(ValueError):
-    """A file that is not a usable scan; names the file, the place in it, and what is wrong.
+    """A file that is not a usable scan; names the file, the place in it, and the defect.
 
     Attributes:
         code: Short, stable word for the kind of defect, e.g. ``"truncated"``, ``"index-out-of-range"``.

@@ -1,8 +1,8 @@
-"""Loops over the triangles of a mesh, compiled: what NumPy does by gathering every corner of every triangle anew.
+"""Compiled loops over the triangles of a mesh and the cells of a range image.
 
-A scan of 70,000 triangles takes 35 ms of a processor by gathering, 4 by these loops. The equations stand in
-:mod:`affect4d.scans.geometry` and :mod:`affect4d.scans.canonical.mending`, which import this module where they need it,
-for the compiler takes half a second to load. All indices must be checked: nothing here looks at them again.
+A scan of 70,000 triangles takes 35 ms of CPU in NumPy, which gathers every corner of every triangle, and 4 ms here. The
+equations stand in :mod:`affect4d.scans.geometry` and :mod:`affect4d.scans.canonical.mending`, which import this module
+inside functions, since the compiler takes half a second to load. Indices must be checked before: nothing here does.
 """
 
 import numpy as np

@@ -1,7 +1,6 @@
 """Checked meshes: bounded file reading, count caps, finite numbers, valid indices, polygons to triangles."""
 
 import errno
-import io
 import os
 import stat
 from dataclasses import dataclass
@@ -52,8 +51,8 @@ def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # checked before opening, which waits for a pipe's other end
             raise OSError(errno.EINVAL, "a folder, pipe or device: name a regular file")
-        with path.open("rb", buffering=0) as file:
-            raw = read_whole(file, min(cap, os.fstat(file.fileno()).st_size))
+        with path.open("rb") as file:
+            raw = file.read(min(cap, os.fstat(file.fileno()).st_size) + 1)
     except OSError as error:
         raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -66,22 +65,8 @@ def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     return raw
 
 
-def read_whole(file: io.RawIOBase, size: int) -> bytes:
-    """``size`` bytes of an unbuffered file and one more, if there is one; a single read may return fewer."""
-    parts = [file.read(size + 1) or b""]
-    left = size - len(parts[0])
-    while left > 0 and (more := file.read(left + 1)):
-        parts.append(more)
-        left -= len(more)
-    return b"".join(parts)
-
-
 def check_vertices(vertices: Vertices, path: Path) -> None:
-    """Refuse too few or too many points, numbers that are not finite, and points without extent.
-
-    Raises:
-        ScanError: If a check fails.
-    """
+    """Refuse too few or too many points, numbers that are not finite, and points without extent."""
     if not 3 <= len(vertices) <= MAX_VERTICES:
         raise ScanError("wrong-count", path, f"{len(vertices)} vertices, expected 3 to {MAX_VERTICES}")
     axes = np.ascontiguousarray(vertices.T)  # 20 times as fast as reducing over rows of three
@@ -97,11 +82,7 @@ def check_vertices(vertices: Vertices, path: Path) -> None:
 
 
 def check_indices(indices: np.ndarray, count: int, path: Path, what: str, first: int = 0) -> None:
-    """Refuse an index below 0 or at or above the count; the message counts from ``first``, as the file does.
-
-    Raises:
-        ScanError: Naming the first index out of range.
-    """
+    """Refuse an index below 0 or at or above the count; the message counts from ``first``, as the file does."""
     if indices.size and indices.view(f"u{indices.itemsize}").max() >= count:  # as unsigned, one below 0 is very large
         position = int(np.flatnonzero((indices.ravel() < 0) | (indices.ravel() >= count))[0])
         wrong = int(indices.ravel()[position]) + first
@@ -110,32 +91,20 @@ def check_indices(indices: np.ndarray, count: int, path: Path, what: str, first:
 
 
 def check_count(declared: int, most: int, path: Path, what: str) -> None:
-    """Refuse a declared count before anything is allocated for it.
-
-    Raises:
-        ScanError: If it is negative or above the cap.
-    """
+    """Refuse a declared count before anything is allocated for it."""
     if not 0 <= declared <= most:
         raise ScanError("wrong-count", path, f"{declared} {what}, expected 0 to {most}")
 
 
 def check_faces(faces: Faces, count: int, path: Path) -> None:
-    """Refuse a mesh without triangles, with too many, or with a corner that is no vertex.
-
-    Raises:
-        ScanError: If a check fails.
-    """
+    """Refuse a mesh without triangles, with too many, or with a corner that is no vertex."""
     if not 1 <= len(faces) <= MAX_FACES:
         raise ScanError("wrong-count", path, f"{len(faces)} triangles, expected 1 to {MAX_FACES}")
     check_indices(faces, count, path, "face")
 
 
 def check_texture_coordinates(coordinates: TextureCoordinates, path: Path) -> None:
-    """Refuse texture coordinates that are not finite.
-
-    Raises:
-        ScanError: Naming the first row that is not.
-    """
+    """Refuse texture coordinates that are not finite."""
     if not np.isfinite([coordinates.min(), coordinates.max()]).all():
         first = int(np.flatnonzero(~np.isfinite(coordinates).all(axis=1))[0])
         raise ScanError("not-finite", path, "a texture coordinate is not a finite number", f"row {first}")
@@ -198,8 +167,10 @@ def assemble_mesh(
         return MeshFile(vertices, faces, repairs=repairs)
     check_texture_coordinates(coordinates, path)
     corners = faces if texture_faces is None else texture_faces
-    check_indices(corners, len(coordinates), path, "texture")
-    if len(coordinates) == len(vertices) and (corners is faces or np.array_equal(corners, faces)):
+    aligned = len(coordinates) == len(vertices)
+    if not (aligned and corners is faces):
+        check_indices(corners, len(coordinates), path, "texture")
+    if aligned and (corners is faces or np.array_equal(corners, faces)):
         return MeshFile(vertices, faces, coordinates, repairs)
     if corners.shape != faces.shape:
         raise ScanError("wrong-count", path, "position and texture index lists differ in length")

@@ -59,9 +59,6 @@ def read_obj(path: Path) -> MeshFile:
     """Read a Wavefront face scan in the file's own coordinates.
 
     A ``vt`` list as long as the ``v`` list is aligned to it where corners give no texture index (as BP4D writes it).
-
-    Raises:
-        ScanError: If the file is not a usable scan.
     """
     raw = unix_lines(read_text(path))
     mesh = _mesh(raw, path)

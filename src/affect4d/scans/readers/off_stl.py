@@ -55,11 +55,7 @@ _LOWER_CASE = np.uint8(32)
 
 
 def read_off(path: Path) -> MeshFile:
-    """Read an OFF mesh in the file's own coordinates.
-
-    Raises:
-        ScanError: If the file is not a usable mesh.
-    """
+    """Read an OFF mesh in the file's own coordinates."""
     raw = read_text(path)
     head = _OFF.match(raw)
     if head is None:
@@ -106,11 +102,7 @@ def _off_polygons(
 
 
 def read_stl(path: Path) -> MeshFile:
-    """Read an STL mesh in the file's own coordinates.
-
-    Raises:
-        ScanError: If the file is not a usable mesh.
-    """
+    """Read an STL mesh in the file's own coordinates."""
     raw = read_bytes(path)
     declared = int.from_bytes(raw[80:_HEAD], "little")
     if len(raw) >= _HEAD and len(raw) == _HEAD + _TRIANGLE.itemsize * declared:

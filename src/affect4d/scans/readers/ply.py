@@ -98,11 +98,7 @@ class _Table:
 
 
 def read_ply(path: Path) -> MeshFile:
-    """Read a PLY face scan in the file's own coordinates.
-
-    Raises:
-        ScanError: If the file is not a usable scan.
-    """
+    """Read a PLY face scan in the file's own coordinates."""
     raw = read_text(path)
     header = _parse_header(raw, path)
     missing = {"vertex", "face"} - {element.name for element in header.elements}

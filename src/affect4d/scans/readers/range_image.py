@@ -67,11 +67,7 @@ class RangeImage:
 
 
 def read_bnt(path: Path) -> MeshFile:
-    """Read a Bosphorus face scan in the file's own coordinates.
-
-    Raises:
-        ScanError: If the file is not a usable scan.
-    """
+    """Read a Bosphorus face scan in the file's own coordinates."""
     image = read_range_image(path)
     mesh = grid_mesh(image.planes, image.measured, path)
     return with_changes(mesh, repairs=image.repairs, image_names=(image.image_name,))
@@ -88,8 +84,8 @@ def read_range_image(path: Path) -> RangeImage:
     from affect4d.scans.triangles import flag_measured  # the compiler costs half a second
 
     raw = read_bytes(path)
-    shape, background, name, start = _read_header(raw, path)
-    planes = np.frombuffer(raw, "<f8", int(np.prod(shape)), start).reshape(shape)
+    rows, columns, background, name, start = _read_header(raw, path)
+    planes = np.frombuffer(raw, "<f8", PLANES * rows * columns, start).reshape(PLANES, rows, columns)
     more = len(raw) - start - planes.nbytes
     measured, finite = flag_measured(planes, background)
     if not finite:
@@ -98,8 +94,8 @@ def read_range_image(path: Path) -> RangeImage:
     return RangeImage(planes, measured, name, (f"{more} bytes after the last plane ignored",) if more else ())
 
 
-def _read_header(raw: bytes, path: Path) -> tuple[tuple[int, int, int], float, str, int]:
-    """Shape of the planes, background number, name of the image, first byte of the planes; checked against the size."""
+def _read_header(raw: bytes, path: Path) -> tuple[int, int, float, str, int]:
+    """Rows, columns, background number, image name, and first byte of the planes; checked against the size."""
     ended = ScanError("truncated", path, "the file ends inside its header", f"byte {len(raw)}")
     if len(raw) < _HEAD.size:
         raise ended
@@ -116,7 +112,7 @@ def _read_header(raw: bytes, path: Path) -> tuple[tuple[int, int, int], float, s
     if len(raw) < start + 8 * count:
         detail = f"{len(raw)} bytes, its header promises {start + 8 * count}"
         raise ScanError("truncated", path, detail, f"byte {len(raw)}")
-    return (PLANES, rows, columns), background, raw[_HEAD.size : count_at].decode("utf-8", "replace"), start
+    return rows, columns, background, raw[_HEAD.size : count_at].decode("utf-8", "replace"), start
 
 
 def _check_grid(rows: int, columns: int, path: Path) -> None:
@@ -127,11 +123,7 @@ def _check_grid(rows: int, columns: int, path: Path) -> None:
 
 
 def grid_mesh(planes: RangePlanes, measured: Measured, path: Path) -> MeshFile:
-    """The surface of a range image: two triangles in each cell whose four corners are measured and close in depth.
-
-    Raises:
-        ScanError: If it is no usable surface.
-    """
+    """The surface of a range image: two triangles in each cell whose four corners are measured and close in depth."""
     from affect4d.scans.triangles import join_grid
 
     vertices, coordinates, faces = join_grid(planes, measured, MAX_DEPTH_JUMP)

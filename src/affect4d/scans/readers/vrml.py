@@ -108,11 +108,7 @@ class _Look:
 
 
 def read_wrl(path: Path) -> MeshFile:
-    """Read a VRML 2.0 face scan in the file's own coordinates.
-
-    Raises:
-        ScanError: If the file is not a usable scan.
-    """
+    """Read a VRML 2.0 face scan in the file's own coordinates."""
     raw = read_text(path)
     if not raw.startswith(HEADER):
         raise ScanError("not-vrml", path, "the file does not start with '#VRML V2.0'", "line 1")
