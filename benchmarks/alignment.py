@@ -22,9 +22,9 @@ from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of
 from affect4d.scans.landmarks import NAMED
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.corpus import Take, draw_subject, face_model, perform, takes
-from affect4d.synthetic.recipe import CorpusRecipe
-from affect4d.synthetic.sensor import SensorOptions, scan_surface
-from affect4d.synthetic.skin import HEIGHT, WIDTH
+from affect4d.synthetic.material_plane import HEIGHT, WIDTH
+from affect4d.synthetic.recipe import CorpusRecipe, ScannerOptions
+from affect4d.synthetic.scanner import scan_surface
 from benchmarks.rows import Row, alternate
 
 NAMES = ("align.procedural", "align.ict", "align.cost")
@@ -173,7 +173,7 @@ def generated_cases(face: str, subjects: int, ict: str | None, seed: int | None 
         subjects=subjects,
         seed=SEEDS[face] if seed is None else seed,
         identity_spread=1.0,
-        sensor=SensorOptions(**still),
+        sensor=ScannerOptions(**still),
     )
     rng = np.random.default_rng([recipe.seed, 77])
     of_subject: dict[int, list[Take]] = {}
@@ -185,11 +185,11 @@ def generated_cases(face: str, subjects: int, ict: str | None, seed: int | None 
 
 
 def _case(recipe: CorpusRecipe, take: Take, rng: np.random.Generator) -> Case:
-    track, recording = perform(recipe, take)
+    track, conditions = perform(recipe, take)
     frame = int(rng.integers(len(track)))
     shape = draw_subject(recipe, take.subject).shape
     surface = face_model(recipe).surface(shape, track[frame], int(rng.integers(2**31)))
-    scan = scan_surface(surface, np.zeros((HEIGHT, WIDTH, 3), np.uint8), recording, frame, rng, recipe.sensor)
+    scan = scan_surface(surface, np.zeros((HEIGHT, WIDTH, 3), np.uint8), conditions, frame, rng, recipe.sensor)
     bare = FaceScan(scan.vertices, scan.faces, landmarks=scan.landmarks)
     if rng.random() < 0.5:
         bare = _joined(bare, [*_shoulders(rng), _hair(rng)])

@@ -1,4 +1,4 @@
-"""A corpus in BU-4DFE's layout whose scans are as dense as a scanner's: fabricated, then resampled."""
+"""A corpus in BU-4DFE's layout whose scans are as dense as a scanner's: generated, then resampled."""
 
 import dataclasses
 import functools
@@ -10,13 +10,13 @@ from PIL import Image
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import ConvexHull
 
+from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.readers import read_scan
 from affect4d.scans.scan import FaceScan
 from affect4d.store import ContentStore
-from affect4d.synthetic.fabricate import fabricate_corpus
-from affect4d.synthetic.layouts.bu4dfe import FOLDERS, LANDMARK_FOLDER, write_frame
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.layouts import write_bu4dfe_frame
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from benchmarks.dense_face import TEXTURE_SIZE
 
 DISTINCT = 8
@@ -49,12 +49,12 @@ def _dense_models() -> list[dict[str, bytes]]:
 
 def _make_models(folder: Path) -> list[dict[str, bytes]]:
     recipe = CorpusRecipe(subjects=1, seed=7, performances=PerformanceOptions(frames=DISTINCT))
-    made = fabricate_corpus(recipe, ContentStore(folder / "store"))
+    made = generate_corpus(recipe, ContentStore(folder / "store"))
     first = sorted((Path(made["root"]) / "F001").iterdir())[0]
     for frame in range(DISTINCT):
         stem = f"F001/{first.name}/{frame:03d}"
         scan = read_scan(first / f"{frame:03d}.wrl", first / f"{frame:03d}.jpg", _landmarks(Path(made["root"]), stem))
-        write_frame(folder, "dense", frame, _dense(scan, frame))
+        write_bu4dfe_frame(folder, "dense", frame, _dense(scan, frame))
     kinds = {".wrl": folder / "dense", ".jpg": folder / "dense", ".bnd": folder / LANDMARK_FOLDER / "dense"}
     return [
         {suffix: (place / f"{frame:03d}{suffix}").read_bytes() for suffix, place in kinds.items()}

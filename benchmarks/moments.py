@@ -16,9 +16,9 @@ from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.store import ContentStore
 from affect4d.synthetic.corpus import performance_of, sequence_name, takes
-from affect4d.synthetic.fabricate import fabricate_corpus
-from affect4d.synthetic.performance import Performance, PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.performance import Performance
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from affect4d.views.moments import locate
 from benchmarks.rows import Row
 
@@ -47,7 +47,7 @@ def _error(found: pd.DataFrame, column: str) -> float:
 def _found(recipe: CorpusRecipe, store: ContentStore) -> pd.DataFrame:
     """One row a sequence: what was found, and what is true, as positions."""
     engine = EngineOptions()
-    made = fabricate_corpus(recipe, store, engine)
+    made = generate_corpus(recipe, store, engine)
     root = Path(made["root"])
     manifest = ingest_corpus(root, "bu4dfe", IngestOptions(), store, engine).manifest
     views = render_corpus(manifest, root, RenderOptions(channels=("normals",)), store, engine)

@@ -15,7 +15,7 @@ from affect4d.inference.recordings import Recording, find_recordings
 from affect4d.scans.expression import parse_expression
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import benchmark
-from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.generate import generate_corpus
 from benchmarks.rows import Row
 
 NAMES = ("predict.single",)
@@ -31,7 +31,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     changes = {"subjects": PEOPLE, "seed": SEED, "ict_folder": clone}
     recipe = benchmark("open-4dfer-m").recipe.model_copy(update=changes)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(fabricate_corpus(recipe, ContentStore(Path(folder)))["root"])
+        root = Path(generate_corpus(recipe, ContentStore(Path(folder)))["root"])
         predictor, recordings = Predictor.load("affect_vlm"), find_recordings(root, "bu4dfe")
         hits: dict[str, int] = {}
         for recording in recordings:

@@ -18,9 +18,8 @@ from affect4d.inference import bundle_folder
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.recordings import find_recordings
 from affect4d.store import ContentStore
-from affect4d.synthetic.fabricate import fabricate_corpus
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 RECIPE = CorpusRecipe(subjects=4, seed=11, performances=PerformanceOptions(frames=8))
 READINGS = 40
@@ -32,7 +31,7 @@ def main(scans: int = 10_000, model: str = "affect_vlm") -> None:
     """Print megabytes beside scans, then their slope."""
     console, held = Console(highlight=False), []
     with tempfile.TemporaryDirectory() as folder:
-        corpus = fabricate_corpus(RECIPE, ContentStore(Path(folder)))
+        corpus = generate_corpus(RECIPE, ContentStore(Path(folder)))
         found = find_recordings(Path(corpus["root"]), grouping="single")
         recordings = list(itertools.islice(itertools.cycle(found), scans))
         every = max(1, scans // READINGS)

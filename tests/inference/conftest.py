@@ -13,9 +13,8 @@ from affect4d.inference.weights import write_bundle
 from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.store import ContentStore
-from affect4d.synthetic.fabricate import fabricate_corpus
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from affect4d.views.inputs import InputOptions
 
 
@@ -65,4 +64,4 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
 def raw_scans(tmp_path_factory) -> Path:
     """A folder of raw scans on disk: three frames of each expression of one synthetic face."""
     recipe = CorpusRecipe(subjects=1, seed=3, performances=PerformanceOptions(frames=3))
-    return Path(fabricate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])
+    return Path(generate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])

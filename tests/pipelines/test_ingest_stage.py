@@ -10,8 +10,8 @@ from affect4d.pipelines.ingest.nodes import ingest_scans
 from affect4d.pipelines.ingest.page import IngestPageOptions, write_ingest_page
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore
-from affect4d.synthetic.actions import ACTIONS
-from affect4d.synthetic.procedural import ProceduralFace
+from affect4d.synthetic.action_units import ACTION_UNITS
+from affect4d.synthetic.procedural.face import ProceduralFace
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def raw_corpus(tmp_path):
     for subject in ("anna", "bob"):
         for word in ("happy", "sad"):
             (root / subject / word).mkdir(parents=True)
-            face = model.surface(rng.normal(size=model.shape_count), np.zeros(len(ACTIONS)), 0)
+            face = model.surface(rng.normal(size=model.shape_count), np.zeros(len(ACTION_UNITS)), 0)
             lines = ["v " + " ".join(f"{number:.3f}" for number in row) for row in face.vertices]
             lines += ["f " + " ".join(str(index + 1) for index in row) for row in face.faces]
             (root / subject / word / "0.obj").write_text("\n".join(lines) + "\n")

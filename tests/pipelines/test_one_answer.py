@@ -22,9 +22,8 @@ from affect4d.inference.packaged import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore
-from affect4d.synthetic.fabricate import fabricate_corpus
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 CLOSE, EXPORTED = 1e-5, 1e-4
 """Largest difference of a probability: of whatever asks the bundle, and of the ONNX file."""
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.slow
 def recordings(tmp_path_factory):
     """A surprised face that no model was trained on: the frames of its sequence, and its last frame alone."""
     recipe = CorpusRecipe(subjects=1, seed=8502, performances=PerformanceOptions(frames=FRAMES))
-    root = Path(fabricate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])
+    root = Path(generate_corpus(recipe, ContentStore(tmp_path_factory.mktemp("raw")))["root"])
     subject = next(root.glob("*/Surprise")).parent.name
     folder = tmp_path_factory.mktemp("asked")
     for place in (root / subject / "Surprise", root / LANDMARK_FOLDER / subject / "Surprise"):

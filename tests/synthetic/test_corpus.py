@@ -1,4 +1,4 @@
-"""Who is in a corpus, what they perform, and what fabrication leaves on disk."""
+"""Subjects and takes of a corpus, and what its generation leaves on disk."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.store import ContentStore
-from affect4d.synthetic import corpus, fabricate
-from affect4d.synthetic.actions import ACTIONS
+from affect4d.synthetic import corpus, generate
+from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.corpus import (
     Take,
     corpus_key,
@@ -28,25 +28,23 @@ from affect4d.synthetic.corpus import (
     perform,
     performance_of,
     scan_frame,
-    sequence_facts,
+    sequence_labels,
     sequence_name,
     subject_index,
     subject_name,
+    take_attributes,
     takes,
 )
-from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.ict_facekit import IctFace
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
-from affect4d.synthetic.sensor import SensorOptions
-from affect4d.synthetic.style import ActionOptions
+from affect4d.synthetic.recipe import ActionUnitOptions, CorpusRecipe, PerformanceOptions, ScannerOptions
 
 TINY = CorpusRecipe(subjects=2, performances=PerformanceOptions(frames=3), seed=11)
 MICRO = CorpusRecipe(
     subjects=2,
     performances=PerformanceOptions(macro=0, micro=3, neutral=1, distractors=2, micro_fps=20.0, frames=3),
 )
-CLEAN = SensorOptions(
+CLEAN = ScannerOptions(
     noise_mm=0,
     noise_spread=0,
     landmark_error_mm=0,
@@ -61,18 +59,18 @@ CLEAN = SensorOptions(
 
 
 @pytest.fixture(scope="module")
-def fabricated(tmp_path_factory):
+def generated(tmp_path_factory):
     store = ContentStore(tmp_path_factory.mktemp("store"))
-    return store, fabricate_corpus(TINY, store)
+    return store, generate_corpus(TINY, store)
 
 
 def digest_of(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_the_same_seed_gives_the_same_bytes(fabricated, tmp_path):
-    _, made = fabricated
-    again = fabricate_corpus(TINY, ContentStore(tmp_path))
+def test_the_same_seed_gives_the_same_bytes(generated, tmp_path):
+    _, made = generated
+    again = generate_corpus(TINY, ContentStore(tmp_path))
     assert digest_of(Path(made["root"])) == digest_of(Path(again["root"]))
 
 
@@ -87,8 +85,8 @@ def test_where_the_face_model_lies_is_no_part_of_a_recipe():
     assert "ict_folder" not in TINY.describe()
 
 
-def test_the_layout_is_that_of_bu4dfe(fabricated):
-    _, made = fabricated
+def test_the_layout_is_that_of_bu4dfe(generated):
+    _, made = generated
     root = Path(made["root"])
     assert made["layout"] == "bu4dfe"
     assert made["synthetic"] is True
@@ -101,31 +99,31 @@ def test_the_layout_is_that_of_bu4dfe(fabricated):
     assert len(rows) == LANDMARK_COUNT
 
 
-def test_tables_say_who_and_what(fabricated):
-    _, made = fabricated
+def test_tables_say_who_and_what(generated):
+    _, made = generated
     root = Path(made["root"])
     subjects = pd.read_csv(root / "subjects.csv")
     assert list(subjects.columns) == ["subject", "gender", "age_group", "skin_tone"]
     assert list(subjects["subject"]) == ["F001", "M001"]
     truth = pd.read_parquet(root / "actions.parquet")
-    assert list(truth.columns) == ["sequence", "subject", "expression", "frame", *ACTIONS]
+    assert list(truth.columns) == ["sequence", "subject", "expression", "frame", *ACTION_UNITS]
     assert len(truth) == made["scans"] == made["fingerprint"]["scans"]
     first = truth[truth["sequence"] == sequence_name(TINY, Take(0, 0))]
-    np.testing.assert_allclose(first[list(ACTIONS)], perform(TINY, Take(0, 0))[0], atol=1e-6)
+    np.testing.assert_allclose(first[list(ACTION_UNITS)], perform(TINY, Take(0, 0))[0], atol=1e-6)
     assert CorpusRecipe.model_validate(json.loads((root / "recipe.json").read_text())) == TINY
 
 
-def test_every_sequence_has_its_attributes(fabricated):
-    _, made = fabricated
+def test_every_sequence_has_its_attributes(generated):
+    _, made = generated
     attributes = pd.read_parquet(Path(made["root"]) / "attributes.parquet")
     assert len(attributes) == made["sequences"] == 12
     assert attributes["sequence"].is_unique
     assert attributes["intensity"].between(0.05, 1.2).all()
 
 
-def test_without_raw_files_only_the_tables_are_written(fabricated, tmp_path):
-    _, made = fabricated
-    streamed = fabricate_corpus(TINY, ContentStore(tmp_path), raw_files=False)
+def test_without_raw_files_only_the_tables_are_written(generated, tmp_path):
+    _, made = generated
+    streamed = generate_corpus(TINY, ContentStore(tmp_path), raw_files=False)
     assert streamed["streamed"] is True
     written = {path.name for path in Path(streamed["root"]).rglob("*")}
     tables = {"actions.parquet", "attributes.parquet", "subjects.csv", "sequences.csv"}
@@ -134,19 +132,19 @@ def test_without_raw_files_only_the_tables_are_written(fabricated, tmp_path):
     assert (streamed["split"], streamed["folds"]) == (made["split"], made["folds"])
 
 
-def test_a_corpus_that_exists_is_not_made_again(fabricated, monkeypatch):
-    store, made = fabricated
-    monkeypatch.setattr(fabricate, "_fabricate", lambda *_: pytest.fail("made again"))
-    assert fabricate_corpus(TINY, store) == made
+def test_a_corpus_that_exists_is_not_made_again(generated, monkeypatch):
+    store, made = generated
+    monkeypatch.setattr(generate, "_write_corpus", lambda *_, **__: pytest.fail("made again"))
+    assert generate_corpus(TINY, store) == made
 
 
 def test_a_failed_sequence_is_named_and_leaves_no_corpus(tmp_path, monkeypatch):
     def fail(*_args):
         raise OSError("disk full")
 
-    monkeypatch.setattr(fabricate, "write_frame", fail)
+    monkeypatch.setattr(generate, "write_bu4dfe_frame", fail)
     with pytest.raises(RuntimeError, match=r"F001/Angry.*disk full"):
-        fabricate_corpus(TINY, ContentStore(tmp_path))
+        generate_corpus(TINY, ContentStore(tmp_path))
     assert not any(tmp_path.iterdir())
 
 
@@ -176,7 +174,7 @@ def test_names_and_indices_go_both_ways():
 
 
 def test_micro_expressions_and_hard_negatives_are_labelled():
-    facts = {sequence_name(MICRO, take): sequence_facts(MICRO, take) for take in takes(MICRO)}
+    facts = {sequence_name(MICRO, take): sequence_labels(MICRO, take) for take in takes(MICRO)}
     assert {name for name in facts if name.startswith("F001")} == {
         f"F001/{name}" for name in ("micro-1", "micro-2", "micro-3", "neutral-1", "talk-1", "blink-1")
     }
@@ -186,6 +184,23 @@ def test_micro_expressions_and_hard_negatives_are_labelled():
     assert 0 <= micro["onset"] < micro["apex"] < micro["offset"]
     talk = facts["F001/talk-1"]
     assert (talk["label"], talk["task"], talk["apex"]) == ("talk", "distractor", None)
+
+
+def test_every_take_is_described_in_plain_values():
+    recipe = CorpusRecipe(subjects=1, performances=PerformanceOptions(micro=1, neutral=1, distractors=1))
+    rows = [take_attributes(recipe, take) for take in takes(recipe)]
+    assert all(isinstance(value, str | int | float | bool) for row in rows for value in row.values())
+    table = pd.DataFrame(rows)
+    assert not table.isna().any().any()
+    assert set(table["kind"]) == {"macro", "micro", "neutral", "distractor"}
+    wanted = {
+        *("gender", "age_group", "skin_tone", "monk_tone", "labels", "intensity", "frames", "fps", "onset_s"),
+        *("lamps", "light_share", "light_azimuth", "light_elevation", "exposure", "noise_mm", "density"),
+        *("hair_strands", "pose_yaw", "drift_deg", "drift_mm", "asymmetry", "first_frame_activity"),
+    }
+    assert wanted <= set(table.columns)
+    assert table["light_azimuth"].abs().max() <= 180.0
+    assert (table["monk_tone"].between(1, 10)).all()
 
 
 def test_split_and_folds_belong_to_the_recipe():
@@ -212,9 +227,9 @@ def test_indices_stay_in_range_and_every_vertex_is_used():
 
 
 def test_frame_zero_is_close_to_neutral_and_the_apex_is_not():
-    calm = ActionOptions(intensity_low=0.8, distractors=0.0, unrest=0.0)
+    calm = ActionUnitOptions(intensity_low=0.8, distractors=0.0, unrest=0.0)
     recipe, take = CorpusRecipe(subjects=1, actions=calm, sensor=CLEAN), Take(0, EXPRESSIONS.index("surprise"))
-    neutral = corpus.face_model(recipe).surface(draw_subject(recipe, 0).shape, np.zeros(len(ACTIONS)), 0).landmarks
+    neutral = corpus.face_model(recipe).surface(draw_subject(recipe, 0).shape, np.zeros(len(ACTION_UNITS)), 0).landmarks
     frames = (0, performance_of(recipe, take).apex)
     first, apex = (scan_frame(recipe, take, frame).landmarks for frame in frames)
     np.testing.assert_allclose(first, neutral, atol=1e-3)
@@ -223,7 +238,7 @@ def test_frame_zero_is_close_to_neutral_and_the_apex_is_not():
 
 def test_true_actions_tell_the_expressions_apart():
     recipe = CorpusRecipe(subjects=40)
-    people, targets = np.array([(take.subject, take.place) for take in takes(recipe)]).T
+    people, targets = np.array([(take.subject, take.index) for take in takes(recipe)]).T
     features = np.array([perform(recipe, take)[0].max(axis=0) for take in takes(recipe)])
     known = people < 30
     model = LogisticRegression(C=10.0, max_iter=500).fit(features[known], targets[known])
@@ -241,13 +256,13 @@ def test_an_unknown_face_or_knob_is_refused():
 def test_a_missing_ict_clone_says_what_to_set_and_where_to_get_it(folder, tmp_path):
     recipe = CorpusRecipe(face="ict_facekit", ict_folder=folder)
     with pytest.raises(FileNotFoundError, match=r"ict_folder.*git clone"):
-        fabricate_corpus(recipe, ContentStore(tmp_path))
+        generate_corpus(recipe, ContentStore(tmp_path))
 
 
 @pytest.mark.slow
-def test_the_corpus_does_not_depend_on_the_number_of_processes(fabricated, tmp_path):
-    _, made = fabricated
-    again = fabricate_corpus(TINY, ContentStore(tmp_path), EngineOptions(workers=2))
+def test_the_corpus_does_not_depend_on_the_number_of_processes(generated, tmp_path):
+    _, made = generated
+    again = generate_corpus(TINY, ContentStore(tmp_path), EngineOptions(workers=2))
     assert digest_of(Path(made["root"])) == digest_of(Path(again["root"]))
 
 
@@ -257,9 +272,11 @@ def test_ict_facekit_smiles_and_writes_scans():
     if folder is None:
         pytest.skip("AFFECT4D_ICT names no clone of ICT-FaceKit")
     face = IctFace(folder)
-    recipe = CorpusRecipe(face="ict_facekit", ict_folder=folder, subjects=1, actions=ActionOptions(intensity_low=0.85))
+    recipe = CorpusRecipe(
+        face="ict_facekit", ict_folder=folder, subjects=1, actions=ActionUnitOptions(intensity_low=0.85)
+    )
     scan = scan_frame(recipe, Take(0, EXPRESSIONS.index("happiness")), 5)
-    surface = face.surface(np.zeros(face.shape_count), np.zeros(len(ACTIONS)), 0)
+    surface = face.surface(np.zeros(face.shape_count), np.zeros(len(ACTION_UNITS)), 0)
     assert surface.landmarks.shape == (LANDMARK_COUNT, 3)
     assert len(scan.vertices) < 4_000
     assert np.array_equal(np.unique(scan.faces), np.arange(len(scan.vertices)))

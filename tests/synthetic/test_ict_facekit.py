@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from affect4d.scans.landmarks import LANDMARK_COUNT, NAMED
-from affect4d.synthetic.actions import ACTIONS, weights_of
+from affect4d.synthetic.action_units import ACTION_UNITS, weights_of
 from affect4d.synthetic.face_model import DENSITIES
 from affect4d.synthetic.ict_facekit import IctFace
-from affect4d.synthetic.ict_geometry import load_geometry
+from affect4d.synthetic.ict_facekit_files import load_geometry
 
 pytestmark = pytest.mark.corpus
-NEUTRAL = np.zeros(len(ACTIONS))
+NEUTRAL = np.zeros(len(ACTION_UNITS))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def moved(face: IctFace, weights: np.ndarray) -> np.ndarray:
 
 def test_every_action_has_a_shape(face):
     mean = np.zeros(face.shape_count)
-    for action in ACTIONS:
+    for action in ACTION_UNITS:
         weights = weights_of({action: 1.0})
         change = face.surface(mean, weights, 0).vertices - face.surface(mean, NEUTRAL, 0).vertices
         assert np.linalg.norm(change, axis=1).max() > 1.5, action

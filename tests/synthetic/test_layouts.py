@@ -19,24 +19,29 @@ from affect4d.scans.ingest import IngestOptions, ingest_source, load_canonical_s
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
-from affect4d.synthetic import convert, corpus
-from affect4d.synthetic.actions import ACTIONS
-from affect4d.synthetic.convert import convert_corpus
+from affect4d.synthetic import corpus, generate
+from affect4d.synthetic.action_dynamics import envelopes
+from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.corpus import Take, perform, performance_of, scan_frame
-from affect4d.synthetic.dynamics import envelopes
-from affect4d.synthetic.fabricate import fabricate_corpus
+from affect4d.synthetic.generate import export_layout, generate_corpus
+from affect4d.synthetic.generated_source import as_written, open_source
 from affect4d.synthetic.layouts import LAYOUTS, layout_named
-from affect4d.synthetic.layouts.bp4d import CODED
-from affect4d.synthetic.layouts.formats.bnt import BACKGROUND, bnt_bytes
-from affect4d.synthetic.layouts.formats.landmarks import bnd_bytes, lm_bytes, tbnd_bytes
-from affect4d.synthetic.layouts.formats.obj import mtl_bytes, obj_bytes
-from affect4d.synthetic.layouts.formats.range_image import range_image
-from affect4d.synthetic.layouts.formats.text import index_lines, number_lines
-from affect4d.synthetic.layouts.formats.wrl import wrl_bytes
-from affect4d.synthetic.layouts.layout import actions_shown, rising_frames
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.recipe import CorpusRecipe
-from affect4d.synthetic.stream import as_written, open_source
+from affect4d.synthetic.layouts.corpora import BP4D_CODED
+from affect4d.synthetic.layouts.formats import (
+    BNT_BACKGROUND,
+    bnd_bytes,
+    bnt_bytes,
+    index_lines,
+    lm_bytes,
+    mtl_bytes,
+    number_lines,
+    obj_bytes,
+    range_image,
+    tbnd_bytes,
+    wrl_bytes,
+)
+from affect4d.synthetic.layouts.layout import coded_units, rising_frames
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 FACES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.int32)
 VERTICES = np.array([[0, 0, 0], [-1.5, 2, 3], [100.1234, -0.0004, 12], [7, 8, 9]], dtype=np.float32)
@@ -154,9 +159,9 @@ def test_the_surface_nearer_to_the_camera_is_seen(turned):
 def test_bnt_has_its_header_its_background_and_v_from_the_top():
     triangle = FaceScan(plane().vertices[:3], FACES[:1], plane().texture_coordinates[:3])
     raw = bnt_bytes(triangle, "x.png", rows=4, columns=3)
-    assert struct.unpack_from("<HHdH5sI", raw) == (4, 3, BACKGROUND, 5, b"x.png", 60)
+    assert struct.unpack_from("<HHdH5sI", raw) == (4, 3, BNT_BACKGROUND, 5, b"x.png", 60)
     planes = np.frombuffer(raw, "<f8", offset=struct.calcsize("<HHdH5sI")).reshape(5, 4, 3)
-    assert (planes[:3, -1, -1] == BACKGROUND).all()
+    assert (planes[:3, -1, -1] == BNT_BACKGROUND).all()
     assert np.isfinite(planes[3:]).all()
     assert planes[4, 0, 0] == 1.0
     assert planes[4, -1, 0] == pytest.approx(0.0)
@@ -200,7 +205,7 @@ Measured: at most 6.8 (Bosphorus, turned 2.0 degrees by its 22 landmarks); 2.9 f
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     store = ContentStore(tmp_path_factory.mktemp("layouts"))
-    return {name: convert_corpus(RECIPE, name, store) for name in LAYOUTS}
+    return {name: export_layout(RECIPE, name, store) for name in LAYOUTS}
 
 
 @pytest.fixture(scope="module")
@@ -311,9 +316,9 @@ def test_a_layout_keeps_classes_times_and_levels(written):
 def test_bp4d_codes_the_actions_of_each_frame(written):
     table = open_source(written["bp4d"]).table().query("sequence == 'F001/T1'").set_index("frame")
     track, _ = perform(RECIPE, TAKE)
-    assert len({actions_shown(weights) for weights in track}) > 2
+    assert len({coded_units(weights) for weights in track}) > 2
     for frame, coded in table["actions"].items():
-        assert coded == "+".join(f"AU{number}" for number in actions_shown(track[frame]) if number in CODED)
+        assert coded == "+".join(f"AU{number}" for number in coded_units(track[frame]) if number in BP4D_CODED)
 
 
 @pytest.mark.parametrize("frames", [3, 6, 12, None])
@@ -322,7 +327,7 @@ def test_the_levels_of_a_static_layout_are_those_of_the_expression(frames):
     for person in range(8):
         performance = performance_of(recipe, Take(person, person % 6))
         found = rising_frames(performance, 4)
-        shown = envelopes(performance, np.zeros(len(ACTIONS)))[:, 0]
+        shown = envelopes(performance, np.zeros(len(ACTION_UNITS)))[:, 0]
         assert found[4] == performance.apex
         assert list(found.values()) == sorted(set(found.values()))
         for level, frame in found.items():
@@ -348,7 +353,7 @@ def test_the_face_at_rest_is_neutral_in_the_truth_too(written, layout, sequence,
 def test_quirks_are_in_the_files(tmp_path):
     recipe = CorpusRecipe(subjects=5, performances=PerformanceOptions(frames=4), seed=5)
     store = ContentStore(tmp_path)
-    roots = {name: Path(convert_corpus(recipe, name, store)["root"]) for name in ("bu3dfe", "bosphorus", "bp4d")}
+    roots = {name: Path(export_layout(recipe, name, store)["root"]) for name in ("bu3dfe", "bosphorus", "bp4d")}
     wrl = [file.read_bytes() for file in sorted(roots["bu3dfe"].rglob("*_F3D.wrl"))]
     assert {b"\r\n" in raw for raw in wrl} == {True, False}
     pictures = {file.name[-8:] for file in roots["bu3dfe"].rglob("*.*") if file.suffix in (".bmp", ".png")}
@@ -361,27 +366,27 @@ def test_quirks_are_in_the_files(tmp_path):
     assert b",1," in (roots["bp4d"] / "AUCoding/AU_OCC/F001_T1.csv").read_bytes()
 
 
-def test_a_corpus_that_was_converted_is_not_converted_again(tmp_path, monkeypatch):
+def test_a_corpus_that_was_exported_is_not_exported_again(tmp_path, monkeypatch):
     recipe, store = CorpusRecipe(subjects=2, performances=PerformanceOptions(frames=3)), ContentStore(tmp_path)
-    first = convert_corpus(recipe, "bosphorus", store)
-    monkeypatch.setattr(convert, "_write", lambda *_: pytest.fail("written again"))
-    assert convert_corpus(recipe, "bosphorus", store) == first
+    first = export_layout(recipe, "bosphorus", store)
+    monkeypatch.setattr(generate, "_write_layout", lambda *_, **__: pytest.fail("written again"))
+    assert export_layout(recipe, "bosphorus", store) == first
     assert SubjectSplit.from_dict(first["split"]).train[0] in ("bs000", "bs001")
     assert {name for fold in first["folds"] for name in fold} == {"bs000", "bs001"}
     monkeypatch.setattr(corpus, "code_version", lambda module: "other code")
     with pytest.raises(pytest.fail.Exception):
-        convert_corpus(recipe, "bosphorus", store)
+        export_layout(recipe, "bosphorus", store)
 
 
 def test_a_layout_without_a_place_for_what_is_performed_is_refused(tmp_path):
     recipe = CorpusRecipe(subjects=1, performances=PerformanceOptions(macro=0, micro=1, micro_fps=10.0))
     with pytest.raises(ValueError, match="bosphorus has no place"):
-        convert_corpus(recipe, "bosphorus", ContentStore(tmp_path))
+        export_layout(recipe, "bosphorus", ContentStore(tmp_path))
     assert not any(tmp_path.iterdir())
 
 
 def test_files_and_stream_say_the_same_of_micro_expressions(tmp_path):
     store = ContentStore(tmp_path)
-    tables = [open_source(fabricate_corpus(RECIPE, store, raw_files=raw)).table() for raw in (True, False)]
+    tables = [open_source(generate_corpus(RECIPE, store, raw_files=raw)).table() for raw in (True, False)]
     made_of_files = ["scan", "texture", "landmark_file"]
     pd.testing.assert_frame_equal(*(table.drop(columns=made_of_files) for table in tables))

@@ -4,21 +4,32 @@ import numpy as np
 import pytest
 
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS
-from affect4d.synthetic.actions import ACTIONS, CENTRAL, SIDED, TYPICAL, weights_of
-from affect4d.synthetic.distraction import POSTURES, RESTING, SOUNDS, blinks, look_about, postures, talk, unrest
-from affect4d.synthetic.dynamics import act, envelopes, rise_and_fall
-from affect4d.synthetic.micro import MICRO_ACTIONS, draw_micro_actions, draw_micro_labels
-from affect4d.synthetic.performance import Performance, PerformanceOptions, draw_performances
-from affect4d.synthetic.sensor import SensorOptions
-from affect4d.synthetic.style import ActionOptions, draw_style
+from affect4d.synthetic.action_dynamics import (
+    POSTURES,
+    RESIDUAL,
+    SOUNDS,
+    act,
+    blinks,
+    draw_micro_units,
+    envelopes,
+    gaze_drift,
+    postures,
+    rise_and_fall,
+    talk,
+    unrest,
+)
+from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, CENTRAL, MICRO_VARIANTS, TYPICAL, weights_of
+from affect4d.synthetic.performance import Performance, draw_micro_labels, draw_performances
+from affect4d.synthetic.recipe import ActionUnitOptions, PerformanceOptions, ScannerOptions
+from affect4d.synthetic.subjects import draw_style
 
-CALM = ActionOptions(distractors=0.0, restless=0.0)
+CALM = ActionUnitOptions(distractors=0.0, restless=0.0)
 EVERYTHING = PerformanceOptions(macro=2, micro=6, neutral=2, distractors=4)
 TIMES = np.linspace(0.0, 4.0, 101)
 
 
 def drawn(options: PerformanceOptions = EVERYTHING, seed: int = 0) -> tuple[Performance, ...]:
-    return draw_performances(options, ActionOptions(), np.random.default_rng(seed))
+    return draw_performances(options, ActionUnitOptions(), np.random.default_rng(seed))
 
 
 def of_kind(kind: str, seed: int = 0) -> list[Performance]:
@@ -75,11 +86,11 @@ def test_frames_that_the_scanner_misses_are_missing_and_never_the_first():
 
 
 def test_micro_actions_exist_and_those_of_two_classes_add_up():
-    assert tuple(MICRO_ACTIONS) == MICRO_EXPRESSIONS
-    named = {action for ways in MICRO_ACTIONS.values() for way in ways for action in way}
-    assert named <= {*SIDED, *CENTRAL}
+    assert tuple(MICRO_VARIANTS) == MICRO_EXPRESSIONS
+    named = {action for ways in MICRO_VARIANTS.values() for way in ways for action in way}
+    assert named <= {*BILATERAL, *CENTRAL}
     rng = np.random.default_rng(0)
-    shown = draw_micro_actions(("positive", "repression"), rng)
+    shown = draw_micro_units(("positive", "repression"), rng)
     assert {"AU12", "AU6"} & set(shown)
     assert {"AU24", "AU14", "AU17", "AU23"} & set(shown)
     assert draw_micro_labels(rng, 0.0)[0] in MICRO_EXPRESSIONS
@@ -100,13 +111,13 @@ def test_a_face_at_rest_rests_and_a_talking_one_talks():
     neutral, talking = of_kind("neutral")[0], of_kind("distractor")[0]
     np.testing.assert_array_equal(act(style, neutral, np.random.default_rng(0), CALM), 0.0)
     said = act(style, talking, np.random.default_rng(0), CALM)
-    assert said[:, ACTIONS.index("AU25")].max() > 0.2
+    assert said[:, ACTION_UNITS.index("AU25")].max() > 0.2
     np.testing.assert_array_equal(said[0], 0.0)
 
 
 def test_laggards_start_later_and_all_reach_the_apex_together():
     one = of_kind("macro")[0]
-    lag = np.zeros(len(ACTIONS))
+    lag = np.zeros(len(ACTION_UNITS))
     lag[3] = 0.5
     dense = Performance(**{**one.__dict__, "scanned": tuple(range(100))})
     tracks = envelopes(dense, lag)
@@ -123,16 +134,16 @@ def test_a_rise_and_fall_begins_and_ends_at_nothing():
 
 def test_postures_are_made_of_actions_that_show_no_expression():
     named = {action for posture in POSTURES for action in posture}
-    assert named <= {*SIDED, *CENTRAL}
+    assert named <= {*BILATERAL, *CENTRAL}
     typical = {action for actions in TYPICAL.values() for action in actions}
     assert not named & typical
-    assert {action for shown in (*SOUNDS, *RESTING) for action in shown} <= {*SIDED, *CENTRAL}
+    assert {action for shown in (*SOUNDS, *RESIDUAL) for action in shown} <= {*BILATERAL, *CENTRAL}
 
 
 def test_distractions_spare_the_first_frame_unless_it_is_restless():
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        calm = postures(TIMES, 1.5, rng) + talk(TIMES, 1.0, rng) + look_about(TIMES, 1.0, rng)
+        calm = postures(TIMES, 1.5, rng) + talk(TIMES, 1.0, rng) + gaze_drift(TIMES, 1.0, rng)
         np.testing.assert_array_equal(calm[0], 0.0)
 
 
@@ -148,13 +159,13 @@ def test_distractors_vanish_at_strength_zero():
     one = of_kind("macro")[0]
     still = Performance(**{**one.__dict__, "intensity": 0.0})
     np.testing.assert_array_equal(act(style, still, np.random.default_rng(0), CALM), 0.0)
-    restless = ActionOptions(distractors=2.0, restless=1.0)
+    restless = ActionUnitOptions(distractors=2.0, restless=1.0)
     assert np.abs(act(style, still, np.random.default_rng(0), restless)).max() > 0.3
 
 
 def test_a_blink_closes_both_lids_and_passes():
     closed = blinks(TIMES, 10.0, np.random.default_rng(0))
-    left, right = closed[:, ACTIONS.index("AU45_L")], closed[:, ACTIONS.index("AU45_R")]
+    left, right = closed[:, ACTION_UNITS.index("AU45_L")], closed[:, ACTION_UNITS.index("AU45_R")]
     np.testing.assert_array_equal(left, right)
     assert left.max() > 0.8
     assert left[0] == 0.0
@@ -163,10 +174,10 @@ def test_a_blink_closes_both_lids_and_passes():
 
 
 def test_weights_stay_in_range_however_restless():
-    style = draw_style(np.random.default_rng(0), ActionOptions())
+    style = draw_style(np.random.default_rng(0), ActionUnitOptions())
     for one in drawn():
-        track = act(style, one, np.random.default_rng(3), ActionOptions(distractors=3.0, restless=1.0, unrest=2.0))
-        assert track.shape == (one.frames, len(ACTIONS))
+        track = act(style, one, np.random.default_rng(3), ActionUnitOptions(distractors=3.0, restless=1.0, unrest=2.0))
+        assert track.shape == (one.frames, len(ACTION_UNITS))
         assert track.min() >= -1.0
         assert track.max() <= 1.2
 
@@ -176,8 +187,8 @@ def test_weights_stay_in_range_however_restless():
     [
         (PerformanceOptions, {"seconds": 1.0, "fps": 1.0}, "no frame at its apex.*until they make 5"),
         (PerformanceOptions, {"micro_low": 0.4}, r"micro_low \(0.4\) is above micro_high \(0.3\)"),
-        (ActionOptions, {"intensity_low": 0.95}, r"intensity_low \(0.95\) is above intensity_high \(0.9\)"),
-        (SensorOptions, {"landmark_bias": 0.9}, r"landmark_bias \(0.9\) and landmark_own \(0.25\).*at most 1"),
+        (ActionUnitOptions, {"intensity_low": 0.95}, r"intensity_low \(0.95\) is above intensity_high \(0.9\)"),
+        (ScannerOptions, {"landmark_bias": 0.9}, r"landmark_bias \(0.9\) and landmark_own \(0.25\).*at most 1"),
     ],
 )
 def test_options_that_fit_no_take_are_refused_and_named(options, given, words):
@@ -192,4 +203,4 @@ def test_the_scanner_misses_neither_the_first_frame_nor_the_apex(seed):
     assert any(len(one.scanned) < len(whole[one.name].scanned) for one in drawn(options, seed))
     for one in drawn(options, seed):
         assert one.scanned[0] == 0
-        assert envelopes(one, np.zeros(len(ACTIONS)))[one.apex].max() > 0.9
+        assert envelopes(one, np.zeros(len(ACTION_UNITS)))[one.apex].max() > 0.9

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.benchmarks import benchmark, changed
-from affect4d.synthetic.stream import GeneratedSource
+from affect4d.synthetic.generated_source import GeneratedSource
 
 PEOPLE, FRAMES = 6, 12
 CHANGES = {

@@ -78,6 +78,17 @@ class FileSource:
     pattern: str | None = None
     camera: Intrinsics | None = None
 
+    @classmethod
+    def described(cls, raw_corpus: Row) -> "FileSource":
+        """The files that the artefact ``raw_corpus`` describes."""
+        camera = raw_corpus.get("camera")
+        return cls(
+            root=Path(raw_corpus["root"]),
+            layout=str(raw_corpus["layout"]),
+            pattern=raw_corpus.get("pattern"),
+            camera=None if camera is None else Intrinsics.model_validate(camera),
+        )
+
     def __str__(self) -> str:
         return str(self.root)
 

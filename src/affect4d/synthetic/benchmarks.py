@@ -2,7 +2,7 @@
 
 A recipe is a file ``recipes/NAME.yml``. ``recipes/frozen.yml`` remembers, for each version of each, the digest of the
 recipe with all its defaults and the fingerprint of its scans. Whoever changes a recipe, or code that moves its scans,
-gives it a new version and freezes that: ``python -m affect4d.synthetic.freeze NAME``.
+gives it a new version and freezes that: ``python -m affect4d.synthetic.freeze_benchmarks NAME``.
 """
 
 import functools
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.store import content_key
 from affect4d.synthetic.corpus import official_folds, official_split
-from affect4d.synthetic.fingerprint import Fingerprint, machine_type
+from affect4d.synthetic.corpus_hash import CorpusHash, machine_type
 from affect4d.synthetic.recipe import CorpusRecipe
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -43,7 +43,7 @@ class FrozenVersion(BaseModel):
 
     recipe: str = Field(description="digest of the recipe, defaults included")
     people: str = Field(description="digest of the split and the folds")
-    scans: Fingerprint = Field(description="hash and mean figures of its scans")
+    scans: CorpusHash = Field(description="hash and mean figures of its scans")
 
 
 def benchmark_names(folder: Path = RECIPES) -> tuple[str, ...]:
@@ -93,13 +93,13 @@ def people_digest(recipe: CorpusRecipe) -> str:
     return content_key(split=official_split(recipe).digest, folds=[fold.digest for fold in official_folds(recipe)])
 
 
-def judge(one: Benchmark, recipe: CorpusRecipe, found: Fingerprint, folder: Path = RECIPES) -> Verdict:
+def judge(one: Benchmark, recipe: CorpusRecipe, found: CorpusHash, folder: Path = RECIPES) -> Verdict:
     """Whether a corpus made here is the benchmark as it was frozen.
 
     Args:
         one: The benchmark it was made for.
         recipe: What it was made by.
-        found: Fingerprint of its scans.
+        found: CorpusHash of its scans.
         folder: Where frozen versions are remembered.
 
     Returns:
@@ -128,9 +128,9 @@ def explain(one: Benchmark, verdict: Verdict) -> str:
         "different": (
             f"{name}: the scans made here are NOT those it was frozen with. Code or a library has changed what the "
             "recipe makes: do not compare results with published ones. If the change is meant, raise the version in "
-            f"its recipe and run: python -m affect4d.synthetic.freeze {one.name}"
+            f"its recipe and run: python -m affect4d.synthetic.freeze_benchmarks {one.name}"
         ),
-        "not frozen": f"{name} is not frozen yet: python -m affect4d.synthetic.freeze {one.name}",
+        "not frozen": f"{name} is not frozen yet: python -m affect4d.synthetic.freeze_benchmarks {one.name}",
         "changed recipe": f"This run changes the recipe of {name}: its results are not results on {one.name}.",
     }[verdict]
 

@@ -1,6 +1,6 @@
-"""Who is in a synthetic corpus, what they perform, and every scan of it: pure functions of (recipe, take, frame).
+"""A synthetic corpus: subjects, takes, scans, labels and attributes, as pure functions of (recipe, take, frame).
 
-Nothing here is stored. A scan is made when it is asked for, in any order, in any process, and is the same each time.
+Nothing here is stored. A scan is generated on demand, in any order, in any process, and is the same each time.
 """
 
 import functools
@@ -16,50 +16,55 @@ from affect4d.scans.expression import join_labels
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 from affect4d.store import code_version, content_key
-from affect4d.synthetic.actions import ACTIONS, ActionTrack
-from affect4d.synthetic.dynamics import act
-from affect4d.synthetic.face_model import GENDERS, Albedo, FaceModel, Shape, Subject, draw_appearance
-from affect4d.synthetic.ict_facekit import IctFace, ict_fingerprint
+from affect4d.synthetic.action_dynamics import act
+from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
+from affect4d.synthetic.face_model import FaceModel
+from affect4d.synthetic.ict_facekit import IctFace
+from affect4d.synthetic.ict_facekit_files import ict_digests
 from affect4d.synthetic.lighting import light_texture
 from affect4d.synthetic.performance import Performance, draw_performances
-from affect4d.synthetic.procedural import ProceduralFace
+from affect4d.synthetic.procedural.face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
-from affect4d.synthetic.sensor import Recording, draw_recording, scan_surface
-from affect4d.synthetic.style import draw_style
+from affect4d.synthetic.scanner import ScanConditions, draw_conditions, scan_surface
+from affect4d.synthetic.skin import Albedo, paint_skin, wrinkle_map
+from affect4d.synthetic.subjects import (
+    GENDERS,
+    LEFT,
+    RIGHT,
+    IdentityShape,
+    Subject,
+    draw_appearance,
+    draw_style,
+)
 
 SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
-"""First words of the seeds, so that people, takes and what is performed draw from different streams."""
+"""First words of the seeds: subjects, takes and performances draw from different random streams."""
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One performance of one subject, by number.
-
-    Attributes:
-        subject: The corpus's person of that index.
-        place: Position among that person's performances.
-    """
+    """One performance of one subject, both by index."""
 
     subject: int
-    place: int
+    index: int
 
 
 def takes(recipe: CorpusRecipe) -> Iterator[Take]:
-    """Every take of a corpus, person by person."""
+    """Every take of a corpus, subject by subject."""
     for subject in range(recipe.subjects):
-        for place in range(len(performances(recipe, subject))):
-            yield Take(subject, place)
+        for index in range(len(performances(recipe, subject))):
+            yield Take(subject, index)
 
 
 @functools.cache
 def face_model(recipe: CorpusRecipe) -> FaceModel:
-    """The face a recipe asks for, loaded once a process."""
+    """The recipe's face model, loaded once a process."""
     return _face_model(recipe.face, recipe.ict_folder)
 
 
 @functools.lru_cache(maxsize=64)
 def draw_subject(recipe: CorpusRecipe, index: int) -> Subject:
-    """The corpus's person of that index; women and men alternate, numbered apart as in BU-4DFE."""
+    """The subject of that index; women and men alternate, numbered apart as in BU-4DFE."""
     rng = _generator(recipe.seed, SUBJECT_STREAM, index)
     gender = GENDERS[index % 2]
     return Subject(
@@ -72,23 +77,29 @@ def draw_subject(recipe: CorpusRecipe, index: int) -> Subject:
 
 
 def subject_name(index: int) -> str:
-    """The name of the person of that index: ``F001``, ``M001``, ``F002`` and so on."""
+    """The name of the subject of that index: ``F001``, ``M001``, ``F002`` and so on."""
     return f"{GENDERS[index % 2]}{index // 2 + 1:03d}"
 
 
 def subject_index(name: str) -> int:
-    """The index of the person of that name."""
+    """The index of the subject of that name."""
     return 2 * (int(name[1:]) - 1) + GENDERS.index(name[0])
 
 
 @functools.lru_cache(maxsize=64)
-def performances(recipe: CorpusRecipe, index: int) -> tuple[Performance, ...]:
-    """What a person performs, take by take."""
-    return draw_performances(recipe.performances, recipe.actions, _generator(recipe.seed, PERFORMANCE_STREAM, index))
+def performances(recipe: CorpusRecipe, subject: int) -> tuple[Performance, ...]:
+    """The performances of a subject, take by take."""
+    rng = _generator(recipe.seed, PERFORMANCE_STREAM, subject)
+    return draw_performances(recipe.performances, recipe.actions, rng)
+
+
+def performance_of(recipe: CorpusRecipe, take: Take) -> Performance:
+    """The performance of a take."""
+    return performances(recipe, take.subject)[take.index]
 
 
 def sequence_name(recipe: CorpusRecipe, take: Take) -> str:
-    """``F001/Angry``: the first take of a posed expression is called as in BU-4DFE, others by their performance."""
+    """``F001/Angry``: the first take of a posed expression is named as in BU-4DFE, others by their performance."""
     name = performance_of(recipe, take).name
     return f"{subject_name(take.subject)}/{FOLDERS.get(name, name)}"
 
@@ -97,44 +108,40 @@ def sequence_name(recipe: CorpusRecipe, take: Take) -> str:
 def find_take(recipe: CorpusRecipe, sequence: str) -> Take | None:
     """The take of a sequence's name; None if the recipe has none of that name."""
     try:
-        index = subject_index(sequence.partition("/")[0])
+        subject = subject_index(sequence.partition("/")[0])
     except ValueError:
         return None
-    if not 0 <= index < recipe.subjects:
+    if not 0 <= subject < recipe.subjects:
         return None
-    places = range(len(performances(recipe, index)))
-    return next((Take(index, place) for place in places if sequence_name(recipe, Take(index, place)) == sequence), None)
-
-
-def performance_of(recipe: CorpusRecipe, take: Take) -> Performance:
-    """What is performed in a take."""
-    return performances(recipe, take.subject)[take.place]
+    every = (Take(subject, index) for index in range(len(performances(recipe, subject))))
+    return next((take for take in every if sequence_name(recipe, take) == sequence), None)
 
 
 @functools.lru_cache(maxsize=4)
-def perform(recipe: CorpusRecipe, take: Take) -> tuple[ActionTrack, Recording]:
-    """Action weights of every frame of a take, and the recording's conditions."""
+def perform(recipe: CorpusRecipe, take: Take) -> tuple[ActionTrack, ScanConditions]:
+    """Action-unit weights of every frame of a take, and the conditions under which it is scanned."""
     performance, rng = performance_of(recipe, take), _take_generator(recipe, take)
     track = act(draw_subject(recipe, take.subject).style, performance, rng, recipe.actions)
-    return track, draw_recording(performance.times, rng, recipe.sensor)
+    return track, draw_conditions(performance.times, rng, recipe.sensor)
 
 
 def scan_frame(recipe: CorpusRecipe, take: Take, frame: int) -> FaceScan:
     """One frame of a take as the scanner delivers it, landmarks with the tracker's error."""
     model, subject = face_model(recipe), draw_subject(recipe, take.subject)
-    (track, recording), rng = perform(recipe, take), _take_generator(recipe, take, frame + 1)
+    (track, conditions), rng = perform(recipe, take), _take_generator(recipe, take, frame + 1)
     weights = track[frame]
-    surface = model.surface(subject.shape, weights, recording.sampling(rng)).scaled(subject.size)
+    surface = model.surface(subject.shape, weights, conditions.sampling(rng)).scaled(subject.size)
     normals = model.normal_map(subject.shape, weights)
-    texture = light_texture(_painted(recipe, take.subject), normals, model.wrinkles(weights), recording.lights, frame)
-    return scan_surface(surface, texture, recording, frame, rng, recipe.sensor)
+    albedo = _painted(recipe, take.subject)
+    texture = light_texture(albedo, normals, wrinkle_map(weights), conditions.lights, frame)
+    return scan_surface(surface, texture, conditions, frame, rng, recipe.sensor)
 
 
-def sequence_facts(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
-    """What the corpus says of a sequence: ``subject, expression, label, task, onset, apex, offset``.
+def sequence_labels(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
+    """Labels of a sequence: ``subject, expression, label, task, onset, apex, offset``.
 
     Posed expressions are labelled as in BU-4DFE, without frames; micro-expressions as in 4DME, with several classes and
-    frames; hard negatives by what is done: ``neutral``, ``talk``, ``blink``, ``look``.
+    frames; hard negatives by their kind: ``neutral``, ``talk``, ``blink``, ``look``.
     """
     performance = performance_of(recipe, take)
     micro = performance.kind == "micro"
@@ -149,21 +156,36 @@ def sequence_facts(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
     }
 
 
-def true_actions(recipe: CorpusRecipe, take: Take) -> pd.DataFrame:
-    """The true action weights of a take, one row a frame: what an oracle knows."""
+def take_attributes(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
+    """Every drawn attribute of a take as plain values: the known truth for fairness and robustness.
+
+    Of subject (``gender`` …), performance (``kind`` …), light (``lamps`` …) and scanner (``noise_mm`` …). Angles are
+    degrees, lengths mm, times seconds.
+    """
+    track, conditions = perform(recipe, take)
+    return {
+        **_subject_attributes(draw_subject(recipe, take.subject)),
+        **_performance_attributes(performance_of(recipe, take), track),
+        **_light_attributes(conditions),
+        **_scanner_attributes(conditions),
+    }
+
+
+def true_action_units(recipe: CorpusRecipe, take: Take) -> pd.DataFrame:
+    """The true action-unit weights of a take, one row a frame."""
     track, _ = perform(recipe, take)
-    return pd.DataFrame(track.astype(np.float32), columns=list(ACTIONS)).assign(frame=range(len(track)))
+    return pd.DataFrame(track.astype(np.float32), columns=list(ACTION_UNITS)).assign(frame=range(len(track)))
 
 
 def subject_table(recipe: CorpusRecipe) -> pd.DataFrame:
-    """Who is in the corpus: ``subject, gender, age_group, skin_tone``."""
+    """The subjects of the corpus: ``subject, gender, age_group, skin_tone``."""
     subjects = [draw_subject(recipe, index) for index in range(recipe.subjects)]
     rows = [(one.name, one.appearance.gender, one.appearance.age_group, one.appearance.skin_tone) for one in subjects]
     return pd.DataFrame(rows, columns=["subject", "gender", "age_group", "skin_tone"]).sort_values("subject")
 
 
 def official_split(recipe: CorpusRecipe) -> SubjectSplit:
-    """Who is trained on and who is tested on: part of the recipe, balanced over gender.
+    """Training and test subjects: part of the recipe, balanced over gender.
 
     Raises:
         ValueError: If there is only one subject.
@@ -172,29 +194,28 @@ def official_split(recipe: CorpusRecipe) -> SubjectSplit:
 
 
 def official_folds(recipe: CorpusRecipe) -> tuple[SubjectSplit, ...]:
-    """The folds of the recipe's cross-validation; one a subject where there are fewer subjects than folds."""
+    """The folds of the recipe's cross-validation; one for each subject where there are fewer subjects than folds."""
     return draw_folds(_genders(recipe), min(recipe.folds, recipe.subjects), recipe.seed, _genders(recipe))
 
 
 def corpus_key(recipe: CorpusRecipe) -> str:
-    """Content key of all a recipe's scans: the recipe, the code of this room, and the face model's files."""
+    """Content key of all a recipe's scans: the recipe, the code that generates them, and the face model's files."""
     return content_key(recipe=recipe.digest, makers=_makers(recipe.face, recipe.ict_folder))
 
 
 @functools.lru_cache(maxsize=16)
 def scan_origin(recipe: CorpusRecipe) -> str:
-    """Content key of what one scan depends on beside its take and frame: all of the recipe but how many people."""
+    """Content key of a scan's inputs beside its take and frame: all of the recipe but the number of subjects."""
     alone = recipe.model_copy(update={"subjects": 1})
     return content_key(recipe=alone.digest, makers=_makers(recipe.face, recipe.ict_folder))
 
 
 def _makers(face: str, ict_folder: str | None) -> list[Any]:
-    code = code_version(__name__)
-    return [code, ict_fingerprint(ict_folder) if face == "ict_facekit" else None]
+    return [code_version(__name__), ict_digests(ict_folder) if face == "ict_facekit" else None]
 
 
-def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> Shape:
-    """An identity in the modes that vary; the model's others are at rest."""
+def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> IdentityShape:
+    """An identity in the modes that vary; the model's others are zero."""
     there = face_model(recipe).shape_count
     varying = there if recipe.identity_modes is None else recipe.identity_modes
     if varying > there:
@@ -210,19 +231,81 @@ def _face_model(face: str, ict_folder: str | None) -> FaceModel:
 
 
 @functools.lru_cache(maxsize=8)
-def _painted(recipe: CorpusRecipe, index: int) -> Albedo:
-    return face_model(recipe).paint(draw_subject(recipe, index).appearance)
+def _painted(recipe: CorpusRecipe, subject: int) -> Albedo:
+    return paint_skin(draw_subject(recipe, subject).appearance)
 
 
 def _genders(recipe: CorpusRecipe) -> dict[str, str]:
-    """Name of every subject, with what stands before the number."""
+    """Gender of every subject by name."""
     names = [subject_name(index) for index in range(recipe.subjects)]
     return {name: name[0] for name in names}
 
 
 def _take_generator(recipe: CorpusRecipe, take: Take, *frame: int) -> np.random.Generator:
-    return _generator(recipe.seed, SEQUENCE_STREAM, take.subject, take.place, *frame)
+    return _generator(recipe.seed, SEQUENCE_STREAM, take.subject, take.index, *frame)
 
 
 def _generator(*words: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(words))
+
+
+def _subject_attributes(subject: Subject) -> dict[str, Any]:
+    appearance = subject.appearance
+    names = ("gender", "age_group", "skin_tone", "monk_tone", "melanin", "brows", "lips", "beard")
+    return {
+        **{name: getattr(appearance, name) for name in names},
+        "head_size": subject.size,
+        "identity_norm": float(np.linalg.norm(subject.shape)),
+    }
+
+
+def _performance_attributes(performance: Performance, track: ActionTrack) -> dict[str, Any]:
+    times = performance.times
+    blink = track[:, [ACTION_UNITS.index("AU45_L"), ACTION_UNITS.index("AU45_R")]].max(axis=1)
+    return {
+        "kind": performance.kind,
+        "labels": "+".join(performance.labels),
+        "intensity": performance.intensity,
+        "frames": performance.frames,
+        "fps": performance.fps,
+        "onset_s": float(times[performance.onset]),
+        "apex_s": float(times[performance.apex]),
+        "offset_s": float(times[performance.offset]),
+        "rise_s": performance.rise,
+        "strongest_action": float(np.abs(track).max()),
+        "first_frame_activity": float(np.abs(track[0]).max()),
+        "asymmetry": float(np.abs(track[:, LEFT] - track[:, RIGHT]).max()),
+        "blinks": int((np.diff((blink > 0.5).astype(int), prepend=0) > 0).sum()),
+    }
+
+
+def _light_attributes(conditions: ScanConditions) -> dict[str, Any]:
+    lights = conditions.lights
+    shares = np.linalg.norm(lights.directions, axis=2)
+    brightest = int(shares[0].argmax())
+    x, y, z = lights.directions[0, brightest] / max(float(shares[0, brightest]), 1e-9)
+    return {
+        "lamps": len(lights.colours),
+        "light_share": float(shares[0].sum()),
+        "light_azimuth": float(np.degrees(np.arctan2(x, z))),
+        "light_elevation": float(np.degrees(np.arcsin(np.clip(y, -1.0, 1.0)))),
+        "light_warmth": float(lights.colours[brightest, 0] - lights.colours[brightest, 2]),
+        "exposure": float(lights.exposure.mean()),
+        "exposure_drift": float(np.ptp(lights.exposure)),
+    }
+
+
+def _scanner_attributes(conditions: ScanConditions) -> dict[str, Any]:
+    turns, shifts = conditions.turns, conditions.shifts
+    return {
+        "noise_mm": conditions.noise_mm,
+        "density": conditions.density,
+        "hair_strands": conditions.strands,
+        "pose_pitch": float(turns[0, 0]),
+        "pose_yaw": float(turns[0, 1]),
+        "pose_roll": float(turns[0, 2]),
+        "residue_deg": float(np.linalg.norm(conditions.tracker.turn)),
+        "residue_mm": float(np.linalg.norm(conditions.tracker.shift)),
+        "drift_deg": float(np.linalg.norm(turns - turns[0], axis=1).max()),
+        "drift_mm": float(np.linalg.norm(shifts - shifts[0], axis=1).max()),
+    }

@@ -1,93 +1,44 @@
-"""What every parametric face offers: geometry from identity and action weights, landmarks, and a painted skin."""
+"""Parametric face models: their interface, and the blendshapes, eyeballs and mouth that all of them share."""
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32, Float64
+from scipy.spatial import Delaunay
 
 from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
-from affect4d.synthetic.actions import Weights
-from affect4d.synthetic.style import ActionStyle
+from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
+from affect4d.synthetic.material_plane import (
+    HEIGHT,
+    P_HALF,
+    Q_HIGH,
+    Q_LOW,
+    STRIP,
+    MaterialPoints,
+    eye_coordinates,
+    mouth_coordinates,
+    skin_coordinates,
+)
+from affect4d.synthetic.subjects import IdentityShape
 
-Shape = Float64[np.ndarray, " shape"]
-Albedo = Float32[np.ndarray, "height width 3"]
 NormalMap = Float32[np.ndarray, "rows columns 3"]
 """Unit normals over the texture, row 0 at the top."""
-Relief = Float32[np.ndarray, "height width"]
-
-GENDERS: tuple[str, ...] = ("F", "M")
-AGE_GROUPS: tuple[str, ...] = ("18-30", "31-50", "51-70")
-SKIN_TONES: tuple[str, ...] = ("light", "medium", "brown", "dark")
-MONK_TONES = 10
-LIP_COLOUR = (0.62, 0.2, 0.22)
+SpacePoints = Float64[np.ndarray, "points 3"]
+"""Points or displacements, mm."""
+ModeBasis = Float64[np.ndarray, "modes points 3"]
 
 DENSITIES = 3
 """Resolutions of a scanner, 0 the finest."""
+NORMAL_ROWS, NORMAL_COLUMNS = 48, 48
+"""Size of a normal map without the strip of eyes and mouth."""
+GAZE = np.radians([25.0, 18.0])
+"""Turn of the eyes at weight 1 of ``gaze_left`` and ``gaze_up``."""
 
 
 @dataclass(frozen=True)
-class Appearance:
-    """What a person's skin looks like.
-
-    Attributes:
-        gender: One of ``GENDERS``.
-        age_group: One of ``AGE_GROUPS``.
-        melanin: 0 (lightest) … 1 (darkest).
-        hair: RGB 0…1.
-        iris: RGB 0…1.
-        lips: How far lip colour stands out from skin colour, 0…1.
-        lipstick: Colour the lips are painted in, RGB 0…1; their own colour where there is no paint.
-        shadow: Strength of paint on the upper lids, 0…1.
-        brows: Strength of the brows, 0…1.
-        beard: Strength of beard shadow, 0…1.
-        hairline: Height of the hairline over its usual place, mm.
-        speckle: Seed of freckles, spots and blotches.
-    """
-
-    gender: str
-    age_group: str
-    melanin: float
-    hair: tuple[float, float, float]
-    iris: tuple[float, float, float]
-    lips: float
-    lipstick: tuple[float, float, float]
-    shadow: float
-    brows: float
-    beard: float
-    hairline: float
-    speckle: int
-
-    @property
-    def skin_tone(self) -> str:
-        """The word for the melanin, one of ``SKIN_TONES``."""
-        return SKIN_TONES[min(int(self.melanin * len(SKIN_TONES)), len(SKIN_TONES) - 1)]
-
-    @property
-    def monk_tone(self) -> int:
-        """The nearest step of the Monk Skin Tone Scale, 1 (lightest) … 10 (darkest)."""
-        return 1 + round(self.melanin * (MONK_TONES - 1))
-
-    @property
-    def age(self) -> float:
-        """0 for the youngest group, 1 for the oldest."""
-        return AGE_GROUPS.index(self.age_group) / (len(AGE_GROUPS) - 1)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A person of the synthetic corpus."""
-
-    name: str
-    shape: Shape
-    appearance: Appearance
-    style: ActionStyle
-    size: float
-    """Of the head; 1 is the model's own."""
-
-
-@dataclass(frozen=True)
-class Surface:
+class FaceSurface:
     """The face in one frame, noise-free: mm, in the model's own frame (nose tip near the origin)."""
 
     vertices: Vertices
@@ -95,7 +46,7 @@ class Surface:
     texture_coordinates: TextureCoordinates
     landmarks: Landmarks
 
-    def scaled(self, size: float) -> "Surface":
+    def scaled(self, size: float) -> "FaceSurface":
         """The same face, larger or smaller by a factor."""
         if size == 1.0:
             return self
@@ -103,64 +54,128 @@ class Surface:
 
 
 class FaceModel(Protocol):
-    """A face that shows action weights."""
+    """A face driven by action-unit weights."""
 
     shape_count: int
     """How many identity parameters, each drawn from N(0, 1)."""
 
-    def surface(self, shape: Shape, weights: Weights, sampling: int) -> Surface:
-        """The face of this identity under these weights.
+    def surface(self, shape: IdentityShape, weights: ActionWeights, sampling: int) -> FaceSurface:
+        """The face of an identity under these weights.
 
         Args:
             shape: Identity.
-            weights: Of all actions.
-            sampling: Which of several meshes, any integer; its remainder by ``DENSITIES`` says how dense.
+            weights: Of all action units.
+            sampling: Which of several meshes, any integer; its remainder by ``DENSITIES`` is the density.
         """
 
-    def normal_map(self, shape: Shape, weights: Weights) -> NormalMap:
-        """Normals over the texture, for light baked into the picture."""
-
-    def paint(self, appearance: Appearance) -> Albedo:
-        """Skin, brows, lips, eyes and mouth without light, 0…1, row 0 at the top."""
-
-    def wrinkles(self, weights: Weights) -> Relief:
-        """How much the actions darken the picture by folding the skin, 0…1."""
+    def normal_map(self, shape: IdentityShape, weights: ActionWeights) -> NormalMap:
+        """Normals over the texture, for light baked into it; straight ahead for eyes and mouth."""
 
 
-def draw_appearance(rng: np.random.Generator, gender: str) -> Appearance:
-    """Draw a skin, hair and eyes; all skin tones and age groups are equally likely."""
-    melanin = float(rng.uniform())
-    age_group = AGE_GROUPS[int(rng.integers(len(AGE_GROUPS)))]
-    made_up = gender == "F" and rng.random() < 0.5
-    return Appearance(
-        gender=gender,
-        age_group=age_group,
-        melanin=melanin,
-        hair=_hair(rng, melanin, grey=age_group == AGE_GROUPS[-1]),
-        iris=_iris(rng, melanin),
-        lips=float(rng.uniform(0.7, 1.0) if made_up else rng.uniform(0.25, 0.7)),
-        lipstick=_colour(rng.uniform((0.4, 0.05, 0.1), (0.85, 0.4, 0.5))) if made_up else LIP_COLOUR,
-        shadow=float(rng.uniform(0.2, 0.8)) if made_up else 0.0,
-        brows=float(rng.uniform(0.3, 1.0)),
-        beard=float(max(rng.uniform(-0.5, 1.0), 0.0) if gender == "M" else 0.0),
-        hairline=float(rng.normal(0.0, 5.0) + (5.0 if gender == "M" else 0.0)),
-        speckle=int(rng.integers(2**31)),
+@dataclass(frozen=True)
+class Blendshapes:
+    """Points that are a linear function of identity and action-unit weights, mm."""
+
+    neutral: Float32[np.ndarray, "points 3"]
+    identity: Float32[np.ndarray, "shape flat"]
+    actions: Float32[np.ndarray, "units flat"]
+
+    def place(self, shape: IdentityShape, weights: ActionWeights) -> SpacePoints:
+        """The points of an identity under these weights."""
+        moved = shape.astype(np.float32) @ self.identity + weights.astype(np.float32) @ self.actions
+        return np.asarray((self.neutral + moved.reshape(self.neutral.shape)).astype(np.float64))
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """One mesh of a face: skin, inside of the mouth, left and right eyeball, in this order."""
+
+    skin: Blendshapes
+    mouth: Blendshapes
+    faces: Faces
+    texture_coordinates: TextureCoordinates
+
+
+def blendshapes(neutral: SpacePoints, identity: ModeBasis, actions: ModeBasis) -> Blendshapes:
+    """Blendshapes from the neutral points and the displacements of each parameter, mm."""
+    return Blendshapes(
+        neutral.astype(np.float32),
+        identity.reshape(len(identity), -1).astype(np.float32),
+        actions.reshape(len(actions), -1).astype(np.float32),
     )
 
 
-def _hair(rng: np.random.Generator, melanin: float, grey: bool) -> tuple[float, float, float]:
-    """Lighter where the skin is; grey with age, more or less."""
-    darkness = melanin + (1.0 - melanin) * rng.uniform(0.1, 1.0)
-    hair = np.array([0.6, 0.43, 0.26]) * (1.0 - 0.85 * darkness) + 0.03
-    return _colour(0.4 * hair + 0.6 * np.full(3, rng.uniform(0.3, 0.75)) if grey else hair)
+def join_face(skin: Blendshapes, mouth: Blendshapes, skin_faces: Faces, material: MaterialPoints) -> FaceMesh:
+    """A mesh of the face, from its skin and its inside of the mouth."""
+    (grid, mouth_faces), (directions, eye_faces) = mouth_grid(), front_of_eyeball()
+    starts = np.cumsum([len(material), len(grid), len(directions)])
+    faces = [skin_faces, mouth_faces + starts[0], eye_faces + starts[1], eye_faces + starts[2]]
+    eyes = [eye_coordinates(directions, side) for side in (1.0, -1.0)]
+    coordinates = np.concatenate([skin_coordinates(material), mouth_coordinates(*grid.T), *eyes])
+    return FaceMesh(skin, mouth, np.concatenate(faces).astype(np.int32), coordinates)
 
 
-def _iris(rng: np.random.Generator, melanin: float) -> tuple[float, float, float]:
-    """Brown, and towards blue and green where the skin is light."""
-    tint = 0.65 * (1.0 - melanin) * rng.uniform(0.0, 1.0)
-    return _colour(np.array([0.3, 0.19, 0.1]) + tint * np.array([0.05, 0.25, 0.4]))
+def eyeballs(centres: Float64[np.ndarray, "2 3"], radius: float, weights: ActionWeights) -> list[SpacePoints]:
+    """Points of both eyeballs, turned by the gaze."""
+    directions, _ = front_of_eyeball()
+    turned = turn_gaze(directions, weights)
+    return [centre + radius * turned for centre in centres]
 
 
-def _colour(values: Float64[np.ndarray, "3"]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
+@functools.cache
+def front_of_eyeball() -> tuple[SpacePoints, Faces]:
+    """Points and triangles of the front of a unit sphere, around +z."""
+    tilts = np.radians([0.0, 14.0, 28.0, 42.0, 56.0, 70.0])
+    rings = []
+    for tilt, count in zip(tilts, (1, 6, 9, 12, 14, 16), strict=True):
+        turn = 2.0 * np.pi * (np.arange(count) + 0.3) / count
+        ring = np.stack([np.sin(tilt) * np.cos(turn), np.sin(tilt) * np.sin(turn), np.full(count, np.cos(tilt))], 1)
+        rings.append(ring)
+    directions = np.concatenate(rings)
+    return directions, triangulate(directions[:, :2])
+
+
+def turn_gaze(directions: SpacePoints, weights: ActionWeights) -> SpacePoints:
+    """Directions from an eyeball's centre, turned by the weights of ``gaze_left`` and ``gaze_up``."""
+    turn, lift = GAZE * weights[[ACTION_UNITS.index("gaze_left"), ACTION_UNITS.index("gaze_up")]]
+    x, y, z = directions.T
+    x, z = x * np.cos(turn) + z * np.sin(turn), z * np.cos(turn) - x * np.sin(turn)
+    y, z = y * np.cos(lift) + z * np.sin(lift), z * np.cos(lift) - y * np.sin(lift)
+    return np.stack([x, y, z], axis=1)
+
+
+@functools.cache
+def mouth_grid() -> tuple[Float64[np.ndarray, "points 2"], Faces]:
+    """Points (across, height) of the inside of the mouth, both −1…1, and their triangles."""
+    across, height = np.meshgrid(np.linspace(-1.0, 1.0, 11), np.array([1.0, 0.3, 0.05, -0.3, -1.0]))
+    grid = np.stack([across.ravel(), height.ravel()], axis=1)
+    return grid, triangulate(grid)
+
+
+def lower_teeth(grid: Float64[np.ndarray, "points 2"]) -> Float64[np.ndarray, " points"]:
+    """Share of the jaw's movement that the inside of the mouth follows: none for the upper teeth, all for the lower."""
+    return np.clip(0.5 - grid[:, 1] / 0.6, 0.0, 1.0)
+
+
+def normal_grid() -> MaterialPoints:
+    """Material points of a normal map, row by row from the top."""
+    p, q = np.linspace(-P_HALF, P_HALF, NORMAL_COLUMNS), np.linspace(Q_HIGH, Q_LOW, NORMAL_ROWS)
+    across, along = np.meshgrid(p, q)
+    return np.stack([across.ravel(), along.ravel()], axis=1)
+
+
+def with_strip(normals: Float64[np.ndarray, "rows columns 3"]) -> NormalMap:
+    """Normals of the skin, with normals straight ahead for the strip of eyes and mouth below."""
+    strip = np.zeros((NORMAL_ROWS * STRIP // (HEIGHT - STRIP), NORMAL_COLUMNS, 3))
+    strip[..., 2] = 1.0
+    return np.concatenate([normals, strip]).astype(np.float32)
+
+
+def triangulate(points: Float64[np.ndarray, "points 2"]) -> Faces:
+    """Delaunay triangles, counter-clockwise."""
+    faces = Delaunay(points).simplices.astype(np.int32)
+    first, second, third = points[faces[:, 0]], points[faces[:, 1]], points[faces[:, 2]]
+    one, two = second - first, third - first
+    clockwise = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] < 0
+    faces[clockwise] = faces[clockwise][:, ::-1]
+    return np.asarray(faces)

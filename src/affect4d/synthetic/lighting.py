@@ -1,4 +1,4 @@
-"""Light baked into the picture of a scan: a few coloured lamps and an ambient share, drifting within a take."""
+"""Light baked into the texture of a scan: a few coloured lamps and an ambient share, drifting within a take."""
 
 import functools
 from dataclasses import dataclass
@@ -7,52 +7,40 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from affect4d.arrays import Texture
-from affect4d.synthetic.face_model import Albedo, NormalMap, Relief
+from affect4d.synthetic.face_model import NormalMap
+from affect4d.synthetic.performance import FrameTimes
+from affect4d.synthetic.recipe import ScannerOptions
+from affect4d.synthetic.skin import Albedo, WrinkleMap
 
 KNOT_SECONDS = 4.0 / 3.0
-"""What drifts takes so long to be somewhere else."""
+"""Time between two independent values of a drifting quantity."""
 FOLD_DARKNESS = 0.45
 """How much darker the deepest fold of the skin is."""
 
-Times = Float64[np.ndarray, " frames"]
-
 
 @dataclass(frozen=True)
-class Lights:
-    """The light of one take.
-
-    Attributes:
-        directions: Towards each lamp, times its share of all light.
-        colours: Of the lamps, a factor on RGB near 1.
-        ambient: Colour of the light from everywhere, times its share.
-        exposure: Brightness of each frame.
-    """
+class SceneLights:
+    """The light of one take."""
 
     directions: Float64[np.ndarray, "frames lamps 3"]
+    """Towards each lamp, times its share of all light."""
     colours: Float64[np.ndarray, "lamps 3"]
+    """Of the lamps, a factor on RGB near 1."""
     ambient: Float64[np.ndarray, "3"]
+    """Colour of the ambient light, times its share."""
     exposure: Float64[np.ndarray, " frames"]
+    """Brightness of each frame."""
 
 
-def draw_lights(
-    times: Times, rng: np.random.Generator, *, most: int, strength: float, colour: float, drift: float
-) -> Lights:
-    """Draw the lamps of a take.
-
-    Args:
-        times: Second of each frame.
-        rng: Draws them.
-        most: Most lamps; at least one.
-        strength: Greatest share of directed light, 0…1.
-        colour: Spread of a lamp's colour about white.
-        drift: Spread of directions and exposure within the take.
-    """
-    lamps = int(rng.integers(1, most + 1))
+def draw_lights(times: FrameTimes, rng: np.random.Generator, options: ScannerOptions) -> SceneLights:
+    """Draw the lamps of a take."""
+    drift, colour = options.light_drift, options.light_colour
+    lamps = int(rng.integers(1, options.lamps + 1))
     middle = np.stack([_direction(rng) for _ in range(lamps)])
     moved = middle + drift * np.stack([wander(times, rng) for _ in range(lamps)], axis=1)
     moved /= np.linalg.norm(moved, axis=2, keepdims=True)
-    shares = strength * rng.uniform(0.5, 1.0) * rng.dirichlet(np.full(lamps, 2.0))
-    return Lights(
+    shares = options.light_strength * rng.uniform(0.5, 1.0) * rng.dirichlet(np.full(lamps, 2.0))
+    return SceneLights(
         directions=moved * shares[:, None],
         colours=1.0 + colour * rng.normal(0.0, 1.0, (lamps, 3)),
         ambient=(1.0 - 0.6 * shares.sum()) * (1.0 + 0.5 * colour * rng.normal(0.0, 1.0, 3)),
@@ -60,8 +48,8 @@ def draw_lights(
     )
 
 
-def light_texture(albedo: Albedo, normals: NormalMap, wrinkles: Relief, lights: Lights, frame: int) -> Texture:
-    """Bake the light of a frame into the picture."""
+def light_texture(albedo: Albedo, normals: NormalMap, wrinkles: WrinkleMap, lights: SceneLights, frame: int) -> Texture:
+    """Bake the light of a frame into the texture."""
     lamps = np.clip(normals @ lights.directions[frame].T.astype(np.float32), 0.0, None)
     coarse = lights.ambient.astype(np.float32) + lamps @ lights.colours.astype(np.float32)
     shade = _enlarged(coarse, *albedo.shape[:2])
@@ -69,7 +57,7 @@ def light_texture(albedo: Albedo, normals: NormalMap, wrinkles: Relief, lights: 
     return np.asarray(np.clip(albedo * shade, 0.0, 255.0).astype(np.uint8))
 
 
-def wander(times: Times, rng: np.random.Generator) -> Float64[np.ndarray, "frames 3"]:
+def wander(times: FrameTimes, rng: np.random.Generator) -> Float64[np.ndarray, "frames 3"]:
     """Three random paths with a spread of about one over several seconds; little happens within half a second."""
     knots = rng.normal(0.0, 1.0, (int(times[-1] / KNOT_SECONDS) + 2, 3))
     places = KNOT_SECONDS * np.arange(len(knots))

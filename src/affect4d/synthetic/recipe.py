@@ -1,19 +1,130 @@
-"""Everything a synthetic corpus depends on."""
+"""Options of a synthetic corpus: performances, expressive style, scanner, and the whole recipe."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.store import content_key
-from affect4d.synthetic.performance import PerformanceOptions
-from affect4d.synthetic.sensor import SensorOptions
-from affect4d.synthetic.style import ActionOptions
+
+FEWEST_SCANNED = 5
+"""Frames in a take so that one of them falls into the apex, which lasts a fifth of the take or longer."""
+
+
+class PerformanceOptions(BaseModel):
+    """What every subject performs, and how it is sampled in time."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    macro: int = Field(default=1, ge=0, le=20, description="takes of each of the six posed expressions")
+    micro: int = Field(default=0, ge=0, le=100, description="micro-expressions")
+    neutral: int = Field(default=0, ge=0, le=100, description="takes of a neutral face")
+    distractors: int = Field(default=0, ge=0, le=100, description="takes of talking, blinking, looking about")
+    seconds: float = Field(default=4.0, gt=0.2, le=60.0, description="length of every take but the micro-expressions")
+    fps: float = Field(default=25.0, ge=1.0, le=1000.0, description="the scanner's frames a second in those")
+    frames: int | None = Field(
+        default=12, ge=3, le=5000, description="frames kept of such a take, evenly spread; None keeps all"
+    )
+    dropped: float = Field(default=0.0, ge=0.0, lt=0.9, description="chance that the scanner misses a frame")
+    micro_seconds: float = Field(default=0.5, gt=0.1, le=2.0, description="length of a micro-expression's take")
+    micro_fps: float = Field(default=60.0, ge=10.0, le=1000.0, description="frames a second in those; all are kept")
+    micro_low: float = Field(default=0.1, ge=0.01, le=1.0, description="weakest micro-expression, as a share of full")
+    micro_high: float = Field(default=0.3, ge=0.01, le=1.0, description="strongest micro-expression")
+    micro_several: float = Field(default=0.2, ge=0.0, le=1.0, description="chance that one carries two labels")
+
+    @model_validator(mode="after")
+    def _an_apex_is_scanned(self) -> Self:
+        if self.seconds * self.fps < FEWEST_SCANNED:
+            raise ValueError(
+                f"A take of {self.seconds:g} s at {self.fps:g} frames a second has no frame at its apex: raise seconds "
+                f"or fps until they make {FEWEST_SCANNED} frames, and choose with frames how many are kept."
+            )
+        if self.micro_low > self.micro_high:
+            raise ValueError(f"micro_low ({self.micro_low:g}) is above micro_high ({self.micro_high:g}): set both.")
+        return self
+
+
+class ActionUnitOptions(BaseModel):
+    """Variation between subjects in showing one expression, and the distractor movements beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intensity_low: float = Field(
+        default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity"
+    )
+    intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
+    action_drop: float = Field(default=0.3, ge=0.0, le=0.9, description="chance that a subject lacks a typical unit")
+    action_extra: float = Field(
+        default=0.26, ge=0.0, le=1.0, description="chance that a subject adds an occasional unit"
+    )
+    gain_spread: float = Field(
+        default=0.3, ge=0.0, le=1.0, description="log spread of a subject's strength of each unit"
+    )
+    asymmetry: float = Field(default=0.35, ge=0.0, le=1.0, description="spread of left against right")
+    distractors: float = Field(default=1.0, ge=0.0, le=3.0, description="strength of distractor movements")
+    restless: float = Field(default=0.6, ge=0.0, le=1.0, description="share of takes whose first frame is not neutral")
+    unrest: float = Field(default=0.8, ge=0.0, le=2.0, description="how far from neutral that frame is")
+
+    @model_validator(mode="after")
+    def _weakest_is_below_strongest(self) -> Self:
+        if self.intensity_low > self.intensity_high:
+            raise ValueError(
+                f"intensity_low ({self.intensity_low:g}) is above intensity_high ({self.intensity_high:g}): set both."
+            )
+        return self
+
+
+class ScannerOptions(BaseModel):
+    """Imperfections of the scanner, the landmark tracker and the lighting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    noise_mm: float = Field(default=0.2, ge=0.0, le=5.0, description="root mean square of the surface noise")
+    noise_spread: float = Field(default=0.3, ge=0.0, le=1.0, description="log spread of that between takes")
+    noise_length_mm: float = Field(default=7.0, ge=1.0, le=100.0, description="correlation length of the noise")
+    landmark_error_mm: float = Field(
+        default=1.4, ge=0.0, le=10.0, description="mean distance of a landmark from its true position"
+    )
+    landmark_bias: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="share of that error (squared) that is constant over a take"
+    )
+    landmark_own: float = Field(
+        default=0.25, ge=0.0, le=1.0, description="share of it that is independent by landmark and frame"
+    )
+    landmark_length_mm: float = Field(
+        default=45.0, ge=1.0, le=500.0, description="correlation length of the landmark error, without that share"
+    )
+    residue_deg: float = Field(
+        default=0.0, ge=0.0, le=20.0, description="residual misalignment of a take: spread of the turn about each axis"
+    )
+    residue_mm: float = Field(
+        default=0.0, ge=0.0, le=20.0, description="residual misalignment of a take: spread of the shift along each axis"
+    )
+    pose_jitter_deg: float = Field(default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between takes")
+    pose_jitter_mm: float = Field(default=8.0, ge=0.0, le=200.0, description="spread of its position between takes")
+    pose_drift_deg: float = Field(default=2.0, ge=0.0, le=20.0, description="spread of the turn within a take")
+    pose_drift_mm: float = Field(default=1.5, ge=0.0, le=50.0, description="spread of the position within a take")
+    lamps: int = Field(default=3, ge=1, le=8, description="most lamps in the room")
+    light_strength: float = Field(default=0.7, ge=0.0, le=1.0, description="greatest share of directed light")
+    light_colour: float = Field(default=0.06, ge=0.0, le=0.5, description="spread of a lamp's colour about white")
+    light_drift: float = Field(default=0.12, ge=0.0, le=1.0, description="change of the light within a take")
+    holes: float = Field(default=0.8, ge=0.0, le=20.0, description="mean number of holes in a scan")
+    spikes: float = Field(default=0.5, ge=0.0, le=100.0, description="mean number of spikes in a scan")
+    fringe: float = Field(default=0.2, ge=0.0, le=1.0, description="share of takes with hair over the forehead")
+
+    @model_validator(mode="after")
+    def _shares_of_an_error_are_one_at_most(self) -> Self:
+        if self.landmark_bias + self.landmark_own > 1.0:
+            raise ValueError(
+                f"landmark_bias ({self.landmark_bias:g}) and landmark_own ({self.landmark_own:g}) are shares of one "
+                "error: together at most 1."
+            )
+        return self
 
 
 class CorpusRecipe(BaseModel):
     """A synthetic corpus; two equal recipes give the same scans, number for number.
 
-    People and takes are drawn one by one from the seed: a corpus of fewer subjects is the beginning of one of more.
+    Subjects and takes are drawn one by one from the seed: a corpus of fewer subjects is the beginning of one of more.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,8 +132,8 @@ class CorpusRecipe(BaseModel):
     face: Literal["procedural", "ict_facekit"] = Field(
         default="procedural", description="which parametric face; ict_facekit needs ict_folder"
     )
-    ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit; where it lies changes nothing")
-    subjects: int = Field(default=48, ge=1, le=10_000, description="how many people, women and men in turn")
+    ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit; its path changes nothing")
+    subjects: int = Field(default=48, ge=1, le=10_000, description="how many subjects, women and men in turn")
     seed: int = Field(default=4, ge=0, description="of all draws")
     identity_spread: float = Field(
         default=0.8, ge=0.0, le=2.0, description="spread of identities; 1 is the model's own population"
@@ -30,20 +141,22 @@ class CorpusRecipe(BaseModel):
     identity_modes: int | None = Field(
         default=None, ge=1, le=1000, description="how many of the model's identity modes vary; None: all it has"
     )
-    size_spread: float = Field(default=0.0, ge=0.0, le=0.3, description="log spread of people's head size")
+    size_spread: float = Field(default=0.0, ge=0.0, le=0.3, description="log spread of the subjects' head size")
     performances: PerformanceOptions = Field(
         default=PerformanceOptions(), description="what every subject performs, and how often it is scanned"
     )
-    actions: ActionOptions = Field(default=ActionOptions(), description="how people differ in showing expressions")
-    sensor: SensorOptions = Field(default=SensorOptions(), description="how imperfect the scanner is")
+    actions: ActionUnitOptions = Field(
+        default=ActionUnitOptions(), description="how subjects differ in showing expressions"
+    )
+    sensor: ScannerOptions = Field(default=ScannerOptions(), description="how imperfect the scanner is")
     test_share: float = Field(default=0.375, gt=0.0, lt=1.0, description="share of the subjects kept for the test")
     folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as plain values, without where the face model lies."""
+        """The recipe as plain values, without the path of the face model."""
         return self.model_dump(mode="json", exclude={"ict_folder"})
 
     @property
     def digest(self) -> str:
-        """Digest of every value that is not a place on a disk, defaults included."""
+        """Digest of every value that is not a path, defaults included."""
         return content_key(**self.describe())

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 from affect4d.scans.canonical.by_landmarks import fit_landmarks
 from affect4d.scans.geometry import apply_pose, pose_of
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.actions import ACTIONS
-from affect4d.synthetic.procedural import ProceduralFace
+from affect4d.synthetic.action_units import ACTION_UNITS
+from affect4d.synthetic.procedural.face import ProceduralFace
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +19,10 @@ def face() -> Callable[..., FaceScan]:
 
     def make(number: int, expression: float = 0.3) -> FaceScan:
         model, rng = ProceduralFace(), np.random.default_rng([71, number])
-        weights = np.clip(rng.normal(0, expression, len(ACTIONS)), 0, 1)
+        weights = np.clip(rng.normal(0, expression, len(ACTION_UNITS)), 0, 1)
         shape = 0.8 * rng.normal(size=model.shape_count)
         surface = model.surface(shape, weights, number)
-        neutral = model.surface(shape, np.zeros(len(ACTIONS)), number)
+        neutral = model.surface(shape, np.zeros(len(ACTION_UNITS)), number)
         pose = fit_landmarks(neutral.landmarks).pose
         vertices = apply_pose(surface.vertices, pose) + rng.normal(0, 0.2, surface.vertices.shape).astype(np.float32)
         return FaceScan(vertices, surface.faces, landmarks=apply_pose(surface.landmarks, pose))

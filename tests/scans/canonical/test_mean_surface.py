@@ -6,14 +6,16 @@ from scipy.interpolate import LinearNDInterpolator
 from affect4d.scans.canonical.by_landmarks import fit_landmarks
 from affect4d.scans.canonical.mean_surface import MEAN_DEPTHS, STEP, TOP, mean_surface
 from affect4d.scans.geometry import apply_pose
-from affect4d.synthetic.actions import ACTIONS
-from affect4d.synthetic.procedural import SAMPLINGS, ProceduralFace
+from affect4d.synthetic.action_units import ACTION_UNITS
+from affect4d.synthetic.procedural.face import SAMPLINGS, ProceduralFace
 
 
 def measured_depths() -> list[tuple[float, ...]]:
     """The rows of ``MEAN_DEPTHS``: mean identity at rest, landmarks aligned, the foremost surface over each place."""
     model = ProceduralFace()
-    meshes = [model.surface(np.zeros(model.shape_count), np.zeros(len(ACTIONS)), number) for number in range(SAMPLINGS)]
+    meshes = [
+        model.surface(np.zeros(model.shape_count), np.zeros(len(ACTION_UNITS)), number) for number in range(SAMPLINGS)
+    ]
     points = np.concatenate([apply_pose(mesh.vertices, fit_landmarks(mesh.landmarks).pose) for mesh in meshes])
     points = np.concatenate([points, points * np.float32([-1, 1, 1])])
     cell = np.round(points[:, :2] / 1.5)

@@ -109,10 +109,10 @@ def fabricate_raw_corpus(
     if source.benchmark is not None:
         return {**_make_benchmark(source.benchmark, choice, raw_store, engine), "name": choice.name}
     if source.recipe is not None:
-        from affect4d.synthetic.fabricate import fabricate_corpus
+        from affect4d.synthetic.generate import generate_corpus
 
         recipe = _located(source.recipe, choice)
-        made = fabricate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
+        made = generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
         return {**made, "name": choice.name}
     if source.root is None:
         raise FileNotFoundError(
@@ -133,7 +133,7 @@ def fabricate_raw_corpus(
 def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """The synthetic corpus in another corpus's layout."""
     from affect4d.synthetic.benchmarks import benchmark, changed
-    from affect4d.synthetic.convert import convert_corpus
+    from affect4d.synthetic.generate import export_layout
 
     source = choice.source
     recipe = source.recipe
@@ -141,20 +141,20 @@ def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOption
         recipe = changed(benchmark(source.benchmark).recipe, source.changes)
     if recipe is None:
         raise ValueError(f"Corpus {choice.name!r} has neither a benchmark nor a recipe: there is nothing to convert.")
-    return convert_corpus(_located(recipe, choice), choice.layout_used, raw_store, engine)
+    return export_layout(_located(recipe, choice), choice.layout_used, raw_store, engine)
 
 
 def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """A benchmark's corpus, and whether it is the one that was frozen."""
     from affect4d.synthetic.benchmarks import benchmark, changed, explain, judge
-    from affect4d.synthetic.fabricate import fabricate_corpus
-    from affect4d.synthetic.fingerprint import Fingerprint
+    from affect4d.synthetic.corpus_hash import CorpusHash
+    from affect4d.synthetic.generate import generate_corpus
 
     one = benchmark(name)
     recipe = _located(changed(one.recipe, choice.source.changes), choice)
     raw_files = one.raw_files if choice.raw_files is None else choice.raw_files
-    made = fabricate_corpus(recipe, raw_store, engine, raw_files=raw_files, sample=one.sample)
-    verdict = judge(one, recipe, Fingerprint.model_validate(made["fingerprint"]))
+    made = generate_corpus(recipe, raw_store, engine, raw_files=raw_files, sample=one.sample)
+    verdict = judge(one, recipe, CorpusHash.model_validate(made["fingerprint"]))
     LOGGER.log(logging.INFO if verdict == "equal" else logging.WARNING, explain(one, verdict))
     return {**made, "benchmark": {"name": one.name, "version": one.version, "verdict": verdict}}
 

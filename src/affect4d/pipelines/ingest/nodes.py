@@ -42,7 +42,7 @@ def ingest_scans(
         The manifest of usable scans; one row a sequence with what the corpus says about it; the report, one row a scan;
         and what of the corpus is there.
     """
-    from affect4d.synthetic.stream import open_source  # scipy costs half a second
+    from affect4d.synthetic.generated_source import open_source  # scipy costs half a second
 
     ingest = ingest_source(open_source(raw_corpus), options, scan_store, engine)
     sequences = ingest.manifest[DESCRIBED].drop_duplicates("sequence").reset_index(drop=True)

@@ -128,7 +128,7 @@ def _previews(
 def _drawn(raw_corpus: Document, manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
     from affect4d.rendering.previews import draw_previews
     from affect4d.reporting.ingest_page import ScanPreview
-    from affect4d.synthetic.stream import open_source
+    from affect4d.synthetic.generated_source import open_source
 
     place = ["sequence", "frame"]  # a file may be in several sequences
     placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]

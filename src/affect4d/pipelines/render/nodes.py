@@ -25,7 +25,7 @@ def render_views(
         not be drawn.
     """
     from affect4d.rendering.batch import render_corpus, render_report
-    from affect4d.synthetic.stream import open_source
+    from affect4d.synthetic.generated_source import open_source
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)
     return views, render_report(views)

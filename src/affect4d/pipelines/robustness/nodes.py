@@ -43,7 +43,7 @@ def damage_scans(
             "train with --params inputs.motion=stacked, views or none, and ask those."
         )
     from affect4d.experiments.robustness import Trouble, choose_clips, measure_robustness
-    from affect4d.synthetic.stream import open_source
+    from affect4d.synthetic.generated_source import open_source
 
     tested = subject_split["test"]
     trouble = Trouble(

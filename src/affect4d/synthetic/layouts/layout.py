@@ -1,4 +1,4 @@
-"""What a layout is: how a take of a synthetic corpus becomes files in a corpus's own folders and formats."""
+"""A layout: how a take of a synthetic corpus becomes files in a corpus's own folders and formats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,87 +11,71 @@ from PIL import Image
 
 from affect4d.arrays import Texture
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.actions import ACTIONS, ActionTrack
-from affect4d.synthetic.dynamics import rise_and_fall
+from affect4d.synthetic.action_dynamics import rise_and_fall
+from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack, ActionWeights
 from affect4d.synthetic.performance import Performance
 
 JPEG_QUALITY = 85
+CODED_WEIGHT = 0.15
+"""Least weight at which a coder sees an action unit."""
 LabelRow = dict[str, str | int]
-SHOWN = 0.15
-"""Weight at which a coder would say that an action is shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One take, as a layout gets it.
+class LayoutTake:
+    """One take, as a layout gets it."""
 
-    Attributes:
-        person: Number of the subject, from 0.
-        gender: ``"F"`` or ``"M"``.
-        performance: What is performed, and when.
-        track: True action weights of every frame.
-        turns: Rotation vector of the head in every frame, degrees.
-        scan: The scan of a frame, made when it is asked for.
-    """
-
-    person: int
+    subject: int
+    """Number of the subject, from 0."""
     gender: str
     performance: Performance
     track: ActionTrack
     turns: Float64[np.ndarray, "frames 3"]
+    """Rotation vector of the head in every frame, degrees."""
     scan: Callable[[int], FaceScan]
+    """Generates the scan of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """One scan on disk, under the names by which the corpus will be read.
-
-    Attributes:
-        sequence: Of the manifest.
-        frame: Of the manifest.
-        source: Frame of the take it was made from.
-        neutral: Whether it is the face at rest, and not what the take is called after.
-    """
+class WrittenScan:
+    """One scan on disk, under the names by which the corpus is read."""
 
     sequence: str
     frame: int
     source: int
+    """Frame of the take it was made from."""
     neutral: bool = False
+    """A neutral face, whatever the take is named after."""
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """A corpus's own folders and formats.
-
-    Attributes:
-        name: What parameters call it; the corpus that reads it has the same name.
-        description: What it writes, for people.
-        subject_name: Number of a person and gender → the corpus's name.
-        holds: Whether the corpus has a place for a take.
-        write: Writes a take below a folder; says which scans it wrote.
-        label: A take's row of the label sheet; None where the corpus has none.
-        write_sheet: Writes the label sheet, once all is written: folder, and the rows in the order of the takes.
-        pattern: Of the paths, where the corpus needs one to be read.
-    """
+class CorpusLayout:
+    """A corpus's own folders and formats; the corpus that reads it has the same name."""
 
     name: str
     description: str
     subject_name: Callable[[int, str], str]
+    """Number and gender of a subject → the corpus's name."""
     holds: Callable[[Performance], bool]
-    write: Callable[[Path, Shown], tuple[Written, ...]]
-    label: Callable[[Shown], LabelRow] | None = None
+    """Membership of a take in the corpus."""
+    write: Callable[[Path, LayoutTake], tuple[WrittenScan, ...]]
+    """Writes a take below a folder."""
+    label: Callable[[LayoutTake], LabelRow] | None = None
+    """A take's row of the label sheet; None where the corpus has none."""
     write_sheet: Callable[[Path, Sequence[LabelRow]], None] | None = None
+    """Writes the label sheet: folder, and the rows in the order of the takes."""
     pattern: str | None = None
+    """Of the paths, where the corpus needs one to be read."""
 
 
-def put(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file, with the folders it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 
-def picture_bytes(scan: FaceScan, kind: str) -> bytes:
-    """The scan's texture as a file of a kind that Pillow knows (``"JPEG"``, ``"PNG"``, ``"BMP"``).
+def image_bytes(scan: FaceScan, kind: str) -> bytes:
+    """The scan's texture as a file of one of Pillow's formats (``"JPEG"``, ``"PNG"``, ``"BMP"``).
 
     Raises:
         ValueError: If the scan has no texture.
@@ -115,28 +99,28 @@ def texture_of(scan: FaceScan) -> Texture:
 def lettered(digits: int) -> Callable[[int, str], str]:
     """Names of a letter and a number, women and men counted apart: ``F001``."""
 
-    def name(person: int, gender: str) -> str:
-        return f"{gender}{person // 2 + 1:0{digits}d}"
+    def name(subject: int, gender: str) -> str:
+        return f"{gender}{subject // 2 + 1:0{digits}d}"
 
     return name
 
 
 def is_posed(performance: Performance) -> bool:
-    """Whether one of the six expressions is performed."""
+    """True for a take of one of the six expressions."""
     return performance.expression is not None
 
 
 def is_first_posed(performance: Performance) -> bool:
-    """Whether it is the first take of an expression: what a corpus of one take each has a place for."""
+    """True for the first take of an expression: a corpus of one take each holds no other."""
     return performance.name == performance.expression
 
 
-def actions_shown(weights: np.ndarray) -> tuple[int, ...]:
-    """Numbers of the FACS actions that a coder would see at these weights, either side counting."""
+def coded_units(weights: ActionWeights) -> tuple[int, ...]:
+    """Numbers of the action units that a coder sees at these weights on either side."""
     numbers = {
-        int(action.removeprefix("AU").partition("_")[0])
-        for action, weight in zip(ACTIONS, weights, strict=True)
-        if action.startswith("AU") and weight >= SHOWN
+        int(unit.removeprefix("AU").partition("_")[0])
+        for unit, weight in zip(ACTION_UNITS, weights, strict=True)
+        if unit.startswith("AU") and weight >= CODED_WEIGHT
     }
     return tuple(sorted(numbers))
 
@@ -144,8 +128,7 @@ def actions_shown(weights: np.ndarray) -> tuple[int, ...]:
 def rising_frames(performance: Performance, levels: int) -> dict[int, int]:
     """Level → the frame before the apex in which the expression has come that far; ``levels`` is the apex.
 
-    What moves beside the expression does not count. Of a take with few frames some levels are shown by none: they are
-    left out.
+    Distractor movements do not count. Levels that no frame shows (takes with few frames) are left out.
     """
     take, step = performance, 1 / levels
     risen = rise_and_fall(take.times[: take.apex + 1], take.begin, take.rise, take.hold, take.fall)

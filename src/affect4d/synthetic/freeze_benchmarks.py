@@ -1,0 +1,119 @@
+"""Freeze or check benchmarks: ``python -m affect4d.synthetic.freeze_benchmarks [--check] [--ict FOLDER] [NAME …]``.
+
+Freezing generates the scans that a benchmark's hash covers, and writes recipe, split, folds and hash under the
+benchmark's version to ``recipes/frozen.yml``. A frozen version is never overwritten by another result: raise the
+version in ``recipes/NAME.yml`` instead (or, before anything is published, give ``--again``).
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from affect4d.engine import EngineOptions
+from affect4d.progress import console
+from affect4d.store import ContentStore
+from affect4d.synthetic.benchmarks import (
+    FROZEN,
+    RECIPES,
+    Benchmark,
+    FrozenVersion,
+    benchmark,
+    benchmark_names,
+    changed,
+    explain,
+    frozen,
+    frozen_versions,
+    judge,
+    people_digest,
+)
+from affect4d.synthetic.corpus_hash import CorpusHash
+from affect4d.synthetic.generate import generate_corpus
+
+HEAD = """\
+# Every frozen version of every benchmark. Written by `python -m affect4d.synthetic.freeze_benchmarks`, never by hand.
+"""
+
+
+class FrozenAlreadyError(ValueError):
+    """A version that was frozen gives another result now; names it and the remedy."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Freeze or check what is asked for; 1 where something differs."""
+    parser = argparse.ArgumentParser(prog="python -m affect4d.synthetic.freeze_benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"benchmarks, all by default: {', '.join(benchmark_names())}")
+    parser.add_argument("--folder", type=Path, default=RECIPES, help="recipes of your own, and what is frozen of them")
+    parser.add_argument("--check", action="store_true", help="compare with what is frozen, write nothing")
+    parser.add_argument("--again", action="store_true", help="overwrite a version that was never published")
+    parser.add_argument("--ict", help="a clone of ICT-FaceKit; without one, benchmarks on it are left out")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 means one a core")
+    chosen = parser.parse_args(arguments)
+    good, folder = True, chosen.folder
+    for name in chosen.names or benchmark_names(folder):
+        one = located(benchmark(name, folder), chosen.ict)
+        if one.recipe.face == "ict_facekit" and chosen.ict is None:
+            console.print(f"{name}: left out, it needs --ict FOLDER")
+            continue
+        found = measure(one, EngineOptions(workers=chosen.workers))
+        if not chosen.check:
+            remember(one, found, folder, again=chosen.again)
+        verdict = judge(one, one.recipe, found, folder)
+        console.print(f"{explain(one, verdict)} [{found.hash}, {found.scans} scans]", markup=False)
+        good &= verdict in ("equal", "rounding")
+    return int(not good)
+
+
+def located(one: Benchmark, ict_folder: str | None) -> Benchmark:
+    """The benchmark with the face model found in that folder."""
+    return one.model_copy(update={"recipe": changed(one.recipe, {"ict_folder": ict_folder})})
+
+
+def measure(one: Benchmark, engine: EngineOptions) -> CorpusHash:
+    """Make the scans that the benchmark's hash covers, and nothing that stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = ContentStore(Path(folder))
+        made = generate_corpus(one.recipe, store, engine, raw_files=False, sample=one.sample)
+    return CorpusHash.model_validate(made["fingerprint"])
+
+
+def remember(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
+    """Write a benchmark's fingerprint under its version; other versions stay as they are.
+
+    Where only this machine rounds otherwise than the one it was frozen on, what was written there stays.
+
+    Raises:
+        FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.
+    """
+    entry = FrozenVersion(recipe=one.recipe.digest, people=people_digest(one.recipe), scans=found)
+    known = frozen(one, folder)
+    if known is not None and _result(known) != _result(entry) and not again:
+        if _told(known) == _told(entry) and judge(one, one.recipe, found, folder) == "rounding":
+            return
+        raise FrozenAlreadyError(
+            f"{one.name} version {one.version} is frozen with another recipe, split or hash. Raise `version` in "
+            f"recipes/{one.name}.yml, then freeze that."
+        )
+    versions = frozen_versions(folder)
+    versions.setdefault(one.name, {})[one.version] = entry
+    written = {
+        name: {number: entry.model_dump(mode="json") for number, entry in sorted(numbers.items())}
+        for name, numbers in sorted(versions.items())
+    }
+    (folder / FROZEN).write_text(HEAD + yaml.safe_dump(written, sort_keys=False, width=120), encoding="utf-8")
+
+
+def _result(entry: FrozenVersion) -> tuple[str, str, str]:
+    """What may not change within a version; the machine it was frozen on may."""
+    return *_told(entry), entry.scans.hash
+
+
+def _told(entry: FrozenVersion) -> tuple[str, str]:
+    return entry.recipe, entry.people
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

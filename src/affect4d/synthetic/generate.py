@@ -1,0 +1,291 @@
+"""Generation of a synthetic corpus: its tables, its raw files in any corpus's layout, and the hash of its scans."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+
+from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.scans.splits import SubjectSplit
+from affect4d.store import ContentStore, code_version, content_key
+from affect4d.synthetic.corpus import (
+    Take,
+    corpus_key,
+    draw_subject,
+    face_model,
+    official_folds,
+    official_split,
+    perform,
+    performance_of,
+    scan_frame,
+    sequence_labels,
+    sequence_name,
+    subject_name,
+    subject_table,
+    take_attributes,
+    takes,
+    true_action_units,
+)
+from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
+from affect4d.synthetic.layouts import CorpusLayout, LabelRow, LayoutTake, WrittenScan, layout_named, write_bu4dfe_frame
+from affect4d.synthetic.recipe import CorpusRecipe
+
+HashSample = Literal["all", "apex"]
+"""Scans that the hash covers: all, or the apex of every sequence."""
+LABEL_COLUMNS = ("sequence", "label", "task", "onset", "apex", "offset")
+"""Columns of a corpus folder's ``sequences.csv``: labels that file names do not hold."""
+NEUTRAL_SCAN = {"expression": None, "label": "neutral", "labels": "", "intensity": 0.0}
+"""Attributes of a neutral scan that a layout writes beside a take."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationTask:
+    """One take to generate; small enough to travel between processes."""
+
+    recipe: CorpusRecipe
+    take: Take
+    root: Path | None
+    """Folder of the raw files; None for none."""
+    sample: HashSample
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedTake:
+    """Tables and sums of a take, without its scans."""
+
+    action_units: pd.DataFrame
+    attributes: dict[str, Any]
+    sums: ScanSums
+
+
+@dataclass(frozen=True, slots=True)
+class ExportTask:
+    """One take to write in a layout."""
+
+    recipe: CorpusRecipe
+    take: Take
+    layout: str
+    root: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTake:
+    """The scans that were written of a take, and its row of the label sheet if the layout has one."""
+
+    take: Take
+    scans: tuple[WrittenScan, ...]
+    label: LabelRow | None
+
+
+Task = TypeVar("Task", GenerationTask, ExportTask)
+Made = TypeVar("Made")
+
+
+def generate_corpus(
+    recipe: CorpusRecipe,
+    store: ContentStore,
+    engine: EngineOptions = IN_PROCESS,
+    *,
+    raw_files: bool = True,
+    sample: HashSample = "all",
+) -> dict[str, Any]:
+    """Generate a synthetic corpus, or find it in the store; the corpus does not depend on the engine.
+
+    Args:
+        recipe: What to generate.
+        store: Where corpora are kept, by content.
+        engine: Where the work is done.
+        raw_files: Write every scan in BU-4DFE's own layout; without, only the tables are written, and
+            :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
+        sample: Scans that the hash covers.
+
+    Returns:
+        ``root`` (folder of the tables ``subjects.csv``, ``actions.parquet``, ``attributes.parquet``, and of the raw
+        files), ``layout``, ``streamed``, ``recipe``, ``key``, ``subjects``, ``sequences``, ``scans``, ``synthetic``,
+        ``fingerprint`` (see :class:`~affect4d.synthetic.corpus_hash.CorpusHash`), ``split`` and ``folds``.
+
+    Raises:
+        FileNotFoundError: If the face model's files are missing; the message says how to get them.
+        RuntimeError: If a sequence could not be generated.
+    """
+    key = content_key(corpus=corpus_key(recipe), raw_files=raw_files, sample=sample, code=code_version(__name__))
+    write = partial(_write_corpus, recipe, engine=engine, raw_files=raw_files, sample=sample)
+    return _stored(store, key, write, recipe, layout="bu4dfe", streamed=not raw_files)
+
+
+def export_layout(
+    recipe: CorpusRecipe, layout: str, store: ContentStore, engine: EngineOptions = IN_PROCESS
+) -> dict[str, Any]:
+    """Write a synthetic corpus in another corpus's layout and formats, or find it in the store.
+
+    A layout has no place for some takes: a corpus of posed expressions leaves out micro-expressions and neutral takes,
+    a static one keeps a few frames of each take.
+
+    Returns:
+        As :func:`generate_corpus`, under the layout's own names, with ``pattern`` and ``left_out`` (takes), without
+        ``fingerprint``.
+
+    Raises:
+        ValueError: If the layout is unknown, or has a place for none of the takes.
+        FileNotFoundError: If the face model's files are missing; the message says how to get them.
+        RuntimeError: If a take could not be written.
+    """
+    chosen = layout_named(layout)
+    key = content_key(corpus=corpus_key(recipe), layout=layout, code=code_version(__name__))
+    write = partial(_write_layout, recipe, chosen, engine=engine)
+    return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=chosen.pattern)
+
+
+def generate_take(task: GenerationTask) -> GeneratedTake:
+    """Generate one take: write its raw files if wanted, and sum up the sampled scans."""
+    recipe, take = task.recipe, task.take
+    performance, sequence = performance_of(recipe, take), sequence_name(recipe, take)
+    sampled = range(performance.frames) if task.sample == "all" else (performance.apex,)
+    sums = []
+    for frame in sampled if task.root is None else range(performance.frames):
+        scan = scan_frame(recipe, take, frame)
+        if task.root is not None:
+            write_bu4dfe_frame(task.root, sequence, frame, scan)
+        if frame in sampled:
+            sums.append(sum_scan(f"{sequence}/{frame}", scan))
+    labels = {"sequence": sequence, **sequence_labels(recipe, take)}
+    units = _with_labels(true_action_units(recipe, take), labels)
+    return GeneratedTake(units, {**labels, **take_attributes(recipe, take)}, join_sums(labels, sums))
+
+
+def export_take(task: ExportTask) -> ExportedTake:
+    """Write the files of one take in a layout."""
+    recipe, take, layout = task.recipe, task.take, layout_named(task.layout)
+    track, conditions = perform(recipe, take)
+    given = LayoutTake(
+        subject=take.subject,
+        gender=draw_subject(recipe, take.subject).appearance.gender,
+        performance=performance_of(recipe, take),
+        track=track,
+        turns=conditions.turns,
+        scan=partial(scan_frame, recipe, take),
+    )
+    return ExportedTake(take, layout.write(task.root, given), layout.label(given) if layout.label else None)
+
+
+def _stored(
+    store: ContentStore, key: str, write: Callable[[Path], None], recipe: CorpusRecipe, **facts: Any
+) -> dict[str, Any]:
+    """Description of the corpus of that key, written if the store lacks it."""
+    if not store.has(key):
+        with store.write(key, durable=False) as root:
+            root.mkdir(parents=True)
+            write(root)
+    counts = json.loads((store.path(key) / "counts.json").read_text())
+    described = recipe.model_dump(mode="json")
+    return {"root": str(store.path(key)), **facts, "recipe": described, "key": key, "synthetic": True, **counts}
+
+
+def _write_corpus(recipe: CorpusRecipe, root: Path, engine: EngineOptions, raw_files: bool, sample: HashSample) -> None:
+    face_model(recipe)
+    tasks = [GenerationTask(recipe, take, root if raw_files else None, sample) for take in takes(recipe)]
+    made = _map_takes(generate_take, tasks, "generating faces", "generated", engine)
+    units = pd.concat([one.action_units for one in made]).sort_values(["sequence", "frame"], ignore_index=True)
+    units.to_parquet(root / "actions.parquet")
+    attributes = pd.DataFrame([one.attributes for one in made]).sort_values("sequence", ignore_index=True)
+    attributes.to_parquet(root / "attributes.parquet")
+    attributes[list(LABEL_COLUMNS)].to_csv(root / "sequences.csv", index=False)
+    names = {subject_name(index): subject_name(index) for index in range(recipe.subjects)}
+    counts = {
+        "sequences": len(made),
+        "scans": len(units),
+        "fingerprint": CorpusHash.of([one.sums for one in made], subject_table(recipe)).model_dump(),
+    }
+    _write_description(recipe, root, names, counts)
+
+
+def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine: EngineOptions) -> None:
+    every = list(takes(recipe))
+    held = [take for take in every if layout.holds(performance_of(recipe, take))]
+    if not held:
+        raise ValueError(f"The layout {layout.name} has no place for what this recipe performs: {layout.description}.")
+    tasks = [ExportTask(recipe, take, layout.name, root) for take in held]
+    made = _map_takes(export_take, tasks, f"writing faces as {layout.name}", f"written as {layout.name}", engine)
+    made.sort(key=lambda one: (one.take.subject, one.take.index))
+    if layout.write_sheet is not None:
+        layout.write_sheet(root, [one.label for one in made if one.label is not None])
+    subjects = [draw_subject(recipe, index) for index in range(recipe.subjects)]
+    names = {one.name: layout.subject_name(index, one.appearance.gender) for index, one in enumerate(subjects)}
+    units = pd.concat([_exported_units(recipe, one, names) for one in made]).sort_values(["sequence", "frame"])
+    units.to_parquet(root / "actions.parquet", index=False)
+    attributes = pd.DataFrame([row for one in made for row in _exported_attributes(recipe, one, names)])
+    attributes.sort_values("sequence").to_parquet(root / "attributes.parquet", index=False)
+    counts = {"sequences": units["sequence"].nunique(), "scans": len(units), "left_out": len(every) - len(held)}
+    _write_description(recipe, root, names, counts)
+
+
+def _map_takes(
+    function: Callable[[Task], Made], tasks: Sequence[Task], title: str, done: str, engine: EngineOptions
+) -> list[Made]:
+    """Results of the takes, as they come.
+
+    Raises:
+        RuntimeError: If one fails; names its sequence.
+    """
+    made = []
+    for task, result in map_chunks(function, tasks, title, engine, scans=_frames):
+        if isinstance(result, Exception):
+            name = sequence_name(task.recipe, task.take)
+            raise RuntimeError(f"The sequence {name} could not be {done}: {result}") from result
+        made.append(result)
+    return made
+
+
+def _frames(task: GenerationTask | ExportTask) -> int:
+    return performance_of(task.recipe, task.take).frames
+
+
+def _write_description(recipe: CorpusRecipe, root: Path, names: Mapping[str, str], counts: dict[str, Any]) -> None:
+    """Subjects, recipe and counts of a corpus, with split and folds, under the names of its layout."""
+    subjects = subject_table(recipe)
+    subjects.assign(subject=subjects["subject"].map(names)).to_csv(root / "subjects.csv", index=False)
+    (root / "recipe.json").write_text(json.dumps(recipe.describe(), indent=2) + "\n")
+    counts = {"subjects": recipe.subjects, **counts, **_split_and_folds(recipe, names)}
+    (root / "counts.json").write_text(json.dumps(counts, indent=1) + "\n")
+
+
+def _split_and_folds(recipe: CorpusRecipe, names: Mapping[str, str]) -> dict[str, Any]:
+    """The recipe's own split and folds; none for a single subject."""
+    if recipe.subjects < 2:
+        return {}
+    split = official_split(recipe)
+    train, test = (tuple(names[subject] for subject in side) for side in (split.train, split.test))
+    folds = [[names[subject] for subject in fold.test] for fold in official_folds(recipe)]
+    return {"split": SubjectSplit(train, test, split.seed).to_dict(), "folds": folds}
+
+
+def _with_labels(units: pd.DataFrame, labels: Mapping[str, Any]) -> pd.DataFrame:
+    """The action units, with sequence, subject, expression and frame before them."""
+    units = units[["frame", *units.columns.drop("frame")]]
+    for index, name in enumerate(("sequence", "subject", "expression")):
+        units.insert(index, name, pd.Series(labels[name], index=units.index, dtype="str"))
+    return units
+
+
+def _exported_units(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> pd.DataFrame:
+    """True action units of the written scans, one row each, under the layout's names."""
+    labels = sequence_labels(recipe, made.take)
+    scans = pd.DataFrame([asdict(scan) for scan in made.scans])
+    scans["subject"] = names[labels["subject"]]
+    scans["expression"] = pd.Series(labels["expression"], index=scans.index, dtype="str").mask(scans.pop("neutral"))
+    weights = true_action_units(recipe, made.take).rename(columns={"frame": "source"})
+    joined = scans.merge(weights, on="source", validate="many_to_one").drop(columns="source")
+    first = ["sequence", "subject", "expression", "frame"]
+    return joined[[*first, *joined.columns.drop(first)]]
+
+
+def _exported_attributes(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Attributes of the written sequences, one row each."""
+    labels = sequence_labels(recipe, made.take)
+    named = {**labels, **take_attributes(recipe, made.take), "subject": names[labels["subject"]]}
+    sequences = sorted({(scan.sequence, scan.neutral) for scan in made.scans})
+    return [{**named, "sequence": sequence, **(NEUTRAL_SCAN if neutral else {})} for sequence, neutral in sequences]

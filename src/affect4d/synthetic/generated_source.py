@@ -1,0 +1,118 @@
+"""A synthetic corpus as a source of raw scans: generated on demand, never on a disk.
+
+A scan's checksum is known without generating the scan: it is the key of everything the scan depends on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from affect4d.scans.corpora.table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
+from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.scans.source import FileSource, Row, ScanSource
+from affect4d.store import content_key
+from affect4d.synthetic.corpus import (
+    Take,
+    corpus_key,
+    find_take,
+    performance_of,
+    scan_frame,
+    scan_origin,
+    sequence_labels,
+    sequence_name,
+    subject_table,
+    takes,
+)
+from affect4d.synthetic.recipe import CorpusRecipe
+
+VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4
+"""Decimals of the text formats (vertices and landmarks in mm): a streamed scan equals the one written and read, but
+for its texture, which a file compresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedSource:
+    """The scans of a recipe; with a table row, the recipe is all that a process needs to generate one."""
+
+    recipe: CorpusRecipe
+
+    def __str__(self) -> str:
+        return f"the generated corpus {self.recipe.digest}"
+
+    def table(self) -> pd.DataFrame:
+        """One row a scan, without generating any."""
+        subjects = subject_table(self.recipe).set_index("subject")
+        rows = [row for take in takes(self.recipe) for row in _rows(self.recipe, take)]
+        table = pd.DataFrame(rows, columns=list(SCAN_COLUMNS))
+        for name in set(ATTRIBUTES) & set(subjects.columns):
+            table[name] = table["subject"].map(subjects[name])
+        types: dict[str, Any] = {**dict.fromkeys(SCAN_COLUMNS, "str"), **dict.fromkeys(WHOLE_NUMBERS, "Int64")}
+        return table.astype({**types, "frame": "int64"}).sort_values(["sequence", "frame"], ignore_index=True)
+
+    def fingerprint(self) -> str:
+        """Digest of the recipe and of the code and files that generate its scans."""
+        return corpus_key(self.recipe)
+
+    def identities(self, scans: pd.DataFrame) -> list[str]:
+        """Their checksums, which are known without generating the scans."""
+        rows = zip(scans["sequence"], scans["frame"], strict=True)
+        return [self.checksum({"sequence": sequence, "frame": frame}) for sequence, frame in rows]
+
+    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+        """Generate the scan of a row, with all of its texture.
+
+        Raises:
+            ScanError: If the recipe has no such sequence or frame.
+        """
+        take, frame = find_take(self.recipe, str(row["sequence"])), int(row["frame"])
+        if take is None or not 0 <= frame < performance_of(self.recipe, take).frames:
+            raise ScanError("not-in-recipe", self.locate(row), f"{self} has no such scan")
+        scan = as_written(scan_frame(self.recipe, take, frame))
+        return scan if landmarks else with_changes(scan, landmarks=None)
+
+    def checksum(self, row: Row) -> str:
+        """Key of everything the scan depends on; the same in a smaller or larger corpus of the same recipe."""
+        return content_key(origin=scan_origin(self.recipe), sequence=row["sequence"], frame=int(row["frame"]))
+
+    def locate(self, row: Row) -> Path:
+        """Sequence and frame, as a path that does not exist."""
+        return Path(row["scan"])
+
+    def explain_absence(self) -> str:
+        """Message for a recipe without performances."""
+        return f"{self} has no scans: its recipe lets nobody perform anything; look at recipe.performances."
+
+
+def open_source(raw_corpus: Mapping[str, Any]) -> ScanSource:
+    """The raw scans that the artefact ``raw_corpus`` describes: its files, or its recipe where none were written."""
+    if raw_corpus.get("streamed"):
+        return GeneratedSource(CorpusRecipe.model_validate(raw_corpus["recipe"]))
+    return FileSource.described(raw_corpus)
+
+
+def as_written(scan: FaceScan) -> FaceScan:
+    """The scan with the decimals that a file of it would hold."""
+    uv, landmarks = scan.texture_coordinates, scan.landmarks
+    return with_changes(
+        scan,
+        vertices=_rounded(scan.vertices, VERTEX_DECIMALS),
+        texture_coordinates=None if uv is None else _rounded(uv, UV_DECIMALS),
+        landmarks=None if landmarks is None else _rounded(landmarks, LANDMARK_DECIMALS),
+    )
+
+
+def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
+    return np.round(values.astype(np.float64), decimals).astype(np.float32)
+
+
+def _rows(recipe: CorpusRecipe, take: Take) -> list[dict[str, Any]]:
+    sequence, labels = sequence_name(recipe, take), sequence_labels(recipe, take)
+    return [
+        {**labels, "sequence": sequence, "frame": frame, "scan": f"{sequence}/{frame:03d}"}
+        for frame in range(performance_of(recipe, take).frames)
+    ]
