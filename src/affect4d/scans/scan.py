@@ -44,7 +44,7 @@ class FaceScan:
         """A copy as a mesh with active texture coordinates; the landmarks are the field data ``landmarks``."""
         import pyvista  # VTK takes seconds to load
 
-        mesh = pyvista.PolyData.from_regular_faces(self.vertices.copy(), self.faces.copy())
+        mesh: pyvista.PolyData = pyvista.PolyData.from_regular_faces(self.vertices.copy(), self.faces.copy())
         if self.texture_coordinates is not None:
             mesh.active_texture_coordinates = self.texture_coordinates.copy()
         if self.landmarks is not None:
@@ -80,17 +80,12 @@ class FaceScan:
             raise ScanError("index-out-of-range", _PYVISTA, f"a face index is outside 0 to {mesh.n_points - 1}")
         with np.errstate(over="ignore"):
             points = np.array(mesh.points, np.float32)
-            if coordinates is not None:
-                coordinates = np.array(coordinates[:, :2], np.float32)
-        checked = assemble_mesh(_PYVISTA, points, corners.astype(np.int32), coordinates)
+            pairs = None if coordinates is None else np.array(coordinates[:, :2], np.float32)
+        checked = assemble_mesh(_PYVISTA, points, corners.astype(np.int32), pairs)
+        image = None if texture is None else _rgb(texture)
         marks = mesh.field_data.get(LANDMARK_FIELD, None)
-        return cls(
-            checked.vertices,
-            checked.faces,
-            checked.texture_coordinates,
-            None if texture is None else _rgb(texture),
-            None if marks is None else _landmarks(np.array(marks, np.float32)),
-        )
+        landmarks = None if marks is None else _landmarks(np.array(marks, np.float32))
+        return cls(checked.vertices, checked.faces, checked.texture_coordinates, image, landmarks)
 
 
 def _rgb(texture: "pyvista.Texture | np.ndarray") -> Texture:

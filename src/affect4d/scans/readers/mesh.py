@@ -131,7 +131,8 @@ def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
 
 def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Indices of consecutive values, ``lengths[i]`` from ``starts[i]`` on, for one i after the other."""
-    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    indices: np.ndarray = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return indices
 
 
 def note_small_polygons(lengths: np.ndarray, smallest: int = 1) -> tuple[str, ...]:

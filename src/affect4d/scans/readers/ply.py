@@ -346,11 +346,12 @@ def _find_rows(
     for row in range(len(starts)):
         starts[row] = at
         for part in range(len(count_sizes)):
-            size, count = abs(count_sizes[part]), 1
+            size = abs(count_sizes[part])
+            count = np.int64(1)
             if at + size > end:
                 return row, at
             if size:
-                count = 0
+                count = np.int64(0)
                 for byte in range(size):
                     count = count * 256 + np.int64(body[at + byte if big_endian else at + size - 1 - byte])
                 if count_sizes[part] < 0 and count >> (8 * size - 1):

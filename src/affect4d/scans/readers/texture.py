@@ -45,16 +45,16 @@ def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> t
         return None, ()
     if given is None and names is not None and len(names) > 1:
         return None, (*mesh.image_notes, f"{len(names)} textures named: none is read")
-    place, repairs = given, ()
-    if given is None and names is not None:
-        place, repairs = find_texture(scan, next(iter(names), None))
-    try:
-        if place is not None:
+    place: Path | None = given
+    repairs: tuple[str, ...] = ()
+    if given is None:
+        found = (None, ("texture missing",)) if names is None else find_texture(scan, next(iter(names), None))
+        place, repairs = found
+    if place is not None:
+        try:
             return read_texture(place, texels), repairs
-        if names is None:
-            repairs = ("texture missing",)
-    except TextureRefusedError as error:
-        repairs = (*repairs, str(error))
+        except TextureRefusedError as error:
+            repairs = (*repairs, str(error))
     return None, (*mesh.image_notes, *repairs) if given is None else repairs
 
 

@@ -37,7 +37,7 @@ _STRING_END = re.compile(rb'(?<!\\)(?:\\\\)*"')
 _ELSEWHERE = re.compile(rb"(?<![\w.-])(USE|PROTO|EXTERNPROTO|IS)(?![\w.-])")
 _PROTOTYPE = re.compile(rb"(?<![\w.-])(PROTO|EXTERNPROTO|IS)(?![\w.-])")
 _CLOCKWISE = re.compile(rb"(?<![\w.-])ccw\s+FALSE(?![\w.-])")
-_LOOK_USED = re.compile(rb"(?<![\w.-])(appearance|texture)\s+USE(?![\w.-])")
+_APPEARANCE_USED = re.compile(rb"(?<![\w.-])(appearance|texture)\s+USE(?![\w.-])")
 _TRANSFORM_USED = re.compile(rb"(?<![\w.-])textureTransform\s+USE(?![\w.-])")
 _MOVING_FIELD = re.compile(rb"(?<![\w.-])(translation|rotation|scale)(?![\w.-])")
 _FIELD_BYTES = 200
@@ -99,7 +99,7 @@ class _FaceSet:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Appearance:
     """An ``Appearance``, ``ImageTexture`` or ``TextureTransform``, the ``Shape`` around it, and its image names."""
 
     node: _Node
@@ -112,56 +112,56 @@ def read_wrl(path: Path) -> MeshFile:
     raw = read_text(path)
     if not raw.startswith(HEADER):
         raise ScanError("not-vrml", path, "the file does not start with '#VRML V2.0'", "line 1")
-    face_set, looks = _largest_face_set(raw, path)
-    _check_supported(raw, face_set, looks, path)
+    face_set, appearances = _largest_face_set(raw, path)
+    _check_supported(raw, face_set, appearances, path)
     mesh = _mesh(raw, face_set, path)
-    name = _image_name(looks, raw, path)
-    repairs = mesh.repairs + _notes_on_use(face_set.around, looks, raw)
+    name = _image_name(appearances, raw, path)
+    repairs = mesh.repairs + _notes_on_use(face_set.around, appearances, raw)
     return with_changes(mesh, repairs=repairs, image_names=() if name is None else (name,))
 
 
-def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, list[_Look]]:
+def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, list[_Appearance]]:
     """The face set with most indices, and the nodes of its appearance."""
     face_sets: list[_FaceSet] = []
-    looks: list[_Look] = []
+    appearances: list[_Appearance] = []
     for item in _outline(raw, path):
         if item.kind == "node" and item.name == "IndexedFaceSet":
             face_sets.append(_FaceSet(item.around))
         elif item.kind == "list" and face_sets and item.inside("IndexedFaceSet"):
             face_sets[-1].lists[f"{item.around[-1].name}.{item.name}"] = (item.start, item.end)
         elif item.kind == "node" and item.name in ("Appearance", "ImageTexture", "TextureTransform"):
-            looks.append(_Look(item.around[-1], _shape_of(item.around)))
+            appearances.append(_Appearance(item.around[-1], _shape_of(item.around)))
         elif item.kind == "string" and item.inside("ImageTexture") and "url" in (item.name, item.around[-1].name):
-            looks[-1].urls = (*looks[-1].urls, (item.start, item.end))[:MAX_URLS]
+            appearances[-1].urls = (*appearances[-1].urls, (item.start, item.end))[:MAX_URLS]
     if not face_sets:
         raise ScanError("no-mesh", path, "there is no IndexedFaceSet in it")
     chosen = max(face_sets, key=_FaceSet.size)
-    return chosen, _looks_of(chosen.around, looks)
+    return chosen, _appearances_of(chosen.around, appearances)
 
 
 def _shape_of(around: tuple[_Node, ...]) -> _Node | None:
     return next((node for node in reversed(around) if node.name == "Shape"), None)
 
 
-def _looks_of(around: tuple[_Node, ...], looks: list[_Look]) -> list[_Look]:
-    """The looks of a face set's own ``Shape``; of all, where it has none, as some scanners write.
+def _appearances_of(around: tuple[_Node, ...], appearances: list[_Appearance]) -> list[_Appearance]:
+    """The appearances of a face set's own ``Shape``; of all, where it has none, as some scanners write.
 
     Of every kind the last before the face set, else the first after it.
     """
     shape, start = _shape_of(around), around[-1].start
-    chosen: dict[str, _Look] = {}
-    for look in looks:
-        kind = look.node.name
-        nameless = kind == "ImageTexture" and not look.urls
-        own = shape is None or look.shape is shape
-        if own and not nameless and (look.node.start < start or kind not in chosen):
-            chosen[kind] = look
+    chosen: dict[str, _Appearance] = {}
+    for appearance in appearances:
+        kind = appearance.node.name
+        nameless = kind == "ImageTexture" and not appearance.urls
+        own = shape is None or appearance.shape is shape
+        if own and not nameless and (appearance.node.start < start or kind not in chosen):
+            chosen[kind] = appearance
     return list(chosen.values())
 
 
-def _image_name(looks: list[_Look], raw: bytes, path: Path) -> str | None:
+def _image_name(appearances: list[_Appearance], raw: bytes, path: Path) -> str | None:
     """The name of the image: of several, the first that exists; None where none is given."""
-    spans = next((look.urls for look in looks if look.urls), ())
+    spans = next((appearance.urls for appearance in appearances if appearance.urls), ())
     names = [raw[start:end].decode("utf-8", "replace") for start, end in spans]
     for name in names if len(names) > 1 else ():
         place, _ = find_texture(path, name)
@@ -170,15 +170,16 @@ def _image_name(looks: list[_Look], raw: bytes, path: Path) -> str | None:
     return names[0] if names else None
 
 
-def _notes_on_use(around: tuple[_Node, ...], looks: list[_Look], raw: bytes) -> tuple[str, ...]:
+def _notes_on_use(around: tuple[_Node, ...], appearances: list[_Appearance], raw: bytes) -> tuple[str, ...]:
     """Notes on an appearance or an image that is written elsewhere in the file."""
+    nodes = [appearance.node for appearance in appearances if appearance.node.name == "Appearance"]
     shape = _shape_of(around)
-    nodes = [look.node for look in looks if look.node.name == "Appearance"] + ([] if shape is None else [shape])
-    found = (_LOOK_USED.search(node.words(raw)) for node in nodes)
+    nodes += [] if shape is None else [shape]
+    found = (_APPEARANCE_USED.search(node.words(raw)) for node in nodes)
     return tuple(f"{use[1].decode()} is written elsewhere (USE) and was not followed" for use in found if use)
 
 
-def _check_supported(raw: bytes, face_set: _FaceSet, looks: list[_Look], path: Path) -> None:
+def _check_supported(raw: bytes, face_set: _FaceSet, appearances: list[_Appearance], path: Path) -> None:
     """Refuse a face set that is written elsewhere, moved, clockwise, or whose image is moved."""
     for node in face_set.around:
         pattern = _ELSEWHERE if node is face_set.around[-1] else _PROTOTYPE
@@ -192,11 +193,11 @@ def _check_supported(raw: bytes, face_set: _FaceSet, looks: list[_Look], path: P
     if _CLOCKWISE.search(face_set.around[-1].words(raw)):
         detail = "'ccw FALSE' is not read: export counter-clockwise triangles"
         raise ScanError("unsupported", path, detail, f"byte {face_set.around[-1].start}")
-    for look in looks:
-        used = look.node.name == "Appearance" and _TRANSFORM_USED.search(look.node.words(raw))
-        if used or (look.node.name == "TextureTransform" and _moves(look.node, raw)):
+    for appearance in appearances:
+        used = appearance.node.name == "Appearance" and _TRANSFORM_USED.search(appearance.node.words(raw))
+        if used or (appearance.node.name == "TextureTransform" and _moves(appearance.node, raw)):
             detail = "a TextureTransform that moves the image is not read: apply it before the export"
-            raise ScanError("unsupported", path, detail, f"byte {look.node.start}")
+            raise ScanError("unsupported", path, detail, f"byte {appearance.node.start}")
 
 
 def _moves(node: _Node, raw: bytes) -> bool:
