@@ -1,4 +1,4 @@
-"""The ten claims of the papers that this project measures, and what runs on disk say of each; none is typed by hand."""
+"""The ten claims of the papers that this project tests, and their verdicts from what was measured."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,125 +6,143 @@ from typing import Any, Literal
 
 from affect4d.evaluation.significance import holm
 from affect4d.experiments.evidence import Evidence, Finding
-from affect4d.experiments.verdicts import FEWEST, SURE, verdict
+from affect4d.experiments.study_results import FEWEST_SUBJECTS, SIGNIFICANCE, verdict
 
-REACH = 0.05
-"""Accuracy that one may be behind and still be called within reach."""
-Said = Literal["holds", "does not hold", "undecided", "not measured", "left out"]
+EQUIVALENCE_MARGIN = 0.05
+"""Difference in accuracy within which two models count as equivalent."""
+NO_ANSWER = "–"
+ClaimVerdict = Literal["supported", "refuted", "inconclusive", "not measured", "excluded"]
 _UNKNOWN = (float("-inf"), float("inf"))
 
 
-def _surely_better(finding: Finding) -> bool:
-    return verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "holds"
+def _significantly_better(finding: Finding) -> bool:
+    return verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "supported"
 
 
 def _worse(finding: Finding) -> float:
-    """Uncorrected p of being worse; 1 unless the interval and what a study has corrected say so, too."""
+    """Uncorrected p of being worse; 1 unless the interval and a study's corrected p agree."""
     _, high = finding.interval or _UNKNOWN
     p = finding.p if finding.p_worse is None else finding.p_worse
-    if high >= 0 or p >= SURE:
+    if high >= 0 or p >= SIGNIFICANCE:
         return 1.0
     return p if finding.raw_p is None else finding.raw_p
 
 
-def _out_of_reach(finding: Finding) -> float:
-    """What the interval alone tells: of a one-sided p, that it is below 0.025."""
+def _outside_margin_below(finding: Finding) -> float:
+    """Bound of a one-sided p by the interval alone: below 0.025 where it ends below the margin."""
     _, high = finding.interval or _UNKNOWN
-    return SURE / 2 if high < -REACH else 1.0
+    return SIGNIFICANCE / 2 if high < -EQUIVALENCE_MARGIN else 1.0
 
 
-def _apart(finding: Finding) -> float:
-    """What the interval alone tells: that the two are further than :data:`REACH` apart, either way."""
+def _outside_margin(finding: Finding) -> float:
+    """The same where the interval lies outside the margin on either side."""
     low, high = finding.interval or _UNKNOWN
-    return SURE / 2 if low > REACH or high < -REACH else 1.0
+    return SIGNIFICANCE / 2 if low > EQUIVALENCE_MARGIN or high < -EQUIVALENCE_MARGIN else 1.0
 
 
 @dataclass(frozen=True)
-class Rule:
-    """How the parts of a claim are judged.
+class DecisionRule:
+    """How the findings of a claim become verdicts.
 
     Attributes:
-        holds: Whether a part surely holds.
-        fails: p of its opposite, uncorrected; 1 where that is not sure even by itself.
+        supports: Whether a finding significantly supports the claim.
+        refutes: Uncorrected p of the opposite; 1 where that is not significant even by itself.
     """
 
-    holds: Callable[[Finding], bool]
-    fails: Callable[[Finding], float]
+    supports: Callable[[Finding], bool]
+    refutes: Callable[[Finding], float]
 
-    def words(self, parts: Sequence[Finding]) -> list[Said]:
-        """One word a part; of fewer than :data:`FEWEST` people, undecided; what is stale is left out.
+    def verdicts(self, findings: Sequence[Finding]) -> list[ClaimVerdict]:
+        """One verdict per finding: inconclusive below :data:`FEWEST_SUBJECTS`, excluded where it is stale.
 
-        A claim holds where each part does, which needs no correction (an intersection–union test: Berger 1982). One
-        part that fails settles it, so that failing is Holm-corrected over the parts.
+        A claim is supported where each finding supports it, which needs no correction (an intersection–union test:
+        Berger 1982). One that refutes it is enough, so that refutations are Holm-corrected over the findings.
         """
-        counted = [place for place, part in enumerate(parts) if not part.stale]
-        failing = holm([self.fails(parts[place]) if _decides(parts[place]) else 1.0 for place in counted])
-        words: list[Said] = ["left out"] * len(parts)
-        for place, p in zip(counted, failing, strict=True):
-            words[place] = "does not hold" if p < SURE else self._without_failing(parts[place])
-        return words
+        counted = [place for place, finding in enumerate(findings) if not finding.stale]
+        against = holm([self.refutes(findings[place]) if _enough(findings[place]) else 1.0 for place in counted])
+        verdicts: list[ClaimVerdict] = ["excluded"] * len(findings)
+        for place, p in zip(counted, against, strict=True):
+            verdicts[place] = "refuted" if p < SIGNIFICANCE else self._unless_refuted(findings[place])
+        return verdicts
 
-    def _without_failing(self, part: Finding) -> Said:
-        return "holds" if _decides(part) and self.holds(part) else "undecided"
-
-
-def _decides(part: Finding) -> bool:
-    return part.subjects >= FEWEST
+    def _unless_refuted(self, finding: Finding) -> ClaimVerdict:
+        return "supported" if _enough(finding) and self.supports(finding) else "inconclusive"
 
 
-BETTER = Rule(_surely_better, _worse)
-"""Surely better or surely worse where interval and test agree."""
-SOONER = Rule(lambda finding: finding.p < SURE, lambda finding: 1.0 if finding.p_worse is None else finding.p_worse)
-"""Whether it got there sooner in surely more seeds, or later in surely more."""
-WITHIN_REACH = Rule(lambda finding: (finding.interval or _UNKNOWN)[0] > -REACH, _out_of_reach)
-"""Whether it surely is less than :data:`REACH` behind, or surely more; the interval decides."""
+def _enough(finding: Finding) -> bool:
+    return finding.subjects >= FEWEST_SUBJECTS
 
 
-THE_SAME = Rule(lambda finding: max(map(abs, finding.interval or _UNKNOWN)) < REACH, _apart)
-"""Whether the two surely lie within :data:`REACH` of each other, or surely further apart; the interval decides."""
+BETTER = DecisionRule(_significantly_better, _worse)
+"""Significantly better or worse, where interval and test agree."""
+SOONER = DecisionRule(
+    lambda finding: finding.p < SIGNIFICANCE, lambda finding: 1.0 if finding.p_worse is None else finding.p_worse
+)
+"""Sooner, or later, in significantly more seeds."""
+NOT_INFERIOR = DecisionRule(
+    lambda finding: (finding.interval or _UNKNOWN)[0] > -EQUIVALENCE_MARGIN, _outside_margin_below
+)
+"""Less than the margin below the other, by the interval."""
+EQUIVALENT = DecisionRule(
+    lambda finding: max(map(abs, finding.interval or _UNKNOWN)) < EQUIVALENCE_MARGIN, _outside_margin
+)
+"""Within the margin of each other, by the interval."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim.
+    """One claim of the papers.
 
     Attributes:
         number: As in the list of claims.
         statement: What is claimed.
-        ask: Finds what was measured.
-        rule: Judges each of them.
-        how: What to run to measure it.
-        parts: How many findings it takes: with fewer it may fail, and cannot hold.
+        find: Finds what was measured.
+        rule: Decides on each finding.
+        how: The command that measures it.
+        parts: Number of findings it takes: with fewer it may be refuted, and cannot be supported.
     """
 
     number: int
     statement: str
-    ask: Callable[[Evidence], Sequence[Finding]]
-    rule: Rule
+    find: Callable[[Evidence], Sequence[Finding]]
+    rule: DecisionRule
     how: str
     parts: int = 1
 
 
 @dataclass(frozen=True)
-class ClaimRow:
-    """A claim and its answer."""
+class ClaimResult:
+    """A claim with its verdict, and those of its findings."""
 
     number: int
     statement: str
-    verdict: Said
+    verdict: ClaimVerdict
     findings: tuple[Finding, ...]
-    verdicts: tuple[Said, ...]
+    verdicts: tuple[ClaimVerdict, ...]
     how: str
 
 
-def all_together(verdicts: Sequence[Said]) -> Said:
-    """A claim about several things holds where each does; one that does not settles it. What is left out is silent."""
-    if set(verdicts) <= {"left out"}:
+@dataclass(frozen=True)
+class ClaimsByCorpus:
+    """Verdicts of several corpora, each by itself.
+
+    Attributes:
+        corpora: Name and day of the report of each, sorted by name.
+        rows: Number, statement, and a verdict for each corpus.
+    """
+
+    corpora: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[int, str, tuple[str, ...]], ...]
+
+
+def combined_verdict(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
+    """Verdict on a claim with several findings: refuted by one, supported by all; excluded ones do not count."""
+    if set(verdicts) <= {"excluded"}:
         return "not measured"
-    for word in ("does not hold", "undecided"):
+    for word in ("refuted", "inconclusive"):
         if word in verdicts:
             return word
-    return "holds"
+    return "supported"
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -134,40 +152,41 @@ CLAIMS: tuple[Claim, ...] = (
         "kedro run --pipeline=study_convergence", parts=3,
     ),
     Claim(
-        2, "Augmented prompts help", lambda found: found.arms("ablation", "bare_prompts"), BETTER,
+        2, "Augmented prompts help", lambda found: found.variants("ablation", "bare_prompts"), BETTER,
         "kedro run --pipeline=study_ablation",
     ),
     Claim(
-        3, "Mixed view augmentation helps", lambda found: found.arms("ablation", "unmixed", "unaugmented"), BETTER,
+        3, "Mixed view augmentation helps", lambda found: found.variants("ablation", "unmixed", "unaugmented"), BETTER,
         "kedro run --pipeline=study_ablation", parts=2,
     ),
     Claim(
-        4, "Several views beat one", lambda found: found.arms("ablation", "front"), BETTER,
+        4, "Several views beat one", lambda found: found.variants("ablation", "front"), BETTER,
         "kedro run --pipeline=study_ablation",
     ),
     Claim(
         5, "Distributed training changes nothing but the time",
-        lambda found: found.arms("distribution", "two", "three"), THE_SAME,
+        lambda found: found.variants("distribution", "two", "three"), EQUIVALENT,
         "kedro run --pipeline=study_distribution", parts=2,
     ),
     Claim(
         6, "SMILE-VLM beats the unsupervised baselines",
         lambda found: [
-            *found.arms("smile_ablation", "simclr", "alignment_only", "no_alignment"),
+            *found.variants("smile_ablation", "simclr", "alignment_only", "no_alignment"),
             *found.paired("smile_vlm.linear_probe", "random_tower.linear_probe"),
         ],
         BETTER, "kedro run --pipeline=study_smile_ablation", parts=4,
     ),
     Claim(
-        7, f"SMILE-VLM comes within reach of supervised training ({100 * REACH:.0f} points), or exceeds it",
-        lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), WITHIN_REACH, "kedro run",
+        7,
+        f"SMILE-VLM comes within reach of supervised training ({100 * EQUIVALENCE_MARGIN:.0f} points), or exceeds it",
+        lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), NOT_INFERIOR, "kedro run",
     ),
     Claim(
         8, "Each of SMILE-VLM's three terms earns its place",
-        lambda found: found.arms("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), BETTER,
+        lambda found: found.variants("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), BETTER,
         "kedro run --pipeline=study_smile_ablation", parts=3,
     ),
-    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.written(9), BETTER,
+    Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.stored(9), BETTER,
         "kedro run --pipeline=train_smile --params corpus=open-4dmer"),
     Claim(
         10, "Zero-shot recognition works through language",
@@ -180,24 +199,36 @@ CLAIMS: tuple[Claim, ...] = (
 )  # fmt: skip
 
 
-def answer_claims(evidence: Evidence) -> list[ClaimRow]:
-    """Every claim with what was found; one that nothing was found about is not measured."""
-    rows = []
+def evaluate_claims(evidence: Evidence) -> list[ClaimResult]:
+    """Every claim with its findings and verdict; "not measured" without findings."""
+    results = []
     for claim in CLAIMS:
-        findings = tuple(claim.ask(evidence))
-        verdicts = tuple(claim.rule.words(findings))
-        word = all_together(verdicts)
-        if word == "holds" and len(findings) - verdicts.count("left out") < claim.parts:
-            word = "undecided"
-        rows.append(ClaimRow(claim.number, claim.statement, word, findings, verdicts, claim.how))
-    return rows
+        findings = tuple(claim.find(evidence))
+        verdicts = tuple(claim.rule.verdicts(findings))
+        combined = combined_verdict(verdicts)
+        if combined == "supported" and len(findings) - verdicts.count("excluded") < claim.parts:
+            combined = "inconclusive"
+        results.append(ClaimResult(claim.number, claim.statement, combined, findings, verdicts, claim.how))
+    return results
 
 
-def as_document(rows: Sequence[ClaimRow]) -> list[dict[str, Any]]:
+def as_document(results: Sequence[ClaimResult]) -> list[dict[str, Any]]:
     """Plain values for JSON."""
-    return [asdict(row) for row in rows]
+    return [asdict(result) for result in results]
 
 
-def finding_document(finding: Finding) -> Mapping[str, Any]:
-    """Plain values of a finding, as :class:`~affect4d.experiments.evidence.Evidence` reads them."""
-    return asdict(finding)
+def claims_by_corpus(reports: Mapping[str, Mapping[str, Any]]) -> ClaimsByCorpus:
+    """Verdicts of several corpora beside each other.
+
+    Args:
+        reports: By corpus, ``day`` and ``claims``, see :func:`as_document`.
+    """
+    names = sorted(reports)
+    verdicts = [{row["number"]: row["verdict"] for row in reports[name]["claims"]} for name in names]
+    return ClaimsByCorpus(
+        corpora=tuple((name, reports[name]["day"]) for name in names),
+        rows=tuple(
+            (claim.number, claim.statement, tuple(found.get(claim.number, NO_ANSWER) for found in verdicts))
+            for claim in CLAIMS
+        ),
+    )

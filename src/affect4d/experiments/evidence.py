@@ -1,16 +1,16 @@
-"""What runs have left on disk about the claims: study results, cross-validations, a hold-out run, and more."""
+"""Findings about the papers' claims, gathered from studies, the present run's predictions, and stored findings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from affect4d.evaluation.metrics import subject_interval
-from affect4d.evaluation.significance import above_chance, compare_predictions
-from affect4d.experiments.account import Account, Basis
-from affect4d.experiments.verdicts import ArmResult, from_document, sign_test
+from affect4d.evaluation.significance import above_chance, compare_predictions, sign_test
+from affect4d.experiments.provenance import DataProvenance, StudyProvenance
+from affect4d.experiments.study_results import VariantResult, from_document
 from affect4d.scans.expression import EXPRESSIONS
 
 CHANCE = 1 / len(EXPRESSIONS)
@@ -18,27 +18,27 @@ CHANCE = 1 / len(EXPRESSIONS)
 
 @dataclass(frozen=True)
 class Finding:
-    """One figure, or one pair of figures, about a claim.
+    """One measured comparison that bears on a claim.
 
     Attributes:
-        first: What the claim is for, in words.
+        first: What the claim is for.
         second: What it is compared with.
-        values: Of both: accuracy 0…1, or as ``unit`` says; None where there is no such figure.
-        difference: First minus second; None where one of them has no figure.
-        interval: 95 % interval of the difference, over subjects; None where the test is not about subjects.
-        p: Of the test; of a study's arm, corrected for how many arms were run.
-        test: Which.
-        seeds: How many trainings of each.
-        subjects: How many people were tested.
-        source: Which run's artefact it was read from.
+        values: Of both: accuracy 0…1, or as ``unit`` says; None without one.
+        difference: First minus second; None where one has no value.
+        interval: 95 % interval of the difference, over subjects; None where the test is not over subjects.
+        p: Of the test; of a study's variant, corrected for the number of variants.
+        test: Name of the test.
+        seeds: Number of trainings of each.
+        subjects: Number of test subjects.
+        source: The run whose artefact it was read from.
         unit: ``"accuracy"``, ``"UF1"`` or ``"epochs"``.
-        ahead: In how many seeds the first was sooner, where that is what is tested.
-        behind: In how many it was later.
+        sooner: Number of seeds in which the first was sooner, where that is tested.
+        later: Number of seeds in which it was later.
         raw_p: ``p`` before a study corrected it; None where nothing was corrected.
         p_worse: Of the opposite, that the first is no worse; None where ``p`` is two-sided.
-        made: The day it was measured; "" where that is not told.
-        remarks: What a reader should know of how it was measured.
-        stale: Why it does not count: it is about other data than those of now; "" where it counts.
+        made: The day it was measured; "" where that is not known.
+        remarks: Differences from the present data or code that leave it valid.
+        stale: Why it does not count, being about other data; "" where it counts.
     """
 
     first: str
@@ -52,8 +52,8 @@ class Finding:
     subjects: int
     source: str
     unit: str = "accuracy"
-    ahead: int = 0
-    behind: int = 0
+    sooner: int = 0
+    later: int = 0
     raw_p: float | None = None
     p_worse: float | None = None
     made: str = ""
@@ -61,43 +61,48 @@ class Finding:
     stale: str = ""
 
 
+def finding_document(finding: Finding) -> Mapping[str, Any]:
+    """Plain values of a finding, as :class:`Evidence` reads them."""
+    return asdict(finding)
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that is there; nothing of it is needed.
+    """Everything that was measured about the claims; any part may be missing.
 
     Attributes:
-        studies: Each study's ``account`` and ``arms``, as :meth:`Account.to_document` and
-            :func:`affect4d.experiments.verdicts.as_document` made them plain.
-        findings: Findings other pipelines wrote about a claim, by its number, as plain values.
-        predictions: What every model and baseline of the run says of every unseen sequence.
+        studies: Each study's ``provenance`` and ``variants``, as :meth:`StudyProvenance.to_document` and
+            :func:`affect4d.experiments.study_results.as_document` wrote them.
+        findings: Findings that other pipelines wrote, by number of the claim, as plain values.
+        predictions: Of every model and baseline of the present run, on every test sequence.
         seed: Of that run.
-        present: What the claims are asked about; None compares a study's account with nothing.
+        present: The data the claims are about; None accepts every study.
     """
 
     studies: Mapping[str, Any] = field(default_factory=dict)
     findings: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)
     predictions: pd.DataFrame | None = None
     seed: int = 0
-    present: Basis | None = None
+    present: DataProvenance | None = None
 
-    def arms(self, study: str, *names: str) -> list[Finding]:
-        """The first arm of a study beside some others; those that were run."""
-        return self._beside_first(study, names, _behind)
+    def variants(self, study: str, *names: str) -> list[Finding]:
+        """The first variant of a study beside some others; those that were run."""
+        return self._beside_first(study, names, _accuracy_finding)
 
     def convergence(self, *names: str) -> list[Finding]:
-        """The first arm of the study of convergence beside some others: epochs to 90 % of the best end."""
-        return self._beside_first("convergence", names, _sooner)
+        """The first variant of the study of convergence beside some others: epochs to 90 % of the best end."""
+        return self._beside_first("convergence", names, _convergence_finding)
 
     def _beside_first(
-        self, study: str, names: Sequence[str], compared: Callable[[ArmResult, ArmResult, str], Finding]
+        self, study: str, names: Sequence[str], compare: Callable[[VariantResult, VariantResult, str], Finding]
     ) -> list[Finding]:
         document = self.studies.get(study)
-        if not document:
+        if not isinstance(document, Mapping) or "provenance" not in document:  # an earlier version's has none
             return []
-        rows = {row.arm: row for row in from_document(arms_of(document))}
+        rows = {row.variant: row for row in from_document(document["variants"])}
         first = next(iter(rows.values()))
-        origin = _origin(document, self.present)
-        return [replace(compared(first, rows[name], f"study_{study}"), **origin) for name in names if name in rows]
+        origin = _origin(StudyProvenance.from_document(document["provenance"]), self.present)
+        return [replace(compare(first, rows[name], f"study_{study}"), **origin) for name in names if name in rows]
 
     def paired(self, first: str, second: str) -> list[Finding]:
         """Two models of the run on the same sequences, if both are there."""
@@ -113,7 +118,7 @@ class Evidence:
         ]  # fmt: skip
 
     def beside_chance(self, model: str) -> list[Finding]:
-        """A model of the run beside guessing, if it is there: at random, or always the commonest expression."""
+        """A model of the run beside guessing (uniformly, or always the most frequent expression), if it is there."""
         if self.predictions is None or model not in set(self.predictions["model"]):
             return []
         table = self.predictions[self.predictions["model"] == model]
@@ -128,29 +133,47 @@ class Evidence:
             )
         ]  # fmt: skip
 
-    def written(self, claim: int) -> list[Finding]:
-        """What another pipeline wrote about a claim."""
-        return [_plain_finding(row) for row in self.findings.get(claim, [])]
+    def stored(self, claim: int) -> list[Finding]:
+        """Findings that another pipeline wrote about a claim."""
+        return [_finding(row) for row in self.findings.get(claim, [])]
 
     @property
     def _run(self) -> str:
         return f"this run, seed {self.seed}"
 
 
-def arms_of(document: Any) -> list[dict[str, Any]]:
-    """The arms of a study's result; before studies gave an account of themselves, they were all there was."""
-    arms: list[dict[str, Any]] = document["arms"] if isinstance(document, Mapping) else document
-    return arms
+def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapping[str, Any]]:
+    """Findings on whether SMILE-VLM transfers to micro-expressions, as plain values for :class:`Evidence`.
+
+    Args:
+        predictions: Column ``model`` is ``features.protocol``; see
+            :func:`~affect4d.evaluation.micro_evaluation.evaluate_clips`.
+        source: The run they are from.
+
+    Returns:
+        One for each baseline and protocol: UF1 of both, their difference, interval and p.
+    """
+    from affect4d.evaluation.micro_evaluation import compare_clips
+
+    tables = {str(name): table for name, table in predictions.groupby("model", sort=False)}
+    pairs = [(f"smile_vlm.{name.split('.')[1]}", name) for name in tables if not name.startswith("smile_vlm.")]
+    findings = []
+    for first, second in pairs:
+        found = compare_clips(tables[first], tables[second], np.random.default_rng(0))
+        findings.append(
+            Finding(
+                first, second, found.scores, found.difference, found.interval, found.p, "permutation over subjects", 1,
+                found.subjects, source, "UF1",
+            )
+        )  # fmt: skip
+    return [finding_document(finding) for finding in findings]
 
 
-def _origin(document: Any, present: Basis | None) -> dict[str, Any]:
-    """When a study was made, and whether it is about what is there now."""
-    if not isinstance(document, Mapping):
-        return {"stale": "does not tell what it was made on; run it again (trials that were kept are not)"}
-    account = Account.from_document(document["account"])
+def _origin(provenance: StudyProvenance, present: DataProvenance | None) -> dict[str, Any]:
+    """When a study was made, and whether it is about the present data."""
     if present is None:
-        return {"made": account.day}
-    return {"made": account.day, "remarks": account.remarks(present), "stale": account.stale(present)}
+        return {"made": provenance.day}
+    return {"made": provenance.day, "remarks": provenance.remarks(present), "stale": provenance.stale(present)}
 
 
 def _accuracy(table: pd.DataFrame) -> float:
@@ -158,34 +181,34 @@ def _accuracy(table: pd.DataFrame) -> float:
 
 
 def _below_chance(table: pd.DataFrame, chance: float) -> float:
-    """One-sided p that a model is no worse than guessing: of what it misses, as above of what it hits."""
+    """One-sided p that a model is no worse than guessing: :func:`above_chance` of its misses."""
     missed = table["predicted"] != table["expression"]
     turned = table.assign(predicted=table["expression"].where(missed))
     return above_chance(turned, 1 - chance, np.random.default_rng(0))
 
 
-def _behind(first: ArmResult, other: ArmResult, source: str) -> Finding:
-    """The first arm beside another."""
+def _accuracy_finding(first: VariantResult, other: VariantResult, source: str) -> Finding:
     return Finding(
-        first.description, other.description, (first.accuracy, other.accuracy), other.behind, other.behind_interval,
-        other.p, "permutation over subjects, Holm", other.seeds, other.subjects, source,
+        first.description, other.description, (first.accuracy, other.accuracy), other.difference,
+        other.difference_interval, other.p, "permutation over subjects, Holm", other.seeds, other.subjects, source,
         raw_p=None if np.isnan(other.raw_p) else other.raw_p,
     )  # fmt: skip
 
 
-def _sooner(first: ArmResult, other: ArmResult, source: str) -> Finding:
+def _convergence_finding(first: VariantResult, other: VariantResult, source: str) -> Finding:
     known = [None if np.isnan(value) else value for value in (first.epochs, other.epochs)]
     always = first.reached == other.reached == other.seeds  # else the means are over different seeds
     difference = first.epochs - other.epochs if always else None
-    told = f"sooner in {other.sooner}, later in {other.later}; got there in {first.reached} and {other.reached}"
+    counts = f"sooner in {other.sooner}, later in {other.later}; got there in {first.reached} and {other.reached}"
     return Finding(
         first.description, other.description, (known[0], known[1]), difference, None, other.sooner_p,
-        f"signs over seeds, one-sided: {told}", other.seeds, other.subjects, source, "epochs",
+        f"signs over seeds, one-sided: {counts}", other.seeds, other.subjects, source, "epochs",
         other.sooner, other.later, p_worse=sign_test(other.later, other.sooner),
     )  # fmt: skip
 
 
-def _plain_finding(row: Mapping[str, Any]) -> Finding:
+def _finding(row: Mapping[str, Any]) -> Finding:
     interval = None if row.get("interval") is None else (float(row["interval"][0]), float(row["interval"][1]))
     values = (row["values"][0], row["values"][1])
-    return Finding(**{**row, "values": values, "interval": interval, "remarks": tuple(row.get("remarks", ()))})
+    known = {name.name: row[name.name] for name in fields(Finding) if name.name in row}
+    return Finding(**{**known, "values": values, "interval": interval, "remarks": tuple(row.get("remarks", ()))})

@@ -1,4 +1,4 @@
-"""How much worse models read damaged scans: drawn again from canonical scans, one cell (damage, strength) at a time."""
+"""Robustness to corrupted scans: rendered again from canonical scans, one (corruption, strength) at a time."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from affect4d.evaluation.embed import FRAMES, classify_sequences, embed_sequence
 from affect4d.evaluation.metrics import subject_interval
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
-from affect4d.experiments.tickets import run_tickets
+from affect4d.experiments.runner import run_parallel
 from affect4d.models import load_model
 from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.rendering.cameras import RenderOptions
@@ -36,7 +36,7 @@ from affect4d.rendering.sequences import draw_face, scan_identity
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
-from affect4d.store import ContentStore, code_version, content_key, file_digest
+from affect4d.store import ContentStore, cached, content_key, file_digest
 from affect4d.training.device import choose_device
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
@@ -44,48 +44,48 @@ from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
 from affect4d.views.moments import find_moments
 
-PEER = "cross_entropy"
-UNDAMAGED = "none"
-Row = Mapping[Any, Any]
+BASELINE = "cross_entropy"
+UNCORRUPTED = "none"
+ManifestRow = Mapping[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One damage at one strength; strength 0 is none."""
+class Corruption:
+    """One corruption at one strength; strength 0 is none."""
 
-    damage: str
+    name: str
     strength: int
 
     def __str__(self) -> str:
-        return f"{self.damage} at strength {self.strength}"
+        return f"{self.name} at strength {self.strength}"
 
 
 @dataclass(frozen=True)
-class Clip:
-    """What is drawn of a sequence: its neutral frame and those round its apex, as rows of the scan manifest."""
+class CorruptedClip:
+    """The neutral frame and the apex window of a sequence, as rows of the scan manifest."""
 
     sequence: str
     subject: str
     expression: str
-    neutral: Row
-    window: tuple[Row, ...]
+    neutral: ManifestRow
+    window: tuple[ManifestRow, ...]
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What every cell needs.
+class RobustnessTest:
+    """Clips, models and settings of a robustness test.
 
     Attributes:
-        clips: Of the people who are asked about.
+        clips: Of some test subjects.
         source: Of their raw scans.
-        render: How pictures are drawn.
-        inputs: What a model sees of them.
+        render: How images are rendered.
+        inputs: Of the models.
         models: Folder of each model, by name.
         prompts: Prompt ensembles of every expression.
-        device: Where models compute; see :class:`~affect4d.training.options.TrainOptions`.
+        device: Of the models; see :class:`~affect4d.training.options.TrainOptions`.
     """
 
-    clips: tuple[Clip, ...]
+    clips: tuple[CorruptedClip, ...]
     source: Path | ScanSource
     render: RenderOptions
     inputs: InputOptions
@@ -95,19 +95,19 @@ class Trouble:
 
 
 def choose_clips(
-    views: pd.DataFrame, scans: pd.DataFrame, tested: Sequence[str], people: int, seed: int, inputs: InputOptions
-) -> tuple[Clip, ...]:
-    """The labelled sequences of some test people, drawn by the seed.
+    views: pd.DataFrame, scans: pd.DataFrame, tested: Sequence[str], subjects: int, seed: int, inputs: InputOptions
+) -> tuple[CorruptedClip, ...]:
+    """The labelled sequences of some test subjects, drawn by the seed.
 
     Args:
-        views: The view manifest: says which frames are round the apex.
+        views: The view manifest, which defines the apex windows.
         scans: The scan manifest.
         tested: Test subjects.
-        people: How many; all where there are fewer.
+        subjects: How many to draw; all where there are fewer.
         seed: Of the draw.
-        inputs: Which frames count.
+        inputs: Of the models.
     """
-    order = np.random.default_rng(seed).permutation(sorted(tested))[:people]
+    order = np.random.default_rng(seed).permutation(sorted(tested))[:subjects]
     chosen = views[views["subject"].isin(order)].dropna(subset=["expression"])
     rows = {(row["sequence"], int(row["frame"])): row for row in scans.to_dict("records")}
     clips = []
@@ -119,94 +119,93 @@ def choose_clips(
         name = str(view["sequence"])
         neutral = rows[name, int(list(view["frames"])[int(view["neutral"])])]
         window = tuple(rows[name, int(frame)] for frame in frames)
-        clips.append(Clip(name, str(view["subject"]), str(view["expression"]), neutral, window))
+        clips.append(CorruptedClip(name, str(view["subject"]), str(view["expression"]), neutral, window))
     return tuple(clips)
 
 
 def measure_robustness(
-    trouble: Trouble, damages: Sequence[str], store: ContentStore, engine: EngineOptions = IN_PROCESS
+    test: RobustnessTest, corruptions: Sequence[str], store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> pd.DataFrame:
-    """What every model says in every cell; a cell that was asked before is not asked again.
+    """Predictions of every model under every corruption at every strength; each of these is cached.
 
     Args:
-        trouble: Whom, and which models.
-        damages: Of :data:`~affect4d.evaluation.corruptions.CORRUPTIONS`; all where none is named.
-        store: Where answers are kept.
-        engine: Where cells are worked on.
+        test: Clips and models.
+        corruptions: Of :data:`~affect4d.evaluation.corruptions.CORRUPTIONS`; all where none is named.
+        store: Caches predictions.
+        engine: Where to work, on several corruptions at once.
 
     Returns:
-        Prediction tables with the columns ``damage`` and ``strength`` in front.
+        Prediction tables with the columns ``corruption`` and ``strength`` in front.
 
     Raises:
-        ValueError: If a damage is unknown; the message lists those there are.
+        ValueError: If a corruption is unknown; the message lists those there are.
     """
-    strangers = [name for name in damages if name not in CORRUPTIONS]
+    strangers = [name for name in corruptions if name not in CORRUPTIONS]
     if strangers:
-        raise ValueError(f"No such damage: {', '.join(strangers)}; there are {', '.join(CORRUPTIONS)}.")
-    asked = [Cell(name, strength) for name in damages or CORRUPTIONS for strength in STRENGTHS]
-    cells = [Cell(UNDAMAGED, 0), *asked]
-    examine = functools.partial(examine_cell, trouble=trouble, store=store)
-    answers = dict(run_tickets(examine, cells, "damaging scans", engine))
-    return pd.concat([answers[cell] for cell in cells], ignore_index=True)
+        raise ValueError(f"No such corruption: {', '.join(strangers)}; there are {', '.join(CORRUPTIONS)}.")
+    every = [Corruption(name, strength) for name in corruptions or CORRUPTIONS for strength in STRENGTHS]
+    cells = [Corruption(UNCORRUPTED, 0), *every]
+    predict = functools.partial(predict_corrupted, test=test, store=store)
+    tables = dict(run_parallel(predict, cells, "corrupting scans", engine))
+    return pd.concat([tables[cell] for cell in cells], ignore_index=True)
 
 
-def examine_cell(cell: Cell, *, trouble: Trouble, store: ContentStore) -> pd.DataFrame:
-    """Damage, draw and read every clip; kept under its content."""
-    return store.table(f"damaged/{_key(cell, trouble)}.parquet", lambda: _examine(cell, trouble))
+def predict_corrupted(corruption: Corruption, *, test: RobustnessTest, store: ContentStore) -> pd.DataFrame:
+    """Predictions of every model under one corruption, computed once."""
+    return cached(store, "corrupted", functools.partial(_predict, corruption, test), **_key(corruption, test))
 
 
-def _key(cell: Cell, trouble: Trouble) -> str:
+def _key(corruption: Corruption, test: RobustnessTest) -> dict[str, Any]:
     clips = [
         [clip.sequence, clip.expression, *(scan_identity(row) for row in (clip.neutral, *clip.window))]
-        for clip in trouble.clips
+        for clip in test.clips
     ]
-    return content_key(
-        cell=[cell.damage, cell.strength],
-        clips=clips,
-        render=trouble.render.drawn,
-        views=list(trouble.render.angles),
-        inputs=trouble.inputs,
-        models={name: file_digest(folder / WEIGHTS_FILE) for name, folder in trouble.models.items()},
-        prompts=dict(trouble.prompts),
-        code=code_version(__name__),
-    )
+    return {
+        "corruption": [corruption.name, corruption.strength],
+        "clips": clips,
+        "render": test.render.drawn,
+        "views": list(test.render.angles),
+        "inputs": test.inputs,
+        "models": {name: file_digest(folder / WEIGHTS_FILE) for name, folder in test.models.items()},
+        "prompts": dict(test.prompts),
+    }
 
 
-def _examine(cell: Cell, trouble: Trouble) -> pd.DataFrame:
-    bank = damaged_bank(cell, trouble)
-    rows = [(clip.sequence, clip.subject, clip.expression) for clip in trouble.clips]
+def _predict(corruption: Corruption, test: RobustnessTest) -> pd.DataFrame:
+    bank = corrupted_bank(corruption, test)
+    rows = [(clip.sequence, clip.subject, clip.expression) for clip in test.clips]
     sequences = pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
-    device = choose_device(trouble.device)
+    device = choose_device(test.device)
     tables = [
-        prediction_table(sequences, _read(load_model(folder, device), name, bank, trouble), name)
-        for name, folder in trouble.models.items()
+        prediction_table(sequences, _probabilities(load_model(folder, device), name, bank, test), name)
+        for name, folder in test.models.items()
     ]
     table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "strength", cell.strength)
-    table.insert(0, "damage", cell.damage)
+    table.insert(0, "strength", corruption.strength)
+    table.insert(0, "corruption", corruption.name)
     return table
 
 
-def _read(model: Any, name: str, bank: ViewBank, trouble: Trouble) -> np.ndarray:
+def _probabilities(model: Any, name: str, bank: ViewBank, test: RobustnessTest) -> np.ndarray:
     """Probabilities of the expressions: by the model's own head, or by prompts."""
-    if name == PEER:
-        return classify_sequences(model, bank, trouble.inputs, quiet=True)
-    fused = embed_sequences(model, bank, trouble.inputs, quiet=True).fused
-    return zero_shot_probabilities(fused, class_embeddings(model, trouble.prompts), float(model.temperature().detach()))
+    if name == BASELINE:
+        return classify_sequences(model, bank, test.inputs, quiet=True)
+    fused = embed_sequences(model, bank, test.inputs, quiet=True).fused
+    return zero_shot_probabilities(fused, class_embeddings(model, test.prompts), float(model.temperature().detach()))
 
 
-def damaged_bank(cell: Cell, trouble: Trouble) -> ViewBank:
-    """The pictures of every clip after its damage: first the neutral frame, then what is left of the window."""
+def corrupted_bank(corruption: Corruption, test: RobustnessTest) -> ViewBank:
+    """Images of every corrupted clip: the neutral frame first, then the remaining frames of the window."""
     stacks, counts = [], []
-    for clip in trouble.clips:
-        drawn = _draw_clip(clip, cell, trouble)
-        angles = list(trouble.render.angles.values())
-        pitches = [trouble.render.pitch(view) for view in trouble.render.angles]
-        pictures = derive_channels(drawn, angles, trouble.inputs.channels, pitches)
-        if trouble.inputs.motion == "dynamic":
-            pictures = np.concatenate([pictures, encode_dynamics(pictures)], axis=2)
-        stacks.append(pictures)
-        counts.append(len(pictures))
+    for clip in test.clips:
+        drawn = _render_clip(clip, corruption, test)
+        angles = list(test.render.angles.values())
+        pitches = [test.render.pitch(view) for view in test.render.angles]
+        images = derive_channels(drawn, angles, test.inputs.channels, pitches)
+        if test.inputs.motion == "dynamic":
+            images = np.concatenate([images, encode_dynamics(images)], axis=2)
+        stacks.append(images)
+        counts.append(len(images))
     starts = np.cumsum(counts) - counts
     frame = np.concatenate([np.arange(count) for count in counts])
     return ViewBank(
@@ -215,54 +214,56 @@ def damaged_bank(cell: Cell, trouble: Trouble) -> ViewBank:
         sequence=torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
         frame=torch.from_numpy(frame),
         in_window=torch.from_numpy(frame > 0),
-        sequences=tuple(clip.sequence for clip in trouble.clips),
-        views=tuple(trouble.render.angles),
+        sequences=tuple(clip.sequence for clip in test.clips),
+        views=tuple(test.render.angles),
     )
 
 
-def _draw_clip(clip: Clip, cell: Cell, trouble: Trouble) -> dict[str, np.ndarray]:
-    """ViewImageStacks of the neutral frame and the window: channel → ``[frames, views, height, width, components]``."""
+def _render_clip(clip: CorruptedClip, corruption: Corruption, test: RobustnessTest) -> dict[str, np.ndarray]:
+    """Images of the neutral frame and the window: channel → ``[frames, views, height, width, components]``."""
     rows = [clip.neutral, *clip.window]
-    if cell.damage == FRAME_DROP:
-        kept, has_neutral = kept_frames(len(clip.window), cell.strength, _generator(clip, cell))
+    if corruption.name == FRAME_DROP:
+        kept, has_neutral = kept_frames(len(clip.window), corruption.strength, _generator(clip, corruption))
         window = [clip.window[place] for place in kept]
         rows = [clip.neutral if has_neutral else window[0], *window]
     drawn: list[ViewImageStacks] = []
     for row in rows:
-        drawn.append(_draw(clip, row, cell, trouble, drawn[0] if drawn else None))
-    return {channel: np.stack([pictures[channel] for pictures in drawn]) for channel in drawn[0]}
+        drawn.append(_render(clip, row, corruption, test, drawn[0] if drawn else None))
+    return {channel: np.stack([images[channel] for images in drawn]) for channel in drawn[0]}
 
 
-def _draw(clip: Clip, row: Row, cell: Cell, trouble: Trouble, like: ViewImageStacks | None) -> ViewImageStacks:
-    """ViewImageStacks of one frame; empty ones where nothing drawable is left of it.
+def _render(
+    clip: CorruptedClip, row: ManifestRow, corruption: Corruption, test: RobustnessTest, like: ViewImageStacks | None
+) -> ViewImageStacks:
+    """Images of one frame; empty ones where nothing of it can be rendered.
 
     Raises:
-        RenderError: If the first frame of a clip cannot be drawn.
+        RenderError: If the first frame of a clip cannot be rendered.
     """
-    rasteriser = checked_rasteriser(as_text(trouble.render))
+    rasteriser = checked_rasteriser(as_text(test.render))
     try:
-        face = load_canonical_scan(trouble.source, row, rasteriser.texels)
-        pictures = draw_face(rasteriser, damaged(face, clip, cell, int(row["frame"])), str(row["scan"]))
+        face = load_canonical_scan(test.source, row, rasteriser.texels)
+        images = draw_face(rasteriser, corrupted(face, clip, corruption, int(row["frame"])), str(row["scan"]))
     except (ScanError, RenderError):
         if like is None:
             raise
-        pictures = {name: empty_like(name, stack) for name, stack in like.items()}
-    if cell.damage in IMAGE_CORRUPTIONS:
-        return IMAGE_CORRUPTIONS[cell.damage](pictures, cell.strength, _generator(clip, cell))
-    return pictures
+        images = {name: empty_like(name, stack) for name, stack in like.items()}
+    if corruption.name in IMAGE_CORRUPTIONS:
+        return IMAGE_CORRUPTIONS[corruption.name](images, corruption.strength, _generator(clip, corruption))
+    return images
 
 
-def damaged(face: FaceScan, clip: Clip, cell: Cell, frame: int) -> FaceScan:
-    """The face after a damage of the mesh; as it is after any other."""
-    if cell.damage not in MESH_CORRUPTIONS:
+def corrupted(face: FaceScan, clip: CorruptedClip, corruption: Corruption, frame: int) -> FaceScan:
+    """The face after a corruption of the mesh; unchanged after any other."""
+    if corruption.name not in MESH_CORRUPTIONS:
         return face
-    word = (frame,) if cell.damage in PER_FRAME else ()
-    return MESH_CORRUPTIONS[cell.damage](face, cell.strength, _generator(clip, cell, *word))
+    word = (frame,) if corruption.name in PER_FRAME else ()
+    return MESH_CORRUPTIONS[corruption.name](face, corruption.strength, _generator(clip, corruption, *word))
 
 
-def _generator(clip: Clip, cell: Cell, *words: int) -> np.random.Generator:
-    """The same for the same clip and damage in every process; strengths share their directions."""
-    return np.random.default_rng([int(content_key(clip=clip.sequence, damage=cell.damage), 16) % 2**63, *words])
+def _generator(clip: CorruptedClip, corruption: Corruption, *words: int) -> np.random.Generator:
+    """Generator of a clip and corruption, the same in every process; strengths share their directions."""
+    return np.random.default_rng([int(content_key(clip=clip.sequence, damage=corruption.name), 16) % 2**63, *words])
 
 
 def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
@@ -272,36 +273,44 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         predictions: See :func:`measure_robustness`.
 
     Returns:
-        ``people``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by damage, over strengths),
-        ``intervals`` of both (95 %, people drawn anew; by damage; ``none``: clean) and ``mce`` (errors over strengths
-        relative to cross-entropy's, mean over damages; None without that peer);
-        ``curves``: by damage and model, accuracy at strengths 0 to 5.
+        ``subjects``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by corruption, over
+        strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (errors over strengths
+        relative to cross-entropy's, mean over corruptions; None without that baseline);
+        ``curves``: by corruption and model, accuracy at strengths 0 to 5.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
-    accuracy = hits.groupby(["model", "damage", "strength"])["hit"].mean()
-    damages = [str(name) for name in dict.fromkeys(predictions["damage"]) if name != UNDAMAGED]
+    accuracy = hits.groupby(["model", "corruption", "strength"])["hit"].mean()
+    corruptions = [str(name) for name in dict.fromkeys(predictions["corruption"]) if name != UNCORRUPTED]
     names = [str(name) for name in dict.fromkeys(predictions["model"])]
-    clean = {name: float(accuracy[name, UNDAMAGED, 0]) for name in names}
-    under = {damage: {name: accuracy[name, damage].sort_index().tolist() for name in names} for damage in damages}
-    wrong = {damage: {name: sum(1 - share for share in under[damage][name]) for name in names} for damage in damages}
+    clean = {name: float(accuracy[name, UNCORRUPTED, 0]) for name in names}
+    under = {
+        corruption: {name: accuracy[name, corruption].sort_index().tolist() for name in names}
+        for corruption in corruptions
+    }
+    wrong = {
+        corruption: {name: sum(1 - share for share in under[corruption][name]) for name in names}
+        for corruption in corruptions
+    }
     errors = pd.DataFrame(wrong)
     models = {
         name: {
             "clean": clean[name],
-            "mean": {damage: float(np.mean(under[damage][name])) for damage in damages},
+            "mean": {corruption: float(np.mean(under[corruption][name])) for corruption in corruptions},
             "intervals": {
-                damage: _interval(hits[(hits["model"] == name) & (hits["damage"] == damage)])
-                for damage in (UNDAMAGED, *damages)
+                corruption: _interval(hits[(hits["model"] == name) & (hits["corruption"] == corruption)])
+                for corruption in (UNCORRUPTED, *corruptions)
             },
             "mce": mean_corruption_error(errors, name),
         }
         for name in names
     }
-    curves = {damage: {name: [clean[name], *under[damage][name]] for name in names} for damage in damages}
+    curves = {
+        corruption: {name: [clean[name], *under[corruption][name]] for name in names} for corruption in corruptions
+    }
     return {
-        "people": int(predictions["subject"].nunique()),
+        "subjects": int(predictions["subject"].nunique()),
         "sequences": int(predictions["sequence"].nunique()),
-        "corruptions": damages,
+        "corruptions": corruptions,
         "models": models,
         "curves": curves,
     }
@@ -312,15 +321,15 @@ def _interval(hits: pd.DataFrame) -> tuple[float, float]:
 
 
 def mean_corruption_error(errors: pd.DataFrame, model: str) -> float | None:
-    """Mean over damages of a model's errors, summed over strengths, as a share of cross-entropy's.
+    """Mean over corruptions of a model's errors, summed over strengths, relative to cross-entropy's.
 
     Args:
-        errors: Indexed by model, a column a damage.
-        model: Whose.
+        errors: Indexed by model, one column per corruption.
+        model: Its name.
 
     Returns:
         None without cross-entropy, or where it makes no error to compare with.
     """
-    if PEER not in errors.index or (errors.loc[PEER] == 0).any():
+    if BASELINE not in errors.index or (errors.loc[BASELINE] == 0).any():
         return None
-    return float(np.mean(errors.loc[model].to_numpy() / errors.loc[PEER].to_numpy()))
+    return float(np.mean(errors.loc[model].to_numpy() / errors.loc[BASELINE].to_numpy()))

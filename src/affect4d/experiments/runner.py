@@ -1,0 +1,244 @@
+"""Runs the trials of studies and cross-validations in parallel; every result is cached as soon as it exists.
+
+Both are a grid of methods, splits and seeds; a grid that was interrupted continues where it stopped.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import pandas as pd
+
+from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.evaluation.leakage import LeakError, check_distinct
+from affect4d.experiments.settings import ExperimentSettings, StudyOptions
+from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
+from affect4d.experiments.variants import METHODS, Variant
+from affect4d.scans.folds import Fold
+from affect4d.scans.splits import SubjectSplit, draw_split
+from affect4d.store import ContentStore
+
+TEST, VALIDATION = "test", "validation"
+OnFold = Callable[[Fold, pd.DataFrame], None]
+
+Cell = TypeVar("Cell")
+Result = TypeVar("Result")
+
+
+class StudyTables(NamedTuple):
+    """Results of a study; both tables begin with the columns ``variant`` and ``seed``.
+
+    Attributes:
+        predictions: One row per sequence of a test subject.
+        curves: One row per epoch.
+    """
+
+    predictions: pd.DataFrame
+    curves: pd.DataFrame
+
+
+def run_parallel(
+    run: Callable[[Cell], Result], cells: Sequence[Cell], description: str, engine: EngineOptions = IN_PROCESS
+) -> Iterator[tuple[Cell, Result]]:
+    """Run every cell of a grid; yield each with its result, in order of completion.
+
+    Args:
+        run: Importable by name; caches its result.
+        cells: Small and picklable; ``str`` of one names it in messages.
+        description: Shown as progress.
+        engine: Where to run them, several at once.
+
+    Raises:
+        RuntimeError: If one failed; those that ended before it are cached.
+    """
+    patient = engine.model_copy(update={"seconds": LONGEST})
+    for cell, result in map_chunks(run, cells, description, patient):
+        if isinstance(result, Exception):
+            raise RuntimeError(f"The trial {cell} failed: {result}") from result
+        yield cell, result
+
+
+def run_study(
+    variants: Sequence[Variant],
+    options: StudyOptions,
+    split: SubjectSplit,
+    data: TrialData,
+    settings: ExperimentSettings,
+    store: ContentStore,
+    engine: EngineOptions = IN_PROCESS,
+) -> StudyTables:
+    """Run every variant with every seed.
+
+    Args:
+        variants: Compared with each other.
+        options: Seeds and splits.
+        split: The run's own split; with ``redraw``, as many test subjects are drawn anew for every seed but the first.
+        data: Views and what is known of them.
+        settings: Shared by all variants. A trial has one CPU thread, so that its result does not depend on how many run
+            at once.
+        store: Caches trials.
+        engine: Where to run trials, several at once.
+
+    Raises:
+        ValueError: If a variant wants more labelled subjects than there are to train on.
+        RuntimeError: If a trial failed; those that ended before it are cached.
+    """
+    _check_subjects(variants, options, split, settings)
+    single = settings.changed({"train.threads": 1})
+    trials = [
+        Trial(variant, seed, fold, single, place=f"with seed {seed}")
+        for seed, fold in _splits(options, split)
+        for variant in variants
+    ]
+    run = functools.partial(run_trial, data=data, store=store)
+    done = {
+        (trial.variant.name, trial.seed): result
+        for trial, result in run_parallel(run, trials, "trials of the study", engine)
+    }
+    results = [(done[trial.variant.name, trial.seed], trial) for trial in trials]
+    return StudyTables(
+        pd.concat([_labelled(result.predictions, trial) for result, trial in results], ignore_index=True),
+        pd.concat([_labelled(result.curve, trial) for result, trial in results], ignore_index=True),
+    )
+
+
+def cross_validate(
+    folds: Sequence[Fold],
+    methods: tuple[str, ...],
+    seed: int,
+    data: TrialData,
+    settings: Mapping[str, ExperimentSettings],
+    store: ContentStore,
+    engine: EngineOptions = IN_PROCESS,
+    on_fold: OnFold = lambda fold, table: None,
+) -> pd.DataFrame:
+    """Fit every method in every fold, on the fold's fitted subjects alone, and check its predictions for leaks.
+
+    Args:
+        folds: See :func:`affect4d.scans.folds.draw_all`.
+        methods: Of :data:`~affect4d.experiments.variants.METHODS`.
+        seed: Of every training.
+        data: Views and what is known of them.
+        settings: By method; one that is missing has AffectVLM's.
+        store: Caches trials.
+        engine: Where to run trials, several at once.
+        on_fold: Called with every fold and its predictions when its last method has ended.
+
+    Returns:
+        Every prediction, with the columns ``fold``, ``round`` and ``side`` (``test`` or ``validation``) in front;
+        column ``model`` is the method, or the method and its readout (``smile_vlm.zero_shot``).
+
+    Raises:
+        LeakError: If a prediction is about a subject that its fold neither tests nor holds out, or a scan lies on both
+            sides.
+        RuntimeError: If a trial failed; those that ended before it are cached.
+        ValueError: If a method is unknown.
+    """
+    check_methods(methods)
+    for fold in folds:
+        check_no_twins(data.only(fold.sequences).scans, fold.fitted)
+    single = {name: each.changed({"train.threads": 1}) for name, each in settings.items()}
+    places = {f"in fold {fold.number + 1}": fold for fold in folds}
+    trials = [
+        Trial(METHODS[name], seed, fold.fitted, single.get(name, single["affect_vlm"]), fold.sequences, place)
+        for place, fold in places.items()
+        for name in methods
+    ]
+    tables: dict[int, dict[str, pd.DataFrame]] = {fold.number: {} for fold in folds}
+    run = functools.partial(run_trial, data=data, store=store)
+    for trial, result in run_parallel(run, trials, "fitting folds", engine):
+        fold = places[trial.place]
+        done = tables[fold.number]
+        done[trial.variant.name] = with_sides(_named(result.predictions, trial.variant), fold)
+        if len(done) == len(methods):
+            on_fold(fold, pd.concat([done[name] for name in methods], ignore_index=True))
+    return pd.concat([tables[fold.number][name] for fold in folds for name in methods], ignore_index=True)
+
+
+def check_methods(methods: tuple[str, ...]) -> None:
+    """Check that every method exists, and is named once.
+
+    Raises:
+        ValueError: If not; the message lists those there are.
+    """
+    strangers = [name for name in methods if name not in METHODS]
+    if strangers or len(set(methods)) < len(methods):
+        raise ValueError(
+            f"Cannot cross-validate {', '.join(strangers) or 'a method twice'}; there are {', '.join(METHODS)}."
+        )
+
+
+def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
+    """A fold's predictions, each with the side of its subject.
+
+    Raises:
+        LeakError: If one is about a subject the model may have been fitted on, is about a sequence that takes no part,
+            or is there twice.
+    """
+    allowed = {*fold.split.test, *fold.validation} - set(fold.fitted.train)
+    strangers = sorted(set(table["subject"]) - allowed)
+    if strangers:
+        raise LeakError(f"Fold {fold.number + 1} predicts subjects it was fitted on: {', '.join(strangers)}.")
+    outside = sorted(set(table["sequence"]) - set(fold.sequences))
+    if outside:
+        raise LeakError(f"Fold {fold.number + 1} predicts sequences that take no part: {', '.join(outside)}.")
+    for _, predictions in table.groupby("model"):
+        check_distinct(predictions["sequence"])
+    sided = table.reset_index(drop=True)
+    sided.insert(0, "side", sided["subject"].isin(fold.split.test).map({True: TEST, False: VALIDATION}))
+    sided.insert(0, "round", fold.round)
+    sided.insert(0, "fold", fold.number)
+    return sided
+
+
+def check_no_twins(scans: pd.DataFrame, split: SubjectSplit) -> None:
+    """Check that no raw scan of a training subject is, byte for byte, one of a test subject's.
+
+    Args:
+        scans: Columns ``subject``, ``sequence``, ``checksum`` (of the raw bytes).
+        split: Training and test subjects.
+
+    Raises:
+        LeakError: If one is; names both sequences.
+    """
+    known = scans[scans["subject"].isin(split.train)].drop_duplicates("checksum").set_index("checksum")["sequence"]
+    twins = scans[scans["subject"].isin(split.test) & scans["checksum"].isin(known.index)]
+    if len(twins):
+        row = twins.iloc[0]
+        raise LeakError(
+            f"{row['sequence']} of a test subject holds a scan that is, byte for byte, one of "
+            f"{known[row['checksum']]} of a training subject. Remove one of them from the corpus."
+        )
+
+
+def _check_subjects(
+    variants: Sequence[Variant], options: StudyOptions, split: SubjectSplit, settings: ExperimentSettings
+) -> None:
+    """Refuse before the first trial what the last would refuse."""
+    wanted = {variant.name: settings.changed(variant.changes).labelled_subjects for variant in variants}
+    subjects, most = len(split.train), max(wanted.values())
+    if most <= subjects:
+        return
+    feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
+    remedy = f"run the others, --params studies.{options.name}.arms={feasible}" if feasible else "take more"
+    raise ValueError(f"{most} labelled subjects are asked for, and there are {subjects} to train on: {remedy}.")
+
+
+def _splits(options: StudyOptions, split: SubjectSplit) -> Iterator[tuple[int, SubjectSplit]]:
+    subjects = (*split.train, *split.test)
+    share = len(split.test) / len(subjects)
+    for place, seed in enumerate(options.seeds):
+        yield seed, draw_split(subjects, share, split.seed + seed + 1) if options.redraw and place else split
+
+
+def _labelled(table: pd.DataFrame, trial: Trial) -> pd.DataFrame:
+    labelled = table.drop(columns=[name for name in ("model",) if name in table])
+    labelled.insert(0, "seed", trial.seed)
+    labelled.insert(0, "variant", trial.variant.name)
+    return labelled
+
+
+def _named(table: pd.DataFrame, variant: Variant) -> pd.DataFrame:
+    """Predictions whose column ``model`` is the method, with its readout where it has several."""
+    several = variant.readout == "prompts_and_probe"
+    return table.assign(model=variant.name + "." + table["model"] if several else variant.name)

@@ -1,0 +1,217 @@
+"""Parameters of studies, cross-validations and robustness tests, and everything a training depends on.
+
+Free of torch, so that the parameters of a run are read and checked without loading it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from affect4d.models.options import ModelOptions
+from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.training.options import (
+    AffectOptions,
+    ContrastOptions,
+    CrossEntropyOptions,
+    DistributedOptions,
+    SimclrOptions,
+    SmileOptions,
+    TrainOptions,
+)
+from affect4d.views.inputs import InputOptions
+from affect4d.views.mixing import MixedViewOptions
+
+
+def _split(value: object) -> object:
+    """``a+b`` of the command line (where a comma begins another parameter) or one number, as a tuple."""
+    if isinstance(value, str):
+        return tuple(value.split("+")) if value else ()
+    return (value,) if isinstance(value, int) else value
+
+
+SeedList = Annotated[tuple[int, ...], BeforeValidator(_split)]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+class Objectives(BaseModel):
+    """Weights of the loss terms of each method."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    affect_vlm: AffectOptions = AffectOptions()
+    smile_vlm: SmileOptions = SmileOptions()
+    simclr: SimclrOptions = SimclrOptions()
+    cross_entropy: CrossEntropyOptions = CrossEntropyOptions()
+    supervised_contrast: ContrastOptions = ContrastOptions()
+
+
+class ExperimentSettings(BaseModel):
+    """Everything that one training depends on, except the data; a variant changes named places.
+
+    Attributes:
+        views: Names of the views that are used; empty means all that are rendered.
+        labelled_subjects: Number of training subjects with known labels, for a supervised training or a probe; 0 means
+            all. A self-supervised training sees all subjects, without labels.
+        fitted_views: Views a linear probe is fitted on, one at a time, features averaged; empty means those of the
+            training. Only with ``tested_views``.
+        tested_views: Likewise those it is tested on, which need not be among the model's; empty means all of the
+            model's views, side by side.
+        distributed: Number of training processes; several are not evaluated before the end.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    inputs: InputOptions = InputOptions()
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    augment: MixedViewOptions = MixedViewOptions()
+    prompts: PromptOptions = PromptOptions()
+    pseudo_labels: PseudoLabelOptions = PseudoLabelOptions()
+    objectives: Objectives = Objectives()
+    views: tuple[str, ...] = ()
+    labelled_subjects: int = Field(default=0, ge=0)
+    fitted_views: tuple[str, ...] = ()
+    tested_views: tuple[str, ...] = ()
+    distributed: DistributedOptions = DistributedOptions()
+
+    @model_validator(mode="after")
+    def _fitted_views_are_used(self) -> Self:
+        if self.fitted_views and not self.tested_views:
+            raise ValueError("fitted_views only matters for a probe that is tested on other views: set tested_views.")
+        return self
+
+    @model_validator(mode="after")
+    def _refreshes_see_every_view(self) -> Self:
+        if self.views and self.pseudo_labels.source == "cluster" and self.pseudo_labels.cluster.refreshes:
+            raise ValueError(
+                "views leaves out some that refreshed clusters would be made from: set pseudo_labels.cluster.refreshes "
+                "to 0, or leave views empty."
+            )
+        return self
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """The settings with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.
+
+        Raises:
+            KeyError: If a place does not exist; the message names it.
+            ValueError: If a value is not allowed there.
+        """
+        document = self.model_dump()
+        for path, value in changes.items():
+            *parents, leaf = path.split(".")
+            place = document
+            for parent in parents:
+                place = place.get(parent) or {}
+            if leaf not in place:
+                raise KeyError(f"Experiment settings have no {path!r}.")
+            place[leaf] = value
+        return type(self).model_validate(document)
+
+
+class StudyOptions(BaseModel):
+    """Which variants of a study are run, with which seeds.
+
+    Attributes:
+        name: Of :data:`affect4d.experiments.variants.STUDIES`.
+        seeds: One training of every variant per seed. In text, joined by ``+``, as are the variants.
+        variants: Variants to run beside the first; empty means all. ``arms`` is its former name.
+        redraw: Draw other test subjects for every seed, so that more subjects are tested in all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    name: str
+    seeds: SeedList = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    variants: NameList = Field(default=(), validation_alias=AliasChoices("variants", "arms"))
+    redraw: bool = True
+
+    @model_validator(mode="after")
+    def _variants_are_known(self) -> Self:
+        """Refuse a misspelt variant before a corpus is generated and rendered for it."""
+        if self.variants:
+            from affect4d.experiments.variants import study_named
+
+            study_named(self.name, self.variants)
+        return self
+
+
+class OpenedFolders(BaseModel):
+    """The protocol and the other corpus (None without one) that the catalog's folders were opened for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str
+    trained_on: str | None = None
+
+
+class CrossValidationOptions(BaseModel):
+    """Protocol, methods and folds of a cross-validation.
+
+    Attributes:
+        protocol: One of the corpus's own protocols, or of any corpus: ``10-fold`` (any number),
+            ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``; see :mod:`affect4d.scans.protocols`.
+        methods: Of :data:`affect4d.experiments.variants.METHODS`; in text, joined by ``+``.
+        seed: Of the folds and of every training.
+        rounds: Number of repetitions with other folds.
+        validation: Fraction of each fold's training subjects that only a temperature is fitted on; 0 for none.
+        trained_on: The other corpus, where the protocol is ``cross-dataset``.
+        opened: What the catalog has opened; None outside a pipeline.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str = "10-fold"
+    methods: NameList = Field(
+        default=("affect_vlm", "smile_vlm", "cross_entropy", "landmark_logistic", "pseudo_labels"), min_length=1
+    )
+    seed: int = Field(default=0, ge=0)
+    rounds: int = Field(default=1, ge=1, le=1000)
+    validation: float = Field(default=0.1, ge=0, le=0.5)
+    trained_on: str | None = None
+    opened: OpenedFolders | None = None
+
+    @model_validator(mode="after")
+    def _protocol_exists(self) -> Self:
+        """Refuse a misspelt protocol before a corpus is read; whether this corpus has it is checked then."""
+        from affect4d.scans.protocols import GENERAL, PROTOCOLS, general_protocol
+
+        named = {one.name for one in PROTOCOLS}
+        if self.protocol not in named and general_protocol(self.protocol) is None:
+            raise ValueError(
+                f"There is no protocol {self.protocol!r}; every corpus has {', '.join(GENERAL)} (any number) and "
+                f"cross-dataset, and some have their own: {', '.join(sorted(named))}."
+            )
+        return self
+
+    def check_opened(self) -> None:
+        """Check that the catalog's folders are those of this protocol and this other corpus.
+
+        Raises:
+            ValueError: If they are not; the message says what to write.
+        """
+        for name in ("trained_on", "protocol") if self.opened is not None else ():
+            wanted, opened = getattr(self, name), getattr(self.opened, name)
+            if wanted != opened:
+                raise ValueError(
+                    f"{name} is {wanted}, but the catalog has opened the folders of {opened or 'no other corpus'}: "
+                    f"write --params {name}=NAME, not cross_validation.{name}."
+                )
+
+
+class RobustnessOptions(BaseModel):
+    """Size of a robustness test.
+
+    Attributes:
+        subjects: Number of test subjects; ``people`` is its former name.
+        seed: Draws them.
+        corruptions: Of :data:`affect4d.evaluation.corruptions.CORRUPTIONS`; empty means all. In text, joined by ``+``.
+            ``damages`` is its former name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    subjects: int = Field(default=4, ge=1, le=100_000, validation_alias=AliasChoices("subjects", "people"))
+    seed: int = Field(default=0, ge=0)
+    corruptions: NameList = Field(default=(), validation_alias=AliasChoices("corruptions", "damages"))

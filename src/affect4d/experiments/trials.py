@@ -1,0 +1,375 @@
+"""Trials: a variant is trained, or a baseline fitted, with one seed on one split, then evaluated, and cached."""
+
+import tempfile
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock
+from safetensors.torch import save_file
+
+from affect4d.evaluation import baselines
+from affect4d.evaluation.evaluator import Evaluator
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.experiments.variants import Variant
+from affect4d.models import load_model, save_model
+from affect4d.prompts.compose import compose_prompts, ensembles, own_prompts
+from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
+from affect4d.pseudo_labels.refresh import Refreshing
+from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
+from affect4d.scans.splits import SubjectSplit
+from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
+from affect4d.training.callbacks import EpochCallback
+from affect4d.training.dataset import SampleSplits
+from affect4d.training.device import choose_device
+from affect4d.training.job import TrainingJob
+from affect4d.training.objectives import METHODS
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.run import TrainedModel, make_samples, train_in_processes, train_model
+from affect4d.training.sampling import draw_plan
+from affect4d.views.bank import ViewBank, load_view_bank
+
+LONGEST = 7 * 86_400.0
+"""Seconds that a trial may take, or wait for another one that trains the model they share."""
+IMAGE_BASELINES: dict[str, Callable[..., pd.DataFrame]] = {
+    "motion_logistic": baselines.motion_logistic,
+    "pixel_logistic": baselines.pixel_logistic,
+    "pixel_knn": baselines.pixel_knn,
+}
+BASELINES = frozenset({"landmark_logistic", "pseudo_labels", *IMAGE_BASELINES})
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Data of every trial.
+
+    Attributes:
+        views: The view manifest.
+        sequences: Columns ``sequence``, ``subject``, ``expression`` and the attributes the corpus gives.
+        scans: The scan manifest; pseudo-labels depend on its columns :data:`~.geometry.UNLABELLED` alone.
+        store: Holds the views.
+    """
+
+    views: pd.DataFrame
+    sequences: pd.DataFrame
+    scans: pd.DataFrame
+    store: ContentStore
+
+    def only(self, sequences: Collection[str]) -> "TrialData":
+        """The data of some sequences; itself where all of them are named."""
+        if set(self.views["sequence"]) <= set(sequences):
+            return self
+        views, rows, scans = (
+            table[table["sequence"].isin(sequences)].reset_index(drop=True)
+            for table in (self.views, self.sequences, self.scans)
+        )
+        return TrialData(views, rows, scans, self.store)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One cell of a grid of methods, splits and seeds.
+
+    Attributes:
+        variant: What is trained or fitted.
+        seed: Of initial weights, augmentation schedule, prompts and pseudo-labels.
+        split: Training and test subjects.
+        settings: Shared by all variants; this one's changes are applied to them.
+        sequences: Names of those that take part; None for all.
+        place: Of the trial in its grid, for messages: ``"with seed 0"``.
+    """
+
+    variant: Variant
+    seed: int
+    split: SubjectSplit
+    settings: ExperimentSettings
+    sequences: tuple[str, ...] | None = None
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.variant.name} {self.place}"
+
+    def varied(self) -> ExperimentSettings:
+        """The settings of this variant and seed."""
+        seeds = {f"{part}.seed": self.seed for part in ("train", "prompts", "pseudo_labels")}
+        return self.settings.changed({**self.variant.changes, **seeds})
+
+
+class TrialResult(NamedTuple):
+    """Predictions and training curve of one trial.
+
+    Attributes:
+        predictions: On the test subjects; see :mod:`affect4d.evaluation.predictions`. Column ``model`` is the readout
+            where a variant has several.
+        curve: One row per epoch: ``epoch``, ``seconds`` (of training, without evaluation), ``unseen_accuracy`` (on test
+            subjects; NaN for a probe, or where it is not tracked), and the means of every term. Empty for a baseline.
+    """
+
+    predictions: pd.DataFrame
+    curve: pd.DataFrame
+
+
+def run_trial(trial: Trial, *, data: TrialData, store: ContentStore) -> TrialResult:
+    """Run a trial, or read its cached result."""
+    own = data if trial.sequences is None else data.only(trial.sequences)
+    if trial.variant.method in BASELINES:
+        fit = partial(_fit_baseline, trial, own)
+        return TrialResult(cached(store, "trials", fit, **_baseline_key(trial, own)), pd.DataFrame())
+    settings = trial.varied()
+    train = partial(_train_and_evaluate, trial.variant, settings, trial.split, own, store)
+    return TrialResult(*cached(store, "trials", train, **_key(trial.variant, settings, trial.split, own)))
+
+
+def _key(variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData) -> dict[str, Any]:
+    towers, zero_shot = settings.model.towers, settings.pseudo_labels.zero_shot
+    return {
+        "method": variant.method,
+        "readout": variant.readout,
+        "tracked": variant.tracked,
+        "settings": settings.model_dump(mode="json"),
+        "own_prompts": own_prompts(settings.prompts),
+        "weights": local_digest(*(name for part in (towers, zero_shot) for name in (part.name, part.pretrained))),
+        "split": split.digest,
+        "views": table_digest(data.views[["sequence", "checksum"]]),
+        "sequences": table_digest(data.sequences),
+        "scans": None if METHODS[variant.method].supervised else table_digest(data.scans[list(UNLABELLED)]),
+    }
+
+
+def _baseline_key(trial: Trial, data: TrialData) -> dict[str, Any]:
+    return {
+        "method": trial.variant.method,
+        "split": trial.split.digest,
+        "inputs": trial.settings.inputs,
+        "rules": trial.settings.pseudo_labels,
+        "views": table_digest(data.views[["sequence", "subject", "expression", "checksum"]]),
+        "scans": table_digest(data.scans[["sequence", "frame", "landmarks"]]),
+    }
+
+
+def _fit_baseline(trial: Trial, data: TrialData) -> pd.DataFrame:
+    method, settings = trial.variant.method, trial.settings
+    evaluator = Evaluator.prepare(data.views, trial.split.to_dict(), settings.inputs, data.store)
+    bank, sequences, split = evaluator.bank, evaluator.sequences, evaluator.split
+    if method == "landmark_logistic":
+        return baselines.landmark_logistic(bank, data.scans, sequences, split)
+    if method == "pseudo_labels":
+        return baselines.pseudo_label_rules(data.scans, sequences, split, settings.pseudo_labels)
+    return IMAGE_BASELINES[method](bank, settings.inputs, sequences, split)
+
+
+def _train_and_evaluate(
+    variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore
+) -> TrialResult:
+    everything = Evaluator.prepare(data.views, split.to_dict(), settings.inputs, data.store, stances=True)
+    evaluator = replace(
+        everything,
+        bank=everything.bank.only(settings.views),
+        sequences=limit_labels(everything.sequences, split, settings.labelled_subjects, settings.train.seed),
+    )
+    model, curve = _trained(variant, settings, split, data, evaluator, store)
+    if settings.tested_views:
+        trained, every = evaluator.bank.views, replace(evaluator, bank=everything.bank)
+        fitted = settings.fitted_views or trained
+        table = every.by_probe_across_views(model, variant.name, trained, fitted, settings.tested_views)
+        return TrialResult(table, curve)
+    return TrialResult(_predict(variant, settings, evaluator, model), curve)
+
+
+def _trained(
+    variant: Variant,
+    settings: ExperimentSettings,
+    split: SubjectSplit,
+    data: TrialData,
+    evaluator: Evaluator,
+    store: ContentStore,
+) -> tuple[Any, pd.DataFrame]:
+    """The variant's model and its curve.
+
+    A self-supervised model is cached where several probes share it; trials that need it at once wait for the first,
+    which trains it.
+    """
+    if METHODS[variant.method].supervised or not (settings.labelled_subjects or settings.tested_views):
+        return _train(variant, settings, split, data, evaluator, store)
+    shared = settings.changed({"labelled_subjects": 0, "fitted_views": (), "tested_views": ()})
+    key = _key(variant, shared, split, data)
+    lock = store.root / f"pretrained/{content_key(**key)}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock, timeout=LONGEST):
+        train = partial(_train_into, variant=variant, settings=settings, split=split, data=data, evaluator=evaluator,
+                        store=store)  # fmt: skip
+        folder = store.path(cached_folder(store, "pretrained", train, **key))
+    return load_model(folder, choose_device(settings.train.device)), pd.read_parquet(folder / "curve.parquet")
+
+
+def _train_into(folder: Path, **parts: Any) -> None:
+    model, curve = _train(**parts)
+    save_model(model, folder)
+    curve.to_parquet(folder / "curve.parquet")
+
+
+def _train(
+    variant: Variant,
+    settings: ExperimentSettings,
+    split: SubjectSplit,
+    data: TrialData,
+    evaluator: Evaluator,
+    store: ContentStore,
+) -> tuple[Any, pd.DataFrame]:
+    prompts, groups = _prompts(variant, settings, split, data, store)
+    if groups is not None:
+        settings = as_many_steps(settings, len(split.train))
+    bank = evaluator.bank
+    if groups is None:  # self-supervised training uses sequences without one of the six expressions, too
+        bank = load_view_bank(data.views, data.store, settings.inputs).only(settings.views)
+    plan = _plan(settings, split, data, bank.views, prompts, groups)
+    objective = getattr(settings.objectives, variant.method)
+    recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
+    recorder = _CurveRecorder(_accuracy_of(variant, settings, evaluator))
+    if settings.distributed.alone:
+        trained = train_model(variant.method, bank, plan, prompts, recipe, recorder.report, recorder.examine)
+    else:
+        samples = make_samples(variant.method, bank, plan, prompts, recipe)
+        trained = _train_in_processes(variant, bank, samples, recipe, settings.distributed, recorder.report)
+    return trained.model, pd.DataFrame(recorder.rows)
+
+
+def _train_in_processes(
+    variant: Variant,
+    bank: ViewBank,
+    samples: SampleSplits,
+    recipe: TrainingRecipe,
+    distributed: DistributedOptions,
+    on_epoch: EpochCallback,
+) -> TrainedModel:
+    """Train in several processes; an interrupted trial begins again."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pictures = folder / "pictures.safetensors"
+        save_file({"pictures": bank.pictures.contiguous(), "neutral": bank.neutral.contiguous()}, pictures)
+        identity, checkpoints = {"variant": variant.name}, CheckpointOptions()
+        job = TrainingJob(variant.method, recipe, bank.views, bank.sequences, identity, checkpoints, distributed)
+        return train_in_processes(job, folder / "job", samples, pictures, on_epoch)
+
+
+def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
+    """The sequences with the labels of some training subjects and of every test subject; the others' are null.
+
+    Args:
+        sequences: Columns ``subject``, ``expression``.
+        split: Its training side is drawn from.
+        count: Number of labelled training subjects; 0 is all.
+        seed: Of the draw; more subjects with the same seed include the fewer.
+
+    Raises:
+        ValueError: If there are not so many training subjects.
+    """
+    if not count:
+        return sequences
+    if count > len(split.train):
+        raise ValueError(f"{count} labelled subjects are asked for, of {len(split.train)} training subjects.")
+    drawn = np.random.default_rng(seed).permutation(sorted(split.train))[:count]
+    known = sequences["subject"].isin([*drawn, *split.test])
+    return sequences.assign(expression=sequences["expression"].where(known, None))
+
+
+def as_many_steps(settings: ExperimentSettings, subjects: int) -> ExperimentSettings:
+    """The settings in which few labelled subjects are trained on for as many steps as all would be."""
+    if not settings.labelled_subjects:
+        return settings
+    often = round(settings.train.samples_per_sequence * subjects / settings.labelled_subjects)
+    return settings.changed({"train.samples_per_sequence": often})
+
+
+def _prompts(
+    variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore
+) -> tuple[pd.DataFrame, dict[str, str] | None]:
+    """Prompts, and the expression of every training sequence where the method is supervised."""
+    if not METHODS[variant.method].supervised:
+        return write_pseudo_prompts(_unlabelled(settings, split, data, store), settings.pseudo_labels), None
+    known = limit_labels(data.sequences, split, settings.labelled_subjects, settings.train.seed)
+    labelled = known.dropna(subset=["expression"]).reset_index(drop=True)
+    training = labelled[labelled["subject"].isin(split.train)]
+    groups = dict(zip(training["sequence"], training["expression"], strict=True))
+    return compose_prompts(labelled, settings.prompts), groups
+
+
+def _unlabelled(settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore) -> Unlabelled:
+    """Inputs of pseudo-labels; clusters are refreshed with the variant's own settings."""
+    train = settings.train.model_copy(update={"epochs": settings.pseudo_labels.cluster.epochs})
+    parts = (settings.inputs, settings.model, train, settings.augment, settings.objectives.smile_vlm)
+    return Unlabelled.of(
+        data.scans, data.views, data.store, split.train, Refreshing(*parts, store), settings.inputs.frames
+    )
+
+
+def _plan(
+    settings: ExperimentSettings,
+    split: SubjectSplit,
+    data: TrialData,
+    views: tuple[str, ...],
+    prompts: pd.DataFrame,
+    groups: dict[str, str] | None,
+) -> pd.DataFrame:
+    kind_of = dict(zip(prompts["sequence"], prompts["pseudo_label"], strict=True)) if groups is None else groups
+    rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(kind_of)]
+    train, inputs, supervised = settings.train, settings.inputs, groups is not None
+    return draw_plan(
+        rows.drop(columns="expression"), settings.augment, train, inputs, kind_of, supervised=supervised, views=views
+    )
+
+
+def _predict(variant: Variant, settings: ExperimentSettings, evaluator: Evaluator, model: Any) -> pd.DataFrame:
+    if variant.readout == "head":
+        return evaluator.by_head(model, variant.name)
+    if variant.readout == "prompts":
+        return evaluator.by_prompts(model, variant.name, ensembles(settings.prompts))
+    if variant.readout == "prompts_and_probe":
+        zero_shot = evaluator.by_prompts(model, "zero_shot", ensembles(settings.prompts))
+        return pd.concat([zero_shot, evaluator.by_linear_probe(model, "linear_probe")], ignore_index=True)
+    return evaluator.by_linear_probe(model, variant.name)
+
+
+def _accuracy_of(variant: Variant, settings: ExperimentSettings, evaluator: Evaluator) -> Callable[[Any], float]:
+    """Function from a model to its accuracy on test subjects; NaN where it is not tracked or takes a probe."""
+    if not variant.tracked or "probe" in variant.readout:
+        return lambda model: float("nan")
+
+    quiet = replace(evaluator, quiet=True)
+
+    def accuracy(model: Any) -> float:
+        table = _predict(variant, settings, quiet, model)
+        return float((table["predicted"] == table["expression"]).mean())
+
+    return accuracy
+
+
+class _CurveRecorder:
+    """Collects one row per epoch: seconds of training, accuracy and loss terms."""
+
+    def __init__(self, accuracy: Callable[[Any], float]) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._accuracy = accuracy
+        self._start = time.perf_counter()
+        self._last: dict[str, float] = {}
+
+    def examine(self, epoch: int, model: torch.nn.Module) -> None:
+        """Record seconds and accuracy after an epoch; the time of the evaluation does not count."""
+        seconds = time.perf_counter() - self._start
+        was_training, began = model.training, time.perf_counter()
+        self._last = {"epoch": epoch, "seconds": seconds, "unseen_accuracy": self._accuracy(model)}
+        model.train(was_training)
+        self._start += time.perf_counter() - began
+
+    def report(self, epoch: int, terms: dict[str, float]) -> None:
+        """Add the terms of an epoch to its row; a training in several processes was not evaluated."""
+        if self._last.get("epoch") != epoch:
+            seconds = time.perf_counter() - self._start
+            self._last = {"epoch": epoch, "seconds": seconds, "unseen_accuracy": float("nan")}
+        self.rows.append({**self._last, **terms})
