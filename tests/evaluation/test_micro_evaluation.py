@@ -22,8 +22,7 @@ from affect4d.evaluation.micro_features import (
     labelled_clips,
     since_onset,
 )
-from affect4d.experiments.carry_over import carried_over
-from affect4d.experiments.evidence import Finding
+from affect4d.experiments.evidence import Finding, micro_transfer_findings
 from affect4d.models import build_model
 from affect4d.models.options import ModelOptions, TowerOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
@@ -208,7 +207,7 @@ def test_every_baseline_is_a_finding():
     tables = [
         judged(4, 0.8, seed).assign(model=f"{way}.single_label") for seed, way in enumerate(("smile_vlm", "difference"))
     ]
-    (found,) = carried_over(pd.concat(tables), "this run")
+    (found,) = micro_transfer_findings(pd.concat(tables), "this run")
     assert (found["first"], found["second"], found["unit"]) == (
         "smile_vlm.single_label",
         "difference.single_label",

@@ -6,28 +6,39 @@ import pandas as pd
 import pytest
 
 from affect4d.datasets import EvidenceDataset
-from affect4d.experiments.account import Account, Basis
-from affect4d.experiments.claims import BETTER, CLAIMS, SOONER, THE_SAME, WITHIN_REACH, all_together, answer_claims
+from affect4d.evaluation.significance import sign_test
+from affect4d.experiments.claims import (
+    BETTER,
+    CLAIMS,
+    EQUIVALENT,
+    NO_ANSWER,
+    NOT_INFERIOR,
+    SOONER,
+    claims_by_corpus,
+    combined_verdict,
+    evaluate_claims,
+)
 from affect4d.experiments.evidence import Evidence, Finding
-from affect4d.experiments.setting import Arm
-from affect4d.experiments.verdicts import as_document, judge, sign_test
+from affect4d.experiments.provenance import DataProvenance, StudyProvenance
+from affect4d.experiments.study_results import as_document, compare_variants
+from affect4d.experiments.variants import Variant
 
-BASIS = Basis("faces", "", people=24, sequences=144, split="s" * 24, table="t", views="v", code="c")
-ACCOUNT = Account(
+BASIS = DataProvenance("faces", "", subjects=24, sequences=144, split="s" * 24, data="d", views="v", code="c")
+PROVENANCE = StudyProvenance(
     BASIS, (0,), redraw=True, tested=24, changes={"seed": 3}, commit="abcdef0123", made="2026-01-02T03:04"
 )
 
 
 def predictions(rates, subjects=24, seeds=2, sequences=6):
-    """Predictions in which each arm names so many of each subject's sequences right."""
+    """Predictions in which each variant names so many of each subject's sequences right."""
     rows = [
-        (arm, seed, f"S{subject:02d}/{number}", f"S{subject:02d}", "anger", "anger" if number < right else "fear")
-        for arm, right in rates.items()
+        (variant, seed, f"S{subject:02d}/{number}", f"S{subject:02d}", "anger", "anger" if number < right else "fear")
+        for variant, right in rates.items()
         for seed in range(seeds)
         for subject in range(subjects)
         for number in range(sequences)
     ]
-    return pd.DataFrame(rows, columns=["arm", "seed", "sequence", "subject", "expression", "predicted"])
+    return pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
 
 
 def finding(**changes):
@@ -38,13 +49,13 @@ def finding(**changes):
     return Finding(**{**parts, **changes})
 
 
-def in_seeds(ahead, behind):
-    tests = {"p": sign_test(ahead, behind), "p_worse": sign_test(behind, ahead)}
-    return finding(interval=None, ahead=ahead, behind=behind, unit="epochs", **tests)
+def in_seeds(sooner, later):
+    tests = {"p": sign_test(sooner, later), "p_worse": sign_test(later, sooner)}
+    return finding(interval=None, sooner=sooner, later=later, unit="epochs", **tests)
 
 
 def said(evidence):
-    return {row.number: row for row in answer_claims(evidence)}
+    return {row.number: row for row in evaluate_claims(evidence)}
 
 
 def test_without_any_run_every_claim_is_not_measured():
@@ -57,68 +68,68 @@ def test_without_any_run_every_claim_is_not_measured():
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({}, "holds"),
-        ({"p": 0.06}, "undecided"),
-        ({"interval": (-0.01, 0.2)}, "undecided"),
-        ({"interval": (-0.3, -0.1), "difference": -0.2}, "does not hold"),
+        ({}, "supported"),
+        ({"p": 0.06}, "inconclusive"),
+        ({"interval": (-0.01, 0.2)}, "inconclusive"),
+        ({"interval": (-0.3, -0.1), "difference": -0.2}, "refuted"),
     ],
 )
 def test_better_needs_interval_and_test(changes, word):
-    assert BETTER.words([finding(**changes)]) == [word]
+    assert BETTER.verdicts([finding(**changes)]) == [word]
 
 
 @pytest.mark.parametrize(
-    ("interval", "word"), [((-0.04, 0.02), "holds"), ((-0.1, 0.02), "undecided"), ((-0.2, -0.06), "does not hold")]
+    ("interval", "word"), [((-0.04, 0.02), "supported"), ((-0.1, 0.02), "inconclusive"), ((-0.2, -0.06), "refuted")]
 )
 def test_reach_is_decided_by_the_interval(interval, word):
-    assert WITHIN_REACH.words([finding(interval=interval, p=0.9)]) == [word]
+    assert NOT_INFERIOR.verdicts([finding(interval=interval, p=0.9)]) == [word]
 
 
 @pytest.mark.parametrize(
     ("interval", "word"),
     [
-        ((-0.04, 0.04), "holds"), ((-0.06, 0.01), "undecided"), ((-0.01, 0.06), "undecided"),
-        ((-0.2, -0.06), "does not hold"), ((0.06, 0.2), "does not hold"),
+        ((-0.04, 0.04), "supported"), ((-0.06, 0.01), "inconclusive"), ((-0.01, 0.06), "inconclusive"),
+        ((-0.2, -0.06), "refuted"), ((0.06, 0.2), "refuted"),
     ],
 )  # fmt: skip
 def test_sameness_is_decided_by_the_interval_on_both_sides(interval, word):
-    assert THE_SAME.words([finding(interval=interval, p=0.9)]) == [word]
+    assert EQUIVALENT.verdicts([finding(interval=interval, p=0.9)]) == [word]
 
 
-@pytest.mark.parametrize(("ahead", "behind", "word"), [(5, 0, "holds"), (0, 5, "does not hold"), (3, 2, "undecided")])
-def test_sooner_counts_seeds(ahead, behind, word):
-    assert SOONER.words([in_seeds(ahead, behind)]) == [word]
+@pytest.mark.parametrize(("sooner", "later", "word"), [(5, 0, "supported"), (0, 5, "refuted"), (3, 2, "inconclusive")])
+def test_sooner_counts_seeds(sooner, later, word):
+    assert SOONER.verdicts([in_seeds(sooner, later)]) == [word]
 
 
 def test_one_part_that_fails_by_chance_does_not_settle_a_claim_of_several():
     """Of three parts, one fails at p 0.03 more often than one time in twenty though nothing is worse (Holm 1979)."""
     poor = {"interval": (-0.2, -0.01), "difference": -0.1}
     even = finding(interval=(-0.1, 0.1), p=0.9)
-    assert BETTER.words([finding(p=0.03, **poor), even, even]) == ["undecided"] * 3
-    assert BETTER.words([finding(p=0.01, **poor), even, even])[0] == "does not hold"
-    assert BETTER.words([finding(p=p, **poor) for p in (0.01, 0.02, 0.04)]) == ["does not hold"] * 3
+    assert BETTER.verdicts([finding(p=0.03, **poor), even, even]) == ["inconclusive"] * 3
+    assert BETTER.verdicts([finding(p=0.01, **poor), even, even])[0] == "refuted"
+    assert BETTER.verdicts([finding(p=p, **poor) for p in (0.01, 0.02, 0.04)]) == ["refuted"] * 3
 
 
 def test_parts_that_all_hold_need_no_correction():
-    assert BETTER.words([finding(p=0.04)] * 3) == ["holds"] * 3
+    assert BETTER.verdicts([finding(p=0.04)] * 3) == ["supported"] * 3
 
 
 def test_seeds_are_corrected_over_the_parts_too():
     """Five seeds, all later: 1/32 for one part, and 3/32 for three."""
     even = in_seeds(2, 2)
-    assert SOONER.words([in_seeds(0, 5), even, even]) == ["undecided"] * 3
-    assert SOONER.words([in_seeds(0, 6), even, even]) == ["does not hold", "undecided", "undecided"]
-    assert SOONER.words([in_seeds(5, 0)] * 3) == ["holds"] * 3
+    assert SOONER.verdicts([in_seeds(0, 5), even, even]) == ["inconclusive"] * 3
+    assert SOONER.verdicts([in_seeds(0, 6), even, even]) == ["refuted", "inconclusive", "inconclusive"]
+    assert SOONER.verdicts([in_seeds(5, 0)] * 3) == ["supported"] * 3
 
 
-@pytest.mark.parametrize(("p", "raw_p", "word"), [(0.04, 0.001, "does not hold"), (0.08, 0.001, "undecided")])
+@pytest.mark.parametrize(("p", "raw_p", "word"), [(0.04, 0.001, "refuted"), (0.08, 0.001, "inconclusive")])
 def test_what_a_study_has_corrected_is_neither_corrected_twice_nor_surer_than_on_its_page(p, raw_p, word):
     poor = finding(p=p, raw_p=raw_p, interval=(-0.2, -0.01), difference=-0.1)
     even = finding(interval=(-0.1, 0.1), p=0.9)
-    assert BETTER.words([poor, even, even])[0] == word
+    assert BETTER.verdicts([poor, even, even])[0] == word
 
 
-@pytest.mark.parametrize(("changes", "word"), [({}, "undecided"), ({"interval": (-0.3, -0.1)}, "does not hold")])
+@pytest.mark.parametrize(("changes", "word"), [({}, "inconclusive"), ({"interval": (-0.3, -0.1)}, "refuted")])
 def test_a_claim_of_which_only_a_part_was_measured_may_fail_and_cannot_hold(changes, word, monkeypatch):
     monkeypatch.setattr(Evidence, "paired", lambda *_: [finding(**changes)])
     row = said(Evidence())[6]
@@ -127,19 +138,19 @@ def test_a_claim_of_which_only_a_part_was_measured_may_fail_and_cannot_hold(chan
 
 
 def test_a_claim_about_several_things_holds_where_each_does():
-    assert all_together(["holds", "holds"]) == "holds"
-    assert all_together(["holds", "undecided"]) == "undecided"
-    assert all_together(["undecided", "does not hold"]) == "does not hold"
+    assert combined_verdict(["supported", "supported"]) == "supported"
+    assert combined_verdict(["supported", "inconclusive"]) == "inconclusive"
+    assert combined_verdict(["inconclusive", "refuted"]) == "refuted"
 
 
-@pytest.mark.parametrize(("rates", "word"), [((5, 3), "holds"), ((4, 4), "undecided"), ((3, 5), "does not hold")])
+@pytest.mark.parametrize(("rates", "word"), [((5, 3), "supported"), ((4, 4), "inconclusive"), ((3, 5), "refuted")])
 def test_a_study_answers_its_claim_with_its_own_figures(rates, word):
-    arms = (Arm("whole", "AffectVLM, whole", "affect_vlm"), Arm("front", "front view only", "affect_vlm"))
-    table = predictions({"whole": rates[0], "front": rates[1]})
-    rows = [(arm.name, seed, 0, 1.0, 0.5) for arm in arms for seed in range(2)]
-    learned = pd.DataFrame(rows, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
-    results = as_document(judge(arms, table, learned, np.random.default_rng(0)))
-    document = {"account": ACCOUNT.to_document(), "arms": results}
+    variants = (Variant("full", "AffectVLM, whole", "affect_vlm"), Variant("front", "front view only", "affect_vlm"))
+    table = predictions({"full": rates[0], "front": rates[1]})
+    rows = [(variant.name, seed, 0, 1.0, 0.5) for variant in variants for seed in range(2)]
+    learned = pd.DataFrame(rows, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
+    results = as_document(compare_variants(variants, table, learned, np.random.default_rng(0)))
+    document = {"provenance": PROVENANCE.to_document(), "variants": results}
     row = said(Evidence(studies={"ablation": json.loads(json.dumps(document))}))[4]
     assert row.verdict == word
     assert row.findings[0].values == pytest.approx((rates[0] / 6, rates[1] / 6))
@@ -151,52 +162,55 @@ def test_a_study_answers_its_claim_with_its_own_figures(rates, word):
 @pytest.fixture
 def ablation():
     """A study that says that several views beat one, surely."""
-    arms = (Arm("whole", "AffectVLM, whole", "affect_vlm"), Arm("front", "front view only", "affect_vlm"))
-    rows = [(arm.name, 0, 0, 1.0, 0.5) for arm in arms]
-    learned = pd.DataFrame(rows, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
-    results = judge(arms, predictions({"whole": 5, "front": 3}, seeds=1), learned, np.random.default_rng(0))
-    return {"account": ACCOUNT.to_document(), "arms": as_document(results)}
+    variants = (Variant("full", "AffectVLM, whole", "affect_vlm"), Variant("front", "front view only", "affect_vlm"))
+    rows = [(variant.name, 0, 0, 1.0, 0.5) for variant in variants]
+    learned = pd.DataFrame(rows, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
+    results = compare_variants(
+        variants, predictions({"full": 5, "front": 3}, seeds=1), learned, np.random.default_rng(0)
+    )
+    return {"provenance": PROVENANCE.to_document(), "variants": as_document(results)}
 
 
 def test_a_study_on_the_same_data_counts_and_one_on_others_is_left_out_and_says_why(ablation):
-    same = said(Evidence(studies={"ablation": ablation}, present=ACCOUNT.basis))[4]
-    assert (same.verdict, same.findings[0].stale, same.findings[0].remarks) == ("holds", "", ("changed: seed=3",))
-    other = said(Evidence(studies={"ablation": ablation}, present=replace(ACCOUNT.basis, split="y" * 24)))[4]
-    assert (other.verdict, other.verdicts) == ("not measured", ("left out",))
-    assert "another split" in other.findings[0].stale
+    same = said(Evidence(studies={"ablation": ablation}, present=PROVENANCE.basis))[4]
+    assert (same.verdict, same.findings[0].stale, same.findings[0].remarks) == ("supported", "", ("changed: seed=3",))
+    other = said(
+        Evidence(studies={"ablation": ablation}, present=replace(PROVENANCE.basis, split="y" * 24, data="other"))
+    )[4]
+    assert (other.verdict, other.verdicts) == ("not measured", ("excluded",))
+    assert "(split yyyyyyyy, data other)" in other.findings[0].stale
     assert other.findings[0].values == same.findings[0].values
 
 
 def test_a_study_of_other_code_counts_and_is_marked(ablation):
-    (found,) = said(Evidence(studies={"ablation": ablation}, present=replace(ACCOUNT.basis, code="new")))[4].findings
+    (found,) = said(Evidence(studies={"ablation": ablation}, present=replace(PROVENANCE.basis, code="new")))[4].findings
     assert found.stale == ""
     assert "other code (abcdef01)" in found.remarks
 
 
-def test_a_study_that_gives_no_account_is_left_out(ablation):
-    row = said(Evidence(studies={"ablation": ablation["arms"]}))[4]
-    assert (row.verdict, row.verdicts) == ("not measured", ("left out",))
-    assert "run it again" in row.findings[0].stale
+def test_a_study_of_an_earlier_version_does_not_count(ablation):
+    for document in (ablation["variants"], {"account": {}, "arms": []}):
+        assert said(Evidence(studies={"ablation": document}))[4].verdict == "not measured"
 
 
 def test_what_is_left_out_is_no_part_of_a_claim():
     known, old = finding(), finding(stale="made on another split")
-    assert BETTER.words([known, old]) == ["holds", "left out"]
-    assert all_together(["holds", "left out"]) == "holds"
-    assert all_together(["left out", "left out"]) == "not measured"
+    assert BETTER.verdicts([known, old]) == ["supported", "excluded"]
+    assert combined_verdict(["supported", "excluded"]) == "supported"
+    assert combined_verdict(["excluded", "excluded"]) == "not measured"
     rows = {9: [json.loads(json.dumps(vars(part))) for part in (known, old)]}
-    assert said(Evidence(findings=rows))[9].verdict == "holds"
+    assert said(Evidence(findings=rows))[9].verdict == "supported"
 
 
 def test_a_claim_of_which_a_part_is_left_out_cannot_hold(monkeypatch):
     parts = [finding(), finding(), finding(), finding(stale="made on another split")]
     monkeypatch.setattr(Evidence, "paired", lambda *_: parts)
-    assert said(Evidence())[6].verdict == "undecided"
+    assert said(Evidence())[6].verdict == "inconclusive"
 
 
 def test_a_model_that_is_surely_below_chance_does_not_recognise(sequences):
     (row,) = Evidence(predictions=sequences.assign(predicted="nothing", model="m")).beside_chance("m")
-    assert BETTER.words([row]) == ["does not hold"]
+    assert BETTER.verdicts([row]) == ["refuted"]
 
 
 def test_a_run_answers_reach_and_language(sequences):
@@ -206,10 +220,10 @@ def test_a_run_answers_reach_and_language(sequences):
               "smile_vlm.free_text": poor}  # fmt: skip
     together = pd.concat([table.assign(model=name) for name, table in tables.items()])
     rows = said(Evidence(predictions=together, seed=3))
-    assert rows[7].verdict == "holds"
+    assert rows[7].verdict == "supported"
     assert [finding.source for finding in rows[7].findings] == ["this run, seed 3"]
-    assert rows[10].verdicts == ("holds", "undecided")
-    assert rows[10].verdict == "undecided"
+    assert rows[10].verdicts == ("supported", "inconclusive")
+    assert rows[10].verdict == "inconclusive"
 
 
 def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
@@ -245,12 +259,12 @@ def test_what_micro_expressions_showed_stands_beside_any_corpus(tmp_path):
 
 def test_a_written_finding_answers_its_claim():
     row = json.loads(json.dumps(vars(finding(unit="UF1"))))
-    assert said(Evidence(findings={9: [row]}))[9].verdict == "holds"
+    assert said(Evidence(findings={9: [row]}))[9].verdict == "supported"
 
 
 def test_few_people_decide_nothing():
     row = json.loads(json.dumps(vars(finding(subjects=9))))
-    assert said(Evidence(findings={9: [row]}))[9].verdict == "undecided"
+    assert said(Evidence(findings={9: [row]}))[9].verdict == "inconclusive"
 
 
 def test_claims_are_numbered_as_listed():
@@ -263,4 +277,24 @@ def test_always_the_commonest_expression_is_no_recognition(sequences):
     table = smiling.assign(predicted="happiness", model="smile_vlm.zero_shot")
     (row,) = Evidence(predictions=table).beside_chance("smile_vlm.zero_shot")
     assert row.values[0] == row.values[1] == pytest.approx((smiling["expression"] == "happiness").mean())
-    assert BETTER.words([row]) == ["undecided"]
+    assert BETTER.verdicts([row]) == ["inconclusive"]
+
+
+def answer(day, *verdicts):
+    return {"day": day, "claims": [{"number": number, "verdict": word} for number, word in enumerate(verdicts, 1)]}
+
+
+def test_every_claim_has_a_row_and_every_corpus_a_column():
+    found = claims_by_corpus(
+        {"b": answer("2026-01-02", "supported", "inconclusive"), "a": answer("2026-01-01", "refuted")}
+    )
+    assert found.corpora == (("a", "2026-01-01"), ("b", "2026-01-02"))
+    assert [number for number, _, _ in found.rows] == [claim.number for claim in CLAIMS]
+    assert found.rows[0][2] == ("refuted", "supported")
+    assert found.rows[1][2] == (NO_ANSWER, "inconclusive")
+
+
+def test_where_nobody_answered_there_are_no_columns():
+    found = claims_by_corpus({})
+    assert found.corpora == ()
+    assert {verdicts for _, _, verdicts in found.rows} == {()}

@@ -4,25 +4,25 @@ import pandas as pd
 import pytest
 
 from affect4d.experiments import robustness
-from affect4d.experiments.options import RobustnessOptions
-from affect4d.experiments.robustness import Cell, Clip, measure_robustness, summarise_robustness
+from affect4d.experiments.robustness import CorruptedClip, Corruption, measure_robustness, summarise_robustness
+from affect4d.experiments.settings import RobustnessOptions
 from affect4d.models.registry import WEIGHTS_FILE
-from affect4d.pipelines.robustness.nodes import damage_scans
+from affect4d.pipelines.robustness.nodes import corrupt_scans
 from affect4d.prompts.compose import PromptOptions
 from affect4d.rendering.cameras import RenderOptions
-from affect4d.store import ContentStore
+from affect4d.store import ContentStore, content_key
 from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 
 def answers(rights):
-    """Predictions in which each model names so many of ten sequences right, by damage and strength."""
+    """Predictions in which each model names so many of ten sequences right, by corruption and strength."""
     rows = [
-        (damage, strength, model, f"A/{place}", "A", "fear", "fear" if place < right else "anger")
-        for (damage, strength, model), right in rights.items()
+        (corruption, strength, model, f"A/{place}", "A", "fear", "fear" if place < right else "anger")
+        for (corruption, strength, model), right in rights.items()
         for place in range(10)
     ]
-    columns = ["damage", "strength", "model", "sequence", "subject", "expression", "predicted"]
+    columns = ["corruption", "strength", "model", "sequence", "subject", "expression", "predicted"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -60,47 +60,51 @@ def test_without_the_peer_there_is_no_mean_corruption_error():
 
 
 def test_an_unknown_damage_is_refused_with_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match=r"No such damage: rain; there are light, dropped_views"):
+    with pytest.raises(ValueError, match=r"No such corruption: rain; there are light, dropped_views"):
         measure_robustness(None, ("rain",), ContentStore(tmp_path))
 
 
 def test_a_cell_is_examined_once(monkeypatch, tmp_path):
     made = []
-    monkeypatch.setattr(robustness, "_key", lambda cell, trouble: f"{cell.damage}-{cell.strength}")
+    monkeypatch.setattr(robustness, "_key", lambda corruption, test: {"corruption": str(corruption)})
     monkeypatch.setattr(
-        robustness, "_examine", lambda cell, trouble: made.append(cell) or pd.DataFrame({"damage": [cell.damage]})
+        robustness,
+        "_predict",
+        lambda corruption, test: made.append(corruption) or pd.DataFrame({"corruption": [corruption.name]}),
     )
     for _ in range(2):
         table = measure_robustness(None, ("holes",), ContentStore(tmp_path))
-    assert made == [Cell("none", 0), *(Cell("holes", strength) for strength in range(1, 6))]
-    assert list(table["damage"]) == ["none", *["holes"] * 5]
+    assert made == [Corruption("none", 0), *(Corruption("holes", strength) for strength in range(1, 6))]
+    assert list(table["corruption"]) == ["none", *["holes"] * 5]
 
 
 def test_one_damage_of_one_clip_is_the_same_whoever_draws_it():
-    clip = Clip("A/fear", "A", "fear", {}, ())
-    draws = [robustness._generator(clip, Cell("holes", strength)).random() for strength in (1, 5)]
+    clip = CorruptedClip("A/fear", "A", "fear", {}, ())
+    draws = [robustness._generator(clip, Corruption("holes", strength)).random() for strength in (1, 5)]
     assert draws[0] == draws[1]
-    assert robustness._generator(Clip("B/fear", "B", "fear", {}, ()), Cell("holes", 1)).random() != draws[0]
+    assert (
+        robustness._generator(CorruptedClip("B/fear", "B", "fear", {}, ()), Corruption("holes", 1)).random() != draws[0]
+    )
 
 
 def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
     """A training that is started over writes its folder anew: the name stays, the weights do not."""
     folder = tmp_path / "affect_vlm"
     folder.mkdir()
-    trouble = SimpleNamespace(
+    test = SimpleNamespace(
         clips=(), render=RenderOptions(), inputs=InputOptions(), models={"affect_vlm": folder}, prompts={}
     )
     keys = set()
     for weights in (b"first", b"second"):
         (folder / WEIGHTS_FILE).write_bytes(weights)
-        keys.add(robustness._key(Cell("holes", 1), trouble))
+        keys.add(content_key(**robustness._key(Corruption("holes", 1), test)))
     assert len(keys) == 2
 
 
 def test_models_of_dynamic_images_are_not_asked_about_damaged_frames():
     nothing = [None] * 9
     with pytest.raises(ValueError, match=r"inputs\.motion=stacked"):
-        damage_scans(
+        corrupt_scans(
             *nothing,
             RobustnessOptions(),
             RenderOptions(),

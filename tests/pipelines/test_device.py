@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.experiments import robustness, trial
-from affect4d.experiments.robustness import Cell, Trouble
-from affect4d.experiments.setting import Arm, Setting
+from affect4d.experiments import robustness, trials
+from affect4d.experiments.robustness import Corruption, RobustnessTest
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.experiments.variants import Variant
 from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
 from affect4d.pipelines.evaluate import nodes
 from affect4d.pseudo_labels import refresh
@@ -24,7 +25,7 @@ SMALL = ModelOptions(towers=TowerOptions(image_width=32, text_width=16, text_hea
 @pytest.fixture
 def on_meta(monkeypatch):
     """Stand "meta" in for the GPU."""
-    for module in (device, trial, robustness, refresh):
+    for module in (device, trials, robustness, refresh):
         monkeypatch.setattr(module, "choose_device", lambda name: torch.device("meta" if name == "cuda" else "cpu"))
 
 
@@ -51,17 +52,18 @@ def test_so_is_the_untrained_tower_beside_it(on_meta):
 
 def test_so_is_a_model_that_trials_share(on_meta, store, monkeypatch):
     pd.DataFrame({"epoch": [0]}).to_parquet(store.path("pretrained/key") / "curve.parquet")
-    monkeypatch.setattr(trial, "_key", lambda *_: "key")
-    arm = Arm("smile_3", "", method="smile_vlm", reading="probe", changes={"labelled_subjects": 3})
-    setting = Setting(train=TRAIN, labelled_subjects=3)
-    assert where(trial._trained(arm, setting, None, None, None, store)[0]) == "meta"
+    monkeypatch.setattr(trials, "_key", lambda *_: {})
+    monkeypatch.setattr(trials, "cached_folder", lambda *_, **__: "pretrained/key")
+    variant = Variant("smile_3", "", method="smile_vlm", readout="linear_probe", changes={"labelled_subjects": 3})
+    settings = ExperimentSettings(train=TRAIN, labelled_subjects=3)
+    assert where(trials._trained(variant, settings, None, None, None, store)[0]) == "meta"
 
 
-def test_so_is_a_model_that_reads_damaged_scans(on_meta, store, monkeypatch):
+def test_so_is_a_model_that_reads_corrupted_scans(on_meta, store, monkeypatch):
     seen = []
-    monkeypatch.setattr(robustness, "damaged_bank", lambda *_: None)
-    monkeypatch.setattr(robustness, "_read", lambda model, *_: seen.append(where(model)))
+    monkeypatch.setattr(robustness, "corrupted_bank", lambda *_: None)
+    monkeypatch.setattr(robustness, "_probabilities", lambda model, *_: seen.append(where(model)))
     monkeypatch.setattr(robustness, "prediction_table", lambda *_: pd.DataFrame())
     models = {"smile_vlm": Path(store.path("smile_vlm/key"))}
-    robustness._examine(Cell("none", 0), Trouble((), Path(), None, InputOptions(), models, {}, "cuda"))
+    robustness._predict(Corruption("none", 0), RobustnessTest((), Path(), None, InputOptions(), models, {}, "cuda"))
     assert seen == ["meta"]

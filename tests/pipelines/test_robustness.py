@@ -17,7 +17,7 @@ def measured(finished):
 
 def test_without_damage_every_answer_is_that_of_the_evaluation(measured):
     answers = measured.load("robustness_predictions", **ASKED)
-    clean = answers[answers["damage"] == "none"].set_index(["model", "sequence"]).filter(like="prob_")
+    clean = answers[answers["corruption"] == "none"].set_index(["model", "sequence"]).filter(like="prob_")
     known = measured.load("all_predictions").set_index(["model", "sequence"]).filter(like="prob_")
     assert len(clean) == 3 * 6
     np.testing.assert_allclose(clean.to_numpy(), known.loc[clean.index].to_numpy(), atol=1e-5)
@@ -25,7 +25,7 @@ def test_without_damage_every_answer_is_that_of_the_evaluation(measured):
 
 def test_every_strength_is_measured(measured):
     summary = measured.load("robustness", **ASKED)
-    assert (summary["people"], summary["sequences"], summary["corruptions"]) == (1, 6, ["light"])
+    assert (summary["subjects"], summary["sequences"], summary["corruptions"]) == (1, 6, ["light"])
     assert summary["entries"] == {
         name: measured.load(f"{name}_model", **ASKED)["entry"] for name in ("affect_vlm", "smile_vlm", "cross_entropy")
     }

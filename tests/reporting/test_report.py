@@ -15,9 +15,8 @@ from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.significance import compare_predictions
 from affect4d.evaluation.summary import write_summary
-from affect4d.experiments.claims import answer_claims, as_document, finding_document
-from affect4d.experiments.evidence import Evidence, Finding
-from affect4d.experiments.side_by_side import side_by_side
+from affect4d.experiments.claims import as_document, claims_by_corpus, evaluate_claims
+from affect4d.experiments.evidence import Evidence, Finding, finding_document
 from affect4d.reporting.model_card import render_model_card
 from affect4d.reporting.report import (
     Failure,
@@ -219,11 +218,11 @@ def judged(context, predictions, generator):
     asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
     return replace(
         context,
-        claims=as_document(answer_claims(asked)),
+        claims=as_document(evaluate_claims(asked)),
         validations=[validation],
         fairness={"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
         robustness={
-            "people": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
+            "subjects": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
             "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
         },
         levels={"affect_vlm": dict.fromkeys(("scan", "window", "sequence"), context.summary["models"]["affect_vlm"])},
@@ -243,7 +242,7 @@ def test_what_other_runs_left_has_its_sections(judged):
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     text = render(judged)
-    assert "41–79" in text  # what four people say of a damage
+    assert "41–79" in text  # the interval over four subjects
     assert text.count("not measured") >= 9
     assert "Zero-shot recognition works through language" in text
     assert "kedro run --pipeline=study_ablation" in text
@@ -262,7 +261,7 @@ def test_the_markdown_has_every_row_of_the_page(judged):
 
 def with_findings(context, *findings):
     rows = [finding_document(one) for one in findings]
-    return replace(context, claims=as_document(answer_claims(Evidence(findings={9: rows}))))
+    return replace(context, claims=as_document(evaluate_claims(Evidence(findings={9: rows}))))
 
 
 FOUND = Finding("ours", "theirs", (0.8, 0.7), 0.1, (0.02, 0.2), 0.01, "permutation", 5, 64, "study_of_faces",
@@ -272,14 +271,14 @@ FOUND = Finding("ours", "theirs", (0.8, 0.7), 0.1, (0.02, 0.2), 0.01, "permutati
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_a_finding_says_where_it_is_from_in_one_place(context, render):
     text = render(with_findings(context, FOUND, replace(FOUND, seeds=1, made="", source="this run, seed 0")))
-    assert "study_of_faces, 5 seeds, 64 people, 2026-11-22" in text
-    assert "this run, seed 0, 64 people" in text
+    assert "study_of_faces, 5 seeds, 64 subjects, 2026-11-22" in text
+    assert "this run, seed 0, 64 subjects" in text
 
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_what_is_left_out_says_why_and_what_to_run(context, render):
     text = render(with_findings(context, replace(FOUND, stale="made on another split", remarks=("other code",))))
-    assert "left out" in text
+    assert "excluded" in text
     assert "made on another split" in text
     assert "other code" in text
     assert "train_smile --params corpus=open-4dmer" in text
@@ -288,11 +287,11 @@ def test_what_is_left_out_says_why_and_what_to_run(context, render):
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_stand_beside_those_of_other_corpora_where_there_are_any(judged, render):
     own = {"day": "2026-01-02", "claims": judged.claims}
-    other = {"day": "2026-01-01", "claims": [{"number": 4, "verdict": "does not hold"}]}
-    alone = render(replace(judged, corpora=side_by_side({"faces": own})))
-    text = render(replace(judged, corpora=side_by_side({"faces": own, "others": other})))
+    other = {"day": "2026-01-01", "claims": [{"number": 4, "verdict": "refuted"}]}
+    alone = render(replace(judged, corpora=claims_by_corpus({"faces": own})))
+    text = render(replace(judged, corpora=claims_by_corpus({"faces": own, "others": other})))
     assert "other corpora" not in alone
     assert "other corpora" in text
     row = next(line for line in text[text.index("other corpora") :].splitlines() if "Several views beat one" in line)
-    assert row.index("does not hold") > row.index("not measured")
+    assert row.index("refuted") > row.index("not measured")
     assert "2026-01-01" in text

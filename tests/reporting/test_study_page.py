@@ -5,27 +5,36 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.experiments.account import Account, Basis
-from affect4d.experiments.arms import study_named
-from affect4d.experiments.verdicts import judge
+from affect4d.experiments.provenance import DataProvenance, StudyProvenance
+from affect4d.experiments.study_results import compare_variants
+from affect4d.experiments.variants import study_named
 from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
 
-BASIS = Basis("<open>", "", people=12, sequences=12, split="s" * 24, table="t", views="v", code="c" * 24)
-ACCOUNT = Account(BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05")
+BASIS = DataProvenance("<open>", "", subjects=12, sequences=12, split="s" * 24, data="d", views="v", code="c" * 24)
+PROVENANCE = StudyProvenance(
+    BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05"
+)
 
 
 @pytest.fixture
 def context():
     study = study_named("convergence", ("cross_entropy",))
     rows = [
-        (arm, 0, f"{subject}/anger", subject, "anger", "anger" if arm == "affect_vlm" or subject == "S0" else "fear")
-        for arm in ("affect_vlm", "cross_entropy")
+        (
+            variant,
+            0,
+            f"{subject}/anger",
+            subject,
+            "anger",
+            "anger" if variant == "affect_vlm" or subject == "S0" else "fear",
+        )
+        for variant in ("affect_vlm", "cross_entropy")
         for subject in (f"S{number}" for number in range(12))
     ]
-    predictions = pd.DataFrame(rows, columns=["arm", "seed", "sequence", "subject", "expression", "predicted"])
+    predictions = pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
     curves = pd.DataFrame(
         {
-            "arm": ["affect_vlm"] * 2 + ["cross_entropy"] * 2,
+            "variant": ["affect_vlm"] * 2 + ["cross_entropy"] * 2,
             "seed": 0,
             "epoch": [0, 1] * 2,
             "seconds": [1.0, 2.0] * 2,
@@ -36,9 +45,9 @@ def context():
     )
     return StudyContext(
         study=study,
-        results=judge(study.arms, predictions, curves, np.random.default_rng(0)),
+        results=compare_variants(study.variants, predictions, curves, np.random.default_rng(0)),
         curves=curves,
-        account=ACCOUNT,
+        provenance=PROVENANCE,
         command="kedro run",
         versions={"affect4d": "0"},
     )
@@ -49,10 +58,10 @@ def test_the_page_says_what_was_judged(context):
     assert "&lt;open&gt;" in page
     assert "<open>" not in page
     assert "never" in page  # cross-entropy does not get to 90 % of the best
-    assert page.count("<td>holds</td>") == 1
+    assert page.count("<td>supported</td>") == 1
 
 
-def test_the_markdown_has_one_row_an_arm_in_both_tables(context):
+def test_the_markdown_has_one_row_a_variant_in_both_tables(context):
     rows = [line for line in render_study_markdown(context).splitlines() if line.startswith("|")]
     assert sum("cross-entropy" in row for row in rows) == 2
     assert len({row.count("|") for row in rows[:4]}) == 1
@@ -67,12 +76,12 @@ def test_the_curve_on_unseen_subjects_is_not_the_one_on_training_subjects(contex
 @pytest.mark.parametrize("render", [render_study, render_study_markdown])
 def test_what_intervals_and_tests_do_not_say_is_told(context, render):
     text = " ".join(render(context).split())
-    assert "not whether another seed would" in text
-    assert "fewer than 10 people" in text
+    assert "cover the sampling of subjects, not of training seeds" in text
+    assert "fewer than 10 subjects" in text
 
 
 @pytest.mark.parametrize("render", [render_study, render_study_markdown])
-def test_the_account_is_told(context, render):
+def test_the_provenance_is_told(context, render):
     text = render(context)
     assert "<open>" in text.replace("&lt;", "<").replace("&gt;", ">")
     for told in (BASIS.split, "render.size=48", "abc+", "2026-01-02"):
@@ -82,7 +91,7 @@ def test_the_account_is_told(context, render):
 @pytest.mark.parametrize("render", [render_study, render_study_markdown])
 @pytest.mark.parametrize(("changes", "told"), [(None, "not recorded"), ({}, "conf/base")])
 def test_parameters_are_told_even_where_none_was_changed_or_nobody_knows(context, render, changes, told):
-    text = render(replace(context, account=replace(ACCOUNT, changes=changes)))
+    text = render(replace(context, provenance=replace(PROVENANCE, changes=changes)))
     assert told in text
     assert "render.size" not in text
 
@@ -103,7 +112,7 @@ def test_the_speed_table_counts_epochs_seconds_and_seeds(context):
 def test_the_markdown_says_of_speed_what_the_page_says(context):
     page = cells(render_study(context), "How soon")
     lines = [line for line in render_study_markdown(context).splitlines() if line.startswith("|")]
-    speed = lines[[line.startswith("| arm | epochs") for line in lines].index(True) + 2 :]
+    speed = lines[[line.startswith("| variant | epochs") for line in lines].index(True) + 2 :]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in speed] == page
 
 
@@ -116,19 +125,19 @@ def test_a_study_that_is_not_watched_has_no_speed(context):
 
 @pytest.fixture
 def few_labels(context):
-    """Label efficiency: each number of labelled people has its own pair."""
+    """Label efficiency: each number of labelled subjects has its own pair."""
     study = study_named("label_efficiency", ("scratch_3", "smile_5", "scratch_5"))
     right = {"smile_3": 3, "scratch_3": 1, "smile_5": 3, "scratch_5": 4}
     rows = [
-        (arm, 0, f"S{subject}/{number}", f"S{subject}", "anger", "anger" if number < rate else "fear")
-        for arm, rate in right.items()
+        (variant, 0, f"S{subject}/{number}", f"S{subject}", "anger", "anger" if number < rate else "fear")
+        for variant, rate in right.items()
         for subject in range(12)
         for number in range(4)
     ]
-    table = pd.DataFrame(rows, columns=["arm", "seed", "sequence", "subject", "expression", "predicted"])
-    learned = [(arm, 0, 0, 1.0, 0.5 if arm.startswith("scratch") else np.nan) for arm in right]
-    curves = pd.DataFrame(learned, columns=["arm", "seed", "epoch", "seconds", "unseen_accuracy"])
-    results = judge(study.arms, table, curves, np.random.default_rng(0))
+    table = pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
+    learned = [(variant, 0, 0, 1.0, 0.5 if variant.startswith("scratch") else np.nan) for variant in right]
+    curves = pd.DataFrame(learned, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
+    results = compare_variants(study.variants, table, curves, np.random.default_rng(0))
     return replace(context, study=study, results=results, curves=curves)
 
 
@@ -141,12 +150,12 @@ def test_few_labels_are_compared_within_their_pairs_and_the_page_says_with_whom(
     alone = [rows[f"SMILE-VLM, then a linear probe on {count} labelled subjects"] for count in (3, 5)]
     assert [row[4:] for row in alone] == [["–"] * 4] * 2
     fewer, more = (rows[f"cross-entropy from scratch on {count} labelled subjects"] for count in (3, 5))
-    assert (fewer[4], fewer[7]) == ("+50.0", "holds")
-    assert (more[4], more[7]) == ("−25.0", "does not hold")
-    assert "does not hold (“smile_5”)" in render_study_markdown(few_labels)
+    assert (fewer[4], fewer[7]) == ("+50.0", "supported")
+    assert (more[4], more[7]) == ("−25.0", "refuted")
+    assert "refuted (“smile_5”)" in render_study_markdown(few_labels)
 
 
-def test_a_peer_of_another_arm_is_not_told_to_be_later_than_the_first(few_labels):
+def test_a_peer_of_another_variant_is_not_told_to_be_later_than_the_first(few_labels):
     watched = replace(few_labels, curves=few_labels.curves.fillna({"unseen_accuracy": 0.5}))
     rows = {row[0]: row[4:] for row in cells(render_study(watched), "How soon")}
     assert rows["cross-entropy from scratch on 5 labelled subjects"] == ["–", "–"]

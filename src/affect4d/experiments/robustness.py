@@ -274,8 +274,8 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         ``subjects``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by corruption, over
-        strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (errors over strengths
-        relative to cross-entropy's, mean over corruptions; None without that baseline);
+        strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (errors over
+        strengths relative to cross-entropy's, mean over corruptions; None without that baseline);
         ``curves``: by corruption and model, accuracy at strengths 0 to 5.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))

@@ -177,7 +177,7 @@ def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def robustness_figure(accuracies: Mapping[str, Sequence[float]]) -> go.Figure:
-    """Accuracy over the strength of a damage, per cent, from none to five; one line a model."""
+    """Accuracy over the strength of a corruption, per cent, from none to five; one line per model."""
     figure = _figure(height=280)
     for place, (model, values) in enumerate(accuracies.items()):
         figure.add_scatter(

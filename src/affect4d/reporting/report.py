@@ -18,7 +18,7 @@ from plotly.offline import get_plotlyjs
 from affect4d.evaluation.pseudo_label_accuracy import PseudoLabelScores
 from affect4d.evaluation.significance import PairedComparison
 from affect4d.evaluation.summary import display_name, result_rows
-from affect4d.experiments.side_by_side import SideBySide
+from affect4d.experiments.claims import ClaimsByCorpus
 from affect4d.reporting import figures
 from affect4d.scans.splits import SubjectSplit
 
@@ -113,7 +113,7 @@ class ReportContext:
     pictures: Sequence[ReportPicture] = ()
     comparisons: Sequence[ReportComparison] = ()
     claims: Sequence[Mapping[str, Any]] = ()
-    corpora: SideBySide | None = None
+    corpora: ClaimsByCorpus | None = None
     validations: Sequence[Mapping[str, Any]] = ()
     levels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fairness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
@@ -242,7 +242,7 @@ def _source(finding: Mapping[str, Any]) -> str:
     """Where a finding is from, as compactly as it can be said."""
     several = [f"{finding['seeds']} seeds"] if finding["seeds"] != 1 else []
     made = [finding["made"]] if finding["made"] else []
-    return ", ".join([finding["source"], *several, f"{finding['subjects']} people", *made])
+    return ", ".join([finding["source"], *several, f"{finding['subjects']} subjects", *made])
 
 
 def _p_value(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The page of a study: its question, the arms side by side, curves, and a verdict beside each arm."""
+"""The page of a study: its question, the variants side by side with a verdict on each, and curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from affect4d.experiments.account import Account, changes_told
-from affect4d.experiments.setting import Study
-from affect4d.experiments.verdicts import FEWEST, ArmResult
+from affect4d.experiments.provenance import StudyProvenance, describe_changes
+from affect4d.experiments.study_results import FEWEST_SUBJECTS, VariantResult
+from affect4d.experiments.variants import Study
 from affect4d.reporting.figures import figure_json, lines
 from affect4d.reporting.report import templates
 
@@ -28,18 +28,18 @@ class StudyContext:
     """Everything the page of a study shows.
 
     Attributes:
-        study: Its question and arms.
-        results: One an arm.
-        curves: Columns ``arm``, ``seed``, ``epoch`` and what was measured.
-        account: What it was run on.
+        study: Its question and variants.
+        results: One per variant.
+        curves: Columns ``variant``, ``seed``, ``epoch`` and what was measured.
+        provenance: Data, code and parameters.
         command: What to type to get this page again.
         versions: Of libraries.
     """
 
     study: Study
-    results: Sequence[ArmResult]
+    results: Sequence[VariantResult]
     curves: pd.DataFrame
-    account: Account
+    provenance: StudyProvenance
     command: str
     versions: Mapping[str, str]
 
@@ -55,19 +55,19 @@ def render_study_markdown(context: StudyContext) -> str:
 
 
 def _render(template: str, context: StudyContext) -> str:
-    drawn = study_figures(context.curves, {row.arm: row.description for row in context.results})
+    drawn = study_figures(context.curves, {row.variant: row.description for row in context.results})
     return (
         templates()
         .get_template(template)
         .render(
             context=context,
             first=context.results[0],
-            paired=any(row.against not in ("", context.results[0].arm) for row in context.results),
-            fewest=FEWEST,
-            converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["arm"]).any().all()),
+            paired=any(row.against not in ("", context.results[0].variant) for row in context.results),
+            fewest=FEWEST_SUBJECTS,
+            converges=bool(context.curves["unseen_accuracy"].notna().groupby(context.curves["variant"]).any().all()),
             titles=CURVES,
-            account=context.account,
-            changes=changes_told(context.account.changes or {}),
+            provenance=context.provenance,
+            changes=describe_changes(context.provenance.changes or {}),
             figures={name: Markup(figure_json(figure)) for name, figure in drawn.items()},
             plotly=Markup(get_plotlyjs()),
         )
@@ -75,11 +75,11 @@ def _render(template: str, context: StudyContext) -> str:
 
 
 def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
-    """One figure a measured column: means over seeds, one line an arm; what does not move is left out."""
+    """One figure a measured column: means over seeds, one line per variant; constant curves are left out."""
     drawn: dict[str, Any] = {}
     for column in CURVES:
         if column in curves and curves[column].notna().any():
-            means = curves.pivot_table(index="epoch", columns="arm", values=column, aggfunc="mean")
-            moving = [arm for arm in names if arm in means and means[arm].nunique() > 1]
+            means = curves.pivot_table(index="epoch", columns="variant", values=column, aggfunc="mean")
+            moving = [name for name in names if name in means and means[name].nunique() > 1]
             drawn[column] = lines(means[moving], names)
     return drawn

@@ -8,7 +8,7 @@ import pandas as pd
 
 from affect4d import tracking
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.experiments.options import CrossValidationOptions
+from affect4d.experiments.settings import CrossValidationOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -79,13 +79,13 @@ def fit_folds(
     peer_objective: CrossEntropyOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
-    """Fit and ask every method in every fold; what was done before is not done again. A fold is a run of its own."""
-    from affect4d.experiments.cross_validation import cross_validate  # open_clip costs seconds
-    from affect4d.experiments.joint import joined, named_after
-    from affect4d.experiments.setting import Objectives, Setting
-    from affect4d.experiments.trial import StudyData
+    """Predictions of every method in every fold; trials are cached. Every fold is a child run."""
+    from affect4d.experiments.runner import cross_validate  # open_clip costs seconds
+    from affect4d.experiments.settings import ExperimentSettings, Objectives
+    from affect4d.experiments.trials import TrialData
+    from affect4d.experiments.two_corpora import combined, with_corpus_names
 
-    shared = Setting(
+    shared = ExperimentSettings(
         inputs=inputs,
         model=model,
         prompts=prompts,
@@ -98,10 +98,10 @@ def fit_folds(
         "cross_entropy": labelled,
         "smile_vlm": shared.model_copy(update={"train": smile_train, "augment": smile_augment}),
     }
-    data = StudyData(view_manifest, sequences, scan_manifest, view_store)
+    data = TrialData(view_manifest, sequences, scan_manifest, view_store)
     if options.trained_on is not None:
-        other = StudyData(training_view_manifest, training_sequences, training_scan_manifest, training_view_store)
-        data = joined(named_after(options.trained_on, other), named_after(protocol["corpus"], data))
+        other = TrialData(training_view_manifest, training_sequences, training_scan_manifest, training_view_store)
+        data = combined(with_corpus_names(options.trained_on, other), with_corpus_names(protocol["corpus"], data))
     folds = [Fold.from_dict(fold) for fold in protocol["folds"]]
     return cross_validate(
         folds, options.methods, options.seed, data, settings, study_store, engine, on_fold=_report_fold
@@ -140,7 +140,7 @@ def _cross_fold(
     Raises:
         ValueError: If no corpus to train on is named, or it is this one.
     """
-    from affect4d.experiments.joint import cross_fold, prefixed
+    from affect4d.experiments.two_corpora import cross_corpus_fold, prefixed
 
     if options.trained_on in (None, raw_corpus["name"]):
         raise ValueError(
@@ -148,7 +148,9 @@ def _cross_fold(
             "after `kedro run --pipeline=render --params corpus=NAME`."
         )
     training = prefixed(str(options.trained_on), training_sequences)
-    return cross_fold(protocol, training, prefixed(raw_corpus["name"], labelled), options.seed, options.validation)
+    return cross_corpus_fold(
+        protocol, training, prefixed(raw_corpus["name"], labelled), options.seed, options.validation
+    )
 
 
 def _report_fold(fold: Fold, table: pd.DataFrame) -> None:

@@ -94,11 +94,11 @@ def evaluate_smile_vlm(
 def compare_on_clips(predictions: pd.DataFrame, raw_corpus: dict[str, Any], seed: int) -> list[Mapping[str, Any]]:
     """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
     from affect4d.evaluation.micro_evaluation import MICRO_PROTOCOLS
-    from affect4d.experiments.carry_over import carried_over
+    from affect4d.experiments.evidence import micro_transfer_findings
 
     if not predictions["model"].str.endswith(tuple(MICRO_PROTOCOLS)).any():
         return []
-    return carried_over(predictions, f"train_smile on {raw_corpus['name']}, seed {seed}")
+    return micro_transfer_findings(predictions, f"train_smile on {raw_corpus['name']}, seed {seed}")
 
 
 def evaluate_references(

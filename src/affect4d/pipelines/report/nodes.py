@@ -71,13 +71,13 @@ def answer_claims(
 ) -> list[Document]:
     """The claims table: from this run's predictions, and from what other runs left on disk about the same data."""
     from affect4d.experiments import claims
-    from affect4d.experiments.account import Basis
     from affect4d.experiments.evidence import Evidence
+    from affect4d.experiments.provenance import DataProvenance
 
     written = {int(number): rows for number, rows in evidence["findings"].items()}
-    present = Basis.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
+    present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
     found = Evidence(evidence["studies"], written, predictions, seed, present)
-    return claims.as_document(claims.answer_claims(found))
+    return claims.as_document(claims.evaluate_claims(found))
 
 
 def find_failures(predictions: pd.DataFrame, models: Sequence[str], each: int = 4) -> pd.DataFrame:
@@ -143,7 +143,7 @@ def write_report(
     """One self-contained page, kept under its version and as the latest; and its tables as Markdown."""
     from affect4d.evaluation.attribution import view_weights
     from affect4d.evaluation.significance import PairedComparison
-    from affect4d.experiments.side_by_side import side_by_side
+    from affect4d.experiments.claims import claims_by_corpus
     from affect4d.models import load_model
     from affect4d.reporting.commands import corpus_parameters
     from affect4d.reporting.report import (
@@ -186,7 +186,7 @@ def write_report(
         command=f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
         made=made,
         claims=claims,
-        corpora=side_by_side({**evidence["answers"], raw_corpus["name"]: own}),
+        corpora=claims_by_corpus({**evidence["answers"], raw_corpus["name"]: own}),
         fairness=fairness,
         levels=levels,
         validations=evidence["cross_validations"],

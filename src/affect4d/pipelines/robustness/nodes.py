@@ -1,11 +1,11 @@
-"""Canonical scans, damaged and drawn again → what trained models still read in them."""
+"""Canonical scans, corrupted and rendered again → accuracy of trained models on them."""
 
 from typing import Any
 
 import pandas as pd
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.experiments.options import RobustnessOptions
+from affect4d.experiments.settings import RobustnessOptions
 from affect4d.prompts.compose import PromptOptions, ensembles
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.store import ContentStore
@@ -15,7 +15,7 @@ from affect4d.views.inputs import InputOptions
 Document = dict[str, Any]
 
 
-def damage_scans(
+def corrupt_scans(
     raw_corpus: Document,
     scan_manifest: pd.DataFrame,
     view_manifest: pd.DataFrame,
@@ -32,22 +32,22 @@ def damage_scans(
     train: TrainOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
-    """What every model says of scans of a few test people, under every damage at every strength.
+    """Predictions of every model on scans of a few test subjects, under every corruption at every strength.
 
     Raises:
-        ValueError: If the models see dynamic images, which a few damaged frames do not make.
+        ValueError: If the models see dynamic images, which a few corrupted frames do not make.
     """
     if inputs.motion == "dynamic":
         raise ValueError(
-            "Damaged are a few frames of a sequence, of which no dynamic image can be made as models were trained on: "
-            "train with --params inputs.motion=stacked, views or none, and ask those."
+            "A few frames of a sequence are corrupted, of which no dynamic image can be made as in training: "
+            "train with --params inputs.motion=stacked, views or none, and test those models."
         )
-    from affect4d.experiments.robustness import Trouble, choose_clips, measure_robustness
+    from affect4d.experiments.robustness import RobustnessTest, choose_clips, measure_robustness
     from affect4d.synthetic.generated_source import open_source
 
     tested = subject_split["test"]
-    trouble = Trouble(
-        clips=choose_clips(view_manifest, scan_manifest, tested, options.people, options.seed, inputs),
+    test = RobustnessTest(
+        clips=choose_clips(view_manifest, scan_manifest, tested, options.subjects, options.seed, inputs),
         source=open_source(raw_corpus),
         render=render,
         inputs=inputs,
@@ -59,13 +59,13 @@ def damage_scans(
         prompts=ensembles(prompts),
         device=train.device,
     )
-    return measure_robustness(trouble, options.damages, answer_store, engine)
+    return measure_robustness(test, options.corruptions, answer_store, engine)
 
 
-def summarise_damage(
+def summarise_corruptions(
     predictions: pd.DataFrame, affect_vlm: Document, smile_vlm: Document, cross_entropy: Document
 ) -> Document:
-    """Accuracy by damage and strength, and the mean corruption error against cross-entropy.
+    """Accuracy by corruption and strength, and the mean corruption error against cross-entropy.
 
     Returns:
         As :func:`~affect4d.experiments.robustness.summarise_robustness`; ``entries``: which trained models those are.

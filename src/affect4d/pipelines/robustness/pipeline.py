@@ -1,8 +1,8 @@
-"""scans, models → answers under damage → curves and mean corruption errors."""
+"""scans, models → predictions under corruption → curves and mean corruption errors."""
 
 from kedro.pipeline import Pipeline, node, pipeline
 
-from affect4d.pipelines.robustness.nodes import damage_scans, summarise_damage
+from affect4d.pipelines.robustness.nodes import corrupt_scans, summarise_corruptions
 
 MODELS = ("affect_vlm", "smile_vlm", "cross_entropy")
 
@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
     return pipeline(
         [
             node(
-                damage_scans,
+                corrupt_scans,
                 inputs={
                     **{name: name for name in names},
                     **{model: f"{model}_model" for model in MODELS},
@@ -22,13 +22,13 @@ def create_pipeline() -> Pipeline:
                     **{name: f"params:{name}" for name in ("render", "inputs", "prompts", "engine")},
                 },
                 outputs="robustness_predictions",
-                name="damage_scans",
+                name="corrupt_scans",
             ),
             node(
-                summarise_damage,
+                summarise_corruptions,
                 inputs=["robustness_predictions", *(f"{model}_model" for model in MODELS)],
                 outputs="robustness",
-                name="summarise_damage",
+                name="summarise_corruptions",
             ),
         ],
         tags="robustness",

@@ -1,4 +1,4 @@
-"""Views → the same training varied one thing at a time → a page with a verdict beside each claim."""
+"""Views → the same training varied one thing at a time → a page with a verdict on each variant."""
 
 import datetime
 import importlib.metadata
@@ -9,7 +9,7 @@ import pandas as pd
 
 from affect4d import tracking
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.experiments.options import StudyOptions
+from affect4d.experiments.settings import StudyOptions
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -44,21 +44,21 @@ def run_trials(
     peer_objective: CrossEntropyOptions,
     engine: EngineOptions = IN_PROCESS,
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Train and examine every arm with every seed; what was done before is not done again.
+    """Train and evaluate every variant with every seed; trials are cached.
 
     Returns:
-        Predictions on unseen subjects, and curves; see :class:`affect4d.experiments.study.StudyResult`. And the account
-        of what was run; see :class:`affect4d.experiments.account.Account`.
+        Predictions on test subjects, and curves; see :class:`affect4d.experiments.runner.StudyTables`. And the
+        provenance of the study; see :class:`affect4d.experiments.provenance.StudyProvenance`.
     """
-    from affect4d.experiments.account import Account, Basis
-    from affect4d.experiments.arms import study_named  # open_clip costs seconds
-    from affect4d.experiments.setting import Objectives, Setting
-    from affect4d.experiments.study import run_study
-    from affect4d.experiments.trial import StudyData
+    from affect4d.experiments.provenance import DataProvenance, StudyProvenance  # open_clip costs seconds
+    from affect4d.experiments.runner import run_study
+    from affect4d.experiments.settings import ExperimentSettings, Objectives
+    from affect4d.experiments.trials import TrialData
+    from affect4d.experiments.variants import study_named
 
-    study = study_named(options.name, options.arms)
-    unlabelled = study.arms[0].method == "smile_vlm"
-    setting = Setting(
+    study = study_named(options.name, options.variants)
+    unlabelled = study.variants[0].method == "smile_vlm"
+    settings = ExperimentSettings(
         inputs=inputs,
         model=model,
         train=smile_train if unlabelled else affect_train,
@@ -67,31 +67,31 @@ def run_trials(
         pseudo_labels=pseudo_labels,
         objectives=Objectives(affect_vlm=affect_objective, smile_vlm=smile_objective, cross_entropy=peer_objective),
     )
-    data = StudyData(view_manifest, sequences, scan_manifest, view_store)
+    data = TrialData(view_manifest, sequences, scan_manifest, view_store)
     split = SubjectSplit.from_dict(subject_split)
-    result = run_study(study.arms, options, split, data, setting, study_store, engine)
-    basis = Basis.of(raw_corpus, split, sequences, view_manifest)
+    result = run_study(study.variants, options, split, data, settings, study_store, engine)
+    basis = DataProvenance.of(raw_corpus, split, sequences, view_manifest)
     now = datetime.datetime.now(tz=datetime.UTC)
-    account = Account.of(basis, options, result.predictions, tracking.started_with(), now)
-    return result.predictions, result.curves, account.to_document()
+    provenance = StudyProvenance.of(basis, options, result.predictions, tracking.started_with(), now)
+    return result.predictions, result.curves, provenance.to_document()
 
 
-def judge_study(
-    predictions: pd.DataFrame, curves: pd.DataFrame, account: dict[str, Any], options: StudyOptions
+def compare_variants(
+    predictions: pd.DataFrame, curves: pd.DataFrame, provenance: dict[str, Any], options: StudyOptions
 ) -> dict[str, Any]:
-    """Judge every arm.
+    """Compare every variant with its reference.
 
     Returns:
-        ``account``: what was run; ``arms``: accuracy, difference, interval, test, verdict and speed of each.
+        ``provenance``; ``variants``: accuracy, difference, interval, test, verdict and speed of each.
     """
-    from affect4d.experiments.arms import study_named
-    from affect4d.experiments.verdicts import as_document, judge
+    from affect4d.experiments import study_results
+    from affect4d.experiments.variants import study_named
 
-    arms = study_named(options.name, options.arms).arms
-    results = judge(arms, predictions, curves, np.random.default_rng(0))
+    variants = study_named(options.name, options.variants).variants
+    results = study_results.compare_variants(variants, predictions, curves, np.random.default_rng(0))
     report = tracking.reporter(f"study_{options.name}")
-    report(0, {row.arm: row.accuracy for row in results})
-    return {"account": account, "arms": as_document(results)}
+    report(0, {row.variant: row.accuracy for row in results})
+    return {"provenance": provenance, "variants": study_results.as_document(results)}
 
 
 def write_study_page(
@@ -103,18 +103,18 @@ def write_study_page(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from affect4d.experiments.account import Account
-    from affect4d.experiments.arms import study_named
-    from affect4d.experiments.verdicts import from_document
+    from affect4d.experiments.provenance import StudyProvenance
+    from affect4d.experiments.study_results import from_document
+    from affect4d.experiments.variants import study_named
     from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
 
-    account = Account.from_document(result["account"])
+    provenance = StudyProvenance.from_document(result["provenance"])
     context = StudyContext(
-        study=study_named(options.name, options.arms),
-        results=from_document(result["arms"]),
+        study=study_named(options.name, options.variants),
+        results=from_document(result["variants"]),
         curves=curves,
-        account=account,
-        command=account.command(options.name),
+        provenance=provenance,
+        command=provenance.command(options.name),
         versions={name: importlib.metadata.version(name) for name in LIBRARIES},
     )
     markdown = render_study_markdown(context)

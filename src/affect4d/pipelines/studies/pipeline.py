@@ -1,8 +1,8 @@
-"""views → studies: the same training, varied one thing at a time, judged."""
+"""views → studies: the same training, varied one thing at a time, compared."""
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from affect4d.pipelines.studies.nodes import judge_study, run_trials, write_study_page
+from affect4d.pipelines.studies.nodes import compare_variants, run_trials, write_study_page
 
 STUDIES = ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
 VARIED = ("train", "augment", "objective")
@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _study(name: str) -> list[Node]:
-    predictions, curves, account = (f"{name}_study_{part}" for part in ("predictions", "curves", "account"))
+    predictions, curves, provenance = (f"{name}_study_{part}" for part in ("predictions", "curves", "account"))
     options = f"params:studies.{name}"
     return [
         node(
@@ -38,11 +38,14 @@ def _study(name: str) -> list[Node]:
                 **{f"smile_{part}": f"params:smile_vlm.{part}" for part in VARIED},
                 "peer_objective": "params:cross_entropy.objective",
             },
-            outputs=[predictions, curves, account],
+            outputs=[predictions, curves, provenance],
             name=f"run_{name}_trials",
         ),
         node(
-            judge_study, inputs=[predictions, curves, account, options], outputs=f"{name}_study", name=f"judge_{name}"
+            compare_variants,
+            inputs=[predictions, curves, provenance, options],
+            outputs=f"{name}_study",
+            name=f"compare_{name}",
         ),
         node(
             write_study_page,

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from affect4d.experiments.joint import cross_fold, joined, link_entries, named_after, prefixed
-from affect4d.experiments.options import CrossValidationOptions
-from affect4d.experiments.trial import StudyData
+from affect4d.experiments.settings import CrossValidationOptions
+from affect4d.experiments.trials import TrialData
+from affect4d.experiments.two_corpora import combined, cross_corpus_fold, link_entries, prefixed, with_corpus_names
 from affect4d.pipelines.cross_validate.nodes import draw_protocol
 from affect4d.scans.folds import Fold
 from affect4d.scans.protocols import protocol_named
@@ -17,14 +17,14 @@ def corpus(sequences, tmp_path):
         with store.write(f"views/{name}.safetensors") as path:
             path.write_text(name)
         table = sequences.assign(label=sequences["expression"], level=pd.NA, task=pd.NA)
-        return StudyData(table.assign(shard=f"views/{name}.safetensors"), table, table, store)
+        return TrialData(table.assign(shard=f"views/{name}.safetensors"), table, table, store)
 
     return make
 
 
 def test_everybody_of_one_corpus_is_tested_on_everybody_of_the_other(corpus):
     one, other = (prefixed(name, corpus(name).sequences) for name in ("one", "other"))
-    fold = cross_fold(protocol_named("bu4dfe", "cross-dataset"), one, other, seed=0, validation=0.2)
+    fold = cross_corpus_fold(protocol_named("bu4dfe", "cross-dataset"), one, other, seed=0, validation=0.2)
     assert {name.split(":")[0] for name in fold.split.train} == {"one"}
     assert {name.split(":")[0] for name in fold.split.test} == {"other"}
     assert len(fold.validation) == 2
@@ -33,8 +33,8 @@ def test_everybody_of_one_corpus_is_tested_on_everybody_of_the_other(corpus):
 
 
 def test_two_corpora_with_the_same_names_are_kept_apart_and_their_pictures_found(corpus):
-    one, other = (named_after(name, corpus(name)) for name in ("one", "other"))
-    both = joined(one, other)
+    one, other = (with_corpus_names(name, corpus(name)) for name in ("one", "other"))
+    both = combined(one, other)
     assert both.sequences["sequence"].is_unique
     assert both.sequences["subject"].nunique() == 20
     assert all(both.store.has(shard) for shard in both.views["shard"])

@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 
 from affect4d.evaluation.evaluator import Evaluator
-from affect4d.experiments import trial as trials
-from affect4d.experiments.arms import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
-from affect4d.experiments.options import StudyOptions
-from affect4d.experiments.setting import Setting
-from affect4d.experiments.study import run_study
-from affect4d.experiments.trial import Trial, as_many_steps, remember_labels
+from affect4d.experiments import trials
+from affect4d.experiments.runner import run_study
+from affect4d.experiments.settings import ExperimentSettings, StudyOptions
+from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
+from affect4d.experiments.variants import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
@@ -35,112 +34,112 @@ def calls(monkeypatch):
     """Trials that were really run; each gives the subjects it was to be tested on."""
     seen = []
 
-    def stand_in(arm, seed, split, data, setting, store):
-        seen.append((arm.name, seed, split.test))
-        table = pd.DataFrame({"model": arm.name, "subject": list(split.test)})
-        return Trial(table, pd.DataFrame({"epoch": [0]}))
+    def stand_in(trial, data, store):
+        seen.append((trial.variant.name, trial.seed, trial.split.test))
+        table = pd.DataFrame({"model": trial.variant.name, "subject": list(trial.split.test)})
+        return TrialResult(table, pd.DataFrame({"epoch": [0]}))
 
-    monkeypatch.setattr("affect4d.experiments.study.run_trial", stand_in)
+    monkeypatch.setattr("affect4d.experiments.runner.run_trial", stand_in)
     return seen
 
 
-def test_every_arm_meets_the_same_people_and_seeds_meet_others(calls, split, store):
+def test_every_variant_meets_the_same_people_and_seeds_meet_others(calls, split, store):
     result = run_study(
-        CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, Setting(), store
+        CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, ExperimentSettings(), store
     )
-    assert [call[:2] for call in calls] == [(arm.name, seed) for seed in range(3) for arm in CONVERGENCE[:2]]
+    assert [call[:2] for call in calls] == [(variant.name, seed) for seed in range(3) for variant in CONVERGENCE[:2]]
     people = {seed: {test for _, one, test in calls if one == seed} for seed in range(3)}
     assert all(len(sets) == 1 for sets in people.values())
     assert people[0] == {split.test}
     assert len(set.union(*people.values())) > 1
-    assert set(result.predictions.columns) == {"arm", "seed", "subject"}
+    assert set(result.predictions.columns) == {"variant", "seed", "subject"}
 
 
 def test_without_redrawing_all_seeds_meet_the_same_people(calls, split, store):
     options = StudyOptions(name="convergence", seeds=(0, 1), redraw=False)
-    run_study(CONVERGENCE[:1], options, split, None, Setting(), store)
+    run_study(CONVERGENCE[:1], options, split, None, ExperimentSettings(), store)
     assert {test for _, _, test in calls} == {split.test}
 
 
 def test_a_trial_that_fails_is_named(monkeypatch, store, split):
-    def broken(*parts):
+    def broken(*parts, **more):
         raise ValueError("a wall")
 
-    monkeypatch.setattr("affect4d.experiments.study.run_trial", broken)
+    monkeypatch.setattr("affect4d.experiments.runner.run_trial", broken)
     with pytest.raises(RuntimeError, match="affect_vlm with seed 0 failed: a wall"):
-        run_study(CONVERGENCE[:1], StudyOptions(name="convergence", seeds=(0,)), split, None, Setting(), store)
+        run_study(
+            CONVERGENCE[:1], StudyOptions(name="convergence", seeds=(0,)), split, None, ExperimentSettings(), store
+        )
 
 
 def test_a_trial_that_was_kept_is_not_run_again(monkeypatch, store, split):
     made = []
-    monkeypatch.setattr(trials, "_key", lambda *parts: "key")
-    monkeypatch.setattr(
-        trials,
-        "_train_and_examine",
-        lambda *parts: made.append(1) or Trial(pd.DataFrame({"a": [1]}), pd.DataFrame({"epoch": [0]})),
-    )
-    setting = trials.Setting()
-    first = trials.run_trial(CONVERGENCE[0], 0, split, None, setting, store)
-    again = trials.run_trial(CONVERGENCE[0], 0, split, None, setting, store)
+    monkeypatch.setattr(trials, "_key", lambda *parts: {"key": "key"})
+    result = TrialResult(pd.DataFrame({"a": [1]}), pd.DataFrame({"epoch": [0]}))
+    monkeypatch.setattr(trials, "_train_and_evaluate", lambda *parts: made.append(1) or result)
+    trial = Trial(CONVERGENCE[0], 0, split, ExperimentSettings())
+    first, again = (trials.run_trial(trial, data=None, store=store) for _ in range(2))
     assert len(made) == 1
     pd.testing.assert_frame_equal(first.predictions, again.predictions)
 
 
 def test_labels_of_few_subjects_are_remembered_and_more_include_the_fewer(split):
     sequences = pd.DataFrame({"subject": list("ABCDEFGH") * 2, "expression": "fear"})
-    two, four = (remember_labels(sequences, split, count, seed=3) for count in (2, 4))
+    two, four = (limit_labels(sequences, split, count, seed=3) for count in (2, 4))
     known = [set(table.dropna()["subject"]) for table in (two, four)]
     assert set("GH") < known[0] < known[1]
     assert [len(people) for people in known] == [4, 6]
-    assert remember_labels(sequences, split, 0, seed=3) is sequences
+    assert limit_labels(sequences, split, 0, seed=3) is sequences
     assert two["subject"].equals(sequences["subject"])
     with pytest.raises(ValueError, match="7 labelled subjects are asked for, of 6"):
-        remember_labels(sequences, split, 7, seed=3)
+        limit_labels(sequences, split, 7, seed=3)
 
 
 def test_few_subjects_are_trained_on_for_as_many_steps():
-    setting = Setting(labelled_subjects=5)
-    assert as_many_steps(setting, 30).train.samples_per_sequence == 6 * setting.train.samples_per_sequence
-    assert as_many_steps(Setting(), 30) == Setting()
+    settings = ExperimentSettings(labelled_subjects=5)
+    assert as_many_steps(settings, 30).train.samples_per_sequence == 6 * settings.train.samples_per_sequence
+    assert as_many_steps(ExperimentSettings(), 30) == ExperimentSettings()
 
 
 def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_subjects(store, split, monkeypatch):
     towers = TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
     made = []
 
-    def train(arm, setting, *_):
-        made.append(arm.name)
+    def train(variant, settings, *_, **__):
+        made.append(variant.name)
         return build_model("smile_vlm", ModelOptions(towers=towers, dim=16)), pd.DataFrame({"epoch": [0]})
 
     monkeypatch.setattr(trials, "_train", train)
-    monkeypatch.setattr(trials, "_key", lambda arm, setting, split, data: f"{arm.method}-{setting.labelled_subjects}")
-    for arm in LABEL_EFFICIENCY:
-        trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
+    monkeypatch.setattr(
+        trials, "_key", lambda variant, settings, *_: {"key": f"{variant.method}-{settings.labelled_subjects}"}
+    )
+    for variant in LABEL_EFFICIENCY:
+        trials._trained(variant, ExperimentSettings().changed(variant.changes), split, None, None, store)
     assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]
 
 
 def test_one_model_answers_every_way_of_asking_its_views(store, split, monkeypatch):
     asked, unread = [], []
-    expected = {"few_labels_whole", "one_view_whole", "other_view_whole"}
+    expected = {"few_labels_full", "one_view_full", "other_view_full"}
 
-    def key(arm, setting, split, data):
-        unread.append(setting)
-        return f"key-{setting == Setting()}"
+    def key(variant, settings, split, data):
+        unread.append(settings)
+        return {"key": settings == ExperimentSettings()}
 
     monkeypatch.setattr(
-        trials, "_train", lambda arm, *_: asked.append(arm.name) or (None, pd.DataFrame({"epoch": [0]}))
+        trials, "_train", lambda variant, **_: asked.append(variant.name) or (None, pd.DataFrame({"epoch": [0]}))
     )
-    monkeypatch.setattr(trials, "save_model", lambda model, folder: folder.mkdir())
+    monkeypatch.setattr(trials, "save_model", lambda model, folder: None)
     monkeypatch.setattr(trials, "load_model", lambda folder, device: None)
     monkeypatch.setattr(trials, "_key", key)
-    arms = [arm for arm in SMILE_REGIMES if arm.name in expected]
-    for arm in arms:
-        trials._trained(arm, Setting().changed(arm.changes), split, None, None, store)
-    assert asked == ["few_labels_whole"]
-    assert unread == [Setting()] * len(expected)
+    variants = [variant for variant in SMILE_REGIMES if variant.name in expected]
+    for variant in variants:
+        trials._trained(variant, ExperimentSettings().changed(variant.changes), split, None, None, store)
+    assert asked == ["few_labels_full"]
+    assert unread == [ExperimentSettings()] * len(expected)
 
 
-def test_an_arm_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monkeypatch, sequences):
+def test_a_variant_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monkeypatch, sequences):
     bank = SimpleNamespace(views=("front", "left", "right"))
     bank.only = lambda views: SimpleNamespace(views=views or bank.views)
     calls = []
@@ -152,9 +151,9 @@ def test_an_arm_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monk
     monkeypatch.setattr(trials.Evaluator, "prepare", lambda *_, **__: Stand(bank, sequences, split, None))
     monkeypatch.setattr(trials, "_trained", lambda *_: (None, None))
     data = SimpleNamespace(views=None, store=None)
-    for arm in SMILE_REGIMES:
-        if arm.name in ("one_view_whole", "other_view_whole", "unseen_angle_whole"):
-            trials._train_and_examine(arm, Setting().changed(arm.changes), split, data, None)
+    for variant in SMILE_REGIMES:
+        if variant.name in ("one_view_full", "other_view_full", "unseen_angle_full"):
+            trials._train_and_evaluate(variant, ExperimentSettings().changed(variant.changes), split, data, None)
     every, two = ("front", "left", "right"), ("front", "left")
     assert calls == [
         (bank, every, every, ("left",)),
@@ -166,20 +165,22 @@ def test_an_arm_that_is_asked_by_other_views_is_shown_the_whole_bank(split, monk
 def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monkeypatch):
     made = []
 
-    def train(arm, *_):
-        made.append(arm.name)
+    def train(variant, **_):
+        made.append(variant.name)
         time.sleep(0.2)
         return None, pd.DataFrame({"epoch": [0]})
 
     monkeypatch.setattr(trials, "_train", train)
-    monkeypatch.setattr(trials, "save_model", lambda model, folder: folder.mkdir())
+    monkeypatch.setattr(trials, "save_model", lambda model, folder: None)
     monkeypatch.setattr(trials, "load_model", lambda folder, device: None)
-    monkeypatch.setattr(trials, "_key", lambda *_: "key")
-    unlabelled = [arm for arm in LABEL_EFFICIENCY if arm.method == "smile_vlm"]
+    monkeypatch.setattr(trials, "_key", lambda *_: {"key": "key"})
+    unlabelled = [variant for variant in LABEL_EFFICIENCY if variant.method == "smile_vlm"]
     with ThreadPoolExecutor(len(unlabelled)) as pool:
         waits = [
-            pool.submit(trials._trained, arm, Setting().changed(arm.changes), split, None, None, store)
-            for arm in unlabelled
+            pool.submit(
+                trials._trained, variant, ExperimentSettings().changed(variant.changes), split, None, None, store
+            )
+            for variant in unlabelled
         ]
     assert [len(wait.result()[1]) for wait in waits] == [1, 1, 1]
     assert len(made) == 1
@@ -202,7 +203,7 @@ def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(st
     monkeypatch.setattr(trials, "load_view_bank", lambda views, *_: _Rows(len(views)))
     monkeypatch.setattr(trials, "_prompts", lambda *_: (None, seen.get("groups")))
     monkeypatch.setattr(trials, "_plan", lambda *_: None)
-    monkeypatch.setattr(trials, "_examiner", lambda *_: None)
+    monkeypatch.setattr(trials, "_accuracy_of", lambda *_: None)
 
     def train(method, bank, *_):
         seen["rows"] = bank.rows
@@ -212,9 +213,9 @@ def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(st
     views = pd.DataFrame({"sequence": ["a", "b"], "expression": ["fear", None]})
     data = SimpleNamespace(views=views, store=None)
     labelled = SimpleNamespace(bank=_Rows(1))
-    for arm, groups, rows in ((LABEL_EFFICIENCY[0], None, 2), (CONVERGENCE[0], {"a": "fear"}, 1)):
+    for variant, groups, rows in ((LABEL_EFFICIENCY[0], None, 2), (CONVERGENCE[0], {"a": "fear"}, 1)):
         seen["groups"] = groups
-        trials._train(arm, Setting(), split, data, labelled, store)
+        trials._train(variant, ExperimentSettings(), split, data, labelled, store)
         assert seen["rows"] == rows
 
 
@@ -222,5 +223,5 @@ def test_too_few_people_for_the_labels_are_told_before_the_first_trial(calls, sp
     with pytest.raises(
         ValueError, match=r"10 labelled .* 6 to train on: .*arms=smile_3\+scratch_3\+smile_5\+scratch_5\."
     ):
-        run_study(LABEL_EFFICIENCY, StudyOptions(name="label_efficiency"), split, None, Setting(), store)
+        run_study(LABEL_EFFICIENCY, StudyOptions(name="label_efficiency"), split, None, ExperimentSettings(), store)
     assert not calls

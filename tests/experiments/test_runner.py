@@ -11,18 +11,17 @@ from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.leakage import LeakError
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probing import probe_linearly
-from affect4d.experiments import contenders
-from affect4d.experiments.contenders import check_contenders
-from affect4d.experiments.cross_validation import check_no_twins, cross_validate, sides_of
-from affect4d.experiments.setting import Setting
-from affect4d.experiments.trial import StudyData
+from affect4d.experiments import trials
+from affect4d.experiments.runner import check_methods, check_no_twins, cross_validate, with_sides
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.experiments.trials import TrialData
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.folds import draw_all
 from affect4d.scans.protocols import protocol_named
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit
 from affect4d.store import ContentStore
 
-SETTINGS = {"affect_vlm": Setting()}
+SETTINGS = {"affect_vlm": ExperimentSettings()}
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def folds(described):
 def data(sequences, tmp_path):
     scans = sequences.assign(frame=0, landmarks=None, checksum=[f"{place:04x}" for place in range(len(sequences))])
     views = sequences.assign(checksum="c")
-    return StudyData(views, sequences, scans, ContentStore(tmp_path / "views"))
+    return TrialData(views, sequences, scans, ContentStore(tmp_path / "views"))
 
 
 def said(sequences, subjects, model="landmark_logistic", seed=0):
@@ -56,11 +55,11 @@ def fitted(monkeypatch, sequences):
     """Stands in for fitting a simple classifier; lists the folds it was really fitted in."""
     made = []
 
-    def fit(method, split, data, setting):
-        made.append((method, split.train))
-        return said(sequences, split.test, method)
+    def fit(trial, data):
+        made.append((trial.variant.method, trial.split.train))
+        return said(sequences, trial.split.test, trial.variant.method)
 
-    monkeypatch.setattr(contenders, "_fit", fit)
+    monkeypatch.setattr(trials, "_fit_baseline", fit)
     return made
 
 
@@ -82,19 +81,19 @@ def test_every_sequence_is_tested_once_and_calibrated_by_others(folds, data, fit
 
 
 def test_an_interrupted_cross_validation_goes_on_where_it_stopped(folds, data, fitted, tmp_path, monkeypatch):
-    whole = run(folds, data, tmp_path / "whole")
+    whole = run(folds, data, tmp_path / "full")
     fitted.clear()
-    honest = contenders._fit
+    honest = trials._fit_baseline
 
-    def broken(method, split, data, setting):
+    def broken(trial, data):
         if len(fitted) == 5:
             raise KeyboardInterrupt
-        return honest(method, split, data, setting)
+        return honest(trial, data)
 
-    monkeypatch.setattr(contenders, "_fit", broken)
+    monkeypatch.setattr(trials, "_fit_baseline", broken)
     with pytest.raises(KeyboardInterrupt):
         run(folds, data, tmp_path / "cut")
-    monkeypatch.setattr(contenders, "_fit", honest)
+    monkeypatch.setattr(trials, "_fit_baseline", honest)
     again = run(folds, data, tmp_path / "cut")
     assert len(fitted) == len(set(fitted)) == 10
     pd.testing.assert_frame_equal(again, whole)
@@ -104,14 +103,14 @@ def test_a_method_that_fails_is_named_with_its_fold(folds, data, monkeypatch, tm
     def broken(*parts):
         raise ValueError("a wall")
 
-    monkeypatch.setattr(contenders, "_fit", broken)
+    monkeypatch.setattr(trials, "_fit_baseline", broken)
     with pytest.raises(RuntimeError, match="landmark_logistic in fold 1 failed: a wall"):
         run(folds, data, tmp_path)
 
 
 def test_an_unknown_method_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"clip; there are affect_vlm, smile_vlm"):
-        check_contenders(("clip",))
+        check_methods(("clip",))
 
 
 # ------------------------------------------------------------------------------------------------ leaks
@@ -125,19 +124,19 @@ def test_a_leaking_split_is_caught_where_it_is_made_and_where_it_answers(folds, 
     object.__setattr__(tampered, "train", (*tampered.train, *tampered.test))  # past the check
     leaking = SimpleNamespace(number=0, round=0, split=fold.split, validation=fold.validation, fitted=tampered,
                               sequences=fold.sequences)  # fmt: skip
-    with pytest.raises(LeakError, match=r"Fold 1 answers about subjects it was fitted on"):
-        sides_of(said(sequences, fold.split.test), leaking)
+    with pytest.raises(LeakError, match=r"Fold 1 predicts subjects it was fitted on"):
+        with_sides(said(sequences, fold.split.test), leaking)
 
 
 def test_an_answer_about_a_training_subject_is_caught(folds, sequences):
     with pytest.raises(LeakError, match="fitted on"):
-        sides_of(said(sequences, sequences["subject"].unique()), folds[0])
+        with_sides(said(sequences, sequences["subject"].unique()), folds[0])
 
 
 def test_an_answer_about_a_sequence_that_takes_no_part_is_caught(folds, sequences):
     answers = said(sequences, folds[0].split.test)
     with pytest.raises(LeakError, match="take no part: extra"):
-        sides_of(answers.assign(sequence="extra"), folds[0])
+        with_sides(answers.assign(sequence="extra"), folds[0])
 
 
 def test_a_scan_copied_to_an_unseen_person_is_caught_before_anything_is_fitted(folds, data, fitted, tmp_path):
@@ -147,7 +146,7 @@ def test_a_scan_copied_to_an_unseen_person_is_caught_before_anything_is_fitted(f
     target = copied.index[copied["subject"] == tested][0]
     copied.loc[target, "checksum"] = copied.loc[source, "checksum"]
     with pytest.raises(LeakError, match="byte for byte"):
-        run(folds, StudyData(data.views, data.sequences, copied, data.store), tmp_path)
+        run(folds, TrialData(data.views, data.sequences, copied, data.store), tmp_path)
     assert fitted == []
     check_no_twins(data.scans, folds[0].fitted)
 
@@ -155,7 +154,7 @@ def test_a_scan_copied_to_an_unseen_person_is_caught_before_anything_is_fitted(f
 def test_a_sample_that_counts_twice_is_caught(folds, sequences):
     answers = said(sequences, folds[0].split.test)
     with pytest.raises(LeakError, match="more than once"):
-        sides_of(pd.concat([answers, answers.iloc[:1]]), folds[0])
+        with_sides(pd.concat([answers, answers.iloc[:1]]), folds[0])
 
 
 def moved_by_unseen_labels(answer, sequences, split):

@@ -1,0 +1,122 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from affect4d.experiments.study_results import as_document, compare_variants, convergence, from_document, verdict
+from affect4d.experiments.variants import Variant
+
+FIRST, OTHER = Variant("first", "the first", "affect_vlm"), Variant("other", "the other", "affect_vlm")
+
+
+def predictions(rates, subjects=24, seeds=2, sequences=6):
+    """Predictions in which each variant names so many of each subject's sequences right."""
+    rows = [
+        (variant, seed, f"S{subject:02d}/{number}", f"S{subject:02d}", "anger", "anger" if number < right else "fear")
+        for variant, right in rates.items()
+        for seed in range(seeds)
+        for subject in range(subjects)
+        for number in range(sequences)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
+
+
+def curves(accuracies):
+    """One list of accuracies a variant and seed; an epoch takes two seconds."""
+    rows = [
+        (variant, seed, epoch, 2.0 * (epoch + 1), accuracy)
+        for (variant, seed), values in accuracies.items()
+        for epoch, accuracy in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
+
+
+CURVES = curves({(variant, seed): [0.1, 0.5] for variant in ("first", "other") for seed in range(2)})
+
+
+def judged(rates, learned=CURVES):
+    return compare_variants((FIRST, OTHER), predictions(rates), learned, np.random.default_rng(0))
+
+
+def test_accuracy_and_difference_are_counted_by_hand():
+    first, other = judged({"first": 5, "other": 3})
+    assert (first.accuracy, other.accuracy) == pytest.approx((5 / 6, 3 / 6))
+    assert other.difference == pytest.approx(2 / 6)
+    assert (first.difference, first.verdict) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ({"first": 5, "other": 3}, "supported"),
+        ({"first": 3, "other": 5}, "refuted"),
+        ({"first": 4, "other": 4}, "inconclusive"),
+    ],
+)
+def test_the_verdict_follows_the_difference(rates, said):
+    assert judged(rates)[1].verdict == said
+
+
+def test_one_lucky_subject_decides_nothing():
+    table = predictions({"first": 4, "other": 4})
+    lucky = (table["variant"] == "first") & (table["subject"] == "S00")
+    table.loc[lucky, "predicted"] = "anger"
+    assert compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1].verdict == "inconclusive"
+
+
+def test_a_verdict_needs_interval_and_test_to_agree():
+    assert verdict((0.01, 0.1), 0.04, 10) == "supported"
+    assert verdict((0.01, 0.1), 0.06, 10) == "inconclusive"
+    assert verdict((-0.01, 0.1), 0.04, 10) == "inconclusive"
+
+
+@pytest.mark.parametrize(("people", "said"), [(9, "inconclusive"), (10, "supported")])
+def test_of_few_people_nothing_is_decided_as_in_the_claims_table(people, said):
+    other = compare_variants(
+        (FIRST, OTHER), predictions({"first": 6, "other": 0}, people), CURVES, np.random.default_rng(0)
+    )[1]
+    assert other.p < 0.05
+    assert other.verdict == said
+
+
+def test_convergence_is_the_first_epoch_at_nine_tenths_of_the_best_end():
+    learned = curves({("first", 0): [0.2, 0.9, 1.0], ("other", 0): [0.1, 0.5, 0.85], ("first", 1): [0.9, 0.5, 1.0],
+                      ("other", 1): [0.1, 0.2, 0.95]})  # fmt: skip
+    found = convergence(learned)
+    assert found.loc[("first", 0)].tolist() == [2, 4.0]
+    assert found.loc[("first", 1)].tolist() == [1, 2.0]
+    assert found.loc[("other", 0)].isna().all()
+    assert found.loc[("other", 1)].tolist() == [3, 6.0]
+
+
+def test_who_never_gets_there_is_later():
+    learned = curves({("first", 0): [0.2, 1.0], ("other", 0): [0.1, 0.5], ("first", 1): [0.2, 1.0],
+                      ("other", 1): [0.1, 0.95]})  # fmt: skip
+    first, other = judged({"first": 5, "other": 3}, learned)
+    assert (other.sooner, other.reached, other.sooner_p) == (1, 1, 0.5)
+    assert first.reached == 2
+
+
+def test_results_survive_json():
+    results = judged({"first": 5, "other": 3})
+    again = from_document(as_document(results))
+    assert as_document(again) == as_document(results)
+
+
+def test_a_variant_is_compared_with_the_one_it_names():
+    variants = (FIRST, OTHER, Variant("baseline", "baseline of the other", "cross_entropy", against="other"),
+            Variant("alone", "compared with nobody", "smile_vlm", against="alone"),
+            Variant("left", "whose other was not run", "smile_vlm", against="missing"))  # fmt: skip
+    names = [variant.name for variant in variants]
+    learned = curves({(name, seed): [0.1, 0.5] for name in names for seed in range(2)})
+    table = predictions({"first": 5, "other": 4, "baseline": 2, "alone": 1, "left": 1})
+    rows = {row.variant: row for row in compare_variants(variants, table, learned, np.random.default_rng(0))}
+    assert [rows[name].against for name in names] == ["", "first", "other", "", ""]
+    assert rows["baseline"].difference == pytest.approx((4 - 2) / 6)
+    assert rows["baseline"].verdict == "supported"
+    assert (rows["alone"].verdict, rows["alone"].difference) == ("", 0)
+
+
+def test_one_person_alone_is_undecided():
+    table = predictions({"first": 5, "other": 1}, subjects=1)
+    other = compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1]
+    assert (other.p, other.verdict) == (1.0, "inconclusive")

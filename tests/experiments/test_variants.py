@@ -1,0 +1,131 @@
+import pandas as pd
+import pytest
+
+from affect4d.experiments.runner import StudyTables
+from affect4d.experiments.settings import ExperimentSettings, Objectives, StudyOptions
+from affect4d.experiments.variants import LABEL_EFFICIENCY, REGIMES, SMILE_REGIMES, STUDIES, study_named
+from affect4d.pipelines import cross_validate, studies
+from affect4d.pipelines.studies.nodes import run_trials
+from affect4d.training.options import CrossEntropyOptions
+
+
+def test_a_variant_changes_the_named_places_alone():
+    plain = ExperimentSettings()
+    changed = plain.changed({"objectives.affect_vlm.pairs": 0.0, "views": ("front",)})
+    assert changed.objectives.affect_vlm.pairs == 0
+    assert changed.views == ("front",)
+    assert changed.changed({"objectives.affect_vlm.pairs": plain.objectives.affect_vlm.pairs, "views": ()}) == plain
+
+
+@pytest.mark.parametrize("path", ["objectives.affect_vlm.pear", "nothing.at.all"])
+def test_a_place_that_does_not_exist_is_named(path):
+    with pytest.raises(KeyError, match=path):
+        ExperimentSettings().changed({path: 1})
+
+
+def test_a_value_that_is_not_allowed_is_refused():
+    with pytest.raises(ValueError, match="mix"):
+        ExperimentSettings().changed({"augment.mix": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("study", "variant"), [(study, variant) for study in STUDIES.values() for variant in study.variants]
+)
+def test_every_variant_fits_a_setting_and_differs_from_the_first(study, variant):
+    varied = ExperimentSettings().changed(variant.changes)
+    first = study.variants[0]
+    assert variant is first or (varied, variant.method) != (ExperimentSettings().changed(first.changes), first.method)
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_variants_have_names_of_their_own(study):
+    assert len({variant.name for variant in study.variants}) == len(study.variants)
+
+
+def test_some_variants_can_be_asked_for_and_the_first_is_always_there():
+    assert [variant.name for variant in study_named("ablation", ("no_pairs",)).variants] == ["full", "no_pairs"]
+
+
+def test_a_variant_brings_the_one_it_is_compared_with():
+    variants = study_named("label_efficiency", ("scratch_5",)).variants
+    assert [variant.name for variant in variants] == ["smile_3", "smile_5", "scratch_5"]
+
+
+@pytest.mark.parametrize(("name", "variants"), [("weather", ()), ("ablation", ("rain",))])
+def test_what_is_unknown_is_refused_with_what_is_known(name, variants):
+    with pytest.raises(ValueError, match=r"convergence|full"):
+        study_named(name, variants)
+
+
+@pytest.mark.parametrize("pipeline", [cross_validate.create_pipeline(), studies.create_pipeline()])
+def test_the_peers_objective_is_the_runs_own(pipeline):
+    assert "params:cross_entropy.objective" in pipeline.inputs()
+
+
+def test_each_number_of_labelled_subjects_is_a_pair_of_its_own():
+    variants = {variant.name: variant for variant in LABEL_EFFICIENCY}
+    assert len(variants) == 6
+    for variant in LABEL_EFFICIENCY:
+        way, count = variant.name.split("_")
+        assert variant.against == f"smile_{count}"
+        assert variant.changes == variants[f"smile_{count}"].changes == {"labelled_subjects": int(count)}
+        assert (variant.method, variant.readout) == {
+            "smile": ("smile_vlm", "linear_probe"),
+            "scratch": ("cross_entropy", "head"),
+        }[way]
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+def test_a_variant_stands_below_the_one_it_is_compared_with(study):
+    """The page says so: the last variant above it that is compared with nobody."""
+    above = study.variants[0].name
+    for variant in study.variants[1:]:
+        above = variant.name if variant.against == variant.name else above
+        assert (variant.against or study.variants[0].name) == above
+
+
+def test_each_regime_is_compared_with_its_own_full_model():
+    assert len(SMILE_REGIMES) == 3 * len(REGIMES)
+    for variant in SMILE_REGIMES:
+        regime = variant.against.removesuffix("_full")
+        part = variant.name.removeprefix(f"{regime}_")
+        varied, full = (ExperimentSettings().changed(changes) for changes in (variant.changes, REGIMES[regime][1]))
+        terms = varied.objectives.smile_vlm
+        assert (terms.decorrelation == 0, terms.gamma == 0) == (part == "no_decorrelation", part == "no_redundancy")
+        assert varied.model_copy(update={"objectives": full.objectives}) == full
+
+
+def test_views_that_nobody_would_fit_on_are_refused():
+    with pytest.raises(ValueError, match="set tested_views"):
+        ExperimentSettings(fitted_views=("front",))
+
+
+def test_views_that_refreshed_clusters_would_not_heed_are_refused():
+    refreshed = {"pseudo_labels.source": "cluster", "pseudo_labels.cluster.refreshes": 1}
+    assert ExperimentSettings().changed(refreshed).views == ()
+    assert ExperimentSettings().changed({"views": ("front",), "pseudo_labels.cluster.refreshes": 1}).views == ("front",)
+    with pytest.raises(ValueError, match=r"set pseudo_labels.cluster.refreshes to 0, or leave views empty"):
+        ExperimentSettings().changed({**refreshed, "views": ("front",)})
+
+
+def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequences, split):
+    """From the node's parameter through the study's settings into what the variant is trained by."""
+    seen = []
+
+    def stand_in(variants, options, split, data, settings, store, engine):
+        seen.extend((variant, settings.changed(variant.changes)) for variant in variants)
+        return StudyTables(sequences.assign(variant="", seed=0), pd.DataFrame())
+
+    monkeypatch.setattr("affect4d.experiments.runner.run_study", stand_in)
+    views = sequences.assign(checksum="")
+    parts = (ExperimentSettings(), Objectives())
+    _, provenance = run_trials(
+        views, sequences, None, split.to_dict(), {"name": "faces"}, None, None,
+        StudyOptions(name="convergence", variants=("cross_entropy",)), parts[0].inputs, parts[0].model,
+        parts[0].prompts, parts[0].pseudo_labels, parts[0].train, parts[0].augment, parts[1].affect_vlm, parts[0].train,
+        parts[0].augment, parts[1].smile_vlm, CrossEntropyOptions(label_smoothing=0.25),
+    )[1:]  # fmt: skip
+    smoothing = {variant.name: getattr(settings.objectives, variant.method) for variant, settings in seen}
+    assert smoothing["cross_entropy"] == CrossEntropyOptions(label_smoothing=0.25)
+    assert smoothing["affect_vlm"] == Objectives().affect_vlm
+    assert provenance["basis"]["split"] == split.digest
