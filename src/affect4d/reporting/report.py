@@ -91,7 +91,7 @@ class ReportContext:
         claims: Answers to the papers' claims, as :func:`affect4d.experiments.claims.as_document` made them plain.
         corpora: The same of every corpus that has answered; None where that is not asked.
         validations: Cross-validations of this corpus; see :func:`affect4d.evaluation.fold_scores.score_folds`.
-        levels: Scores by model and by how much of a sequence is asked about; see :meth:`affect4d.evaluation.evaluator.Evaluator.at`.
+        levels: Scores by model and granularity; see :meth:`affect4d.evaluation.evaluator.Evaluator.at`.
         fairness: Of the headline models; see :mod:`affect4d.evaluation.fairness`.
         robustness: See :mod:`affect4d.experiments.robustness`; None where it was not measured.
         failures: What was named wrongly most surely.
