@@ -2,7 +2,7 @@
 
 The first byte of an input chooses the reader, the rest is the file. What may come out is sound arrays or a typed error;
 anything else is a crash, whose file is kept in ``build/fuzz``. A crash that is mended becomes a file in
-``tests/scans/regressions``.
+``tests/scans/readers/regressions``.
 
 The compiled loops run as plain Python here, where Atheris sees their branches and every index is checked; with
 ``FUZZ_COMPILED=1`` they run compiled, with checked indices.

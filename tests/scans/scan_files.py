@@ -174,6 +174,13 @@ def assert_valid(scan: FaceScan) -> None:
         assert np.isfinite(scan.texture_coordinates).all()
 
 
+def assert_same_mesh(scan: FaceScan, expected: FaceScan) -> None:
+    assert_valid(scan)
+    np.testing.assert_array_equal(scan.vertices, expected.vertices)
+    np.testing.assert_array_equal(scan.faces, expected.faces)
+    np.testing.assert_array_equal(scan.texture_coordinates, expected.texture_coordinates)
+
+
 def refusal(folder: Path, suffix: str, content: str | bytes) -> str:
     """The code with which a file is refused; fails where it is not."""
     with pytest.raises(ScanError) as caught:
