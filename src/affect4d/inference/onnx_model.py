@@ -1,27 +1,79 @@
-"""An exported ONNX file, asked: pictures in, the same answers out as of the bundle it was made from."""
+"""ONNX file of a packaged model: image encoder, view fusion and prompt matrix, from images to probabilities.
 
+The text encoder is left out: the embeddings of the prompts are in the file. Views may be missing, and a batch may have
+any size. Needs the extra ``export``.
+"""
+
+import json
+import tempfile
+import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-from jaxtyping import Bool, Float32
+import torch
+from jaxtyping import Bool, Float, Float32
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from affect4d.inference.bundle import Bundle
-from affect4d.inference.onnx_export import BUNDLE, OUTPUTS, input_shape, require_onnx
+from affect4d.evaluation.attribution import MOTION
+from affect4d.inference.packaged_model import PackagedModel
+from affect4d.inference.weights import LoadedModel
+from affect4d.models.encoders import ViewEncoder
+from affect4d.tensors import Embeddings, Presence, ViewImages
 
-Images = Float32[np.ndarray, "batch views channels size size"]
+INPUTS = ("images", "present")
+OUTPUTS = ("probabilities", "embedding", "view_weights", "sequence_probabilities")
+DESCRIPTION = "bundle"
+"""Metadata entry that holds the packaged model's description."""
+CALIBRATION = 128
+"""Most images from which the ranges of activations are taken."""
+QUANTISED = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool")
+"""Operators computed in int8, but for the products with the prompts."""
+ImageArray = Float32[np.ndarray, "batch views channels size size"]
+
+
+class ProbabilityGraph(nn.Module):
+    """Images to probabilities, without the text encoder.
+
+    Args:
+        image: A model's view encoder.
+        classes: Unit vector of every expression's prompts.
+        scale: Factor on cosines before the softmax.
+    """
+
+    classes: Tensor
+
+    def __init__(self, image: ViewEncoder, classes: Float[Tensor, "classes dim"], scale: float) -> None:
+        super().__init__()
+        self.image, self.scale = image, scale
+        self.register_buffer("classes", classes)
+
+    def forward(self, images: ViewImages, present: Presence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The outputs of the file.
+
+        Returns:
+            Probabilities [batch, classes]; fused unit vectors [batch, dim]; view weights [batch, views]; and the
+            probabilities [1, classes] of the batch taken as the frames of one sequence.
+        """
+        hidden = self.image.hidden(images)  # [batch, views, hidden]
+        views = normalize(self.image.projection(hidden), dim=-1) * present.unsqueeze(-1)
+        weights = self.image.fusion.weights(views) * present
+        weights = weights / weights.sum(dim=1, keepdim=True)
+        fused = normalize((weights.unsqueeze(-1) * views).sum(dim=1), dim=-1)  # [batch, dim]
+        sequence = normalize(fused.mean(dim=0, keepdim=True), dim=-1)
+        return self.probabilities(fused), fused, weights, self.probabilities(sequence)
+
+    def probabilities(self, fused: Embeddings) -> Tensor:
+        """softmax(scale · cosine), [batch, classes]."""
+        return (self.scale * fused @ self.classes.T).softmax(dim=-1)
 
 
 @dataclass(frozen=True)
-class OnnxAnswers:
-    """What the file says of a batch.
-
-    Attributes:
-        probabilities: Of every sample, in the order of the expressions.
-        embedding: Unit vectors of the joint space: beside a sentence's, a cosine.
-        view_weights: Share of each view, summing to one.
-        sequence_probabilities: Of the batch taken as the frames that speak for one sequence (its apex window).
-    """
+class OnnxPrediction:
+    """Outputs for a batch; the last field takes the batch as the frames of one sequence (its apex window)."""
 
     probabilities: Float32[np.ndarray, "batch classes"]
     embedding: Float32[np.ndarray, "batch dim"]
@@ -30,15 +82,15 @@ class OnnxAnswers:
 
 
 class OnnxModel:
-    """An exported model in onnxruntime, on the CPU.
+    """Exported model in onnxruntime, on the CPU.
 
     Args:
-        path: A file written by :func:`affect4d.inference.onnx_export.export_onnx`, or its int8 form.
-        threads: Threads of one call; 0: as many as onnxruntime likes.
+        path: File written by :func:`export_onnx`, or its int8 form.
+        threads: Threads of one call; 0: onnxruntime's default.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not one of ours.
+        ValueError: If it was not exported by affect4d.
     """
 
     def __init__(self, path: Path, threads: int = 0) -> None:
@@ -51,18 +103,161 @@ class OnnxModel:
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if BUNDLE not in metadata:
-            raise ValueError(f"{path} was not written by affect4d: its metadata hold no bundle.")
-        self.bundle = Bundle.model_validate_json(metadata[BUNDLE])
+        if DESCRIPTION not in metadata:
+            raise ValueError(f"{path} was not written by affect4d: its metadata have no entry {DESCRIPTION!r}.")
+        self.description = PackagedModel.model_validate_json(metadata[DESCRIPTION])
 
-    def answer(self, images: Images, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxAnswers:
-        """Ask for a batch; every view is there where ``present`` is left out.
+    def answer(self, images: ImageArray, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxPrediction:
+        """Outputs for a batch; all views are present by default.
 
         Raises:
-            ValueError: If the pictures are not what the model takes.
+            ValueError: If the images have another shape than the model takes.
         """
-        shape = input_shape(self.bundle)
+        shape = input_shape(self.description)
         if images.shape[1:] != shape:
-            raise ValueError(f"The model takes pictures of the shape (batch, {str(shape)[1:]}, not {images.shape}.")
-        seen = np.ones(images.shape[:2], bool) if present is None else present
-        return OnnxAnswers(*self._session.run(list(OUTPUTS), {"images": images, "present": seen}))
+            raise ValueError(f"The model takes images of the shape (batch, {str(shape)[1:]}, not {images.shape}.")
+        present = np.ones(images.shape[:2], bool) if present is None else present
+        return OnnxPrediction(*self._session.run(list(OUTPUTS), {"images": images, "present": present}))
+
+
+def export_onnx(loaded: LoadedModel, path: Path) -> Path:
+    """Write a packaged model as one ONNX file.
+
+    Inputs are ``images`` (float32 [batch, views, channels, size, size], as
+    :func:`affect4d.views.augment.assemble_plain` makes them) and ``present`` (bool [batch, views]; images of absent
+    views must be finite and are ignored). A sample without any view gives NaN.
+
+    Raises:
+        ModuleNotFoundError: If the extra ``export`` is not installed; names the command.
+    """
+    require_onnx()
+    graph = ProbabilityGraph(loaded.model.image, class_matrix(loaded), cosine_scale(loaded)).eval()
+    program = _translate(graph, input_shape(loaded.description))
+    program.model.metadata_props.update(onnx_metadata(loaded.description))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.save(path)
+    return path
+
+
+def require_onnx() -> None:
+    """Check that the extra ``export`` is installed.
+
+    Raises:
+        ModuleNotFoundError: If it is not; names the command.
+    """
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(
+                f"{package} is not installed: `make setup` brings what an ONNX file needs; elsewhere, in a clone: "
+                "pip install -e '.[export]'."
+            )
+
+
+def class_matrix(loaded: LoadedModel) -> Float[Tensor, "classes dim"]:
+    """Unit vector of every expression: the normalised mean of its prompts."""
+    means = [torch.from_numpy(vectors).mean(dim=0) for vectors in loaded.prompts.values()]
+    return normalize(torch.stack(means), dim=-1)
+
+
+def cosine_scale(loaded: LoadedModel) -> float:
+    """Factor on cosines: the model's own, divided by the calibration's temperature."""
+    calibration = loaded.description.calibration
+    scale = float(loaded.model.temperature().detach())
+    return scale if calibration is None else scale / calibration.temperature
+
+
+def input_shape(model: PackagedModel) -> tuple[int, int, int, int]:
+    """Shape of one sample: views, channels, size, size."""
+    views, channels = model.inputs.input_shape(len(model.render.angles))
+    return views, channels, model.inputs.size, model.inputs.size
+
+
+def onnx_metadata(model: PackagedModel) -> dict[str, str]:
+    """Metadata of the file as JSON values: the names along its axes, and the whole description."""
+    views, channels, motion = [*model.render.angles], [*map(str, model.inputs.channels)], model.inputs.motion
+    if motion == "views":
+        views += [f"{view} {MOTION}" for view in views]
+    elif motion != "none":
+        channels += [f"{channel} {MOTION}" for channel in channels]
+    axes = {"expressions": model.expressions, "views": views, "channels": channels, "size": model.inputs.size}
+    return {DESCRIPTION: model.model_dump_json(), **{name: json.dumps(value) for name, value in axes.items()}}
+
+
+def _translate(graph: ProbabilityGraph, sample: tuple[int, int, int, int]) -> torch.onnx.ONNXProgram:
+    """The graph in ONNX, for batches of any size."""
+    example = (torch.zeros(2, *sample), torch.ones(2, sample[0], dtype=torch.bool))
+    batch = {0: torch.export.Dim("batch")}
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of the exporter about itself
+        program = torch.onnx.export(
+            graph,
+            example,
+            input_names=INPUTS,
+            output_names=OUTPUTS,
+            dynamic_shapes={"images": batch, "present": batch},
+            dynamo=True,
+            verbose=False,
+        )
+    return cast(torch.onnx.ONNXProgram, program)
+
+
+def quantise_onnx(source: Path, target: Path, images: ImageArray) -> Path:
+    """Write the int8 form of an exported file by onnxruntime's static quantisation.
+
+    Weights are int8 with one scale a channel; activations are uint8 within the range of all but a hundred-thousandth
+    of their values.
+
+    Args:
+        source: File written by :func:`export_onnx`.
+        target: New file.
+        images: Model inputs of other subjects than it is measured on; :data:`CALIBRATION` of them are used.
+
+    Raises:
+        ModuleNotFoundError: If the extra ``export`` is not installed.
+        ValueError: If there is no image.
+    """
+    require_onnx()
+    if not len(images):
+        raise ValueError("int8 needs images of faces, to find the range of activations: give at least one.")
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(source), str(ready), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(ready),
+            str(target),
+            _calibration_reader(images),
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            op_types_to_quantize=list(QUANTISED),
+            nodes_to_exclude=_prompt_products(ready),
+            calibrate_method=quantization.CalibrationMethod.Percentile,
+        )
+    return target
+
+
+def _calibration_reader(images: ImageArray) -> Any:
+    """Evenly spread images, as onnxruntime reads them: one at a time, since histograms are taken of equal shapes."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    chosen = images[np.linspace(0, len(images) - 1, min(len(images), CALIBRATION)).round().astype(int)]
+    batches = iter(np.split(chosen, len(chosen)))
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(batches, None)
+            return None if batch is None else dict(zip(INPUTS, (batch, np.ones(batch.shape[:2], bool)), strict=True))
+
+    return Reader()
+
+
+def _prompt_products(file: Path) -> list[str]:
+    """Names of the products with the prompt matrix: the softmax inputs of the probabilities."""
+    import onnx
+
+    nodes = {output: node for node in onnx.load(str(file)).graph.node for output in node.output}
+    softmaxes = [nodes[output] for output in OUTPUTS if "probabilities" in output]
+    return [str(nodes[softmax.input[0]].name) for softmax in softmaxes]

@@ -1,0 +1,236 @@
+"""Packaged model: one folder with everything that prediction needs.
+
+``bundle.json`` describes cropping, rendering, inputs, expressions, prompts, origin and scores; ``model.safetensors``
+holds the weights; ``card.md`` is the model card.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+
+from affect4d.models.options import ModelOptions
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.scans.expression import EXPRESSIONS
+from affect4d.views.inputs import InputOptions
+
+DESCRIPTION_FILE, WEIGHTS_FILE, CARD_FILE = "bundle.json", "model.safetensors", "card.md"
+FORMAT = 1
+PACKAGED = Path(__file__).parent / "models"
+RECORDS = "*_bundle.json"
+_MLFLOW = re.compile(r"(runs|models):/")
+
+
+class PackagedModelError(ValueError):
+    """Folder that is missing, damaged, or not a packaged model; names it and the remedy."""
+
+
+class Calibration(BaseModel):
+    """Temperature scaling of the model's scaled cosines (Guo et al. 2017)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(gt=0)
+    fitted_on: str = Field(description="Data it was fitted on; never subjects of the test.")
+
+
+class MeasuredScores(BaseModel):
+    """Accuracy on subjects that the model was not trained on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: float = Field(ge=0, le=1, description="Per sequence.")
+    interval: tuple[float, float] = Field(description="95 %, over subjects.")
+    subjects: int
+    sequences: int
+    corpus: str
+
+
+class PackagedModel(BaseModel):
+    """Contents of ``bundle.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: str = Field(description="Name in affect4d.models.MODELS.")
+    options: ModelOptions
+    inputs: InputOptions
+    render: RenderOptions
+    crop_radius: float = Field(gt=20, le=400, description="Around the nose tip, mm.")
+    prompts: Mapping[str, tuple[str, ...]] = Field(min_length=2, description="Prompt ensemble of every expression.")
+    calibration: Calibration | None = None
+    origin: Mapping[str, str] = Field(default={}, description="Training data, command and code.")
+    scores: MeasuredScores | None = None
+
+    @field_serializer("render")
+    def _image_options(self, render: RenderOptions) -> dict[str, object]:
+        """The options that images depend on: without device and tolerated failures."""
+        return render.picture
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "PackagedModel":
+        made = self.inputs.input_shape(len(self.render.angles))
+        if made != (self.options.views, self.options.channels):
+            raise ValueError(
+                f"The model takes {self.options.views} views of {self.options.channels} channels, and "
+                f"`render` and `inputs` make {made[0]} of {made[1]}."
+            )
+        empty = [expression for expression, texts in self.prompts.items() if not texts]
+        if empty:
+            raise ValueError(f"No prompt for {', '.join(empty)}.")
+        return self
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """Classes, in the order of every row of probabilities."""
+        return tuple(self.prompts)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the model's views, motion views included."""
+        from affect4d.evaluation.attribution import view_names  # torch costs seconds
+
+        return view_names(tuple(self.render.angles), self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectModel:
+    """Packaged model of a Kedro project, by its record ``NAME_bundle.json/VERSION/NAME_bundle.json``."""
+
+    name: str
+    version: str
+    record: Path
+
+    @property
+    def folder(self) -> Path:
+        """Its folder: beside the records, also where the project was moved; else where it was written."""
+        told = json.loads(self.record.read_text(encoding="utf-8"))
+        inside = self.record.parents[2] / told["entry"]
+        return inside if inside.exists() else Path(told["folder"])
+
+
+def read_description(folder: Path) -> PackagedModel:
+    """Description of a packaged model; does not import torch.
+
+    Raises:
+        PackagedModelError: If the folder is no packaged model, or one of a later version.
+    """
+    file = folder / DESCRIPTION_FILE
+    if not file.is_file():
+        raise PackagedModelError(
+            f"{folder} is not a packaged model: it has no {DESCRIPTION_FILE}. `kedro run --pipeline=bundle` packages "
+            "every trained model; docs/predict.md describes the folder."
+        )
+    try:
+        return PackagedModel.model_validate_json(file.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise PackagedModelError(f"{file} is not what this version of affect4d writes: {error}") from error
+
+
+def write_description(description: PackagedModel, folder: Path) -> None:
+    """Write ``bundle.json``."""
+    (folder / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def packaged_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(file.parent.name for file in PACKAGED.glob(f"*/{DESCRIPTION_FILE}")))
+
+
+def find_packaged_model(model: str | Path) -> Path:
+    """Folder of a packaged model: given itself, or by the name of one that comes with the package.
+
+    Raises:
+        PackagedModelError: If it is neither; lists the available names.
+    """
+    folder = Path(model)
+    if (folder / DESCRIPTION_FILE).is_file():
+        return folder
+    if str(model) in packaged_models():
+        return PACKAGED / str(model)
+    if _MLFLOW.match(str(model)):
+        raise PackagedModelError(
+            f"{model} is MLflow's name of a model: mlflow.pyfunc.load_model({str(model)!r}).predict([…]) predicts "
+            f"with it, and so does `kedro run --pipeline=predict --params model={model},input=…`. Here, give the "
+            f"folder of a packaged model, as mlflow.artifacts.download_artifacts({str(model)!r}) fetches one."
+        )
+    if folder.is_dir():
+        raise PackagedModelError(
+            f"The folder {folder} is not a packaged model: it has no {DESCRIPTION_FILE}; see docs/predict.md."
+        )
+    raise PackagedModelError(
+        f"There is no model {str(model)!r}: give the folder of a packaged model, or one of those that come with the "
+        f"package: {', '.join(packaged_models()) or 'this installation has none'}."
+    )
+
+
+def project_models(records: Path) -> list[ProjectModel]:
+    """Packaged models of a project's folder of records, newest first."""
+    found = sorted(records.glob(f"{RECORDS}/*/{RECORDS}"), key=lambda record: record.parent.name, reverse=True)
+    return [ProjectModel(file.name.removesuffix("_bundle.json"), file.parent.name, file) for file in found]
+
+
+def find_project_model(model: str, records: Path) -> ProjectModel | None:
+    """Project model called ``NAME`` (the newest), ``NAME@VERSION``, or ``VERSION``; None if there is none.
+
+    Raises:
+        PackagedModelError: If several models have that version.
+    """
+    models = project_models(records)
+    named = [one for one in models if model in (one.name, f"{one.name}@{one.version}")]
+    if named:
+        return named[0]
+    dated = [one for one in models if one.version == model]
+    if len(dated) > 1:
+        choice = ", ".join(sorted(f"model={one.name}@{model}" for one in dated))
+        raise PackagedModelError(f"{len(dated)} models have the version {model}; name one: {choice}")
+    return dated[0] if dated else None
+
+
+def last_written(folder: Path) -> int:
+    """Time of the last change of a packaged model, nanoseconds; tells a retrained model from its predecessor."""
+    files = [*folder.glob("*.safetensors"), *folder.glob(DESCRIPTION_FILE)]
+    return max((file.stat().st_mtime_ns for file in files), default=0)
+
+
+def calibrate_packaged_model(
+    source: Path, target: Path, predictions: pd.DataFrame, truth: Mapping[str, str], fitted_on: str
+) -> Calibration:
+    """Write a copy of a packaged model with a fitted temperature.
+
+    Args:
+        source: Model that made the predictions, not calibrated.
+        target: New folder.
+        predictions: Its ``predictions`` table: ``recording`` and ``prob_…`` of the six expressions, of subjects it was
+            neither trained on nor will be measured on.
+        truth: Recording → expression; recordings it lacks, and refused ones, are left out.
+        fitted_on: Description of these data; kept in the model.
+
+    Raises:
+        PackagedModelError: If the source is no packaged model.
+        FileExistsError: If the target exists.
+        ValueError: If the model is calibrated, has other classes than the six expressions, or no prediction is left.
+    """
+    from affect4d.evaluation.calibration import fit_temperature
+    from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
+
+    model = read_description(source)
+    if model.calibration is not None:
+        raise ValueError(f"{source} is calibrated already (on {model.calibration.fitted_on}): take the one before.")
+    if model.expressions != EXPRESSIONS:
+        raise ValueError(f"{source} predicts {', '.join(model.expressions)}; a temperature is fitted to the six alone.")
+    if target.exists():
+        raise FileExistsError(f"{target} exists: name a new folder.")
+    known = predictions.assign(expression=predictions["recording"].map(dict(truth))).dropna(
+        subset=["expression", *PROBABILITY_COLUMNS]
+    )
+    calibration = Calibration(temperature=fit_temperature(known), fitted_on=fitted_on)
+    shutil.copytree(source, target)
+    write_description(model.model_copy(update={"calibration": calibration}), target)
+    return calibration
