@@ -11,11 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from affect4d.inference.onnx_export import export_onnx, input_shape
-from affect4d.inference.onnx_model import OnnxModel
-from affect4d.inference.packaged import bundle_folder
-from affect4d.inference.quantise import quantise_onnx
-from affect4d.inference.weights import Opened, read_bundle
+from affect4d.inference.onnx_model import OnnxModel, export_onnx, input_shape, quantise_onnx
+from affect4d.inference.packaged_model import find_packaged_model
+from affect4d.inference.weights import LoadedModel, read_packaged_model
 from affect4d.training.device import with_threads
 from benchmarks.rows import Row, alternate
 
@@ -25,8 +23,8 @@ BATCH = 16
 
 def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """A frame alone and a batch of them, one thread each."""
-    opened = read_bundle(bundle_folder("affect_vlm"))
-    drawn = np.random.default_rng(0).uniform(-1, 1, (BATCH, *input_shape(opened.bundle))).astype(np.float32)
+    opened = read_packaged_model(find_packaged_model("affect_vlm"))
+    drawn = np.random.default_rng(0).uniform(-1, 1, (BATCH, *input_shape(opened.description))).astype(np.float32)
     with with_threads(1), tempfile.TemporaryDirectory() as folder:
         full = export_onnx(opened, Path(folder) / "model.onnx")
         if wanted("export.onnx"):
@@ -38,7 +36,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
             )
 
 
-def _torch(opened: Opened) -> Callable[[np.ndarray], object]:
+def _torch(opened: LoadedModel) -> Callable[[np.ndarray], object]:
     """The model's fused embedding, as a predictor asks for it."""
 
     @torch.inference_mode()

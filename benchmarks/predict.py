@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from affect4d.inference import bundle_folder
+from affect4d.inference import find_packaged_model
 from benchmarks.dense_corpus import write_dense_corpus
 from benchmarks.rows import Row
 
@@ -24,7 +24,7 @@ SIZE = 224
 def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
     """Latency and throughput."""
     with tempfile.TemporaryDirectory() as folder:
-        bundle = str(bundle_folder("affect_vlm"))
+        bundle = str(find_packaged_model("affect_vlm"))
         if wanted("predict.latency"):
             yield _latency(Path(folder) / "one", bundle, 4 if quick else 24)
         if wanted("predict.throughput"):

@@ -46,10 +46,10 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
 
 
 def _answers(predictor: Predictor, recording: Recording) -> Iterator[tuple[str, Prediction]]:
-    whole = predictor.answer(predictor.preparer.prepare_recording(recording))
+    whole = predictor.classify(predictor.preprocessor.prepare_recording(recording))
     yield "whole sequence", whole
     bare = replace(recording, rows=tuple({**row, "landmark_file": None} for row in recording.rows))
-    yield "without landmarks", predictor.answer(predictor.preparer.prepare_recording(bare))
+    yield "without landmarks", predictor.classify(predictor.preprocessor.prepare_recording(bare))
     first, apex = (recording.root / str(recording.rows[place or 0]["scan"]) for place in (0, whole.apex))
     yield "apex and neutral, without landmarks", predictor.predict(apex, neutral=first)
     yield "apex alone, without landmarks", predictor.predict(apex)

@@ -18,11 +18,9 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.evaluation.embed import FRAMES, window_rows
-from affect4d.inference.onnx_export import export_onnx
-from affect4d.inference.onnx_model import OnnxModel
-from affect4d.inference.packaged import bundle_folder
-from affect4d.inference.quantise import CALIBRATION, quantise_onnx
-from affect4d.inference.weights import read_bundle
+from affect4d.inference.onnx_model import CALIBRATION, OnnxModel, export_onnx, quantise_onnx
+from affect4d.inference.packaged_model import find_packaged_model
+from affect4d.inference.weights import read_packaged_model
 from affect4d.views.augment import assemble_plain
 from affect4d.views.bank import ViewBank, load_view_bank
 
@@ -32,9 +30,9 @@ REPEATS = 30
 def main(project: str, corpus: str, model: str = "affect_vlm") -> None:
     """Print the table."""
     catalog = open_catalog(Path(project), corpus)
-    opened = read_bundle(bundle_folder(model))
+    opened = read_packaged_model(find_packaged_model(model))
     views = catalog.load("view_manifest").dropna(subset=["expression"]).reset_index(drop=True)
-    split, inputs = catalog.load("subject_split"), opened.bundle.inputs
+    split, inputs = catalog.load("subject_split"), opened.description.inputs
     bank = load_view_bank(views, catalog.load("view_store"), inputs)
     sides = {side: views[views["subject"].isin(split[side])] for side in ("train", "test")}
 
@@ -46,7 +44,7 @@ def main(project: str, corpus: str, model: str = "affect_vlm") -> None:
         full = export_onnx(opened, Path(folder) / "full.onnx")
         whole = quantise_onnx(full, Path(folder) / "int8.onnx", np.concatenate(pictures(calibration["sequence"], 1)))
         unseen = pictures(sides["test"]["sequence"], FRAMES)
-        truth = sides["test"]["expression"].map(opened.bundle.expressions.index).to_numpy()
+        truth = sides["test"]["expression"].map(opened.description.expressions.index).to_numpy()
         report({file.stem: OnnxModel(file, threads=1) for file in (full, whole)}, unseen, truth, Path(folder))
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from affect4d.datasets import ServedModelDataset
-from affect4d.inference.packaged import PACKAGED
-from affect4d.inference.weights import halve_bundle
+from affect4d.inference.packaged_model import PACKAGED
+from affect4d.inference.weights import halve_precision
 
 console = Console(highlight=False)
 NAMES = ("affect_vlm", "smile_vlm")
@@ -29,7 +29,7 @@ def main() -> int:
         if not (records / f"{name}_bundle.json").is_dir():
             console.print(f"No {name}_bundle.json in {records}: kedro run --pipeline=bundle --params corpus=…")
             return 1
-        folder = halve_bundle(ServedModelDataset(model=name, filepath=str(records)).load(), PACKAGED / name)
+        folder = halve_precision(ServedModelDataset(model=name, filepath=str(records)).load(), PACKAGED / name)
         size = (folder / "model.safetensors").stat().st_size
         console.print(f"{name}: {size:,} bytes")
         if size > LARGEST:

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from affect4d.inference import bundle_folder
+from affect4d.inference import find_packaged_model
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.recordings import find_recordings
 from affect4d.store import ContentStore
@@ -35,7 +35,7 @@ def main(scans: int = 10_000, model: str = "affect_vlm") -> None:
         found = find_recordings(Path(corpus["root"]), grouping="single")
         recordings = list(itertools.islice(itertools.cycle(found), scans))
         every = max(1, scans // READINGS)
-        for number, _ in enumerate(predict_recordings(recordings, bundle_folder(model)), start=1):
+        for number, _ in enumerate(predict_recordings(recordings, find_packaged_model(model)), start=1):
             if number % every == 0:
                 held.append((number, psutil.Process().memory_info().rss / 1e6))
                 console.print(f"{number:>8} scans {held[-1][1]:>8.1f} MB")

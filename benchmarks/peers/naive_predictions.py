@@ -35,7 +35,7 @@ def pictures(path: Path, size: int) -> np.ndarray:
 @torch.inference_mode()
 def predict(predictor: Predictor, path: Path, size: int) -> np.ndarray:
     """Shares of the expressions: the picture's grey in every channel the model has."""
-    bundle = predictor.bundle
+    bundle = predictor.description
     grey = torch.from_numpy(pictures(path, size)).float().mean(dim=-1)[:, None] / 127.5 - 1
     seen = interpolate(grey, (bundle.inputs.size, bundle.inputs.size), mode="area")
     fused = predictor.model.embed_views(seen.expand(-1, bundle.options.channels, -1, -1)[None]).fused

@@ -13,7 +13,7 @@ from pathlib import Path
 from affect4d.inference import Predictor
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.recordings import find_recordings
-from affect4d.inference.tables import AnswerTables
+from affect4d.inference.results import ResultTables
 from affect4d.memory import peak_memory
 
 
@@ -35,7 +35,7 @@ def many(bundle: str, folder: str) -> None:
     recordings = find_recordings(Path(folder), grouping="single")
     list(predict_recordings(recordings[:1], Path(bundle)))
     predictor = Predictor.load(bundle)
-    tables = AnswerTables(predictor.expressions, predictor.views)
+    tables = ResultTables(predictor.expressions, predictor.views)
     start = time.perf_counter()
     for answer, _ in predict_recordings(recordings, Path(bundle), pictures=60):
         tables.add(answer)

@@ -20,7 +20,7 @@ def scan_files():
 def bundles(tmp_path_factory):
     """An AffectVLM and a SMILE-VLM that never learnt anything."""
     from affect4d.evaluation.zero_shot import expression_prompts
-    from affect4d.inference import Bundle, write_bundle
+    from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import ModelOptions, TowerOptions, build_model
     from affect4d.rendering.cameras import RenderOptions
     from affect4d.views.inputs import InputOptions
@@ -30,6 +30,6 @@ def bundles(tmp_path_factory):
     for seed, kind in enumerate(("affect_vlm", "smile_vlm")):
         model = build_model(kind, ModelOptions(towers=towers, dim=32), seed).eval()
         told = {"name": kind, "kind": kind, "options": model.options, "inputs": InputOptions(), "crop_radius": 95.0}
-        bundle = Bundle(**told, render=RenderOptions(size=64), prompts=expression_prompts())
-        write_bundle(folder / kind, model, bundle)
+        description = PackagedModel(**told, render=RenderOptions(size=64), prompts=expression_prompts())
+        write_packaged_model(folder / kind, model, description)
     return [folder / "affect_vlm", folder / "smile_vlm"]

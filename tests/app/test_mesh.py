@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affect4d.app.mesh import FACES, FOR, face_figure, handy
+from affect4d.app.mesh import FACES, FOR, display_mesh, face_figure
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def grid(scan_files):
 
 
 def test_a_coarse_mesh_is_divided_so_that_its_texture_shows(grid):
-    columns, faces = handy(grid)
+    columns, faces = display_mesh(grid)
     assert FACES / 4 < len(faces) <= FACES
     assert set(map(tuple, grid.vertices.tolist())) <= set(map(tuple, columns[:, :3].tolist()))
     assert area(columns, faces) == pytest.approx(area(grid.vertices, grid.faces), rel=1e-4)
@@ -22,7 +22,7 @@ def test_a_coarse_mesh_is_divided_so_that_its_texture_shows(grid):
 
 def test_a_fine_mesh_is_thinned_and_keeps_its_shape(scan_files):
     fine = scan_files.bumpy_grid(260)
-    columns, faces = handy(fine)
+    columns, faces = display_mesh(fine)
     assert len(fine.faces) > FACES
     assert FACES / 4 < len(faces) <= FACES
     assert faces.max() < len(columns)
@@ -38,7 +38,7 @@ def test_the_skin_has_the_colours_of_the_texture(grid):
 
 def test_relevance_is_red_where_it_speaks_for_the_answer_and_pale_elsewhere(grid):
     relevance = np.where(grid.vertices[:, 0] > 60, 1.0, 0.0).astype(np.float32)
-    mesh = face_figure(grid, "relevance", relevance).data[0]
+    mesh = face_figure(grid, "attribution", relevance).data[0]
     colours = np.array([[int(text[place : place + 2], 16) for place in (1, 3, 5)] for text in mesh.vertexcolor])
     x = np.asarray(mesh.x)
     assert np.abs(colours[x > 75] - FOR).max() < 60

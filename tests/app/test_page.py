@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from affect4d.app.choices import FOLDERS, model_choices
-from affect4d.app.sources import UPLOAD, Chosen, reading_room, understood
-from affect4d.inference.uploads import SentScan, Upload
+from affect4d.app.inputs import UPLOAD, SelectedRecording, predict_selected, upload_reader
+from affect4d.app.model_list import FOLDERS, available_models
+from affect4d.inference.uploads import Upload, UploadedScan
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 
@@ -20,7 +20,7 @@ AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 def alone(monkeypatch, tmp_path):
     """A place where nothing was trained, and a package without models."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("affect4d.inference.packaged.PACKAGED", tmp_path / "none")
+    monkeypatch.setattr("affect4d.inference.packaged_model.PACKAGED", tmp_path / "none")
     monkeypatch.delenv(FOLDERS, raising=False)
 
 
@@ -33,8 +33,8 @@ def asked(alone, bundles, monkeypatch):
 @pytest.fixture(scope="module", autouse=True)
 def _room_closes():
     yield
-    reading_room().close()
-    reading_room.clear()
+    upload_reader().close()
+    upload_reader.clear()
 
 
 def open_page(project_root):
@@ -64,7 +64,7 @@ def test_without_a_model_the_page_says_how_to_make_one(alone, project_root):
 def test_what_is_no_bundle_is_not_offered(alone, bundles, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv(FOLDERS, os.pathsep.join([str(tmp_path / "empty"), str(bundles[0])]))
-    assert list(model_choices()) == [AFFECT]
+    assert list(available_models()) == [AFFECT]
 
 
 def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
@@ -76,27 +76,27 @@ def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
         record = corpus / "smile_vlm_bundle.json" / version / "smile_vlm_bundle.json"
         record.parent.mkdir(parents=True)
         record.write_text(f'{{"folder": "{folder}", "entry": "bundles/key"}}')
-    assert list(model_choices()) == ["SMILE-VLM · open-4dfer-s"]
+    assert list(available_models()) == ["SMILE-VLM · open-4dfer-s"]
     shutil.copytree(bundles[0], corpus / "bundles/key")
-    (moved,) = model_choices().values()
+    (moved,) = available_models().values()
     assert moved.folder == corpus / "bundles/key"
 
 
 def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
-    before = model_choices()[AFFECT].identity
-    assert model_choices()[AFFECT].identity == before
+    before = available_models()[AFFECT].identity
+    assert available_models()[AFFECT].identity == before
     weights = bundles[0] / "model.safetensors"
     os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
-    assert model_choices()[AFFECT].identity != before
-    assert model_choices()[AFFECT].title == before[0]
+    assert available_models()[AFFECT].identity != before
+    assert available_models()[AFFECT].title == before[0]
 
 
 def test_what_a_model_said_before_it_was_trained_anew_is_not_said_again(monkeypatch):
     asked = []
-    monkeypatch.setattr("affect4d.app.sources.ask", lambda *given: asked.append(given) or [])
-    chosen = Chosen("before and after", "face", (), is_sample=True)
+    monkeypatch.setattr("affect4d.app.inputs.predict_with_models", lambda *given: asked.append(given) or [])
+    chosen = SelectedRecording("before and after", "face", (), is_sample=True)
     for written in (1, 1, 2):
-        understood(chosen, (("AffectVLM", "/models/mine", written),), {})
+        predict_selected(chosen, (("AffectVLM", "/models/mine", written),), {})
     assert len(asked) == 2
 
 
@@ -104,12 +104,12 @@ def test_a_sample_is_answered_by_both_models_side_by_side(asked, project_root):
     page = open_page(project_root)
     assert page.multiselect(key="models").value == [AFFECT, SMILE]
     assert not page.error
-    assert said(page).count("Shares are not calibrated") == 2
+    assert said(page).count("Probabilities are not calibrated") == 2
     assert "not measured" in said(page)
     assert "prohibited in the EU" in said(page)
     assert page.slider(key="place").value > 0  # it opens at the apex
     page.multiselect(key="models").set_value([SMILE]).run()
-    assert said(page).count("Shares are not calibrated") == 1
+    assert said(page).count("Probabilities are not calibrated") == 1
     page.multiselect(key="models").set_value([]).run()
     assert "Choose a model" in page.info[0].value
     assert not page.exception
@@ -131,7 +131,7 @@ def test_time_passes_when_it_plays(asked, project_root):
 def test_relevance_is_painted_for_each_model(asked, project_root):
     page = open_page(project_root)
     for title in (AFFECT, SMILE):
-        page.segmented_control(key="paint").set_value(f"Where {title} looks").run()
+        page.segmented_control(key="paint").set_value(f"Attribution of {title}").run()
         assert not page.exception
         assert "Red speaks for the answer" in said(page)
 
@@ -209,15 +209,15 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_file
 
 
 def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files, monkeypatch):
-    from affect4d.app.answering import ask, result_table, result_timeline
+    from affect4d.app.answers import predict_with_models, result_table, result_timeline
     from affect4d.inference import Predictor
 
     passes = []
     monkeypatch.setattr(
-        Predictor, "look", lambda self, prepared, look=Predictor.look: passes.append(1) or look(self, prepared)
+        Predictor, "embed", lambda self, prepared, embed=Predictor.embed: passes.append(1) or embed(self, prepared)
     )
     predictors = {f"{folder.name} · mine": Predictor.load(folder) for folder in bundles}
-    answers = ask([scan_files.bumpy_grid(30)] * 2, "two", predictors)
+    answers = predict_with_models([scan_files.bumpy_grid(30)] * 2, "two", predictors)
     assert answers[0].prepared is answers[1].prepared  # drawn once for both
     table, timeline = result_table(answers), result_timeline(answers)
     assert len(passes) == 2  # each network once
@@ -227,9 +227,9 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files,
     pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
 
     read = [
-        SentScan(name, scan) for name, scan in zip(("0.ply", "2.ply"), [scan_files.bumpy_grid(30)] * 2, strict=True)
+        UploadedScan(name, scan) for name, scan in zip(("0.ply", "2.ply"), [scan_files.bumpy_grid(30)] * 2, strict=True)
     ]
-    upload = Upload((read[0], SentScan("1.ply", None, "truncated", "cut off in line 7"), read[1]), ())
+    upload = Upload((read[0], UploadedScan("1.ply", None, "truncated", "cut off in line 7"), read[1]), ())
     table, timeline = result_table(answers, upload), result_timeline(answers, upload)
     assert table[["file", "frames", "usable"]].to_numpy().tolist() == [["0.ply | 2.ply", 3, 2]] * 2
     assert list(timeline["file"]) == ["0.ply", "2.ply", "1.ply"] * 2
@@ -241,8 +241,8 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files,
 
 
 def test_the_sentences_that_stand_there_at_first_are_known_to_the_packaged_models():
-    from affect4d.app.words import FIRST
+    from affect4d.app.result_view import SENTENCES
     from affect4d.inference import Predictor, packaged_models
 
-    strange = {name: [Predictor.load(name).unknown_words(text) for text in FIRST] for name in packaged_models()}
+    strange = {name: [Predictor.load(name).unknown_words(text) for text in SENTENCES] for name in packaged_models()}
     assert {word for told in strange.values() for words in told for word in words} == set()

@@ -60,7 +60,7 @@ def test_the_first_page_shows_a_face_and_both_answers(open_app):
     page.locator(".gl-container canvas").first.wait_for()
     page.wait_for_timeout(2000)
     assert mesh_colours(page) > 1000
-    assert page.get_by_text("Shares are not calibrated").count() == 2
+    assert page.get_by_text("Probabilities are not calibrated").count() == 2
     keep(page, "wide-light")
 
 
@@ -94,9 +94,11 @@ def test_models_are_switched(open_app):
     page = open_app()
     settle(page)
     page.get_by_test_id("stMultiSelect").get_by_role("button", name="AffectVLM").first.click()
-    page.wait_for_function("() => (document.body.innerText.match(/Shares are not calibrated/g) || []).length === 1")
-    assert page.get_by_text("Where SMILE-VLM").count() == 1
-    assert page.get_by_text("Where AffectVLM").count() == 0
+    page.wait_for_function(
+        "() => (document.body.innerText.match(/Probabilities are not calibrated/g) || []).length === 1"
+    )
+    assert page.get_by_text("Attribution of SMILE-VLM").count() == 1
+    assert page.get_by_text("Attribution of AffectVLM").count() == 0
 
 
 def test_a_sequence_plays_and_stops(open_app):
@@ -113,7 +115,7 @@ def test_a_sequence_plays_and_stops(open_app):
 def test_where_a_model_looks_is_painted(open_app):
     page = open_app()
     settle(page)
-    page.get_by_text("Where AffectVLM").click()
+    page.get_by_text("Attribution of AffectVLM").click()
     page.get_by_text("Red speaks for the answer").wait_for()
     settle(page)
     page.wait_for_timeout(2000)

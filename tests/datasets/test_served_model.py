@@ -9,8 +9,8 @@ from kedro.io import DatasetError
 
 from affect4d.datasets import ServedModelDataset
 from affect4d.hooks.records import _log_artefact
-from affect4d.inference import bundle_folder
-from affect4d.inference.bundle import BUNDLE_FILE
+from affect4d.inference import find_packaged_model
+from affect4d.inference.packaged_model import DESCRIPTION_FILE
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
 
@@ -45,7 +45,7 @@ def test_it_is_told_on_whom_the_model_was_trained(records, caplog):
         ServedModelDataset(model="smile_vlm", filepath=str(records)).load()
         served("affect_vlm", records)  # its bundle is none, which is said when it is opened
     told, silent = (record.getMessage() for record in caplog.records)
-    origin = json.loads((bundle_folder("smile_vlm") / BUNDLE_FILE).read_text())["origin"]
+    origin = json.loads((find_packaged_model("smile_vlm") / DESCRIPTION_FILE).read_text())["origin"]
     assert f"trained on {origin['trained_on']} of {origin['corpus']}" in told
     assert "trained on" not in silent
 
@@ -78,7 +78,7 @@ def test_a_version_of_two_models_has_to_be_told_apart(both):
 
 
 def test_what_the_project_has_not_trained_comes_with_the_package(records):
-    assert served("smile_vlm", records) == bundle_folder("smile_vlm")
+    assert served("smile_vlm", records) == find_packaged_model("smile_vlm")
 
 
 def test_a_folder_goes_before_every_name(records):
@@ -98,7 +98,7 @@ def runs(tmp_path, monkeypatch):
     def run(*models):
         with mlflow.start_run() as begun:
             for model in models:
-                told = {"model": model, "key": "packaged", "folder": str(bundle_folder(model))}
+                told = {"model": model, "key": "packaged", "folder": str(find_packaged_model(model))}
                 _log_artefact(f"{model}_bundle", SimpleNamespace(metadata={"mlflow": "bundle"}), told)
         return begun.info.run_id
 
@@ -109,8 +109,8 @@ def runs(tmp_path, monkeypatch):
 def test_a_run_of_mlflow_answers_by_the_bundle_it_made_or_found_made(runs, records):
     first, again = runs("affect_vlm"), runs("affect_vlm")
     for run in (first, again):
-        description = json.loads((served(run, records) / BUNDLE_FILE).read_text())
-        assert description == json.loads((bundle_folder("affect_vlm") / BUNDLE_FILE).read_text())
+        description = json.loads((served(run, records) / DESCRIPTION_FILE).read_text())
+        assert description == json.loads((find_packaged_model("affect_vlm") / DESCRIPTION_FILE).read_text())
 
 
 def test_a_run_with_several_bundles_or_none_is_asked_which(runs, records):

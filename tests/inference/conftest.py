@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from affect4d.evaluation.zero_shot import expression_prompts
-from affect4d.inference.bundle import Bundle, Calibration
-from affect4d.inference.weights import write_bundle
+from affect4d.inference.packaged_model import Calibration, PackagedModel
+from affect4d.inference.weights import write_packaged_model
 from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.store import ContentStore
@@ -45,7 +45,7 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
         ).eval()
         with torch.no_grad():
             model.image.fusion.view_scores.copy_(torch.linspace(-1, 1, views))
-        bundle = Bundle(
+        bundle = PackagedModel(
             name=kind,
             kind=kind,
             options=model.options,
@@ -55,7 +55,7 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
             prompts=expression_prompts(),
             calibration=calibration,
         )
-        return Made(write_bundle(folder / "bundle", model, bundle), model)
+        return Made(write_packaged_model(folder / "bundle", model, bundle), model)
 
     return make
 

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from affect4d.engine import LostChunkError
-from affect4d.inference import BundleError, batch
+from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import predict_recordings
-from affect4d.inference.bundle import BUNDLE_FILE
-from affect4d.inference.pyfunc import _load_pyfunc
+from affect4d.inference.mlflow_model import _load_pyfunc
+from affect4d.inference.packaged_model import DESCRIPTION_FILE
 from affect4d.inference.recordings import find_recordings
-from affect4d.inference.tables import AnswerTables, prediction_columns
+from affect4d.inference.results import ResultTables, prediction_columns
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
@@ -59,7 +59,7 @@ def test_every_bad_file_is_one_row_with_its_reason(bundle, raw_scans, tmp_path):
     for suffix in (".wrl", ".jpg"):
         (tmp_path / f"a face{suffix}").write_bytes((raw_scans / "F001" / "Happy" / f"001{suffix}").read_bytes())
     recordings = find_recordings(tmp_path)
-    tables = AnswerTables(EXPRESSIONS, ("front", "left", "right"))
+    tables = ResultTables(EXPRESSIONS, ("front", "left", "right"))
     for answer, _ in predict_recordings(recordings, bundle):
         tables.add(answer)
     predictions, timelines = tables.tables()
@@ -78,8 +78,8 @@ def test_every_bad_file_is_one_row_with_its_reason(bundle, raw_scans, tmp_path):
 def test_a_wholly_refused_sequence_is_one_row_and_tells_every_frame(bundle, tmp_path):
     for frame in range(3):
         (tmp_path / f"{frame}.ply").write_bytes(b"garbage")
-    ((answer, picture),) = predict_recordings(find_recordings(tmp_path), bundle, pictures=1)
-    assert (answer.status, answer.expression, picture) == ("refused", None, b"")
+    ((answer, image),) = predict_recordings(find_recordings(tmp_path), bundle, images=1)
+    assert (answer.status, answer.expression, image) == ("refused", None, b"")
     assert [frame.status for frame in answer.frames] == ["refused"] * 3
     assert "none of 3 scans" in answer.reason
 
@@ -128,19 +128,19 @@ def test_a_single_scan_that_kills_its_process_is_a_row(deadly, bundle, raw_scans
 
 def test_a_model_at_fault_ends_the_batch_with_a_word(tmp_path, raw_scans):
     recordings = find_recordings(raw_scans / "F001" / "Happy" / "001.wrl")
-    with pytest.raises(BundleError, match="is no bundle"):
+    with pytest.raises(PackagedModelError, match="is not a packaged model"):
         list(predict_recordings(recordings, tmp_path))
 
 
 def test_pictures_are_drawn_of_the_first_recordings_only(bundle, raw_scans):
     recordings = find_recordings(raw_scans / "F001")[:2]
-    outcomes = list(predict_recordings(recordings, bundle, pictures=1))
-    assert [len(outcome.picture) > 1000 for outcome in outcomes] == [True, False]
+    outcomes = list(predict_recordings(recordings, bundle, images=1))
+    assert [len(outcome.image) > 1000 for outcome in outcomes] == [True, False]
 
 
 def test_tables_have_their_columns_whatever_was_refused(bundle, tmp_path):
     (tmp_path / "bad.stl").write_bytes(b"")
-    tables = AnswerTables(EXPRESSIONS, ("front",))
+    tables = ResultTables(EXPRESSIONS, ("front",))
     for answer, _ in predict_recordings(find_recordings(tmp_path), bundle):
         tables.add(answer)
     predictions, timelines = tables.tables()
@@ -150,11 +150,11 @@ def test_tables_have_their_columns_whatever_was_refused(bundle, tmp_path):
 
 
 def test_columns_keep_their_types_when_the_last_part_is_empty(bundle, raw_scans, monkeypatch):
-    monkeypatch.setattr("affect4d.inference.tables.AT_ONCE", 1)
-    whole, parts = AnswerTables(EXPRESSIONS, ("front",)), AnswerTables(EXPRESSIONS, ("front",))
+    monkeypatch.setattr("affect4d.inference.results.CHUNK", 1)
+    whole, parts = ResultTables(EXPRESSIONS, ("front",)), ResultTables(EXPRESSIONS, ("front",))
     for answer, _ in predict_recordings(find_recordings(raw_scans / "F001" / "Happy"), bundle):
         parts.add(answer)  # packed at once: nothing is left for the last part
-        monkeypatch.setattr("affect4d.inference.tables.AT_ONCE", 99)
+        monkeypatch.setattr("affect4d.inference.results.CHUNK", 99)
         whole.add(answer)
     for ours, usual in zip(parts.tables(), whole.tables(), strict=True):
         pd.testing.assert_frame_equal(ours, usual)
@@ -175,12 +175,12 @@ def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):
 def test_a_process_reads_a_bundle_anew_that_was_written_anew(tmp_path, monkeypatch):
     """A worker of a cluster may outlive a training that writes into the same folder."""
     read = []
-    model = SimpleNamespace(preparer=SimpleNamespace(try_scan=lambda recording: None))
+    model = SimpleNamespace(preprocessor=SimpleNamespace(try_scan=lambda recording: None))
     monkeypatch.setattr("affect4d.inference.predictor.Predictor.load", lambda bundle: read.append(bundle) or model)
-    job = SimpleNamespace(bundle=tmp_path, recording=None)
+    job = SimpleNamespace(model=tmp_path, recording=None)
     for written in (1, 1, 2):
-        (tmp_path / BUNDLE_FILE).touch()
-        os.utime(tmp_path / BUNDLE_FILE, ns=(written, written))
+        (tmp_path / DESCRIPTION_FILE).touch()
+        os.utime(tmp_path / DESCRIPTION_FILE, ns=(written, written))
         batch.try_scan(job)
     assert read == [tmp_path, tmp_path]
     batch._predictor.cache_clear()

@@ -12,11 +12,10 @@ from affect4d.inference.export import (
     ParityError,
     calibration_images,
     difference,
-    export_bundle,
+    export_packaged_model,
 )
-from affect4d.inference.onnx_model import OnnxModel
+from affect4d.inference.onnx_model import OnnxModel, quantise_onnx
 from affect4d.inference.predictor import Predictor
-from affect4d.inference.quantise import quantise_onnx
 from affect4d.views.augment import assemble_plain
 
 pytestmark = pytest.mark.slow
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.slow
 def exported(make_bundle, raw_scans, tmp_path_factory):
     """The compact bundle, exported with everything."""
     folder = tmp_path_factory.mktemp("export")
-    return folder, export_bundle(make_bundle("compact").folder, folder, calibration=raw_scans)
+    return folder, export_packaged_model(make_bundle("compact").folder, folder, calibration=raw_scans)
 
 
 def test_one_scan_gets_the_same_probabilities_everywhere(exported, raw_scans):
@@ -35,8 +34,8 @@ def test_one_scan_gets_the_same_probabilities_everywhere(exported, raw_scans):
     sequence = sorted(path for path in raw_scans.rglob("*") if path.is_dir())[-1]
     for scans in (sequence, sorted(sequence.glob("*.wrl"))[-1]):
         prepared = predictor.prepare(scans)
-        images = assemble_plain(prepared.bank, torch.tensor(prepared.rows), predictor.bundle.inputs).numpy()
-        model, prediction = OnnxModel(folder / ONNX_FILE, threads=1), predictor.answer(prepared)
+        images = assemble_plain(prepared.bank, torch.tensor(prepared.rows), predictor.description.inputs).numpy()
+        model, prediction = OnnxModel(folder / ONNX_FILE, threads=1), predictor.classify(prepared)
         speaking = np.array([frame.in_window for frame in prediction.frames])
         verdict = [prediction.probabilities[name] for name in predictor.expressions]
         frames = [[*frame.probabilities.values()] for frame in prediction.frames]
@@ -57,7 +56,7 @@ def test_int8_is_smaller_and_near(exported, raw_scans):
     images = calibration_images(predictor, raw_scans)
     assert 0 < difference(predictor, folder / INT8_FILE, images) == pytest.approx(told["int8_difference"])
     assert told["int8_difference"] < 0.1
-    assert OnnxModel(folder / INT8_FILE).bundle == predictor.bundle
+    assert OnnxModel(folder / INT8_FILE).description == predictor.description
 
 
 def test_the_products_with_the_prompts_stay_exact(exported):
@@ -85,7 +84,7 @@ def test_calibration_is_spread_over_all_recordings(exported, tmp_path, monkeypat
         (tmp_path / f"person {number} again.ply").touch()
     chosen = []
     monkeypatch.setattr(export, "CALIBRATION", 4)
-    monkeypatch.setattr(export, "_pictures", lambda _, recordings, __: chosen.extend(recordings) or [np.zeros(1)])
+    monkeypatch.setattr(export, "_frame_images", lambda _, recordings, __: chosen.extend(recordings) or [np.zeros(1)])
     calibration_images(Predictor.load(exported[0]), tmp_path)
     assert [one.name[7] for one in chosen] == ["0", "3", "6", "9"]
 
@@ -98,5 +97,5 @@ def test_int8_without_a_picture_is_refused(exported, tmp_path):
 def test_a_file_that_answers_otherwise_is_not_handed_on(make_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "TOLERANCE", 0.0)
     with pytest.raises(ParityError, match=ONNX_FILE):
-        export_bundle(make_bundle("compact").folder, tmp_path / "model")
+        export_packaged_model(make_bundle("compact").folder, tmp_path / "model")
     assert not (tmp_path / "model" / ONNX_FILE).exists()

@@ -13,8 +13,8 @@ import pytest
 import affect4d
 from affect4d.evaluation.embed import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
-from affect4d.inference import Predictor, preparation
-from affect4d.inference.preparation import NO_NEUTRAL
+from affect4d.inference import Predictor, preprocessing
+from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.inference.recordings import find_recordings
 from affect4d.rendering.batch import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
@@ -62,7 +62,7 @@ def shares(prediction):
 
 
 def test_answers_are_those_of_evaluation_on_the_same_sequences(made, predictor, raw_scans, tmp_path):
-    store, told = ContentStore(tmp_path), predictor.bundle
+    store, told = ContentStore(tmp_path), predictor.description
     scans = ingest_corpus(raw_scans, "bu4dfe", IngestOptions(), store).manifest
     views = render_corpus(scans, raw_scans, told.render, store)
     fused = embed_sequences(made.model, load_view_bank(views, store, told.inputs), told.inputs, quiet=True).fused
@@ -72,7 +72,7 @@ def test_answers_are_those_of_evaluation_on_the_same_sequences(made, predictor, 
     recordings = find_recordings(raw_scans, "bu4dfe")
     assert {one.name for one in recordings} == set(expected)
     for recording in recordings:
-        answer = predictor.answer(predictor.preparer.prepare_recording(recording))
+        answer = predictor.classify(predictor.preprocessor.prepare_recording(recording))
         np.testing.assert_allclose(shares(answer), expected[recording.name], atol=CLOSE)
         assert (answer.subject, answer.calibrated) == ("F001", True)
 
@@ -112,7 +112,7 @@ def test_a_scan_with_its_neutral_frame_is_that_frame_of_the_sequence(predictor, 
 
 def test_without_a_neutral_frame_nothing_moves_and_the_answer_says_so(predictor, frames):
     prepared = predictor.prepare(frames[2])
-    answer = predictor.answer(prepared)
+    answer = predictor.classify(prepared)
     assert "no neutral frame" in answer.reason
     assert answer.frames[0].activity == 0
     assert (answer.onset, answer.apex, answer.offset) == (None, None, None)
@@ -126,7 +126,7 @@ def test_similarity_is_the_cosine_with_what_was_seen(predictor, frames):
     by_frame = predictor.similarities(prepared, sentences)
     assert by_frame.shape == (3, 2)
     together = predictor.similarity(prepared, sentences)
-    np.testing.assert_allclose(together, predictor.embed_texts(sentences) @ predictor.embedding(prepared), atol=1e-6)
+    np.testing.assert_allclose(together, predictor.embed_texts(sentences) @ predictor.embed(prepared).fused, atol=1e-6)
 
 
 def test_any_thread_may_ask(predictor, answer, frames):
@@ -146,7 +146,7 @@ def test_scans_of_one_process_are_aligned_one_at_a_time(predictor, frames, monke
         aligning.release()
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(preparation, "align", align)
+    monkeypatch.setattr(preprocessing, "align", align)
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(predictor.predict, frame) for frame in frames[:2]]
     assert ["seen enough" in str(one.exception()) for one in asked] == [True, True]
@@ -189,8 +189,8 @@ def test_pictures_of_another_preparation_are_not_accepted(predictor, make_bundle
     other = Predictor.load(make_bundle("open_clip").folder)
     assert predictor.accepts(prepared)
     assert not other.accepts(prepared)
-    with pytest.raises(ValueError, match="prepared for other pictures"):
-        other.answer(prepared)
+    with pytest.raises(ValueError, match="prepared for other images"):
+        other.classify(prepared)
     assert len(other.predict(frames[2], neutral=frames[0]).view_weights) == 6
 
 

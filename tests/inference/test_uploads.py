@@ -2,10 +2,12 @@
 
 import importlib.util
 import io
+import os
+import signal
 import stat
 import struct
-import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.inference.unpacking import UploadLimits, UploadRefusedError, unpack
-from affect4d.inference.uploads import ReadingRoom
+from affect4d.inference.uploads import UploadLimits, UploadReader, UploadRefusedError, unpack
 from affect4d.scans.readers import natural_order
+from affect4d.scans.scan import ScanError
 
 
 def _module_of_tests(name):
@@ -33,7 +35,7 @@ PLY = FILES.ply_bytes(GRID)
 
 @pytest.fixture(scope="module")
 def room():
-    opened = ReadingRoom(UploadLimits(files=40, scans=8, file_bytes=20 * 2**20, total_bytes=30 * 2**20))
+    opened = UploadReader(UploadLimits(files=40, scans=8, file_bytes=20 * 2**20, total_bytes=30 * 2**20))
     yield opened
     opened.close()
 
@@ -140,10 +142,8 @@ EVIL_NAMES = [
 def test_no_name_leads_out_of_the_folder(tmp_path, name):
     folder = tmp_path / "deep" / "files"
     folder.mkdir(parents=True)
-    (tmp_path / "sent").write_bytes(zipped([(name, PLY)]))
-    unpack({"a.zip": tmp_path / "sent"}, folder, UploadLimits())
-    outside = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder]
-    assert outside == [tmp_path / "sent"]
+    unpack([("a.zip", zipped([(name, PLY)]))], folder, UploadLimits())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != folder]
     for path in folder.iterdir():
         assert path.name.isprintable()
         assert len(path.name) <= 100
@@ -212,7 +212,7 @@ def test_an_upload_without_a_scan_says_what_may_be_sent(room, sent):
 def test_a_picture_of_another_kind_or_of_absurd_size_costs_the_colour_only(room):
     gif = b"GIF89a" + bytes(100)
     upload = room.read([("face.ply", PLY), ("face.png", gif)])
-    assert upload.refused == (("face.png", "is called a picture, and is no JPEG, PNG or BMP"),)
+    assert upload.refused == (("face.png", "is named as an image, and is no JPEG, PNG or BMP"),)
     assert upload.usable[0].scan.texture is None
     upload = room.read([("face.ply", PLY), ("face.png", huge_picture())])
     assert upload.usable[0].scan.texture is None
@@ -232,25 +232,18 @@ def huge_picture():
 
 def test_a_reader_that_dies_costs_one_scan_and_the_next_is_read(room):
     room.start()
-    room._process.kill()
-    room._process.wait()
+    worker = room._pool().submit(os.getpid).result()
+    os.kill(worker, signal.SIGKILL)
     (sent,) = room.read([("face.ply", PLY)]).scans  # noticed before the job: a new one is started
     assert sent.scan is not None
-
-
-def test_half_a_line_is_of_a_reader_that_ended():
-    broken = ReadingRoom()
-    program = "import sys; sys.stdin.readline(); print('{\"sca', end='')"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    broken._process = subprocess.Popen([sys.executable, "-c", program], **pipes)
-    assert broken._ask(do="unpack")["code"] == "reader-lost"
+    assert room._pool().submit(os.getpid).result() != worker
 
 
 def test_computing_without_end_is_ended(tmp_path, monkeypatch):
-    endless = ReadingRoom(UploadLimits(seconds=1))
+    endless = UploadReader(UploadLimits(seconds=1))
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'affect4d.inference.reading_room' in ' '.join(sys.orig_argv):\n"
+        "if '--multiprocessing-fork' in sys.orig_argv:\n"
         "    import affect4d.scans.readers as readers\n"
         "    honest = readers.read_scan\n"
         "    def read_scan(path, *more, **options):\n"
@@ -258,15 +251,24 @@ def test_computing_without_end_is_ended(tmp_path, monkeypatch):
         "        return honest(path, *more, **options)\n"
         "    readers.read_scan = read_scan\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     upload = endless.read([("1.ply", PLY), ("endless.ply", PLY), ("z.ply", PLY)])
     endless.close()
     assert [sent.scan is None for sent in upload.scans] == [False, True, False]
     assert upload.scans[1].code == "reader-lost"
 
 
+@pytest.mark.slow
+def test_waiting_without_end_is_ended():
+    idle = UploadReader(UploadLimits(seconds=1))
+    with pytest.raises(ScanError, match="took more than 1 s"):
+        idle._run(time.sleep, 60)
+    assert idle.read([("face.ply", PLY)]).usable
+    idle.close()
+
+
 def test_memory_out_of_proportion_is_refused(room):
-    tight = ReadingRoom(UploadLimits(memory_bytes=30 * 2**20))
+    tight = UploadReader(UploadLimits(memory_bytes=30 * 2**20))
     grid = FILES.bumpy_grid(400)
     (sent,) = tight.read([("face.ply", FILES.ply_bytes(grid, "<"))]).scans
     tight.close()

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 import affect4d
-from affect4d.app.choices import FOLDERS, TITLES
-from affect4d.app.sources import UPLOAD, reading_room
+from affect4d.app.inputs import UPLOAD, upload_reader
+from affect4d.app.model_list import FOLDERS, TITLES
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
-from affect4d.inference.packaged import PACKAGED
+from affect4d.inference.packaged_model import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore
@@ -125,8 +125,8 @@ def by_app(project_root, model, place, monkeypatch):
 @pytest.fixture(scope="module", autouse=True)
 def _room_closes():
     yield
-    reading_room().close()
-    reading_room.clear()
+    upload_reader().close()
+    upload_reader.clear()
 
 
 def sent(place):
@@ -158,5 +158,5 @@ def by_onnx(project, model, place):
     exported = OnnxModel(folder / "model.onnx")
     prepared = affect4d.load(folder).prepare(place)
     rows = torch.tensor(window_rows(prepared.bank, prepared.name, SPEAKING))
-    images = assemble_plain(prepared.bank, rows, exported.bundle.inputs).numpy()
+    images = assemble_plain(prepared.bank, rows, exported.description.inputs).numpy()
     return exported.answer(images).sequence_probabilities[0]

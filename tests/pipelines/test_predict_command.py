@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from affect4d.inference.preparation import NO_NEUTRAL
+from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.pipelines.predict.nodes import PredictOptions, _print_summary, command_for
 
 

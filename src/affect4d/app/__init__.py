@@ -1,5 +1,4 @@
-"""The app: a face in 3D, what both models say about it, where they look, and how near your own sentences come.
+"""App: a face in 3D, the predictions of both models, their attributions, and similarities with typed sentences.
 
-``make app`` or ``python -m affect4d.app`` serves it on this machine only. ``main`` is the page, top to bottom; the
-other modules are its parts: samples, models, answers, and what is drawn of them.
+``make app`` or ``python -m affect4d.app`` serves it on this machine only.
 """

@@ -1,4 +1,4 @@
-"""``python -m affect4d.app``: serve the page on this machine; further words are Streamlit's own options."""
+"""``python -m affect4d.app``: serve the page on this machine; further arguments are Streamlit's own options."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def options(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
 
 
 def main() -> None:
-    """Become Streamlit."""
+    """Replace this process by Streamlit."""
     settings = tomllib.loads((HERE / "streamlit.toml").read_text(encoding="utf-8"))
     command = [sys.executable, "-m", "streamlit", "run", str(HERE / "main.py")]
     os.execv(sys.executable, [*command, *options(settings), *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""A face as a browser draws it: a mesh of a handy size with a colour a vertex, turnable."""
+"""Turnable face mesh for the browser: limited in size, with a colour a vertex."""
 
 from typing import Literal
 
@@ -10,32 +10,34 @@ from affect4d.arrays import Faces
 from affect4d.scans.scan import FaceScan
 
 FACES = 40_000
-"""Triangles that are drawn at most; a coarser mesh is divided up to it, so that its texture shows."""
+"""Most triangles; a coarser mesh is subdivided up to it, so that its texture shows."""
 CLAY = (208, 200, 190)
 FOR, AGAINST = (203, 66, 30), (48, 105, 170)
-"""Colours of what speaks for an answer, and against it."""
+"""VertexColours of positive and negative attribution."""
 STRONGEST = 0.8
-"""How much of the skin the strongest relevance covers."""
+"""Opacity of the strongest attribution."""
 SATURATED = 98.0
-"""Percentile of the relevance that counts as strongest."""
+"""Percentile of the attribution that counts as strongest."""
 
-Paint = Literal["skin", "shape", "relevance"]
-Columns = Float32[np.ndarray, "vertices columns"]
-Colours = UInt8[np.ndarray, "vertices 3"]
+Colouring = Literal["skin", "shape", "attribution"]
+VertexColumns = Float32[np.ndarray, "vertices columns"]
+VertexColours = UInt8[np.ndarray, "vertices 3"]
 _HEX = np.array([f"{level:02x}" for level in range(256)])
 
 
-def face_figure(face: FaceScan, paint: Paint, relevance: Float32[np.ndarray, " vertices"] | None = None) -> go.Figure:
-    """A figure of a canonical face, seen from the front and a little from above.
+def face_figure(
+    face: FaceScan, colouring: Colouring, attribution: Float32[np.ndarray, " vertices"] | None = None
+) -> go.Figure:
+    """A canonical face, seen from the front and a little from above.
 
     Args:
         face: In mm, nose tip at the origin.
-        paint: Its texture; plain clay; or its relevance over pale skin.
-        relevance: One number a vertex, for ``"relevance"``.
+        colouring: Its texture; plain clay; or its attribution over pale skin.
+        attribution: One number a vertex.
     """
-    columns, faces = handy(face, relevance)
+    columns, faces = display_mesh(face, attribution)
     x, y, z = columns[:, :3].T
-    colours = _painted(columns, face, paint)
+    colours = _painted(columns, face, colouring)
     mesh = go.Mesh3d(
         x=x, y=y, z=z, i=faces[:, 0], j=faces[:, 1], k=faces[:, 2],
         vertexcolor=_as_text(colours), hoverinfo="skip", flatshading=False,
@@ -62,26 +64,28 @@ def face_figure(face: FaceScan, paint: Paint, relevance: Float32[np.ndarray, " v
     return figure
 
 
-def handy(face: FaceScan, relevance: Float32[np.ndarray, " vertices"] | None = None) -> tuple[Columns, Faces]:
-    """The mesh with about ``FACES`` triangles: divided where it is coarse, thinned where it is fine.
+def display_mesh(
+    face: FaceScan, attribution: Float32[np.ndarray, " vertices"] | None = None
+) -> tuple[VertexColumns, Faces]:
+    """The mesh with about ``FACES`` triangles: subdivided where it is coarse, decimated where it is fine.
 
     Returns:
-        Columns x, y, z (mm), u, v, relevance of every vertex (0 where it has none), and the triangles.
+        VertexColumns x, y, z (mm), u, v, attribution of every vertex (0 where it has none), and the triangles.
     """
     count = len(face.vertices)
     coordinates = face.texture_coordinates
     columns = np.zeros((count, 6), np.float32)
     columns[:, :3] = face.vertices
     columns[:, 3:5] = 0 if coordinates is None else coordinates
-    columns[:, 5] = 0 if relevance is None else relevance
+    columns[:, 5] = 0 if attribution is None else attribution
     faces = face.faces
     while 4 * len(faces) <= FACES:
-        columns, faces = _divided(columns, faces)
-    return (columns, faces) if len(faces) <= FACES else _thinned(columns, faces)
+        columns, faces = _subdivided(columns, faces)
+    return (columns, faces) if len(faces) <= FACES else _decimated(columns, faces)
 
 
-def _divided(columns: Columns, faces: Faces) -> tuple[Columns, Faces]:
-    """Every triangle as four, cut at the middles of its edges."""
+def _subdivided(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Faces]:
+    """Every triangle as four, split at the middles of its edges."""
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
     unique, place = np.unique(edges[:, 0] * len(columns) + edges[:, 1], return_inverse=True)
     middles = (columns[unique // len(columns)] + columns[unique % len(columns)]) / 2
@@ -93,8 +97,8 @@ def _divided(columns: Columns, faces: Faces) -> tuple[Columns, Faces]:
     )
 
 
-def _thinned(columns: Columns, faces: Faces) -> tuple[Columns, Faces]:
-    """One vertex a cell of a grid; triangles that collapse are left out. The cells are as wide as must be."""
+def _decimated(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Faces]:
+    """One vertex a grid cell, without collapsed triangles; cells grow until few enough are left."""
     points = columns[:, :3]
     width = 1.2 * float(np.median(np.linalg.norm(points[faces[:, 0]] - points[faces[:, 1]], axis=1)))
     while True:
@@ -109,15 +113,15 @@ def _thinned(columns: Columns, faces: Faces) -> tuple[Columns, Faces]:
         width *= 1.25
 
 
-def _painted(columns: Columns, face: FaceScan, paint: Paint) -> Colours:
-    if paint == "shape":
+def _painted(columns: VertexColumns, face: FaceScan, colouring: Colouring) -> VertexColours:
+    if colouring == "shape":
         return np.broadcast_to(np.array(CLAY, np.uint8), (len(columns), 3))
     skin = _skin(columns, face)
-    return skin if paint == "skin" else _over(skin, columns[:, 5])
+    return skin if colouring == "skin" else _over(skin, columns[:, 5])
 
 
-def _skin(columns: Columns, face: FaceScan) -> Colours:
-    """The texture where every vertex is; clay where there is none."""
+def _skin(columns: VertexColumns, face: FaceScan) -> VertexColours:
+    """Texture colour of every vertex; clay where there is no texture."""
     if face.texture is None or face.texture_coordinates is None:
         return np.broadcast_to(np.array(CLAY, np.uint8), (len(columns), 3))
     height, width = face.texture.shape[:2]
@@ -126,15 +130,15 @@ def _skin(columns: Columns, face: FaceScan) -> Colours:
     return np.asarray(face.texture[row, column])
 
 
-def _over(skin: Colours, relevance: Float32[np.ndarray, " vertices"]) -> Colours:
-    """Relevance over pale skin: red speaks for the answer, blue against it."""
-    size = np.abs(relevance)
+def _over(skin: VertexColours, attribution: Float32[np.ndarray, " vertices"]) -> VertexColours:
+    """Attribution over pale skin: red in favour, blue against."""
+    size = np.abs(attribution)
     share = np.clip(size / max(float(np.percentile(size, SATURATED)), 1e-12), 0, 1)[:, None] ** 0.8 * STRONGEST
     grey = skin.astype(np.float32).mean(axis=1, keepdims=True) * 0.4 + 140
-    colour = np.where(relevance[:, None] > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
+    colour = np.where(attribution[:, None] > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     return np.asarray(np.clip(grey * (1 - share) + colour * share, 0, 255), np.uint8)
 
 
-def _as_text(colours: Colours) -> list[str]:
+def _as_text(colours: VertexColours) -> list[str]:
     red, green, blue = _HEX[colours].T
     return [f"#{one}{two}{three}" for one, two, three in zip(red, green, blue, strict=True)]

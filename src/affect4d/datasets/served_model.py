@@ -1,6 +1,5 @@
 """The model that answers, by whatever name a person has for it."""
 
-import json
 import logging
 import re
 from pathlib import Path
@@ -8,13 +7,19 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from affect4d.inference.bundle import BUNDLE_FILE, BundleError, read_description
-from affect4d.inference.packaged import bundle_folder, packaged_models
+from affect4d.inference.packaged_model import (
+    DESCRIPTION_FILE,
+    PackagedModelError,
+    find_packaged_model,
+    find_project_model,
+    packaged_models,
+    project_models,
+    read_description,
+)
 from affect4d.tracking import bundles_of
 
 LOGGER = logging.getLogger(__name__)
 MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
-RECORDS = "*_bundle.json"
 NEWEST = 5
 """Versions that are told to who asks for another one."""
 
@@ -53,43 +58,17 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         raise DatasetError("A model is trained, not saved: kedro run --pipeline=bundle")
 
     def _find(self) -> tuple[Path, str]:
-        if (Path(self._model) / BUNDLE_FILE).is_file():
+        if (Path(self._model) / DESCRIPTION_FILE).is_file():
             return Path(self._model), "a folder"
-        record = self._own()
-        if record is not None:
-            return self._bundle(record), f"of this project, {record.parent.name}"
-        if MLFLOW.fullmatch(self._model):
-            return self._from_mlflow(), "from MLflow"
         try:
-            return bundle_folder(self._model), "of the package"
-        except BundleError as error:
+            own = find_project_model(self._model, self._filepath)
+            if own is not None:
+                return own.folder, f"of this project, {own.version}"
+            if MLFLOW.fullmatch(self._model):
+                return self._from_mlflow(), "from MLflow"
+            return find_packaged_model(self._model), "of the package"
+        except PackagedModelError as error:
             raise DatasetError(f"{error} {self._known()}") from error
-
-    def _own(self) -> Path | None:
-        """The project's bundle of that name, version, or both; of a name alone, the newest.
-
-        Raises:
-            DatasetError: If a version is several bundles'; one run makes both models.
-        """
-        records = self._records()
-        called = [r for r in records if self._model in (_name(r), f"{_name(r)}@{r.parent.name}")]
-        if called:
-            return called[0]
-        dated = [record for record in records if record.parent.name == self._model]
-        if len(dated) > 1:
-            choice = ", ".join(sorted(f"model={_name(record)}@{self._model}" for record in dated))
-            raise DatasetError(f"{len(dated)} models have the version {self._model}; say which: {choice}")
-        return dated[0] if dated else None
-
-    def _records(self) -> list[Path]:
-        """Records of the project's bundles, ``NAME_bundle.json/VERSION/NAME_bundle.json``, newest first."""
-        found = self._filepath.glob(f"{RECORDS}/*/{RECORDS}")
-        return sorted(found, key=lambda record: record.parent.name, reverse=True)
-
-    def _bundle(self, record: Path) -> Path:
-        told = json.loads(record.read_text())
-        inside = self._filepath / told["entry"]
-        return inside if inside.exists() else Path(told["folder"])
 
     def _from_mlflow(self) -> Path:
         """Fetch the artefacts of a run, or of a registered model, and find the bundle among them.
@@ -104,7 +83,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             fetched = Path(download_artifacts(artifact_uri=uri))
         except Exception as error:  # MLflow has an error of its own for every store
             raise DatasetError(f"MLflow has nothing at {uri}: {error}") from error
-        found = sorted(fetched.rglob(BUNDLE_FILE))
+        found = sorted(fetched.rglob(DESCRIPTION_FILE))
         if not found:
             raise DatasetError(f"No bundle among what MLflow keeps at {uri}: was a model trained in that run?")
         return found[0].parent
@@ -134,10 +113,11 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         return found[0]
 
     def _known(self) -> str:
-        own = sorted({_name(record) for record in self._records()} - set(packaged_models()))
+        models = project_models(self._filepath)
+        own = sorted({model.name for model in models} - set(packaged_models()))
         named = f"Of this project: {', '.join(own)}. " if own else ""
         asked = self._model.partition("@")[0]
-        versions = [record.parent.name for record in self._records() if _name(record) == asked][:NEWEST]
+        versions = [model.version for model in models if model.name == asked][:NEWEST]
         named += f"Newest versions of {asked}: {', '.join(versions)}. " if versions else ""
         return f"{named}Or give an MLflow run's id or a model there: models:/affect_vlm@newest."
 
@@ -152,16 +132,11 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         return {"model": self._model, "filepath": str(self._filepath)}
 
 
-def _name(record: Path) -> str:
-    """The model a record is of."""
-    return record.name.removesuffix("_bundle.json")
-
-
 def _taught(folder: Path) -> str:
     """On whom it was trained, as far as its bundle knows: the newest of a project may be a trial's, on a few people."""
     try:
         origin = read_description(folder).origin
-    except BundleError:  # said by whoever opens it, for good
+    except PackagedModelError:  # said by whoever opens it, for good
         return ""
     known = {"trained_on", "corpus"} <= set(origin)
     return f", trained on {origin['trained_on']} of {origin['corpus']}" if known else ""

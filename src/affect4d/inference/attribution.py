@@ -10,7 +10,7 @@ from affect4d.inference.preprocessing import PreparedSequence
 from affect4d.views.augment import assemble_plain
 
 
-def relevance_on_mesh(
+def attribution_on_mesh(
     predictor: Predictor, prepared: PreparedSequence, place: int, expression: str, steps: int = STEPS
 ) -> Float32[np.ndarray, " vertices"]:
     """Attribution of an expression's score, less the mean of the others', to every vertex of a face.

@@ -26,7 +26,7 @@ LOADING = """## Load it
 
     import affect4d
     model = affect4d.load("path/to/{name}")
-    print(model.predict("smile.ply", neutral="at_rest.ply").probabilities)   # models see movement since the neutral scan
+    print(model.predict("smile.ply", neutral="at_rest.ply").probabilities)   # movement is relative to it
 
 `prompts.csv` holds the sentences that stand for each expression.
 """

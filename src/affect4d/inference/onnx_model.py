@@ -131,7 +131,7 @@ def export_onnx(loaded: LoadedModel, path: Path) -> Path:
         ModuleNotFoundError: If the extra ``export`` is not installed; names the command.
     """
     require_onnx()
-    graph = ProbabilityGraph(loaded.model.image, class_matrix(loaded), cosine_scale(loaded)).eval()
+    graph = ProbabilityGraph(loaded.model.image, class_matrix(loaded), loaded.scale).eval()
     program = _translate(graph, input_shape(loaded.description))
     program.model.metadata_props.update(onnx_metadata(loaded.description))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -157,13 +157,6 @@ def class_matrix(loaded: LoadedModel) -> Float[Tensor, "classes dim"]:
     """Unit vector of every expression: the normalised mean of its prompts."""
     means = [torch.from_numpy(vectors).mean(dim=0) for vectors in loaded.prompts.values()]
     return normalize(torch.stack(means), dim=-1)
-
-
-def cosine_scale(loaded: LoadedModel) -> float:
-    """Factor on cosines: the model's own, divided by the calibration's temperature."""
-    calibration = loaded.description.calibration
-    scale = float(loaded.model.temperature().detach())
-    return scale if calibration is None else scale / calibration.temperature
 
 
 def input_shape(model: PackagedModel) -> tuple[int, int, int, int]:

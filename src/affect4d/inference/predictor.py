@@ -12,7 +12,6 @@ from torch.nn.functional import normalize
 
 from affect4d.evaluation.embed import FRAMES, mean_by_sequence, window_rows
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
-from affect4d.inference.onnx_model import cosine_scale
 from affect4d.inference.packaged_model import PackagedModel, find_packaged_model
 from affect4d.inference.preprocessing import NO_NEUTRAL, PreparedSequence, Preprocessor, ScanInput, refused_frame
 from affect4d.inference.results import FramePrediction, Prediction
@@ -47,7 +46,7 @@ class Predictor:
         keep_freed_memory()
         self.description: PackagedModel = loaded.description
         self.model = loaded.model
-        self.scale = cosine_scale(loaded)
+        self.scale = loaded.scale
         """Factor on cosines before the softmax, calibration included."""
         self.preprocessor = Preprocessor(loaded.description)
         self._known = loaded.known

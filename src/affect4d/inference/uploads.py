@@ -1,49 +1,86 @@
-"""Scans that strangers send: read in a process of their own, in limited memory and time, and kept nowhere.
+"""Uploaded scans, read in a confined worker process: limited in memory and time, and kept nowhere.
 
-Parsing is where a hostile file does its harm, so it is done where harm ends: a child process unpacks and reads, and is
-replaced when it dies. What comes back is arrays, checked once more, in a temporary folder that goes with the call.
+Nothing in an upload is trusted. File types are checked by content; sizes in an archive's directory are ignored; links
+and folders are not followed; of a name only its last part is used, if it is plain. A worker that dies is replaced.
 """
 
-import atexit
-import contextlib
-import json
+import io
+import multiprocessing
 import os
-import subprocess
-import sys
+import re
+import resource
+import signal
+import stat
 import tempfile
 import threading
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import IO, ParamSpec, TypeVar
 
-import numpy as np
-from safetensors.numpy import load_file
+from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.inference.unpacking import UploadLimits, UploadRefusedError
-from affect4d.scans.readers.mesh import check_faces, check_texture_coordinates, check_vertices
+from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
 from affect4d.scans.scan import FaceScan, ScanError
 
-__all__ = ["ReadingRoom", "SentScan", "Upload", "UploadLimits", "UploadRefusedError"]
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IMAGES: Mapping[str, tuple[bytes, ...]] = {
+    ".jpg": (b"\xff\xd8\xff",),
+    ".jpeg": (b"\xff\xd8\xff",),
+    ".png": (b"\x89PNG\r\n\x1a\n",),
+    ".bmp": (b"BM",),
+}
+"""Suffix of an image → its first bytes."""
+ARCHIVE, MATERIAL = b"PK\x03\x04", ".mtl"
+KNOWN = (*READERS, MATERIAL, *IMAGES, *LANDMARK_READERS)
+PIECE = 2**20
+_PLAIN = re.compile(r"\w[\w .()+-]{0,99}")
+_CLUTTER = re.compile(r"(^|/)(__MACOSX(/|$)|\.|Thumbs\.db$|desktop\.ini$)")
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
 CLOCK = 3
-"""By the clock, a job may take this many times the seconds of computing it has."""
-START = 120.0
-"""Seconds a reading process may take to start."""
-SILENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-"""Threads reserve address space, and a reader needs none."""
+"""Wall-clock seconds a job may take for each second of its computing limit."""
+UPLOAD = Path("upload")
+STATUS = Path("/proc/self/statm")
+_POINTS = "0 0 0\n9 0 0\n0 9 0\n"
+TRIANGLE: Mapping[str, str] = {
+    ".wrl": "#VRML V2.0 utf8\nShape { geometry IndexedFaceSet { coord Coordinate { point [ 0 0 0, 9 0 0, 0 9 0 ] }\n"
+    "coordIndex [ 0, 1, 2, -1 ] } }\n",
+    ".obj": "v 0 0 0\nv 9 0 0\nv 0 9 0\nf 1 2 3\n",
+    ".ply": "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+    f"element face 1\nproperty list uchar int vertex_indices\nend_header\n{_POINTS}3 0 1 2\n",
+    ".off": f"OFF\n3 1 0\n{_POINTS}3 0 1 2\n",
+    ".stl": "solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 9 0 0\nvertex 0 9 0\nendloop\nendfacet\n"
+    "endsolid a\n",
+}
+"""The smallest file of every text format: reading it loads, and on a new machine compiles, the reader's loops."""
+
+
+class UploadLimits(BaseModel):
+    """Largest upload, and the resources for reading it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: int = Field(default=600, ge=1, description="Files in all, those in archives included.")
+    scans: int = Field(default=150, ge=1)
+    file_bytes: int = Field(default=64 * 2**20, ge=1)
+    total_bytes: int = Field(default=400 * 2**20, ge=1, description="Of all files, unpacked.")
+    memory_bytes: int = Field(default=2 * 2**30, ge=1, description="Of the worker, beyond its own.")
+    seconds: int = Field(default=20, ge=1, description="Of computing for a scan, or for unpacking; by the clock ×3.")
+
+
+class UploadRefusedError(ValueError):
+    """Upload that cannot be used at all; says why, and what may be sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class SentScan:
-    """One scan of an upload.
-
-    Attributes:
-        name: Under which it was sent, without folders.
-        scan: None where it is refused.
-        code: Short word for what is wrong; empty where nothing is.
-        reason: What is wrong, or what was mended, in words.
-    """
+class UploadedScan:
+    """Scan of an upload, or the reason why it is refused; ``reason`` also lists repairs."""
 
     name: str
     scan: FaceScan | None
@@ -53,167 +90,297 @@ class SentScan:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What an upload held.
+    """Scans of an upload, in natural order of their names, and its refused files: (name, reason)."""
 
-    Attributes:
-        scans: In natural order of their names; refused ones too.
-        refused: Other files that are not used: name and reason.
-    """
-
-    scans: tuple[SentScan, ...]
+    scans: tuple[UploadedScan, ...]
     refused: tuple[tuple[str, str], ...]
 
     @property
-    def usable(self) -> tuple[SentScan, ...]:
+    def usable(self) -> tuple[UploadedScan, ...]:
         """Scans that could be read."""
-        return tuple(sent for sent in self.scans if sent.scan is not None)
+        return tuple(one for one in self.scans if one.scan is not None)
 
 
-class ReadingRoom:
-    """A reading process that is kept warm, and started anew when it died.
-
-    Args:
-        limits: What an upload may be and cost.
-    """
+class UploadReader:
+    """Reads uploads in one warm worker process, which is replaced when it dies."""
 
     def __init__(self, limits: UploadLimits | None = None) -> None:
         self.limits = limits or UploadLimits()
-        self._process: subprocess.Popen[str] | None = None
-        self._fresh = True
+        self._executor: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
-        atexit.register(self.close)
 
     def read(
-        self, sent: Sequence[tuple[str, bytes]], tell: Callable[[int, int], object] | None = None, texels: int = 0
+        self,
+        files: Sequence[tuple[str, bytes]],
+        progress: Callable[[int, int], object] | None = None,
+        texels: int = 0,
     ) -> Upload:
-        """Read an upload; one bad scan costs that scan.
+        """Read an upload; a bad scan does not affect the others.
 
         Args:
-            sent: Name, untrusted, and bytes of every file: scans with their pictures and materials, or zips of them.
-            tell: Called before every scan with how many were read, and of how many.
-            texels: How many suffice along the shorter side of a texture; 0 for all.
+            files: Names, untrusted, and bytes: scans with their images and materials, or zips of them.
+            progress: Called before every scan with the number of scans read, and of all.
+            texels: Texels that suffice along the shorter side of a texture; 0 for all.
 
         Raises:
-            UploadRefusedError: If there is no scan in it, or too much of anything; says what may be sent.
+            UploadRefusedError: If there is no scan in it, or a limit is exceeded.
         """
-        with self._lock, tempfile.TemporaryDirectory(prefix="affect4d-upload-") as temporary:
-            folder = Path(temporary)
-            listing = self._unpack(_store(sent, folder / "sent", self.limits), folder / "files")
-            refused = tuple((name, reason) for name, reason in listing["refused_files"])
-            if not listing["scans"]:
-                raise UploadRefusedError(_nothing_in(refused))
+        if len(files) > self.limits.files or sum(len(content) for _, content in files) > self.limits.total_bytes:
+            raise UploadRefusedError(
+                f"At most {self.limits.files} files and {self.limits.total_bytes >> 20} MB are taken at a time: "
+                "send one sequence."
+            )
+        with self._lock, tempfile.TemporaryDirectory(prefix="affect4d-upload-") as folder:
+            self._check_worker()
+            try:
+                unpacked = self._run(unpack, files, Path(folder), self.limits)
+            except ScanError as error:
+                raise UploadRefusedError(error.detail) from error
+            if not unpacked.scans:
+                raise UploadRefusedError(_no_scan(unpacked.refused))
             scans = []
-            for count, name in enumerate(listing["scans"]):
-                if tell is not None:
-                    tell(count, len(listing["scans"]))
-                scans.append(self._read(folder / "files", name, texels))
-            return Upload(tuple(scans), refused)
+            for count, name in enumerate(unpacked.scans):
+                if progress is not None:
+                    progress(count, len(unpacked.scans))
+                scans.append(self._read(Path(folder, name), texels))
+            return Upload(tuple(scans), tuple(unpacked.refused))
 
     def start(self) -> None:
-        """Start the process now, so that the first upload need not wait for it."""
+        """Start the worker now, so that the first upload does not wait for it."""
         with self._lock:
-            self._running()
+            self._check_worker()
 
     def close(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                _shut(pipe)
+        """End the worker."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown()
 
-    def _unpack(self, stored: Mapping[str, Path], folder: Path) -> dict[str, Any]:
-        folder.mkdir()
-        places = {name: str(place) for name, place in stored.items()}
-        done = self._ask(do="unpack", sent=places, folder=str(folder), limits=self.limits.model_dump())
-        if "refused" in done:
-            raise UploadRefusedError(str(done["refused"]))
-        return done
-
-    def _read(self, folder: Path, name: str, texels: int) -> SentScan:
-        result = folder.parent / "scan.safetensors"
-        result.unlink(missing_ok=True)
-        done = self._ask(do="read", folder=str(folder), scan=name, result=str(result), texels=texels)
-        if "refused" in done:
-            return SentScan(name, None, str(done["code"]), str(done["refused"]))
+    def _read(self, file: Path, texels: int) -> UploadedScan:
         try:
-            return SentScan(name, _checked(load_file(result), done["repairs"]), "", "; ".join(done["repairs"]))
-        except (ScanError, OSError, ValueError, KeyError) as error:
-            return SentScan(name, None, "unreadable", getattr(error, "detail", "its arrays could not be handed over"))
+            scan = self._run(_read_uploaded, file, texels)
+        except ScanError as error:
+            place = f" ({error.where})" if error.where else ""
+            return UploadedScan(file.name, None, error.code, f"{error.detail}{place}")
+        return UploadedScan(file.name, scan, "", "; ".join(scan.repairs))
 
-    def _ask(self, **job: Any) -> dict[str, Any]:
-        """The answer to a job; a process that dies over it is what is wrong with the file."""
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        clock = threading.Timer(CLOCK * self.limits.seconds + (START if self._fresh else 0), process.kill)
-        clock.start()
+    def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Result of a job in the worker.
+
+        Raises:
+            ScanError: If the worker dies, runs out of memory, or its reader fails.
+            UploadRefusedError: If the job raises it.
+        """
         try:
-            process.stdin.write(json.dumps(job) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except OSError:
-            line = ""
-        finally:
-            clock.cancel()
-        self._fresh = False
-        if line.endswith("\n"):  # half a line is of a reader that ended over it
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        self.close()
-        return {"refused": f"took more than {self.limits.seconds} s, or broke its reader", "code": "reader-lost"}
-
-    def _running(self) -> "subprocess.Popen[str]":
-        if self._process is None or self._process.poll() is not None:
+            return self._pool().submit(_limited, self.limits.seconds, function, *args, **kwargs).result()
+        except (ScanError, UploadRefusedError):
+            raise
+        except MemoryError as error:
+            raise ScanError("too-large", UPLOAD, "needs more memory than a scan may") from error
+        except Exception as error:
             self.close()
-            command = [sys.executable, "-m", "affect4d.inference.reading_room"]
-            self._process = subprocess.Popen(
-                [*command, str(self.limits.memory_bytes), str(self.limits.seconds)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env={**os.environ, **SILENT, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-            self._fresh = True
-        return self._process
+            reason = f"took more than {self.limits.seconds} s, or broke its reader"
+            raise ScanError("reader-lost", UPLOAD, reason) from error
+
+    def _check_worker(self) -> None:
+        """Wait until the worker is ready; replace one that died since its last job."""
+        try:
+            self._pool().submit(os.getpid).result()
+        except BrokenExecutor:
+            self.close()
+            self._pool().submit(os.getpid).result()
+
+    def _pool(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            context = multiprocessing.get_context("spawn")
+            memory = (self.limits.memory_bytes,)
+            self._executor = ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=memory)
+        return self._executor
 
 
-def _store(sent: Sequence[tuple[str, bytes]], folder: Path, limits: UploadLimits) -> dict[str, Path]:
-    """The sent bytes under names of our own, for the reading process."""
-    if not sent:
-        raise UploadRefusedError(_nothing_in(()))
-    if len(sent) > limits.files or sum(len(content) for _, content in sent) > limits.total_bytes:
-        raise UploadRefusedError(
-            f"At most {limits.files} files and {limits.total_bytes >> 20} MB are taken at a time: send one sequence."
-        )
-    folder.mkdir()
-    stored: dict[str, Path] = {}
-    for number, (name, content) in enumerate(sent):
-        place = folder / str(number)
-        place.write_bytes(content)
-        stored[name if name not in stored else f"{number}/{name}"] = place
-    return stored
+def _start_worker(memory: int) -> None:
+    """Warm up the readers, then limit for good what this process may allocate, write and leave behind."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, text in TRIANGLE.items():
+            file = Path(folder, f"face{suffix}")
+            file.write_text(text)
+            read_scan(file)
+    from affect4d.scans import triangles  # noqa: F401
+
+    if STATUS.exists():  # Linux: the limit counts from what is taken now
+        limit = int(STATUS.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, 2**30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _checked(arrays: Mapping[str, np.ndarray], repairs: Sequence[str]) -> FaceScan:
-    """The scan, once more held to what every reader promises: no mesh is drawn that was not checked here."""
-    meshes: dict[str, Any] = dict(arrays)
-    scan = FaceScan(**meshes, repairs=tuple(map(str, repairs)))
-    nowhere = Path("upload")
-    check_vertices(scan.vertices, nowhere)
-    check_faces(scan.faces, len(scan.vertices), nowhere)
-    if scan.texture_coordinates is not None:
-        check_texture_coordinates(scan.texture_coordinates, nowhere)
-    return scan
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
-def _nothing_in(refused: Sequence[tuple[str, str]]) -> str:
-    said = "; ".join(f"{name} {reason}" for name, reason in refused[:3])
-    return f"There is no scan in this upload{': ' + said if said else ''}. Send .wrl, .obj, .ply, .bnt, .off or .stl."
+def _limited(seconds: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a job in limited time; the system ends the process that exceeds it."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    signal.alarm(CLOCK * seconds)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        signal.alarm(0)
 
 
-def _shut(pipe: IO[str] | None) -> None:
-    if pipe is not None:
-        with contextlib.suppress(OSError):
-            pipe.close()
+def _read_uploaded(file: Path, texels: int) -> FaceScan:
+    """Read one scan with its landmarks, and with the upload's only image if it is the upload's only scan."""
+    landmarks = next((near for near in map(file.with_suffix, LANDMARK_READERS) if near.is_file()), None)
+    beside = list(file.parent.iterdir())
+    images = [near for near in beside if near.suffix.lower() in IMAGES]
+    scans = [near for near in beside if near.suffix.lower() in READERS]
+    image = images[0] if len(images) == len(scans) == 1 else None
+    scan = read_scan(file, image, landmarks, texels=texels)
+    return replace(scan, texture_size=None, texture_file=None)  # the file is temporary
+
+
+@dataclass
+class Unpacked:
+    """Names of the scans in a folder, and refused files: (name, reason)."""
+
+    limits: UploadLimits
+    folder: Path
+    scans: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+
+    def count_file(self) -> None:
+        """Count one more file.
+
+        Raises:
+            UploadRefusedError: If there are too many.
+        """
+        self.files += 1
+        if self.files > self.limits.files:
+            raise UploadRefusedError(f"More than {self.limits.files} files: send one sequence at a time.")
+
+    def copy(self, file: IO[bytes], target: Path) -> bool:
+        """Copy a file; stop where it exceeds its limit, and return whether it did.
+
+        Raises:
+            UploadRefusedError: If all files together exceed theirs.
+        """
+        with target.open("xb") as copied:
+            while piece := file.read(PIECE):
+                self.bytes += len(piece)
+                if self.bytes > self.limits.total_bytes:
+                    total = _megabytes(self.limits.total_bytes)
+                    raise UploadRefusedError(f"More than {total} once unpacked: send a shorter sequence.")
+                copied.write(piece)
+                if copied.tell() > self.limits.file_bytes:
+                    return True
+        return False
+
+
+def unpack(files: Sequence[tuple[str, bytes]], folder: Path, limits: UploadLimits) -> Unpacked:
+    """Write the files of an upload, and of its archives, to an empty folder under plain names.
+
+    Raises:
+        UploadRefusedError: If there are too many files, or too many bytes once unpacked.
+    """
+    unpacked = Unpacked(limits, folder)
+    for name, content in files:
+        if content.startswith(ARCHIVE):
+            _unpack_archive(name, content, unpacked)
+        else:
+            _add(name, io.BytesIO(content), unpacked)
+    unpacked.scans.sort(key=natural_order)
+    return unpacked
+
+
+def _unpack_archive(name: str, content: bytes, unpacked: Unpacked) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                if member.is_dir() or _CLUTTER.search(member.filename):
+                    continue
+                reason = _not_opened(member)
+                if reason:
+                    unpacked.count_file()
+                    unpacked.refused.append((member.filename[:200], reason))
+                    continue
+                with archive.open(member) as file:
+                    _add(member.filename, file, unpacked)
+    except UploadRefusedError:
+        raise
+    except (*ZIP_ERRORS, ValueError) as error:
+        unpacked.refused.append((name[:200], f"is a damaged zip archive ({error})"))
+
+
+def _not_opened(member: zipfile.ZipInfo) -> str:
+    """Reason why an entry of an archive is not opened."""
+    if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or a device, not a file"
+    if member.flag_bits & 1:
+        return "is encrypted: send it without a password"
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in an unusual way: send a plain zip"
+    return ""
+
+
+def _add(name: str, file: IO[bytes], unpacked: Unpacked) -> None:
+    """Copy one file under a plain name, or note why not."""
+    unpacked.count_file()
+    target = unpacked.folder / _plain_name(name, unpacked.files)
+    reason = _unwanted(target, unpacked)
+    if not reason:
+        if unpacked.copy(file, target):
+            reason = f"is larger than {_megabytes(unpacked.limits.file_bytes)}"
+        elif target.suffix.lower() in IMAGES and not _is_image(target):
+            reason = "is named as an image, and is no JPEG, PNG or BMP"
+        if reason:
+            target.unlink()
+    if reason:
+        unpacked.refused.append((name[:200], reason))
+    elif target.suffix.lower() in READERS:
+        unpacked.scans.append(target.name)
+
+
+def _unwanted(target: Path, unpacked: Unpacked) -> str:
+    """Reason why a file is not copied."""
+    suffix = target.suffix.lower()
+    if suffix not in KNOWN:
+        return f"is of no known kind; scans: {', '.join(READERS)}; images: {', '.join(IMAGES)}; or a zip of them"
+    if target.exists():
+        return f"has the name of another file, {target.name}: send one sequence at a time"
+    if suffix in READERS and len(unpacked.scans) >= unpacked.limits.scans:
+        return f"is one scan too many: {unpacked.limits.scans} are read at a time"
+    return ""
+
+
+def _is_image(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(16).startswith(tuple(first for kinds in IMAGES.values() for first in kinds))
+
+
+def _plain_name(name: str, number: int) -> str:
+    """Last part of a name if it is plain, else one of our own with its suffix."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    if _PLAIN.fullmatch(last):
+        return last
+    suffix = Path(last).suffix.lower()
+    return f"file-{number}{suffix if suffix in KNOWN else ''}"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:.0f} MB" if count >= 2**20 else f"{count} bytes"
+
+
+def _no_scan(refused: Sequence[tuple[str, str]]) -> str:
+    listed = "; ".join(f"{name} {reason}" for name, reason in refused[:3])
+    return (
+        f"There is no scan in this upload{': ' + listed if listed else ''}. Send .wrl, .obj, .ply, .bnt, .off or .stl."
+    )

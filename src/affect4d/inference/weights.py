@@ -1,6 +1,6 @@
 """Weights of a packaged model: a model to its safetensors file and back.
 
-The image encoder and the text embeddings of the model's own prompts are kept in full, so probabilities are exact. Of the
+The image encoder and the embeddings of the model's own prompts are kept in full, so probabilities are exact. Of the
 compact text encoder's token embedding only the known rows are kept (:mod:`affect4d.inference.vocabulary`); weights
 that only training needs (SMILE-VLM's projector) are left out. The text encoder may be kept in half precision.
 """
@@ -51,6 +51,13 @@ class LoadedModel:
     """Expression → unit vectors of its prompts, computed in full precision."""
     known: frozenset[int] | None
     """Tokens the model was trained on; None for a pretrained text encoder, which has all."""
+
+    @property
+    def scale(self) -> float:
+        """Factor on cosines before the softmax: the model's own, divided by the calibration's temperature."""
+        calibration = self.description.calibration
+        scale = float(self.model.temperature().detach())
+        return scale if calibration is None else scale / calibration.temperature
 
 
 def write_packaged_model(

@@ -79,16 +79,16 @@ def sentences_trained_on(written: pd.DataFrame, view_manifest: pd.DataFrame, spl
 
 
 def _write(store: ContentStore, entry: str, trained: Path, told: Document, sentences: list[str]) -> None:
-    from affect4d.inference import Bundle, write_bundle
+    from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
     from affect4d.reporting.bundle_card import render_bundle_card
 
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):
         raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text tower to answer with.")
-    bundle = Bundle.model_validate({**told, "options": model.options})
+    bundle = PackagedModel.model_validate({**told, "options": model.options})
     with store.write(entry) as folder:
-        write_bundle(folder, model, bundle, sentences, card=render_bundle_card(bundle.model_dump()))
+        write_packaged_model(folder, model, bundle, sentences, card=render_bundle_card(bundle.model_dump()))
 
 
 def _origin(record: Document, raw_corpus: Document, split: Document, seed: int) -> dict[str, str]:

@@ -34,15 +34,15 @@ def export_model(options: ExportOptions, bundle: Path, export_store: ContentStor
         FileNotFoundError: If there is nothing where the calibration scans should be.
         ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
     """
-    from affect4d.inference.bundle import read_description
-    from affect4d.inference.export import export_bundle
+    from affect4d.inference.export import export_packaged_model
+    from affect4d.inference.packaged_model import read_description
 
     name = read_description(bundle).name
     key = _key(options, bundle)
     entry = f"{name}/{key}"
     if not export_store.has(entry):
         with export_store.write(entry) as folder:
-            made = export_bundle(bundle, folder, onnx=options.onnx, calibration=options.calibration)
+            made = export_packaged_model(bundle, folder, onnx=options.onnx, calibration=options.calibration)
             (folder / RECORD).write_text(json.dumps(made, indent=2) + "\n")
     folder = export_store.path(entry)
     made = json.loads((folder / RECORD).read_text())

@@ -61,12 +61,12 @@ def predict_scans(
         FileNotFoundError: If there is nothing at the path, or nothing in it that is a scan.
     """
     from affect4d.inference.batch import predict_recordings
-    from affect4d.inference.bundle import read_description
-    from affect4d.inference.tables import AnswerTables
+    from affect4d.inference.packaged_model import read_description
+    from affect4d.inference.results import ResultTables
 
     recordings = options.recordings()
     told = read_description(bundle)
-    tables, pictures = AnswerTables(told.expressions, told.views), {}
+    tables, pictures = ResultTables(told.expressions, told.views), {}
     for answer, picture in predict_recordings(recordings, bundle, engine, options.faces):
         tables.add(answer)
         if picture:
@@ -84,7 +84,7 @@ def draw_gallery(
     bundle: Path,
 ) -> tuple[str, str]:
     """One self-contained page of the faces and what was said of them, kept under its version and as the latest."""
-    from affect4d.inference.bundle import read_description
+    from affect4d.inference.packaged_model import read_description
     from affect4d.reporting.gallery_page import GalleryContext, render_gallery_page
 
     told = read_description(bundle)
@@ -123,7 +123,7 @@ def _print_summary(predictions: pd.DataFrame, model: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from affect4d.inference.preparation import NO_NEUTRAL
+    from affect4d.inference.preprocessing import NO_NEUTRAL
 
     shown = Table("answer", "recordings", title=f"{model} on {len(predictions)} recordings", title_justify="left")
     for answer, count in predictions["expression"].value_counts().items():

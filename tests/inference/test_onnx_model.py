@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
-from affect4d.inference.onnx_export import export_onnx
-from affect4d.inference.onnx_model import OnnxModel
-from affect4d.inference.weights import read_bundle
+from affect4d.inference.onnx_model import OnnxModel, export_onnx
+from affect4d.inference.weights import read_packaged_model
 from affect4d.scans.expression import EXPRESSIONS
 
 PARITY = 1e-4
@@ -19,13 +18,13 @@ PARITY = 1e-4
 @pytest.fixture(scope="module", params=["compact", "open_clip"])
 def exported(request, make_bundle, tmp_path_factory):
     """A bundle of either tower, with its ONNX file."""
-    opened = read_bundle(make_bundle(request.param).folder)
+    opened = read_packaged_model(make_bundle(request.param).folder)
     return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
 
 
 @pytest.fixture
 def pictures(exported, generator):
-    views, channels = exported[0].bundle.inputs.input_shape(3)
+    views, channels = exported[0].description.inputs.input_shape(3)
     return generator.uniform(-1, 1, (5, views, channels, 32, 32)).astype(np.float32)
 
 
@@ -36,8 +35,8 @@ def test_any_batch_gives_the_probabilities_of_the_model(exported, pictures, batc
     with torch.inference_mode():
         fused = opened.model.embed_views(torch.from_numpy(pictures[:batch])).fused.numpy()
     temperature = float(opened.model.temperature().detach())
-    scale = temperature / (opened.bundle.calibration.temperature if opened.bundle.calibration else 1.0)
-    classes = class_embeddings(opened.model, opened.bundle.prompts)
+    scale = temperature / (opened.description.calibration.temperature if opened.description.calibration else 1.0)
+    classes = class_embeddings(opened.model, opened.description.prompts)
     answers = OnnxModel(path, threads=1).answer(pictures[:batch])
     assert np.abs(answers.probabilities - zero_shot_probabilities(fused, classes, scale)).max() <= PARITY
     assert np.abs(answers.embedding - fused).max() <= PARITY
@@ -65,11 +64,11 @@ def test_missing_views_drop_out_as_they_do_in_the_model(exported, pictures):
 def test_the_file_says_what_goes_in_and_what_comes_out(exported):
     opened, path = exported
     told = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
-    views, channels = opened.bundle.inputs.input_shape(3)
+    views, channels = opened.description.inputs.input_shape(3)
     assert json.loads(told["expressions"]) == list(EXPRESSIONS)
     assert (len(json.loads(told["views"])), len(json.loads(told["channels"]))) == (views, channels)
     assert json.loads(told["size"]) == 32
-    assert OnnxModel(path).bundle == opened.bundle
+    assert OnnxModel(path).description == opened.description
 
 
 @pytest.mark.slow

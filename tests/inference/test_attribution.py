@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from affect4d.evaluation.attribution import class_direction, image_attribution
-from affect4d.inference.looking import relevance_on_mesh
+from affect4d.inference.attribution import attribution_on_mesh
 from affect4d.inference.predictor import Predictor
 from affect4d.views.augment import assemble_plain
 
@@ -21,7 +21,7 @@ def test_a_face_gets_a_finite_number_a_vertex_whatever_the_tower(make_bundle, to
     faces = [FILES.bumpy_grid(24), FILES.bumpy_grid(26)]
     prepared = predictor.prepare(faces, keep_faces=True)
     for place in (0, 1):  # the neutral frame itself, and one that is compared with it
-        relevance = relevance_on_mesh(predictor, prepared, place, "fear", steps=2)
+        relevance = attribution_on_mesh(predictor, prepared, place, "fear", steps=2)
         assert relevance.shape == (len(prepared.usable[place].face.vertices),)
         assert np.isfinite(relevance).all()
         assert relevance.any()
@@ -30,20 +30,20 @@ def test_a_face_gets_a_finite_number_a_vertex_whatever_the_tower(make_bundle, to
 def test_meshes_that_were_not_kept_and_unknown_expressions_are_named(make_bundle):
     predictor = Predictor.load(make_bundle("compact").folder)
     with pytest.raises(ValueError, match="keep_faces=True"):
-        relevance_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24)), 0, "fear")
+        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24)), 0, "fear")
     with pytest.raises(ValueError, match="'boredom' is none of anger"):
-        relevance_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True), 0, "boredom")
+        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True), 0, "boredom")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("person", "expression"), [("F003", "happiness"), ("F003", "surprise"), ("M001", "disgust")])
 def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person, expression):
-    from affect4d.app.samples import make_sample
+    from affect4d.app.inputs import generate_sample
 
     predictor = Predictor.load("affect_vlm")
-    prepared = predictor.prepare(make_sample(person, expression, lambda share: None))
+    prepared = predictor.prepare(generate_sample(person, expression, lambda share: None))
     rows = torch.tensor([prepared.rows[prepared.moments.apex], prepared.rows[0]])
-    shown, rest = assemble_plain(prepared.bank, rows, predictor.bundle.inputs).split(1)
+    shown, rest = assemble_plain(prepared.bank, rows, predictor.description.inputs).split(1)
     direction = class_direction(predictor.classes, predictor.expressions.index(expression))
     maps = image_attribution(predictor.model, shown, rest, direction)
     tenth = int((maps != 0).sum() / 10)

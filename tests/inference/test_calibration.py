@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from affect4d.evaluation.calibration import tempered
-from affect4d.inference import Predictor, bundle_folder, calibrate_bundle
-from affect4d.inference.bundle import read_description
+from affect4d.inference import Predictor, calibrate_packaged_model, find_packaged_model
+from affect4d.inference.packaged_model import read_description
 from affect4d.scans.expression import EXPRESSIONS
 
 COLUMNS = [f"prob_{name}" for name in EXPRESSIONS]
@@ -33,7 +33,9 @@ def answers(sure, right, count=60):
 @pytest.mark.parametrize(("sure", "right"), [(0.95, 0.6), (0.4, 0.9)])
 def test_a_calibrated_copy_is_as_sure_as_it_is_right(tmp_path, sure, right):
     table, truth = answers(sure, right)
-    made = calibrate_bundle(bundle_folder("affect_vlm"), tmp_path / "copy", table, truth, "sixty faces of nobody")
+    made = calibrate_packaged_model(
+        find_packaged_model("affect_vlm"), tmp_path / "copy", table, truth, "sixty faces of nobody"
+    )
     shares = tempered(table.loc[:0, COLUMNS].to_numpy(), made.temperature)
     assert shares.max() == pytest.approx(right, abs=0.03)
     assert read_description(tmp_path / "copy").calibration == made
@@ -42,27 +44,27 @@ def test_a_calibrated_copy_is_as_sure_as_it_is_right(tmp_path, sure, right):
 
 def test_the_copy_answers_by_its_temperature_and_the_bundle_as_before(tmp_path):
     table, truth = answers(0.95, 0.6)
-    source = bundle_folder("affect_vlm")
+    source = find_packaged_model("affect_vlm")
     before = read_description(source)
-    made = calibrate_bundle(source, tmp_path / "copy", table, truth, "nobody")
+    made = calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
     plain, calibrated = Predictor.load(source), Predictor.load(tmp_path / "copy")
     assert calibrated.scale == pytest.approx(plain.scale / made.temperature)
     assert read_description(source) == before
 
 
 def test_what_cannot_be_calibrated_is_refused(tmp_path):
-    source, (table, truth) = bundle_folder("affect_vlm"), answers(0.9, 0.9)
+    source, (table, truth) = find_packaged_model("affect_vlm"), answers(0.9, 0.9)
     with pytest.raises(ValueError, match="there is none"):
-        calibrate_bundle(source, tmp_path / "none", table, {}, "nobody")
+        calibrate_packaged_model(source, tmp_path / "none", table, {}, "nobody")
     assert not (tmp_path / "none").exists()
-    calibrate_bundle(source, tmp_path / "copy", table, truth, "sixty faces")
+    calibrate_packaged_model(source, tmp_path / "copy", table, truth, "sixty faces")
     with pytest.raises(ValueError, match=r"calibrated already \(on sixty faces\)"):
-        calibrate_bundle(tmp_path / "copy", tmp_path / "again", table, truth, "nobody")
-    with pytest.raises(FileExistsError, match="name a folder that is not there yet"):
-        calibrate_bundle(source, tmp_path / "copy", table, truth, "nobody")
+        calibrate_packaged_model(tmp_path / "copy", tmp_path / "again", table, truth, "nobody")
+    with pytest.raises(FileExistsError, match="name a new folder"):
+        calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
     shutil.copytree(source, tmp_path / "two")
     told = read_description(source)
     two = told.model_copy(update={"prompts": {name: told.prompts[name] for name in EXPRESSIONS[:2]}})
     (tmp_path / "two" / "bundle.json").write_text(two.model_dump_json())
-    with pytest.raises(ValueError, match=r"answers anger, disgust; .* to the six alone"):
-        calibrate_bundle(tmp_path / "two", tmp_path / "three", table, truth, "nobody")
+    with pytest.raises(ValueError, match=r"predicts anger, disgust; .* to the six alone"):
+        calibrate_packaged_model(tmp_path / "two", tmp_path / "three", table, truth, "nobody")

@@ -9,8 +9,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts
-from affect4d.inference import Bundle, BundleError, Predictor, bundle_folder, packaged_models, read_bundle, write_bundle
-from affect4d.inference.weights import halve_bundle
+from affect4d.inference import (
+    PackagedModel,
+    PackagedModelError,
+    Predictor,
+    find_packaged_model,
+    packaged_models,
+    read_packaged_model,
+    write_packaged_model,
+)
+from affect4d.inference.weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, tokenise
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
@@ -38,7 +46,7 @@ def embedded(model, sentences):
 
 
 def test_a_bundle_says_what_it_was_told(made):
-    bundle = read_bundle(made.folder).bundle
+    bundle = read_packaged_model(made.folder).description
     assert bundle.expressions == EXPRESSIONS
     assert bundle.options.channels == 6
     assert bundle.prompts == expression_prompts()
@@ -46,7 +54,7 @@ def test_a_bundle_says_what_it_was_told(made):
 
 
 def test_every_weight_that_answers_comes_back_to_the_bit(made):
-    weights, back = made.model.state_dict(), read_bundle(made.folder).model.state_dict()
+    weights, back = made.model.state_dict(), read_packaged_model(made.folder).model.state_dict()
     assert set(weights) == set(back)
     for name in set(weights) - {"text.tower.token_embedding.weight"}:
         assert torch.equal(weights[name], back[name]), name
@@ -60,7 +68,7 @@ def test_known_sentences_are_embedded_alike_and_prompts_to_the_bit(made):
 
 
 def test_in_half_precision_it_is_small_and_answers_stay_exact(made, tmp_path):
-    folder = halve_bundle(made.folder, tmp_path / "half")
+    folder = halve_precision(made.folder, tmp_path / "half")
     assert (folder / "model.safetensors").stat().st_size <= LARGEST
     half, full = Predictor.load(folder), Predictor.load(made.folder)
     np.testing.assert_array_equal(half.classes, full.classes)
@@ -79,7 +87,9 @@ def test_unknown_words_are_named_and_say_nothing(made):
 
 
 def test_words_of_training_are_known(made, tmp_path):
-    folder = write_bundle(tmp_path / "more", made.model, read_bundle(made.folder).bundle, [NEVER_SEEN])
+    folder = write_packaged_model(
+        tmp_path / "more", made.model, read_packaged_model(made.folder).description, [NEVER_SEEN]
+    )
     assert Predictor.load(folder).unknown_words(NEVER_SEEN) == ()
 
 
@@ -126,7 +136,7 @@ def for_other_pictures(folder):
 
 
 DAMAGE = {
-    "no description": (lambda folder: (folder / "bundle.json").unlink(), "is no bundle"),
+    "no description": (lambda folder: (folder / "bundle.json").unlink(), "is not a packaged model"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
     "cut weights": (cut, "damaged"),
     "a tensor short": (without_a_tensor, "image.tower.stem.weight"),
@@ -141,30 +151,32 @@ DAMAGE = {
 def test_a_damaged_bundle_is_named(damaged, kind):
     damage, words = DAMAGE[kind]
     damage(damaged)
-    with pytest.raises(BundleError, match=words):
-        read_bundle(damaged)
+    with pytest.raises(PackagedModelError, match=words):
+        read_packaged_model(damaged)
 
 
 def test_a_name_that_leads_nowhere_lists_what_there_is(tmp_path):
-    with pytest.raises(BundleError, match=r"no model 'affect_vlmm'.*packaged models"):
-        bundle_folder("affect_vlmm")
-    with pytest.raises(BundleError, match=r"MLflow's name.*load_model\('models:/affect_vlm@newest'\).*model=models:/"):
-        bundle_folder("models:/affect_vlm@newest")
-    with pytest.raises(BundleError, match=r"is no bundle.*docs/predict\.md"):
-        bundle_folder(tmp_path)
+    with pytest.raises(PackagedModelError, match=r"no model 'affect_vlmm'.*come with the package: affect_vlm"):
+        find_packaged_model("affect_vlmm")
+    with pytest.raises(
+        PackagedModelError, match=r"MLflow's name.*load_model\('models:/affect_vlm@newest'\).*model=models:/"
+    ):
+        find_packaged_model("models:/affect_vlm@newest")
+    with pytest.raises(PackagedModelError, match=r"is not a packaged model.*docs/predict\.md"):
+        find_packaged_model(tmp_path)
 
 
 def test_a_model_without_pictures_to_fit_is_refused():
     parts = {"name": "a", "kind": "affect_vlm", "crop_radius": 95.0, "prompts": {"x": ("x",), "y": ("y",)}}
     with pytest.raises(ValueError, match="3 views of 6 channels"):
-        Bundle(options=ModelOptions(), inputs=InputOptions(motion="views"), render=RenderOptions(), **parts)
+        PackagedModel(options=ModelOptions(), inputs=InputOptions(motion="views"), render=RenderOptions(), **parts)
 
 
 @pytest.mark.parametrize("name", packaged_models())
 def test_a_packaged_model_is_small_measured_and_carries_its_card(name):
-    folder = bundle_folder(name)
+    folder = find_packaged_model(name)
     assert (folder / "model.safetensors").stat().st_size <= LARGEST
-    bundle = read_bundle(folder).bundle
+    bundle = read_packaged_model(folder).description
     assert bundle.name == name
     assert bundle.scores is not None
     assert {"corpus", "command"} <= set(bundle.origin)

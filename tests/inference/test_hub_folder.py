@@ -6,9 +6,8 @@ import open_clip
 import pytest
 import torch
 
-from affect4d.inference.open_clip_folder import CONFIG_FILE, TOWERS_FILE
-from affect4d.inference.share import PROMPTS_FILE, README, share_bundle
-from affect4d.inference.weights import read_bundle
+from affect4d.inference.hub_folder import CONFIG_FILE, ENCODERS_FILE, PROMPTS_FILE, README, write_hub_folder
+from affect4d.inference.weights import read_packaged_model
 from affect4d.models import tokenise
 from affect4d.prompts.compose import read_prompt_set
 
@@ -18,7 +17,7 @@ SENTENCES = ["a joyful smiling face", "brows lowered and lips pressed together"]
 @pytest.fixture(scope="module", params=["compact", "open_clip"])
 def shared(request, make_bundle, tmp_path_factory):
     made = make_bundle(request.param)
-    return made, share_bundle(made.folder, tmp_path_factory.mktemp("shared") / "model")
+    return made, write_hub_folder(made.folder, tmp_path_factory.mktemp("shared") / "model")
 
 
 @pytest.fixture
@@ -30,37 +29,37 @@ def pictures(shared, generator):
 @torch.inference_mode()
 def test_the_folder_is_a_bundle_that_answers_alike(shared, pictures):
     made, folder = shared
-    opened = read_bundle(folder)
+    opened = read_packaged_model(folder)
     tokens = tokenise(SENTENCES[:1], 32)
     assert torch.equal(opened.model.embed_views(pictures).fused, made.model.embed_views(pictures).fused)
     assert torch.equal(opened.model.embed_texts(tokens), made.model.embed_texts(tokens))
-    assert opened.bundle == read_bundle(made.folder).bundle
+    assert opened.description == read_packaged_model(made.folder).description
 
 
 def test_the_prompts_may_go_back_in(shared):
     made, folder = shared
-    prompts = read_bundle(made.folder).bundle.prompts
+    prompts = read_packaged_model(made.folder).description.prompts
     assert {name: tuple(texts) for name, texts in read_prompt_set(folder / PROMPTS_FILE).items()} == prompts
 
 
 def test_the_page_says_how_to_load_it(shared):
     made, folder = shared
     text = (folder / README).read_text()
-    assert f'affect4d.load("path/to/{read_bundle(folder).bundle.name}")' in text
+    assert f'affect4d.load("path/to/{read_packaged_model(folder).description.name}")' in text
     assert 'model.predict("smile.ply", neutral="at_rest.ply")' in text
     assert ("open_clip.create_model" in text) == (made.model.architecture is not None)
 
 
 def test_the_compact_tower_is_not_passed_off_as_open_clips(make_bundle, tmp_path):
-    folder = share_bundle(make_bundle("compact").folder, tmp_path / "model")
-    assert not {CONFIG_FILE, TOWERS_FILE} & {file.name for file in folder.iterdir()}
+    folder = write_hub_folder(make_bundle("compact").folder, tmp_path / "model")
+    assert not {CONFIG_FILE, ENCODERS_FILE} & {file.name for file in folder.iterdir()}
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dim", [32, 48])
 def test_plain_open_clip_reads_the_towers(make_bundle, tmp_path, generator, dim):
     made = make_bundle("open_clip", dim)
-    folder = share_bundle(made.folder, tmp_path / "model")
+    folder = write_hub_folder(made.folder, tmp_path / "model")
     theirs, _, transform = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(SENTENCES)
     pictures = torch.from_numpy(generator.uniform(-1, 1, (2, 3, 32, 32))).float()
@@ -72,15 +71,15 @@ def test_plain_open_clip_reads_the_towers(make_bundle, tmp_path, generator, dim)
 
 def test_no_weight_lies_there_twice(make_bundle, tmp_path):
     made = make_bundle("open_clip")
-    folder = share_bundle(made.folder, tmp_path / "model")
+    folder = write_hub_folder(made.folder, tmp_path / "model")
     sizes = {file.name: file.stat().st_size for file in folder.glob("*.safetensors")}
-    assert sizes["model.safetensors"] < 0.1 * sizes[TOWERS_FILE]
+    assert sizes["model.safetensors"] < 0.1 * sizes[ENCODERS_FILE]
     assert json.loads((folder / CONFIG_FILE).read_text())["model_cfg"]["embed_dim"] == 32
 
 
 def test_a_folder_that_was_handed_on_can_be_handed_on(make_bundle, tmp_path):
-    first = share_bundle(make_bundle("open_clip").folder, tmp_path / "first")
-    second = share_bundle(first, tmp_path / "second")
+    first = write_hub_folder(make_bundle("open_clip").folder, tmp_path / "first")
+    second = write_hub_folder(first, tmp_path / "second")
     assert sorted(file.name for file in first.iterdir()) == sorted(file.name for file in second.iterdir())
-    assert (first / TOWERS_FILE).read_bytes() == (second / TOWERS_FILE).read_bytes()
-    read_bundle(second)
+    assert (first / ENCODERS_FILE).read_bytes() == (second / ENCODERS_FILE).read_bytes()
+    read_packaged_model(second)

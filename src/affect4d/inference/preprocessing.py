@@ -1,0 +1,355 @@
+"""Preprocessing: raw scans to model input, by the functions of the stages `ingest` and `render`; needs no model.
+
+Every scan is read once, aligned, cropped, repaired and rendered in memory; nothing is written.
+"""
+
+import functools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Shaped
+from threadpoolctl import ThreadpoolController
+
+from affect4d.inference.packaged_model import PackagedModel
+from affect4d.inference.recordings import Recording, find_recordings, recording_of
+from affect4d.inference.results import FramePrediction
+from affect4d.rendering.activity import block_means, frame_activity
+from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.canary import CanaryError, as_text, check_canary
+from affect4d.rendering.pictures import RenderError
+from affect4d.rendering.sequences import draw_face
+from affect4d.scans.canonical import align, canonical_face
+from affect4d.scans.ingest import judged
+from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.views.bank import ViewBank
+from affect4d.views.channels import derive_channels, needed_pictures
+from affect4d.views.dynamics import encode_dynamics
+from affect4d.views.inputs import InputOptions
+from affect4d.views.moments import Moments, find_moments, locate
+
+if TYPE_CHECKING:
+    from affect4d.rendering.rasteriser import Rasteriser
+
+ScanInput = str | Path | FaceScan
+"""A scan's file, or a scan in memory."""
+ImageOptions = tuple[RenderOptions, InputOptions, float]
+"""What images depend on: rendering, inputs and crop radius."""
+
+NEUTRAL_FRAME = -1
+"""Frame number of a separate neutral scan."""
+BATCH = 64
+"""Frames whose channels are derived together."""
+ALIGNING = threading.Lock()
+"""Taken while a scan is aligned: limits on library threads hold for the whole process."""
+NO_NEUTRAL = "no neutral frame given: nothing is taken to have moved"
+
+
+class UnusableRecordingError(ScanError):
+    """No scan of a recording is usable; has the first one's error and the outcome of each in ``scans``."""
+
+    def __init__(self, first: ScanError, scans: "tuple[PreparedScan, ...]") -> None:
+        self.scans = scans
+        super().__init__(first.code, first.path, first.detail, first.where)
+
+    def __reduce__(self) -> tuple[type[ScanError], tuple[str, Path, str, str]]:
+        """Pickle as the first scan's error."""
+        return ScanError, (self.code, self.path, self.detail, self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScan:
+    """Outcome of preparing one raw scan."""
+
+    file: str
+    """Its path, as given; empty for a scan in memory."""
+    frame: int
+    status: str
+    """``"ok"``, ``"repaired"`` (usable, with a remark) or ``"refused"``."""
+    code: str = ""
+    """Short, stable word for the defect, e.g. ``"truncated"``; empty where there is none."""
+    reason: str = ""
+    confidence: float = 0.0
+    """Of the pose, 0…1."""
+    activity: float = 0.0
+    """Movement since the neutral frame, 0…1."""
+    face: FaceScan | None = None
+    """Canonical mesh, mm, if kept."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was rendered."""
+        return self.status != "refused"
+
+
+@dataclass(frozen=True)
+class PreparedSequence:
+    """Rendered recording."""
+
+    name: str
+    subject: str | None
+    scans: tuple[PreparedScan, ...]
+    """All raw scans, refused ones too, in order."""
+    bank: ViewBank
+    """Images of every usable scan, after those of a separate neutral scan."""
+    rows: tuple[int, ...]
+    """The bank's rows of the usable scans, in order."""
+    pictures: Mapping[str, Shaped[np.ndarray, "frames views height width components"]]
+    """Rendered channels of the usable scans."""
+    has_neutral: bool
+    """Whether movement is relative to a neutral frame."""
+    is_sequence: bool
+    """Whether more than one scan was given."""
+    made_for: ImageOptions
+
+    @property
+    def usable(self) -> tuple[PreparedScan, ...]:
+        """The rendered scans, one a row of ``rows``."""
+        return tuple(scan for scan in self.scans if scan.usable)
+
+    @property
+    def moments(self) -> Moments | None:
+        """Positions of onset, apex and offset among the usable scans; None for a single scan."""
+        return locate([scan.activity for scan in self.usable]) if self.is_sequence else None
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """Renders raw scans as the training corpus of a packaged model was rendered."""
+
+    description: PackagedModel
+    keep_faces: bool = False
+    """Keep the canonical mesh of every scan, for display."""
+
+    @property
+    def image_options(self) -> ImageOptions:
+        """The options that the images depend on."""
+        return self.description.render, self.description.inputs, self.description.crop_radius
+
+    def prepare(
+        self, scans: ScanInput | Sequence[ScanInput], *, neutral: ScanInput | None = None, name: str = ""
+    ) -> PreparedSequence:
+        """Read and render a scan, or a sequence of scans of one face.
+
+        Args:
+            scans: A scan; several, as the frames of one sequence; or a folder, whose scans are its frames.
+            neutral: Neutral scan of the same face; by default, the first usable frame of a sequence.
+            name: Name of the recording; by default its file or folder.
+
+        Raises:
+            ScanError: If no scan is usable; of several, the first one's.
+            CanaryError: If the graphics driver renders wrong images.
+        """
+        if isinstance(scans, str | Path) and Path(scans).is_dir():
+            found = _only_recording(Path(scans))
+            return self.prepare_recording(replace(found, name=name or found.name), neutral=neutral)
+        given = _as_list(scans)
+        if any(isinstance(scan, FaceScan) for scan in given):
+            rendered = [self._load(scan, frame) for frame, scan in enumerate(given)]
+            return self._join(rendered, neutral, name or "scan", None, len(given) > 1)
+        recording = recording_of([Path(scan) for scan in given if not isinstance(scan, FaceScan)], name)
+        return self.prepare_recording(recording, neutral=neutral)
+
+    def prepare_recording(self, recording: Recording, *, neutral: ScanInput | None = None) -> PreparedSequence:
+        """Read and render a recording found by :func:`affect4d.inference.recordings.find_recordings`."""
+        rendered = [self._read(recording, row) for row in recording.rows]
+        return self._join(rendered, neutral, recording.name, recording.subject, recording.is_sequence)
+
+    def try_scan(self, recording: Recording) -> None:
+        """Render the only scan of a recording, to detect crashes."""
+        self._read(recording, recording.rows[0])
+
+    def _load(self, scan: ScanInput, frame: int) -> "_Rendered":
+        if isinstance(scan, FaceScan):
+            return self._render(scan, Path(f"scan {frame}"), PreparedScan("", frame, "ok"))
+        recording = recording_of([Path(scan)])
+        return self._read(recording, {**recording.rows[0], "frame": frame})
+
+    def _read(self, recording: Recording, row: Mapping[str, Any]) -> "_Rendered":
+        path = recording.source.locate(row)
+        outcome = PreparedScan(str(path), int(row["frame"]), "ok")
+        try:
+            raw = recording.source.read(row, texels=texels_for(self.description.render))
+        except ScanError as error:
+            return _refused(outcome, error)
+        return self._render(raw, path, outcome)
+
+    def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan) -> "_Rendered":
+        """Align, crop, repair and render a raw scan."""
+        try:
+            with ALIGNING, _library_threads().limit(limits=1):  # as in a worker: more threads round otherwise
+                alignment = align(raw)
+                face = canonical_face(raw, alignment.pose, self.description.crop_radius)
+            images = _render_thread().submit(_render_face, self.description.render, face.scan, path.name).result()
+        except CanaryError:
+            raise
+        except ScanError as error:
+            return _refused(outcome, error)
+        except RenderError as error:
+            return _refused(outcome, ScanError("not-drawn", path, str(error)))
+        except ValueError as error:
+            return _refused(outcome, ScanError("not-a-face", path, str(error)))
+        found = judged(alignment, face)
+        noted = {name: found[name] for name in ("status", "code", "reason", "confidence")}
+        return _Rendered(replace(outcome, **noted, face=face.scan if self.keep_faces else None), images)
+
+    def _join(
+        self,
+        rendered: "Sequence[_Rendered]",
+        neutral: ScanInput | None,
+        name: str,
+        subject: str | None,
+        is_sequence: bool,
+    ) -> PreparedSequence:
+        """Scans as one sequence, with movement relative to the neutral frame."""
+        images = [one.images for one in rendered if one.images is not None]
+        if not images:
+            first = next(one.error for one in rendered if one.error is not None)
+            raise UnusableRecordingError(first, tuple(one.scan for one in rendered))
+        rest = [] if neutral is None else [self._neutral(neutral)]
+        activity = np.round(frame_activity([block_means(each) for each in (*rest, *images)]), 6)[len(rest) :]
+        scans, moved = [], iter(activity)
+        for one in rendered:
+            scans.append(one.scan if one.images is None else replace(one.scan, activity=float(next(moved))))
+        stacks = {channel: np.stack([each[channel] for each in (*rest, *images)]) for channel in images[0]}
+        frames = [scan.frame for scan in scans if scan.usable]
+        return PreparedSequence(
+            name=name,
+            subject=subject,
+            scans=tuple(scans),
+            bank=_bank(name, stacks, frames, activity, self.description),
+            rows=tuple(range(len(rest), len(rest) + len(images))),
+            pictures={channel: stack[len(rest) :] for channel, stack in stacks.items()},
+            has_neutral=bool(rest) or is_sequence,
+            is_sequence=is_sequence,
+            made_for=self.image_options,
+        )
+
+    def _neutral(self, scan: ScanInput) -> Mapping[str, np.ndarray]:
+        rendered = self._load(scan, NEUTRAL_FRAME)
+        if rendered.images is not None:
+            return rendered.images
+        if rendered.error is None:
+            raise RuntimeError("A refused scan has a reason.")
+        error = rendered.error
+        raise ScanError(error.code, error.path, f"the neutral scan: {error.detail}", error.where) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """A scan with its images (channel → ``[views, height, width, components]``), or with its error."""
+
+    scan: PreparedScan
+    images: Mapping[str, np.ndarray] | None = None
+    error: ScanError | None = None
+
+
+def refused_frame(scan: PreparedScan) -> FramePrediction:
+    """Prediction row of a scan that is not usable."""
+    return FramePrediction(scan.file, scan.frame, scan.status, scan.code, scan.reason, None, {}, False, 0.0)
+
+
+def _as_list(scans: ScanInput | Sequence[ScanInput]) -> Sequence[ScanInput]:
+    given = list(scans) if isinstance(scans, Iterable) and not isinstance(scans, str) else [scans]
+    for scan in given:
+        if not isinstance(scan, FaceScan | str | Path):
+            raise TypeError(f"A scan is a file's path, or a FaceScan that was read already; this is {scan!r:.80}.")
+    return given
+
+
+def _only_recording(folder: Path) -> Recording:
+    """The recording in a folder, as its ``scans.csv`` defines it if it has one.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    (recording, *others) = find_recordings(folder, grouping="sequences")
+    if others:
+        raise ValueError(
+            f"{folder} holds {1 + len(others)} recordings: give one of them, or all to "
+            f"`kedro run --pipeline=predict --params input={folder}`."
+        )
+    return recording
+
+
+def _refused(outcome: PreparedScan, error: ScanError) -> _Rendered:
+    reason = error.detail + (f" ({error.where})" if error.where else "")
+    return _Rendered(replace(outcome, status="refused", code=error.code, reason=reason), error=error)
+
+
+def _bank(
+    name: str,
+    stacks: Mapping[str, np.ndarray],
+    frames: Sequence[int],
+    activity: np.ndarray,
+    description: PackagedModel,
+) -> ViewBank:
+    """View bank of one sequence; a separate neutral scan is its first row, outside the window."""
+    render, inputs = description.render, description.inputs
+    needed = {channel: stacks[channel] for channel in needed_pictures(inputs.channels, stacks.keys())}
+    pitches = [render.pitch(view) for view in render.angles]
+    angles = list(render.angles.values())
+    parts = [  # a part at a time: a channel is derived in single precision
+        derive_channels(
+            {channel: stack[start : start + BATCH] for channel, stack in needed.items()},
+            angles,
+            inputs.channels,
+            pitches,
+        )
+        for start in range(0, len(next(iter(stacks.values()))), BATCH)
+    ]
+    images = np.concatenate(parts)
+    if inputs.motion == "dynamic":
+        images = np.concatenate([images, encode_dynamics(images)], axis=2)
+    sequence = pd.DataFrame({"sequence": [name], "frames": [list(frames)], "activity": [activity.tolist()]})
+    moments = find_moments(sequence, inputs.frames)
+    apart = [NEUTRAL_FRAME] * (len(images) - len(frames))
+    window = np.concatenate([np.zeros(len(apart), bool), moments["in_window"].to_numpy(bool)])
+    first_row = torch.zeros(len(images), dtype=torch.int64)
+    return ViewBank(
+        pictures=torch.from_numpy(images),
+        neutral=first_row,
+        sequence=first_row,
+        frame=torch.tensor([*apart, *frames]),
+        in_window=torch.from_numpy(window),
+        sequences=(name,),
+        views=tuple(render.angles),
+    )
+
+
+def texels_for(render: RenderOptions) -> int:
+    """Texels along the shorter side of a texture that suffice for rendering."""
+    from affect4d.rendering.rasteriser import TEXELS_PER_PIXEL  # the rasteriser costs a second to load
+
+    return TEXELS_PER_PIXEL * render.size
+
+
+@functools.cache
+def _library_threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@functools.cache
+def _render_thread() -> ThreadPoolExecutor:
+    """The thread that renders, whatever thread a caller is in: OpenGL contexts are bound to one."""
+    return ThreadPoolExecutor(1, "render")
+
+
+def _render_face(options: RenderOptions, face: FaceScan, name: str) -> Mapping[str, np.ndarray]:
+    return draw_face(_rasteriser(as_text(options)), face, name)
+
+
+@functools.cache
+def _rasteriser(options: str) -> "Rasteriser":
+    """Checked rasteriser of the render thread; kept for the next scan."""
+    from affect4d.rendering.rasteriser import Rasteriser  # VTK costs a second
+
+    rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
+    check_canary(rasteriser)
+    return rasteriser
