@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from affect4d.engine.clusters import SETTINGS
+from affect4d.engine.dask_client import SETTINGS
 from affect4d.memory import KEEPS_FREED, LARGEST
 
 SCRIPT = """

@@ -15,8 +15,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.engine import EngineOptions, map_chunks
-from affect4d.engine.clusters import open_client
-from affect4d.engine.worker import StrangeCodeError, attempt
+from affect4d.engine.dask_client import open_client
+from affect4d.engine.worker import CodeMismatchError, attempt
 
 
 def parameters_of(project_root, words):
@@ -37,7 +37,7 @@ def test_a_run_that_would_speak_openly_to_another_host_ends_before_any_node(proj
 
 
 def test_a_worker_with_other_code_is_refused():
-    with pytest.raises(StrangeCodeError, match="another version"):
+    with pytest.raises(CodeMismatchError, match="another version"):
         attempt(abs, -1, 10.0, "digest of another package")
 
 
@@ -84,8 +84,8 @@ def test_the_same_call_works_at_an_address(scheduler, monkeypatch):
     engine = EngineOptions(address=scheduler, seconds=60)
     assert dict(map_chunks(operator.neg, list(range(30)), "negating", engine)) == {n: -n for n in range(30)}
     monkeypatch.setattr("affect4d.engine.chunks.package_digest", lambda: "other code")
-    ((_, outcome),) = map_chunks(operator.neg, [1], "negating", engine)
-    assert isinstance(outcome, StrangeCodeError)
+    with pytest.raises(CodeMismatchError):
+        list(map_chunks(operator.neg, [1], "negating", engine))
     open_client(engine).close()
 
 

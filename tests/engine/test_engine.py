@@ -10,7 +10,7 @@ import pytest
 from distributed import Client
 from pydantic import ValidationError
 
-from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, chunks, clusters, map_chunks
+from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, chunks, dask_client, map_chunks
 
 TWO = EngineOptions(workers=2, seconds=60)
 
@@ -44,7 +44,7 @@ def test_a_consumer_that_stops_early_ends_the_work():
         ({"address": "tls://cluster.example.org:8786"}, "certificates"),
         ({"address": "cluster.example.org"}, "host:port"),
         ({"address": "ucx://127.0.0.1:8786"}, "host:port"),
-        ({"address": "tcp://127.0.0.1:1", "slurm": {"shared_folder": "/scratch"}}, "not both"),
+        ({"slurm": {"jobs": 4}}, "Extra inputs"),
         ({"tls": {"ca_file": "no.pem", "cert_file": "no.pem", "key_file": "no.pem"}}, "does not exist"),
         ({"workers": -1}, "greater than or equal"),
         ({"seconds": 0}, "greater than"),
@@ -85,7 +85,7 @@ def test_workers_that_come_after_the_work_has_begun_get_work_too(monkeypatch):
         monkeypatch.setattr(client, "submit", lambda *call, **more: handed_in.append(call) or submit(*call, **more))
         monkeypatch.setattr(client, "scheduler_info", lambda n_workers: {"workers": dict(workers)})
         monkeypatch.setattr(chunks, "open_client", lambda engine: client)
-        monkeypatch.setattr(chunks, "COUNTED_FOR", 0.0)
+        monkeypatch.setattr(chunks, "RECOUNT_AFTER", 0.0)
         results = map_chunks(halve, list(range(40)), "halving", TWO)
         next(results)
         assert len(handed_in) == 8 + 1
@@ -116,7 +116,7 @@ def test_processes_that_take_their_leave_are_replaced():
     async def leave(dask_worker):
         await dask_worker.close()
 
-    client = clusters.open_client(TWO)
+    client = dask_client.open_client(TWO)
     before = set(client.run(os.getpid).values())
     client.run(leave, wait=False)
     while any(psutil.pid_exists(pid) for pid in before):
@@ -130,7 +130,7 @@ def test_processes_that_take_their_leave_are_replaced():
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_worker_that_slept_is_not_taken_for_dead(monkeypatch):
-    monkeypatch.setitem(clusters.SETTINGS, "distributed.scheduler.worker-ttl", "1 s")
+    monkeypatch.setitem(dask_client.SETTINGS, "distributed.scheduler.worker-ttl", "1 s")
     outcomes = list(map_chunks(os.system, [SLEEP_LIKE_A_LAPTOP], "sleeping", EngineOptions(workers=3, seconds=60)))
     assert outcomes == [(SLEEP_LIKE_A_LAPTOP, 0)]
 

@@ -18,7 +18,7 @@ import pytest
 from faulty_source import nap_somewhere
 
 from affect4d.engine import EngineOptions, TlsOptions, map_chunks
-from affect4d.engine.clusters import open_client
+from affect4d.engine.dask_client import open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
+from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError
 from affect4d.rendering import batch, sequences
 from affect4d.rendering.activity import block_means, frame_activity
 from affect4d.rendering.batch import render_corpus, render_report
@@ -329,8 +329,8 @@ def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn
 
 
 def test_a_worker_with_other_code_ends_the_batch(drawn, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2", StrangeCodeError("another version")))
-    with pytest.raises(StrangeCodeError, match="another version"):
+    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2", CodeMismatchError("another version")))
+    with pytest.raises(CodeMismatchError, match="another version"):
         render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, mean_face, obj_text, write_corpus, write_picture, wrl_text
 
-from affect4d.engine import EngineOptions, LostChunkError, StrangeCodeError
+from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError, chunks
 from affect4d.scans import canonical
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
@@ -111,7 +111,7 @@ def test_one_broken_scan_is_one_report_row(corpus, store):
 
 def test_a_second_ingest_reads_nothing(corpus, store, monkeypatch):
     first = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    monkeypatch.setattr(ingest_module, "map_chunks", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(ingest_module, "map_splitting_failures", lambda *_, **__: pytest.fail("read again"))
     begun = time.perf_counter()
     second = ingest_corpus(corpus, "bu4dfe", HERE, store, EngineOptions(workers=2))
     assert time.perf_counter() - begun < 0.5
@@ -130,24 +130,22 @@ def test_a_changed_file_or_option_is_read_again(corpus, store):
 
 def test_the_order_of_work_does_not_change_the_manifest(corpus, store, tmp_path, monkeypatch):
     alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    real = ingest_module.map_chunks
-    monkeypatch.setattr(
-        ingest_module, "map_chunks", lambda function, chunks, *_, **__: real(function, chunks[::-1], "reading")
-    )
+    real = chunks._run_here
+    monkeypatch.setattr(chunks, "_run_here", lambda function, given: real(function, given[::-1]))
     reordered = ingest_corpus(corpus, "bu4dfe", HERE, ContentStore(tmp_path / "other"))
     pd.testing.assert_frame_equal(reordered.manifest, alone.manifest)
 
 
 def failing(error):
-    """``map_chunks`` where one scan ends in an error."""
-    real = ingest_module.map_chunks
+    """Work in this process where every chunk with one certain scan ends in an error."""
+    real = chunks._run_here
 
-    def map_chunks(function, chunks, *_, **__):
-        for chunk, result in real(function, chunks, "reading"):
+    def run_here(function, given):
+        for chunk, result in real(function, given):
             lost = any(row["scan"] == "F001/Angry/001.wrl" for row in chunk)
             yield chunk, error if lost else result
 
-    return map_chunks
+    return run_here
 
 
 @pytest.mark.parametrize(
@@ -158,7 +156,7 @@ def failing(error):
     ],
 )
 def test_a_lost_worker_or_an_unforeseen_error_costs_its_scan_only(corpus, store, monkeypatch, error, code, remedy):
-    monkeypatch.setattr(ingest_module, "map_chunks", failing(error))
+    monkeypatch.setattr(chunks, "_run_here", failing(error))
     ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
     assert len(ingest.manifest) == 7
     assert ingest.report["code"].value_counts().to_dict() == {"": 7, code: 1}
@@ -169,8 +167,8 @@ def test_a_lost_worker_or_an_unforeseen_error_costs_its_scan_only(corpus, store,
 
 
 def test_a_worker_with_other_code_ends_the_run(corpus, store, monkeypatch):
-    monkeypatch.setattr(ingest_module, "map_chunks", failing(StrangeCodeError("another version")))
-    with pytest.raises(StrangeCodeError, match="another version"):
+    monkeypatch.setattr(chunks, "_run_here", failing(CodeMismatchError("another version")))
+    with pytest.raises(CodeMismatchError, match="another version"):
         ingest_corpus(corpus, "bu4dfe", HERE, store)
 
 

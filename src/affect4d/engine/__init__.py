@@ -1,22 +1,24 @@
-"""Work spread over processes: chunks in, results or exceptions out, one bad chunk never a lost batch.
+"""Work spread over processes with ``dask.distributed``: chunks in, results or exceptions out.
 
-The engine is ``dask.distributed``. :class:`EngineOptions` says where it works: in this process, in processes of this
-machine (the default of a run), on a scheduler's address, or on SLURM; the code is the same. A task is a chunk of scans,
-idempotent, and returns paths and statuses, never pixels.
+:class:`EngineOptions` chooses the place: this process, processes of this machine (the default of a run), or a scheduler
+at an address; the code is the same. A chunk holds a few scans, is idempotent, and returns paths and statuses, never
+pixels. A chunk that crashes its process costs itself; :mod:`affect4d.engine.retry` narrows it down to single scans.
 """
 
 from affect4d.engine.chunks import map_chunks
-from affect4d.engine.options import IN_PROCESS, EngineOptions, SlurmOptions, TlsOptions, available_cores
-from affect4d.engine.worker import ChunkTimeoutError, LostChunkError, StrangeCodeError
+from affect4d.engine.options import IN_PROCESS, EngineOptions, TlsOptions, available_cores
+from affect4d.engine.retry import map_excluding_failures, map_splitting_failures
+from affect4d.engine.worker import ChunkTimeoutError, CodeMismatchError, LostChunkError
 
 __all__ = [
     "IN_PROCESS",
     "ChunkTimeoutError",
+    "CodeMismatchError",
     "EngineOptions",
     "LostChunkError",
-    "SlurmOptions",
-    "StrangeCodeError",
     "TlsOptions",
     "available_cores",
     "map_chunks",
+    "map_excluding_failures",
+    "map_splitting_failures",
 ]

@@ -1,29 +1,31 @@
-"""Chunks in, results or exceptions out."""
+"""Chunks of work spread over this process, processes of this machine, or a Dask scheduler."""
 
 import asyncio
+import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
-from affect4d.engine.clusters import open_client
+from affect4d.engine.dask_client import open_client
 from affect4d.engine.options import IN_PROCESS, EngineOptions
-from affect4d.engine.worker import LostChunkError, attempt, package_digest
+from affect4d.engine.worker import CodeMismatchError, LostChunkError, attempt, package_digest
 from affect4d.memory import keep_freed_memory
-from affect4d.progress import track
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
+ChunkOutcomes = Generator[tuple[Chunk, Result | Exception], None, None]
 
-WAITING_PER_WORKER = 3
+QUEUED_PER_WORKER = 3
 """Chunks the scheduler holds for each worker: enough to keep it busy, few enough to stay small and to stop at once."""
-LEAST_WAITING = 8
-COUNTED_FOR = 1.0
-"""Seconds after which workers are counted anew."""
+MIN_QUEUED = 8
+RECOUNT_AFTER = 1.0
+"""Seconds between two counts of the workers."""
 
 
 def map_chunks(
@@ -32,34 +34,38 @@ def map_chunks(
     description: str,
     engine: EngineOptions = IN_PROCESS,
     scans: Callable[[Chunk], int] | None = None,
-) -> Generator[tuple[Chunk, Result | Exception], None, None]:
+    fatal: tuple[type[Exception], ...] = (),
+) -> ChunkOutcomes[Chunk, Result]:
     """Apply a function to every chunk; yield each chunk with its result, or with the exception it ended in.
 
     Args:
         function: Importable by name (it travels to other processes), idempotent, returning small values.
-        chunks: What to go through; small, picklable descriptions of work (paths, rows), never pixels.
-        description: What is being done, as a person says it.
-        engine: Where. In this process nothing protects from a chunk that kills or hangs it.
+        chunks: Small, picklable descriptions of work (paths, rows), never pixels.
+        description: Label of the progress bar: "reading scans".
+        engine: The place. In this process nothing protects from a chunk that crashes or hangs it.
         scans: How many scans a chunk holds, for the progress bar; without, it counts chunks.
+        fatal: Exceptions of the function that end all of the work: they are raised here.
 
     Yields:
-        Pairs in order of completion. A consumer that stops early cancels the rest.
+        Pairs in order of completion, with the chunk object that was given. A consumer that stops cancels the rest.
+
+    Raises:
+        CodeMismatchError: If a worker runs another version of this package.
+        ConnectionError: If the scheduler cannot be reached.
     """
-    work = _here(function, chunks) if _is_here(engine) else _on_cluster(function, chunks, engine)
-    size = scans or _one
-    total = sum(map(size, chunks))
-    yield from track(work, description, total, size=lambda pair: size(pair[0]), unit="scans" if scans else "")
+    here = engine.workers == 1 and engine.address is None
+    work = _run_here(function, chunks) if here else _run_on_cluster(function, chunks, engine)
+    total, unit = (len(chunks), "chunk") if scans is None else (sum(map(scans, chunks)), "scan")
+    bar = tqdm(desc=description, total=total, unit=unit, disable=None, dynamic_ncols=True)
+    with contextlib.closing(work), bar:
+        for chunk, outcome in work:
+            if isinstance(outcome, (CodeMismatchError, *fatal)):
+                raise outcome
+            yield chunk, outcome
+            bar.update(1 if scans is None else scans(chunk))
 
 
-def _is_here(engine: EngineOptions) -> bool:
-    return engine.workers == 1 and engine.address is None and engine.slurm is None
-
-
-def _one(_: Any) -> int:
-    return 1
-
-
-def _here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, Result | Exception]]:
+def _run_here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> ChunkOutcomes[Chunk, Result]:
     keep_freed_memory()
     for chunk in chunks:
         try:
@@ -70,16 +76,16 @@ def _here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Itera
             yield chunk, error
 
 
-def _on_cluster(
+def _run_on_cluster(
     function: Callable[[Chunk], Result], chunks: Sequence[Chunk], engine: EngineOptions
-) -> Iterator[tuple[Chunk, Result | Exception]]:
-    """Keep a few chunks a worker under way; hand in the next as one comes back."""
+) -> ChunkOutcomes[Chunk, Result]:
+    """Keep a few chunks per worker submitted; submit the next as one completes."""
     if not chunks:
         return
     from distributed import as_completed
 
     client = open_client(engine)
-    code = None if engine.address is None and engine.slurm is None else package_digest()
+    code = None if engine.address is None else package_digest()
 
     def submit(chunk: Chunk) -> Any:
         future = client.submit(attempt, function, chunk, engine.seconds, code, pure=False)
@@ -87,12 +93,12 @@ def _on_cluster(
         return future
 
     under_way: dict[str, Chunk] = {}
-    waiting, width = iter(chunks), _Width(client)
-    finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, width.now())], raise_errors=False)
+    waiting, limit = iter(chunks), _QueueLength(client)
+    finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, limit.current())], raise_errors=False)
     try:
         for future in finished:
             done, outcome = under_way.pop(future.key), _outcome(future)
-            for chunk in itertools.islice(waiting, max(0, width.now() - len(under_way))):
+            for chunk in itertools.islice(waiting, max(0, limit.current() - len(under_way))):
                 finished.add(submit(chunk))
             yield done, outcome
     finally:
@@ -100,24 +106,24 @@ def _on_cluster(
             client.cancel([future for future in finished.futures if future.key in under_way])
 
 
-class _Width:
-    """How many chunks may be under way; workers come and go, and on SLURM the first one comes after the work begins."""
+class _QueueLength:
+    """Number of chunks that may be submitted at once: workers come and go while the work runs."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._chunks, self._counted = LEAST_WAITING, -math.inf
+        self._chunks, self._counted = MIN_QUEUED, -math.inf
 
-    def now(self) -> int:
-        """As many as the workers need; they are counted once a second at most."""
-        if time.monotonic() - self._counted >= COUNTED_FOR:
+    def current(self) -> int:
+        """The number for the present workers, which are counted once a second at most."""
+        if time.monotonic() - self._counted >= RECOUNT_AFTER:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
-            self._chunks = max(LEAST_WAITING, WAITING_PER_WORKER * len(workers))
+            self._chunks = max(MIN_QUEUED, QUEUED_PER_WORKER * len(workers))
             self._counted = time.monotonic()
         return self._chunks
 
 
 def _outcome(future: Any) -> Any:
-    """The result, or what it ended in; a dead process in words of ours.
+    """The result of a future, or its exception; a dead process as :class:`LostChunkError`.
 
     Raises:
         ConnectionError: If the scheduler has gone.
@@ -128,7 +134,9 @@ def _outcome(future: Any) -> Any:
         error = future.exception()
         outcome = future.result() if error is None else error
     except (CancelledError, asyncio.CancelledError) as cancelled:
-        raise ConnectionError("The scheduler has gone. What is made is kept: start it, and run again.") from cancelled
+        raise ConnectionError(
+            "The scheduler has gone. Finished results are kept: start it, and run again."
+        ) from cancelled
     if isinstance(outcome, KilledWorker):
         return LostChunkError("its process died, twice: killed by the system, out of memory, or broken by this input")
     return outcome

@@ -1,4 +1,4 @@
-"""What runs in a worker process: one chunk at a time, in one thread (OpenGL wants that), in limited time."""
+"""Execution of a chunk in a worker process: one at a time, in one thread (OpenGL needs that), with a time limit."""
 
 import faulthandler
 import functools
@@ -13,16 +13,16 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from affect4d.engine.clusters import SINGLE_THREADED
+from affect4d.engine.dask_client import SINGLE_THREADED
 from affect4d.memory import keep_freed_memory
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
-FAREWELL = 1.0
-"""Seconds a worker lives on after a chunk took too long, so that its word of it gets out."""
+EXIT_DELAY = 1.0
+"""Seconds between a timeout and the end of its process, so that the exception reaches the scheduler."""
 GRACE = 30.0
-"""Seconds after which a process that cannot even say that it hangs is ended."""
+"""Further seconds after which a process that cannot report its timeout is ended."""
 
 
 class LostChunkError(RuntimeError):
@@ -33,27 +33,25 @@ class ChunkTimeoutError(LostChunkError):
     """A chunk took longer than it may; its process has been ended."""
 
 
-class StrangeCodeError(RuntimeError):
-    """A worker has another version of this package than the driver: its results would bear the wrong key."""
+class CodeMismatchError(RuntimeError):
+    """A worker has another version of this package than the driver: its results would be stored under a wrong key."""
 
 
 def attempt(function: Callable[[Chunk], Result], chunk: Chunk, seconds: float, code: str | None) -> Result:
-    """Apply the function to a chunk here, in a worker.
+    """Apply the function to a chunk, in a worker.
 
     Args:
         function: Importable by name.
         chunk: Its argument.
-        seconds: What it may take. A process that is still at it then is ended, also inside native code that lets
-            nothing else run.
-        code: Digest of the driver's package; None where the worker surely has the same files.
+        seconds: Time limit; after it this process is ended, also inside native code that lets nothing else run.
+        code: Digest of the driver's package; None where the worker has the same files.
 
     Raises:
         ChunkTimeoutError: If it took longer.
-        StrangeCodeError: If this worker has other code.
-        Exception: Whatever the function raises.
+        CodeMismatchError: If this worker has other code.
     """
     if code is not None and code != package_digest():
-        raise StrangeCodeError(
+        raise CodeMismatchError(
             f"The worker on {socket.gethostname()} runs another version of affect4d than the driver: install the same "
             "there and restart its workers."
         )
@@ -62,7 +60,7 @@ def attempt(function: Callable[[Chunk], Result], chunk: Chunk, seconds: float, c
         os.environ.setdefault(name, value)
     faulthandler.dump_traceback_later(seconds + GRACE, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
-        future = _own_thread().submit(functools.partial(function, chunk))
+        future = _worker_thread().submit(functools.partial(function, chunk))
         if wait([future], seconds).done:
             return future.result()
     finally:
@@ -80,8 +78,8 @@ def package_digest() -> str:
     return digest.hexdigest()
 
 
-class _OneThread:
-    """A thread that takes calls one after another; a daemon, so that a call that hangs does not hold the process."""
+class _WorkerThread:
+    """A daemon thread that runs calls one after another: a call that hangs does not keep the process alive."""
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
@@ -97,19 +95,19 @@ class _OneThread:
             call, future = self._calls.get()
             try:
                 future.set_result(call())
-            except BaseException as error:  # also SystemExit: a reader that wants to exit has failed, no more
+            except BaseException as error:  # also SystemExit: it fails the chunk, not the worker
                 future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
 
 @functools.cache
-def _own_thread() -> _OneThread:
-    return _OneThread()
+def _worker_thread() -> _WorkerThread:
+    return _WorkerThread()
 
 
 def _end_this_process() -> None:
-    """Take no more work, hand over what waits, and be started afresh by the nanny."""
+    """Close this worker, return its queued chunks, and let the nanny start a new one."""
     from distributed import get_worker
 
     worker = get_worker()
     close = functools.partial(worker.close_gracefully, restart=True, reason="a chunk took too long")
-    worker.loop.add_callback(worker.loop.call_later, FAREWELL, worker.loop.add_callback, close)
+    worker.loop.add_callback(worker.loop.call_later, EXIT_DELAY, worker.loop.add_callback, close)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
+from affect4d.engine import IN_PROCESS, CodeMismatchError, EngineOptions, LostChunkError, map_chunks
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.rendering.canary import CanaryError
 from affect4d.rendering.pictures import RenderError
@@ -73,7 +73,7 @@ def render_corpus(
     Raises:
         ValueError: If there is nothing to render.
         CanaryError: If a graphics driver draws nonsense, or there is none.
-        StrangeCodeError: If a worker has other code than the driver.
+        CodeMismatchError: If a worker has other code than the driver.
         RenderError: If nothing can be drawn, or more than ``options.max_failed_share`` of the scans failed.
         StoreFullError: If the disk is full.
     """
@@ -161,13 +161,13 @@ def _render(jobs: Sequence[SequenceJob], description: str, engine: EngineOptions
 
     Raises:
         CanaryError: If a graphics driver draws nonsense.
-        StrangeCodeError: If a worker has other code than the driver.
+        CodeMismatchError: If a worker has other code than the driver.
         StoreFullError: If the disk is full.
     """
     outcomes: Outcomes = {}
     with contextlib.closing(map_chunks(render_sequence, jobs, description, engine, scans=_scans)) as results:
         for job, result in results:
-            if isinstance(result, CanaryError | StrangeCodeError):
+            if isinstance(result, CanaryError | CodeMismatchError):
                 raise result
             if isinstance(result, StoreFullError):
                 raise StoreFullError(f"{result} {_still_needed(jobs, outcomes)}") from result

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, StrangeCodeError, map_chunks
+from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
@@ -101,7 +101,7 @@ def ingest_source(
     Raises:
         CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, folders of
             expressions are taken for people, or nothing says whose face numbered scans show.
-        StrangeCodeError: If a worker has other code than the driver.
+        CodeMismatchError: If a worker has other code than the driver.
     """
     key = "ingest-" + _key(source, options)
     if store.has(key):
@@ -180,47 +180,29 @@ def _take_in(
 def _read_portions(
     source: ScanSource, portions: list[Portion], crop_radius: float, store: ContentStore, engine: EngineOptions
 ) -> dict[str, pa.Table]:
-    """Every scan's outcome, by portion; a sequence that ends badly is tried again scan by scan."""
+    """Outcomes of every scan, by portion; a sequence that fails is read again scan by scan."""
     task = functools.partial(ingest_sequence, source, crop_radius)
     collection = _Collection(portions, store)
     chunks = [chunk for portion in portions for chunk in portion.chunks()]
-    lost = collection.gather(map_chunks(task, chunks, "reading scans", engine, scans=len))
-    if lost:
-        singles = [[scan] for chunk, _ in lost for scan in chunk]
-        lost = collection.gather(map_chunks(task, singles, "reading scans again", engine, scans=len))
-        for chunk, error in lost:
-            collection.add([_not_judged(chunk[0], error)])
+    results = map_splitting_failures(task, chunks, "reading scans", engine, split=_single_scans, scans=len)
+    for chunk, result in results:
+        failed = isinstance(result, Exception)
+        collection.add([_unread(scan, result) for scan in chunk] if failed else result)
     return collection.complete
 
 
-class _Collection:
-    """Outcomes as they come; a portion is kept once all of its scans are there, unless one ended in an accident.
+def _single_scans(chunk: list[Row]) -> list[list[Row]]:
+    return [[scan] for scan in chunk]
 
-    Attributes:
-        complete: Portions by name.
-    """
+
+class _Collection:
+    """Outcomes in order of arrival; a portion is stored once all of its scans are there, unless one crashed."""
 
     def __init__(self, portions: Iterable[Portion], store: ContentStore) -> None:
         self._portions = {sequence: portion for portion in portions for sequence in portion.scans["sequence"].unique()}
         self._store = store
         self._rows: dict[str, list[Row]] = {}
         self.complete: dict[str, pa.Table] = {}
-
-    def gather(self, results: Iterable[tuple[list[Row], list[Row] | Exception]]) -> list[tuple[list[Row], Exception]]:
-        """Add what came back; return what was lost.
-
-        Raises:
-            StrangeCodeError: If a worker has other code than the driver: no scan is at fault.
-        """
-        lost: list[tuple[list[Row], Exception]] = []
-        for chunk, result in results:
-            if isinstance(result, StrangeCodeError):
-                raise result
-            if isinstance(result, Exception):
-                lost.append((chunk, result))
-            else:
-                self.add(result)
-        return lost
 
     def add(self, outcomes: list[Row]) -> None:
         """Add outcomes of one sequence."""
@@ -313,7 +295,7 @@ def _refused(scan: Row, code: str, reason: str) -> Row:
     return {**scan, "status": "refused", "code": code, "reason": reason}
 
 
-def _not_judged(scan: Row, error: Exception) -> Row:
+def _unread(scan: Row, error: Exception) -> Row:
     return _refused(scan, LOST if isinstance(error, LostChunkError) else FAILED, f"{type(error).__name__}: {error}")
 
 

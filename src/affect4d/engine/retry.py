@@ -1,0 +1,103 @@
+"""Failed chunks tried again scan by scan, so that a scan that crashes its process costs itself and nothing else."""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+from affect4d.engine.chunks import ChunkOutcomes, map_chunks
+from affect4d.engine.options import IN_PROCESS, EngineOptions
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+
+def map_splitting_failures(
+    function: Callable[[Chunk], Result],
+    chunks: Sequence[Chunk],
+    description: str,
+    engine: EngineOptions = IN_PROCESS,
+    *,
+    split: Callable[[Chunk], Sequence[Chunk]],
+    scans: Callable[[Chunk], int] | None = None,
+) -> ChunkOutcomes[Chunk, Result]:
+    """:func:`map_chunks`, with the parts of a failed chunk in its place: for results that can be put together.
+
+    Args:
+        function: As in :func:`map_chunks`.
+        chunks: As in :func:`map_chunks`.
+        description: As in :func:`map_chunks`.
+        engine: As in :func:`map_chunks`.
+        split: The parts of a chunk that are tried on their own: one chunk a scan.
+        scans: How many scans a chunk holds, for the progress bar.
+
+    Yields:
+        Pairs in order of completion: chunks that succeed, then parts of the others, with their result or exception.
+    """
+    failed: list[Chunk] = []
+    for chunk, result in map_chunks(function, chunks, description, engine, scans):
+        if isinstance(result, Exception):
+            failed.append(chunk)
+        else:
+            yield chunk, result
+    if failed:
+        parts = [part for chunk in failed for part in split(chunk)]
+        yield from map_chunks(function, parts, f"{description} again", engine, scans)
+
+
+def map_excluding_failures(
+    function: Callable[[Chunk], Result],
+    chunks: Sequence[Chunk],
+    description: str,
+    engine: EngineOptions = IN_PROCESS,
+    *,
+    split: Callable[[Chunk], Sequence[Chunk]],
+    join: Callable[[Chunk, Sequence[Chunk]], Chunk],
+    probe: Callable[[Chunk], object],
+    retried: type[Exception] = Exception,
+    fatal: tuple[type[Exception], ...] = (),
+    scans: Callable[[Chunk], int] | None = None,
+) -> Generator[tuple[Chunk, Result | Exception | None, list[tuple[Chunk, Exception]]], None, None]:
+    """:func:`map_chunks`, where a failed chunk is repeated without the scans that fail: for one result a chunk.
+
+    Args:
+        function: As in :func:`map_chunks`.
+        chunks: As in :func:`map_chunks`.
+        description: As in :func:`map_chunks`.
+        engine: As in :func:`map_chunks`.
+        split: The parts of a chunk, one a scan.
+        join: The chunk made of some parts of a chunk: the inverse of ``split``.
+        probe: Tries one part, in a worker; its result is dropped.
+        retried: Exceptions that make a chunk repeated and a part excluded; a chunk keeps any other as its outcome.
+        fatal: Exceptions that end all of the work: they are raised here.
+        scans: How many scans a chunk holds, for the progress bar.
+
+    Yields:
+        Triples ``(chunk, result, excluded)`` in order of completion, each given chunk once. The result is an exception
+        where the chunk failed, also in its second attempt, and None where all of its parts are excluded; ``excluded``
+        pairs parts with their exceptions.
+    """
+    failed: list[Chunk] = []
+    for chunk, result in map_chunks(function, chunks, description, engine, scans, fatal):
+        if isinstance(result, retried):
+            failed.append(chunk)
+        else:
+            yield chunk, result, []
+    if not failed:
+        return
+    parts = [list(split(chunk)) for chunk in failed]
+    errors: dict[int, Exception] = {}
+    flat = [part for group in parts for part in group]
+    for part, result in map_chunks(probe, flat, "isolating scans that fail", engine, scans, fatal):
+        if isinstance(result, retried):
+            errors[id(part)] = result
+    again: list[Chunk] = []
+    origin: dict[int, tuple[Chunk, list[tuple[Chunk, Exception]]]] = {}
+    for chunk, group in zip(failed, parts, strict=True):
+        excluded = [(part, errors[id(part)]) for part in group if id(part) in errors]
+        if len(excluded) == len(group):
+            yield chunk, None, excluded
+        else:
+            again.append(join(chunk, [part for part in group if id(part) not in errors]))
+            origin[id(again[-1])] = chunk, excluded
+    for rest, result in map_chunks(function, again, f"{description} again", engine, scans, fatal):
+        chunk, excluded = origin[id(rest)]
+        yield chunk, result, excluded
