@@ -41,8 +41,8 @@ def test_a_surface_is_a_sound_mesh():
 
 
 def test_triangles_of_the_skin_face_the_camera():
-    mesh = mesh_skin(np.random.default_rng(0))
-    first, second, third = (mesh.points[mesh.faces[:, corner]] for corner in range(3))
+    points, faces = mesh_skin(np.random.default_rng(0))
+    first, second, third = (points[faces[:, corner]] for corner in range(3))
     one, two = second - first, third - first
     assert (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0] > 0).all()
 

@@ -6,6 +6,7 @@ move together; the strip below holds the left eye, the right eye and the inside 
 """
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -13,13 +14,34 @@ from jaxtyping import Float32, Float64
 MaterialPoints = Float64[np.ndarray, "points 2"]
 PointScalars = Float64[np.ndarray, " points"]
 
-MOUTH_LINE = -32.0
-MOUTH_HALF = 25.0
-SLIT_HALF = 1.6
-"""Half the height of the mouth's slit in the material plane; in space it is closed."""
-EYE_P, EYE_Q = 32.0, 38.0
-EYE_HALF, UPPER_LID, LOWER_LID = 14.5, 6.0, 4.2
 
+@dataclass(frozen=True)
+class Opening:
+    """An almond-shaped opening of the skin: centre, half its width, heights of its edges over the corners, mm."""
+
+    p: float
+    q: float
+    half: float
+    upper: float
+    lower: float
+
+    def ring(self, angles: PointScalars, outside: float = 0.0) -> MaterialPoints:
+        """Points around the opening, by angles from the subject's left corner upwards; ``outside`` is from its edge."""
+        sine = np.sin(angles)
+        height = np.where(sine >= 0, self.upper, -self.lower) * sine**2 + outside * sine
+        return np.stack([self.p + (self.half + outside) * np.cos(angles), self.q + height], axis=1)
+
+    def distance(self, points: MaterialPoints) -> PointScalars:
+        """Approximate distance outside the opening, mm."""
+        p, q = np.abs(points - np.array([self.p, self.q])).T
+        arch = np.clip(1.0 - (p / self.half) ** 2, 0.0, 1.0)
+        return np.asarray(np.hypot(np.clip(p - self.half, 0.0, None), np.clip(q - self.upper * arch, 0.0, None)))
+
+
+EYE = Opening(p=32.0, q=38.0, half=14.5, upper=6.0, lower=4.2)
+"""The left eye."""
+MOUTH = Opening(p=0.0, q=-32.0, half=25.0, upper=1.6, lower=1.6)
+"""The mouth's slit; in space it is closed."""
 WIDTH, HEIGHT, STRIP = 160, 200, 40
 """Pixels of the texture; the strip's height is part of the texture's."""
 P_HALF, Q_LOW, Q_HIGH = 105.0, -97.0, 101.0
@@ -38,15 +60,15 @@ def sigmoid(values: PointScalars) -> PointScalars:
 
 def eye_opening(points: MaterialPoints) -> PointScalars:
     """Signed height over the nearer lid margin of the left eye, mm: negative inside the opening."""
-    offset = points - np.array([EYE_P, EYE_Q])
-    arch = 1.0 - (offset[:, 0] / EYE_HALF) ** 2
-    limit = np.where(offset[:, 1] > 0, UPPER_LID, LOWER_LID) * arch
+    offset = points - np.array([EYE.p, EYE.q])
+    arch = 1.0 - (offset[:, 0] / EYE.half) ** 2
+    limit = np.where(offset[:, 1] > 0, EYE.upper, EYE.lower) * arch
     return np.asarray(np.abs(offset[:, 1]) - limit)
 
 
 def mouth_slit(points: MaterialPoints) -> PointScalars:
     """Half the height of the mouth's slit at a point's p, mm; 0 beside the mouth."""
-    return SLIT_HALF * np.clip(1.0 - (points[:, 0] / MOUTH_HALF) ** 2, 0.0, None)
+    return MOUTH.upper * np.clip(1.0 - (points[:, 0] / MOUTH.half) ** 2, 0.0, None)
 
 
 def brow_height(p: PointScalars) -> PointScalars:

@@ -10,7 +10,7 @@ from affect4d.arrays import Faces, Texture, TextureCoordinates
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.face_model import DENSITIES, FaceSurface, SpacePoints
 from affect4d.synthetic.lighting import KNOT_SECONDS, SceneLights, draw_lights, wander
-from affect4d.synthetic.material_plane import HEIGHT, P_HALF, Q_HIGH, Q_LOW, STRIP, WIDTH
+from affect4d.synthetic.material_plane import HEIGHT, STRIP, WIDTH, skin_pixels
 from affect4d.synthetic.performance import FrameTimes
 from affect4d.synthetic.recipe import ScannerOptions
 
@@ -184,8 +184,8 @@ def spikes(points: SpacePoints, mean: float, rng: np.random.Generator) -> SpaceP
 
 def draw_hair(rng: np.random.Generator, strands: int) -> HairStrands:
     """Draw that many strands, from the hairline downwards."""
-    p = P_HALF * (2.0 * (np.arange(WIDTH) + 0.5) / WIDTH - 1.0)
-    q = Q_HIGH - (Q_HIGH - Q_LOW) * (np.arange(HEIGHT - STRIP) + 0.5) / (HEIGHT - STRIP)
+    points = skin_pixels().reshape(HEIGHT - STRIP, WIDTH, 2)
+    p, q = points[0, :, 0], points[:, 0, 1]
     cover = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
     for _ in range(strands):
         root, tip, drift = rng.uniform(-55.0, 55.0), rng.uniform(LOWEST_TIP, HIGHEST_TIP), rng.normal(0.0, 12.0)

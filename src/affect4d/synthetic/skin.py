@@ -13,12 +13,9 @@ from scipy.ndimage import gaussian_filter
 
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, ActionWeights
 from affect4d.synthetic.material_plane import (
-    EYE_HALF,
-    EYE_P,
-    EYE_Q,
+    EYE,
     HEIGHT,
-    MOUTH_HALF,
-    MOUTH_LINE,
+    MOUTH,
     P_HALF,
     STRIP,
     WIDTH,
@@ -142,27 +139,27 @@ def _beard(points: MaterialPoints, paint: PixelColours, appearance: Appearance) 
 
 def _lip_colour(points: MaterialPoints, paint: PixelColours, appearance: Appearance) -> PixelColours:
     p, q = points.T
-    t = p / (MOUTH_HALF + 1.0)
+    t = p / (MOUTH.half + 1.0)
     arch = np.clip(1.0 - t**2, 0.0, None)
-    upper = MOUTH_LINE + 7.0 * arch - 1.0 * np.exp(-((p / 4.0) ** 2))
-    lower = MOUTH_LINE - 8.5 * np.sqrt(arch) * arch**0.25
+    upper = MOUTH.q + 7.0 * arch - 1.0 * np.exp(-((p / 4.0) ** 2))
+    lower = MOUTH.q - 8.5 * np.sqrt(arch) * arch**0.25
     inside = sigmoid((upper - q) / 0.6) * sigmoid((q - lower) / 0.6) * (np.abs(t) < 1)
     colour = paint * (1 - 0.45 * appearance.lips) + np.asarray(appearance.lipstick) * (0.45 * appearance.lips)
     paint = _over(paint, colour * np.array([0.95, 0.78, 0.8]), inside)
-    line = np.exp(-0.5 * (np.clip(np.abs(q - MOUTH_LINE) - mouth_slit(points), 0, None) / 0.8) ** 2)
-    return _over(paint, np.array([0.2, 0.07, 0.07]), 0.75 * line * sigmoid((MOUTH_HALF + 2.0 - np.abs(p)) / 0.7))
+    line = np.exp(-0.5 * (np.clip(np.abs(q - MOUTH.q) - mouth_slit(points), 0, None) / 0.8) ** 2)
+    return _over(paint, np.array([0.2, 0.07, 0.07]), 0.75 * line * sigmoid((MOUTH.half + 2.0 - np.abs(p)) / 0.7))
 
 
 def _around_eyes(points: MaterialPoints, paint: PixelColours, appearance: Appearance) -> PixelColours:
     """Lashes, the crease of the lid, and brows."""
     for sided in (points, mirrored(points)):
         p, q = sided.T
-        beside = sigmoid((EYE_HALF + 1.0 - np.abs(p - EYE_P)) / 0.8)
+        beside = sigmoid((EYE.half + 1.0 - np.abs(p - EYE.p)) / 0.8)
         height = np.clip(eye_opening(sided), -4.0, None)
-        lashes = np.exp(-0.5 * (height / 1.1) ** 2) * beside * np.where(q > EYE_Q, 1.0, 0.5)
-        crease = np.exp(-0.5 * ((height - 4.2) / 0.8) ** 2) * beside * (q > EYE_Q)
+        lashes = np.exp(-0.5 * (height / 1.1) ** 2) * beside * np.where(q > EYE.q, 1.0, 0.5)
+        crease = np.exp(-0.5 * ((height - 4.2) / 0.8) ** 2) * beside * (q > EYE.q)
         paint = paint * (1.0 - (0.3 * crease)[:, None])
-        lid = sigmoid((height - 0.5) / 0.6) * sigmoid((7.0 - height) / 1.5) * beside * (q > EYE_Q)
+        lid = sigmoid((height - 0.5) / 0.6) * sigmoid((7.0 - height) / 1.5) * beside * (q > EYE.q)
         paint = _over(paint, np.asarray(appearance.lipstick) * np.array([0.5, 0.8, 1.1]), 0.5 * appearance.shadow * lid)
         paint = _over(paint, np.array([0.08, 0.06, 0.05]), 0.8 * lashes)
         paint = _over(paint, 0.75 * np.asarray(appearance.hair), _brow(sided, appearance))
@@ -266,7 +263,7 @@ def _pebbled_chin(p: PointScalars, q: PointScalars) -> PixelMask:
 
 
 def _puckered_lips(p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(0.6 * np.exp(-0.5 * ((q - MOUTH_LINE) / 7.0) ** 2) * _comb(np.abs(p), (5.0, 10.0, 15.0)))
+    return np.asarray(0.6 * np.exp(-0.5 * ((q - MOUTH.q) / 7.0) ** 2) * _comb(np.abs(p), (5.0, 10.0, 15.0)))
 
 
 def _line(

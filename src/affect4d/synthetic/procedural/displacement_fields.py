@@ -12,19 +12,7 @@ import numpy as np
 
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL
 from affect4d.synthetic.face_model import ModeBasis, SpacePoints
-from affect4d.synthetic.material_plane import (
-    EYE_HALF,
-    EYE_P,
-    EYE_Q,
-    LOWER_LID,
-    MOUTH_HALF,
-    MOUTH_LINE,
-    UPPER_LID,
-    MaterialPoints,
-    PointScalars,
-    mirrored,
-    sigmoid,
-)
+from affect4d.synthetic.material_plane import EYE, MOUTH, MaterialPoints, PointScalars, mirrored, sigmoid
 
 SkinRegion = Literal["skin", "upper", "lower"]
 
@@ -40,7 +28,7 @@ class Bump:
     """Limited to above or below the mouth's slit, or anywhere on the skin."""
 
 
-CORNER = (26.0, MOUTH_LINE)
+CORNER = (26.0, MOUTH.q)
 
 BUMPS: Mapping[str, tuple[Bump, ...]] = {
     "AU1": (Bump((13, 53), (11, 11), (-1.0, 8.5, 0.5)), Bump((12, 70), (16, 7), (0, 3, 2.0))),
@@ -73,7 +61,7 @@ BUMPS: Mapping[str, tuple[Bump, ...]] = {
         Bump((40, 10), (12, 10), (0.5, 2.5, 2.5)),
         Bump((12, -36), (12, 8), (0.0, -1.0, -1.5)),
     ),
-    "AU14": (Bump((30, MOUTH_LINE), (6, 7), (4.0, 1.5, -5.5)), Bump((40, -34), (6, 8), (0.0, 0.0, 3.0))),
+    "AU14": (Bump((30, MOUTH.q), (6, 7), (4.0, 1.5, -5.5)), Bump((40, -34), (6, 8), (0.0, 0.0, 3.0))),
     "AU15": (
         Bump(CORNER, (9, 9), (1.0, -9.0, -1.0)),
         Bump((30, -46), (9, 8), (1.0, -3.0, 3.0)),
@@ -129,7 +117,7 @@ LID_SHIFTS: Mapping[str, tuple[float, float]] = {
     "AU6": (-0.6, 1.8),
     "AU7": (-1.6, 2.6),
     "AU9": (-0.8, 1.5),
-    "AU45": (-(UPPER_LID + 0.7 * LOWER_LID), 0.4 * LOWER_LID),
+    "AU45": (-(EYE.upper + 0.7 * EYE.lower), 0.4 * EYE.lower),
 }
 """Rise of the upper and of the lower lid margin, mm."""
 JAW_DROP = (0.0, -28.0, -7.0)
@@ -180,7 +168,7 @@ def _central_field(points: MaterialPoints, unit: str) -> SpacePoints:
         return np.asarray(_jaw_share(points)[:, None] * np.asarray(JAW_SLIDE))
     if unit == "mouth_left":
         p, q = points.T
-        share = np.exp(-0.5 * ((p / 28.0) ** 2 + ((q - MOUTH_LINE) / 13.0) ** 2))
+        share = np.exp(-0.5 * ((p / 28.0) ** 2 + ((q - MOUTH.q) / 13.0) ** 2))
         return np.asarray(np.asarray(share)[:, None] * np.asarray(LIPS_DRAWN))
     field = both_sides(points, BUMPS[unit])
     if unit == "AU26":
@@ -197,27 +185,27 @@ def _jaw_share(points: MaterialPoints) -> PointScalars:
 def _below_mouth(points: MaterialPoints) -> PointScalars:
     """Membership of the lower jaw, 0…1: sharp at the slit, soft beside the mouth."""
     p, q = np.abs(points[:, 0]), points[:, 1]
-    beside = np.clip(p - MOUTH_HALF + 4.0, 0.0, None)
-    return sigmoid((MOUTH_LINE - 0.15 * beside - q) / (0.35 + 0.35 * beside))
+    beside = np.clip(p - MOUTH.half + 4.0, 0.0, None)
+    return sigmoid((MOUTH.q - 0.15 * beside - q) / (0.35 + 0.35 * beside))
 
 
 def _upper_lid(points: MaterialPoints) -> PointScalars:
     """Share of the left upper lid's movement at a point: 1 at mid-margin, 0 at the corners."""
     arch, across = _lid_arch(points)
-    rise = points[:, 1] - EYE_Q - UPPER_LID * arch
-    return np.where(points[:, 1] > EYE_Q, across * np.exp(-0.5 * (np.clip(rise, 0.0, None) / 4.0) ** 2), 0.0)
+    rise = points[:, 1] - EYE.q - EYE.upper * arch
+    return np.where(points[:, 1] > EYE.q, across * np.exp(-0.5 * (np.clip(rise, 0.0, None) / 4.0) ** 2), 0.0)
 
 
 def _lower_lid(points: MaterialPoints) -> PointScalars:
     """Share of the left lower lid's movement at a point."""
     arch, across = _lid_arch(points)
-    drop = EYE_Q - LOWER_LID * arch - points[:, 1]
-    return np.where(points[:, 1] <= EYE_Q, across * np.exp(-0.5 * (np.clip(drop, 0.0, None) / 4.5) ** 2), 0.0)
+    drop = EYE.q - EYE.lower * arch - points[:, 1]
+    return np.where(points[:, 1] <= EYE.q, across * np.exp(-0.5 * (np.clip(drop, 0.0, None) / 4.5) ** 2), 0.0)
 
 
 def _lid_arch(points: MaterialPoints) -> tuple[PointScalars, PointScalars]:
     """Height of the left lid margin over the corners (share of mid-height), and the lids' freedom to move there."""
-    arch = np.clip(1.0 - ((points[:, 0] - EYE_P) / EYE_HALF) ** 2, 0.0, 1.0)
+    arch = np.clip(1.0 - ((points[:, 0] - EYE.p) / EYE.half) ** 2, 0.0, 1.0)
     return arch, np.sqrt(arch) * arch**0.25
 
 

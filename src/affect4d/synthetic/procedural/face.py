@@ -4,7 +4,6 @@ As with a real scanner, every sampling joins other points of the same skin.
 """
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,15 +29,10 @@ from affect4d.synthetic.face_model import (
     with_strip,
 )
 from affect4d.synthetic.material_plane import (
-    EYE_HALF,
-    EYE_P,
-    EYE_Q,
-    LOWER_LID,
-    MOUTH_HALF,
-    MOUTH_LINE,
-    SLIT_HALF,
-    UPPER_LID,
+    EYE,
+    MOUTH,
     MaterialPoints,
+    Opening,
     PointScalars,
     brow_height,
     eye_opening,
@@ -66,14 +60,6 @@ FINE, COARSE = 3.9, 7.6
 LONGEST_EDGE = 16.0
 
 
-@dataclass(frozen=True)
-class MaterialMesh:
-    """Points of the material plane, joined to triangles that leave eyes and mouth open."""
-
-    points: MaterialPoints
-    faces: Faces
-
-
 class ProceduralFace:
     """The face that ships with the package: no licence, no download."""
 
@@ -99,29 +85,32 @@ class ProceduralFace:
 
 def landmark_points() -> MaterialPoints:
     """Material points of the 83 landmarks, in the order of :mod:`affect4d.scans.landmarks`."""
-    left_eye = _ring((EYE_P, EYE_Q), EYE_HALF, UPPER_LID, LOWER_LID, 8)
+    left_eye = EYE.ring(_even_angles(8))
     left_brow = _brow_outline()
     left_nose = np.array([[-7, 33], [-10, 14], [-13, 2], [-16, -5], [-8, -11]], dtype=float)
     nose = np.concatenate([left_nose, [[0.0, -13.0]], mirrored(left_nose)[::-1], [[0.0, 0.0]]])
-    outer = _mouth_ring(MOUTH_HALF + 1.5, 6.5, 7.5, 12)
-    inner = _mouth_ring(MOUTH_HALF, SLIT_HALF, SLIT_HALF, 8)
+    outer = mirrored(Opening(MOUTH.p, MOUTH.q, MOUTH.half + 1.5, 6.5, 7.5).ring(_even_angles(12)))
+    inner = mirrored(MOUTH.ring(_even_angles(8)))
     angles = np.linspace(0.06 * np.pi, -1.06 * np.pi, 15)
     contour = np.stack([-92.0 * np.cos(angles), 6.0 + 82.0 * np.sin(angles)], axis=1)
     return np.concatenate([mirrored(left_eye), left_eye, mirrored(left_brow), left_brow, nose, outer, inner, contour])
 
 
-def mesh_skin(rng: np.random.Generator, spacing: float = 1.0) -> MaterialMesh:
-    """Rings around eyes and mouth and a jittered lattice elsewhere; ``spacing`` scales the lattice."""
+def mesh_skin(rng: np.random.Generator, spacing: float = 1.0) -> tuple[MaterialPoints, Faces]:
+    """Points of the skin, joined to triangles that leave eyes and mouth open.
+
+    Rings around eyes and mouth, and a jittered lattice elsewhere, which ``spacing`` scales.
+    """
     lattice = _lattice(rng, spacing)
-    points = np.concatenate([*_eye_rings(rng), *_mouth_rings(rng), lattice[_clear(lattice)]])
+    points = np.concatenate([*_rings(rng), lattice])
     faces = triangulate(points)
-    return MaterialMesh(points, faces[~_in_a_hole(points[faces].mean(axis=1)) & _short(points, faces)])
+    return points, faces[~_in_a_hole(points[faces].mean(axis=1)) & _short(points, faces)]
 
 
 @functools.cache
 def _mesh(index: int) -> FaceMesh:
-    skin = mesh_skin(np.random.default_rng([4, index]), SPACINGS[index % DENSITIES])
-    return join_face(_skin_shapes(skin.points), _mouth_shapes(), skin.faces, skin.points)
+    points, faces = mesh_skin(np.random.default_rng([4, index]), SPACINGS[index % DENSITIES])
+    return join_face(_skin_shapes(points), _mouth_shapes(), faces, points)
 
 
 def _skin_shapes(points: MaterialPoints) -> Blendshapes:
@@ -140,16 +129,16 @@ def _normal_shapes() -> Blendshapes:
 
 @functools.cache
 def _socket_shapes() -> Blendshapes:
-    return _skin_shapes(np.array([[EYE_P, EYE_Q], [-EYE_P, EYE_Q]]))
+    return _skin_shapes(np.array([[EYE.p, EYE.q], [-EYE.p, EYE.q]]))
 
 
 def _mouth_shapes() -> Blendshapes:
     """Teeth and tongue behind the lips: the upper half keeps to the skull, the lower follows the jaw."""
     grid, _ = mouth_grid()
-    at_lips = np.stack([MOUTH_HALF * grid[:, 0], np.full(len(grid), MOUTH_LINE + SLIT_HALF)], axis=1)
+    at_lips = np.stack([MOUTH.half * grid[:, 0], np.full(len(grid), MOUTH.q + MOUTH.upper)], axis=1)
     place = neutral_points(at_lips)
     place[:, 0] *= 0.9
-    place[:, 1] = MOUTH_LINE + 8.5 * grid[:, 1]
+    place[:, 1] = MOUTH.q + 8.5 * grid[:, 1]
     place[:, 2] -= 7.5 + 3.5 * grid[:, 0] ** 2
     actions = action_basis(at_lips) * np.array([0.6, 0.0, 1.0])
     actions[:, :, 2] = np.minimum(actions[:, :, 2], 0.0)
@@ -176,15 +165,8 @@ def _over_eyes(points: SpacePoints, centres: Float64[np.ndarray, "2 3"]) -> Spac
     return points
 
 
-def _ring(centre: tuple[float, float], half: float, upper: float, lower: float, count: int) -> MaterialPoints:
-    """An opening's outline from the subject's left corner over the top."""
-    angles = 2.0 * np.pi * np.arange(count) / count
-    return _opening_ring(angles, centre, half, upper, lower, 0.0)
-
-
-def _mouth_ring(half: float, upper: float, lower: float, count: int) -> MaterialPoints:
-    """A lip's outline from the subject's right corner over the top."""
-    return mirrored(_ring((0.0, MOUTH_LINE), half, upper, lower, count))
+def _even_angles(count: int) -> PointScalars:
+    return 2.0 * np.pi * np.arange(count) / count
 
 
 def _brow_outline() -> MaterialPoints:
@@ -194,80 +176,37 @@ def _brow_outline() -> MaterialPoints:
     return np.concatenate([np.stack([p, upper], axis=1), np.stack([p, lower], axis=1)[::-1]])
 
 
-def _opening_ring(
-    angles: PointScalars, centre: tuple[float, float], half: float, upper: float, lower: float, outside: float
-) -> MaterialPoints:
-    """Points around an almond-shaped opening.
-
-    Args:
-        angles: Radians from the subject's left corner, upwards.
-        centre: Of the opening, mm.
-        half: Half its width.
-        upper: Height of its upper edge over the corners.
-        lower: Depth of its lower edge.
-        outside: Distance from its edge.
-    """
-    sine = np.sin(angles)
-    height = np.where(sine >= 0, upper, -lower) * sine**2 + outside * sine
-    return np.stack([centre[0] + (half + outside) * np.cos(angles), centre[1] + height], axis=1)
-
-
-def _on_head(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
-    """Mask of the material points on the scanned part of the head."""
-    across = np.abs(points[:, 0]) / WIDTH_HALF
-    along = np.abs(points[:, 1] - HEIGHT_CENTRE) / HEIGHT_HALF
-    return np.asarray(across**2.4 + along**2.4 < 1.0)
-
-
 def _lattice(rng: np.random.Generator, spacing: float) -> MaterialPoints:
+    """Lattice points away from the rings, finer where the face moves."""
     fine, coarse = _hexagons(FINE * spacing, rng), _hexagons(COARSE * spacing, rng)
-    return np.concatenate([fine[_detailed(fine)], coarse[~_detailed(coarse)]])
+    points = np.concatenate([fine[_moves(fine)], coarse[~_moves(coarse)]])
+    eyes = np.minimum(EYE.distance(points), EYE.distance(mirrored(points)))
+    return np.asarray(points[(eyes > 8.5) & (MOUTH.distance(points) > 9.5)])
 
 
 def _hexagons(spacing: float, rng: np.random.Generator) -> MaterialPoints:
-    """A jittered hexagonal lattice over the head."""
+    """A jittered hexagonal lattice over the scanned part of the head."""
     columns, rows = np.arange(-WIDTH_HALF, WIDTH_HALF, spacing), np.arange(-96.0, 100.0, spacing * 0.866)
     p, q = np.meshgrid(columns, rows)
     p = p + 0.5 * spacing * (np.arange(len(rows)) % 2)[:, None]
     points = np.stack([p.ravel(), q.ravel()], axis=1) + rng.uniform(-0.5, 0.5, 2) * spacing
     points += rng.uniform(-0.22, 0.22, points.shape) * spacing
-    return np.asarray(points[_on_head(points)])
+    across, along = np.abs(points[:, 0]) / WIDTH_HALF, np.abs(points[:, 1] - HEIGHT_CENTRE) / HEIGHT_HALF
+    return np.asarray(points[across**2.4 + along**2.4 < 1.0])
 
 
-def _detailed(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
-    """The part of the face that moves: finer there."""
+def _moves(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
+    """Mask of the part of the face that moves."""
     return np.asarray((points[:, 0] / 56.0) ** 4 + ((points[:, 1] - 1.0) / 66.0) ** 4 < 1.0)
 
 
-def _clear(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
-    """Far enough from the rings."""
-    left, right = (_almond_distance(half, (EYE_P, EYE_Q), EYE_HALF, UPPER_LID) for half in (points, mirrored(points)))
-    mouth = _almond_distance(points, (0.0, MOUTH_LINE), MOUTH_HALF, SLIT_HALF)
-    return np.asarray((np.minimum(left, right) > 8.5) & (mouth > 9.5))
-
-
-def _almond_distance(points: MaterialPoints, centre: tuple[float, float], half: float, height: float) -> PointScalars:
-    """Roughly how far outside an opening a point lies, mm."""
-    p, q = np.abs(points - centre).T
-    arch = np.clip(1.0 - (p / half) ** 2, 0.0, 1.0)
-    return np.asarray(np.hypot(np.clip(p - half, 0.0, None), np.clip(q - height * arch, 0.0, None)))
-
-
-def _eye_rings(rng: np.random.Generator) -> list[MaterialPoints]:
+def _rings(rng: np.random.Generator) -> list[MaterialPoints]:
+    """Rings around both eyes, then around the mouth."""
     rings = []
     for outside in (0.0, 1.6, 3.6, 6.3):
-        left, right = (
-            _opening_ring(_turn(20, rng), (EYE_P, EYE_Q), EYE_HALF, UPPER_LID, LOWER_LID, outside) for _ in range(2)
-        )
+        left, right = (EYE.ring(_turn(20, rng), outside) for _ in range(2))
         rings += [left, mirrored(right)]
-    return rings
-
-
-def _mouth_rings(rng: np.random.Generator) -> list[MaterialPoints]:
-    return [
-        _opening_ring(_turn(30, rng), (0.0, MOUTH_LINE), MOUTH_HALF, SLIT_HALF, SLIT_HALF, outside)
-        for outside in (0.0, 2.0, 4.4, 7.0)
-    ]
+    return rings + [MOUTH.ring(_turn(30, rng), outside) for outside in (0.0, 2.0, 4.4, 7.0)]
 
 
 def _turn(count: int, rng: np.random.Generator) -> PointScalars:
@@ -278,9 +217,9 @@ def _turn(count: int, rng: np.random.Generator) -> PointScalars:
 
 
 def _in_a_hole(centres: MaterialPoints) -> Bool[np.ndarray, " faces"]:
-    left, right = eye_opening(centres) < -0.05, eye_opening(mirrored(centres)) < -0.05
-    mouth = np.abs(centres[:, 1] - MOUTH_LINE) < mouth_slit(centres) - 0.02
-    return np.asarray(left | right | mouth)
+    eyes = (eye_opening(centres) < -0.05) | (eye_opening(mirrored(centres)) < -0.05)
+    mouth = np.abs(centres[:, 1] - MOUTH.q) < mouth_slit(centres) - 0.02
+    return np.asarray(eyes | mouth)
 
 
 def _short(points: MaterialPoints, faces: Faces) -> Bool[np.ndarray, " faces"]:

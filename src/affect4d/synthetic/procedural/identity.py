@@ -9,18 +9,7 @@ from jaxtyping import Float64
 from scipy.interpolate import PchipInterpolator
 
 from affect4d.synthetic.face_model import SpacePoints
-from affect4d.synthetic.material_plane import (
-    EYE_HALF,
-    EYE_P,
-    EYE_Q,
-    MOUTH_HALF,
-    MOUTH_LINE,
-    MaterialPoints,
-    PointScalars,
-    eye_opening,
-    mouth_slit,
-    sigmoid,
-)
+from affect4d.synthetic.material_plane import EYE, MOUTH, MaterialPoints, PointScalars, eye_opening, mouth_slit, sigmoid
 from affect4d.synthetic.procedural.displacement_fields import Bump, both_sides
 
 HEIGHTS = np.array([-95, -88, -78, -68, -56, -46, -32, -20, -8, 15, 35, 52, 62, 80, 100], dtype=float)
@@ -56,8 +45,8 @@ IDENTITY: tuple[tuple[Bump, ...], ...] = (
     (Bump((0, -64), (20, 14), (0, 0, 3.5)),),  # prominent chin
     (Bump((0, 85), (70, 25), (0, 4.0, 5.0)),),  # high, upright forehead
     (Bump((30, 53), (22, 6), (0, -0.5, 2.2)),),  # brow ridge
-    (Bump((EYE_P, 42), (19, 15), (2.6, 0, 0)),),  # eyes wide apart
-    (Bump((EYE_P, 44), (18, 8), (0, 1.3, 0)), Bump((EYE_P, 32), (18, 6), (0, -0.5, 0))),  # open eyes
+    (Bump((EYE.p, 42), (19, 15), (2.6, 0, 0)),),  # eyes wide apart
+    (Bump((EYE.p, 44), (18, 8), (0, 1.3, 0)), Bump((EYE.p, 32), (18, 6), (0, -0.5, 0))),  # open eyes
     (Bump((46, 40), (9, 9), (0, 1.6, 0)), Bump((18, 38), (8, 8), (0, -0.8, 0))),  # slanted eyes
     (Bump((30, 54), (22, 8), (0, 2.6, 0)),),  # high brows
     (Bump((46, 54), (9, 7), (0, 2.2, 0)),),  # arched brows
@@ -104,11 +93,11 @@ def identity_basis(points: MaterialPoints) -> Float64[np.ndarray, "shape points 
 
 def eye_centre(side: float) -> Float64[np.ndarray, "3"]:
     """Centre of an eyeball of the mean face, mm; ``side`` is 1 for the left and −1 for the right."""
-    point = np.array([[EYE_P, EYE_Q]])
+    point = np.array([[EYE.p, EYE.q]])
     angle = point[:, 0] / 74.0
     z = _skull(point[:, 1], angle)[0] - EYE_SINK - 5.0
-    x = float(_half_width(EYE_Q)) * np.sin(angle[0])
-    return np.array([side * x, EYE_Q, z])
+    x = float(_half_width(EYE.q)) * np.sin(angle[0])
+    return np.array([side * x, EYE.q, z])
 
 
 def _skull(q: PointScalars, angle: PointScalars) -> PointScalars:
@@ -117,7 +106,7 @@ def _skull(q: PointScalars, angle: PointScalars) -> PointScalars:
 
 
 def _slit_closing(points: MaterialPoints) -> PointScalars:
-    offset = points[:, 1] - MOUTH_LINE
+    offset = points[:, 1] - MOUTH.q
     gap = mouth_slit(points)
     return np.asarray(-np.sign(offset) * gap * np.exp(-np.clip(np.abs(offset) - gap, 0.0, None) / 6.0))
 
@@ -129,9 +118,9 @@ def _nose(points: MaterialPoints) -> PointScalars:
 
 def _lips(points: MaterialPoints) -> PointScalars:
     """Two cushions with the line of the mouth between them."""
-    t = points[:, 0] / (MOUTH_HALF + 2.0)
+    t = points[:, 0] / (MOUTH.half + 2.0)
     taper = np.clip(1.0 - t**2, 0.0, None)
-    q = points[:, 1] - 0.8 * np.cos(2.2 * np.pi * t) * taper * (points[:, 1] > MOUTH_LINE)
+    q = points[:, 1] - 0.8 * np.cos(2.2 * np.pi * t) * taper * (points[:, 1] > MOUTH.q)
     upper = 4.6 * np.exp(-0.5 * ((q + 27.8) / 2.9) ** 2)
     lower = 5.4 * np.exp(-0.5 * ((q + 37.2) / 3.3) ** 2)
     line = -2.6 * np.exp(-0.5 * ((q + 32.0) / 1.6) ** 2)
@@ -146,7 +135,7 @@ def _hug_eyes(points: MaterialPoints, place: SpacePoints) -> PointScalars:
         lateral = ((place[:, :2] - centre[:2]) ** 2).sum(axis=1)
         ball = centre[2] + np.sqrt(np.clip((EYE_RADIUS + 0.6) ** 2 - lateral, 9.0, None))
         opening = eye_opening(points * np.array([side, 1.0]))
-        beside = np.clip(np.abs(side * points[:, 0] - EYE_P) - EYE_HALF, 0.0, None)
+        beside = np.clip(np.abs(side * points[:, 0] - EYE.p) - EYE.half, 0.0, None)
         hug = np.exp(-(((np.clip(opening, 0.0, None) + beside) / 4.5) ** 2))
         z += hug * (np.maximum(ball, z - 8.0) - z)
     return z
