@@ -19,8 +19,8 @@ from affect4d.synthetic.benchmarks import (
     explain,
     frozen,
     frozen_versions,
-    judge,
-    people_digest,
+    split_digest,
+    verify,
 )
 from affect4d.synthetic.corpus import Take, official_folds, scan_frame
 from affect4d.synthetic.corpus_hash import CorpusHash, join_sums, sum_scan
@@ -63,7 +63,7 @@ def test_a_frozen_recipe_is_not_changed_without_a_new_version(name):
     assert known is not None, (
         f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.freeze_benchmarks {name}"
     )
-    assert (known.recipe, known.people) == (one.recipe.digest, people_digest(one.recipe)), (
+    assert (known.recipe, known.people) == (one.recipe.digest, split_digest(one.recipe)), (
         f"The recipe of {name}, or a default it relies on, has changed. Raise its version, then freeze_benchmarks that."
     )
 
@@ -111,38 +111,38 @@ def test_noise_far_below_a_scanners_does_not_change_the_hash():
 
 def test_a_verdict_for_each_case(tmp_path, found):
     folder, recipe = tmp_path, TINY.recipe
-    assert judge(TINY, recipe, found, folder) == "not frozen"
-    freeze_benchmarks.remember(TINY, found, folder)
-    assert judge(TINY, recipe, found, folder) == "equal"
+    assert verify(TINY, recipe, found, folder) == "not frozen"
+    freeze_benchmarks.freeze(TINY, found, folder)
+    assert verify(TINY, recipe, found, folder) == "equal"
     elsewhere = found.model_copy(update={"hash": "0" * 24, "machine": "Darwin arm64"})
-    assert judge(TINY, recipe, elsewhere, folder) == "rounding"
+    assert verify(TINY, recipe, elsewhere, folder) == "rounding"
     far = elsewhere.model_copy(update={"middle": (9.0, 9.0, 9.0)})
-    assert judge(TINY, recipe, far, folder) == "different"
-    assert judge(TINY, recipe, found.model_copy(update={"hash": "0" * 24}), folder) == "different"
-    assert judge(TINY, changed(recipe, {"subjects": 1}), found, folder) == "changed recipe"
+    assert verify(TINY, recipe, far, folder) == "different"
+    assert verify(TINY, recipe, found.model_copy(update={"hash": "0" * 24}), folder) == "different"
+    assert verify(TINY, changed(recipe, {"subjects": 1}), found, folder) == "changed recipe"
     assert "raise the version" in explain(TINY, "different")
 
 
 def test_a_version_that_was_frozen_is_never_overwritten(tmp_path, found):
     folder = tmp_path
-    freeze_benchmarks.remember(TINY, found, folder)
-    freeze_benchmarks.remember(TINY, found, folder)
+    freeze_benchmarks.freeze(TINY, found, folder)
+    freeze_benchmarks.freeze(TINY, found, folder)
     other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
     with pytest.raises(freeze_benchmarks.FrozenAlreadyError, match="Raise `version`"):
-        freeze_benchmarks.remember(other, found, folder)
-    freeze_benchmarks.remember(other.model_copy(update={"version": 2}), found, folder)
+        freeze_benchmarks.freeze(other, found, folder)
+    freeze_benchmarks.freeze(other.model_copy(update={"version": 2}), found, folder)
     assert sorted(frozen_versions(folder)["tiny"]) == [1, 2]
     assert frozen_versions(folder)["tiny"][1].recipe == TINY.recipe.digest
 
 
 def test_another_processors_rounding_is_no_other_result(tmp_path, found):
-    freeze_benchmarks.remember(TINY, found, tmp_path)
+    freeze_benchmarks.freeze(TINY, found, tmp_path)
     elsewhere = found.model_copy(update={"hash": "0" * 24, "machine": "Darwin arm64"})
-    freeze_benchmarks.remember(TINY, elsewhere, tmp_path)
+    freeze_benchmarks.freeze(TINY, elsewhere, tmp_path)
     assert frozen_versions(tmp_path)["tiny"][1].scans == found
     other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
     with pytest.raises(freeze_benchmarks.FrozenAlreadyError):
-        freeze_benchmarks.remember(other, elsewhere, tmp_path)
+        freeze_benchmarks.freeze(other, elsewhere, tmp_path)
 
 
 def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
@@ -165,7 +165,7 @@ def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
 def test_the_embedded_benchmarks_are_made_again_as_they_were_frozen(name):
     one = benchmark(name)
     found = freeze_benchmarks.measure(one, IN_PROCESS)
-    verdict = judge(one, one.recipe, found)
+    verdict = verify(one, one.recipe, found)
     if verdict == "rounding":
         pytest.skip(explain(one, verdict))
     assert verdict == "equal", explain(one, verdict)

@@ -27,8 +27,8 @@ from affect4d.synthetic.benchmarks import (
     explain,
     frozen,
     frozen_versions,
-    judge,
-    people_digest,
+    split_digest,
+    verify,
 )
 from affect4d.synthetic.corpus_hash import CorpusHash
 from affect4d.synthetic.generate import generate_corpus
@@ -39,64 +39,62 @@ HEAD = """\
 
 
 class FrozenAlreadyError(ValueError):
-    """A version that was frozen gives another result now; names it and the remedy."""
+    """A frozen version gives another result now; names it and the remedy."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Freeze or check what is asked for; 1 where something differs."""
+    """Freeze or check the named benchmarks; 1 where something differs."""
     parser = argparse.ArgumentParser(prog="python -m affect4d.synthetic.freeze_benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"benchmarks, all by default: {', '.join(benchmark_names())}")
-    parser.add_argument("--folder", type=Path, default=RECIPES, help="recipes of your own, and what is frozen of them")
-    parser.add_argument("--check", action="store_true", help="compare with what is frozen, write nothing")
+    parser.add_argument("--folder", type=Path, default=RECIPES, help="recipes of your own, and their frozen versions")
+    parser.add_argument("--check", action="store_true", help="compare with the frozen versions, write nothing")
     parser.add_argument("--again", action="store_true", help="overwrite a version that was never published")
     parser.add_argument("--ict", help="a clone of ICT-FaceKit; without one, benchmarks on it are left out")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 means one a core")
     chosen = parser.parse_args(arguments)
-    good, folder = True, chosen.folder
-    for name in chosen.names or benchmark_names(folder):
-        one = located(benchmark(name, folder), chosen.ict)
+    good = True
+    for name in chosen.names or benchmark_names(chosen.folder):
+        one = benchmark(name, chosen.folder)
         if one.recipe.face == "ict_facekit" and chosen.ict is None:
             console.print(f"{name}: left out, it needs --ict FOLDER")
             continue
+        one = one.model_copy(update={"recipe": changed(one.recipe, {"ict_folder": chosen.ict})})
         found = measure(one, EngineOptions(workers=chosen.workers))
         if not chosen.check:
-            remember(one, found, folder, again=chosen.again)
-        verdict = judge(one, one.recipe, found, folder)
+            freeze(one, found, chosen.folder, again=chosen.again)
+        verdict = verify(one, one.recipe, found, chosen.folder)
         console.print(f"{explain(one, verdict)} [{found.hash}, {found.scans} scans]", markup=False)
         good &= verdict in ("equal", "rounding")
     return int(not good)
 
 
-def located(one: Benchmark, ict_folder: str | None) -> Benchmark:
-    """The benchmark with the face model found in that folder."""
-    return one.model_copy(update={"recipe": changed(one.recipe, {"ict_folder": ict_folder})})
-
-
 def measure(one: Benchmark, engine: EngineOptions) -> CorpusHash:
-    """Make the scans that the benchmark's hash covers, and nothing that stays."""
+    """Hash of the benchmark's scans, generated in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         store = ContentStore(Path(folder))
         made = generate_corpus(one.recipe, store, engine, raw_files=False, sample=one.sample)
     return CorpusHash.model_validate(made["fingerprint"])
 
 
-def remember(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
-    """Write a benchmark's fingerprint under its version; other versions stay as they are.
+def freeze(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
+    """Write a benchmark's hash under its version; other versions stay as they are.
 
-    Where only this machine rounds otherwise than the one it was frozen on, what was written there stays.
+    The entry of a machine that only rounds otherwise stays, too.
 
     Raises:
         FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.
     """
-    entry = FrozenVersion(recipe=one.recipe.digest, people=people_digest(one.recipe), scans=found)
+    entry = FrozenVersion(recipe=one.recipe.digest, people=split_digest(one.recipe), scans=found)
     known = frozen(one, folder)
-    if known is not None and _result(known) != _result(entry) and not again:
-        if _told(known) == _told(entry) and judge(one, one.recipe, found, folder) == "rounding":
+    if known is not None and not again:
+        same_recipe = (known.recipe, known.people) == (entry.recipe, entry.people)
+        if same_recipe and verify(one, one.recipe, found, folder) == "rounding":
             return
-        raise FrozenAlreadyError(
-            f"{one.name} version {one.version} is frozen with another recipe, split or hash. Raise `version` in "
-            f"recipes/{one.name}.yml, then freeze that."
-        )
+        if not same_recipe or known.scans.hash != found.hash:
+            raise FrozenAlreadyError(
+                f"{one.name} version {one.version} is frozen with another recipe, split or hash. Raise `version` in "
+                f"recipes/{one.name}.yml, then freeze that."
+            )
     versions = frozen_versions(folder)
     versions.setdefault(one.name, {})[one.version] = entry
     written = {
@@ -104,15 +102,6 @@ def remember(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again
         for name, numbers in sorted(versions.items())
     }
     (folder / FROZEN).write_text(HEAD + yaml.safe_dump(written, sort_keys=False, width=120), encoding="utf-8")
-
-
-def _result(entry: FrozenVersion) -> tuple[str, str, str]:
-    """What may not change within a version; the machine it was frozen on may."""
-    return *_told(entry), entry.scans.hash
-
-
-def _told(entry: FrozenVersion) -> tuple[str, str]:
-    return entry.recipe, entry.people
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOption
 
 def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """A benchmark's corpus, and whether it is the one that was frozen."""
-    from affect4d.synthetic.benchmarks import benchmark, changed, explain, judge
+    from affect4d.synthetic.benchmarks import benchmark, changed, explain, verify
     from affect4d.synthetic.corpus_hash import CorpusHash
     from affect4d.synthetic.generate import generate_corpus
 
@@ -154,7 +154,7 @@ def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, en
     recipe = _located(changed(one.recipe, choice.source.changes), choice)
     raw_files = one.raw_files if choice.raw_files is None else choice.raw_files
     made = generate_corpus(recipe, raw_store, engine, raw_files=raw_files, sample=one.sample)
-    verdict = judge(one, recipe, CorpusHash.model_validate(made["fingerprint"]))
+    verdict = verify(one, recipe, CorpusHash.model_validate(made["fingerprint"]))
     LOGGER.log(logging.INFO if verdict == "equal" else logging.WARNING, explain(one, verdict))
     return {**made, "benchmark": {"name": one.name, "version": one.version, "verdict": verdict}}
 

@@ -296,58 +296,50 @@ def _labelled_take(performance: Performance) -> bool:
     return bool(performance.labels)
 
 
-LAYOUTS: Mapping[str, CorpusLayout] = {
-    layout.name: layout
-    for layout in (
-        CorpusLayout(
-            name="bu3dfe",
-            description="four levels of each expression and a neutral face as .wrl, .bmp and .bnd, raw meshes beside",
-            subject_name=lettered(4),
-            holds=is_first_posed,
-            write=_write_bu3dfe,
-        ),
-        CorpusLayout(
-            name="bu4dfe",
-            description="every frame as .wrl and .jpg, landmarks in a folder of their own",
-            subject_name=lettered(3),
-            holds=_any_take,
-            write=_write_bu4dfe,
-        ),
-        CorpusLayout(
-            name="bosphorus",
-            description="the apex of each expression and a neutral face as .bnt range images, .png, .lm2 and .lm3",
-            subject_name=_bosphorus_subject,
-            holds=is_posed,
-            write=_write_bosphorus,
-        ),
-        CorpusLayout(
-            name="bp4d",
-            description="each expression as the frames of a task in .obj, .mtl and .jpg, .tbnd landmarks, coded units",
-            subject_name=lettered(3),
-            holds=is_first_posed,
-            write=_write_bp4d,
-        ),
-        CorpusLayout(
-            name="fourdme",
-            description="every frame as .obj under a pattern of this project, with 4DME's label sheet",
-            subject_name=_fourdme_subject,
-            holds=_labelled_take,
-            write=_write_fourdme,
-            label=_fourdme_label,
-            write_sheet=_write_fourdme_sheet,
-            pattern=FOURDME_PATTERN,
-        ),
-        CorpusLayout(
-            name="folder",
-            description="every frame as .ply, .png and .bnd, with the table scans.csv",
-            subject_name=lettered(3),
-            holds=_any_take,
-            write=_write_folder,
-            label=_folder_label,
-            write_sheet=_write_folder_table,
-        ),
-    )
-}
+BU3DFE = CorpusLayout(
+    "bu3dfe",
+    "four levels of each expression and a neutral face as .wrl, .bmp and .bnd, raw meshes beside them",
+    lettered(4),
+    is_first_posed,
+    _write_bu3dfe,
+)
+BU4DFE = CorpusLayout(
+    "bu4dfe", "every frame as .wrl and .jpg, landmarks in a folder of their own", lettered(3), _any_take, _write_bu4dfe
+)
+BOSPHORUS = CorpusLayout(
+    "bosphorus",
+    "the apex of each expression and a neutral face as .bnt range images, .png, .lm2 and .lm3",
+    _bosphorus_subject,
+    is_posed,
+    _write_bosphorus,
+)
+BP4D = CorpusLayout(
+    "bp4d",
+    "each expression as the frames of a task in .obj, .mtl and .jpg, .tbnd landmarks, coded action units",
+    lettered(3),
+    is_first_posed,
+    _write_bp4d,
+)
+FOURDME = CorpusLayout(
+    "fourdme",
+    "every frame as .obj under a pattern of this project, with 4DME's label sheet",
+    _fourdme_subject,
+    _labelled_take,
+    _write_fourdme,
+    label=_fourdme_label,
+    write_sheet=_write_fourdme_sheet,
+    pattern=FOURDME_PATTERN,
+)
+FOLDER = CorpusLayout(
+    "folder",
+    "every frame as .ply, .png and .bnd, with the table scans.csv",
+    lettered(3),
+    _any_take,
+    _write_folder,
+    label=_folder_label,
+    write_sheet=_write_folder_table,
+)
+LAYOUTS: Mapping[str, CorpusLayout] = {one.name: one for one in (BU3DFE, BU4DFE, BOSPHORUS, BP4D, FOURDME, FOLDER)}
 
 
 def layout_named(name: str) -> CorpusLayout:
