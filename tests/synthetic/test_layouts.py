@@ -27,7 +27,8 @@ from affect4d.synthetic.generate import export_layout, generate_corpus
 from affect4d.synthetic.generated_source import as_written, open_source
 from affect4d.synthetic.layouts import LAYOUTS, layout_named
 from affect4d.synthetic.layouts.corpora import BP4D_CODED
-from affect4d.synthetic.layouts.formats import (
+from affect4d.synthetic.layouts.corpus_layout import coded_units, rising_frames
+from affect4d.synthetic.layouts.file_writers import (
     BNT_BACKGROUND,
     bnd_bytes,
     bnt_bytes,
@@ -40,7 +41,6 @@ from affect4d.synthetic.layouts.formats import (
     tbnd_bytes,
     wrl_bytes,
 )
-from affect4d.synthetic.layouts.layout import coded_units, rising_frames
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 FACES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.int32)

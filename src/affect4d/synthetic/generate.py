@@ -43,14 +43,15 @@ NEUTRAL_SCAN = {"expression": None, "label": "neutral", "labels": "", "intensity
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationTask:
+class TakeTask:
     """One take to generate; small enough to travel between processes."""
 
     recipe: CorpusRecipe
     take: Take
     root: Path | None
     """Folder of the raw files; None for none."""
-    sample: HashSample
+    layout: str = "bu4dfe"
+    sample: HashSample = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +64,6 @@ class GeneratedTake:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportTask:
-    """One take to write in a layout."""
-
-    recipe: CorpusRecipe
-    take: Take
-    layout: str
-    root: Path
-
-
-@dataclass(frozen=True, slots=True)
 class ExportedTake:
     """The scans that were written of a take, and its row of the label sheet if the layout has one."""
 
@@ -81,7 +72,6 @@ class ExportedTake:
     label: LabelRow | None
 
 
-Task = TypeVar("Task", GenerationTask, ExportTask)
 Made = TypeVar("Made")
 
 
@@ -140,7 +130,7 @@ def export_layout(
     return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=chosen.pattern)
 
 
-def generate_take(task: GenerationTask) -> GeneratedTake:
+def generate_take(task: TakeTask) -> GeneratedTake:
     """Generate one take: write its raw files if wanted, and sum up the sampled scans."""
     recipe, take = task.recipe, task.take
     performance, sequence = performance_of(recipe, take), sequence_name(recipe, take)
@@ -157,7 +147,7 @@ def generate_take(task: GenerationTask) -> GeneratedTake:
     return GeneratedTake(units, {**labels, **take_attributes(recipe, take)}, join_sums(labels, sums))
 
 
-def export_take(task: ExportTask) -> ExportedTake:
+def export_take(task: TakeTask) -> ExportedTake:
     """Write the files of one take in a layout."""
     recipe, take, layout = task.recipe, task.take, layout_named(task.layout)
     track, conditions = perform(recipe, take)
@@ -169,6 +159,7 @@ def export_take(task: ExportTask) -> ExportedTake:
         turns=conditions.turns,
         scan=partial(scan_frame, recipe, take),
     )
+    assert task.root is not None
     return ExportedTake(take, layout.write(task.root, given), layout.label(given) if layout.label else None)
 
 
@@ -187,7 +178,7 @@ def _stored(
 
 def _write_corpus(recipe: CorpusRecipe, root: Path, engine: EngineOptions, raw_files: bool, sample: HashSample) -> None:
     face_model(recipe)
-    tasks = [GenerationTask(recipe, take, root if raw_files else None, sample) for take in takes(recipe)]
+    tasks = [TakeTask(recipe, take, root if raw_files else None, sample=sample) for take in takes(recipe)]
     made = _map_takes(generate_take, tasks, "generating faces", "generated", engine)
     units = pd.concat([one.action_units for one in made]).sort_values(["sequence", "frame"], ignore_index=True)
     units.to_parquet(root / "actions.parquet")
@@ -208,7 +199,7 @@ def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine
     held = [take for take in every if layout.holds(performance_of(recipe, take))]
     if not held:
         raise ValueError(f"The layout {layout.name} has no place for what this recipe performs: {layout.description}.")
-    tasks = [ExportTask(recipe, take, layout.name, root) for take in held]
+    tasks = [TakeTask(recipe, take, root, layout.name) for take in held]
     made = _map_takes(export_take, tasks, f"writing faces as {layout.name}", f"written as {layout.name}", engine)
     made.sort(key=lambda one: (one.take.subject, one.take.index))
     if layout.write_sheet is not None:
@@ -224,7 +215,7 @@ def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine
 
 
 def _map_takes(
-    function: Callable[[Task], Made], tasks: Sequence[Task], title: str, done: str, engine: EngineOptions
+    function: Callable[[TakeTask], Made], tasks: Sequence[TakeTask], title: str, done: str, engine: EngineOptions
 ) -> list[Made]:
     """Results of the takes, as they come.
 
@@ -240,7 +231,7 @@ def _map_takes(
     return made
 
 
-def _frames(task: GenerationTask | ExportTask) -> int:
+def _frames(task: TakeTask) -> int:
     return performance_of(task.recipe, task.take).frames
 
 

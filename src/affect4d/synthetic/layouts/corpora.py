@@ -13,19 +13,7 @@ from affect4d.scans.corpora import bosphorus, bp4d, bu3dfe, bu4dfe, fourdme
 from affect4d.scans.expression import EXPRESSIONS, join_labels
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.layouts.formats import (
-    PlyEncoding,
-    bnd_bytes,
-    bnt_bytes,
-    landmarks_of,
-    lm_bytes,
-    mtl_bytes,
-    obj_bytes,
-    ply_bytes,
-    tbnd_bytes,
-    wrl_bytes,
-)
-from affect4d.synthetic.layouts.layout import (
+from affect4d.synthetic.layouts.corpus_layout import (
     CorpusLayout,
     LabelRow,
     LayoutTake,
@@ -38,6 +26,18 @@ from affect4d.synthetic.layouts.layout import (
     rising_frames,
     texture_of,
     write_file,
+)
+from affect4d.synthetic.layouts.file_writers import (
+    PlyEncoding,
+    bnd_bytes,
+    bnt_bytes,
+    landmarks_of,
+    lm_bytes,
+    mtl_bytes,
+    obj_bytes,
+    ply_bytes,
+    tbnd_bytes,
+    wrl_bytes,
 )
 from affect4d.synthetic.performance import Performance
 

@@ -1,5 +1,7 @@
 """Writers of scan and landmark files: a scan in, bytes out, with the quirks of the corpora that use the format.
 
+A scan without the texture coordinates or landmarks that its format needs is a ``ValueError``.
+
 Numbers are formatted by arithmetic on whole arrays: one by one they would be most of the cost of a corpus.
 """
 
@@ -23,11 +25,7 @@ BNT_ROWS, BNT_COLUMNS = 233, 186
 
 
 def landmarks_of(scan: FaceScan) -> Landmarks:
-    """The scan's landmarks.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """The scan's landmarks."""
     if scan.landmarks is None:
         raise ValueError("A landmark file needs landmarks, and this scan has none.")
     return scan.landmarks
@@ -41,9 +39,6 @@ def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes
         image: Name of the texture's file.
         newline: End of a line; BU-3DFE has files with CRLF.
         between: Separator of the numbers of a row: a blank, or a comma and a blank.
-
-    Raises:
-        ValueError: If the scan has no texture coordinates.
     """
     coordinates, faces = _coordinates_of(scan, "A .wrl scan"), index_lines(scan.faces, b", -1,\n")
     parts = (
@@ -70,9 +65,6 @@ def obj_bytes(scan: FaceScan, material: str, indexed: bool = True) -> bytes:
         material: Name of the material's file.
         indexed: Write ``f 1/1 2/2 3/3``; without, ``f 1 2 3`` beside a ``vt`` list in the order of the vertices, as
             some of BP4D's files.
-
-    Raises:
-        ValueError: If the scan has no texture coordinates.
     """
     coordinates, corners = _coordinates_of(scan, "An .obj scan"), scan.faces + 1
     if indexed:
@@ -94,11 +86,7 @@ def mtl_bytes(image: str) -> bytes:
 
 
 def ply_bytes(scan: FaceScan, image: str, encoding: PlyEncoding) -> bytes:
-    """PLY with vertices ``x y z s t`` and triangles.
-
-    Raises:
-        ValueError: If the scan has no texture coordinates.
-    """
+    """PLY with vertices ``x y z s t`` and triangles."""
     numbers = np.column_stack([scan.vertices, _coordinates_of(scan, "A .ply scan")])
     header = [
         "ply",
@@ -124,9 +112,6 @@ def bnt_bytes(scan: FaceScan, image: str, rows: int = BNT_ROWS, columns: int = B
     """A range image of Bosphorus: five planes of doubles on a grid, background marked by one number.
 
     Little-endian header, then the planes x, y, z, u, v, row 0 at the bottom, v top-down.
-
-    Raises:
-        ValueError: If the scan has no texture coordinates.
     """
     planes, seen = range_image(scan, rows, columns)
     planes[~seen, :3] = BNT_BACKGROUND
@@ -143,9 +128,6 @@ def range_image(
 
     Returns:
         x, y, z (mm), u, v at each place, and where the surface is. Elsewhere z is 0; u and v run with column and row.
-
-    Raises:
-        ValueError: If the scan has no texture coordinates.
     """
     coordinates = _coordinates_of(scan, "A range image")
     flat = scan.vertices[:, :2].astype(np.float64)
@@ -162,11 +144,7 @@ def range_image(
 
 
 def bnd_bytes(scan: FaceScan) -> bytes:
-    """BU's landmark file: 83 rows ``vertexIndex x y z``, the vertex being the nearest.
-
-    Raises:
-        ValueError: If the scan has no landmarks.
-    """
+    """BU's landmark file: 83 rows ``vertexIndex x y z``, the vertex being the nearest."""
     points = landmarks_of(scan)
     _, nearest = cKDTree(scan.vertices).query(points)
     rows = [f"{index} {x:.4f} {y:.4f} {z:.4f}" for index, (x, y, z) in zip(nearest, points, strict=True)]
@@ -180,9 +158,6 @@ def tbnd_bytes(scan: FaceScan, angles: tuple[float, float, float], untracked: It
         scan: With landmarks.
         angles: Of the head, degrees.
         untracked: Points written as 0 0 0.
-
-    Raises:
-        ValueError: If the scan has no landmarks.
     """
     points = landmarks_of(scan) * LEFT_HANDED
     points[list(untracked)] = 0.0
