@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from affect4d.tensors import Scalar
-from affect4d.training.objectives import affect_objective, smile_objective
+from affect4d.training.objectives import FaceTextOutputs, affect_objective, smile_objective
 from affect4d.training.options import AffectOptions, SmileOptions
-from affect4d.training.outputs import FaceTextOutputs
 from benchmarks.rows import Row, alternate
 
 NAMES = ("loss.affect", "loss.smile")

@@ -17,9 +17,7 @@ from open_clip.loss import ClipLoss
 from affect4d.memory import keep_freed_memory
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.training.callbacks import Callbacks
-from affect4d.training.checkpoint import CheckpointFolder
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.cost import TrainingCost
 from affect4d.training.dataset import make_loader
 from affect4d.training.dataset_tables import labelled_samples
@@ -28,7 +26,7 @@ from affect4d.training.objectives import METHODS
 from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOptions
 from affect4d.training.run import progress_bar
-from affect4d.training.trainer import Trainer
+from affect4d.training.trainer import Callbacks, Trainer
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import small_job
 
 from affect4d.models import TowerOptions
-from affect4d.training.checkpoint_policy import CheckpointPolicy, TrainingInterruptedError
+from affect4d.training.checkpoint import CheckpointPolicy, TrainingInterruptedError
 from affect4d.training.distributed import Ranks, full_weights
 from affect4d.training.options import CheckpointOptions
 

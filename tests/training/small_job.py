@@ -16,9 +16,7 @@ from safetensors.torch import save_file
 from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training import checkpoint
-from affect4d.training.callbacks import Callbacks, ignore
-from affect4d.training.checkpoint import CheckpointFolder
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.distributed import ALONE
 from affect4d.training.job import TrainingJob
 from affect4d.training.launch import launch
@@ -32,7 +30,7 @@ from affect4d.training.options import (
     TrainOptions,
 )
 from affect4d.training.run import make_samples
-from affect4d.training.trainer import train
+from affect4d.training.trainer import Callbacks, ignore, train
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_mixed_views

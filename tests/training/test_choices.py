@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from affect4d.models import ModelOptions, TowerOptions, build_model
-from affect4d.training.checkpoint import CheckpointFolder
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.dataset import prefetched
 from affect4d.training.device import with_threads
 from affect4d.training.distributed import Ranks

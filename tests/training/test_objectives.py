@@ -5,10 +5,15 @@ from affect4d.losses.affect import pair_contrast, triplet_margin
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import build_model, tokenise
 from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
-from affect4d.training.objectives import METHODS, affect_objective, simclr_objective, smile_objective
+from affect4d.training.objectives import (
+    METHODS,
+    affect_objective,
+    encode_faces_and_texts,
+    simclr_objective,
+    smile_objective,
+)
 from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SimclrOptions, SmileOptions, TrainOptions
-from affect4d.training.outputs import encode_faces_and_texts
 
 WORDS = ["angry", "afraid", "happy", "sad"] * 2
 CLASSES = torch.tensor([0, 1, 2, 3] * 2)

@@ -25,7 +25,7 @@ from affect4d.pseudo_labels.refresh import Refreshing
 from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
-from affect4d.training.callbacks import EpochCallback
+from affect4d.training.trainer import EpochCallback
 from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
 from affect4d.training.job import TrainingJob

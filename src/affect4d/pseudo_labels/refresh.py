@@ -11,11 +11,11 @@ from affect4d.evaluation.embed import embed_sequences
 from affect4d.models import load_model
 from affect4d.models.options import ModelOptions
 from affect4d.store import ContentStore
-from affect4d.training.cache import TrainingTables, train_cached
-from affect4d.training.callbacks import ignore
 from affect4d.training.device import choose_device
 from affect4d.training.options import SmileOptions, TrainingRecipe, TrainOptions
+from affect4d.training.run import TrainingTables, train_cached
 from affect4d.training.sampling import draw_plan
+from affect4d.training.trainer import ignore
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from affect4d.models.encoders import TextEncoder, ViewEncoder
 from affect4d.training.dataset import BatchLoader
-from affect4d.training.outputs import Outputs, map_outputs
+from affect4d.training.objectives import Outputs, map_outputs
 
 BUCKET = 2**25
 """Numbers that are reduced in one call."""

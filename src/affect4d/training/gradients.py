@@ -9,8 +9,7 @@ from torch.amp import GradScaler
 from affect4d.training.dataset import split_batch
 from affect4d.training.distributed import Ranks
 from affect4d.training.guards import kept_statistics
-from affect4d.training.objectives import Model, ObjectiveValue, TrainingTask
-from affect4d.training.outputs import join_outputs, map_outputs, output_tensors
+from affect4d.training.objectives import Model, ObjectiveValue, TrainingTask, join_outputs, map_outputs, output_tensors
 
 
 def compute_gradients(

@@ -15,9 +15,9 @@ from typing import IO, Any
 import torch
 
 from affect4d.models import load_model
-from affect4d.training.callbacks import EpochCallback, StepCallback
-from affect4d.training.checkpoint_policy import TrainingInterruptedError
+from affect4d.training.checkpoint import TrainingInterruptedError
 from affect4d.training.job import LOGS, PROGRESS, RESULT, TrainingJob
+from affect4d.training.trainer import EpochCallback, StepCallback
 from affect4d.training.worker import end_with_parent
 
 POLL_SECONDS = 0.2

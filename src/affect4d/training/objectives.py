@@ -1,13 +1,15 @@
-"""Objectives of all training methods, one function a paper, and the table of methods.
+"""Encoder outputs, objectives (one function a paper), and the table of training methods.
 
 An objective takes (model, outputs of the whole batch, options) and returns the loss with its named terms for the log.
+It sees outputs and not batches, so that a batch may pass the encoders in parts (accumulation) or on several processes.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Final, Generic, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -17,7 +19,7 @@ from affect4d.losses.decorrelation import multiview_decorrelation, standardise
 from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
-from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings
+from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
 from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
 from affect4d.training.options import (
     AffectOptions,
@@ -27,9 +29,71 @@ from affect4d.training.options import (
     SimclrOptions,
     SmileOptions,
 )
-from affect4d.training.outputs import ClassLogits, FaceTextOutputs, Outputs, classify_faces, encode_faces_and_texts
 
 Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class FaceTextOutputs:
+    """Faces and their prompts in the joint space; row i of every tensor is sample i.
+
+    Attributes:
+        hidden: Image encoder's output, [batch, views, hidden].
+        views: Unit vectors, [batch, views, dim].
+        fused: Unit vectors, [batch, dim].
+        texts: Unit vectors, [batch, dim].
+        groups: Equal where labels, or pseudo-labels, are equal.
+    """
+
+    hidden: ViewEmbeddings
+    views: ViewEmbeddings
+    fused: Embeddings
+    texts: TextEmbeddings
+    groups: Labels
+
+    @property
+    def faces(self) -> JointEmbedding:
+        """The part computed from images."""
+        return JointEmbedding(self.hidden, self.views, self.fused)
+
+
+@dataclass(frozen=True)
+class ClassLogits:
+    """Logits of a classifier, [batch, classes], and the true classes."""
+
+    scores: Float[Tensor, "batch classes"]
+    labels: Labels
+
+
+Outputs = TypeVar("Outputs", FaceTextOutputs, ClassLogits)
+
+
+def encode_faces_and_texts(model: AffectVLM | SmileVLM, batch: LabelledBatch | UnlabelledBatch) -> FaceTextOutputs:
+    """Outputs of both encoders and the view fusion."""
+    faces, texts = model.embed_views(batch.images), model.embed_texts(batch.tokens)
+    groups = batch.labels if isinstance(batch, LabelledBatch) else batch.groups
+    return FaceTextOutputs(faces.hidden, faces.views, faces.fused, texts, groups)
+
+
+def classify_faces(model: ViewClassifier, batch: LabelledBatch) -> ClassLogits:
+    """Outputs of image encoder, view fusion and classification head."""
+    return ClassLogits(model.classify(batch.images), batch.labels)
+
+
+def join_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Outputs of a batch from those of its parts, in order."""
+    columns = [[getattr(part, field.name) for part in parts] for field in fields(parts[0])]
+    return type(parts[0])(*(torch.cat(column) for column in columns))
+
+
+def map_outputs(outputs: Outputs, function: Callable[[Tensor], Tensor]) -> Outputs:
+    """The same outputs with a function applied to every tensor."""
+    return type(outputs)(*(function(tensor) for tensor in output_tensors(outputs)))
+
+
+def output_tensors(outputs: FaceTextOutputs | ClassLogits) -> list[Tensor]:
+    """All tensors, in the order of the fields."""
+    return [getattr(outputs, field.name) for field in fields(outputs)]
 
 
 @dataclass(frozen=True)

@@ -3,26 +3,22 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from affect4d.losses.mining import Mining
 from affect4d.models.options import ModelOptions
 from affect4d.views.inputs import InputOptions
 
 
-class SamplerOptions(BaseModel):
+class SamplerOptions(BaseModel, frozen=True, extra="forbid"):
     """Batches of a fixed number of subjects, with the same number of samples of each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subjects: int = Field(ge=1, le=65_536)
     samples: int = Field(ge=1, le=65_536, description="Of each subject, spread over its expressions or pseudo-labels.")
 
 
-class TrainOptions(BaseModel):
+class TrainOptions(BaseModel, frozen=True, extra="forbid"):
     """Optimisation of one model: length, rates, batches, precision."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(40, ge=1, le=10_000)
     batch_size: int = Field(36, ge=2, le=65_536)
@@ -85,20 +81,16 @@ class TrainOptions(BaseModel):
         return self
 
 
-class CheckpointOptions(BaseModel):
+class CheckpointOptions(BaseModel, frozen=True, extra="forbid"):
     """Checkpoints of a run; none of these options changes what is learnt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fresh: bool = Field(False, description="Start over: ignore checkpoints and a model that is trained already.")
     checkpoint_minutes: float = Field(5.0, ge=0, description="Time between checkpoints; 0 is one a step.")
     checkpoints: int = Field(2, ge=1, le=100, description="Newest that are kept: a damaged one has a predecessor.")
 
 
-class DistributedOptions(BaseModel):
+class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
     """Processes that train one model together; they change the time, not what is learnt."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     processes: int = Field(1, ge=1, le=64, description="On each host; on GPUs, one each.")
     hosts: int = Field(1, ge=1, le=1024, description="The others run torchrun themselves: see docs/training.md.")
@@ -123,10 +115,8 @@ class DistributedOptions(BaseModel):
         return self.processes * self.hosts == 1 and not self.shard
 
 
-class AffectOptions(BaseModel):
+class AffectOptions(BaseModel, frozen=True, extra="forbid"):
     """Weights of AffectVLM's losses; a weight of 0 is an ablation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     align: float = Field(1.0, ge=0, le=100, description="Weight of L_align.")
     pairs: float = Field(0.5, ge=0, le=100, description="Weight of L_mc.")
@@ -148,10 +138,8 @@ class AffectOptions(BaseModel):
         return self
 
 
-class SmileOptions(BaseModel):
+class SmileOptions(BaseModel, frozen=True, extra="forbid"):
     """Weights of SMILE-VLM's losses; a weight of 0 is an ablation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     decorrelation: float = Field(1.0, ge=0, le=100, description="Weight of L_MV; the paper's is 1.")
     beta: float = Field(1.0, ge=0, le=100, description="β, weight of L_VL.")
@@ -165,24 +153,18 @@ class SmileOptions(BaseModel):
     off_diagonal: float = Field(0.0051, ge=0, le=1, description="λ of L_MV; Barlow Twins' default.")
 
 
-class CrossEntropyOptions(BaseModel):
+class CrossEntropyOptions(BaseModel, frozen=True, extra="forbid"):
     """Loss of the cross-entropy baseline."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all classes.")
 
 
-class ContrastOptions(BaseModel):
+class ContrastOptions(BaseModel, frozen=True, extra="forbid"):
     """Loss of the supervised contrastive baseline; it has no option: its temperature is learnt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class SimclrOptions(BaseModel):
+class SimclrOptions(BaseModel, frozen=True, extra="forbid"):
     """Loss of the self-supervised baseline without language."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(0.5, gt=0, le=10, description="τ of NT-Xent.")
 

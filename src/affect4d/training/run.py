@@ -1,27 +1,52 @@
-"""Training from tables: in this process with a progress bar, or in processes of their own."""
+"""Training runs from tables: cached in the store, in this process or in processes of their own."""
 
 import contextlib
+import json
+import shutil
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from affect4d.models import save_model
+from affect4d.models.registry import WEIGHTS_FILE
 from affect4d.progress import console
-from affect4d.training.callbacks import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
+from affect4d.store.cache import cache_key
+from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.cost import TrainingCost
 from affect4d.training.dataset import SampleSplits
 from affect4d.training.dataset_tables import labelled_samples, unlabelled_samples
-from affect4d.training.job import TrainingJob
+from affect4d.training.job import CHECKPOINTS, TrainingJob
 from affect4d.training.launch import launch
 from affect4d.training.objectives import METHODS
-from affect4d.training.options import TrainingRecipe
-from affect4d.training.sampling import split_plan
-from affect4d.training.trainer import train
-from affect4d.views.bank import ViewBank
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.sampling import refuse_leaks, split_plan
+from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
+from affect4d.views.bank import ViewBank, bank_path, load_view_bank
+
+HISTORY_FILE, COST_FILE = "history.parquet", "cost.json"
+VALIDATION_FILE = "validation.json"
+"""Validation loss by epoch; empty where no subject was held out."""
+
+
+@dataclass(frozen=True)
+class TrainingTables:
+    """Training data as the catalog gives it: view manifest, augmentation plan, prompts, and the store of the views."""
+
+    views: pd.DataFrame
+    plan: pd.DataFrame
+    prompts: pd.DataFrame
+    store: ContentStore
+
+    def digests(self) -> dict[str, str]:
+        """Digests of the images, the plan and the prompts."""
+        views = table_digest(self.views[["sequence", "checksum"]])
+        return {"views": views, "plan": table_digest(self.plan), "prompts": table_digest(self.prompts)}
 
 
 class TrainedModel(NamedTuple):
@@ -31,6 +56,109 @@ class TrainedModel(NamedTuple):
     history: pd.DataFrame
     cost: TrainingCost
     validation: Mapping[int, float]
+
+
+def train_cached(
+    method: str,
+    data: TrainingTables,
+    recipe: TrainingRecipe,
+    store: ContentStore,
+    on_epoch: EpochCallback,
+    checkpoints: CheckpointOptions | None = None,
+    distributed: DistributedOptions | None = None,
+) -> dict[str, Any]:
+    """Train and store a model, unless the store has it; a run that was interrupted is resumed.
+
+    Args:
+        method: One of :data:`affect4d.training.objectives.METHODS`.
+        data: Training data.
+        recipe: All options of the model.
+        store: Has a folder for each model: ``config.json``, ``weights.safetensors``, ``history.parquet``,
+            ``cost.json``, ``validation.json``; and, until training is done, checkpoints under ``jobs/``.
+        on_epoch: Called with the mean terms of every epoch; for a stored model, with those of its history.
+        checkpoints: Options.
+        distributed: Options; by default this process trains alone.
+
+    Returns:
+        The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
+        others), ``entry`` (its name in the store), ``folder``, ``parameters`` (how many), ``seconds`` (of the training
+        that made it) and ``cost``.
+    """
+    checkpoints, distributed = checkpoints or CheckpointOptions(), distributed or DistributedOptions()
+    entry = f"{method}/{training_key(data, recipe)}"
+    job = store.path(f"jobs/{entry}")
+    if checkpoints.fresh:
+        shutil.rmtree(job, ignore_errors=True)
+    if store.has(entry) and not checkpoints.fresh:
+        _replay(store.path(entry), on_epoch)
+    else:
+        trained = _train(method, data, recipe, job, on_epoch, checkpoints, distributed)
+        _save(trained, store, entry)
+        shutil.rmtree(job, ignore_errors=True)
+    folder = store.path(entry)
+    key = content_key(recipe=entry, weights=file_digest(folder / WEIGHTS_FILE))
+    cost = json.loads((folder / COST_FILE).read_text())
+    return {"model": method, "key": key, "entry": entry, "folder": str(folder), **cost}
+
+
+def training_key(data: TrainingTables, recipe: TrainingRecipe) -> str:
+    """Digest of everything a trained model depends on."""
+    towers = recipe.model.towers
+    options = [recipe.inputs, recipe.model, recipe.train, recipe.objective]
+    return cache_key(_train, **data.digests(), options=options, weights=local_digest(towers.name, towers.pretrained))
+
+
+def read_history(record: dict[str, Any]) -> pd.DataFrame:
+    """Learning curves of a recorded model: one row a step."""
+    return pd.read_parquet(Path(record["folder"]) / HISTORY_FILE)
+
+
+def _train(
+    method: str,
+    data: TrainingTables,
+    recipe: TrainingRecipe,
+    folder: Path,
+    on_epoch: EpochCallback,
+    checkpoints: CheckpointOptions,
+    distributed: DistributedOptions,
+) -> TrainedModel:
+    """Train in this process or in processes of their own; either resumes the checkpoints of the other."""
+    refuse_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
+    bank = load_view_bank(data.views, data.store, recipe.inputs)
+    identity = {"configuration": content_key(recipe=recipe.to_dict()), "data": content_key(**data.digests())}
+    if distributed.alone:
+        saved = CheckpointFolder(folder / CHECKPOINTS, identity, checkpoints.checkpoints)
+        policy = CheckpointPolicy(saved, checkpoints)
+        return train_model(method, bank, data.plan, data.prompts, recipe, on_epoch, policy=policy)
+    samples = make_samples(method, bank, data.plan, data.prompts, recipe)
+    job = TrainingJob(method, recipe, bank.views, bank.sequences, identity, checkpoints, distributed)
+    return train_in_processes(job, folder, samples, bank_path(data.views, data.store, recipe.inputs), on_epoch)
+
+
+def _save(trained: TrainedModel, store: ContentStore, entry: str) -> None:
+    """Write a model folder into the store, in place of one that is there."""
+    cost = {
+        "seconds": round(trained.cost.seconds, 2),
+        "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
+        "cost": trained.cost.summary(),
+    }
+    with store.write(entry) as folder:
+        save_model(trained.model, folder)
+        trained.history.to_parquet(folder / HISTORY_FILE)
+        (folder / COST_FILE).write_text(json.dumps(cost))
+        (folder / VALIDATION_FILE).write_text(json.dumps({**trained.validation}))
+        shutil.rmtree(store.path(entry), ignore_errors=True)
+
+
+def _replay(folder: Path, on_epoch: EpochCallback) -> None:
+    """Report the epochs of a stored model, so that a run that found it still shows its curves."""
+    history = pd.read_parquet(folder / HISTORY_FILE)
+    validation = json.loads((folder / VALIDATION_FILE).read_text())
+    for epoch, rows in history.groupby("epoch"):
+        means = {str(term): float(value) for term, value in rows.drop(columns=["epoch", "step"]).mean().items()}
+        if str(epoch) in validation:
+            means["validation_loss"] = validation[str(epoch)]
+        on_epoch(int(str(epoch)), means)
 
 
 def train_model(

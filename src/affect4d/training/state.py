@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,6 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from affect4d.training.checkpoint import Checkpoint
 from affect4d.training.cost import TrainingCost
 from affect4d.training.device import encoder_precision
 from affect4d.training.distributed import (
@@ -23,6 +23,14 @@ from affect4d.training.distributed import (
 )
 from affect4d.training.optimizer import build_optimizer, build_schedule
 from affect4d.training.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved state: tensors by file and name, and everything else as JSON."""
+
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    numbers: Mapping[str, Any]
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Training of a model, top to bottom: load data, build, resume, loop over epochs and steps, checkpoint, report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -9,8 +10,7 @@ from torch import Tensor, nn
 
 from affect4d.memory import keep_freed_memory
 from affect4d.models import build_model
-from affect4d.training.callbacks import Callbacks
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointPolicy
 from affect4d.training.cost import CostMeter, count_flops
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import (
@@ -30,6 +30,34 @@ from affect4d.training.options import TrainingRecipe, TrainOptions
 from affect4d.training.state import TrainingState
 from affect4d.training.sync_batchnorm import synchronise_batchnorm
 from affect4d.views.assembly import Pictures
+
+EpochCallback = Callable[[int, dict[str, float]], None]
+"""Takes an epoch's number and the mean of every term."""
+
+ModelCallback = Callable[[int, nn.Module], None]
+"""Takes an epoch's number and the model as it is then; must leave it in training mode."""
+
+StepCallback = Callable[[int, float, int], None]
+"""Takes the number of steps done, the loss, and the samples of the step."""
+
+
+def ignore(*values: Any) -> None:
+    """Callback that does nothing."""
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions called in training.
+
+    Attributes:
+        on_step: After every step.
+        on_model: After every epoch, before ``on_epoch``.
+        on_epoch: After every epoch; after a resume, for earlier epochs again.
+    """
+
+    on_step: StepCallback = ignore
+    on_model: ModelCallback = ignore
+    on_epoch: EpochCallback = ignore
 
 
 def train(

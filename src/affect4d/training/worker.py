@@ -21,14 +21,12 @@ from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from affect4d.models import save_model
-from affect4d.training.callbacks import Callbacks
-from affect4d.training.checkpoint import CheckpointFolder
-from affect4d.training.checkpoint_policy import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.device import choose_device
 from affect4d.training.distributed import Ranks, full_weights
 from affect4d.training.job import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, find_job
 from affect4d.training.state import TrainingState
-from affect4d.training.trainer import train
+from affect4d.training.trainer import Callbacks, train
 
 PROGRESS_SECONDS = 0.5
 """Least time between two lines of progress."""

@@ -153,7 +153,7 @@ def write_report(
         render_report,
         render_report_markdown,
     )
-    from affect4d.training.cache import read_history
+    from affect4d.training.run import read_history
 
     records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
     views = list(view_manifest["views"].iloc[0])

@@ -39,7 +39,7 @@ def train_affect_vlm(
     """Train AffectVLM on the sequences of the plan.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
+        The record of the model in the store; see :func:`affect4d.training.run.train_cached`.
     """
     tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
     return _train("affect_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -61,7 +61,7 @@ def train_smile_vlm(
     """Train SMILE-VLM; the views it is handed have lost their label column, the prompts and the plan never had one.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
+        The record of the model in the store; see :func:`affect4d.training.run.train_cached`.
     """
     tables, stores = (view_manifest.drop(columns="expression"), view_plan, prompts), (view_store, model_store)
     return _train("smile_vlm", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -83,7 +83,7 @@ def train_cross_entropy(
     """Train the supervised peer on what AffectVLM is trained on; only the objective differs.
 
     Returns:
-        The record of the model in the store; see :func:`affect4d.training.cache.train_cached`.
+        The record of the model in the store; see :func:`affect4d.training.run.train_cached`.
     """
     tables, stores = (view_manifest, view_plan, prompts), (view_store, model_store)
     return _train("cross_entropy", tables, stores, (inputs, model, train, objective), keeping, distributed)
@@ -98,7 +98,7 @@ def _train(
     distributed: DistributedOptions,
 ) -> Record:
     """Train one model; its curves, and then its cost, go to MLflow."""
-    from affect4d.training.cache import TrainingTables, train_cached  # open_clip costs seconds
+    from affect4d.training.run import TrainingTables, train_cached  # open_clip costs seconds
 
     views, models = stores
     report = tracking.reporter(name)

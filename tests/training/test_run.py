@@ -7,10 +7,10 @@ import pytest
 
 from affect4d.models import build_model
 from affect4d.store import ContentStore
-from affect4d.training import cache
-from affect4d.training.cache import TrainingTables, train_cached
+from affect4d.training import run
 from affect4d.training.cost import TrainingCost
 from affect4d.training.options import CheckpointOptions
+from affect4d.training.run import TrainingTables, train_cached
 
 HISTORY = pd.DataFrame({"epoch": [0, 0, 1], "step": [0, 1, 0], "loss": [1.0, 2.0, 1.0]})
 FRESH = CheckpointOptions(fresh=True)
@@ -24,9 +24,9 @@ def ask(tmp_path, model_options, monkeypatch):
     def train(*_):
         model = build_model("affect_vlm", model_options, seed=len(made))
         made.append(model)
-        return cache.TrainedModel(model, HISTORY, TrainingCost(), {0: 3.0, 1: 2.5})
+        return run.TrainedModel(model, HISTORY, TrainingCost(), {0: 3.0, 1: 2.5})
 
-    monkeypatch.setattr(cache, "_train", train)
+    monkeypatch.setattr(run, "_train", train)
     nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
     data = TrainingTables(nothing, nothing, nothing, ContentStore(tmp_path / "views"))
     recipe = SimpleNamespace(inputs=1, model=model_options, train=3, objective=4)
@@ -69,5 +69,5 @@ def test_weights_that_changed_under_their_name_make_another_recipe(tmp_path, mod
     keys = set()
     for weights in (b"first", b"second"):
         file.write_bytes(weights)
-        keys.add(cache.training_key(data, recipe))
+        keys.add(run.training_key(data, recipe))
     assert len(keys) == 2
