@@ -24,14 +24,9 @@ Item = TypeVar("Item")
 class TrainingCost:
     """Cost of a run, over all its sessions where it was interrupted.
 
-    Attributes:
-        flops_per_sample: Floating-point operations, forward and backward; a multiplication with an addition is two.
-        samples: Samples trained on, by all processes.
-        seconds: Duration of the loop.
-        waiting_seconds: Part of it spent waiting for batches.
-        processes: Largest number that trained at the same time.
-        device: ``"cpu"``, or the GPU's name.
-        peak_bytes: Most memory a process held: on a GPU, in this training; on a CPU, since the process began.
+    Operations are those of forward and backward pass, a multiplication with an addition being two; ``processes`` is
+    the largest number at the same time, ``peak_bytes`` the most memory one of them held: on a GPU in this training, on
+    a CPU since the process began.
     """
 
     flops_per_sample: float = 0.0
@@ -90,7 +85,7 @@ class CostMeter:
         self._cost.peak_bytes = max(self._cost.peak_bytes, held)
 
 
-def count_flops(model: Any, loader: BatchLoader[Any], task: TrainingTask[Any, Any]) -> float:
+def count_flops(model: Any, loader: BatchLoader, task: TrainingTask[Any, Any]) -> float:
     """Operations a sample, forward and backward, counted on the first samples of the first batch.
 
     Leaves the model and the random state as they were.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int64
@@ -82,13 +82,9 @@ def load_samples(path: Path) -> TrainingSamples:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Input of AffectVLM and the supervised baselines.
+    """Input of AffectVLM and the supervised baselines: augmented views, a prompt and a class for each sample.
 
-    Attributes:
-        images: Augmented views, [batch, views, channels, size, size].
-        tokens: One prompt a sample, [batch, context].
-        labels: Class of each sample, a position in ``EXPRESSIONS``.
-        sequences: Position of each sample's sequence in the bank; for error messages.
+    ``labels`` are positions in ``EXPRESSIONS``, ``sequences`` positions in the bank, for error messages.
     """
 
     images: ViewImages
@@ -101,11 +97,7 @@ class LabelledBatch:
 class UnlabelledBatch:
     """Input of SMILE-VLM: no field holds, or was made from, a human label.
 
-    Attributes:
-        images: Augmented views, [batch, views, channels, size, size].
-        tokens: One pseudo-labelled prompt a sample, [batch, context].
-        groups: Equal where the pseudo-labels are equal.
-        sequences: Position of each sample's sequence in the bank; for error messages.
+    ``groups`` are equal where pseudo-labels are, ``sequences`` are positions in the bank, for error messages.
     """
 
     images: ViewImages
@@ -114,29 +106,15 @@ class UnlabelledBatch:
     sequences: Labels
 
 
-class TrainingBatch(Protocol):
-    """A batch with the sequences of its samples."""
-
-    @property
-    def sequences(self) -> Labels:
-        """Position of each sample's sequence in the bank."""
-        ...
-
-
-Batch = TypeVar("Batch", covariant=True)
+TrainingBatch = LabelledBatch | UnlabelledBatch
 
 
 @dataclass(frozen=True)
-class BatchLoader(Generic[Batch]):
-    """Batches of a run; calling it with an epoch yields that epoch's.
-
-    Attributes:
-        steps: Samples of each step of each epoch.
-        make: Turns samples into a batch.
-    """
+class BatchLoader:
+    """Batches of a run, made from the samples of each step of each epoch; calling it yields an epoch's."""
 
     steps: Sequence[Sequence[slice]]
-    make: Callable[[slice], Batch]
+    make: Callable[[slice], TrainingBatch]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -148,11 +126,11 @@ class BatchLoader(Generic[Batch]):
         rows = self.steps[epoch][step]
         return int(rows.stop - rows.start)
 
-    def __call__(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def __call__(self, epoch: int, first: int = 0) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch, in order, from a step on."""
         return map(self.make, self.steps[epoch][first:])
 
-    def resume(self, epoch: int, step: int) -> Iterator[Batch]:
+    def resume(self, epoch: int, step: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch from a step on, and those of all later epochs."""
         yield from self(epoch, step) if epoch < len(self.steps) else ()
         for later in range(epoch + 1, len(self.steps)):
@@ -162,14 +140,14 @@ class BatchLoader(Generic[Batch]):
 def make_loader(
     samples: TrainingSamples,
     bank: Pictures,
-    kind: type[LabelledBatch] | type[UnlabelledBatch],
+    kind: type[TrainingBatch],
     inputs: InputOptions,
     device: torch.device,
-) -> BatchLoader[Any]:
+) -> BatchLoader:
     """Batches of one kind from the bank's images, which are augmented on the device."""
     prompts, groups = samples.prompts.to(device), samples.groups.to(device)
 
-    def make(rows: slice) -> LabelledBatch | UnlabelledBatch:
+    def make(rows: slice) -> TrainingBatch:
         images = assemble_rows(bank, samples.views[rows], inputs, device)
         return kind(images, prompts[samples.prompt[rows].to(device)], groups[rows], samples.sequences[rows])
 

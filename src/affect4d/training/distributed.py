@@ -63,7 +63,7 @@ class Ranks:
         start = rows.start + sum(sizes[: self.rank])
         return slice(start, start + sizes[self.rank])
 
-    def share_loader(self, loader: BatchLoader[Any]) -> BatchLoader[Any]:
+    def share_loader(self, loader: BatchLoader) -> BatchLoader:
         """This process's share of every batch."""
         if self.world_size == 1:
             return loader

@@ -32,9 +32,6 @@ def compute_gradients(
         parts: Parts in which the share passes the encoders.
         scaler: Of the loss, for float16.
         ranks: The processes.
-
-    Returns:
-        Loss and terms of the whole batch.
     """
     if parts == 1:
         value = task.objective(model, ranks.gather(task.encode(model, batch), total))

@@ -25,13 +25,7 @@ PROGRESS, LOGS, RESULT, CHECKPOINTS = "progress.jsonl", "logs", "result", "check
 
 @dataclass(frozen=True)
 class StoredImages:
-    """A view bank's images, memory-mapped.
-
-    Attributes:
-        pictures: uint8, [rows, views, channels, height, width].
-        neutral: Row of each row's neutral frame.
-        views: Names.
-    """
+    """A view bank's images, memory-mapped; see :class:`affect4d.views.assembly.Pictures`."""
 
     pictures: Tensor
     neutral: Tensor
@@ -40,17 +34,7 @@ class StoredImages:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training run that processes of their own can carry out.
-
-    Attributes:
-        method: One of :data:`affect4d.training.objectives.METHODS`.
-        recipe: All options of the model.
-        views: Names of the rendered views.
-        sequence_names: For error messages.
-        identity: Digests of configuration and data.
-        checkpoints: Options.
-        distributed: Options.
-    """
+    """A training run that processes of their own can carry out; ``identity`` are digests of configuration and data."""
 
     method: str
     recipe: TrainingRecipe

@@ -20,7 +20,7 @@ from affect4d.losses.redundancy import cross_modal_redundancy
 from affect4d.losses.simclr import instance_contrast
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
-from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
+from affect4d.training.dataset import LabelledBatch, TrainingBatch, UnlabelledBatch
 from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,
@@ -35,14 +35,9 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class FaceTextOutputs:
-    """Faces and their prompts in the joint space; row i of every tensor is sample i.
+    """The image encoder's output, and unit vectors of views, faces and prompts in the joint space.
 
-    Attributes:
-        hidden: Image encoder's output, [batch, views, hidden].
-        views: Unit vectors, [batch, views, dim].
-        fused: Unit vectors, [batch, dim].
-        texts: Unit vectors, [batch, dim].
-        groups: Equal where labels, or pseudo-labels, are equal.
+    Row i of every tensor is sample i; ``groups`` are equal where labels, or pseudo-labels, are.
     """
 
     hidden: ViewEmbeddings
@@ -68,7 +63,7 @@ class ClassLogits:
 Outputs = TypeVar("Outputs", FaceTextOutputs, ClassLogits)
 
 
-def encode_faces_and_texts(model: AffectVLM | SmileVLM, batch: LabelledBatch | UnlabelledBatch) -> FaceTextOutputs:
+def encode_faces_and_texts(model: AffectVLM | SmileVLM, batch: TrainingBatch) -> FaceTextOutputs:
     """Outputs of both encoders and the view fusion."""
     faces, texts = model.embed_views(batch.images), model.embed_texts(batch.tokens)
     groups = batch.labels if isinstance(batch, LabelledBatch) else batch.groups
@@ -191,12 +186,7 @@ def _value(loss: Scalar, terms: dict[str, Tensor]) -> ObjectiveValue:
 
 @dataclass(frozen=True)
 class TrainingTask(Generic[Model, Outputs]):
-    """A forward pass and an objective with its options.
-
-    Attributes:
-        encode: Outputs of a batch, sample by sample.
-        objective: Loss and terms from the outputs of the whole batch.
-    """
+    """A forward pass, sample by sample, and an objective of the outputs of the whole batch."""
 
     encode: Callable[[Model, Any], Outputs]
     objective: Callable[[Model, Outputs], ObjectiveValue]
@@ -208,18 +198,10 @@ class TrainingTask(Generic[Model, Outputs]):
 
 @dataclass(frozen=True)
 class TrainingMethod:
-    """One way of training a model.
-
-    Attributes:
-        model: Name in :data:`affect4d.models.MODELS`.
-        batch: Its fields are all that the method may see.
-        encode: Outputs of a batch.
-        objective: Loss of outputs, given options.
-        options: Type of these options.
-    """
+    """One way of training a model (a name in :data:`affect4d.models.MODELS`); it sees the fields of its batch only."""
 
     model: str
-    batch: type[LabelledBatch] | type[UnlabelledBatch]
+    batch: type[TrainingBatch]
     encode: Callable[..., Any]
     objective: Callable[..., Any]
     options: type[ObjectiveOptions]

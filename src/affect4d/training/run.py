@@ -197,14 +197,9 @@ def train_model(
 def train_in_processes(
     job: TrainingJob, folder: Path, samples: SampleSplits, bank: Path, on_epoch: EpochCallback
 ) -> TrainedModel:
-    """Train a job in processes of their own; checkpoints in its folder are resumed.
+    """Write a job to a folder and train it in processes of their own; checkpoints in the folder are resumed.
 
-    Args:
-        job: The run.
-        folder: Written for the processes.
-        samples: To train on and to validate on; their rows are those of ``bank``.
-        bank: A file with the tensors ``pictures`` and ``neutral``.
-        on_epoch: Called with the mean terms of every epoch.
+    ``bank`` is a file with the tensors ``pictures`` and ``neutral``, whose rows the samples name.
     """
     job.save(folder, samples, bank)
     with progress_bar(samples.train.sizes.numel()) as on_step:

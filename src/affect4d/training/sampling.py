@@ -109,14 +109,10 @@ def split_plan(plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def refuse_leaks(plan: pd.DataFrame, subjects: pd.Series) -> None:
-    """Check that no validation subject is trained on.
-
-    Args:
-        plan: Training and validation rows.
-        subjects: Subject of every sequence, by sequence.
+    """Check that no validation subject is in a training row, given the subject of every sequence.
 
     Raises:
-        ValueError: If a validation subject's sequence is in a training row; names the first.
+        ValueError: If one is; names the first.
     """
     trained, held_out = split_plan(plan)
     sources = trained.filter(regex=r"^(source_sequence_|sequence$)").to_numpy().ravel()

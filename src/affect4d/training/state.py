@@ -38,21 +38,14 @@ class TrainingState:
     """State of a training run.
 
     Attributes:
-        model: In training.
-        optimizer: AdamW.
-        schedule: Learning rate schedule.
         scaler: Loss scaler for float16; disabled otherwise.
         average: Exponential average of the weights, where asked for.
-        epoch: Current epoch.
-        step: Next step of that epoch.
-        history: One row a step that was taken.
+        epoch: Current epoch; ``step`` is its next step.
+        history: One row a step that was taken: epoch, step, every term, gradient_norm, learning_rate.
         best: Weights of the best epoch so far by validation.
-        best_loss: Its validation loss.
-        best_epoch: Its number.
         validation: Validation loss by epoch.
         ended: Training stopped before its last epoch.
         steps_done: Steps of all epochs, skipped ones included.
-        cost: Cost of all sessions so far.
     """
 
     model: nn.Module

@@ -1,7 +1,7 @@
 """Training of a model, top to bottom: load data, build, resume, loop over epochs and steps, checkpoint, report."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -47,17 +47,14 @@ def ignore(*values: Any) -> None:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions called in training.
-
-    Attributes:
-        on_step: After every step.
-        on_model: After every epoch, before ``on_epoch``.
-        on_epoch: After every epoch; after a resume, for earlier epochs again.
-    """
+    """Functions called after every step and every epoch; after a resume, ``on_epoch`` for earlier epochs again."""
 
     on_step: StepCallback = ignore
     on_model: ModelCallback = ignore
     on_epoch: EpochCallback = ignore
+
+
+NO_CALLBACKS = Callbacks()
 
 
 def train(
@@ -66,24 +63,13 @@ def train(
     bank: Pictures,
     recipe: TrainingRecipe,
     sequence_names: tuple[str, ...],
-    callbacks: Callbacks | None = None,
+    callbacks: Callbacks = NO_CALLBACKS,
     policy: CheckpointPolicy | None = None,
     ranks: Ranks = ALONE,
 ) -> tuple[Any, TrainingState]:
-    """Build a model and train it by one of :data:`affect4d.training.objectives.METHODS`.
+    """Build and train a model by one of :data:`affect4d.training.objectives.METHODS`; returns it with the last state.
 
-    Args:
-        method: Its name.
-        samples: To train on and to validate on.
-        bank: Images; the model's views and channels follow from them.
-        recipe: All options.
-        sequence_names: The bank's, for error messages.
-        callbacks: None by default.
-        policy: Saves and resumes; by default nothing is saved.
-        ranks: The processes; by default this one alone.
-
-    Returns:
-        The model, and the last state; see :meth:`Trainer.fit`.
+    Its size follows the bank's views and channels. For the other arguments see :class:`Trainer`.
     """
     keep_freed_memory()
     chosen, recipe = METHODS[method], recipe.for_views(len(bank.views))
@@ -95,54 +81,50 @@ def train(
     model, task = build_model(chosen.model, recipe.model, recipe.train.seed), chosen.task(recipe.objective)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)  # noqa: TID251  (dropout of an encoder draws from it)
+        policy = policy or CheckpointPolicy()
         trainer = Trainer(model, loader, task, recipe.train, sequence_names, validation, callbacks, policy, ranks)
         return model, trainer.fit()
 
 
+@dataclass
 class Trainer:
     """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves.
 
-    Args:
-        model: To train.
+    Attributes:
+        model: Model to train.
         loader: Batches; as many epochs as ``options`` asks for.
         task: Forward pass and objective.
-        options: Of the optimisation.
+        options: Options of the optimisation.
         sequence_names: The bank's, for error messages.
         validation: Batches of held-out training subjects, to choose the best epoch.
-        callbacks: None by default.
+        callbacks: Functions called after steps and epochs.
         policy: Saves and resumes; by default nothing is saved.
         ranks: The processes; by default this one alone.
 
     Raises:
-        ValueError: If the plan behind the batches has another number of epochs, or an average of sharded weights is
-            asked for.
+        ValueError: If the batches' plan has another number of epochs, or an average of sharded weights is asked for.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        loader: BatchLoader[TrainingBatch],
-        task: TrainingTask[Any, Any],
-        options: TrainOptions,
-        sequence_names: Sequence[str],
-        validation: Sequence[TrainingBatch] = (),
-        callbacks: Callbacks | None = None,
-        policy: CheckpointPolicy | None = None,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        if len(loader.steps) != options.epochs:
-            raise ValueError(
-                f"The plan was drawn for {len(loader.steps)} epochs, training asks for {options.epochs}: draw it anew."
-            )
-        if ranks.shard and options.average:
+    model: nn.Module
+    loader: BatchLoader
+    task: TrainingTask[Any, Any]
+    options: TrainOptions
+    sequence_names: Sequence[str]
+    validation: Sequence[TrainingBatch] = ()
+    callbacks: Callbacks = NO_CALLBACKS
+    policy: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    ranks: Ranks = ALONE
+
+    def __post_init__(self) -> None:
+        drawn, asked = len(self.loader.steps), self.options.epochs
+        if drawn != asked:
+            raise ValueError(f"The plan was drawn for {drawn} epochs, training asks for {asked}: draw it anew.")
+        if self.ranks.shard and self.options.average:
             raise ValueError("An average of sharded weights is not kept: set average to 0, or shard to false.")
-        self.model, self.loader, self.task, self.options = model, loader, task, options
-        self.validation, self.ranks = validation, ranks
-        self.callbacks, self.policy = callbacks or Callbacks(), policy or CheckpointPolicy()
-        self.device = choose_device(options.device)
-        self.guard = FiniteGuard(options.nonfinite_limit, sequence_names)
+        self.device = choose_device(self.options.device)
+        self.guard = FiniteGuard(self.options.nonfinite_limit, self.sequence_names)
         self.state = self._prepare()
-        self.norms = NormStatistics(model)
+        self.norms = NormStatistics(self.model)
 
     def _prepare(self) -> TrainingState:
         """The model on its device in its precision, and the state before the first step."""
@@ -161,13 +143,10 @@ class Trainer:
         return state
 
     def fit(self) -> TrainingState:
-        """Train to the end; the model ends in evaluation mode, on the device it was trained on.
+        """Train to the end; the model ends in evaluation mode, on its device. Returns the last state.
 
         Deterministic on a CPU: the same model, batches and options give the same weights, to the last bit, however
         often training was interrupted.
-
-        Returns:
-            The last state; its history has one row a step (epoch, step, every term, gradient_norm, learning_rate).
 
         Raises:
             NonFiniteLossError: If too many losses in a row are not finite.
@@ -209,9 +188,7 @@ class Trainer:
     def _train_step(self, batch: TrainingBatch, samples: int) -> tuple[float, bool, bool]:
         """Take a step, or skip it where it is not finite; returns the loss, and requests to stop and to save.
 
-        Args:
-            batch: This process's share.
-            samples: Of the whole batch.
+        ``batch`` is this process's share of a batch of ``samples``.
         """
         state, parts = self.state, self.options.accumulate
         state.optimizer.zero_grad(set_to_none=True)
