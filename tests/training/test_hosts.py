@@ -55,7 +55,7 @@ def worker_in(name):
             words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"affect4d.training.worker" in words:
+        if b"affect4d.training.worker" in words and b"torch.distributed.run" not in words:
             return int(process)
     return None
 

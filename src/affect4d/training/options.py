@@ -14,56 +14,41 @@ class SamplerOptions(BaseModel, frozen=True, extra="forbid"):
     """Batches of a fixed number of subjects, with the same number of samples of each."""
 
     subjects: int = Field(ge=1, le=65_536)
-    samples: int = Field(ge=1, le=65_536, description="Of each subject, spread over its expressions or pseudo-labels.")
+    samples: int = Field(ge=1, le=65_536)  # of each subject, spread over its expressions or pseudo-labels
 
 
 class TrainOptions(BaseModel, frozen=True, extra="forbid"):
-    """Optimisation of one model: length, rates, batches, precision."""
+    """Optimisation of one model: length, batches, rates, precision.
 
-    epochs: int = Field(40, ge=1, le=10_000)
-    batch_size: int = Field(36, ge=2, le=65_536)
-    samples_per_sequence: int = Field(4, ge=1, le=1_000, description="Samples drawn from a sequence each epoch.")
-    sampler: SamplerOptions | None = Field(
-        None, description="None draws from all subjects, balanced over expressions where labels are known."
-    )
-    learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="AdamW's, after the warm-up; it falls to zero along a half cosine."
-    )
-    weight_decay: float = Field(
-        0.05, ge=0, le=1, description="AdamW's, on weight matrices only: not on norms, biases or learnt scalars."
-    )
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of all steps over which the rate rises linearly.")
-    margin_rate: float = Field(5.0, gt=0, le=100, description="Factor on the learning rate of the margin.")
-    gradient_clip: float = Field(5.0, gt=0, description="Largest norm of the whole gradient.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Of initial weights, sampling and the validation split.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is CUDA where there is a GPU.")
-    threads: int = Field(0, ge=0, le=1024, description="CPU threads of all processes of a host; 0 is one a core.")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto",
-        description="Of the encoders. auto is bfloat16 on a GPU that has it, float16 with a scaled loss on one that "
-        "has not, float32 on a CPU. Everything after the encoders, and every loss, is float32.",
-    )
-    compile: bool = Field(False, description="Compile the encoders: minutes at the start, for long runs.")
-    accumulate: int = Field(
-        1,
-        ge=1,
-        le=4096,
-        description="Parts in which a batch goes through the encoders, to save memory. The loss still sees the whole "
-        "batch; batch normalisation inside an encoder sees the part.",
-    )
-    average: float = Field(
-        0.0, ge=0, lt=1, description="Decay of an exponential average of the weights, then the result; 0 is none."
-    )
-    freeze: tuple[str, ...] = Field((), description="Prefixes of the names of parameters that are not trained.")
-    encoder_rate: float = Field(1.0, ge=0, le=1, description="Factor on the learning rate of the encoders.")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="Rate of an encoder layer relative to the layer above it.")
-    validation: float = Field(
-        0.0, ge=0, le=0.5, description="Share of the training subjects held out to choose the best epoch; 0 is none."
-    )
-    patience: int = Field(
-        0, ge=0, le=10_000, description="Epochs without improvement after which training stops; 0 never stops."
-    )
-    nonfinite_limit: int = Field(3, ge=1, le=1000, description="Skipped non-finite steps in a row that end the run.")
+    Batches without a sampler draw from all subjects, balanced over expressions where labels are known. AdamW's weight
+    decay spares norms, biases and learnt scalars. ``precision`` is that of the encoders: auto is bfloat16 on a GPU that
+    has it, float16 with a scaled loss on one that has not, float32 on a CPU; everything after the encoders, and every
+    loss, is float32. With ``accumulate``, a batch goes through the encoders in so many parts, to save memory; the loss
+    still sees the whole batch, batch normalisation inside an encoder sees the part.
+    """
+
+    epochs: int = Field(default=40, ge=1, le=10_000)
+    batch_size: int = Field(default=36, ge=2, le=65_536)
+    samples_per_sequence: int = Field(default=4, ge=1, le=1_000)  # an epoch
+    sampler: SamplerOptions | None = None
+    learning_rate: float = Field(default=2e-3, gt=0, le=1)  # after the warm-up; it falls to zero along a half cosine
+    weight_decay: float = Field(default=0.05, ge=0, le=1)
+    warmup: float = Field(default=0.05, ge=0, lt=1)  # share of all steps over which the rate rises linearly
+    margin_rate: float = Field(default=5.0, gt=0, le=100)  # factor on the learning rate of the margin
+    gradient_clip: float = Field(default=5.0, gt=0)  # largest norm of the whole gradient
+    seed: int = Field(default=0, ge=0, lt=2**32)  # of initial weights, sampling and the validation split
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto is CUDA where there is a GPU
+    threads: int = Field(default=0, ge=0, le=1024)  # on the CPU, of all processes of a host; 0 is one a core
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    compile: bool = False  # the encoders: minutes at the start, for long runs
+    accumulate: int = Field(default=1, ge=1, le=4096)
+    average: float = Field(default=0.0, ge=0, lt=1)  # decay of an average of the weights, then the result; 0 is none
+    freeze: tuple[str, ...] = ()  # prefixes of names of parameters that are not trained: ``text.tower``
+    encoder_rate: float = Field(default=1.0, ge=0, le=1)  # factor on the learning rate of the encoders
+    layer_decay: float = Field(default=1.0, gt=0, le=1)  # rate of an encoder layer relative to the layer above it
+    validation: float = Field(default=0.0, ge=0, le=0.5)  # share of training subjects held out to choose the best epoch
+    patience: int = Field(default=0, ge=0, le=10_000)  # epochs without a better one before training stops; 0 is never
+    nonfinite_limit: int = Field(default=3, ge=1, le=1000)  # non-finite steps in a row that end the run
 
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> Self:
@@ -84,24 +69,24 @@ class TrainOptions(BaseModel, frozen=True, extra="forbid"):
 class CheckpointOptions(BaseModel, frozen=True, extra="forbid"):
     """Checkpoints of a run; none of these options changes what is learnt."""
 
-    fresh: bool = Field(False, description="Start over: ignore checkpoints and a model that is trained already.")
-    checkpoint_minutes: float = Field(5.0, ge=0, description="Time between checkpoints; 0 is one a step.")
-    checkpoints: int = Field(2, ge=1, le=100, description="Newest that are kept: a damaged one has a predecessor.")
+    fresh: bool = False  # start over: ignore checkpoints, and a model that is trained already
+    checkpoint_minutes: float = Field(default=5.0, ge=0)  # between checkpoints; 0 is one a step
+    checkpoints: int = Field(default=2, ge=1, le=100)  # newest that are kept: a damaged one has a predecessor
 
 
 class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
-    """Processes that train one model together; they change the time, not what is learnt."""
+    """Processes that train one model together; they change the time, not what is learnt.
 
-    processes: int = Field(1, ge=1, le=64, description="On each host; on GPUs, one each.")
-    hosts: int = Field(1, ge=1, le=1024, description="The others run torchrun themselves: see docs/training.md.")
-    endpoint: str = Field("", pattern=r"^$|^[^:\s]+:\d+$", description="host:port on this host where hosts meet.")
-    restarts: int = Field(3, ge=0, le=100, description="Restarts from the newest checkpoint when a process is lost.")
-    shard: bool = Field(
-        False,
-        description="Shard the encoders over the processes (FSDP): weights, gradients and optimizer state. The weights "
-        "alone must fit each GPU once, at the start.",
-    )
-    patience_minutes: float = Field(10.0, gt=0, le=1440, description="Timeout of processes that wait for each other.")
+    ``shard`` spreads the encoders over the processes (FSDP): weights, gradients and optimizer state. The weights alone
+    must fit each GPU once, at the start.
+    """
+
+    processes: int = Field(default=1, ge=1, le=64)  # on each host; on GPUs, one each
+    hosts: int = Field(default=1, ge=1, le=1024)  # the others run torchrun themselves: see docs/training.md
+    endpoint: str = Field(default="", pattern=r"^$|^[^:\s]+:\d+$")  # host:port on this host, where hosts meet
+    restarts: int = Field(default=3, ge=0, le=100)  # from the newest checkpoint, when a process is lost
+    shard: bool = False
+    patience_minutes: float = Field(default=10.0, gt=0, le=1440)  # timeout of processes that wait for each other
 
     @model_validator(mode="after")
     def _hosts_meet_somewhere(self) -> Self:
@@ -116,20 +101,16 @@ class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
 
 
 class AffectOptions(BaseModel, frozen=True, extra="forbid"):
-    """Weights of AffectVLM's losses; a weight of 0 is an ablation."""
+    """Loss of AffectVLM; a weight of 0 is an ablation. With any mining but all, L_mc and L_mt are batch-normalised."""
 
-    align: float = Field(1.0, ge=0, le=100, description="Weight of L_align.")
-    pairs: float = Field(0.5, ge=0, le=100, description="Weight of L_mc.")
-    triplets: float = Field(0.5, ge=0, le=100, description="Weight of L_mt.")
-    view_alignment: float = Field(0.5, ge=0, le=100, description="Weight of single views inside L_align.")
-    mining: Mining = Field(
-        "hardest", description="Triplet mining; with any but all, L_mc and L_mt see batch-normalised embeddings."
-    )
-    smoothing: float = Field(0.0, ge=0, le=10, description="Temperature of a softplus; 0 is the hinge.")
-    margin_low: float = Field(
-        0.05, ge=0, lt=1, description="Lower bound of α, a cosine in L_mc and a squared distance in L_mt."
-    )
-    margin_high: float = Field(0.6, gt=0, le=2, description="Upper bound of α.")
+    align: float = Field(default=1.0, ge=0, le=100)  # weight of L_align
+    pairs: float = Field(default=0.5, ge=0, le=100)  # weight of L_mc
+    triplets: float = Field(default=0.5, ge=0, le=100)  # weight of L_mt
+    view_alignment: float = Field(default=0.5, ge=0, le=100)  # weight of single views inside L_align
+    mining: Mining = "hardest"  # of triplets
+    smoothing: float = Field(default=0.0, ge=0, le=10)  # temperature of a softplus; 0 is the hinge
+    margin_low: float = Field(default=0.05, ge=0, lt=1)  # bounds of α, a cosine in L_mc, a squared distance in L_mt
+    margin_high: float = Field(default=0.6, gt=0, le=2)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -139,24 +120,22 @@ class AffectOptions(BaseModel, frozen=True, extra="forbid"):
 
 
 class SmileOptions(BaseModel, frozen=True, extra="forbid"):
-    """Weights of SMILE-VLM's losses; a weight of 0 is an ablation."""
+    """Loss of SMILE-VLM; a weight of 0 is an ablation.
 
-    decorrelation: float = Field(1.0, ge=0, le=100, description="Weight of L_MV; the paper's is 1.")
-    beta: float = Field(1.0, ge=0, le=100, description="β, weight of L_VL.")
-    gamma: float = Field(
-        0.01,
-        ge=0,
-        le=100,
-        description="γ, weight of L_CM; a constant text embedding has no redundancy either, and at 0.1 a small corpus "
-        "with few pseudo-labels collapsed to it.",
-    )
-    off_diagonal: float = Field(0.0051, ge=0, le=1, description="λ of L_MV; Barlow Twins' default.")
+    γ is small: a constant text embedding has no redundancy either, and at 0.1 a small corpus with few pseudo-labels
+    collapsed to it.
+    """
+
+    decorrelation: float = Field(default=1.0, ge=0, le=100)  # weight of L_MV; the paper's is 1
+    beta: float = Field(default=1.0, ge=0, le=100)  # β, weight of L_VL
+    gamma: float = Field(default=0.01, ge=0, le=100)  # γ, weight of L_CM
+    off_diagonal: float = Field(default=0.0051, ge=0, le=1)  # λ of L_MV; Barlow Twins' default
 
 
 class CrossEntropyOptions(BaseModel, frozen=True, extra="forbid"):
-    """Loss of the cross-entropy baseline."""
+    """Loss of the cross-entropy baseline; smoothing spreads a share of the target over all classes."""
 
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the target spread over all classes.")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1)
 
 
 class ContrastOptions(BaseModel, frozen=True, extra="forbid"):
@@ -166,7 +145,7 @@ class ContrastOptions(BaseModel, frozen=True, extra="forbid"):
 class SimclrOptions(BaseModel, frozen=True, extra="forbid"):
     """Loss of the self-supervised baseline without language."""
 
-    temperature: float = Field(0.5, gt=0, le=10, description="τ of NT-Xent.")
+    temperature: float = Field(default=0.5, gt=0, le=10)  # τ of NT-Xent
 
 
 ObjectiveOptions = AffectOptions | SmileOptions | CrossEntropyOptions | ContrastOptions | SimclrOptions

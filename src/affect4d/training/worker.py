@@ -45,8 +45,8 @@ def main() -> None:
     end_with_parent()
     folder = find_job(Path(sys.argv[1]))
     job = TrainingJob.load(folder)
-    environment = [int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")]
-    ranks = Ranks(*environment, shard=job.distributed.shard)
+    rank, size, local_size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    ranks = Ranks(rank, size, local_size, job.distributed.shard)
     device = choose_device(job.recipe.train.device)
     timeout = datetime.timedelta(minutes=job.distributed.patience_minutes)
     if device.type == "cuda":
