@@ -25,7 +25,6 @@ from affect4d.pseudo_labels.refresh import Refreshing
 from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
-from affect4d.training.trainer import EpochCallback
 from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
 from affect4d.training.job import TrainingJob
@@ -33,6 +32,7 @@ from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.run import TrainedModel, make_samples, train_in_processes, train_model
 from affect4d.training.sampling import draw_plan
+from affect4d.training.trainer import EpochCallback
 from affect4d.views.bank import ViewBank, load_view_bank
 
 LONGEST = 7 * 86_400.0
