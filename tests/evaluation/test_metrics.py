@@ -8,6 +8,7 @@ from affect4d.evaluation.metrics import (
     chance_scores,
     count_classes,
     score_predictions,
+    score_pseudo_labels,
     score_rows,
     subject_interval,
     unweighted_f1,
@@ -176,3 +177,18 @@ def test_a_class_that_never_occurs_is_no_class_of_the_mean():
 def test_an_unknown_label_is_named():
     with pytest.raises(ValueError, match="repression"):
         count_classes(["repression"], ["positive"], CLASSES)
+
+
+def test_pseudo_label_scores_of_hand_computed_rows():
+    prompts = pd.DataFrame(
+        {
+            "sequence": ["a", "a", "b", "c", "d"],
+            "pseudo_label": ["anger", "anger", "fear", "brows raised", "anger"],
+        }
+    )
+    sequences = pd.DataFrame({"sequence": list("abcd"), "expression": ["anger", "surprise", "fear", "anger"]})
+    scores = score_pseudo_labels(prompts, sequences)
+    assert scores["coverage"] == 3 / 4
+    assert scores["accuracy"] == pytest.approx(2 / 3)
+    assert scores["by_expression"] == {"anger": 1.0, "surprise": 0.0}
+    assert scores["sequences"] == 4

@@ -45,23 +45,13 @@ AttributionMaps = Float32[np.ndarray, "batch views height width"]
 
 
 def class_direction(classes: Float[np.ndarray, "classes dim"], place: int) -> ClassDirection:
-    """The direction that separates one class from the others: its embedding minus the mean of theirs.
-
-    Args:
-        classes: Unit vector of every class, at least two.
-        place: Its row.
-    """
+    """Embedding of one class (a row of ``classes``, unit vectors) minus the mean of the others."""
     others = np.delete(classes, place, axis=0).mean(axis=0)
     return np.asarray(classes[place] - others, np.float32)
 
 
 def empty_images(images: ViewImages, options: InputOptions) -> ViewImages:
-    """Reference images without a face: every channel's background, and no motion.
-
-    Args:
-        images: Model inputs, [batch, views, channels, size, size].
-        options: Of their channels.
-    """
+    """Reference for model inputs [batch, views, channels, size, size] without a face: background, and no motion."""
     empty = torch.zeros_like(images)
     stored = len(options.channels)
     levels = [CURVATURE_MIDDLE / 127.5 - 1.0 if name == "curvature" else -1.0 for name in options.channels]
@@ -83,8 +73,8 @@ def image_attribution(
         steps: Points of the integral.
 
     Returns:
-        [batch, views, size, size], channels summed; positive where a pixel supports the direction. Sums to
-        ``fused(images) · direction − fused(reference) · direction``, up to the error of the integral.
+        [batch, views, size, size], channels summed; the sum of all is ``fused(images) · direction − fused(reference) ·
+        direction``, up to the error of the integral.
     """
     towards = torch.from_numpy(direction).to(images.device)
     difference = images - reference
@@ -108,7 +98,7 @@ def mesh_attribution(
         blur: Standard deviation of the smoothing, mm.
 
     Returns:
-        [vertices]; the same unit as the maps (score per pixel); zero where no view sees the vertex.
+        [vertices], score per pixel as in the maps; zero where no view sees the vertex.
 
     Raises:
         ValueError: If the number of maps is no multiple of the number of views.
@@ -135,13 +125,7 @@ def pixel_positions(points: Vertices, camera: Camera, size: int) -> Float32[np.n
 
 
 def visible(scan: FaceScan, camera: Camera, normals: Vertices) -> Bool[np.ndarray, " vertices"]:
-    """Whether a camera sees each vertex: it faces the camera and is not occluded.
-
-    Args:
-        scan: In the frame of the camera, mm.
-        camera: Its position and lens.
-        normals: Of every vertex.
-    """
+    """Whether a camera sees each vertex of a scan (mm, in its frame): it faces the camera and is not occluded."""
     places, away = _cells(scan.vertices, camera)
     surface, depths = _cells(_spread(scan), camera)
     low = np.minimum(surface.min(axis=0), places.min(axis=0))
@@ -160,11 +144,6 @@ def view_names(views: Sequence[str], options: InputOptions) -> tuple[str, ...]:
 
 def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dict[str, float]:
     """Softmax weights of a model's view fusion, which sum to one; of attention, the content-independent part.
-
-    Args:
-        model: One of :data:`affect4d.models.MODELS`.
-        views: Names of the rendered views.
-        options: Of the model's inputs.
 
     Raises:
         ValueError: If the model was built for another number of views.

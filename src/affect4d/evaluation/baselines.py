@@ -65,9 +65,6 @@ def baseline_predictions(
         scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action-unit weights of a synthetic corpus, one row per frame; None for another corpus.
         rules: Options of the pseudo-label rules.
-
-    Raises:
-        LeakError: If a test subject or a test sample is among the training ones.
     """
     on_images = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_images]
@@ -138,13 +135,8 @@ def pseudo_label_rules(
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the true action-unit weights: the upper bound of perfect measurement on synthetic data.
 
-    Weights are relative to the neutral frame; those of a single scan are absolute, since a neutral face has none.
-
-    Args:
-        bank: Defines the apex windows.
-        actions: One row per frame: ``sequence``, ``frame``, and a column per action unit; others are ignored.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to test.
+    Weights (one row per ``sequence`` and ``frame``, a column per action unit) are relative to the neutral frame; those
+    of a single scan are absolute, since a neutral face has none.
     """
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
@@ -163,14 +155,7 @@ def shows_motion(bank: ViewBank) -> bool:
 def window_images(
     bank: ViewBank, sequences: Iterable[str], channels: Sequence[int], motion: bool = False
 ) -> ImageFeatures:
-    """Mean image of each sequence's apex window, 0…1; with ``motion`` its mean difference to the neutral frame.
-
-    Args:
-        bank: Images.
-        sequences: Names, in the order wanted.
-        channels: Positions of the bank's channels to keep.
-        motion: Subtract the neutral frame.
-    """
+    """Mean image of each sequence's apex window, 0…1; with ``motion`` its mean difference to the neutral frame."""
     means = []
     for name in sequences:
         rows = torch.tensor(window_rows(bank, name))
@@ -191,15 +176,10 @@ def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def window_displacements(
     bank: ViewBank, measurements: pd.DataFrame, sequences: Iterable[str]
 ) -> Float32[np.ndarray, "sequences width"]:
-    """Mean difference of measurements between the apex window and the neutral frame.
+    """Mean difference of measurements between the apex window and the neutral frame, one row per sequence.
 
-    Args:
-        bank: Defines the apex windows.
-        measurements: Indexed by (sequence, frame); a frame that is missing, or NaN, drops out of the mean.
-        sequences: Names, in the order wanted.
-
-    Returns:
-        One row per sequence; NaN where nothing was measured.
+    ``measurements`` are indexed by (sequence, frame); missing or NaN frames drop out of the mean, NaN where none is
+    left.
     """
     rows = []
     for name in sequences:

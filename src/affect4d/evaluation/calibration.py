@@ -35,11 +35,7 @@ def negative_log_likelihood(probabilities: Probabilities, truth: "pd.Series[str]
 
 
 def fit_temperature(validation: pd.DataFrame) -> float:
-    """The temperature of maximum likelihood on validation subjects, who are neither fitted on nor tested.
-
-    Raises:
-        ValueError: If there is no prediction to fit to.
-    """
+    """The temperature of maximum likelihood on validation subjects, who are neither fitted on nor tested."""
     if validation.empty:
         raise ValueError("A temperature is fitted on validation subjects, and there is none.")
     probabilities = validation[list(PROBABILITY_COLUMNS)].to_numpy(np.float64)

@@ -60,22 +60,14 @@ class SequenceEmbeddings:
         return mean
 
     def of(self, sequences: Sequence[str]) -> "SequenceEmbeddings":
-        """Embeddings of some sequences, in the order given.
-
-        Raises:
-            KeyError: If one was not embedded.
-        """
+        """Embeddings of some sequences, in the order given."""
         place = {name: row for row, name in enumerate(self.sequences)}
         rows = [place[name] for name in sequences]
         return SequenceEmbeddings(tuple(sequences), self.hidden[rows], self.views[rows], self.fused[rows])
 
 
 def window_rows(bank: ViewBank, sequence: str, count: int | None = None) -> list[int]:
-    """Bank rows of a sequence's apex window: all of them, or ``count`` spread evenly over it.
-
-    Raises:
-        KeyError: If the bank has no such sequence.
-    """
+    """Bank rows of a sequence's apex window: all of them, or ``count`` spread evenly over it."""
     rows = bank.rows_of(sequence)
     window = rows[bank.in_window[rows]].numpy()
     if count is not None and len(window) > count:

@@ -122,10 +122,7 @@ def evaluate_granularity(
 ) -> dict[str, Any]:
     """Scores of every trained model by granularity: single scans, the apex window, whole sequences.
 
-    Args:
-        data: What is evaluated on.
-        models: By name; ``cross_entropy`` predicts by its head, the others by prompts.
-        prompts: Prompt ensembles.
+    The model named ``cross_entropy`` predicts by its head, the others by prompts.
     """
     window = data.evaluator()
     loaded = {name: model.load() for name, model in models.items()}

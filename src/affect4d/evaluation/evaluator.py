@@ -120,12 +120,7 @@ class Evaluator:
     ) -> pd.DataFrame:
         """Predictions of a linear probe fitted on some views and tested on others, averaged over each side.
 
-        Args:
-            model: Trained on ``trained``.
-            name: In the prediction table.
-            trained: As many views as the model takes; one view at a time is repeated that many times.
-            fitted: Views of training subjects.
-            tested: Views of test subjects; any that the bank has.
+        The model sees one view at a time, repeated as often as it was ``trained`` on views.
         """
         features = {
             view: embed_sequences(

@@ -73,15 +73,16 @@ def _gap(described: pd.DataFrame, names: Sequence[str], generator: np.random.Gen
     accuracy = hits.groupby(groups).mean()
     subjects = described["subject"].groupby(groups).nunique()
     counts = groups.value_counts()
-    large = [str(name) for name in accuracy.index if subjects[name] >= SMALLEST_GROUP]
+    group_names = [str(name) for name in accuracy.index]
+    large = [name for name in group_names if subjects[name] >= SMALLEST_GROUP]
     scores: list[GroupScore] = [
         {
-            "group": str(name),
+            "group": name,
             "subjects": int(subjects[name]),
             "sequences": int(counts[name]),
-            "accuracy": float(value) if name in large else None,
+            "accuracy": float(accuracy[name]) if name in large else None,
         }
-        for name, value in accuracy.items()
+        for name in group_names
     ]
     attribute = " × ".join(names)
     if len(large) < 2:

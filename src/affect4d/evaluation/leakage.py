@@ -22,11 +22,7 @@ class LabelledRows:
 
 
 def labelled_rows(sequences: pd.DataFrame, split: SubjectSplit) -> LabelledRows:
-    """Divide sequences by subject; sequences without an expression are in neither part.
-
-    Args:
-        sequences: One row per sequence; columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects of either side.
+    """Divide labelled sequences (columns ``sequence``, ``subject``, ``expression``) by their subject.
 
     Raises:
         SubjectLeakError: If a subject is on both sides.
@@ -52,11 +48,7 @@ def _check_subjects(sequences: pd.DataFrame, split: SubjectSplit) -> None:
 
 
 def check_distinct(names: "pd.Series[str]") -> None:
-    """Check that no sequence is listed twice.
-
-    Raises:
-        LeakError: If one is; the message names it.
-    """
+    """Raise a :class:`LeakError` that names the sequences listed more than once."""
     twice = sorted(set(names[names.duplicated()]))
     if twice:
         raise LeakError(f"Sequences listed more than once: {', '.join(twice)}. Each may count once.")
@@ -65,12 +57,9 @@ def check_distinct(names: "pd.Series[str]") -> None:
 def check_no_copies(
     features: Float[np.ndarray, "sequences width"], sequences: pd.DataFrame, rows: LabelledRows
 ) -> None:
-    """Check that no test sample has the same features as a training sample.
+    """Raise a :class:`LeakError` if a test sample has the same features as a training sample.
 
     Rows that carry no information (not finite, or constant) are not compared.
-
-    Raises:
-        LeakError: If one has; the message names both sequences.
     """
     names = sequences["sequence"].to_numpy()
     informative = np.isfinite(features).all(axis=1) & (np.ptp(features, axis=1) > 0)
@@ -82,11 +71,7 @@ def check_no_copies(
 
 
 def check_unseen(predictions: pd.DataFrame, split: SubjectSplit) -> None:
-    """Check that every prediction of one model is about a subject of the test side, once per sequence.
-
-    Raises:
-        LeakError: If a subject was trained on, is on no test side, or a sequence is scored twice.
-    """
+    """Raise a :class:`LeakError` unless every prediction is about a test subject, once per sequence."""
     check_distinct(predictions["sequence"])
     strangers = sorted(set(predictions["subject"]) - (set(split.test) - set(split.train)))
     if strangers:

@@ -1,4 +1,4 @@
-"""Scores of a prediction table, with bootstrap intervals over subjects; scikit-learn does the arithmetic.
+"""Scores of predictions and of pseudo-labels, with bootstrap intervals over subjects.
 
 UF1 and UAR come from counts that add up over folds (as in the micro-expression challenges, MEGC): a mean of the folds'
 F1 values depends on how subjects were divided, the F1 of summed counts does not.
@@ -55,14 +55,26 @@ class Scores(TypedDict):
     sequences: int
 
 
+class PseudoLabelScores(TypedDict):
+    """Pseudo-labels against the truth; fractions are 0…1.
+
+    Attributes:
+        coverage: Fraction of sequences whose pseudo-label is one of the expressions.
+        accuracy: Fraction of those that are correct.
+        by_expression: Accuracy within each true expression; expressions never covered are left out.
+        sequences: Number of sequences with a pseudo-label.
+    """
+
+    coverage: float
+    accuracy: float
+    by_expression: dict[str, float]
+    sequences: int
+
+
 def score_predictions(
     predictions: pd.DataFrame, split: SubjectSplit, generator: np.random.Generator, draws: int = DRAWS
 ) -> Scores:
-    """Score one model's prediction table (see :func:`affect4d.evaluation.predictions.prediction_table`).
-
-    Raises:
-        LeakError: If a prediction is about a subject outside the test side, or a sequence is there twice.
-    """
+    """Score one model's prediction table, after :func:`affect4d.evaluation.leakage.check_unseen`."""
     check_unseen(predictions, split)
     return score_rows(predictions, generator, draws)
 
@@ -109,6 +121,26 @@ def chance_scores(sequences: pd.DataFrame) -> Scores:
     }
 
 
+def score_pseudo_labels(pseudo_prompts: pd.DataFrame, sequences: pd.DataFrame) -> PseudoLabelScores:
+    """Score pseudo-labels against the truth. Nothing that trains may call this.
+
+    Args:
+        pseudo_prompts: Columns ``sequence``, ``pseudo_label``; several rows per sequence.
+        sequences: Columns ``sequence``, ``expression``.
+    """
+    labels = pseudo_prompts.drop_duplicates("sequence")[["sequence", "pseudo_label"]]
+    table = labels.merge(sequences[["sequence", "expression"]].dropna(), on="sequence")
+    covered = table[table["pseudo_label"].isin(EXPRESSIONS)]
+    correct = covered["pseudo_label"] == covered["expression"]
+    by_expression = correct.groupby(covered["expression"]).mean()
+    return {
+        "coverage": len(covered) / len(table) if len(table) else 0.0,
+        "accuracy": float(correct.mean()) if len(covered) else 0.0,
+        "by_expression": {name: float(by_expression[name]) for name in EXPRESSIONS if name in by_expression},
+        "sequences": len(table),
+    }
+
+
 def cluster_bootstrap(
     statistic: Callable[[Int64[np.ndarray, "draws clusters"]], Float[np.ndarray, " draws"]],
     clusters: int,
@@ -119,13 +151,7 @@ def cluster_bootstrap(
     """Percentile-bootstrap interval of a statistic when whole clusters (subjects) are resampled.
 
     Samples of one subject are not independent: resampling samples would give an interval that is too narrow.
-
-    Args:
-        statistic: Takes the indices of the resampled clusters and returns one value per draw.
-        clusters: Number of clusters.
-        generator: Draws the indices.
-        draws: Bootstrap samples.
-        coverage: Fraction of the samples between the bounds.
+    ``statistic`` takes the indices of the resampled clusters and returns one value per draw.
     """
     return percentile_interval(statistic(generator.integers(clusters, size=(draws, clusters))), coverage)
 
@@ -156,15 +182,9 @@ def subject_interval(
 
 
 def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
-    """Count true positives, false positives and false negatives of every class.
+    """True positives, false positives and false negatives (``tp``, ``fp``, ``fn``) by class.
 
-    Args:
-        true: Label of each sample; several labels are joined by ``+``.
-        predicted: Likewise.
-        classes: Classes to count.
-
-    Returns:
-        Indexed by class, columns ``tp``, ``fp``, ``fn``; the tables of several folds add.
+    Several labels of a sample are joined by ``+``. The tables of several folds add.
 
     Raises:
         ValueError: If there are none, the two differ in number, or a label is not among the classes.
@@ -188,11 +208,7 @@ def _indicators(labels: Iterable[str], classes: Sequence[str]) -> Int64[np.ndarr
 
 
 def unweighted_f1(counts: pd.DataFrame) -> float:
-    """UF1: the mean of 2·tp / (2·tp + fp + fn) over the classes that occur, 0…1.
-
-    Raises:
-        ValueError: If no class occurs.
-    """
+    """UF1: the mean of 2·tp / (2·tp + fp + fn) over the classes that occur, 0…1."""
     return float(unweighted_f1_of(_occurring(counts).to_numpy(float)))
 
 
@@ -204,11 +220,7 @@ def unweighted_f1_of(counts: Float64[np.ndarray, "*draws classes counts"]) -> Fl
 
 
 def unweighted_recall(counts: pd.DataFrame) -> float:
-    """UAR: the mean of tp / (tp + fn) over the classes that occur, 0…1.
-
-    Raises:
-        ValueError: If no class occurs.
-    """
+    """UAR: the mean of tp / (tp + fn) over the classes that occur, 0…1."""
     occurring = _occurring(counts)
     return float((occurring["tp"] / (occurring["tp"] + occurring["fn"])).mean())
 

@@ -187,14 +187,7 @@ def leave_one_out(
 ) -> pd.DataFrame:
     """Predict every clip of each unseen subject by a classifier fitted on all other subjects' clips.
 
-    Args:
-        classifier: Fits and predicts.
-        features: One row per clip.
-        clips: Rows of :func:`~affect4d.evaluation.micro_features.labelled_clips`.
-        unseen: Subjects to predict, left out in turn; all of them, where the features were learnt from nobody.
-        model: Name in the prediction table.
-        one_class: Only clips of a single class, each given a single one.
-        seed: Of the classifier.
+    With ``one_class`` only clips of a single class take part, each predicted as a single one.
 
     Returns:
         ``model, sequence, subject, label, predicted, prob_positive …``; several classes are joined by ``+``.
@@ -245,9 +238,6 @@ def compare_clips(
     """Compare UF1 of two tables of :func:`leave_one_out` about the same clips, in any order.
 
     The interval resamples subjects; the p is of a permutation test that swaps the two methods subject by subject.
-
-    Raises:
-        ValueError: If the tables are not about the same clips.
     """
     if set(first["sequence"]) != set(second["sequence"]) or len(first) != len(second):
         raise ValueError("The two tables are not about the same clips: a paired test has no pairs.")

@@ -33,13 +33,10 @@ def has_clips(sequences: pd.DataFrame) -> bool:
 
 
 def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
-    """Clips with at least one class, an onset and an apex; other labels (talking, a blink) are left out.
+    """Rows with at least one class, an onset and an apex; other labels (talking, a blink) are left out.
 
-    Args:
-        sequences: One row per sequence, with :data:`CLIP_COLUMNS`; the last three are frame numbers.
-
-    Returns:
-        Those columns; a clip without an offset (null) ends with its last frame.
+    Columns :data:`CLIP_COLUMNS`, the last three frame numbers; a clip without an offset (null) ends with its last
+    frame.
     """
     classes = sequences["label"].map(split_labels)
     known = classes.map(lambda names: bool(names) and set(names) <= set(MICRO_EXPRESSIONS))
@@ -48,16 +45,7 @@ def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
 
 
 def clip_rows(bank: ViewBank, clip: "pd.Series[Any]", moments: int) -> list[int]:
-    """Bank rows of a clip at evenly spread moments: half from onset to apex, half from apex to offset.
-
-    Args:
-        bank: Holds the sequence.
-        clip: A row of :func:`labelled_clips`.
-        moments: At least 2.
-
-    Raises:
-        KeyError: If the bank lacks the sequence.
-    """
+    """Bank rows of a clip at two or more moments: half spread from onset to apex, half from apex to offset."""
     rows = bank.rows_of(str(clip["sequence"]))
     numbers = bank.frame[rows].numpy()
     last = numbers[-1] if pd.isna(clip["offset"]) else clip["offset"]
@@ -85,15 +73,7 @@ def class_targets(labels: "pd.Series[str]") -> torch.Tensor:
 def encoder_features(
     model: ViewModel, bank: ViewBank, options: InputOptions, clips: pd.DataFrame, moments: int = MOMENTS
 ) -> ClipFeatures:
-    """Image encoder output of every view at every moment, with motion measured from the onset.
-
-    Args:
-        model: Anything with ``embed_views``; it is put in evaluation mode.
-        bank: Images; no labels.
-        options: Channels, motion and size the model was trained with.
-        clips: Rows of :func:`labelled_clips`.
-        moments: Frames per clip.
-    """
+    """Image encoder output of every view at every moment, with motion measured from the onset."""
     device = rest(model)
     seen, parts = since_onset(bank, clips), []
     rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]

@@ -13,15 +13,10 @@ COLUMNS: tuple[str, ...] = ("model", "sequence", "subject", "expression", "predi
 def prediction_table(
     sequences: pd.DataFrame, probabilities: Float[np.ndarray, "sequences classes"], model: str
 ) -> pd.DataFrame:
-    """Table with :data:`COLUMNS` of one model's probabilities.
-
-    Args:
-        sequences: Columns ``sequence``, ``subject``, ``expression``; one row per row of ``probabilities``.
-        probabilities: In the order of ``EXPRESSIONS``; each row sums to one.
-        model: Name of the model.
+    """Table with :data:`COLUMNS` of one model's probabilities, which are in the order of ``EXPRESSIONS``.
 
     Raises:
-        ValueError: If the shapes do not fit, or these are no probabilities.
+        ValueError: If there is not one row per row of ``sequences``, or these are no probabilities.
     """
     expected = (len(sequences), len(EXPRESSIONS))
     if probabilities.shape != expected:

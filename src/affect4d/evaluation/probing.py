@@ -59,9 +59,6 @@ def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSp
         sequences: Columns ``sequence``, ``subject``, ``expression``.
         split: Subjects to fit on and to test.
         model: Name in the prediction table.
-
-    Raises:
-        LeakError: If a test subject or a test sample is among the training ones.
     """
     estimator = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max_iter=ITERATIONS))])
     return classify_unseen(estimator, {"classify__C": STRENGTHS}, features, sequences, split, model)
@@ -93,7 +90,6 @@ def classify_unseen(
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
-        ValueError: If features and sequences differ in number.
     """
     if len(features) != len(sequences):
         raise ValueError(f"{model} has {len(features)} rows of features for {len(sequences)} sequences.")
@@ -104,11 +100,7 @@ def classify_unseen(
 
 
 def fit_by_subject(estimator: Pipeline, grid: ParameterGrid, features: Features, sequences: pd.DataFrame) -> Any:
-    """Fit, on all given sequences, the parameters that did best when each fold left out some subjects.
-
-    Raises:
-        ValueError: If there is a single subject, so that none can be left out.
-    """
+    """Fit, on all given sequences, the parameters that did best when each fold left out some subjects."""
     labels, subjects = sequences["expression"].to_numpy(), sequences["subject"].to_numpy()
     folds = min(FOLDS, len(set(subjects)))
     if folds < 2:
@@ -127,24 +119,11 @@ def few_shot_scores(
     shots: Sequence[int] = SHOTS,
     draws: int = FEW_SHOT_DRAWS,
 ) -> dict[str, FewShotScores]:
-    """Accuracy of logistic regression on frozen features of a few training subjects, over several draws of them.
+    """Accuracy of logistic regression on frozen features of a few training subjects, by their number as text.
 
     Features are standardised over all training subjects, which takes no label; the strength is scikit-learn's, because
-    one subject leaves none to choose it by.
-
-    Args:
-        features: One row per row of ``sequences``.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to draw from, and to test.
-        generator: Draws subjects and bootstrap samples.
-        shots: Numbers of labelled subjects; larger ones than there are training subjects are left out.
-        draws: Number of draws; one where all training subjects are labelled.
-
-    Returns:
-        Scores by number of labelled subjects, as text.
-
-    Raises:
-        LeakError: If a test subject or a test sample is among the training ones.
+    one subject leaves none to choose it by. Each number in ``shots`` is evaluated on several ``draws`` of subjects (one
+    where all are labelled); numbers larger than that of the training subjects are left out.
     """
     rows = labelled_rows(sequences, split)
     check_no_copies(features, sequences, rows)

@@ -37,13 +37,7 @@ class RetrievalScores(TypedDict):
 
 
 class Representation(NamedTuple):
-    """Results of one model.
-
-    Attributes:
-        scores: ``few_shot`` by number of labelled subjects; ``retrieval`` by prompts and by free text, where the model
-            reads text.
-        map: See :func:`embedding_map`; test sequences only.
-    """
+    """Scores (``few_shot`` by number of labelled subjects, ``retrieval`` by kind of text), and map."""
 
     scores: dict[str, Any]
     map: pd.DataFrame
@@ -79,9 +73,6 @@ def retrieve_both_ways(
         fused: Unit vectors of the scans.
         expressions: Of each scan.
         texts: Unit vectors of the prompts of each expression.
-
-    Raises:
-        ValueError: If no scan has an expression of the prompts.
     """
     prompts = np.concatenate(list(texts.values()))
     named = np.repeat(list(texts), [len(vectors) for vectors in texts.values()])
@@ -96,11 +87,7 @@ def retrieve_both_ways(
 def retrieval_scores(
     similarities: Float[np.ndarray, "queries items"], relevant: Bool[np.ndarray, "queries items"]
 ) -> RetrievalScores:
-    """Score rankings by similarity.
-
-    Raises:
-        ValueError: If no query has a relevant item.
-    """
+    """Score rankings by similarity; raises a ValueError if no query has a relevant item."""
     kept = relevant.any(axis=1)
     if not kept.any():
         raise ValueError("No query has a relevant item: there is nothing to retrieve.")
@@ -119,16 +106,8 @@ def retrieval_scores(
 def embedding_map(features: Features, sequences: pd.DataFrame, model: str) -> pd.DataFrame:
     """t-SNE (van der Maaten and Hinton 2008) of some sequences' features; deterministic.
 
-    Args:
-        features: One row per row of ``sequences``.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
-        model: Name in the table.
-
     Returns:
         Columns :data:`MAP_COLUMNS`; coordinates are scaled to −1…1.
-
-    Raises:
-        ValueError: If there are fewer than four sequences.
     """
     if len(features) < 4:
         raise ValueError(f"A map of {len(features)} sequences shows nothing; it takes four.")

@@ -15,16 +15,11 @@ PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Difference in accuracy of two models, with its interval and p values.
+    """Difference in accuracy (first minus second) with its 95 % interval over subjects, and p values.
 
-    Attributes:
-        difference: Accuracy of the first minus the second, −1…1.
-        interval: 95 % interval of the difference, bootstrapped over subjects.
-        first_only: Sequences that only the first classifies correctly.
-        second_only: Sequences that only the second classifies correctly.
-        mcnemar: p of McNemar's exact test, which assumes independent sequences; None where some were tested twice.
-        permutation: p of the permutation test that swaps the models subject by subject.
-        corrected: The same, Holm-corrected for the number of comparisons.
+    ``first_only`` and ``second_only`` count sequences that only one classifies correctly. ``mcnemar`` is McNemar's
+    exact p, None where some sequences were tested twice; ``permutation`` is the p of swapping the models subject by
+    subject, and ``corrected`` the same after Holm's correction.
     """
 
     difference: float
@@ -39,13 +34,7 @@ class PairedComparison:
 def compare_models(
     predictions: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
 ) -> dict[tuple[str, str], PairedComparison]:
-    """Compare pairs of models, Holm-corrected; a pair of which one is missing is left out.
-
-    Args:
-        predictions: Prediction tables of all models together; column ``model``.
-        pairs: Names of models.
-        generator: Draws bootstrap samples and permutations.
-    """
+    """Compare pairs of models by column ``model``, Holm-corrected; a pair of which one is missing is left out."""
     tables = {str(name): table for name, table in predictions.groupby("model")}
     present = [pair for pair in pairs if pair[0] in tables and pair[1] in tables]
     found = [compare_predictions(tables[first], tables[second], generator) for first, second in present]
@@ -56,11 +45,7 @@ def compare_models(
 def compare_predictions(
     first: pd.DataFrame, second: pd.DataFrame, generator: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> PairedComparison:
-    """Compare two prediction tables about the same sequences, which may be in different order.
-
-    Raises:
-        ValueError: If the tables are not about the same sequences.
-    """
+    """Compare two prediction tables about the same sequences, which may be in different order."""
     hits = _paired_hits(first, second)
     gain = hits["first"] - hits["second"]
     first_only, second_only = int((gain > 0).sum()), int((gain < 0).sum())
@@ -98,17 +83,9 @@ def sign_flip_test(
     alternative: Literal["two-sided", "greater"] = "two-sided",
     permutations: int = PERMUTATIONS,
 ) -> float:
-    """The p of a permutation test in which the sum of each subject's gains changes sign at random.
+    """The p of a permutation test in which the sum of each subject's gains (one per sequence) changes sign at random.
 
-    Args:
-        gains: One per sequence, of one model over another, or over a constant.
-        subjects: Subject of each.
-        generator: Draws the signs.
-        alternative: Against no difference, or against no gain.
-        permutations: At most so many; all of them, where there are fewer.
-
-    Returns:
-        1 for fewer than two subjects.
+    At most ``permutations`` are drawn, and all enumerated where there are fewer. It is 1 for fewer than two subjects.
     """
     sums = gains.groupby(subjects.to_numpy()).sum().to_numpy().round(9)  # so that exact zeros are ties
     if len(sums) < 2:

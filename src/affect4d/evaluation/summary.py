@@ -46,15 +46,8 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect a run's scores in a document of plain, JSON-able values.
 
-    Args:
-        corpus: Name of the corpus.
-        protocol: How subjects were divided, e.g. ``"subject-independent hold-out"``.
-        split: Subjects on either side.
-        seed: Seed of the run.
-        models: Scores of each model, or of each of its readouts (probe, prompts …).
-        baselines: Scores of each baseline.
-        seconds: By stage.
-        versions: Of data, code and libraries.
+    ``models`` and ``baselines`` are scores by name, or by name and readout (probe, prompts …); ``seconds`` are by
+    stage.
 
     Raises:
         SubjectLeakError: If the two sides share a subject.

@@ -90,13 +90,7 @@ def expression_prompts() -> dict[str, tuple[str, ...]]:
 def prompt_embeddings(
     model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
-    """Unit vectors of every prompt of every expression; the model is put in evaluation mode.
-
-    Args:
-        model: A vision-language model.
-        prompts: Prompts of each expression.
-        device: The model's own by default.
-    """
+    """Unit vectors of every prompt of every expression; the model is put in evaluation mode."""
     device = rest(model, device)
     length = int(model.options.towers.context_length)
     return {
@@ -138,9 +132,6 @@ def predict_by_prompts(
         split: Its test side is predicted.
         name: Name in the prediction table.
         prompts: Prompt ensemble of every expression; the project's own where None.
-
-    Raises:
-        LeakError: If a sequence is listed twice.
     """
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     classes = class_embeddings(model, prompts or expression_prompts())

@@ -124,12 +124,7 @@ class ClaimResult:
 
 @dataclass(frozen=True)
 class ClaimsByCorpus:
-    """Verdicts of several corpora, each by itself.
-
-    Attributes:
-        corpora: Name and day of the report of each, sorted by name.
-        rows: Number, statement, and a verdict for each corpus.
-    """
+    """Verdicts of several corpora: ``corpora`` (name and day of the report), ``rows`` (number, statement, verdicts)."""
 
     corpora: tuple[tuple[str, str], ...]
     rows: tuple[tuple[int, str, tuple[str, ...]], ...]
@@ -218,11 +213,7 @@ def as_document(results: Sequence[ClaimResult]) -> list[dict[str, Any]]:
 
 
 def claims_by_corpus(reports: Mapping[str, Mapping[str, Any]]) -> ClaimsByCorpus:
-    """Verdicts of several corpora beside each other.
-
-    Args:
-        reports: By corpus, ``day`` and ``claims``, see :func:`as_document`.
-    """
+    """Verdicts of several corpora beside each other; ``reports`` are, by corpus, ``day`` and ``claims``."""
     names = sorted(reports)
     verdicts = [{row["number"]: row["verdict"] for row in reports[name]["claims"]} for name in names]
     return ClaimsByCorpus(

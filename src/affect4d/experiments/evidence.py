@@ -18,27 +18,12 @@ CHANCE = 1 / len(EXPRESSIONS)
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured comparison that bears on a claim.
+    """One measured comparison that bears on a claim: ``first``, which the claim is for, against ``second``.
 
-    Attributes:
-        first: What the claim is for.
-        second: What it is compared with.
-        values: Of both: accuracy 0…1, or as ``unit`` says; None without one.
-        difference: First minus second; None where one has no value.
-        interval: 95 % interval of the difference, over subjects; None where the test is not over subjects.
-        p: Of the test; of a study's variant, corrected for the number of variants.
-        test: Name of the test.
-        seeds: Number of trainings of each.
-        subjects: Number of test subjects.
-        source: The run whose artefact it was read from.
-        unit: ``"accuracy"``, ``"UF1"`` or ``"epochs"``.
-        sooner: Number of seeds in which the first was sooner, where that is tested.
-        later: Number of seeds in which it was later.
-        raw_p: ``p`` before a study corrected it; None where nothing was corrected.
-        p_worse: Of the opposite, that the first is no worse; None where ``p`` is two-sided.
-        made: The day it was measured; "" where that is not known.
-        remarks: Differences from the present data or code that leave it valid.
-        stale: Why it does not count, being about other data; "" where it counts.
+    ``values`` are accuracies 0…1 or in ``unit`` ("UF1", "epochs"); ``difference`` and its 95 % ``interval`` over
+    subjects are first minus second. ``p`` is corrected for the number of variants of a study, ``raw_p`` is not;
+    ``p_worse`` is that of the opposite, where ``p`` is one-sided. ``sooner`` and ``later`` count seeds. A finding with
+    ``stale`` is about other data and does not count; ``remarks`` are differences that leave it valid.
     """
 
     first: str
@@ -70,13 +55,9 @@ def finding_document(finding: Finding) -> Mapping[str, Any]:
 class Evidence:
     """Everything that was measured about the claims; any part may be missing.
 
-    Attributes:
-        studies: Each study's ``provenance`` and ``variants``, as :meth:`StudyProvenance.to_document` and
-            :func:`affect4d.experiments.study_results.as_document` wrote them.
-        findings: Findings that other pipelines wrote, by number of the claim, as plain values.
-        predictions: Of every model and baseline of the present run, on every test sequence.
-        seed: Of that run.
-        present: The data the claims are about; None accepts every study.
+    ``studies`` hold each study's ``provenance`` and ``variants``; ``findings`` are those that other pipelines wrote, by
+    number of the claim; ``predictions`` are of every model and baseline of the present run, on every test sequence. A
+    study counts if it is about the ``present`` data, or if that is None.
     """
 
     studies: Mapping[str, Any] = field(default_factory=dict)
@@ -143,15 +124,9 @@ class Evidence:
 
 
 def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapping[str, Any]]:
-    """Findings on whether SMILE-VLM transfers to micro-expressions, as plain values for :class:`Evidence`.
+    """Findings on whether SMILE-VLM transfers to micro-expressions: its UF1 against each baseline, by protocol.
 
-    Args:
-        predictions: Column ``model`` is ``features.protocol``; see
-            :func:`~affect4d.evaluation.micro_evaluation.evaluate_clips`.
-        source: The run they are from.
-
-    Returns:
-        One for each baseline and protocol: UF1 of both, their difference, interval and p.
+    ``predictions`` are those of :func:`~affect4d.evaluation.micro_evaluation.evaluate_clips`.
     """
     from affect4d.evaluation.micro_evaluation import compare_clips
 

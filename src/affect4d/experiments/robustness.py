@@ -73,17 +73,7 @@ class CorruptedClip:
 
 @dataclass(frozen=True)
 class RobustnessTest:
-    """Clips, models and settings of a robustness test.
-
-    Attributes:
-        clips: Of some test subjects.
-        source: Of their raw scans.
-        render: How images are rendered.
-        inputs: Of the models.
-        models: Folder of each model, by name.
-        prompts: Prompt ensembles of every expression.
-        device: Of the models; see :class:`~affect4d.training.options.TrainOptions`.
-    """
+    """Clips of some test subjects, the source of their raw scans, the folder of each model, and settings."""
 
     clips: tuple[CorruptedClip, ...]
     source: Path | ScanSource
@@ -97,16 +87,7 @@ class RobustnessTest:
 def choose_clips(
     views: pd.DataFrame, scans: pd.DataFrame, tested: Sequence[str], subjects: int, seed: int, inputs: InputOptions
 ) -> tuple[CorruptedClip, ...]:
-    """The labelled sequences of some test subjects, drawn by the seed.
-
-    Args:
-        views: The view manifest, which defines the apex windows.
-        scans: The scan manifest.
-        tested: Test subjects.
-        subjects: How many to draw; all where there are fewer.
-        seed: Of the draw.
-        inputs: Of the models.
-    """
+    """The labelled sequences of some test subjects (all where there are fewer), drawn by the seed."""
     order = np.random.default_rng(seed).permutation(sorted(tested))[:subjects]
     chosen = views[views["subject"].isin(order)].dropna(subset=["expression"])
     rows = {(row["sequence"], int(row["frame"])): row for row in scans.to_dict("records")}
@@ -126,19 +107,10 @@ def choose_clips(
 def measure_robustness(
     test: RobustnessTest, corruptions: Sequence[str], store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> pd.DataFrame:
-    """Predictions of every model under every corruption at every strength; each of these is cached.
-
-    Args:
-        test: Clips and models.
-        corruptions: Of :data:`~affect4d.evaluation.corruptions.CORRUPTIONS`; all where none is named.
-        store: Caches predictions.
-        engine: Where to work, on several corruptions at once.
+    """Predictions of every model under every corruption (all where none is named) at every strength, each cached.
 
     Returns:
         Prediction tables with the columns ``corruption`` and ``strength`` in front.
-
-    Raises:
-        ValueError: If a corruption is unknown; the message lists those there are.
     """
     strangers = [name for name in corruptions if name not in CORRUPTIONS]
     if strangers:
@@ -235,11 +207,7 @@ def _render_clip(clip: CorruptedClip, corruption: Corruption, test: RobustnessTe
 def _render(
     clip: CorruptedClip, row: ManifestRow, corruption: Corruption, test: RobustnessTest, like: ViewImageStacks | None
 ) -> ViewImageStacks:
-    """Images of one frame; empty ones where nothing of it can be rendered.
-
-    Raises:
-        RenderError: If the first frame of a clip cannot be rendered.
-    """
+    """Images of one frame; empty ones where nothing of it can be rendered, unless it is the first."""
     rasteriser = checked_rasteriser(as_text(test.render))
     try:
         face = load_canonical_scan(test.source, row, rasteriser.texels)
@@ -323,12 +291,7 @@ def _interval(hits: pd.DataFrame) -> tuple[float, float]:
 def mean_corruption_error(errors: pd.DataFrame, model: str) -> float | None:
     """Mean over corruptions of a model's errors, summed over strengths, relative to cross-entropy's.
 
-    Args:
-        errors: Indexed by model, one column per corruption.
-        model: Its name.
-
-    Returns:
-        None without cross-entropy, or where it makes no error to compare with.
+    ``errors`` are indexed by model, one column per corruption. None without cross-entropy, or where it makes no error.
     """
     if BASELINE not in errors.index or (errors.loc[BASELINE] == 0).any():
         return None

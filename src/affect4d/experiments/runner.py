@@ -4,7 +4,9 @@ Both are a grid of methods, splits and seeds; a grid that was interrupted contin
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pandas as pd
@@ -14,7 +16,8 @@ from affect4d.evaluation.leakage import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
-from affect4d.scans.folds import Fold
+from affect4d.scans.folds import Fold, hold_out
+from affect4d.scans.protocols import Protocol
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore
 
@@ -26,12 +29,7 @@ Result = TypeVar("Result")
 
 
 class StudyTables(NamedTuple):
-    """Results of a study; both tables begin with the columns ``variant`` and ``seed``.
-
-    Attributes:
-        predictions: One row per sequence of a test subject.
-        curves: One row per epoch.
-    """
+    """Predictions (a row per test sequence) and curves (a row per epoch), with ``variant`` and ``seed`` in front."""
 
     predictions: pd.DataFrame
     curves: pd.DataFrame
@@ -42,11 +40,7 @@ def run_parallel(
 ) -> Iterator[tuple[Cell, Result]]:
     """Run every cell of a grid; yield each with its result, in order of completion.
 
-    Args:
-        run: Importable by name; caches its result.
-        cells: Small and picklable; ``str`` of one names it in messages.
-        description: Shown as progress.
-        engine: Where to run them, several at once.
+    Cells are small and picklable, and ``str`` names them; ``run`` is importable and caches its result.
 
     Raises:
         RuntimeError: If one failed; those that ended before it are cached.
@@ -69,15 +63,8 @@ def run_study(
 ) -> StudyTables:
     """Run every variant with every seed.
 
-    Args:
-        variants: Compared with each other.
-        options: Seeds and splits.
-        split: The run's own split; with ``redraw``, as many test subjects are drawn anew for every seed but the first.
-        data: Views and what is known of them.
-        settings: Shared by all variants. A trial has one CPU thread, so that its result does not depend on how many run
-            at once.
-        store: Caches trials.
-        engine: Where to run trials, several at once.
+    With ``options.redraw``, as many test subjects are drawn anew for every seed but the first. A trial has one CPU
+    thread, so that its result does not depend on how many run at once.
 
     Raises:
         ValueError: If a variant wants more labelled subjects than there are to train on.
@@ -126,13 +113,7 @@ def cross_validate(
 
     Returns:
         Every prediction, with the columns ``fold``, ``round`` and ``side`` (``test`` or ``validation``) in front;
-        column ``model`` is the method, or the method and its readout (``smile_vlm.zero_shot``).
-
-    Raises:
-        LeakError: If a prediction is about a subject that its fold neither tests nor holds out, or a scan lies on both
-            sides.
-        RuntimeError: If a trial failed; those that ended before it are cached.
-        ValueError: If a method is unknown.
+        ``model`` is the method, or the method and its readout (``smile_vlm.zero_shot``).
     """
     check_methods(methods)
     for fold in folds:
@@ -156,11 +137,7 @@ def cross_validate(
 
 
 def check_methods(methods: tuple[str, ...]) -> None:
-    """Check that every method exists, and is named once.
-
-    Raises:
-        ValueError: If not; the message lists those there are.
-    """
+    """Raise a ValueError unless every method exists, and is named once."""
     strangers = [name for name in methods if name not in METHODS]
     if strangers or len(set(methods)) < len(methods):
         raise ValueError(
@@ -172,8 +149,8 @@ def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     """A fold's predictions, each with the side of its subject.
 
     Raises:
-        LeakError: If one is about a subject the model may have been fitted on, is about a sequence that takes no part,
-            or is there twice.
+        LeakError: If one is about a subject that may have been fitted on, about a sequence that takes no part, or
+        twice.
     """
     allowed = {*fold.split.test, *fold.validation} - set(fold.fitted.train)
     strangers = sorted(set(table["subject"]) - allowed)
@@ -192,15 +169,7 @@ def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
 
 
 def check_no_twins(scans: pd.DataFrame, split: SubjectSplit) -> None:
-    """Check that no raw scan of a training subject is, byte for byte, one of a test subject's.
-
-    Args:
-        scans: Columns ``subject``, ``sequence``, ``checksum`` (of the raw bytes).
-        split: Training and test subjects.
-
-    Raises:
-        LeakError: If one is; names both sequences.
-    """
+    """Raise a :class:`LeakError` if a raw scan of a training subject is, byte for byte, one of a test subject's."""
     known = scans[scans["subject"].isin(split.train)].drop_duplicates("checksum").set_index("checksum")["sequence"]
     twins = scans[scans["subject"].isin(split.test) & scans["checksum"].isin(known.index)]
     if len(twins):
@@ -209,6 +178,63 @@ def check_no_twins(scans: pd.DataFrame, split: SubjectSplit) -> None:
             f"{row['sequence']} of a test subject holds a scan that is, byte for byte, one of "
             f"{known[row['checksum']]} of a training subject. Remove one of them from the corpus."
         )
+
+
+def cross_corpus_fold(
+    protocol: Protocol, training: pd.DataFrame, tested: pd.DataFrame, seed: int, validation: float
+) -> Fold:
+    """The one fold of a cross-dataset protocol: trained on all subjects of one corpus, tested on all of the other.
+
+    Args:
+        protocol: Selects the sequences of the tested corpus.
+        training: Sequences of the corpus that is trained on.
+        tested: Sequences of the other.
+        seed: Recorded in the split.
+        validation: Fraction of the training subjects held out for calibration.
+
+    Raises:
+        ValueError: If either side has no sequence of the six expressions.
+    """
+    rows = training.dropna(subset=["expression"]), protocol.selection.rows(tested)
+    train, test = (tuple(part["subject"].unique()) for part in rows)
+    split = SubjectSplit(train, test, seed)
+    names = tuple(sorted({*rows[0]["sequence"], *rows[1]["sequence"]}))
+    return Fold(0, 0, split, hold_out(split, validation), names)
+
+
+def with_corpus_names(corpus: str, data: TrialData) -> TrialData:
+    """The data with subjects and sequences named ``corpus:name``: two corpora may both have an F001."""
+    views, rows, scans = (prefixed(corpus, table) for table in (data.views, data.sequences, data.scans))
+    return TrialData(views, rows, scans, data.store)
+
+
+def combined(training: TrialData, tested: TrialData) -> TrialData:
+    """Both corpora in one; the images of the first are linked into the store of the second."""
+    link_entries(training.views["shard"], training.store, tested.store)
+    pairs = ((training.views, tested.views), (training.sequences, tested.sequences), (training.scans, tested.scans))
+    views, rows, scans = (pd.concat(pair, ignore_index=True) for pair in pairs)
+    return TrialData(views, rows, scans, tested.store)
+
+
+def link_entries(names: Iterable[str], source: ContentStore, target: ContentStore) -> None:
+    """Link entries of one store into another; copy them where the disk has no hard links."""
+    for name in names:
+        if not target.has(name):
+            with target.write(name, durable=False) as partial:
+                _link(source.path(name), partial)
+
+
+def prefixed(corpus: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its subjects and sequences named ``corpus:name``."""
+    names = {name: f"{corpus}:" + table[name].astype(str) for name in ("sequence", "subject")}
+    return table.assign(**names)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another disk, or one without links
+        shutil.copy2(source, target)
 
 
 def _check_subjects(

@@ -154,8 +154,11 @@ def as_document(results: Sequence[VariantResult]) -> list[dict[str, Any]]:
 
 def from_document(rows: Sequence[Mapping[str, Any]]) -> list[VariantResult]:
     """The results that :func:`as_document` wrote."""
-    nan = float("nan")
-    return [VariantResult(**{name: nan if value is None else value for name, value in row.items()}) for row in rows]
+    return [VariantResult(**_with_nan(row)) for row in rows]
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: float("nan") if value is None else value for name, value in row.items()}
 
 
 def _speed(speed: pd.DataFrame, variant: str, first: str) -> dict[str, Any]:

@@ -47,14 +47,7 @@ BASELINES = frozenset({"landmark_logistic", "pseudo_labels", *IMAGE_BASELINES})
 
 @dataclass(frozen=True)
 class TrialData:
-    """Data of every trial.
-
-    Attributes:
-        views: The view manifest.
-        sequences: Columns ``sequence``, ``subject``, ``expression`` and the attributes the corpus gives.
-        scans: The scan manifest; pseudo-labels depend on its columns :data:`~.geometry.UNLABELLED` alone.
-        store: Holds the views.
-    """
+    """View manifest, sequences with their labels and attributes, scan manifest, and the store of the views."""
 
     views: pd.DataFrame
     sequences: pd.DataFrame
@@ -102,13 +95,11 @@ class Trial:
 
 
 class TrialResult(NamedTuple):
-    """Predictions and training curve of one trial.
+    """Predictions on the test subjects, and the training curve.
 
-    Attributes:
-        predictions: On the test subjects; see :mod:`affect4d.evaluation.predictions`. Column ``model`` is the readout
-            where a variant has several.
-        curve: One row per epoch: ``epoch``, ``seconds`` (of training, without evaluation), ``unseen_accuracy`` (on test
-            subjects; NaN for a probe, or where it is not tracked), and the means of every term. Empty for a baseline.
+    Column ``model`` of the predictions is the readout where a variant has several. A row of the curve has ``epoch``,
+    ``seconds`` (without evaluation), ``unseen_accuracy`` (NaN for a probe, or where it is not tracked) and the loss
+    terms.
     """
 
     predictions: pd.DataFrame
@@ -259,16 +250,9 @@ def _train_in_processes(
 
 
 def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
-    """The sequences with the labels of some training subjects and of every test subject; the others' are null.
+    """The sequences with the labels of some training subjects (0: all) and of every test subject; others are null.
 
-    Args:
-        sequences: Columns ``subject``, ``expression``.
-        split: Its training side is drawn from.
-        count: Number of labelled training subjects; 0 is all.
-        seed: Of the draw; more subjects with the same seed include the fewer.
-
-    Raises:
-        ValueError: If there are not so many training subjects.
+    More subjects drawn with the same seed include the fewer.
     """
     if not count:
         return sequences

@@ -6,8 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from affect4d.evaluation.metrics import Scores
-from affect4d.evaluation.pseudo_label_accuracy import PseudoLabelScores
+from affect4d.evaluation.metrics import PseudoLabelScores, Scores
 from affect4d.evaluation.summary import display_name, result_rows
 from affect4d.scans.expression import EXPRESSIONS
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from affect4d.evaluation.pseudo_label_accuracy import PseudoLabelScores
+from affect4d.evaluation.metrics import PseudoLabelScores
 from affect4d.evaluation.significance import PairedComparison
 from affect4d.evaluation.summary import display_name, result_rows
 from affect4d.experiments.claims import ClaimsByCorpus

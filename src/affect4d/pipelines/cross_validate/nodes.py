@@ -80,10 +80,13 @@ def fit_folds(
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Predictions of every method in every fold; trials are cached. Every fold is a child run."""
-    from affect4d.experiments.runner import cross_validate  # open_clip costs seconds
+    from affect4d.experiments.runner import (
+        combined,
+        cross_validate,  # open_clip costs seconds
+        with_corpus_names,
+    )
     from affect4d.experiments.settings import ExperimentSettings, Objectives
     from affect4d.experiments.trials import TrialData
-    from affect4d.experiments.two_corpora import combined, with_corpus_names
 
     shared = ExperimentSettings(
         inputs=inputs,
@@ -140,7 +143,7 @@ def _cross_fold(
     Raises:
         ValueError: If no corpus to train on is named, or it is this one.
     """
-    from affect4d.experiments.two_corpora import cross_corpus_fold, prefixed
+    from affect4d.experiments.runner import cross_corpus_fold, prefixed
 
     if options.trained_on in (None, raw_corpus["name"]):
         raise ValueError(

@@ -163,8 +163,9 @@ def evaluate_representations(
     from affect4d.evaluation import evaluate_models as models
 
     data, texts = models.EvaluationData(view_manifest, subject_split, inputs, view_store), ensembles(prompts)
-    trained = (saved_model(record, model_store, train) for record in (smile, affect))
-    evaluate = partial(models.evaluate_representations, data, *trained, untrained_model(model, train), texts)
+    saved = {"smile": saved_model(smile, model_store, train), "affect": saved_model(affect, model_store, train)}
+    untrained = untrained_model(model, train)
+    evaluate = partial(models.evaluate_representations, data, **saved, untrained=untrained, prompts=texts)
     given = {**data.key_parts(), "models": [smile["key"], affect["key"]], "size": model, "seed": train.seed}
     return cached(answer_store, "representations", evaluate, **given, prompts=texts)
 
@@ -195,7 +196,7 @@ def measure_pseudo_labels(
     pseudo_prompts: pd.DataFrame, view_manifest: pd.DataFrame, subject_split: dict[str, Any]
 ) -> dict[str, Any]:
     """Coverage and accuracy of the pseudo-labels, on either side of the split."""
-    from affect4d.evaluation.pseudo_label_accuracy import score_pseudo_labels
+    from affect4d.evaluation.metrics import score_pseudo_labels
 
     sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
     return {side: {**score_pseudo_labels(pseudo_prompts, rows)} for side, rows in sides.items()}
