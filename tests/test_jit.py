@@ -21,7 +21,7 @@ from affect4d.jit import compiled
 def calling(number):
     return called(number)
 
-print(calling(2), sum(calling.stats.cache_hits.values()))
+print(calling(2), sum(calling.dispatcher.stats.cache_hits.values()))
 """
 
 
@@ -31,7 +31,7 @@ def test_a_function_that_nothing_can_keep_is_compiled_all_the_same():
     exec("def double(number):\n    return 2 * number", space)
     double = compiled(space["double"])
     assert double(3) == 6
-    assert double.signatures
+    assert double.dispatcher.signatures
 
 
 def test_what_calls_a_function_whose_file_changed_is_compiled_anew(tmp_path):
@@ -62,3 +62,17 @@ def test_jit_functions_call_those_of_their_own_folder_alone(project_root):
     assert len(modules) > 5
     assert taken, "scanner.py is used by others"
     assert [pair for pair in taken if pair[0].parent != pair[1].parent] == []
+
+
+def test_the_compiler_is_loaded_on_the_first_call():
+    program = (
+        "import sys, numpy as np\n"
+        "from affect4d.scans import readers\n"
+        "from affect4d.scans.readers import obj, ply, vrml\n"
+        "from affect4d.scans.geometry import vertex_normals\n"
+        "before = 'numba' in sys.modules\n"
+        "vertex_normals(np.eye(3, dtype=np.float32), np.arange(3, dtype=np.int32)[None])\n"
+        "print(before, 'numba' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]

@@ -7,6 +7,7 @@ from jaxtyping import Bool
 
 from affect4d.arrays import Faces, Pose, Vertices
 from affect4d.scans.scan import FaceScan
+from affect4d.scans.triangles import all_corners, compact, facing, normal_sums
 
 
 def pose_of(linear: np.ndarray, translation: np.ndarray) -> Pose:
@@ -34,8 +35,6 @@ def crop(scan: FaceScan, radius: float) -> FaceScan:
     Raises:
         ValueError: If no triangle is left.
     """
-    from affect4d.scans.triangles import all_corners  # the compiler costs half a second
-
     inside = np.einsum("ij,ij->i", scan.vertices, scan.vertices) <= radius**2
     within = all_corners(inside, scan.faces)
     if not within.any():
@@ -45,8 +44,6 @@ def crop(scan: FaceScan, radius: float) -> FaceScan:
 
 def keep_triangles(scan: FaceScan, kept: Bool[np.ndarray, " faces"]) -> FaceScan:
     """The scan with some of its triangles, in order; vertices that none uses are dropped."""
-    from affect4d.scans.triangles import compact
-
     faces, used = compact(scan.faces, kept, len(scan.vertices))
     coordinates = None if scan.texture_coordinates is None else scan.texture_coordinates[used]
     return with_changes(scan, vertices=scan.vertices[used], faces=faces, texture_coordinates=coordinates)
@@ -54,8 +51,6 @@ def keep_triangles(scan: FaceScan, kept: Bool[np.ndarray, " faces"]) -> FaceScan
 
 def turn_outward(scan: FaceScan) -> FaceScan:
     """The scan with its triangles counter-clockwise seen from +z, where most of them are not."""
-    from affect4d.scans.triangles import facing
-
     if facing(scan.vertices, scan.faces) >= 0:
         return scan
     return with_changes(
@@ -69,8 +64,6 @@ def vertex_normals(vertices: Vertices, faces: Faces) -> Vertices:
     Returns:
         ``float32`` [vertices, 3]; a vertex without area has the normal (0, 0, 1).
     """
-    from affect4d.scans.triangles import normal_sums
-
     sums = normal_sums(vertices, faces)
     lengths = np.linalg.norm(sums, axis=1)
     sums[lengths < 1e-12], lengths[lengths < 1e-12] = (0, 0, 1), 1

@@ -11,8 +11,12 @@ from affect4d.arrays import Landmarks, Vertices
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.readers.landmark_files import LABELLED_ROWS, read_bnd, read_bndplus, read_lm3, read_tbnd
 from affect4d.scans.readers.mesh import MeshFile
+from affect4d.scans.readers.obj import read_obj
+from affect4d.scans.readers.off_stl import read_off, read_stl
+from affect4d.scans.readers.ply import read_ply
 from affect4d.scans.readers.range_image import read_bnt
 from affect4d.scans.readers.texture import find_image
+from affect4d.scans.readers.vrml import read_wrl
 from affect4d.scans.scan import FaceScan, ScanError
 
 __all__ = ["LANDMARK_READERS", "READERS", "MeshReader", "natural_order", "read_landmarks", "read_scan"]
@@ -23,43 +27,13 @@ _DIGITS = re.compile(r"(\d{1,18})")
 MeshReader = Callable[[Path], MeshFile]
 
 
-def _read_wrl(path: Path) -> MeshFile:
-    from affect4d.scans.readers.vrml import read_wrl  # the compiler behind the text formats takes a second to load
-
-    return read_wrl(path)
-
-
-def _read_obj(path: Path) -> MeshFile:
-    from affect4d.scans.readers.obj import read_obj
-
-    return read_obj(path)
-
-
-def _read_ply(path: Path) -> MeshFile:
-    from affect4d.scans.readers.ply import read_ply
-
-    return read_ply(path)
-
-
-def _read_off(path: Path) -> MeshFile:
-    from affect4d.scans.readers.off_stl import read_off
-
-    return read_off(path)
-
-
-def _read_stl(path: Path) -> MeshFile:
-    from affect4d.scans.readers.off_stl import read_stl
-
-    return read_stl(path)
-
-
 READERS: Mapping[str, MeshReader] = {
-    ".wrl": _read_wrl,
-    ".obj": _read_obj,
-    ".ply": _read_ply,
+    ".wrl": read_wrl,
+    ".obj": read_obj,
+    ".ply": read_ply,
     ".bnt": read_bnt,
-    ".off": _read_off,
-    ".stl": _read_stl,
+    ".off": read_off,
+    ".stl": read_stl,
 }
 """File suffix, in lower case, to its reader."""
 

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from affect4d.arrays import RangePlanes
 from affect4d.scans.readers.mesh import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
 from affect4d.scans.scan import ScanError
+from affect4d.scans.triangles import flag_measured, join_grid
 
 Measured = Bool[np.ndarray, "rows columns"]
 """Where a range image has a point, and not background."""
@@ -81,8 +82,6 @@ def read_range_image(path: Path) -> RangeImage:
     Raises:
         ScanError: If the header and the size do not agree, or a measured point is not finite.
     """
-    from affect4d.scans.triangles import flag_measured  # the compiler costs half a second
-
     raw = read_bytes(path)
     rows, columns, background, name, start = _read_header(raw, path)
     planes = np.frombuffer(raw, "<f8", PLANES * rows * columns, start).reshape(PLANES, rows, columns)
@@ -124,8 +123,6 @@ def _check_grid(rows: int, columns: int, path: Path) -> None:
 
 def grid_mesh(planes: RangePlanes, measured: Measured, path: Path) -> MeshFile:
     """The surface of a range image: two triangles in each cell whose four corners are measured and close in depth."""
-    from affect4d.scans.triangles import join_grid
-
     vertices, coordinates, faces = join_grid(planes, measured, MAX_DEPTH_JUMP)
     return assemble_mesh(path, vertices, faces, coordinates)
 
