@@ -1,51 +1,46 @@
-"""What is said beside a run: settings that it leaves out, and that it was killed."""
+"""Checks before a run, artefacts beside those of the nodes, and the record of a run in MLflow."""
 
+import json
 import logging
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import Version
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, node
 from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
 
+from affect4d import hooks as hooks_module
 from affect4d import tracking
-from affect4d.hooks import (
-    AccountHooks,
-    DeviceHooks,
-    MlflowOptions,
-    OwnArtefactsHooks,
-    TrackingHooks,
-    UnknownNamesHooks,
-    UnreadSettingsHooks,
-    WritableHooks,
+from affect4d.configuration import (
+    LayeredConfigLoader,
     changed_parameters,
-    names,
-    records,
-    unread_settings,
+    flatten,
+    parameter_inputs,
+    runtime_parameters,
+    unread_parameters,
 )
-from affect4d.hooks.abandoned import this_process
-from affect4d.hooks.names import asked_for, read_parameters, unread
+from affect4d.hooks import ArtefactHooks, MlflowHooks, MlflowOptions, PreflightHooks, pin_versions, warn_of_runner
 from affect4d.pipeline_registry import register_pipelines
-from affect4d.settings import CONFIG_LOADER_ARGS, HOOKS
+from affect4d.pipelines.model_input.settings import SmileMethod
+from affect4d.settings import CONFIG_LOADER_ARGS
 from affect4d.training.options import TrainOptions
 
 OPENED_RUN = """
 import sys
 from pathlib import Path
 from kedro.pipeline import Pipeline
-from affect4d.hooks import MlflowOptions, TrackingHooks
+from affect4d.hooks import MlflowHooks, MlflowOptions
 
-hooks = TrackingHooks()
-hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1])
+hooks = MlflowHooks()
+hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1], system_metrics=False)
 hooks._project = Path.cwd()
 hooks._parameters = {"seed": 0, "raw_corpus": {"name": "nobody"}}
 hooks.before_pipeline_run({}, Pipeline([]))
@@ -64,48 +59,36 @@ def conf(tmp_path):
     return tmp_path / "conf"
 
 
-def test_another_environment_leaves_out_the_users_own_settings(conf):
-    assert unread_settings(conf, "gpu") == ["conf/local/globals.yml"]
-
-
-@pytest.mark.parametrize("environment", [None, "", "local", "ci"])
-def test_the_users_own_environment_and_the_tests_leave_nothing_out(conf, environment):
-    assert unread_settings(conf, environment) == []
-
-
 @pytest.fixture
 def loader(project_root, conf):
     """Loads the project's own configuration, beside what the user has set."""
     for kind in ("base", "gpu"):
         shutil.copytree(project_root / "conf" / kind, conf / kind)
-    return lambda environment: OmegaConfigLoader(str(conf), env=environment, **CONFIG_LOADER_ARGS)
+    return lambda environment: LayeredConfigLoader(str(conf), env=environment, **CONFIG_LOADER_ARGS)
 
 
-def test_a_run_in_another_environment_warns_of_what_it_does_not_read(loader, caplog):
-    assert any(isinstance(hook, UnreadSettingsHooks) for hook in HOOKS)
-    for environment, warnings in (("local", 0), ("gpu", 1)):
-        context = SimpleNamespace(config_loader=loader(environment))
-        with caplog.at_level(logging.WARNING, "affect4d.hooks"):
-            UnreadSettingsHooks().after_context_created(context)
-        assert len(caplog.records) == warnings
-    assert "conf/local/globals.yml" in caplog.text
-
-
-def test_what_the_warning_advises_gives_both(loader, conf):
-    assert loader("gpu")["globals"]["corpus"] == "open-4dfer-s"
-    shutil.copy(conf / "gpu" / "parameters.yml", conf / "local" / "parameters_gpu.yml")
-    both = loader(None)
+def test_an_environment_and_the_users_own_settings_work_together(loader, conf):
+    (conf / "local" / "parameters.yml").write_text("model: {dim: 64}\n")
+    both = loader("gpu")
     assert both["globals"]["corpus"] == "bu4dfe"
-    assert both["parameters"]["model"]["towers"]["name"] == "ViT-B-16"
+    assert both["parameters"]["model"]["dim"] == 64
+    assert both["parameters"]["render"]["size"] == 256
+    given = LayeredConfigLoader(str(conf), env="gpu", runtime_params={"model": {"dim": 32}}, **CONFIG_LOADER_ARGS)
+    assert given["parameters"]["model"]["dim"] == 32
+
+
+def test_tests_do_not_depend_on_the_users_own_settings(loader, conf):
+    (conf / "ci").mkdir()
+    (conf / "ci" / "parameters.yml").write_text("render: {size: 48}\n")
+    assert loader("ci")["globals"]["corpus"] == "open-4dfer-s"
 
 
 def named(loader, monkeypatch, *read, **given):
     """What the hook says of names that were given, beside a pipeline that reads some."""
-    assert any(isinstance(hook, UnknownNamesHooks) for hook in HOOKS)
-    monkeypatch.setattr(names, "pipelines", {"all": reading(*read)})
-    hooks = UnknownNamesHooks()
+    monkeypatch.setattr(hooks_module, "pipelines", {"all": reading(*read)})
+    hooks = PreflightHooks()
     hooks.after_context_created(SimpleNamespace(config_loader=loader))
-    hooks.before_pipeline_run({"runtime_params": given})
+    hooks.before_pipeline_run({"runtime_params": given}, Pipeline([]), DataCatalog())
 
 
 @pytest.mark.parametrize(
@@ -153,32 +136,38 @@ def test_misspelt_names_in_the_users_own_files_are_told(loader, conf, monkeypatc
 
 @pytest.mark.parametrize("environment", ["ci", "gpu"])
 def test_the_projects_own_configuration_names_nothing_that_is_not_read(project_root, environment):
-    loader = OmegaConfigLoader(str(project_root / "conf"), env=environment, **CONFIG_LOADER_ARGS)
-    assert unread(tracking.flatten(loader["parameters"]), read_parameters(register_pipelines().values())) == []
+    loader = LayeredConfigLoader(str(project_root / "conf"), env=environment, **CONFIG_LOADER_ARGS)
+    assert unread_parameters(flatten(loader["parameters"]), parameter_inputs(register_pipelines().values())) == []
 
 
 def test_an_archive_of_configuration_is_taken_as_it_is():
-    hooks = UnknownNamesHooks()
+    hooks = PreflightHooks()
     hooks._loader = SimpleNamespace(conf_source="/nowhere/conf.tar.gz")
-    hooks.before_pipeline_run({"runtime_params": {"corpsu": "bu4dfe"}})
+    hooks.before_pipeline_run({"runtime_params": {"corpsu": "bu4dfe"}}, Pipeline([]), DataCatalog())
+
+
+def test_a_former_name_of_a_pipeline_works_and_is_told(caplog):
+    named = register_pipelines()
+    assert named["fabricate"] is named["generate"]
+    PreflightHooks().before_pipeline_run({"pipeline_names": ["fabricate"]}, Pipeline([]), DataCatalog())
+    assert "fabricate is called generate now" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("device", "there", "refused"), [("cuda", False, True), ("cuda", True, False), ("cpu", False, False)]
 )
 def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(monkeypatch, device, there, refused):
-    assert any(isinstance(hook, DeviceHooks) for hook in HOOKS)
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
     catalog = DataCatalog(
         {
-            "params:smile_vlm.train": MemoryDataset(TrainOptions(device=device)),
-            "params:affect_vlm.train": MemoryDataset(TrainOptions()),
+            "params:smile_vlm": MemoryDataset(SmileMethod(train=TrainOptions(device=device))),
+            "params:affect_vlm": MemoryDataset(SmileMethod()),
         }
     )
-    hooks = DeviceHooks()
-    hooks.before_pipeline_run(reading("affect_vlm.train", "seed"), catalog)
+    hooks = PreflightHooks()
+    hooks.before_pipeline_run({}, reading("affect_vlm", "seed"), catalog)
     with pytest.raises(ValueError, match="no GPU") if refused else nullcontext():
-        hooks.before_pipeline_run(reading("smile_vlm.train", "seed"), catalog)
+        hooks.before_pipeline_run({}, reading("smile_vlm", "seed"), catalog)
 
 
 def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
@@ -191,34 +180,6 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     client = MlflowClient(f"sqlite:///{store}")
     (run,) = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
     assert run.info.status == "KILLED"
-
-
-def test_a_run_that_was_killed_is_called_so_by_the_next_one_and_others_are_left_alone(tmp_path):
-    store = tmp_path / "runs.db"
-    killed = [sys.executable, "-c", f"{OPENED_RUN}\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)", store]
-    assert subprocess.run(killed, cwd=tmp_path, capture_output=True, check=False).returncode == -signal.SIGKILL
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{store}")
-    experiment = client.get_experiment_by_name("affect4d").experiment_id
-    (run,) = client.search_runs([experiment])
-    assert run.info.status == "RUNNING"
-    computer, number, _ = run.data.tags["process"].rsplit(":", maxsplit=2)
-    untouched = {
-        "mine": this_process(),
-        "elsewhere": f"not-{computer}:{number}:1.0",
-        "silent": "",
-    }
-    for name, process in untouched.items():
-        client.create_run(experiment, tags={"process": process} if process else {}, run_name=name)
-    client.create_run(experiment, tags={"mlflow.parentRunId": run.info.run_id}, run_name="a fold of it")
-    client.create_run(experiment, tags={"process": f"{computer}:{os.getpid()}:1.0"}, run_name="number used again")
-    subprocess.run([sys.executable, "-c", FINISHED_RUN, store], cwd=tmp_path, check=True, capture_output=True)
-    found = {run.info.run_name: run for run in client.search_runs([experiment])}
-    assert {name: found[name].info.status for name in untouched} == dict.fromkeys(untouched, "RUNNING")
-    assert found["number used again"].info.status == found["a fold of it"].info.status == "KILLED"
-    assert client.get_run(run.info.run_id).info.status == "KILLED"
-    assert "without a word" in client.get_run(run.info.run_id).data.tags["error"]
 
 
 def test_a_run_interrupted_in_a_notebook_lets_the_next_one_begin(tmp_path):
@@ -237,7 +198,7 @@ def test_tables_of_one_name_do_not_overwrite_each_other_in_mlflow(monkeypatch, t
     monkeypatch.setattr("mlflow.log_artifact", lambda path, artifact_path: sent.append((artifact_path, path)))
     for name, file in (("affect_vlm_predictions", "affect_vlm/predictions.csv"), ("folds", "folds.json")):
         dataset = SimpleNamespace(_filepath=tmp_path / file, metadata={"mlflow": "file"})
-        records._log_artefact(name, dataset, None)
+        tracking.log_artefact(name, dataset, None)
     assert sent == [
         ("affect_vlm_predictions", str(tmp_path / "affect_vlm/predictions.csv")),
         (None, str(tmp_path / "folds.json")),
@@ -257,7 +218,7 @@ def test_the_files_of_a_model_are_kept_once_however_often_it_is_evaluated(tmp_pa
     def run(key):
         record = {"model": "smile_vlm", "key": key, "folder": weights.parent}
         with mlflow.start_run(experiment_id=experiment) as opened:
-            records._log_artefact("smile_vlm_model", dataset, record)
+            tracking.log_artefact("smile_vlm_model", dataset, record)
         tags = mlflow.get_run(opened.info.run_id).data.tags
         kept = tmp_path / "artifacts" / opened.info.run_id / "artifacts" / "smile_vlm" / "model" / weights.name
         assert tags["model.smile_vlm"] == key
@@ -273,24 +234,23 @@ def test_the_files_of_a_model_are_kept_once_however_often_it_is_evaluated(tmp_pa
 
 @pytest.mark.parametrize("runner", ["ThreadRunner", "<kedro.runner.parallel_runner.ParallelRunner object>"])
 def test_a_runner_that_mlflow_does_not_hear_is_told(runner, caplog):
-    records._warn_of_others("<kedro.runner.sequential_runner.SequentialRunner object>")
-    records._warn_of_others("")
+    warn_of_runner("<kedro.runner.sequential_runner.SequentialRunner object>")
+    warn_of_runner("")
     assert not caplog.records
-    records._warn_of_others(runner)
+    warn_of_runner(runner)
     assert "no curves, metrics or files" in caplog.text
     assert "engine.workers" in caplog.text
 
 
 def test_of_two_runs_at_once_each_reads_what_it_wrote_itself(tmp_path):
     """Kedro by itself would give both the newest."""
-    assert any(isinstance(hook, OwnArtefactsHooks) for hook in HOOKS)
     making = Pipeline([node(lambda: 0, None, "plan", name="make")])
     first, second = (
         DataCatalog({"plan": JSONDataset(filepath=str(tmp_path / "plan.json"), version=Version(None, began))})
         for began in ("2026-11-23T10.00.00.000Z", "2026-11-23T10.00.01.000Z")
     )
     for catalog, plan in ((first, "first"), (second, "second")):
-        OwnArtefactsHooks().before_pipeline_run(making, catalog)
+        pin_versions(making, catalog)
         catalog.save("plan", plan)
     assert [catalog.load("plan") for catalog in (first, second)] == ["first", "second"]
 
@@ -298,7 +258,7 @@ def test_of_two_runs_at_once_each_reads_what_it_wrote_itself(tmp_path):
 def test_a_version_that_was_asked_for_is_loaded(tmp_path):
     asked = Version("2026-11-22T10.00.00.000Z", "2026-11-23T10.00.00.000Z")
     catalog = DataCatalog({"plan": JSONDataset(filepath=str(tmp_path / "plan.json"), version=asked)})
-    OwnArtefactsHooks().before_pipeline_run(Pipeline([node(lambda: 0, None, "plan", name="make")]), catalog)
+    pin_versions(Pipeline([node(lambda: 0, None, "plan", name="make")]), catalog)
     assert catalog["plan"]._version == asked
 
 
@@ -310,7 +270,7 @@ def reading(*names):
 def test_what_differs_from_the_base_is_told_of_what_a_run_reads(conf, project_root):
     shutil.copytree(project_root / "conf/base", conf / "base")
     said = {"studies": {"convergence": {"seeds": [0]}, "ablation": {"seeds": [1]}}, "seed": 0, "engine": {"workers": 7}}
-    local = OmegaConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
+    local = LayeredConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
     pipeline = reading("studies.convergence", "seed", "engine", "raw_corpus")
     assert changed_parameters(local, pipeline) == {"studies.convergence.seeds": [0]}
 
@@ -320,42 +280,89 @@ def test_of_corpora_only_the_chosen_one_is_told_and_not_where_it_lies(conf, proj
     known = {"open-4dfer-s": {"changes": {"subjects": 6}}, "open-4dfer-m": {"changes": {"subjects": 4}}}
     known["open-4dfer-s"]["ict_folder"] = "/home/me/ict"
     said = {"corpus": "open-4dfer-s", "raw_corpus": {"known": known}}
-    local = OmegaConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
+    local = LayeredConfigLoader(str(conf), env="local", runtime_params=said, **CONFIG_LOADER_ARGS)
     told = changed_parameters(local, reading("raw_corpus"))
     assert told == {"raw_corpus.known.open-4dfer-s.changes.subjects": 6}
 
 
-def test_a_run_can_tell_what_it_was_started_with(conf, project_root, monkeypatch):
-    monkeypatch.setattr(tracking, "_told", [])
-    assert tracking.started_with() == {}
+def test_a_node_may_take_what_its_run_started_with(conf, project_root):
     shutil.copytree(project_root / "conf/base", conf / "base")
-    (hooks,) = (hook for hook in HOOKS if isinstance(hook, AccountHooks))
-    loader = OmegaConfigLoader(str(conf), env="local", runtime_params={"seed": 5}, **CONFIG_LOADER_ARGS)
+    loader = LayeredConfigLoader(str(conf), env="local", runtime_params={"seed": 5}, **CONFIG_LOADER_ARGS)
+    hooks = ArtefactHooks()
     hooks.after_context_created(SimpleNamespace(config_loader=loader, project_path=conf))
-    hooks.before_pipeline_run(reading("seed"))
-    assert tracking.started_with() == {"changes": {"seed": 5}, "commit": ""}
+    catalog = DataCatalog({"run_info": MemoryDataset()})
+    run = Pipeline([node(lambda *values: values, ["params:seed", "run_info"], "described", name="describe")])
+    hooks.before_pipeline_run({}, run, catalog)
+    told = catalog.load("run_info")
+    assert (told["changes"], told["commit"]) == ({"seed": 5}, "")
+    assert told["versions"]["torch"]
+    assert re.match(r"\d{4}-\d\d-\d\dT.*\+00:00$", told["made"])
 
 
-def test_a_folder_that_may_not_be_written_stops_a_run_before_it_computes(tmp_path, monkeypatch):
-    """Root may write where only the right to is missing, so the system's answer is given here."""
-    assert any(isinstance(hook, WritableHooks) for hook in HOOKS)
-    locked = tmp_path / "locked"
-    locked.mkdir()
-    catalog = DataCatalog(
-        {"numbers": MemoryDataset(1), "kept": JSONDataset(filepath=str(locked / "2026" / "kept.json"))}
+@pytest.fixture
+def saved(tmp_path):
+    """Saves an artefact through the hooks, and gives the project's folder."""
+
+    def save(dataset, data):
+        hooks = ArtefactHooks()
+        hooks.after_context_created(SimpleNamespace(project_path=tmp_path))
+        making = node(lambda: data, None, "artefact", name="make", tags="stage")
+        hooks.before_pipeline_run({}, Pipeline([making]), DataCatalog({"artefact": dataset}))
+        dataset.save(data)
+        hooks.after_dataset_saved("artefact", data, making)
+        return tmp_path
+
+    return save
+
+
+def test_the_latest_version_is_copied_to_a_fixed_path(saved, tmp_path):
+    for value, version in ((1, "2026-01-01T00.00.00.000Z"), (2, "2026-01-02T00.00.00.000Z")):
+        dataset = JSONDataset(
+            filepath=str(tmp_path / "versions/scores.json"),
+            version=Version(None, version),
+            metadata={"latest": "latest/scores.json"},
+        )
+        saved(dataset, {"value": value})
+        assert json.loads((tmp_path / "latest/scores.json").read_text()) == {"value": value}
+    assert len(list((tmp_path / "latest").iterdir())) == 1
+
+
+def test_the_latest_table_may_be_csv(saved, tmp_path):
+    dataset = ParquetDataset(filepath=str(tmp_path / "table.parquet"), metadata={"latest": "latest/table.csv"})
+    saved(dataset, pd.DataFrame({"x": [1, 2]}))
+    assert (tmp_path / "latest/table.csv").read_text() == "x\n1\n2\n"
+
+
+def test_an_artefact_is_shown_on_the_terminal_where_the_catalog_says_so(saved, tmp_path, capsys):
+    dataset = ParquetDataset(
+        filepath=str(tmp_path / "table.parquet"), metadata={"console": {"title": "Counts", "columns": ["x"]}}
     )
-    stages = pipeline([node(lambda numbers: numbers, "numbers", "kept")])
-    WritableHooks().before_pipeline_run(stages, catalog)
-    monkeypatch.setattr(os, "access", lambda folder, right: (folder, right) != (locked, os.W_OK))
-    with pytest.raises(PermissionError, match=f"{locked} may not be written, and kept belongs there.*chmod"):
-        WritableHooks().before_pipeline_run(stages, catalog)
+    saved(dataset, pd.DataFrame({"x": [1, None], "hidden": [7.25, 7.25]}))
+    shown = capsys.readouterr().out
+    assert "Counts" in shown
+    assert "–" in shown
+    assert "7.25" not in shown
+    saved(dataset, pd.DataFrame({"x": [], "hidden": []}))
+    assert capsys.readouterr().out == ""
+
+
+def test_seconds_of_a_stage_are_there_for_a_node_that_takes_them():
+    hooks = ArtefactHooks()
+    catalog = DataCatalog({"stage_seconds": MemoryDataset(), "run_info": MemoryDataset()})
+    first = node(lambda: 1, None, "one", name="first", tags="render")
+    last = node(lambda seconds: seconds, "stage_seconds", "told", name="last", tags="report")
+    hooks.before_pipeline_run({}, Pipeline([first, last]), catalog)
+    hooks.before_dataset_loaded("params:x", first)
+    hooks.after_node_run(first)
+    hooks.before_dataset_loaded("stage_seconds", last)
+    assert set(catalog.load("stage_seconds")) == {"render"}
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("loader")
 @pytest.mark.parametrize(("corpus", "shown"), [("bu4dfe", False), ("open-4dfer-s", True)])
 def test_faces_that_may_not_be_shown_stay_out_of_mlflow(conf, corpus, shown):
-    catalog = OmegaConfigLoader(str(conf), runtime_params={"corpus": corpus}, **CONFIG_LOADER_ARGS)["catalog"]
+    catalog = LayeredConfigLoader(str(conf), runtime_params={"corpus": corpus}, **CONFIG_LOADER_ARGS)["catalog"]
     sheets = [one for one in catalog.values() if one.get("type", "").endswith("ContactSheetDataset")]
     assert [sheet["metadata"]["show_faces"] for sheet in sheets] == [shown, shown]
     assert [sheet["metadata"]["mlflow"] for sheet in sheets] == ["file", "file"]
@@ -369,7 +376,7 @@ def test_what_shows_faces_is_logged_only_where_they_may_be_shown(tmp_path, monke
     monkeypatch.setattr(mlflow, "active_run", lambda: "a run")
     monkeypatch.setattr(mlflow, "log_artifact", lambda path, artifact_path: files.append(path))
     sheet = JSONDataset(filepath=str(tmp_path / "sheet.json"), metadata={"mlflow": "file", **told})
-    hooks = TrackingHooks()
+    hooks = MlflowHooks()
     hooks._options = MlflowOptions()
     hooks.after_catalog_created(DataCatalog({"sheet": sheet}), {})
     hooks.after_dataset_saved("sheet", {})
@@ -401,9 +408,9 @@ def test_every_parameter_that_a_page_writes_is_read(project_root):
         for name in re.findall(r"(?:^|,)([a-z_.]+)=", given)
     }
     assert len(told) > 25
-    base = OmegaConfigLoader(str(project_root / "conf"), env="ci", **CONFIG_LOADER_ARGS)["parameters"]
-    read = {*read_parameters(register_pipelines().values()), *asked_for(project_root / "conf"), *tracking.flatten(base)}
-    assert unread(told, read) == []
+    base = LayeredConfigLoader(str(project_root / "conf"), env="ci", **CONFIG_LOADER_ARGS)["parameters"]
+    inputs = parameter_inputs(register_pipelines().values())
+    assert unread_parameters(told, {*inputs, *runtime_parameters(project_root / "conf"), *flatten(base)}) == []
 
 
 def _is_text(file):

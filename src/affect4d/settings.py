@@ -4,38 +4,19 @@ import os
 import warnings
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from affect4d.configuration import LayeredConfigLoader
+from affect4d.hooks import ArtefactHooks, MlflowHooks, PreflightHooks
 
-from affect4d.hooks import (
-    AccountHooks,
-    DeviceHooks,
-    OwnArtefactsHooks,
-    StageClockHooks,
-    TrackingHooks,
-    UnknownNamesHooks,
-    UnreadSettingsHooks,
-    WritableHooks,
-)
-
-for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # nobody is told of a run, wherever the package is installed
+for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # no telemetry, wherever the package is installed
     os.environ.setdefault(name, "true")
-os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "false")  # what is wrong is named, and enough
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "false")
 
-# requirements.lock holds a Kedro that has --pipeline, and every page says it: its word of a later one is for us.
+# requirements.lock holds a Kedro that has --pipeline, and every page uses it.
 warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
 
-HOOKS = (
-    UnreadSettingsHooks(),
-    UnknownNamesHooks(),
-    AccountHooks(),
-    StageClockHooks(),
-    TrackingHooks(),
-    DeviceHooks(),
-    WritableHooks(),
-    OwnArtefactsHooks(),
-)
+HOOKS = (PreflightHooks(), MlflowHooks(), ArtefactHooks())
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = LayeredConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",

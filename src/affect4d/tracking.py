@@ -1,53 +1,15 @@
-"""What a run tells about itself: seconds per stage, and numbers on their way to MLflow."""
+"""Numbers, artefacts and models on their way to MLflow."""
 
-import time
-from collections import defaultdict
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from kedro.io.core import AbstractVersionedDataset
+
+from affect4d.configuration import flatten
+
 Report = Callable[[int, Mapping[str, float]], None]
-
-_seconds: defaultdict[str, float] = defaultdict(float)
-_marks: dict[str, float] = {}
-_told: list[Callable[[], Mapping[str, Any]]] = []
-
-
-def start_run() -> None:
-    """Forget the seconds of an earlier run in this process."""
-    _seconds.clear()
-    _marks.clear()
-
-
-def tell_start(told: Callable[[], Mapping[str, Any]]) -> None:
-    """Keep who can tell what this run was started with; it is asked only when somebody wants to know."""
-    _told[:] = [told]
-
-
-def started_with() -> Mapping[str, Any]:
-    """``changes`` (of parameters, against ``conf/base``) and ``commit`` of this run; nothing outside a run."""
-    return _told[0]() if _told else {}
-
-
-def start_clock(node: str) -> None:
-    """A node begins; a clock that runs already is left running."""
-    _marks.setdefault(node, time.perf_counter())
-
-
-def resume_clock(node: str) -> None:
-    """Leave out what has passed since the node's last mark."""
-    _marks[node] = time.perf_counter()
-
-
-def mark_clock(node: str, stage: str) -> None:
-    """Count what has passed since the node's last mark towards its stage."""
-    now = time.perf_counter()
-    _seconds[stage] += now - _marks.get(node, now)
-    _marks[node] = now
-
-
-def stage_seconds() -> dict[str, float]:
-    """Seconds each stage of this run has taken so far."""
-    return {stage: round(seconds, 3) for stage, seconds in _seconds.items()}
 
 
 def reporter(model: str) -> Report:
@@ -145,13 +107,69 @@ def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
     return {f"accuracy/{' '.join([*first, *path.split('.')[:-1]])}": float(value) for path, value in found.items()}
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level of dotted names: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        path = f"{prefix}{name}"
-        if isinstance(value, Mapping):
-            flat.update(flatten(value, f"{path}."))
-        else:
-            flat[path] = value
-    return flat
+def log_artefact(name: str, dataset: Any, data: Any) -> None:
+    """Send one saved artefact where its catalog entry's ``metadata.mlflow`` says, unless its faces may not be shown."""
+    import mlflow
+
+    told = getattr(dataset, "metadata", None) or {}
+    if told.get("show_faces") is False:
+        return
+    kind = told.get("mlflow")
+    if kind == "metrics":
+        model = re.sub(r"[._]metrics$", "", name)
+        numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in flatten(data).items()}
+        mlflow.log_metrics({path: float(value) for path, value in numbers.items() if _is_number(value)})
+        if name.endswith("metrics"):
+            mlflow.log_metrics(headline(model, data))
+    elif kind == "file":
+        path = saved_path(dataset)
+        mlflow.log_artifact(str(path), artifact_path=None if path.stem == name else name)
+    elif kind == "model":
+        _log_model(data)
+    elif kind == "package":
+        register_bundle(data)
+        mlflow.set_tag(tag_of_bundle(data["model"]), data["key"])
+
+
+def _log_model(record: Mapping[str, Any]) -> None:
+    """Log a trained model's files, unless an earlier run holds them: then name that one.
+
+    The tag ``model.NAME`` is the model's key; ``model.NAME.files`` says where its files are, if not in this run.
+    """
+    import mlflow
+
+    tag = f"model.{record['model']}"
+    run = mlflow.active_run()
+    holder = None if run is None else _holder(tag, record["key"], run.info.experiment_id)
+    if holder is None:
+        mlflow.log_artifacts(record["folder"], artifact_path=f"{record['model']}/model")
+    else:
+        mlflow.set_tag(f"{tag}.files", f"runs:/{holder}/{record['model']}/model")
+    mlflow.set_tag(tag, record["key"])
+
+
+def _holder(tag: str, key: str, experiment: str) -> str | None:
+    """The run of an experiment that has logged the files of a model; None where it was deleted, or there is none."""
+    from mlflow import MlflowClient
+
+    runs = MlflowClient().search_runs([experiment], f"tags.`{tag}` = '{key}'")
+    return next((run.info.run_id for run in runs if f"{tag}.files" not in run.data.tags), None)
+
+
+def log_numbers(numbers: Mapping[str, float]) -> None:
+    """Log numbers to the open MLflow run, if there is one."""
+    import mlflow
+
+    if mlflow.active_run() is not None:
+        mlflow.log_metrics(dict(numbers))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def saved_path(dataset: Any) -> Path:
+    """Where an artefact was just written."""
+    if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
+        return Path(str(dataset._get_versioned_path(str(dataset.resolve_save_version()))))
+    return Path(str(dataset._filepath))

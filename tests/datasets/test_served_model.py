@@ -8,9 +8,9 @@ import pytest
 from kedro.io import DatasetError
 
 from affect4d.datasets import ServedModelDataset
-from affect4d.hooks.records import _log_artefact
 from affect4d.inference import find_packaged_model
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
+from affect4d.tracking import log_artefact
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
 
@@ -22,7 +22,7 @@ def records(tmp_path):
         entry = tmp_path / "bundles" / f"affect_vlm-{version[:10]}"
         entry.mkdir(parents=True)
         (entry / "bundle.json").write_text("{}")
-        place = tmp_path / "affect_vlm_bundle.json" / version / "affect_vlm_bundle.json"
+        place = tmp_path / "affect_vlm_packaged.json" / version / "affect_vlm_packaged.json"
         place.parent.mkdir(parents=True)
         place.write_text(json.dumps({"entry": f"bundles/{entry.name}", "folder": "/moved/away"}))
     return tmp_path
@@ -55,7 +55,7 @@ def both(records):
     """The same, and a SMILE-VLM of the first run: one run saves both under one version."""
     entry = records / "bundles" / "smile_vlm"
     entry.mkdir()
-    place = records / "smile_vlm_bundle.json" / VERSIONS[0] / "smile_vlm_bundle.json"
+    place = records / "smile_vlm_packaged.json" / VERSIONS[0] / "smile_vlm_packaged.json"
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps({"entry": "bundles/smile_vlm", "folder": "/moved/away"}))
     return records
@@ -99,7 +99,7 @@ def runs(tmp_path, monkeypatch):
         with mlflow.start_run() as begun:
             for model in models:
                 told = {"model": model, "key": "packaged", "folder": str(find_packaged_model(model))}
-                _log_artefact(f"{model}_bundle", SimpleNamespace(metadata={"mlflow": "bundle"}), told)
+                log_artefact(f"{model}_packaged_model", SimpleNamespace(metadata={"mlflow": "package"}), told)
         return begun.info.run_id
 
     yield run
@@ -129,5 +129,5 @@ def test_an_unknown_name_lists_what_there_is(records):
 def test_a_served_model_is_never_saved(records):
     dataset = ServedModelDataset(model="affect_vlm", filepath=str(records))
     assert dataset.exists()
-    with pytest.raises(DatasetError, match="pipeline=bundle"):
+    with pytest.raises(DatasetError, match="pipeline=package"):
         dataset.save(records)

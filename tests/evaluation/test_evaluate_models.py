@@ -53,7 +53,7 @@ def saved(tmp_path):
         views, channels = INPUTS.input_shape(2)
         model = build_model(name, SMALL.model_copy(update={"views": views, "channels": channels}), 0)
         save_model(model, store.path(name))
-        return SavedModel(store, name, cpu)
+        return SavedModel(store.path(name), cpu)
 
     return save
 

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.datasets import EvidenceDataset
 from affect4d.evaluation.significance import sign_test
 from affect4d.experiments.claims import (
     BETTER,
@@ -224,37 +223,6 @@ def test_a_run_answers_reach_and_language(sequences):
     assert [finding.source for finding in rows[7].findings] == ["this run, seed 3"]
     assert rows[10].verdicts == ("supported", "inconclusive")
     assert rows[10].verdict == "inconclusive"
-
-
-def test_evidence_is_the_newest_version_of_what_is_there(tmp_path):
-    folder = tmp_path / "corpus"
-    assert EvidenceDataset(filepath=str(folder)).load() == {
-        "studies": {}, "findings": {}, "cross_validations": [], "robustness": None, "answers": {}}  # fmt: skip
-    for version, rows in (("2026-01-01T00", [1]), ("2026-01-02T00", [2])):
-        place = folder / "studies/ablation.json" / version
-        place.mkdir(parents=True)
-        (place / "ablation.json").write_text(json.dumps(rows))
-    (folder / "findings").mkdir()
-    (folder / "findings/claim_9.json").write_text('[{"p": 3}]')
-    loaded = EvidenceDataset(filepath=str(folder)).load()
-    assert loaded["studies"] == {"ablation": [2]}
-    assert loaded["findings"] == {"9": [{"p": 3, "made": ""}]}
-
-
-def test_what_micro_expressions_showed_stands_beside_any_corpus(tmp_path):
-    for corpus, day, rows in (
-        ("micro", "2026-01-02", [{"p": 2}]), ("micro-2", "2026-01-03", [{"p": 3}]), ("later", "2026-01-04", []),
-    ):  # fmt: skip
-        place = tmp_path / corpus / "findings/claim_9.json" / f"{day}T10.00.00.000Z"
-        place.mkdir(parents=True)
-        (place / "claim_9.json").write_text(json.dumps(rows))
-    (tmp_path / "micro/findings/claim_5.json").write_text("[3]")
-
-    def beside(corpus):
-        return EvidenceDataset(filepath=str(tmp_path / corpus)).load()["findings"]
-
-    assert beside("faces") == beside("later") == {"9": [{"p": 3, "made": "2026-01-03"}]}
-    assert beside("micro-2") == {"9": [{"p": 3, "made": "2026-01-03"}]}
 
 
 def test_a_written_finding_answers_its_claim():

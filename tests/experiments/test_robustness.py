@@ -5,13 +5,9 @@ import pytest
 
 from affect4d.experiments import robustness
 from affect4d.experiments.robustness import CorruptedClip, Corruption, measure_robustness, summarise_robustness
-from affect4d.experiments.settings import RobustnessOptions
 from affect4d.models.registry import WEIGHTS_FILE
-from affect4d.pipelines.robustness.nodes import corrupt_scans
-from affect4d.prompts.compose import PromptOptions
 from affect4d.rendering.cameras import RenderOptions
 from affect4d.store import ContentStore, content_key
-from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 
@@ -99,16 +95,3 @@ def test_another_models_answers_are_not_taken_for_its_own(tmp_path):
         (folder / WEIGHTS_FILE).write_bytes(weights)
         keys.add(content_key(**robustness._key(Corruption("holes", 1), test)))
     assert len(keys) == 2
-
-
-def test_models_of_dynamic_images_are_not_asked_about_damaged_frames():
-    nothing = [None] * 9
-    with pytest.raises(ValueError, match=r"inputs\.motion=stacked"):
-        corrupt_scans(
-            *nothing,
-            RobustnessOptions(),
-            RenderOptions(),
-            InputOptions(motion="dynamic"),
-            PromptOptions(),
-            TrainOptions(),
-        )

@@ -25,7 +25,7 @@ from affect4d.experiments.runner import (
 )
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
 from affect4d.experiments.trials import TrialData
-from affect4d.pipelines.cross_validate.nodes import draw_protocol
+from affect4d.pipelines.experiments.cross_validation import draw_protocol
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.folds import Fold, draw_all
 from affect4d.scans.protocols import protocol_named

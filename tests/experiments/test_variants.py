@@ -3,9 +3,15 @@ import pytest
 
 from affect4d.experiments.runner import StudyTables
 from affect4d.experiments.settings import ExperimentSettings, Objectives, StudyOptions
+from affect4d.experiments.trials import TrialData
 from affect4d.experiments.variants import LABEL_EFFICIENCY, REGIMES, SMILE_REGIMES, STUDIES, study_named
-from affect4d.pipelines import cross_validate, studies
-from affect4d.pipelines.studies.nodes import run_trials
+from affect4d.pipelines.experiments.studies import run_trials
+from affect4d.pipelines.model_input.settings import (
+    AffectMethod,
+    CrossEntropyMethod,
+    SmileMethod,
+    collect_settings,
+)
 from affect4d.training.options import CrossEntropyOptions
 
 
@@ -55,11 +61,6 @@ def test_a_variant_brings_the_one_it_is_compared_with():
 def test_what_is_unknown_is_refused_with_what_is_known(name, variants):
     with pytest.raises(ValueError, match=r"convergence|full"):
         study_named(name, variants)
-
-
-@pytest.mark.parametrize("pipeline", [cross_validate.create_pipeline(), studies.create_pipeline()])
-def test_the_peers_objective_is_the_runs_own(pipeline):
-    assert "params:cross_entropy.objective" in pipeline.inputs()
 
 
 def test_each_number_of_labelled_subjects_is_a_pair_of_its_own():
@@ -117,15 +118,15 @@ def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequen
         return StudyTables(sequences.assign(variant="", seed=0), pd.DataFrame())
 
     monkeypatch.setattr("affect4d.experiments.runner.run_study", stand_in)
-    views = sequences.assign(checksum="")
-    parts = (ExperimentSettings(), Objectives())
-    _, provenance = run_trials(
-        views, sequences, None, split.to_dict(), {"name": "faces"}, None, None,
-        StudyOptions(name="convergence", variants=("cross_entropy",)), parts[0].inputs, parts[0].model,
-        parts[0].prompts, parts[0].pseudo_labels, parts[0].train, parts[0].augment, parts[1].affect_vlm, parts[0].train,
-        parts[0].augment, parts[1].smile_vlm, CrossEntropyOptions(label_smoothing=0.25),
-    )[1:]  # fmt: skip
-    smoothing = {variant.name: getattr(settings.objectives, variant.method) for variant, settings in seen}
-    assert smoothing["cross_entropy"] == CrossEntropyOptions(label_smoothing=0.25)
-    assert smoothing["affect_vlm"] == Objectives().affect_vlm
-    assert provenance["basis"]["split"] == split.digest
+    plain, objective = ExperimentSettings(), CrossEntropyOptions(label_smoothing=0.25)
+    affect, smile, baseline = collect_settings(
+        plain.inputs, plain.model, plain.prompts, plain.pseudo_labels,
+        AffectMethod(), SmileMethod(), CrossEntropyMethod(objective=objective),
+    )  # fmt: skip
+    assert [settings.method for settings in (affect, smile, baseline)] == ["affect_vlm", "smile_vlm", "cross_entropy"]
+    options = StudyOptions(name="convergence", variants=("cross_entropy",))
+    data = TrialData(sequences.assign(checksum=""), sequences, None, None)
+    run_trials(data, split.to_dict(), None, options, affect, smile)
+    trained = {variant.name: getattr(settings.objectives, variant.method) for variant, settings in seen}
+    assert trained["cross_entropy"] == baseline.objectives.cross_entropy == objective
+    assert trained["affect_vlm"] == Objectives().affect_vlm

@@ -11,7 +11,7 @@ from affect4d.experiments.robustness import Corruption, RobustnessTest
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
-from affect4d.pipelines.evaluate import nodes
+from affect4d.pipelines.evaluation import nodes
 from affect4d.pseudo_labels import refresh
 from affect4d.store import ContentStore
 from affect4d.training import device
@@ -43,11 +43,12 @@ def where(model):
 
 @pytest.mark.parametrize(("name", "expected"), [("cuda", "meta"), ("cpu", "cpu")])
 def test_a_recorded_model_is_opened_where_training_computes(on_meta, store, name, expected):
-    assert where(nodes.saved_model({"entry": "smile_vlm/key"}, store, TrainOptions(device=name)).load()) == expected
+    record = {"folder": str(store.path("smile_vlm/key"))}
+    assert where(nodes._saved(record, ExperimentSettings(train=TrainOptions(device=name))).load()) == expected
 
 
 def test_so_is_the_untrained_tower_beside_it(on_meta):
-    assert where(nodes.untrained_model(SMALL, TRAIN).build(2, InputOptions())) == "meta"
+    assert where(nodes._untrained(ExperimentSettings(model=SMALL, train=TRAIN)).build(2, InputOptions())) == "meta"
 
 
 def test_so_is_a_model_that_trials_share(on_meta, store, monkeypatch):

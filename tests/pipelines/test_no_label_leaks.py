@@ -5,15 +5,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from affect4d.models.options import ModelOptions
-from affect4d.pipelines.augment.nodes import plan_smile_views
-from affect4d.pipelines.prompts.nodes import write_pseudo_prompts
-from affect4d.pipelines.train.nodes import train_smile_vlm
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.pipelines.model_input.nodes import schedule_self_supervised, write_pseudo_prompts
+from affect4d.pipelines.training.nodes import train_model
 from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
 from affect4d.store import ContentStore
-from affect4d.training.options import SmileOptions, TrainOptions
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +27,13 @@ def shuffled(table: pd.DataFrame, seed: int) -> pd.DataFrame:
 def train(project, scans: pd.DataFrame, views: pd.DataFrame, folder, source: PseudoLabelOptions):
     """The self-supervised half of the chain, from manifests to weights."""
     split, store = project.load("subject_split"), project.load("view_store")
-    inputs = InputOptions(size=32)
     options = TrainOptions(epochs=2, batch_size=12, samples_per_sequence=1, seed=0, threads=1)
-    how, models = (inputs, ModelOptions(), options, MixedViewOptions(), SmileOptions()), ContentStore(folder)
-    prompts = write_pseudo_prompts(scans, views, split, source, *how, store, models, models)
-    plan = plan_smile_views(views, prompts, split, MixedViewOptions(), options, inputs)
-    record = train_smile_vlm(views, plan, prompts, store, models, inputs, ModelOptions(), options, SmileOptions())
+    settings = ExperimentSettings(method="smile_vlm", inputs=InputOptions(size=32), train=options, pseudo_labels=source)
+    models = ContentStore(folder)
+    prompts = write_pseudo_prompts(scans, views, split, settings, store, models)
+    schedule = schedule_self_supervised(views, prompts, split, settings)
+    kept = CheckpointOptions(), DistributedOptions()
+    record, _ = train_model(views, schedule, prompts, settings, store, models, *kept)
     return load_file(models.path(record["entry"]) / "weights.safetensors")
 
 
@@ -42,9 +41,9 @@ def train(project, scans: pd.DataFrame, views: pd.DataFrame, folder, source: Pse
     "source",
     [
         PseudoLabelOptions(),
-        PseudoLabelOptions(source="cluster", cluster=ClusterOptions(count=4, refreshes=1, epochs=1)),
+        PseudoLabelOptions(source="cluster", cluster=ClusterOptions(count=4)),
     ],
-    ids=["geometry", "refreshed clusters"],
+    ids=["geometry", "clusters"],
 )
 def test_permuting_all_labels_changes_no_weight(finished, tmp_path, source):
     project, _ = finished

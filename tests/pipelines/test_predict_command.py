@@ -7,26 +7,25 @@ import pandas as pd
 import pytest
 
 from affect4d.inference.preprocessing import NO_NEUTRAL
-from affect4d.pipelines.predict.nodes import PredictOptions, _print_summary, command_for
+from affect4d.pipelines.inference.nodes import PredictOptions, _summarise, predict_command
 
 
 def test_the_command_names_the_model_and_whatever_is_not_usual():
-    plain = command_for(PredictOptions(input=Path("/scans")), Path("/models/mine"))
+    plain = predict_command(PredictOptions(input=Path("/scans")), Path("/models/mine"))
     assert plain == "kedro run --pipeline=predict --params input=/scans,model=/models/mine"
     options = PredictOptions(input=Path("/my scans"), layout="bu4dfe", grouping="single")
-    *_, said = shlex.split(command_for(options, Path("/models/mine")))
+    *_, said = shlex.split(predict_command(options, Path("/models/mine")))
     assert said == "input=/my scans,model=/models/mine,layout=bu4dfe,grouping=single"
 
 
 @pytest.mark.parametrize("alone", [0, 2])
-def test_answers_without_a_neutral_frame_are_counted_on_the_terminal(alone, capsys):
+def test_answers_without_a_neutral_frame_are_counted_in_the_summary(alone):
     reasons = [f"texture missing; {NO_NEUTRAL}"] * alone + ["texture missing"]
     table = pd.DataFrame({"expression": "fear", "status": "ok", "code": "", "reason": reasons})
-    _print_summary(table, "affect_vlm")
     told = f"{alone} of {len(table)} without a neutral frame: little better than guessing."
-    assert (told in " ".join(capsys.readouterr().out.split())) is bool(alone)
+    assert (told in _summarise(table, "affect_vlm")) is bool(alone)
 
 
 def test_a_pattern_is_said_again():
     options = PredictOptions(input=Path("/scans"), layout="fourdme", patterns={"fourdme": "{clip}/{frame}.obj"})
-    assert "layout=fourdme,corpus_pattern={clip}/{frame}.obj" in command_for(options, Path("/models/mine"))
+    assert "layout=fourdme,corpus_pattern={clip}/{frame}.obj" in predict_command(options, Path("/models/mine"))

@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from affect4d.pipelines.train import nodes
+from affect4d.training import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -82,8 +82,8 @@ LAUNCHERS = [in_this_process, in_two_processes, in_two_processes_one_of_which_is
 def test_the_training_node_runs_once_under_every_launcher(finished, launcher, monkeypatch):
     project, _ = finished
     before = set((project.folder / "data").rglob("affect_vlm.json/*"))
-    calls, run_node = [], nodes._train
-    monkeypatch.setattr(nodes, "_train", lambda *told: calls.append(told[0]) or run_node(*told))
+    calls, run_node = [], run.train_cached
+    monkeypatch.setattr(run, "train_cached", lambda *told: calls.append(told[0]) or run_node(*told))
     with launcher(project.folder, monkeypatch) as distributed:
         keeping = {"fresh": True, "checkpoint_minutes": 0}
         version = project.run("train_affect", distributed=distributed, train=keeping)

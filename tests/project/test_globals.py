@@ -5,8 +5,8 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from affect4d.hooks.started import base_configuration
-from affect4d.pipelines.predict.nodes import PredictOptions
+from affect4d.configuration import base_configuration
+from affect4d.pipelines.inference.nodes import PredictOptions
 from affect4d.settings import CONFIG_LOADER_ARGS
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from affect4d.pipelines.prompts.nodes import write_augmented_prompts
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.pipelines.model_input.nodes import write_augmented_prompts
 from affect4d.prompts.compose import (
     PromptOptions,
     class_prompts,
@@ -196,5 +197,5 @@ def test_a_prompt_file_that_changed_under_its_name_is_read_again(tmp_path):
     path, store = tmp_path / "mine.csv", ContentStore(tmp_path / "store")
     for words in ("first", "second"):
         path.write_text("expression,prompt\n" + "".join(f"{name},{words} {name}\n" for name in EXPRESSIONS))
-        table = write_augmented_prompts(sequences, PromptOptions(file=str(path)), store)
+        table = write_augmented_prompts(sequences, ExperimentSettings(prompts=PromptOptions(file=str(path))), store)
         assert table["prompt"].tolist() == [f"{words} fear"]

@@ -55,7 +55,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         Raises:
             DatasetError: Always.
         """
-        raise DatasetError("A model is trained, not saved: kedro run --pipeline=bundle")
+        raise DatasetError("A model is trained, not saved: kedro run --pipeline=package")
 
     def _find(self) -> tuple[Path, str]:
         if (Path(self._model) / DESCRIPTION_FILE).is_file():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -47,15 +48,14 @@ class EvaluationData:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A trained model in a store, loaded when an evaluation needs it."""
+    """A trained model in a folder, loaded when an evaluation needs it."""
 
-    store: ContentStore
-    entry: str
+    folder: Path
     device: ChooseDevice
 
     def load(self) -> Any:
         """The model on its device."""
-        return load_model(self.store.path(self.entry), self.device())
+        return load_model(self.folder, self.device())
 
 
 @dataclass(frozen=True)

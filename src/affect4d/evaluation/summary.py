@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from rich.table import Table
+import pandas as pd
 
 from affect4d.evaluation.metrics import Scores
 from affect4d.scans.splits import SubjectSplit, check_disjoint
@@ -86,28 +86,20 @@ def display_name(name: str) -> str:
     return NAMES.get(name, name if " " in name else name.replace("_", " ").replace(".", ", "))
 
 
-def summary_table(summary: Mapping[str, Any]) -> Table:
-    """The scores as a table for the terminal, in per cent: models above, baselines below."""
-    counts = summary["subjects"]
-    table = Table(
-        title=f"{summary['corpus']}: sequences of {counts['test']} unseen subjects",
-        caption=f"{summary['protocol']}, split {summary['split_hash'][:8]}, 95 % intervals over subjects",
-        title_style="bold",
-        caption_style="dim",
-    )
-    for heading in ("", "accuracy %", "95 % interval", "macro F1 %", "UAR %"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    last = max(sum(1 for _ in result_rows({**summary, "baselines": {}})) - 1, 0)
-    for place, (name, scores) in enumerate(result_rows(summary)):
-        table.add_row(*_cells(name, scores), end_section=place == last, style="bold" if place <= last else "")
-    return table
+def results_table(summary: Mapping[str, Any]) -> pd.DataFrame:
+    """The results in per cent with their intervals, as text: models first, then baselines."""
+    return pd.DataFrame([_row(name, scores) for name, scores in result_rows(summary)])
 
 
-def _cells(name: str, scores: Scores) -> tuple[str, ...]:
+def _row(name: str, scores: Scores) -> dict[str, str]:
     low, high = scores["interval"]
-    interval = f"{low * 100:.0f} – {high * 100:.0f}" if low != high else "–"
-    means = (f"{value * 100:.1f}" for value in (scores["macro_f1"], scores["uar"]))
-    return display_name(name), f"{scores['accuracy'] * 100:.1f}", interval, *means
+    return {
+        "model": display_name(name),
+        "accuracy %": f"{scores['accuracy'] * 100:.1f}",
+        "95 % interval": f"{low * 100:.0f} – {high * 100:.0f}" if low != high else "–",
+        "macro F1 %": f"{scores['macro_f1'] * 100:.1f}",
+        "UAR %": f"{scores['uar'] * 100:.1f}",
+    }
 
 
 def _plain(value: Any) -> Any:

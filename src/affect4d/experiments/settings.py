@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from affect4d.experiments.variants import MethodName
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -51,6 +52,7 @@ class ExperimentSettings(BaseModel):
     """Everything that one training depends on, except the data; a variant changes named places.
 
     Attributes:
+        method: Training method; a variant of a study has its own.
         views: Names of the views that are used; empty means all that are rendered.
         labelled_subjects: Number of training subjects with known labels, for a supervised training or a probe; 0 means
             all. A self-supervised training sees all subjects, without labels.
@@ -63,6 +65,7 @@ class ExperimentSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    method: MethodName = "affect_vlm"
     inputs: InputOptions = InputOptions()
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()

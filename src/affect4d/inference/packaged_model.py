@@ -22,7 +22,7 @@ from affect4d.views.inputs import InputOptions
 DESCRIPTION_FILE, WEIGHTS_FILE, CARD_FILE = "bundle.json", "model.safetensors", "card.md"
 FORMAT = 1
 PACKAGED = Path(__file__).parent / "models"
-RECORDS = "*_bundle.json"
+RECORDS = "*_packaged.json"
 _MLFLOW = re.compile(r"(runs|models):/")
 
 
@@ -101,7 +101,7 @@ class PackagedModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ProjectModel:
-    """Packaged model of a Kedro project, by its record ``NAME_bundle.json/VERSION/NAME_bundle.json``."""
+    """Packaged model of a Kedro project, by its record ``NAME_packaged.json/VERSION/NAME_packaged.json``."""
 
     name: str
     version: str
@@ -173,7 +173,7 @@ def find_packaged_model(model: str | Path) -> Path:
 def project_models(records: Path) -> list[ProjectModel]:
     """Packaged models of a project's folder of records, newest first."""
     found = sorted(records.glob(f"{RECORDS}/*/{RECORDS}"), key=lambda record: record.parent.name, reverse=True)
-    return [ProjectModel(file.name.removesuffix("_bundle.json"), file.parent.name, file) for file in found]
+    return [ProjectModel(file.name.removesuffix("_packaged.json"), file.parent.name, file) for file in found]
 
 
 def find_project_model(model: str, records: Path) -> ProjectModel | None:

@@ -1,1 +1,1 @@
-"""The pipelines: each folder one stage, thin over the library; they meet only in the catalog."""
+"""The pipelines: each folder one part of the way from raw scans to results; they share nothing but the catalog."""

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 RESULT_FILE = "result.json"
 
 
-def cached(store: ContentStore, name: str, make: Callable[[], Result], **given: Any) -> Result:
+def cached(store: ContentStore, name: str, make: Callable[[], Result], /, **given: Any) -> Result:
     """What a function returns, computed once and then read from the store.
 
     The entry is ``NAME/KEY``; its key depends on ``given``, on the code of the module that defines ``make`` with all
@@ -43,7 +43,7 @@ def cached(store: ContentStore, name: str, make: Callable[[], Result], **given: 
     return result
 
 
-def cached_folder(store: ContentStore, name: str, fill: Callable[[Path], None], **given: Any) -> str:
+def cached_folder(store: ContentStore, name: str, fill: Callable[[Path], None], /, **given: Any) -> str:
     """The name of a folder that a function fills; as :func:`cached`, for results with files of their own.
 
     Args:
@@ -60,7 +60,7 @@ def cached_folder(store: ContentStore, name: str, fill: Callable[[Path], None], 
     return entry
 
 
-def cache_key(make: Callable[..., Any], **given: Any) -> str:
+def cache_key(make: Callable[..., Any], /, **given: Any) -> str:
     """Digest of what a result is made from: named values, and the code that makes it."""
     while isinstance(make, functools.partial):
         make = make.func

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from affect4d.store import ContentStore
 from affect4d.tensors import ViewImages
 from affect4d.views.augment import assemble, assemble_plain, resolve_plan
-from affect4d.views.bank import ViewBank
+from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.inputs import InputOptions
 
 LABEL_HEIGHT = 14
@@ -70,6 +71,13 @@ def augmentation_sheet(bank: ViewBank, plan: pd.DataFrame, options: InputOptions
             pictures += shown
             labels += [word] * len(shown)
     return contact_sheet(pictures, len(pictures) // (2 * len(chosen)), labels)
+
+
+def schedule_sheet(
+    views: pd.DataFrame, store: ContentStore, plan: pd.DataFrame, options: InputOptions, samples: int = 6
+) -> Image.Image:
+    """As :func:`augmentation_sheet`, of rendered views."""
+    return augmentation_sheet(load_view_bank(views, store, options), plan, options, samples)
 
 
 def _anchors(plan: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,130 @@
+"""Configuration of a run: the layers of ``conf/``, which parameters are read, and which differ from ``conf/base``."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kedro.config import AbstractConfigLoader, OmegaConfigLoader
+from kedro.pipeline import Pipeline
+
+WITHOUT_LOCAL = ("ci",)
+"""Environments that leave ``conf/local`` out on purpose: tests do not depend on the user's own settings."""
+FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "package"}
+"""Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
+MACHINE_PARAMETERS = ("ict_folder", "root")
+"""Parameters that name a place on one machine."""
+_RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")
+
+
+class LayeredConfigLoader(OmegaConfigLoader):
+    """Reads ``conf/base``, then the environment of ``--env``, then ``conf/local``, then ``--params``.
+
+    Kedro by itself reads the base and one environment, so that ``--env=gpu`` would leave ``conf/local`` out.
+    """
+
+    def _read_raw_config(self, key: str) -> Any:
+        base, environment, base_path, environment_path, processed = super()._read_raw_config(key)
+        local = Path(self.conf_source) / self.default_run_env
+        if self.env not in (None, "", self.default_run_env, self.base_env, *WITHOUT_LOCAL) and local.is_dir():
+            patterns = [*self.config_patterns[key]]
+            environment = environment | self._read_dir_configs(str(local), patterns, key, processed)
+        return base, environment, base_path, environment_path, processed
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level of dotted names: ``{"a": {"b": 1}}`` → ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{path}."))
+        else:
+            flat[path] = value
+    return flat
+
+
+def base_configuration(loader: AbstractConfigLoader, key: str) -> dict[str, Any]:
+    """The values of ``conf/base`` alone.
+
+    Kedro resolves ``${globals:…}`` with the newest loader of a process, so the run's own resolver is put back.
+    """
+    try:
+        return OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")[key]
+    finally:
+        if isinstance(loader, OmegaConfigLoader):
+            loader._register_globals_resolver()
+
+
+def parameter_inputs(pipelines: Iterable[Pipeline]) -> frozenset[str]:
+    """Dotted names of the parameters that the nodes of some pipelines take; each stands for all that is below it.
+
+    The seed is among them: other parameters refer to it, and every run records it.
+    """
+    inputs = (name for pipeline in pipelines for name in pipeline.inputs())
+    return frozenset({"seed", *(name.removeprefix("params:") for name in inputs if name.startswith("params:"))})
+
+
+def unread_parameters(names: Iterable[str], read: Iterable[str]) -> list[str]:
+    """Dotted names that are neither among those that are read nor below or above one; ``_`` begins a template."""
+    kept = tuple(read)
+    return sorted(
+        name
+        for name in names
+        if not name.startswith("_")
+        and not any(name == other or name.startswith(f"{other}.") or other.startswith(f"{name}.") for other in kept)
+    )
+
+
+def runtime_parameters(conf: Path) -> frozenset[str]:
+    """Names that the files of a configuration folder take from the command line by ``${runtime_params:NAME}``."""
+    files = (file for file in conf.rglob("*.y*ml") if file.is_file())
+    return frozenset(name for file in files for name in _RUNTIME_PARAMETER.findall(file.read_text(encoding="utf-8")))
+
+
+def used_parameters(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+    """The flattened parameters that some node of a pipeline takes."""
+    names = parameter_inputs([pipeline])
+    return {
+        path: value
+        for path, value in parameters.items()
+        if any(path == name or path.startswith(f"{name}.") for name in names)
+    }
+
+
+def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict[str, Any]:
+    """The parameters of a run that differ from ``conf/base``, by dotted name.
+
+    Left out are the choice of the corpus and other corpora's entries, places on this machine and the number of
+    processes: a result states the first itself and does not depend on the others.
+    """
+    given = flatten(loader["parameters"])
+    known = flatten(base_configuration(loader, "parameters"))
+    own = f"raw_corpus.known.{given.get('raw_corpus.name')}."
+    return {
+        path: value
+        for path, value in used_parameters(given, pipeline).items()
+        if (path not in known or known[path] != value)
+        and path != "raw_corpus.name"
+        and not path.startswith("engine.")
+        and path.rpartition(".")[2] not in MACHINE_PARAMETERS
+        and (path.startswith(own) or not path.startswith("raw_corpus.known."))
+    }
+
+
+def code_state(project: Path) -> dict[str, str]:
+    """Git commit of the project and whether the tree differs from it; empty where git cannot tell."""
+    try:
+        commit = _git(project, "rev-parse", "HEAD")
+        dirty = bool(_git(project, "status", "--porcelain"))
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
+
+
+def _git(project: Path, *words: str) -> str:
+    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(["git", *words], cwd=project, env=quiet, capture_output=True, text=True, check=True)
+    return done.stdout.strip()

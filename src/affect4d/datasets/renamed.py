@@ -1,0 +1,36 @@
+"""Catalog entries under their former names."""
+
+import warnings
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+
+class RenamedDataset(AbstractDataset[Any, Any]):
+    """An entry under its former name: loads as before, with a warning that gives the new one.
+
+    Args:
+        name: The new name.
+        dataset: Configuration of the dataset that it stands for.
+        metadata: Kedro's.
+    """
+
+    def __init__(self, *, name: str, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._name = name
+        self._dataset = AbstractDataset.from_config(name, dataset)
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """The newest version of the entry."""
+        warnings.warn(f"This catalog entry is called {self._name} now; the old name goes.", FutureWarning, stacklevel=2)
+        return self._dataset.load()
+
+    def save(self, data: Any) -> None:
+        """Never: pipelines write under the new name."""
+        raise DatasetError(f"Save under the new name, {self._name}.")
+
+    def _exists(self) -> bool:
+        return bool(self._dataset.exists())
+
+    def _describe(self) -> dict[str, Any]:
+        return {"name": self._name}

@@ -1,0 +1,173 @@
+"""Raw scans: generated where the corpus is synthetic, located on disk where it is licensed."""
+
+import logging
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.scans.corpora.listing import check_folder
+from affect4d.store import ContentStore
+from affect4d.synthetic.recipe import CorpusRecipe
+
+LOGGER = logging.getLogger(__name__)
+WRITTEN_AS = "bu4dfe"
+"""The layout in which synthetic corpora are made; others are converted to."""
+
+
+class CorpusSource(BaseModel):
+    """Where one corpus comes from: a frozen benchmark, a recipe of one's own, or a folder that holds it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: str = Field("bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
+    benchmark: str | None = Field(None, description="name of a frozen recipe (affect4d.synthetic.benchmarks)")
+    changes: dict[str, Any] = Field(
+        default={}, description="values that replace the benchmark's; with any, it is that benchmark no more"
+    )
+    recipe: CorpusRecipe | None = Field(None, description="a recipe of one's own")
+    ict_folder: str | None = Field(None, description="a clone of ICT-FaceKit, for recipes on its geometry")
+    root: str | None = Field(None, description="folder of a corpus on disk")
+    pattern: str | None = Field(None, description="of its paths, in layouts that take one (4DME, folder)")
+    camera: dict[str, float] | None = Field(None, description="what took its depth pictures, in layouts of such")
+
+    @model_validator(mode="after")
+    def _camera_is_one(self) -> Self:
+        if self.camera is not None:
+            from affect4d.scans.readers.range_image import Intrinsics  # the readers cost half a second
+
+            Intrinsics.model_validate(self.camera)
+        return self
+
+
+class CorpusChoice(BaseModel):
+    """The corpus of this run, by name, among the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="one of the known ones")
+    known: dict[str, CorpusSource] = Field(min_length=1, description="every corpus there is, by name")
+    raw_files: bool | None = Field(None, description="write a synthetic corpus's raw files; None: as its recipe says")
+    subjects: int | None = Field(None, ge=2, description="only so many of a synthetic corpus's people; None: all")
+    layout: str | None = Field(None, description="goes before the corpus's own; a synthetic one is written in it")
+
+    @model_validator(mode="after")
+    def _name_is_known(self) -> Self:
+        if self.name not in self.known:
+            raise ValueError(
+                f"No corpus is called {self.name!r}; known corpora: {', '.join(sorted(self.known))}. "
+                "Choose one with --params corpus=NAME, or describe yours under raw_corpus.known in conf/local."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _layout_is_known(self) -> Self:
+        if self.layout_used == WRITTEN_AS:
+            return self
+        from affect4d.scans.corpora import corpus_named
+        from affect4d.synthetic.layouts import layout_named  # scipy costs half a second
+
+        (corpus_named if self.source.root is not None else layout_named)(self.layout_used)
+        if self.is_converted and self.raw_files is False:
+            raise ValueError(f"The layout {self.layout_used} is one of files: raw_files=false does not go with it.")
+        return self
+
+    @property
+    def source(self) -> CorpusSource:
+        """The chosen one."""
+        return self.known[self.name]
+
+    @property
+    def layout_used(self) -> str:
+        """The layout of this run."""
+        return self.layout or self.source.layout
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether a synthetic corpus is written in another layout than its own."""
+        is_synthetic = self.source.benchmark is not None or self.source.recipe is not None
+        return is_synthetic and self.layout_used != WRITTEN_AS
+
+
+def generate_raw_corpus(
+    choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions = IN_PROCESS
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Generate the synthetic corpus, or locate the licensed one.
+
+    Returns:
+        ``name``, ``layout``, ``root`` (folder), ``synthetic``, and counts. A streamed corpus has tables in its folder
+        and no scans: its ``recipe`` generates them. And the true action unit weights of every frame; no row where they
+        are not known.
+
+    Raises:
+        FileNotFoundError: If a licensed corpus has no folder in the configuration, or the folder is not there.
+        ValueError: If there is no such benchmark, or the layout has no place for what it performs.
+    """
+    raw_corpus = _raw_corpus(choice, raw_store, engine)
+    truth = Path(raw_corpus["root"]) / "actions.parquet"
+    return raw_corpus, pd.read_parquet(truth) if truth.exists() else pd.DataFrame()
+
+
+def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
+    source = choice.source
+    if choice.is_converted:
+        return {**_convert(choice, raw_store, engine), "name": choice.name}
+    if source.benchmark is not None:
+        return {**_make_benchmark(source.benchmark, choice, raw_store, engine), "name": choice.name}
+    if source.recipe is not None:
+        from affect4d.synthetic.generate import generate_corpus
+
+        recipe = _located(source.recipe, choice)
+        made = generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
+        return {**made, "name": choice.name}
+    if source.root is None:
+        raise FileNotFoundError(
+            f"Corpus {choice.name!r} has no folder yet. Name it in conf/local/globals.yml, under "
+            f"corpus_roots: {{{choice.name}: /path/to/{choice.name}}}, or run with a synthetic corpus."
+        )
+    check_folder(Path(source.root))  # before it is written down, and read from there by a run that is resumed
+    return {
+        "name": choice.name,
+        "layout": choice.layout_used,
+        "root": source.root,
+        "pattern": source.pattern,
+        "camera": source.camera,
+        "synthetic": False,
+    }
+
+
+def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
+    """The synthetic corpus in another corpus's layout."""
+    from affect4d.synthetic.benchmarks import benchmark, changed
+    from affect4d.synthetic.generate import export_layout
+
+    source = choice.source
+    recipe = source.recipe
+    if source.benchmark is not None:
+        recipe = changed(benchmark(source.benchmark).recipe, source.changes)
+    if recipe is None:
+        raise ValueError(f"Corpus {choice.name!r} has neither a benchmark nor a recipe: there is nothing to convert.")
+    return export_layout(_located(recipe, choice), choice.layout_used, raw_store, engine)
+
+
+def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
+    """A benchmark's corpus, and whether it is the one that was frozen."""
+    from affect4d.synthetic.benchmarks import benchmark, changed, explain, verify
+    from affect4d.synthetic.corpus_hash import CorpusHash
+    from affect4d.synthetic.generate import generate_corpus
+
+    one = benchmark(name)
+    recipe = _located(changed(one.recipe, choice.source.changes), choice)
+    raw_files = one.raw_files if choice.raw_files is None else choice.raw_files
+    made = generate_corpus(recipe, raw_store, engine, raw_files=raw_files, sample=one.sample)
+    verdict = verify(one, recipe, CorpusHash.model_validate(made["fingerprint"]))
+    LOGGER.log(logging.INFO if verdict == "equal" else logging.WARNING, explain(one, verdict))
+    return {**made, "benchmark": {"name": one.name, "version": one.version, "verdict": verdict}}
+
+
+def _located(recipe: CorpusRecipe, choice: CorpusChoice) -> CorpusRecipe:
+    """The recipe with this run's number of people, and with the face model where it lies here."""
+    changes = {"subjects": choice.subjects, "ict_folder": choice.source.ict_folder}
+    return recipe.model_copy(update={name: value for name, value in changes.items() if value is not None})

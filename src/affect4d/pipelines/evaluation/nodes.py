@@ -1,0 +1,176 @@
+"""Models and baselines → scores and predictions per sequence, on subjects never seen in training."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.prompts.compose import ensembles
+from affect4d.store import ContentStore, cached, table_digest
+
+if TYPE_CHECKING:
+    from affect4d.evaluation.evaluate_models import SavedModel, UntrainedModel
+
+EvaluationData = Any
+"""An :class:`affect4d.evaluation.evaluate_models.EvaluationData`; to import it costs seconds."""
+Model = dict[str, Any]
+"""Record of a trained model: ``key`` and ``folder``."""
+Evaluated = tuple[dict[str, Any], pd.DataFrame]
+
+
+def gather_evaluation_data(
+    view_manifest: pd.DataFrame, subject_split: dict[str, Any], settings: ExperimentSettings, view_store: ContentStore
+) -> EvaluationData:
+    """Views, subject split and model inputs that every evaluation shares."""
+    from affect4d.evaluation import evaluate_models as models
+
+    return models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+
+
+def evaluate_affect_vlm(
+    data: EvaluationData, model: Model, settings: ExperimentSettings, answer_store: ContentStore
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Scores and predictions of AffectVLM by its prompts, and the effect of each prompt on them."""
+    from affect4d.evaluation import evaluate_models as models
+
+    texts, saved = ensembles(settings.prompts), _saved(model, settings)
+    given = {**data.key_parts(), "model": model["key"], "prompts": texts}
+    scores, predictions = cached(
+        answer_store, "affect_vlm", partial(models.evaluate_affect_vlm, data, saved, texts), **given
+    )
+    measure = partial(models.measure_prompt_influence, data, saved, texts)
+    return scores, predictions, cached(answer_store, "prompt_influence", measure, **given)
+
+
+def evaluate_smile_vlm(
+    data: EvaluationData,
+    sequences: pd.DataFrame,
+    model: Model,
+    settings: ExperimentSettings,
+    answer_store: ContentStore,
+) -> Evaluated:
+    """Scores and predictions of SMILE-VLM; labels enter here, after training.
+
+    A corpus of micro-expressions has a protocol of its own; see :mod:`affect4d.evaluation.micro_evaluation`.
+    """
+    from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.micro_features import has_clips, labelled_clips
+
+    saved = _saved(model, settings)
+    if has_clips(sequences):
+        clips = labelled_clips(sequences)
+        views = data.views[data.views["sequence"].isin(clips["sequence"])].reset_index(drop=True)
+        data = models.EvaluationData(views, data.split, data.inputs, data.store)
+        evaluate = partial(models.evaluate_micro_expressions, data, clips, saved, _untrained(settings))
+        given = {**data.key_parts(), "clips": table_digest(clips), "size": settings.model, "seed": settings.train.seed}
+        return cached(answer_store, "micro", evaluate, **given, model=model["key"])
+    texts = ensembles(settings.prompts)
+    evaluate = partial(models.evaluate_smile_vlm, data, saved, texts)
+    return cached(answer_store, "smile_vlm", evaluate, **data.key_parts(), model=model["key"], prompts=texts)
+
+
+def compare_on_micro_expressions(
+    predictions: pd.DataFrame, raw_corpus: dict[str, Any], settings: ExperimentSettings, run_info: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
+    from affect4d.evaluation.micro_evaluation import MICRO_PROTOCOLS
+    from affect4d.experiments.evidence import micro_transfer_findings
+
+    if not predictions["model"].str.endswith(tuple(MICRO_PROTOCOLS)).any():
+        return []
+    rows = micro_transfer_findings(predictions, f"train_smile on {raw_corpus['name']}, seed {settings.train.seed}")
+    return [{**row, "made": run_info["made"][:10]} for row in rows]
+
+
+def evaluate_references(
+    data: EvaluationData, cross_entropy: Model, settings: ExperimentSettings, answer_store: ContentStore
+) -> Evaluated:
+    """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
+    from affect4d.evaluation import evaluate_models as models
+
+    evaluate = partial(models.evaluate_references, data, _saved(cross_entropy, settings), _untrained(settings))
+    given = {**data.key_parts(), "model": cross_entropy["key"], "size": settings.model, "seed": settings.train.seed}
+    return cached(answer_store, "references", evaluate, **given)
+
+
+def measure_granularity(
+    data: EvaluationData,
+    affect: Model,
+    smile: Model,
+    cross_entropy: Model,
+    settings: ExperimentSettings,
+    answer_store: ContentStore,
+) -> dict[str, Any]:
+    """Scores of every trained model on single scans, on the window round the apex, and on whole sequences."""
+    from affect4d.evaluation import evaluate_models as models
+
+    texts = ensembles(settings.prompts)
+    records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
+    trained = {name: _saved(record, settings) for name, record in records.items()}
+    measure = partial(models.evaluate_granularity, data, trained, texts)
+    given = {**data.key_parts(), "models": [record["key"] for record in records.values()], "prompts": texts}
+    return cached(answer_store, "granularity", measure, **given)
+
+
+def evaluate_representations(
+    data: EvaluationData,
+    smile: Model,
+    affect: Model,
+    settings: ExperimentSettings,
+    answer_store: ContentStore,
+) -> Evaluated:
+    """Few-shot accuracy, retrieval and t-SNE of SMILE-VLM, its untrained encoder, and AffectVLM, which saw labels."""
+    from affect4d.evaluation import evaluate_models as models
+
+    texts = ensembles(settings.prompts)
+    saved = {"smile": _saved(smile, settings), "affect": _saved(affect, settings)}
+    evaluate = partial(models.evaluate_representations, data, **saved, untrained=_untrained(settings), prompts=texts)
+    given = {**data.key_parts(), "models": [smile["key"], affect["key"]], "prompts": texts}
+    given |= {"size": settings.model, "seed": settings.train.seed}
+    return cached(answer_store, "representations", evaluate, **given)
+
+
+def evaluate_baselines(
+    data: EvaluationData,
+    scan_manifest: pd.DataFrame,
+    true_action_units: pd.DataFrame,
+    settings: ExperimentSettings,
+    answer_store: ContentStore,
+) -> Evaluated:
+    """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
+    from affect4d.evaluation import evaluate_models as models
+
+    actions = true_action_units if len(true_action_units) else None
+    evaluate = partial(models.evaluate_baselines, data, scan_manifest, actions, settings.pseudo_labels)
+    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
+    truth = None if actions is None else table_digest(actions)
+    given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": settings.pseudo_labels}
+    return cached(answer_store, "baselines", evaluate, **given)
+
+
+def measure_pseudo_labels(
+    pseudo_prompts: pd.DataFrame, view_manifest: pd.DataFrame, subject_split: dict[str, Any]
+) -> dict[str, Any]:
+    """Coverage and accuracy of the pseudo-labels, on either side of the split."""
+    from affect4d.evaluation.metrics import score_pseudo_labels
+
+    sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
+    return {side: {**score_pseudo_labels(pseudo_prompts, rows)} for side, rows in sides.items()}
+
+
+def _saved(model: Model, settings: ExperimentSettings) -> "SavedModel":
+    """A recorded model, to be loaded on the device that this run trains on."""
+    from affect4d.evaluation.evaluate_models import SavedModel
+    from affect4d.training.device import choose_device
+
+    return SavedModel(Path(model["folder"]), partial(choose_device, settings.train.device))
+
+
+def _untrained(settings: ExperimentSettings) -> "UntrainedModel":
+    """SMILE-VLM with its initial weights, to be built on the device that this run trains on."""
+    from affect4d.evaluation.evaluate_models import UntrainedModel
+    from affect4d.training.device import choose_device
+
+    return UntrainedModel(settings.model, settings.train.seed, partial(choose_device, settings.train.device))

@@ -1,0 +1,122 @@
+"""Trained models, baselines → scores and predictions on test subjects."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.evaluation.nodes import (
+    compare_on_micro_expressions,
+    evaluate_affect_vlm,
+    evaluate_baselines,
+    evaluate_references,
+    evaluate_representations,
+    evaluate_smile_vlm,
+    gather_evaluation_data,
+    measure_granularity,
+    measure_pseudo_labels,
+)
+
+
+def create_pipeline() -> Pipeline:
+    """Stage `evaluate`: each model, and what it must beat."""
+    gathering = node(
+        gather_evaluation_data,
+        inputs=["view_manifest", "subject_split", "affect_vlm_settings", "view_store"],
+        outputs="evaluation_data",
+        name="gather_evaluation_data",
+        tags="evaluate",
+    )
+    shared = pipeline(
+        [gathering, *_comparisons(), _baselines(), _pseudo_labels()],
+        namespace="evaluation",
+        prefix_datasets_with_namespace=False,
+    )
+    return shared + _affect_vlm() + _smile_vlm()
+
+
+def _affect_vlm() -> Pipeline:
+    evaluating = node(
+        evaluate_affect_vlm,
+        inputs=["evaluation_data", "model", "settings", "answer_store"],
+        outputs=["metrics", "predictions", "prompt_influence"],
+        name="evaluate",
+        tags="evaluate",
+    )
+    return _of_method("affect_vlm", [evaluating], ("metrics", "predictions", "prompt_influence"))
+
+
+def _smile_vlm() -> Pipeline:
+    evaluating = node(
+        evaluate_smile_vlm,
+        inputs=["evaluation_data", "sequences", "model", "settings", "answer_store"],
+        outputs=["metrics", "predictions"],
+        name="evaluate",
+        tags="evaluate",
+    )
+    comparing = node(
+        compare_on_micro_expressions,
+        inputs=["predictions", "raw_corpus", "settings", "run_info"],
+        outputs="micro_comparison",
+        name="compare_on_micro_expressions",
+        tags="evaluate",
+    )
+    return _of_method("smile_vlm", [evaluating, comparing], ("metrics", "predictions", "micro_comparison"))
+
+
+def _of_method(method: str, nodes: list[object], results: tuple[str, ...]) -> Pipeline:
+    """Nodes in the namespace of a model; its artefacts carry its name in the catalog."""
+    part = pipeline(nodes)
+    own = {"model": f"{method}_model", "settings": f"{method}_settings"}
+    inputs = {name: own.get(name, name) for name in part.inputs()}
+    return pipeline(part, namespace=method, inputs=inputs, outputs={name: f"{method}_{name}" for name in results})
+
+
+def _comparisons() -> list[object]:
+    return [
+        node(
+            evaluate_references,
+            inputs=["evaluation_data", "cross_entropy_model", "smile_vlm_settings", "answer_store"],
+            outputs=["reference_metrics", "reference_predictions"],
+            name="evaluate_references",
+            tags="evaluate",
+        ),
+        node(
+            evaluate_representations,
+            inputs=["evaluation_data", "smile_vlm_model", "affect_vlm_model", "smile_vlm_settings", "answer_store"],
+            outputs=["representation_scores", "embedding_maps"],
+            name="evaluate_representations",
+            tags="evaluate",
+        ),
+        node(
+            measure_granularity,
+            inputs={
+                "data": "evaluation_data",
+                "affect": "affect_vlm_model",
+                "smile": "smile_vlm_model",
+                "cross_entropy": "cross_entropy_model",
+                "settings": "affect_vlm_settings",
+                "answer_store": "answer_store",
+            },
+            outputs="granularity_scores",
+            name="measure_granularity",
+            tags="evaluate",
+        ),
+    ]
+
+
+def _baselines() -> object:
+    return node(
+        evaluate_baselines,
+        inputs=["evaluation_data", "scan_manifest", "true_action_units", "smile_vlm_settings", "answer_store"],
+        outputs=["baseline_metrics", "baseline_predictions"],
+        name="evaluate_baselines",
+        tags="evaluate",
+    )
+
+
+def _pseudo_labels() -> object:
+    return node(
+        measure_pseudo_labels,
+        inputs=["pseudo_prompts", "view_manifest", "subject_split"],
+        outputs="pseudo_label_accuracy",
+        name="measure_pseudo_labels",
+        tags="evaluate",
+    )

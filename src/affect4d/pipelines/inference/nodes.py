@@ -1,0 +1,191 @@
+"""Raw scans and a packaged model → predictions, timelines and a page; a packaged model → files for other software."""
+
+import datetime
+import json
+import shlex
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.inference.recordings import Grouping, Recording
+from affect4d.scans.readers.range_image import Intrinsics
+from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
+
+EXPORT_RECORD = "export.json"
+
+
+class PredictOptions(BaseModel):
+    """Parameters `predict`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Path | None = Field(default=None, description="a scan, a folder of scans, or one of sequence folders")
+    layout: str = Field(default="folder", description="folder, or the layout of a corpus")
+    grouping: Grouping = Field(default="auto", description="which scans of a folder form a sequence")
+    patterns: dict[str, str | None] = Field(default={}, description="layout → pattern of its paths")
+    cameras: dict[str, Intrinsics | None] = Field(default={}, description="layout → camera of its depth images")
+    faces: int = Field(default=60, ge=0, le=1000, description="most faces on the page; 0 shows none")
+
+    @property
+    def pattern(self) -> str | None:
+        """Pattern of the layout's paths; None where the layout defines them."""
+        return self.patterns.get(self.layout)
+
+    def recordings(self) -> list[Recording]:
+        """Scans and sequences at the input.
+
+        Raises:
+            ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
+            FileNotFoundError: If there is nothing at the path, or no scan in it.
+        """
+        from affect4d.inference.recordings import find_recordings
+
+        if self.input is None:
+            raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
+        camera = self.cameras.get(self.layout)
+        return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.pattern, camera)
+
+
+class ExportOptions(BaseModel):
+    """Parameters `export`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    onnx: bool = Field(default=True, description="write the model as ONNX too")
+    calibration: Path | None = Field(default=None, description="raw scans on which an int8 model is calibrated")
+
+
+def predict_scans(
+    options: PredictOptions, packaged_model: Path, engine: EngineOptions = IN_PROCESS
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, bytes], str]:
+    """Read every scan at a path and name its expression; an unusable one is a row with the reason.
+
+    Returns:
+        Predictions, one row a recording; timelines, one row a scan; images of the first recordings; a summary.
+
+    Raises:
+        ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
+        FileNotFoundError: If there is nothing at the path, or no scan in it.
+    """
+    from affect4d.inference.batch import predict_recordings
+    from affect4d.inference.packaged_model import read_description
+    from affect4d.inference.results import ResultTables
+
+    recordings = options.recordings()
+    description = read_description(packaged_model)
+    tables, images = ResultTables(description.expressions, description.views), {}
+    for answer, image in predict_recordings(recordings, packaged_model, engine, options.faces):
+        tables.add(answer)
+        if image:
+            images[answer.name] = image
+    predictions, timelines = tables.tables()
+    return predictions, timelines, images, _summarise(predictions, description.name)
+
+
+def draw_gallery(
+    predictions: pd.DataFrame,
+    timelines: pd.DataFrame,
+    images: dict[str, bytes],
+    options: PredictOptions,
+    packaged_model: Path,
+    run_info: dict[str, Any],
+) -> str:
+    """One self-contained page of the faces and their predictions."""
+    from affect4d.inference.packaged_model import read_description
+    from affect4d.reporting.gallery_page import GalleryContext, render_gallery_page
+
+    description = read_description(packaged_model)
+    return render_gallery_page(
+        GalleryContext(
+            predictions=predictions,
+            timelines=timelines,
+            pictures=images,
+            expressions=description.expressions,
+            model=description.name,
+            measured=None if description.scores is None else description.scores.model_dump(),
+            source=str(options.input),
+            command=predict_command(options, packaged_model),
+            made=datetime.datetime.fromisoformat(run_info["made"]),
+        )
+    )
+
+
+def predict_command(options: PredictOptions, packaged_model: Path) -> str:
+    """The command that gives the same predictions of the same model."""
+    given = {"input": options.input, "model": packaged_model, "layout": options.layout, "grouping": options.grouping}
+    usual = PredictOptions()
+    if options.pattern is not None:
+        given["corpus_pattern"] = options.pattern
+    words = [
+        f"{name}={value}"
+        for name, value in given.items()
+        if name not in ("layout", "grouping") or value != getattr(usual, name)
+    ]
+    return f"kedro run --pipeline=predict --params {shlex.quote(','.join(words))}"
+
+
+def _summarise(predictions: pd.DataFrame, model: str) -> str:
+    """Counts of the answers and of the reasons for refusals, as Markdown."""
+    from affect4d.inference.preprocessing import NO_NEUTRAL
+
+    lines = [f"**{model} on {len(predictions)} recordings**", ""]
+    lines += [f"- {answer}: {count}" for answer, count in predictions["expression"].value_counts().items()]
+    refused: Any = predictions.loc[predictions["status"] == "refused", "code"].value_counts()
+    lines += [f"- refused ({code}): {count}" for code, count in refused.items()]
+    alone = int(predictions["reason"].str.contains(NO_NEUTRAL, regex=False).sum())
+    if alone:
+        lines += ["", f"{alone} of {len(predictions)} without a neutral frame: little better than guessing."]
+    lines += ["", "data/07_model_output/predictions holds predictions.csv, timelines.csv and gallery.html."]
+    return "\n".join(lines)
+
+
+def export_model(options: ExportOptions, packaged_model: Path, export_store: ContentStore) -> dict[str, Any]:
+    """Write a folder that other software can load, unless it is there.
+
+    Returns:
+        ``model``, ``key``, ``entry``, ``folder``; ``bytes`` of every file; ``onnx_difference`` and ``int8_difference``,
+        the largest difference of a probability from the packaged model's own.
+
+    Raises:
+        FileNotFoundError: If there are no scans where ``calibration`` says.
+        ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
+    """
+    from affect4d.inference.packaged_model import read_description
+
+    name = read_description(packaged_model).name
+    fill, given = partial(_fill_export, packaged_model, options), _export_inputs(options, packaged_model)
+    entry = cached_folder(export_store, name, fill, **given)
+    folder = export_store.path(entry)
+    made = json.loads((folder / EXPORT_RECORD).read_text())
+    return {"key": cache_key(fill, **given), "entry": entry, "folder": str(folder), **made}
+
+
+def _export_inputs(options: ExportOptions, packaged_model: Path) -> dict[str, Any]:
+    """Everything an export depends on: the packaged model, the options, and the scans that int8 is calibrated on."""
+    files = {file.name: file_digest(file) for file in sorted(packaged_model.iterdir()) if file.is_file()}
+    scans = None if options.calibration is None else _scan_files(options.calibration.expanduser())
+    return {"bundle": files, "onnx": options.onnx, "scans": scans}
+
+
+def _fill_export(packaged_model: Path, options: ExportOptions, folder: Path) -> None:
+    from affect4d.inference.export import export_packaged_model
+
+    made = export_packaged_model(packaged_model, folder, onnx=options.onnx, calibration=options.calibration)
+    (folder / EXPORT_RECORD).write_text(json.dumps(made, indent=2) + "\n")
+
+
+def _scan_files(place: Path) -> list[list[str | int]]:
+    """Every file at a path with its time of change; of a single scan, also the files beside it.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    found = place.parent.glob(f"{place.stem}*") if place.is_file() else place.rglob("*")
+    files: list[list[str | int]] = [[str(file), file.stat().st_mtime_ns] for file in sorted(found)]
+    if not files:
+        raise FileNotFoundError(f"No scans at {place}: calibration= names a scan, or a folder of scans.")
+    return files

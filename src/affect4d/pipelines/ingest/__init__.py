@@ -1,5 +1,0 @@
-"""Stage `ingest`: see ``pipeline.py`` for its nodes and ``nodes.py`` for what each does."""
-
-from affect4d.pipelines.ingest.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

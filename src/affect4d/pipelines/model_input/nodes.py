@@ -1,0 +1,88 @@
+"""Prompts for both models, augmentation schedules, and a contact sheet of augmented views."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.prompts.compose import compose_prompts, own_prompts
+from affect4d.store import ContentStore, cached, local_digest, table_digest
+from affect4d.training.sampling import draw_plan
+
+SHEET_SAMPLES = 5
+"""Rows of the augmentation schedule that the contact sheet shows."""
+
+
+def write_augmented_prompts(
+    sequences: pd.DataFrame, settings: ExperimentSettings, prompt_store: ContentStore
+) -> pd.DataFrame:
+    """Templates filled with synonyms of the expression and the attributes that the corpus supplies."""
+    labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
+    options = settings.prompts
+    given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
+    return cached(prompt_store, "augmented", partial(compose_prompts, labelled, options), **given)
+
+
+def write_pseudo_prompts(
+    scan_manifest: pd.DataFrame,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    prompt_store: ContentStore,
+) -> pd.DataFrame:
+    """Prompts made without labels, by the source that the settings name."""
+    from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts  # torch costs seconds
+
+    options = settings.pseudo_labels
+    trained = subject_split["train"]
+    data = Unlabelled.of(scan_manifest, view_manifest, view_store, trained, settings.inputs.frames)
+    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
+    given: dict[str, Any] = {"scans": scans, "subjects": trained, "options": options}
+    if options.source == "zero_shot":
+        given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
+        given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
+    return cached(prompt_store, "pseudo", partial(write_pseudo_prompts, data, options), **given)
+
+
+def schedule_supervised(
+    view_manifest: pd.DataFrame, subject_split: dict[str, Any], settings: ExperimentSettings
+) -> pd.DataFrame:
+    """AffectVLM's augmentation schedule: class-balanced batches, views mixed among scans of one expression."""
+    labelled = _of_training(view_manifest, subject_split).dropna(subset=["expression"])
+    expression_of = dict(zip(labelled["sequence"], labelled["expression"], strict=True))
+    return draw_plan(labelled, settings.augment, settings.train, settings.inputs, expression_of, supervised=True)
+
+
+def schedule_self_supervised(
+    view_manifest: pd.DataFrame,
+    pseudo_prompts: pd.DataFrame,
+    subject_split: dict[str, Any],
+    settings: ExperimentSettings,
+) -> pd.DataFrame:
+    """SMILE-VLM's augmentation schedule: views mixed within one sequence, since anything wider would need a label.
+
+    Sequences without a pseudo-label are left out.
+    """
+    unlabelled = _of_training(view_manifest.drop(columns="expression"), subject_split)
+    pseudo_label_of = dict(zip(pseudo_prompts["sequence"], pseudo_prompts["pseudo_label"], strict=True))
+    known = unlabelled[unlabelled["sequence"].isin(pseudo_label_of)]
+    return draw_plan(known, settings.augment, settings.train, settings.inputs, pseudo_label_of, supervised=False)
+
+
+def draw_augmentation_sheet(
+    view_manifest: pd.DataFrame, schedule: pd.DataFrame, settings: ExperimentSettings, view_store: ContentStore
+) -> Image.Image:
+    """Contact sheet: a few rows of the augmentation schedule, before and after."""
+    from affect4d.views.contact_sheet import schedule_sheet  # torch costs seconds
+
+    shown = schedule.head(SHEET_SAMPLES)
+    make = partial(schedule_sheet, view_manifest, view_store, shown, settings.inputs, SHEET_SAMPLES)
+    given = {"views": table_digest(view_manifest[["sequence", "checksum"]]), "schedule": table_digest(shown)}
+    return cached(view_store, "sheets", make, **given, inputs=settings.inputs)
+
+
+def _of_training(view_manifest: pd.DataFrame, subject_split: dict[str, Any]) -> pd.DataFrame:
+    return view_manifest[view_manifest["subject"].isin(subject_split["train"])]

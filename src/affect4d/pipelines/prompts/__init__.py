@@ -1,5 +1,0 @@
-"""Stage `prompts`: see ``pipeline.py`` for its nodes and ``nodes.py`` for what each does."""
-
-from affect4d.pipelines.prompts.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -1,0 +1,129 @@
+"""Metrics, predictions, images → summary, claims table, report, model cards."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.reporting.nodes import (
+    answer_claims,
+    compare_models,
+    gather_evidence,
+    gather_predictions,
+    measure_fairness,
+    summarise,
+    write_model_cards,
+    write_report,
+)
+from affect4d.pipelines.reporting.sections import describe_data, describe_evaluation, describe_models, show_failures
+
+METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
+
+
+def create_pipeline() -> Pipeline:
+    """Stage `report`."""
+    nodes = [*_analysis(), *_claims(), *_sections(), *_documents()]
+    return pipeline(nodes, namespace="reporting", prefix_datasets_with_namespace=False, tags="report")
+
+
+def _analysis() -> list[object]:
+    predictions = [
+        "affect_vlm_predictions", "smile_vlm_predictions", "reference_predictions", "baseline_predictions",
+    ]  # fmt: skip
+    return [
+        node(gather_predictions, predictions, "all_predictions", name="gather_predictions"),
+        node(compare_models, "all_predictions", "comparisons", name="compare_models"),
+        node(measure_fairness, ["all_predictions", "sequences"], "fairness", name="measure_fairness"),
+        node(
+            summarise,
+            inputs={
+                "raw_corpus": "raw_corpus",
+                "subject_split": "subject_split",
+                "affect_vlm": "affect_vlm_metrics",
+                "smile_vlm": "smile_vlm_metrics",
+                "reference": "reference_metrics",
+                "baseline": "baseline_metrics",
+                "seconds": "stage_seconds",
+                "settings": "affect_vlm_settings",
+                "run_info": "run_info",
+            },
+            outputs=["summary", "results"],
+            name="summarise",
+        ),
+    ]
+
+
+def _claims() -> list[object]:
+    return [
+        node(
+            gather_evidence,
+            inputs=["evidence", "smile_vlm_micro_comparison", "raw_corpus"],
+            outputs="gathered_evidence",
+            name="gather_evidence",
+        ),
+        node(
+            answer_claims,
+            inputs={
+                "evidence": "gathered_evidence",
+                "predictions": "all_predictions",
+                "raw_corpus": "raw_corpus",
+                "subject_split": "subject_split",
+                "sequences": "sequences",
+                "view_manifest": "view_manifest",
+                "settings": "affect_vlm_settings",
+                "run_info": "run_info",
+            },
+            outputs="claims",
+            name="answer_claims",
+        ),
+    ]
+
+
+def _sections() -> list[object]:
+    data = [
+        "raw_corpus", "subject_split", "view_manifest", "ingest_report", "view_contact_sheet", "augmentation_sheet",
+    ]  # fmt: skip
+    models = [f"{method}_{artefact}" for artefact in ("model", "history") for method in METHODS]
+    evaluation = [
+        "comparisons", "pseudo_label_accuracy", "representation_scores", "embedding_maps", "fairness",
+        "granularity_scores", "failures",
+    ]  # fmt: skip
+    return [
+        node(describe_data, data, "data_section", name="describe_data"),
+        node(
+            describe_models,
+            [*models, "view_manifest", "affect_vlm_settings"],
+            "model_section",
+            name="describe_models",
+        ),
+        node(
+            show_failures,
+            ["all_predictions", "view_manifest", "raw_corpus", "view_store"],
+            "failures",
+            name="show_failures",
+        ),
+        node(describe_evaluation, evaluation, "evaluation_section", name="describe_evaluation"),
+    ]
+
+
+def _documents() -> list[object]:
+    return [
+        node(
+            write_report,
+            inputs={
+                "summary": "summary",
+                "data_section": "data_section",
+                "model_section": "model_section",
+                "evaluation_section": "evaluation_section",
+                "claims": "claims",
+                "evidence": "gathered_evidence",
+                "raw_corpus": "raw_corpus",
+                "run_info": "run_info",
+            },
+            outputs=["report", "report_text"],
+            name="write_report",
+        ),
+        node(
+            write_model_cards,
+            inputs=["summary", "raw_corpus"],
+            outputs=["affect_vlm_card", "smile_vlm_card"],
+            name="write_model_cards",
+        ),
+    ]

@@ -1,0 +1,52 @@
+"""Views, augmentation schedule and prompts → a trained model."""
+
+from typing import Any
+
+import pandas as pd
+
+from affect4d import tracking
+from affect4d.experiments.settings import ExperimentSettings
+from affect4d.store import ContentStore
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+
+SELF_SUPERVISED = ("smile_vlm",)
+
+
+def train_model(
+    view_manifest: pd.DataFrame,
+    schedule: pd.DataFrame,
+    prompts: pd.DataFrame,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    model_store: ContentStore,
+    checkpoints: CheckpointOptions,
+    distributed: DistributedOptions,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Train one model; its learning curves, then its cost, go to MLflow.
+
+    A self-supervised model is given views without their label column; its prompts and schedule have none.
+
+    Args:
+        view_manifest: One row a sequence.
+        schedule: One row an augmented sample.
+        prompts: Augmented or pseudo-labeled prompts.
+        settings: The model's recipe.
+        view_store: Rendered views.
+        model_store: Where the model is written.
+        checkpoints: How often they are written, and whether to start over.
+        distributed: How many processes train.
+
+    Returns:
+        The record of the model, as :func:`affect4d.training.run.train_cached` returns it; its learning curves.
+    """
+    from affect4d.training.run import TrainingTables, read_history, train_cached  # open_clip costs seconds
+
+    method = settings.method
+    views = view_manifest.drop(columns="expression") if method in SELF_SUPERVISED else view_manifest
+    objective = getattr(settings.objectives, method)
+    recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
+    report = tracking.reporter(method)
+    data = TrainingTables(views, schedule, prompts, view_store)
+    record = train_cached(method, data, recipe, model_store, report, checkpoints, distributed)
+    report(0, {f"cost/{name}": value for name, value in record["cost"].items() if not isinstance(value, str)})
+    return record, read_history(record)

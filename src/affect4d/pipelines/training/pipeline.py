@@ -1,0 +1,47 @@
+"""Views, augmentation schedule, prompts → AffectVLM, SMILE-VLM and the cross-entropy baseline."""
+
+from kedro.pipeline import Pipeline, node, pipeline
+
+from affect4d.pipelines.training.nodes import train_model
+
+STAGES = {"affect_vlm": "train_affect", "smile_vlm": "train_smile", "cross_entropy": "train_reference"}
+PROMPTS = {"affect_vlm": "augmented_prompts", "smile_vlm": "pseudo_prompts", "cross_entropy": "augmented_prompts"}
+SCHEDULED_AS = {"cross_entropy": "affect_vlm"}
+"""A model without an augmentation schedule of its own → the model whose it shares."""
+
+
+def create_pipeline() -> Pipeline:
+    """The same template for every method, each in its own namespace."""
+    return sum((_of_method(method) for method in STAGES), start=Pipeline([]))
+
+
+def _of_method(method: str) -> Pipeline:
+    return pipeline(
+        [
+            node(
+                train_model,
+                inputs={
+                    "view_manifest": "view_manifest",
+                    "schedule": "augmentation_schedule",
+                    "prompts": "prompts",
+                    "settings": "settings",
+                    "view_store": "view_store",
+                    "model_store": "model_store",
+                    "checkpoints": "params:train",
+                    "distributed": "params:distributed",
+                },
+                outputs=["model", "history"],
+                name="train",
+                tags=STAGES[method],
+            )
+        ],
+        namespace=method,
+        inputs={
+            **{name: name for name in ("view_manifest", "view_store", "model_store")},
+            "prompts": PROMPTS[method],
+            "settings": f"{method}_settings",
+            "augmentation_schedule": f"{SCHEDULED_AS.get(method, method)}_augmentation_schedule",
+        },
+        outputs={name: f"{method}_{name}" for name in ("model", "history")},
+        parameters={"train", "distributed"},
+    )
