@@ -12,7 +12,7 @@ from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
 from affect4d.scans.source import FileSource
 from affect4d.store import ContentStore
-from affect4d.synthetic import generated_source
+from affect4d.synthetic import corpus
 from affect4d.synthetic.corpus import Take, scan_frame
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.generated_source import GeneratedSource, as_written, open_source
@@ -72,7 +72,7 @@ def test_a_scan_that_is_written_loses_only_decimals():
 
 
 def test_the_table_is_made_without_making_a_scan(monkeypatch):
-    monkeypatch.setattr(generated_source, "scan_frame", lambda *_: pytest.fail("made a scan"))
+    monkeypatch.setattr(corpus, "scan_frame", lambda *_: pytest.fail("made a scan"))
     table = GeneratedSource(MICRO).table()
     assert list(table.columns) == list(SCAN_COLUMNS)
     assert len(table) == 2 * (2 * 30 + 3)

@@ -25,8 +25,7 @@ from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.corpus import Take, perform, performance_of, scan_frame
 from affect4d.synthetic.generate import export_layout, generate_corpus
 from affect4d.synthetic.generated_source import as_written, open_source
-from affect4d.synthetic.layouts import LAYOUTS, layout_named
-from affect4d.synthetic.layouts.corpora import BP4D_CODED
+from affect4d.synthetic.layouts.corpora import BP4D_CODED, LAYOUTS, layout_named
 from affect4d.synthetic.layouts.corpus_layout import coded_units, rising_frames
 from affect4d.synthetic.layouts.file_writers import (
     BNT_BACKGROUND,

@@ -12,26 +12,11 @@ import pandas as pd
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
-from affect4d.synthetic.corpus import (
-    Take,
-    corpus_key,
-    draw_subject,
-    face_model,
-    official_folds,
-    official_split,
-    perform,
-    performance_of,
-    scan_frame,
-    sequence_labels,
-    sequence_name,
-    subject_name,
-    subject_table,
-    take_attributes,
-    takes,
-    true_action_units,
-)
+from affect4d.synthetic import corpus
+from affect4d.synthetic.corpus import Take
 from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
-from affect4d.synthetic.layouts import CorpusLayout, LabelRow, LayoutTake, WrittenScan, layout_named, write_bu4dfe_frame
+from affect4d.synthetic.layouts.corpora import layout_named, write_bu4dfe_frame
+from affect4d.synthetic.layouts.corpus_layout import CorpusLayout, LabelRow, LayoutTake, WrittenScan
 from affect4d.synthetic.recipe import CorpusRecipe
 
 HashSample = Literal["all", "apex"]
@@ -102,7 +87,7 @@ def generate_corpus(
         FileNotFoundError: If the face model's files are missing; the message says how to get them.
         RuntimeError: If a sequence could not be generated.
     """
-    key = content_key(corpus=corpus_key(recipe), raw_files=raw_files, sample=sample, code=code_version(__name__))
+    key = content_key(corpus=corpus.corpus_key(recipe), raw_files=raw_files, sample=sample, code=code_version(__name__))
     write = partial(_write_corpus, recipe, engine=engine, raw_files=raw_files, sample=sample)
     return _stored(store, key, write, recipe, layout="bu4dfe", streamed=not raw_files)
 
@@ -125,7 +110,7 @@ def export_layout(
         RuntimeError: If a take could not be written.
     """
     chosen = layout_named(layout)
-    key = content_key(corpus=corpus_key(recipe), layout=layout, code=code_version(__name__))
+    key = content_key(corpus=corpus.corpus_key(recipe), layout=layout, code=code_version(__name__))
     write = partial(_write_layout, recipe, chosen, engine=engine)
     return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=chosen.pattern)
 
@@ -133,31 +118,31 @@ def export_layout(
 def generate_take(task: TakeTask) -> GeneratedTake:
     """Generate one take: write its raw files if wanted, and sum up the sampled scans."""
     recipe, take = task.recipe, task.take
-    performance, sequence = performance_of(recipe, take), sequence_name(recipe, take)
+    performance, sequence = corpus.performance_of(recipe, take), corpus.sequence_name(recipe, take)
     sampled = range(performance.frames) if task.sample == "all" else (performance.apex,)
     sums = []
     for frame in sampled if task.root is None else range(performance.frames):
-        scan = scan_frame(recipe, take, frame)
+        scan = corpus.scan_frame(recipe, take, frame)
         if task.root is not None:
             write_bu4dfe_frame(task.root, sequence, frame, scan)
         if frame in sampled:
             sums.append(sum_scan(f"{sequence}/{frame}", scan))
-    labels = {"sequence": sequence, **sequence_labels(recipe, take)}
-    units = _with_labels(true_action_units(recipe, take), labels)
-    return GeneratedTake(units, {**labels, **take_attributes(recipe, take)}, join_sums(labels, sums))
+    labels = {"sequence": sequence, **corpus.sequence_labels(recipe, take)}
+    units = _with_labels(corpus.true_action_units(recipe, take), labels)
+    return GeneratedTake(units, {**labels, **corpus.take_attributes(recipe, take)}, join_sums(labels, sums))
 
 
 def export_take(task: TakeTask) -> ExportedTake:
     """Write the files of one take in a layout."""
     recipe, take, layout = task.recipe, task.take, layout_named(task.layout)
-    track, conditions = perform(recipe, take)
+    track, conditions = corpus.perform(recipe, take)
     given = LayoutTake(
         subject=take.subject,
-        gender=draw_subject(recipe, take.subject).appearance.gender,
-        performance=performance_of(recipe, take),
+        gender=corpus.draw_subject(recipe, take.subject).appearance.gender,
+        performance=corpus.performance_of(recipe, take),
         track=track,
         turns=conditions.turns,
-        scan=partial(scan_frame, recipe, take),
+        scan=partial(corpus.scan_frame, recipe, take),
     )
     assert task.root is not None
     return ExportedTake(take, layout.write(task.root, given), layout.label(given) if layout.label else None)
@@ -177,26 +162,26 @@ def _stored(
 
 
 def _write_corpus(recipe: CorpusRecipe, root: Path, engine: EngineOptions, raw_files: bool, sample: HashSample) -> None:
-    face_model(recipe)
-    tasks = [TakeTask(recipe, take, root if raw_files else None, sample=sample) for take in takes(recipe)]
+    corpus.face_model(recipe)
+    tasks = [TakeTask(recipe, take, root if raw_files else None, sample=sample) for take in corpus.takes(recipe)]
     made = _map_takes(generate_take, tasks, "generating faces", "generated", engine)
     units = pd.concat([one.action_units for one in made]).sort_values(["sequence", "frame"], ignore_index=True)
     units.to_parquet(root / "actions.parquet")
     attributes = pd.DataFrame([one.attributes for one in made]).sort_values("sequence", ignore_index=True)
     attributes.to_parquet(root / "attributes.parquet")
     attributes[list(LABEL_COLUMNS)].to_csv(root / "sequences.csv", index=False)
-    names = {subject_name(index): subject_name(index) for index in range(recipe.subjects)}
+    names = {corpus.subject_name(index): corpus.subject_name(index) for index in range(recipe.subjects)}
     counts = {
         "sequences": len(made),
         "scans": len(units),
-        "fingerprint": CorpusHash.of([one.sums for one in made], subject_table(recipe)).model_dump(),
+        "fingerprint": CorpusHash.of([one.sums for one in made], corpus.subject_table(recipe)).model_dump(),
     }
     _write_description(recipe, root, names, counts)
 
 
 def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine: EngineOptions) -> None:
-    every = list(takes(recipe))
-    held = [take for take in every if layout.holds(performance_of(recipe, take))]
+    every = list(corpus.takes(recipe))
+    held = [take for take in every if layout.holds(corpus.performance_of(recipe, take))]
     if not held:
         raise ValueError(f"The layout {layout.name} has no place for what this recipe performs: {layout.description}.")
     tasks = [TakeTask(recipe, take, root, layout.name) for take in held]
@@ -204,7 +189,7 @@ def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine
     made.sort(key=lambda one: (one.take.subject, one.take.index))
     if layout.write_sheet is not None:
         layout.write_sheet(root, [one.label for one in made if one.label is not None])
-    subjects = [draw_subject(recipe, index) for index in range(recipe.subjects)]
+    subjects = [corpus.draw_subject(recipe, index) for index in range(recipe.subjects)]
     names = {one.name: layout.subject_name(index, one.appearance.gender) for index, one in enumerate(subjects)}
     units = pd.concat([_exported_units(recipe, one, names) for one in made]).sort_values(["sequence", "frame"])
     units.to_parquet(root / "actions.parquet", index=False)
@@ -225,19 +210,19 @@ def _map_takes(
     made = []
     for task, result in map_chunks(function, tasks, title, engine, scans=_frames):
         if isinstance(result, Exception):
-            name = sequence_name(task.recipe, task.take)
+            name = corpus.sequence_name(task.recipe, task.take)
             raise RuntimeError(f"The sequence {name} could not be {done}: {result}") from result
         made.append(result)
     return made
 
 
 def _frames(task: TakeTask) -> int:
-    return performance_of(task.recipe, task.take).frames
+    return corpus.performance_of(task.recipe, task.take).frames
 
 
 def _write_description(recipe: CorpusRecipe, root: Path, names: Mapping[str, str], counts: dict[str, Any]) -> None:
     """Subjects, recipe and counts of a corpus, with split and folds, under the names of its layout."""
-    subjects = subject_table(recipe)
+    subjects = corpus.subject_table(recipe)
     subjects.assign(subject=subjects["subject"].map(names)).to_csv(root / "subjects.csv", index=False)
     (root / "recipe.json").write_text(json.dumps(recipe.describe(), indent=2) + "\n")
     counts = {"subjects": recipe.subjects, **counts, **_split_and_folds(recipe, names)}
@@ -248,9 +233,9 @@ def _split_and_folds(recipe: CorpusRecipe, names: Mapping[str, str]) -> dict[str
     """The recipe's own split and folds; none for a single subject."""
     if recipe.subjects < 2:
         return {}
-    split = official_split(recipe)
+    split = corpus.official_split(recipe)
     train, test = (tuple(names[subject] for subject in side) for side in (split.train, split.test))
-    folds = [[names[subject] for subject in fold.test] for fold in official_folds(recipe)]
+    folds = [[names[subject] for subject in fold.test] for fold in corpus.official_folds(recipe)]
     return {"split": SubjectSplit(train, test, split.seed).to_dict(), "folds": folds}
 
 
@@ -264,11 +249,11 @@ def _with_labels(units: pd.DataFrame, labels: Mapping[str, Any]) -> pd.DataFrame
 
 def _exported_units(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> pd.DataFrame:
     """True action units of the written scans, one row each, under the layout's names."""
-    labels = sequence_labels(recipe, made.take)
+    labels = corpus.sequence_labels(recipe, made.take)
     scans = pd.DataFrame([asdict(scan) for scan in made.scans])
     scans["subject"] = names[labels["subject"]]
     scans["expression"] = pd.Series(labels["expression"], index=scans.index, dtype="str").mask(scans.pop("neutral"))
-    weights = true_action_units(recipe, made.take).rename(columns={"frame": "source"})
+    weights = corpus.true_action_units(recipe, made.take).rename(columns={"frame": "source"})
     joined = scans.merge(weights, on="source", validate="many_to_one").drop(columns="source")
     first = ["sequence", "subject", "expression", "frame"]
     return joined[[*first, *joined.columns.drop(first)]]
@@ -276,7 +261,7 @@ def _exported_units(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str
 
 def _exported_attributes(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Attributes of the written sequences, one row each."""
-    labels = sequence_labels(recipe, made.take)
-    named = {**labels, **take_attributes(recipe, made.take), "subject": names[labels["subject"]]}
+    labels = corpus.sequence_labels(recipe, made.take)
+    named = {**labels, **corpus.take_attributes(recipe, made.take), "subject": names[labels["subject"]]}
     sequences = sorted({(scan.sequence, scan.neutral) for scan in made.scans})
     return [{**named, "sequence": sequence, **(NEUTRAL_SCAN if neutral else {})} for sequence, neutral in sequences]

@@ -16,18 +16,8 @@ from affect4d.scans.corpora.table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, Row, ScanSource
 from affect4d.store import content_key
-from affect4d.synthetic.corpus import (
-    Take,
-    corpus_key,
-    find_take,
-    performance_of,
-    scan_frame,
-    scan_origin,
-    sequence_labels,
-    sequence_name,
-    subject_table,
-    takes,
-)
+from affect4d.synthetic import corpus
+from affect4d.synthetic.corpus import Take
 from affect4d.synthetic.recipe import CorpusRecipe
 
 VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4
@@ -46,8 +36,8 @@ class GeneratedSource:
 
     def table(self) -> pd.DataFrame:
         """One row a scan, without generating any."""
-        subjects = subject_table(self.recipe).set_index("subject")
-        rows = [row for take in takes(self.recipe) for row in _rows(self.recipe, take)]
+        subjects = corpus.subject_table(self.recipe).set_index("subject")
+        rows = [row for take in corpus.takes(self.recipe) for row in _rows(self.recipe, take)]
         table = pd.DataFrame(rows, columns=list(SCAN_COLUMNS))
         for name in set(ATTRIBUTES) & set(subjects.columns):
             table[name] = table["subject"].map(subjects[name])
@@ -56,7 +46,7 @@ class GeneratedSource:
 
     def fingerprint(self) -> str:
         """Digest of the recipe and of the code and files that generate its scans."""
-        return corpus_key(self.recipe)
+        return corpus.corpus_key(self.recipe)
 
     def identities(self, scans: pd.DataFrame) -> list[str]:
         """Their checksums, which are known without generating the scans."""
@@ -69,15 +59,15 @@ class GeneratedSource:
         Raises:
             ScanError: If the recipe has no such sequence or frame.
         """
-        take, frame = find_take(self.recipe, str(row["sequence"])), int(row["frame"])
-        if take is None or not 0 <= frame < performance_of(self.recipe, take).frames:
+        take, frame = corpus.find_take(self.recipe, str(row["sequence"])), int(row["frame"])
+        if take is None or not 0 <= frame < corpus.performance_of(self.recipe, take).frames:
             raise ScanError("not-in-recipe", self.locate(row), f"{self} has no such scan")
-        scan = as_written(scan_frame(self.recipe, take, frame))
+        scan = as_written(corpus.scan_frame(self.recipe, take, frame))
         return scan if landmarks else with_changes(scan, landmarks=None)
 
     def checksum(self, row: Row) -> str:
         """Key of everything the scan depends on; the same in a smaller or larger corpus of the same recipe."""
-        return content_key(origin=scan_origin(self.recipe), sequence=row["sequence"], frame=int(row["frame"]))
+        return content_key(origin=corpus.scan_origin(self.recipe), sequence=row["sequence"], frame=int(row["frame"]))
 
     def locate(self, row: Row) -> Path:
         """Sequence and frame, as a path that does not exist."""
@@ -111,8 +101,8 @@ def _rounded(values: np.ndarray, decimals: int) -> np.ndarray:
 
 
 def _rows(recipe: CorpusRecipe, take: Take) -> list[dict[str, Any]]:
-    sequence, labels = sequence_name(recipe, take), sequence_labels(recipe, take)
+    sequence, labels = corpus.sequence_name(recipe, take), corpus.sequence_labels(recipe, take)
     return [
         {**labels, "sequence": sequence, "frame": frame, "scan": f"{sequence}/{frame:03d}"}
-        for frame in range(performance_of(recipe, take).frames)
+        for frame in range(corpus.performance_of(recipe, take).frames)
     ]
