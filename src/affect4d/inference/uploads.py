@@ -207,7 +207,6 @@ def _start_worker(memory: int) -> None:
             file = Path(folder, f"face{suffix}")
             file.write_text(text)
             read_scan(file)
-    from affect4d.scans import triangles  # noqa: F401
 
     if STATUS.exists():  # Linux: the limit counts from what is taken now
         limit = int(STATUS.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + memory
