@@ -68,10 +68,10 @@ def test_every_granularity_is_scored_as_the_evaluator_scores_it(data, saved):
 
 def test_references_are_the_supervised_model_and_two_probes_of_an_untrained_encoder(data, saved, untrained):
     scores, predictions = evaluate_models.evaluate_references(data, saved("view_classifier"), untrained)
-    assert list(scores) == ["cross_entropy", "random_tower", "random_tower_knn"]
-    named = ["cross_entropy", "random_tower.linear_probe", "random_tower.knn"]
+    assert list(scores) == ["cross_entropy", "untrained_encoder", "untrained_encoder_knn"]
+    named = ["cross_entropy", "untrained_encoder.linear_probe", "untrained_encoder.knn"]
     assert list(dict.fromkeys(predictions["model"])) == named
-    assert scores["random_tower"] == data.evaluator().scores(predictions[predictions["model"] == named[1]])
+    assert scores["untrained_encoder"] == data.evaluator().scores(predictions[predictions["model"] == named[1]])
 
 
 def test_smile_vlm_is_read_in_four_ways(data, saved):

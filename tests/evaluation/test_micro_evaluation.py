@@ -233,7 +233,7 @@ def test_a_tower_is_examined_beside_what_it_must_beat():
     assert encoder_features(towers[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
     split = SubjectSplit(train=("S0", "S1"), test=("S2", "S3"), seed=0)
     scores, predictions = evaluate_clips(*towers, bank, INPUTS, sequences, split, seed=0)
-    ways = ("smile_vlm", "random_tower", "difference", "optical_flow")
+    ways = ("smile_vlm", "untrained_encoder", "difference", "optical_flow")
     assert list(scores) == [f"{way}.{protocol}" for way in ways for protocol in ("multi_label", "single_label")]
     assert set(predictions["subject"]) == {"S2", "S3"}
     assert set(predictions["model"]) == set(scores)

@@ -29,6 +29,10 @@ def split():
     return SubjectSplit(train=tuple("ABCDEF"), test=tuple("GH"), seed=0)
 
 
+def training(variant, split, store, data=None):
+    return trials._Training(variant, ExperimentSettings().changed(variant.changes), split, data, store)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """Trials that were really run; each gives the subjects it was to be tested on."""
@@ -105,16 +109,18 @@ def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_sub
     towers = TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
     made = []
 
-    def train(variant, settings, *_, **__):
-        made.append(variant.name)
+    def train(training, evaluator):
+        made.append(training.variant.name)
         return build_model("smile_vlm", ModelOptions(towers=towers, dim=16)), pd.DataFrame({"epoch": [0]})
 
     monkeypatch.setattr(trials, "_train", train)
-    monkeypatch.setattr(
-        trials, "_key", lambda variant, settings, *_: {"key": f"{variant.method}-{settings.labelled_subjects}"}
-    )
+
+    def key(training):
+        return {"key": [training.variant.method, training.settings.labelled_subjects]}
+
+    monkeypatch.setattr(trials, "_key", key)
     for variant in LABEL_EFFICIENCY:
-        trials._trained(variant, ExperimentSettings().changed(variant.changes), split, None, None, store)
+        trials._trained(training(variant, split, store), None)
     assert made == ["smile_3", "scratch_3", "scratch_5", "scratch_10"]
 
 
@@ -122,19 +128,21 @@ def test_one_model_answers_every_way_of_asking_its_views(store, split, monkeypat
     asked, unread = [], []
     expected = {"few_labels_full", "one_view_full", "other_view_full"}
 
-    def key(variant, settings, split, data):
-        unread.append(settings)
-        return {"key": settings == ExperimentSettings()}
+    def key(training):
+        unread.append(training.settings)
+        return {"key": training.settings == ExperimentSettings()}
 
-    monkeypatch.setattr(
-        trials, "_train", lambda variant, **_: asked.append(variant.name) or (None, pd.DataFrame({"epoch": [0]}))
-    )
+    def train(training, evaluator):
+        asked.append(training.variant.name)
+        return None, pd.DataFrame({"epoch": [0]})
+
+    monkeypatch.setattr(trials, "_train", train)
     monkeypatch.setattr(trials, "save_model", lambda model, folder: None)
     monkeypatch.setattr(trials, "load_model", lambda folder, device: None)
     monkeypatch.setattr(trials, "_key", key)
     variants = [variant for variant in SMILE_REGIMES if variant.name in expected]
     for variant in variants:
-        trials._trained(variant, ExperimentSettings().changed(variant.changes), split, None, None, store)
+        trials._trained(training(variant, split, store), None)
     assert asked == ["few_labels_full"]
     assert unread == [ExperimentSettings()] * len(expected)
 
@@ -153,7 +161,7 @@ def test_a_variant_that_is_asked_by_other_views_is_shown_the_whole_bank(split, m
     data = SimpleNamespace(views=None, store=None)
     for variant in SMILE_REGIMES:
         if variant.name in ("one_view_full", "other_view_full", "unseen_angle_full"):
-            trials._train_and_evaluate(variant, ExperimentSettings().changed(variant.changes), split, data, None)
+            trials._train_and_evaluate(training(variant, split, None, data))
     every, two = ("front", "left", "right"), ("front", "left")
     assert calls == [
         (bank, every, every, ("left",)),
@@ -165,8 +173,8 @@ def test_a_variant_that_is_asked_by_other_views_is_shown_the_whole_bank(split, m
 def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monkeypatch):
     made = []
 
-    def train(variant, **_):
-        made.append(variant.name)
+    def train(training, evaluator):
+        made.append(training.variant.name)
         time.sleep(0.2)
         return None, pd.DataFrame({"epoch": [0]})
 
@@ -176,12 +184,7 @@ def test_side_by_side_a_model_without_labels_is_trained_once(store, split, monke
     monkeypatch.setattr(trials, "_key", lambda *_: {"key": "key"})
     unlabelled = [variant for variant in LABEL_EFFICIENCY if variant.method == "smile_vlm"]
     with ThreadPoolExecutor(len(unlabelled)) as pool:
-        waits = [
-            pool.submit(
-                trials._trained, variant, ExperimentSettings().changed(variant.changes), split, None, None, store
-            )
-            for variant in unlabelled
-        ]
+        waits = [pool.submit(trials._trained, training(variant, split, store), None) for variant in unlabelled]
     assert [len(wait.result()[1]) for wait in waits] == [1, 1, 1]
     assert len(made) == 1
 
@@ -215,7 +218,7 @@ def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(st
     labelled = SimpleNamespace(bank=_Rows(1))
     for variant, groups, rows in ((LABEL_EFFICIENCY[0], None, 2), (CONVERGENCE[0], {"a": "fear"}, 1)):
         seen["groups"] = groups
-        trials._train(variant, ExperimentSettings(), split, data, labelled, store)
+        trials._train(trials._Training(variant, ExperimentSettings(), split, data, store), labelled)
         assert seen["rows"] == rows
 
 

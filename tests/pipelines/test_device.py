@@ -57,7 +57,8 @@ def test_so_is_a_model_that_trials_share(on_meta, store, monkeypatch):
     monkeypatch.setattr(trials, "cached_folder", lambda *_, **__: "pretrained/key")
     variant = Variant("smile_3", "", method="smile_vlm", readout="linear_probe", changes={"labelled_subjects": 3})
     settings = ExperimentSettings(train=TRAIN, labelled_subjects=3)
-    assert where(trials._trained(variant, settings, None, None, None, store)[0]) == "meta"
+    training = trials._Training(variant, settings, None, None, store)
+    assert where(trials._trained(training, None)[0]) == "meta"
 
 
 def test_so_is_a_model_that_reads_corrupted_scans(on_meta, store, monkeypatch):

@@ -13,7 +13,7 @@ def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselin
     project = make_project("micro")
     project.run("train_smile", corpus="open-4dmer")
     scores = project.load("smile_vlm_metrics", corpus="open-4dmer")
-    ways, protocols = ("smile_vlm", "random_tower", "difference", "optical_flow"), ("multi_label", "single_label")
+    ways, protocols = ("smile_vlm", "untrained_encoder", "difference", "optical_flow"), ("multi_label", "single_label")
     assert set(scores) == {f"{way}.{protocol}" for way in ways for protocol in protocols}
     assert all(0 <= found["uf1"] <= 1 and found["subjects"] == 1 for found in scores.values())
     (claim,) = (project.folder / "data/08_reporting/open-4dmer/findings/claim_9.json").rglob("*/claim_9.json")

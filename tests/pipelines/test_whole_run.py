@@ -34,7 +34,7 @@ def test_the_summary_has_every_promised_figure_between_0_and_1(finished):
     assert summary["subjects"]["train"] + summary["subjects"]["test"] == 6
     assert set(summary["models"]["smile_vlm"]) == {"linear_probe", "knn", "zero_shot", "free_text"}
     scored = [summary["models"]["affect_vlm"], *summary["models"]["smile_vlm"].values(), *summary["baselines"].values()]
-    assert {"chance", "pixel_knn", "pixel_logistic", "landmark_logistic", "cross_entropy", "random_tower"} <= set(
+    assert {"chance", "pixel_knn", "pixel_logistic", "landmark_logistic", "cross_entropy", "untrained_encoder"} <= set(
         summary["baselines"]
     )
     assert all(0 <= scores[name] <= 1 for scores in scored for name in ("accuracy", "macro_f1", "uar"))

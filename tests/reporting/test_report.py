@@ -77,7 +77,7 @@ def context(predictions, split, generator):
     found = {"recall_1": 0.31, "recall_5": 0.8, "mean_average_precision": 0.4, "chance": 0.17, "queries": 24}
     retrieval = {"free_text": {"text_to_scan": found, "scan_to_text": found}}
     few = {"1": shots, "5": {**shots, "accuracy": 0.55}}
-    representations = {"smile_vlm": {"few_shot": few, "retrieval": retrieval}, "random_tower": {"few_shot": few}}
+    representations = {"smile_vlm": {"few_shot": few, "retrieval": retrieval}, "untrained_encoder": {"few_shot": few}}
     places = predictions[["sequence", "subject", "expression"]].assign(x=0.1, y=-0.2)
     epochs = np.repeat(np.arange(3), 2)
     history = pd.DataFrame({"epoch": epochs, "step": range(6), "loss": 1.0, "align": 0.5, "alpha": 0.4})
@@ -99,7 +99,7 @@ def context(predictions, split, generator):
             ReportComparison("affect_vlm", "pixel_knn", compare_predictions(predictions, predictions, generator))
         ],
         representations=representations,
-        embedding_maps=pd.concat([places.assign(model=name) for name in ("smile_vlm", "random_tower")]),
+        embedding_maps=pd.concat([places.assign(model=name) for name in ("smile_vlm", "untrained_encoder")]),
         made=datetime.datetime(2026, 1, 2, 3, 4),
     )
 
@@ -133,7 +133,7 @@ def test_the_page_loads_nothing_from_anywhere(page):
 def test_every_place_for_a_figure_has_one(page):
     places = {attributes["data-figure"] for _, attributes in page.elements if "data-figure" in attributes}
     assert {"results", "seconds", "view-weights", "purity", "confusion-affect_vlm", "curve-affect_vlm-1"} <= places
-    assert {"few-shot", "map-smile_vlm", "map-random_tower"} <= places
+    assert {"few-shot", "map-smile_vlm", "map-untrained_encoder"} <= places
     for place in places:
         assert json.loads(page.scripts[f"figure-{place}"])["data"]
 

@@ -108,11 +108,11 @@ def evaluate_micro_expressions(
 def evaluate_references(data: EvaluationData, cross_entropy: SavedModel, untrained: UntrainedModel) -> Evaluated:
     """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
     evaluator = data.evaluator()
-    probes = evaluator.by_probes(untrained.build(len(evaluator.bank.views), data.inputs), "random_tower")
+    probes = evaluator.by_probes(untrained.build(len(evaluator.bank.views), data.inputs), "untrained_encoder")
     tables = {
         "cross_entropy": evaluator.by_head(cross_entropy.load(), "cross_entropy"),
-        "random_tower": probes["linear_probe"],
-        "random_tower_knn": probes["knn"],
+        "untrained_encoder": probes["linear_probe"],
+        "untrained_encoder_knn": probes["knn"],
     }
     return _scored(evaluator, tables)
 
@@ -143,7 +143,7 @@ def evaluate_representations(
     evaluator = data.evaluator()
     models: dict[str, tuple[Any, PromptEnsembles | None]] = {
         "smile_vlm": (smile.load(), prompts),
-        "random_tower": (untrained.build(len(evaluator.bank.views), data.inputs), None),
+        "untrained_encoder": (untrained.build(len(evaluator.bank.views), data.inputs), None),
         "affect_vlm": (affect.load(), prompts),
     }
     found = {name: evaluate_representation(evaluator, model, name, texts) for name, (model, texts) in models.items()}

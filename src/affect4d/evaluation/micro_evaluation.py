@@ -111,7 +111,7 @@ def evaluate_clips(
     rng = np.random.default_rng(0)
     methods: dict[str, tuple[ClipFeatures, ClipClassifier]] = {
         "smile_vlm": (encoder_features(model, bank, options, clips), temporal_classifier),
-        "random_tower": (encoder_features(untrained, bank, options, clips), temporal_classifier),
+        "untrained_encoder": (encoder_features(untrained, bank, options, clips), temporal_classifier),
         "difference": (difference_features(bank, clips), linear_classifier),
         "optical_flow": (flow_features(bank, clips), linear_classifier),
     }

@@ -15,7 +15,7 @@ NAMES: Mapping[str, str] = {
     "smile_vlm.knn": "SMILE-VLM, nearest neighbours",
     "smile_vlm.zero_shot": "SMILE-VLM, zero-shot",
     "smile_vlm.free_text": "SMILE-VLM, zero-shot by free text",
-    "random_tower": "Untrained encoder, linear probe",
+    "untrained_encoder": "Untrained encoder, linear probe",
     "chance": "Chance",
     "pixel_knn": "Pixels, nearest neighbours",
     "pixel_logistic": "Pixels, logistic regression",
@@ -23,9 +23,9 @@ NAMES: Mapping[str, str] = {
     "landmark_logistic": "Landmarks, logistic regression",
     "action_oracle": "True action units (oracle)",
     "cross_entropy": "Cross-entropy, same size",
-    "random_tower.linear_probe": "Untrained encoder, linear probe",
-    "random_tower.knn": "Untrained encoder, nearest neighbours",
-    "random_tower_knn": "Untrained encoder, nearest neighbours",
+    "untrained_encoder.linear_probe": "Untrained encoder, linear probe",
+    "untrained_encoder.knn": "Untrained encoder, nearest neighbours",
+    "untrained_encoder_knn": "Untrained encoder, nearest neighbours",
     "pseudo_labels": "Pseudo-label rules alone",
 }
 """Display names of models and baselines."""

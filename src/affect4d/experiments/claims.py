@@ -167,7 +167,7 @@ CLAIMS: tuple[Claim, ...] = (
         6, "SMILE-VLM beats the unsupervised baselines",
         lambda found: [
             *found.variants("smile_ablation", "simclr", "alignment_only", "no_alignment"),
-            *found.paired("smile_vlm.linear_probe", "random_tower.linear_probe"),
+            *found.paired("smile_vlm.linear_probe", "untrained_encoder.linear_probe"),
         ],
         BETTER, "kedro run --pipeline=study_smile_ablation", parts=4,
     ),

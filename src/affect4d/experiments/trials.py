@@ -29,7 +29,7 @@ from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
 from affect4d.training.job import TrainingJob
 from affect4d.training.objectives import METHODS
-from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.options import CheckpointOptions, TrainingRecipe
 from affect4d.training.run import TrainedModel, make_samples, train_in_processes, train_model
 from affect4d.training.sampling import draw_plan
 from affect4d.training.trainer import EpochCallback
@@ -106,30 +106,46 @@ class TrialResult(NamedTuple):
     curve: pd.DataFrame
 
 
+@dataclass(frozen=True)
+class _Training:
+    """A trained trial with its settings after the variant's changes."""
+
+    variant: Variant
+    settings: ExperimentSettings
+    split: SubjectSplit
+    data: TrialData
+    store: ContentStore
+
+    @property
+    def supervised(self) -> bool:
+        return METHODS[self.variant.method].supervised
+
+
 def run_trial(trial: Trial, *, data: TrialData, store: ContentStore) -> TrialResult:
     """Run a trial, or read its cached result."""
     own = data if trial.sequences is None else data.only(trial.sequences)
     if trial.variant.method in BASELINES:
         fit = partial(_fit_baseline, trial, own)
         return TrialResult(cached(store, "trials", fit, **_baseline_key(trial, own)), pd.DataFrame())
-    settings = trial.varied()
-    train = partial(_train_and_evaluate, trial.variant, settings, trial.split, own, store)
-    return TrialResult(*cached(store, "trials", train, **_key(trial.variant, settings, trial.split, own)))
+    training = _Training(trial.variant, trial.varied(), trial.split, own, store)
+    return TrialResult(*cached(store, "trials", partial(_train_and_evaluate, training), **_key(training)))
 
 
-def _key(variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData) -> dict[str, Any]:
-    towers, zero_shot = settings.model.towers, settings.pseudo_labels.zero_shot
+def _key(training: _Training) -> dict[str, Any]:
+    variant, settings, data = training.variant, training.settings, training.data
+    pretrained = settings.model.towers, settings.pseudo_labels.zero_shot
+    weights = [name for part in pretrained for name in (part.name, part.pretrained)]
     return {
         "method": variant.method,
         "readout": variant.readout,
         "tracked": variant.tracked,
         "settings": settings.model_dump(mode="json"),
         "own_prompts": own_prompts(settings.prompts),
-        "weights": local_digest(*(name for part in (towers, zero_shot) for name in (part.name, part.pretrained))),
-        "split": split.digest,
+        "weights": local_digest(*weights),
+        "split": training.split.digest,
         "views": table_digest(data.views[["sequence", "checksum"]]),
         "sequences": table_digest(data.sequences),
-        "scans": None if METHODS[variant.method].supervised else table_digest(data.scans[list(UNLABELLED)]),
+        "scans": None if training.supervised else table_digest(data.scans[list(UNLABELLED)]),
     }
 
 
@@ -155,16 +171,15 @@ def _fit_baseline(trial: Trial, data: TrialData) -> pd.DataFrame:
     return IMAGE_BASELINES[method](bank, settings.inputs, sequences, split)
 
 
-def _train_and_evaluate(
-    variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore
-) -> TrialResult:
+def _train_and_evaluate(training: _Training) -> TrialResult:
+    variant, settings, split, data = training.variant, training.settings, training.split, training.data
     everything = Evaluator.prepare(data.views, split.to_dict(), settings.inputs, data.store, stances=True)
     evaluator = replace(
         everything,
         bank=everything.bank.only(settings.views),
         sequences=limit_labels(everything.sequences, split, settings.labelled_subjects, settings.train.seed),
     )
-    model, curve = _trained(variant, settings, split, data, evaluator, store)
+    model, curve = _trained(training, evaluator)
     if settings.tested_views:
         trained, every = evaluator.bank.views, replace(evaluator, bank=everything.bank)
         fitted = settings.fitted_views or trained
@@ -173,53 +188,41 @@ def _train_and_evaluate(
     return TrialResult(_predict(variant, settings, evaluator, model), curve)
 
 
-def _trained(
-    variant: Variant,
-    settings: ExperimentSettings,
-    split: SubjectSplit,
-    data: TrialData,
-    evaluator: Evaluator,
-    store: ContentStore,
-) -> tuple[Any, pd.DataFrame]:
-    """The variant's model and its curve.
+def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame]:
+    """The trial's model and its curve.
 
     A self-supervised model is cached where several probes share it; trials that need it at once wait for the first,
     which trains it.
     """
-    if METHODS[variant.method].supervised or not (settings.labelled_subjects or settings.tested_views):
-        return _train(variant, settings, split, data, evaluator, store)
+    settings, store = training.settings, training.store
+    if training.supervised or not (settings.labelled_subjects or settings.tested_views):
+        return _train(training, evaluator)
     shared = settings.changed({"labelled_subjects": 0, "fitted_views": (), "tested_views": ()})
-    key = _key(variant, shared, split, data)
+    key = _key(replace(training, settings=shared))
     lock = store.root / f"pretrained/{content_key(**key)}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, timeout=LONGEST):
-        train = partial(_train_into, variant=variant, settings=settings, split=split, data=data, evaluator=evaluator,
-                        store=store)  # fmt: skip
-        folder = store.path(cached_folder(store, "pretrained", train, **key))
+        fill = partial(_train_into, training=training, evaluator=evaluator)
+        folder = store.path(cached_folder(store, "pretrained", fill, **key))
     return load_model(folder, choose_device(settings.train.device)), pd.read_parquet(folder / "curve.parquet")
 
 
-def _train_into(folder: Path, **parts: Any) -> None:
-    model, curve = _train(**parts)
+def _train_into(folder: Path, training: _Training, evaluator: Evaluator) -> None:
+    model, curve = _train(training, evaluator)
     save_model(model, folder)
     curve.to_parquet(folder / "curve.parquet")
 
 
-def _train(
-    variant: Variant,
-    settings: ExperimentSettings,
-    split: SubjectSplit,
-    data: TrialData,
-    evaluator: Evaluator,
-    store: ContentStore,
-) -> tuple[Any, pd.DataFrame]:
-    prompts, groups = _prompts(variant, settings, split, data, store)
+def _train(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame]:
+    prompts, groups = _prompts(training)
     if groups is not None:
-        settings = as_many_steps(settings, len(split.train))
+        settings = as_many_steps(training.settings, len(training.split.train))
+        training = replace(training, settings=settings)
+    variant, settings, data = training.variant, training.settings, training.data
     bank = evaluator.bank
     if groups is None:  # self-supervised training uses sequences without one of the six expressions, too
         bank = load_view_bank(data.views, data.store, settings.inputs).only(settings.views)
-    plan = _plan(settings, split, data, bank.views, prompts, groups)
+    plan = _plan(training, bank.views, prompts, groups)
     objective = getattr(settings.objectives, variant.method)
     recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
     recorder = _CurveRecorder(_accuracy_of(variant, settings, evaluator))
@@ -227,19 +230,15 @@ def _train(
         trained = train_model(variant.method, bank, plan, prompts, recipe, recorder.report, recorder.examine)
     else:
         samples = make_samples(variant.method, bank, plan, prompts, recipe)
-        trained = _train_in_processes(variant, bank, samples, recipe, settings.distributed, recorder.report)
+        trained = _train_in_processes(training, bank, samples, recipe, recorder.report)
     return trained.model, pd.DataFrame(recorder.rows)
 
 
 def _train_in_processes(
-    variant: Variant,
-    bank: ViewBank,
-    samples: SampleSplits,
-    recipe: TrainingRecipe,
-    distributed: DistributedOptions,
-    on_epoch: EpochCallback,
+    training: _Training, bank: ViewBank, samples: SampleSplits, recipe: TrainingRecipe, on_epoch: EpochCallback
 ) -> TrainedModel:
     """Train in several processes; an interrupted trial begins again."""
+    variant, distributed = training.variant, training.settings.distributed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures = folder / "pictures.safetensors"
@@ -271,41 +270,35 @@ def as_many_steps(settings: ExperimentSettings, subjects: int) -> ExperimentSett
     return settings.changed({"train.samples_per_sequence": often})
 
 
-def _prompts(
-    variant: Variant, settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore
-) -> tuple[pd.DataFrame, dict[str, str] | None]:
+def _prompts(training: _Training) -> tuple[pd.DataFrame, dict[str, str] | None]:
     """Prompts, and the expression of every training sequence where the method is supervised."""
-    if not METHODS[variant.method].supervised:
-        return write_pseudo_prompts(_unlabelled(settings, split, data, store), settings.pseudo_labels), None
-    known = limit_labels(data.sequences, split, settings.labelled_subjects, settings.train.seed)
+    settings, split = training.settings, training.split
+    if not training.supervised:
+        return write_pseudo_prompts(_unlabelled(training), settings.pseudo_labels), None
+    known = limit_labels(training.data.sequences, split, settings.labelled_subjects, settings.train.seed)
     labelled = known.dropna(subset=["expression"]).reset_index(drop=True)
-    training = labelled[labelled["subject"].isin(split.train)]
-    groups = dict(zip(training["sequence"], training["expression"], strict=True))
-    return compose_prompts(labelled, settings.prompts), groups
+    rows = labelled[labelled["subject"].isin(split.train)]
+    return compose_prompts(labelled, settings.prompts), dict(zip(rows["sequence"], rows["expression"], strict=True))
 
 
-def _unlabelled(settings: ExperimentSettings, split: SubjectSplit, data: TrialData, store: ContentStore) -> Unlabelled:
+def _unlabelled(training: _Training) -> Unlabelled:
     """Inputs of pseudo-labels; clusters are refreshed with the variant's own settings."""
+    settings, data = training.settings, training.data
     train = settings.train.model_copy(update={"epochs": settings.pseudo_labels.cluster.epochs})
     parts = (settings.inputs, settings.model, train, settings.augment, settings.objectives.smile_vlm)
-    return Unlabelled.of(
-        data.scans, data.views, data.store, split.train, Refreshing(*parts, store), settings.inputs.frames
-    )
+    refreshing = Refreshing(*parts, training.store)
+    return Unlabelled.of(data.scans, data.views, data.store, training.split.train, refreshing, settings.inputs.frames)
 
 
 def _plan(
-    settings: ExperimentSettings,
-    split: SubjectSplit,
-    data: TrialData,
-    views: tuple[str, ...],
-    prompts: pd.DataFrame,
-    groups: dict[str, str] | None,
+    training: _Training, views: tuple[str, ...], prompts: pd.DataFrame, groups: dict[str, str] | None
 ) -> pd.DataFrame:
+    settings, rows = training.settings, training.data.views
     kind_of = dict(zip(prompts["sequence"], prompts["pseudo_label"], strict=True)) if groups is None else groups
-    rows = data.views[data.views["subject"].isin(split.train) & data.views["sequence"].isin(kind_of)]
-    train, inputs, supervised = settings.train, settings.inputs, groups is not None
+    rows = rows[rows["subject"].isin(training.split.train) & rows["sequence"].isin(kind_of)].drop(columns="expression")
+    supervised = groups is not None
     return draw_plan(
-        rows.drop(columns="expression"), settings.augment, train, inputs, kind_of, supervised=supervised, views=views
+        rows, settings.augment, settings.train, settings.inputs, kind_of, supervised=supervised, views=views
     )
 
 

@@ -16,7 +16,7 @@ CYCLE: tuple[str, ...] = (TEAL, AMBER, SLATE, "#b86f9c", "#8a9a3b", "#5aa6d6")
 
 SYMBOLS: tuple[str, ...] = ("circle", "diamond", "square", "triangle-up", "x", "star")
 """Expressions are told apart by shape as well as by hue."""
-FEATURES_OF: Mapping[str, str] = {"random_tower": "Untrained tower", "affect_vlm": "AffectVLM (saw all labels)"}
+FEATURES_OF: Mapping[str, str] = {"untrained_encoder": "Untrained encoder", "affect_vlm": "AffectVLM (saw all labels)"}
 """What a model is called where only its features are looked at."""
 
 STEERING = ("alpha", "active_pairs", "active_triplets")

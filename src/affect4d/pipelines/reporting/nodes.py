@@ -15,7 +15,7 @@ COMPARED = (
     ("affect_vlm", "cross_entropy"),
     ("affect_vlm", "pixel_knn"),
     ("affect_vlm", "landmark_logistic"),
-    ("smile_vlm.linear_probe", "random_tower.linear_probe"),
+    ("smile_vlm.linear_probe", "untrained_encoder.linear_probe"),
     ("smile_vlm.linear_probe", "cross_entropy"),
     ("smile_vlm.zero_shot", "pseudo_labels"),
 )
