@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,17 +155,18 @@ class CheckpointPolicy:
                 self._folder.save(state.steps_done, checkpoint)
         self._saved = time.monotonic()
 
-    @contextlib.contextmanager
-    def handling_sigterm(self) -> Iterator[None]:
-        """Inside the block, SIGTERM requests a stop; only a program's main thread can receive it."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGTERM, lambda *_: self.stop())
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
+
+@contextlib.contextmanager
+def handling_sigterm(stop: Callable[[], None]) -> Iterator[None]:
+    """Call a function on SIGTERM inside the block; only a program's main thread can receive it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _digest(file: Path) -> str:

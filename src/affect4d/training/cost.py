@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -36,10 +36,6 @@ class TrainingCost:
     processes: int = 1
     device: str = "cpu"
     peak_bytes: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
-        return asdict(self)
 
     def summary(self) -> dict[str, float | str]:
         """Rounded figures for the report and MLflow."""

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import IO, Any
 import torch
 
 from affect4d.models import load_model
-from affect4d.training.checkpoint import TrainingInterruptedError
+from affect4d.training.checkpoint import TrainingInterruptedError, handling_sigterm
 from affect4d.training.job import LOGS, PROGRESS, RESULT, TrainingJob
 from affect4d.training.trainer import EpochCallback, StepCallback
 from affect4d.training.worker import end_with_parent
@@ -25,6 +23,8 @@ SHUTDOWN_SECONDS = 60
 """Time workers have, when told to stop, to finish their step and save."""
 PACKAGES = Path(__file__).parents[2]
 """Folder of this package, for workers that do not have it installed."""
+SIGNALLED = "torch.distributed.elastic.multiprocessing.api.SignalException"
+"""Error of torchrun itself when it is told to stop."""
 LOST_PEER = ("closed by peer", "reset by peer", "remote process exited")
 """Parts of errors that only follow from the failure of another process."""
 
@@ -57,9 +57,9 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
         check_gpus(job.distributed.processes)
     progress = _ProgressReader(folder / PROGRESS, on_epoch, on_step)
     with (
-        _log_file(folder).open("ab") as log,
+        _log_file(folder).open("wb") as log,
         _torchrun(job, folder, log) as torchrun,
-        _forwarding_sigterm(torchrun) as stopped,
+        handling_sigterm(torchrun.terminate),
     ):
         while torchrun.poll() is None:
             progress.read()
@@ -68,7 +68,7 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
         progress.read()
     if torchrun.returncode:
         failure = first_failure(folder, started)
-        if stopped.is_set() or TrainingInterruptedError.__name__ in failure:
+        if TrainingInterruptedError.__name__ in failure or SIGNALLED in failure:
             raise TrainingInterruptedError("Training was told to stop: run the same command again to resume.")
         raise TrainingFailedError(
             f"{failure}\nThe output of every process is in {folder / LOGS}, torchrun's in {_log_file(folder)}."
@@ -128,25 +128,6 @@ def _torchrun(job: TrainingJob, folder: Path, log: IO[bytes]) -> Iterator[subpro
             process.wait(2 * SHUTDOWN_SECONDS)
         if process.poll() is None:
             process.kill()
-
-
-@contextlib.contextmanager
-def _forwarding_sigterm(process: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
-    """Pass SIGTERM on, so that workers save and end; only a program's main thread can receive it."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        process.terminate()
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _ProgressReader:

@@ -137,7 +137,7 @@ class TrainingState:
         schedule = {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"}
         numbers = {
             "position": [self.epoch, self.step, self.steps_done],
-            "cost": self.cost.to_dict(),
+            "cost": vars(self.cost),
             "optimizer_groups": groups,
             "schedule": schedule,
             "scaler": self.scaler.state_dict(),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from affect4d.memory import keep_freed_memory
 from affect4d.models import build_model
-from affect4d.training.checkpoint import CheckpointPolicy
+from affect4d.training.checkpoint import CheckpointPolicy, handling_sigterm
 from affect4d.training.cost import CostMeter, count_flops
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import (
@@ -161,7 +161,7 @@ class Trainer:
         batches = self.ranks.share_loader(self.loader).resume(state.epoch, state.step)
         with (
             with_threads(threads_of(options, self.ranks.local_world_size)),
-            self.policy.handling_sigterm(),
+            handling_sigterm(self.policy.stop),
             prefetched(batches, self.device) as ahead,
         ):
             while state.epoch < options.epochs and not state.ended:

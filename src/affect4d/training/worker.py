@@ -89,7 +89,7 @@ def _save_result(folder: Path, model: Any, weights: dict[str, torch.Tensor], sta
     for leftover in (partial, folder / RESULT):
         shutil.rmtree(leftover, ignore_errors=True)
     save_model(model, partial, weights)
-    document = {"history": state.history, "cost": state.cost.to_dict(), "validation": state.validation}
+    document = {"history": state.history, "cost": vars(state.cost), "validation": state.validation}
     (partial / "state.json").write_text(json.dumps(document))
     partial.rename(folder / RESULT)
 
