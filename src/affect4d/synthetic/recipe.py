@@ -21,9 +21,7 @@ class PerformanceOptions(BaseModel):
     distractors: int = Field(default=0, ge=0, le=100, description="takes of talking, blinking, looking about")
     seconds: float = Field(default=4.0, gt=0.2, le=60.0, description="length of every take but the micro-expressions")
     fps: float = Field(default=25.0, ge=1.0, le=1000.0, description="the scanner's frames a second in those")
-    frames: int | None = Field(
-        default=12, ge=3, le=5000, description="frames kept of such a take, evenly spread; None keeps all"
-    )
+    frames: int | None = Field(default=12, ge=3, le=5000, description="frames kept of those, evenly spread; None: all")
     dropped: float = Field(default=0.0, ge=0.0, lt=0.9, description="chance that the scanner misses a frame")
     micro_seconds: float = Field(default=0.5, gt=0.1, le=2.0, description="length of a micro-expression's take")
     micro_fps: float = Field(default=60.0, ge=10.0, le=1000.0, description="frames a second in those; all are kept")
@@ -48,20 +46,14 @@ class ActionUnitOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    intensity_low: float = Field(
-        default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full intensity"
-    )
+    intensity_low: float = Field(default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full")
     intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
     action_drop: float = Field(default=0.3, ge=0.0, le=0.9, description="chance that a subject lacks a typical unit")
-    action_extra: float = Field(
-        default=0.26, ge=0.0, le=1.0, description="chance that a subject adds an occasional unit"
-    )
-    gain_spread: float = Field(
-        default=0.3, ge=0.0, le=1.0, description="log spread of a subject's strength of each unit"
-    )
+    action_extra: float = Field(default=0.26, ge=0.0, le=1.0, description="chance that it adds an occasional unit")
+    gain_spread: float = Field(default=0.3, ge=0.0, le=1.0, description="log spread of a subject's strength of a unit")
     asymmetry: float = Field(default=0.35, ge=0.0, le=1.0, description="spread of left against right")
     distractors: float = Field(default=1.0, ge=0.0, le=3.0, description="strength of distractor movements")
-    restless: float = Field(default=0.6, ge=0.0, le=1.0, description="share of takes whose first frame is not neutral")
+    restless: float = Field(default=0.6, ge=0.0, le=1.0, description="share of takes with a first frame not neutral")
     unrest: float = Field(default=0.8, ge=0.0, le=2.0, description="how far from neutral that frame is")
 
     @model_validator(mode="after")
@@ -81,24 +73,14 @@ class ScannerOptions(BaseModel):
     noise_mm: float = Field(default=0.2, ge=0.0, le=5.0, description="root mean square of the surface noise")
     noise_spread: float = Field(default=0.3, ge=0.0, le=1.0, description="log spread of that between takes")
     noise_length_mm: float = Field(default=7.0, ge=1.0, le=100.0, description="correlation length of the noise")
-    landmark_error_mm: float = Field(
-        default=1.4, ge=0.0, le=10.0, description="mean distance of a landmark from its true position"
-    )
+    landmark_error_mm: float = Field(default=1.4, ge=0.0, le=10.0, description="mean distance from the true position")
     landmark_bias: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="share of that error (squared) that is constant over a take"
+        default=0.5, ge=0.0, le=1.0, description="share of that (squared) constant over a take"
     )
-    landmark_own: float = Field(
-        default=0.25, ge=0.0, le=1.0, description="share of it that is independent by landmark and frame"
-    )
-    landmark_length_mm: float = Field(
-        default=45.0, ge=1.0, le=500.0, description="correlation length of the landmark error, without that share"
-    )
-    residue_deg: float = Field(
-        default=0.0, ge=0.0, le=20.0, description="residual misalignment of a take: spread of the turn about each axis"
-    )
-    residue_mm: float = Field(
-        default=0.0, ge=0.0, le=20.0, description="residual misalignment of a take: spread of the shift along each axis"
-    )
+    landmark_own: float = Field(default=0.25, ge=0.0, le=1.0, description="share of it independent by frame")
+    landmark_length_mm: float = Field(default=45.0, ge=1.0, le=500.0, description="correlation length of the rest")
+    residue_deg: float = Field(default=0.0, ge=0.0, le=20.0, description="residual misalignment: turn about each axis")
+    residue_mm: float = Field(default=0.0, ge=0.0, le=20.0, description="residual misalignment: shift along each axis")
     pose_jitter_deg: float = Field(default=5.0, ge=0.0, le=45.0, description="spread of the head's turn between takes")
     pose_jitter_mm: float = Field(default=8.0, ge=0.0, le=200.0, description="spread of its position between takes")
     pose_drift_deg: float = Field(default=2.0, ge=0.0, le=20.0, description="spread of the turn within a take")
@@ -135,20 +117,12 @@ class CorpusRecipe(BaseModel):
     ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit; its path changes nothing")
     subjects: int = Field(default=48, ge=1, le=10_000, description="how many subjects, women and men in turn")
     seed: int = Field(default=4, ge=0, description="of all draws")
-    identity_spread: float = Field(
-        default=0.8, ge=0.0, le=2.0, description="spread of identities; 1 is the model's own population"
-    )
-    identity_modes: int | None = Field(
-        default=None, ge=1, le=1000, description="how many of the model's identity modes vary; None: all it has"
-    )
+    identity_spread: float = Field(default=0.8, ge=0.0, le=2.0, description="of identities; 1: that of the model's own")
+    identity_modes: int | None = Field(default=None, ge=1, le=1000, description="identity modes that vary; None: all")
     size_spread: float = Field(default=0.0, ge=0.0, le=0.3, description="log spread of the subjects' head size")
-    performances: PerformanceOptions = Field(
-        default=PerformanceOptions(), description="what every subject performs, and how often it is scanned"
-    )
-    actions: ActionUnitOptions = Field(
-        default=ActionUnitOptions(), description="how subjects differ in showing expressions"
-    )
-    sensor: ScannerOptions = Field(default=ScannerOptions(), description="how imperfect the scanner is")
+    performances: PerformanceOptions = PerformanceOptions()
+    actions: ActionUnitOptions = ActionUnitOptions()
+    sensor: ScannerOptions = ScannerOptions()
     test_share: float = Field(default=0.375, gt=0.0, lt=1.0, description="share of the subjects kept for the test")
     folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
 
