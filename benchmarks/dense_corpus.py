@@ -42,7 +42,7 @@ def write_dense_corpus(folder: Path, sequences: int, frames: int) -> Path:
 
 @functools.cache
 def _dense_models() -> list[dict[str, bytes]]:
-    """Bytes of the scan, picture and landmarks of eight dense frames; made once a process."""
+    """Bytes of the scan, image and landmarks of eight dense frames; made once a process."""
     with tempfile.TemporaryDirectory() as folder:
         return _make_models(Path(folder))
 
@@ -67,7 +67,7 @@ def _landmarks(root: Path, stem: str) -> Path:
 
 
 def _dense(scan: FaceScan, frame: int) -> FaceScan:
-    """The scan seen from the front on a fine grid, with noise of 0.05 mm, and a picture of BU-4DFE's size."""
+    """The scan seen from the front on a fine grid, with noise of 0.05 mm, and a image of BU-4DFE's size."""
     assert scan.texture is not None
     assert scan.texture_coordinates is not None
     plane = scan.vertices[:, :2].astype(np.float64)

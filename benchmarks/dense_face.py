@@ -9,7 +9,7 @@ from affect4d.scans.scan import FaceScan
 
 SIDE = 187
 TEXTURE_SIZE = (1040, 1392)
-"""Width and height of BU-4DFE's own pictures."""
+"""Width and height of BU-4DFE's own images."""
 
 
 def dense_face(frame: int, seed: int = 0) -> FaceScan:
@@ -39,7 +39,7 @@ def grid_faces() -> np.ndarray:
 
 @functools.cache
 def skin(seed: int) -> np.ndarray:
-    """A mottled picture of the size of BU-4DFE's."""
+    """A mottled image of the size of BU-4DFE's."""
     rng = np.random.default_rng((seed, 1))
     spots = rng.normal(0.0, 12.0, (87, 65, 1)) + np.array([205.0, 165.0, 140.0])
     rough = Image.fromarray(np.clip(spots, 1, 255).astype(np.uint8)).resize(TEXTURE_SIZE, Image.Resampling.BICUBIC)

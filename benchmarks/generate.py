@@ -21,7 +21,7 @@ GROWTH = 10
 
 
 def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """Raw scans written and streamed a second; peak memory of ten times the people over once."""
+    """Raw scans written and streamed a second; peak memory of ten times the subjects over once."""
     subjects = 4 if quick else 16
     if wanted("generate.scans"):
         yield _written(4 if quick else benchmark(RECIPE).recipe.subjects)
@@ -43,7 +43,7 @@ def _written(subjects: int) -> Row:
 
 
 def _streamed(subjects: int) -> Row:
-    """Raw scans made for a reader in this process, one after the other; the first of each person paints a skin."""
+    """Raw scans made for a reader in this process, one after the other; the first of each subject paints a skin."""
     source = GeneratedSource(changed(benchmark(RECIPE).recipe, {"subjects": subjects}))
     table = source.table().to_dict("records")
     source.read(table[0])
@@ -57,10 +57,10 @@ def _streamed(subjects: int) -> Row:
 
 
 def _memory(subjects: int) -> Row:
-    """Peak memory of a process that makes and sums up every scan, for few people and for ten times as many."""
+    """Peak memory of a process that makes and sums up every scan, for few subjects and for ten times as many."""
     small, large = (_peak(count) for count in (subjects, GROWTH * subjects))
-    note = f"{subjects} and {GROWTH * subjects} people, a process each, streamed; {large:.0f} against {small:.0f} MB"
-    return Row("generate.memory", large, "MB", "a tenth of the people", small, "≤1.1", note)
+    note = f"{subjects} and {GROWTH * subjects} subjects, a process each, streamed; {large:.0f} against {small:.0f} MB"
+    return Row("generate.memory", large, "MB", "a tenth of the subjects", small, "≤1.1", note)
 
 
 def _peak(subjects: int) -> float:
