@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.scans.readers import READERS
+from affect4d.scans.readers.range_image import read_range_image
 from benchmarks.rows import Row, alternate
 
 NAMES = ("parse.wrl", "parse.obj", "parse.bnt", "parse.bnt.mesh")
@@ -62,8 +63,6 @@ def _obj(folder: Path, repeats: int) -> Row:
 
 
 def _bnt(folder: Path, repeats: int) -> Row:
-    from affect4d.scans.readers.range_image import read_range_image  # loads the compiler
-
     return _range_image("parse.bnt", folder, read_range_image, repeats, "≥0.5")
 
 

@@ -51,8 +51,11 @@ def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # checked before opening, which waits for a pipe's other end
             raise OSError(errno.EINVAL, "a folder, pipe or device: name a regular file")
-        with path.open("rb") as file:
-            raw = file.read(min(cap, os.fstat(file.fileno()).st_size) + 1)
+        with path.open("rb", buffering=0) as file:
+            size = min(cap, os.fstat(file.fileno()).st_size) + 1
+            raw = file.read(size)
+            while raw and len(raw) < size and (more := file.read(size - len(raw))):  # a read may return fewer bytes
+                raw += more
     except OSError as error:
         raise ScanError("unreadable", path, f"the file cannot be read ({error.strerror})") from error
     except ValueError as error:
