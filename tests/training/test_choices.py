@@ -17,7 +17,7 @@ from affect4d.training.distributed import Ranks
 from affect4d.training.optimizer import build_optimizer, encoder_rates
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
 from affect4d.training.run import train_model
-from affect4d.training.sampling import held_out_plan, held_out_subjects, refuse_leaks, split_plan
+from affect4d.training.sampling import check_no_leaks, split_plan, validation_plan, validation_subjects
 from affect4d.views.inputs import InputOptions
 
 _SPEC = importlib.util.spec_from_file_location("small_job", Path(__file__).with_name("small_job.py"))
@@ -98,7 +98,7 @@ def with_subjects():
     subjects = pd.Series({name: name.split("/")[0] for name in bank.sequences})
     index = bank.index()
     of_row = index["sequence"].map(subjects)
-    held = held_out_subjects(subjects, 0.3, seed=0)
+    held = validation_subjects(subjects, 0.3, seed=0)
     words = {name: name.split("/")[1] for name in bank.sequences}
     trained = small_job.plan_mixed_views(
         index[~of_row.isin(held)],
@@ -110,14 +110,14 @@ def with_subjects():
         views=bank.views,
         groups=words,
     )
-    unseen = held_out_plan(index[of_row.isin(held)], batch_size=4, seed=0, views=bank.views)
+    unseen = validation_plan(index[of_row.isin(held)], batch_size=4, seed=0, views=bank.views)
     return bank, pd.concat([trained, unseen], ignore_index=True), prompts, subjects, held
 
 
 def test_held_out_subjects_are_looked_at_once_and_never_trained_on():
     bank, plan, _, subjects, held = with_subjects()
     trained, unseen = split_plan(plan)
-    refuse_leaks(plan, subjects)
+    check_no_leaks(plan, subjects)
     assert len(held) == 1
     assert sorted(unseen["sequence"]) == sorted(name for name in bank.sequences if subjects[name] in held)
     assert (unseen["source_sequence_left"] == unseen["sequence"]).all()
@@ -129,7 +129,7 @@ def test_a_held_out_subject_that_is_trained_on_is_named():
     _, plan, _, subjects, held = with_subjects()
     leaked = next(name for name in subjects.index if subjects[name] in held)
     with pytest.raises(ValueError, match=f"{held[0]}.* held out and trained on"):
-        refuse_leaks(
+        check_no_leaks(
             plan.assign(source_sequence_left=plan["source_sequence_left"].where(plan.index != 3, leaked)), subjects
         )
 
@@ -204,7 +204,7 @@ def test_what_a_tower_draws_while_it_trains_follows_the_seed():
 
 def test_nobody_to_train_on_is_said():
     with pytest.raises(ValueError, match="leaves no subject"):
-        held_out_subjects(["F001"], 0.5, seed=0)
+        validation_subjects(["F001"], 0.5, seed=0)
 
 
 def test_patience_without_validation_is_refused():

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from affect4d.training.options import TrainOptions
-from affect4d.training.sampling import HELD_OUT, draw_plan
+from affect4d.training.sampling import VALIDATION_EPOCH, draw_plan
 from affect4d.views.inputs import InputOptions
 from affect4d.views.mixing import MixedViewOptions, plan_columns
 
@@ -55,7 +55,7 @@ def test_no_label_column_is_read():
 
 def test_held_out_subjects_are_in_rows_of_their_own_also_where_batches_go_by_subject():
     drawn = draw(sampler=SAMPLER, validation=0.3)
-    held_out = drawn["epoch"] == HELD_OUT
+    held_out = drawn["epoch"] == VALIDATION_EPOCH
     of = drawn["sequence"].map(SUBJECT_OF)
     assert of[held_out].nunique() == 2
     assert not set(of[held_out]) & set(of[~held_out])

@@ -25,7 +25,7 @@ from affect4d.training.job import CHECKPOINTS, TrainingJob
 from affect4d.training.launch import launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
-from affect4d.training.sampling import refuse_leaks, split_plan
+from affect4d.training.sampling import check_no_leaks, split_plan
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank
 
@@ -123,7 +123,7 @@ def _train(
     distributed: DistributedOptions,
 ) -> TrainedModel:
     """Train in this process or in processes of their own; either resumes the checkpoints of the other."""
-    refuse_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
+    check_no_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
     bank = load_view_bank(data.views, data.store, recipe.inputs)
     identity = {"configuration": content_key(recipe=recipe.to_dict()), "data": content_key(**data.digests())}
     if distributed.alone:

@@ -11,7 +11,7 @@ from affect4d.views.mixing import MixedViewOptions, plan_mixed_views, rendered_s
 from affect4d.views.moments import find_moments
 from affect4d.views.people import People
 
-HELD_OUT = -1
+VALIDATION_EPOCH = -1
 """Epoch of validation rows."""
 
 _UNCHANGED = MixedViewOptions(mirror=0, mix=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0, turned=0)
@@ -39,7 +39,7 @@ def draw_plan(
         views: Names; all views if empty.
 
     Returns:
-        See :func:`affect4d.views.mixing.plan_mixed_views`; validation rows have the epoch :data:`HELD_OUT`.
+        See :func:`affect4d.views.mixing.plan_mixed_views`; validation rows have the epoch :data:`VALIDATION_EPOCH`.
 
     Raises:
         ValueError: If nothing is left to train on, or the held-out sequences are too few for a loss.
@@ -50,7 +50,8 @@ def draw_plan(
             "labels, a pseudo-label. Without labels: kedro run --pipeline=train_smile."
         )
     views = list(views or view_manifest["views"].iloc[0])
-    held_out = view_manifest["subject"].isin(held_out_subjects(view_manifest["subject"], train.validation, train.seed))
+    subjects = validation_subjects(view_manifest["subject"], train.validation, train.seed)
+    held_out = view_manifest["subject"].isin(subjects)
     plan = plan_mixed_views(
         find_moments(view_manifest[~held_out], inputs.frames),
         options,
@@ -67,9 +68,8 @@ def draw_plan(
         return plan
     if view_manifest[held_out]["sequence"].nunique() < 2:
         raise ValueError("A loss compares sequences, and one alone is held out: raise `validation`, or set it to 0.")
-    unseen_frames = find_moments(view_manifest[held_out], inputs.frames)
-    unseen = held_out_plan(unseen_frames, train.batch_size, train.seed, views)
-    return pd.concat([plan, unseen], ignore_index=True)
+    frames = find_moments(view_manifest[held_out], inputs.frames)
+    return pd.concat([plan, validation_plan(frames, train.batch_size, train.seed, views)], ignore_index=True)
 
 
 def _people(view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[str, str]) -> People | None:
@@ -79,7 +79,7 @@ def _people(view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[s
     return People(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
 
 
-def held_out_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
+def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
     """Validation subjects: a pure function of (subjects, share, seed); at least one unless the share is 0.
 
     Raises:
@@ -92,23 +92,23 @@ def held_out_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple
     return tuple(sorted(np.random.default_rng((seed, len(names))).permutation(names)[:count].tolist()))
 
 
-def held_out_plan(bank_index: pd.DataFrame, batch_size: int, seed: int, views: Sequence[str]) -> pd.DataFrame:
+def validation_plan(bank_index: pd.DataFrame, batch_size: int, seed: int, views: Sequence[str]) -> pd.DataFrame:
     """Validation rows of a plan: every sequence once, not augmented, in steps of nearly equal size."""
     count = bank_index["sequence"].nunique()
     drawn = plan_mixed_views(
         bank_index, _UNCHANGED, epochs=1, batch_size=count, samples_per_sequence=1, seed=seed, views=views
     )
     steps = np.array_split(np.arange(count), max(1, round(count / batch_size)))
-    return drawn.assign(epoch=HELD_OUT, step=np.repeat(np.arange(len(steps)), [len(step) for step in steps]))
+    return drawn.assign(epoch=VALIDATION_EPOCH, step=np.repeat(np.arange(len(steps)), [len(step) for step in steps]))
 
 
 def split_plan(plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training rows and validation rows."""
-    held_out = plan["epoch"] == HELD_OUT
+    held_out = plan["epoch"] == VALIDATION_EPOCH
     return plan[~held_out].reset_index(drop=True), plan[held_out].reset_index(drop=True)
 
 
-def refuse_leaks(plan: pd.DataFrame, subjects: pd.Series) -> None:
+def check_no_leaks(plan: pd.DataFrame, subjects: pd.Series) -> None:
     """Check that no validation subject is in a training row, given the subject of every sequence.
 
     Raises:
