@@ -14,6 +14,8 @@ WITHOUT_LOCAL = ("ci",)
 """Environments that leave ``conf/local`` out on purpose: tests do not depend on the user's own settings."""
 FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "package"}
 """Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
+FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "corruptions"}
+"""Likewise for names given with --params; options that moved warn by themselves (affect4d.former_names)."""
 MACHINE_PARAMETERS = ("ict_folder", "root")
 """Parameters that name a place on one machine."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")

@@ -62,10 +62,11 @@ class PreflightHooks:
         Raises:
             ValueError: If nothing reads a parameter of the command line, or a training asks for a GPU that is absent.
         """
-        for name in run_params.get("pipeline_names") or ():
-            if name in configuration.FORMER_PIPELINES:
-                new = configuration.FORMER_PIPELINES[name]
-                LOGGER.warning("The pipeline %s is called %s now; the old name goes.", name, new)
+        pipelines_named = {name: configuration.FORMER_PIPELINES for name in run_params.get("pipeline_names") or ()}
+        parameters_named = {name: configuration.FORMER_PARAMETERS for name in run_params.get("runtime_params") or {}}
+        for name, names in {**pipelines_named, **parameters_named}.items():
+            if name in names:
+                LOGGER.warning("%s is called %s now; the old name goes.", name, names[name])
         self._check_parameters(run_params)
         check_devices(pipeline, catalog)
 

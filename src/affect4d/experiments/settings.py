@@ -6,9 +6,10 @@ Free of torch, so that the parameters of a run are read and checked without load
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from affect4d.experiments.variants import MethodName
+from affect4d.former_names import former_names
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
@@ -119,16 +120,17 @@ class StudyOptions(BaseModel):
     Attributes:
         name: Of :data:`affect4d.experiments.variants.STUDIES`.
         seeds: One training of every variant per seed. In text, joined by ``+``, as are the variants.
-        variants: Variants to run beside the first; empty means all. ``arms`` is its former name.
+        variants: Variants to run beside the first; empty means all.
         redraw: Draw other test subjects for every seed, so that more subjects are tested in all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     seeds: SeedList = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    variants: NameList = Field(default=(), validation_alias=AliasChoices("variants", "arms"))
+    variants: NameList = ()
     redraw: bool = True
+    _former = former_names(arms="variants")
 
     @model_validator(mode="after")
     def _variants_are_known(self) -> Self:
@@ -207,14 +209,14 @@ class RobustnessOptions(BaseModel):
     """Size of a robustness test.
 
     Attributes:
-        subjects: Number of test subjects; ``people`` is its former name.
+        subjects: Number of test subjects;
         seed: Draws them.
         corruptions: Of :data:`affect4d.evaluation.corruptions.CORRUPTIONS`; empty means all. In text, joined by ``+``.
-            ``damages`` is its former name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subjects: int = Field(default=4, ge=1, le=100_000, validation_alias=AliasChoices("subjects", "people"))
+    subjects: int = Field(default=4, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0)
-    corruptions: NameList = Field(default=(), validation_alias=AliasChoices("corruptions", "damages"))
+    corruptions: NameList = ()
+    _former = former_names(people="subjects", damages="corruptions")

@@ -1,0 +1,25 @@
+"""Former names of options, accepted for one version."""
+
+import warnings
+from typing import Any
+
+from pydantic import ModelWrapValidatorHandler, model_validator
+
+
+def former_names(**names: str) -> Any:
+    """A validator of a pydantic model that takes fields under their former names, with a warning.
+
+    Args:
+        names: Former name → name.
+    """
+
+    def rename(cls: type, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        if isinstance(values, dict):
+            for old in names.keys() & values.keys():
+                warnings.warn(
+                    f"The option {old} is called {names[old]} now; the old name goes.", FutureWarning, stacklevel=2
+                )
+            values = {names.get(name, name): value for name, value in values.items()}
+        return handler(values)
+
+    return model_validator(mode="wrap")(classmethod(rename))
