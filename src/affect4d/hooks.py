@@ -62,8 +62,8 @@ class PreflightHooks:
         Raises:
             ValueError: If nothing reads a parameter of the command line, or a training asks for a GPU that is absent.
         """
-        pipelines_named = {name: configuration.FORMER_PIPELINES for name in run_params.get("pipeline_names") or ()}
-        parameters_named = {name: configuration.FORMER_PARAMETERS for name in run_params.get("runtime_params") or {}}
+        pipelines_named = dict.fromkeys(run_params.get("pipeline_names") or (), configuration.FORMER_PIPELINES)
+        parameters_named = dict.fromkeys(run_params.get("runtime_params") or {}, configuration.FORMER_PARAMETERS)
         for name, names in {**pipelines_named, **parameters_named}.items():
             if name in names:
                 LOGGER.warning("%s is called %s now; the old name goes.", name, names[name])
