@@ -10,7 +10,8 @@ from affect4d.pipelines.model_input.settings import (
     AffectMethod,
     CrossEntropyMethod,
     SmileMethod,
-    collect_settings,
+    collect_self_supervised_settings,
+    collect_supervised_settings,
 )
 from affect4d.training.options import CrossEntropyOptions
 
@@ -119,10 +120,11 @@ def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequen
 
     monkeypatch.setattr("affect4d.experiments.runner.run_study", stand_in)
     plain, objective = ExperimentSettings(), CrossEntropyOptions(label_smoothing=0.25)
-    affect, smile, baseline = collect_settings(
+    given = (
         plain.inputs, plain.model, plain.prompts, plain.pseudo_labels,
         AffectMethod(), SmileMethod(), CrossEntropyMethod(objective=objective),
     )  # fmt: skip
+    (affect, baseline), smile = collect_supervised_settings(*given), collect_self_supervised_settings(*given)
     assert [settings.method for settings in (affect, smile, baseline)] == ["affect_vlm", "smile_vlm", "cross_entropy"]
     options = StudyOptions(name="convergence", variants=("cross_entropy",))
     data = TrialData(sequences.assign(checksum=""), sequences, None, None)

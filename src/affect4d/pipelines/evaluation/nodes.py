@@ -13,43 +13,40 @@ from affect4d.store import ContentStore, cached, table_digest
 if TYPE_CHECKING:
     from affect4d.evaluation.evaluate_models import SavedModel, UntrainedModel
 
-EvaluationData = Any
-"""An :class:`affect4d.evaluation.evaluate_models.EvaluationData`; to import it costs seconds."""
 Model = dict[str, Any]
 """Record of a trained model: ``key`` and ``folder``."""
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 
 
-def gather_evaluation_data(
-    view_manifest: pd.DataFrame, subject_split: dict[str, Any], settings: ExperimentSettings, view_store: ContentStore
-) -> EvaluationData:
-    """Views, subject split and model inputs that every evaluation shares."""
-    from affect4d.evaluation import evaluate_models as models
-
-    return models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
-
-
 def evaluate_affect_vlm(
-    data: EvaluationData, model: Model, settings: ExperimentSettings, answer_store: ContentStore
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    model: Model,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Scores and predictions of AffectVLM by its prompts, and the effect of each prompt on them."""
     from affect4d.evaluation import evaluate_models as models
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     texts, saved = ensembles(settings.prompts), _saved(model, settings)
     given = {**data.key_parts(), "model": model["key"], "prompts": texts}
     scores, predictions = cached(
-        answer_store, "affect_vlm", partial(models.evaluate_affect_vlm, data, saved, texts), **given
+        cache_store, "affect_vlm", partial(models.evaluate_affect_vlm, data, saved, texts), **given
     )
     measure = partial(models.measure_prompt_influence, data, saved, texts)
-    return scores, predictions, cached(answer_store, "prompt_influence", measure, **given)
+    return scores, predictions, cached(cache_store, "prompt_influence", measure, **given)
 
 
 def evaluate_smile_vlm(
-    data: EvaluationData,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
     sequences: pd.DataFrame,
     model: Model,
     settings: ExperimentSettings,
-    answer_store: ContentStore,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> Evaluated:
     """Scores and predictions of SMILE-VLM; labels enter here, after training.
 
@@ -58,6 +55,7 @@ def evaluate_smile_vlm(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.micro_features import has_clips, labelled_clips
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     saved = _saved(model, settings)
     if has_clips(sequences):
         clips = labelled_clips(sequences)
@@ -65,10 +63,10 @@ def evaluate_smile_vlm(
         data = models.EvaluationData(views, data.split, data.inputs, data.store)
         evaluate = partial(models.evaluate_micro_expressions, data, clips, saved, _untrained(settings))
         given = {**data.key_parts(), "clips": table_digest(clips), "size": settings.model, "seed": settings.train.seed}
-        return cached(answer_store, "micro", evaluate, **given, model=model["key"])
+        return cached(cache_store, "micro", evaluate, **given, model=model["key"])
     texts = ensembles(settings.prompts)
     evaluate = partial(models.evaluate_smile_vlm, data, saved, texts)
-    return cached(answer_store, "smile_vlm", evaluate, **data.key_parts(), model=model["key"], prompts=texts)
+    return cached(cache_store, "smile_vlm", evaluate, **data.key_parts(), model=model["key"], prompts=texts)
 
 
 def compare_on_micro_expressions(
@@ -85,69 +83,84 @@ def compare_on_micro_expressions(
 
 
 def evaluate_references(
-    data: EvaluationData, cross_entropy: Model, settings: ExperimentSettings, answer_store: ContentStore
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    cross_entropy: Model,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> Evaluated:
     """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
     from affect4d.evaluation import evaluate_models as models
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     evaluate = partial(models.evaluate_references, data, _saved(cross_entropy, settings), _untrained(settings))
     given = {**data.key_parts(), "model": cross_entropy["key"], "size": settings.model, "seed": settings.train.seed}
-    return cached(answer_store, "references", evaluate, **given)
+    return cached(cache_store, "references", evaluate, **given)
 
 
 def measure_granularity(
-    data: EvaluationData,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
     affect: Model,
     smile: Model,
     cross_entropy: Model,
     settings: ExperimentSettings,
-    answer_store: ContentStore,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> dict[str, Any]:
     """Scores of every trained model on single scans, on the window round the apex, and on whole sequences."""
     from affect4d.evaluation import evaluate_models as models
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     texts = ensembles(settings.prompts)
     records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
     trained = {name: _saved(record, settings) for name, record in records.items()}
     measure = partial(models.evaluate_granularity, data, trained, texts)
     given = {**data.key_parts(), "models": [record["key"] for record in records.values()], "prompts": texts}
-    return cached(answer_store, "granularity", measure, **given)
+    return cached(cache_store, "granularity", measure, **given)
 
 
 def evaluate_representations(
-    data: EvaluationData,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
     smile: Model,
     affect: Model,
     settings: ExperimentSettings,
-    answer_store: ContentStore,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> Evaluated:
     """Few-shot accuracy, retrieval and t-SNE of SMILE-VLM, its untrained encoder, and AffectVLM, which saw labels."""
     from affect4d.evaluation import evaluate_models as models
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     texts = ensembles(settings.prompts)
     saved = {"smile": _saved(smile, settings), "affect": _saved(affect, settings)}
     evaluate = partial(models.evaluate_representations, data, **saved, untrained=_untrained(settings), prompts=texts)
     given = {**data.key_parts(), "models": [smile["key"], affect["key"]], "prompts": texts}
     given |= {"size": settings.model, "seed": settings.train.seed}
-    return cached(answer_store, "representations", evaluate, **given)
+    return cached(cache_store, "representations", evaluate, **given)
 
 
 def evaluate_baselines(
-    data: EvaluationData,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
     scan_manifest: pd.DataFrame,
     true_action_units: pd.DataFrame,
     settings: ExperimentSettings,
-    answer_store: ContentStore,
+    view_store: ContentStore,
+    cache_store: ContentStore,
 ) -> Evaluated:
     """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
     from affect4d.evaluation import evaluate_models as models
 
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     actions = true_action_units if len(true_action_units) else None
     evaluate = partial(models.evaluate_baselines, data, scan_manifest, actions, settings.pseudo_labels)
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
     truth = None if actions is None else table_digest(actions)
     given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": settings.pseudo_labels}
-    return cached(answer_store, "baselines", evaluate, **given)
+    return cached(cache_store, "baselines", evaluate, **given)
 
 
 def measure_pseudo_labels(

@@ -9,23 +9,18 @@ from affect4d.pipelines.evaluation.nodes import (
     evaluate_references,
     evaluate_representations,
     evaluate_smile_vlm,
-    gather_evaluation_data,
     measure_granularity,
     measure_pseudo_labels,
 )
 
+DATA = ("view_manifest", "subject_split")
+STORES = ("view_store", "cache_store")
+
 
 def create_pipeline() -> Pipeline:
     """Stage `evaluate`: each model, and what it must beat."""
-    gathering = node(
-        gather_evaluation_data,
-        inputs=["view_manifest", "subject_split", "affect_vlm_settings", "view_store"],
-        outputs="evaluation_data",
-        name="gather_evaluation_data",
-        tags="evaluate",
-    )
     shared = pipeline(
-        [gathering, *_comparisons(), _baselines(), _pseudo_labels()],
+        [*_comparisons(), _baselines(), _pseudo_labels()],
         namespace="evaluation",
         prefix_datasets_with_namespace=False,
     )
@@ -35,7 +30,7 @@ def create_pipeline() -> Pipeline:
 def _affect_vlm() -> Pipeline:
     evaluating = node(
         evaluate_affect_vlm,
-        inputs=["evaluation_data", "model", "settings", "answer_store"],
+        inputs=[*DATA, "model", "settings", *STORES],
         outputs=["metrics", "predictions", "prompt_influence"],
         name="evaluate",
         tags="evaluate",
@@ -46,7 +41,7 @@ def _affect_vlm() -> Pipeline:
 def _smile_vlm() -> Pipeline:
     evaluating = node(
         evaluate_smile_vlm,
-        inputs=["evaluation_data", "sequences", "model", "settings", "answer_store"],
+        inputs=[*DATA, "sequences", "model", "settings", *STORES],
         outputs=["metrics", "predictions"],
         name="evaluate",
         tags="evaluate",
@@ -73,14 +68,14 @@ def _comparisons() -> list[object]:
     return [
         node(
             evaluate_references,
-            inputs=["evaluation_data", "cross_entropy_model", "smile_vlm_settings", "answer_store"],
+            inputs=[*DATA, "cross_entropy_model", "smile_vlm_settings", *STORES],
             outputs=["reference_metrics", "reference_predictions"],
             name="evaluate_references",
             tags="evaluate",
         ),
         node(
             evaluate_representations,
-            inputs=["evaluation_data", "smile_vlm_model", "affect_vlm_model", "smile_vlm_settings", "answer_store"],
+            inputs=[*DATA, "smile_vlm_model", "affect_vlm_model", "smile_vlm_settings", *STORES],
             outputs=["representation_scores", "embedding_maps"],
             name="evaluate_representations",
             tags="evaluate",
@@ -88,12 +83,14 @@ def _comparisons() -> list[object]:
         node(
             measure_granularity,
             inputs={
-                "data": "evaluation_data",
+                "view_manifest": "view_manifest",
+                "subject_split": "subject_split",
                 "affect": "affect_vlm_model",
                 "smile": "smile_vlm_model",
                 "cross_entropy": "cross_entropy_model",
                 "settings": "affect_vlm_settings",
-                "answer_store": "answer_store",
+                "view_store": "view_store",
+                "cache_store": "cache_store",
             },
             outputs="granularity_scores",
             name="measure_granularity",
@@ -105,7 +102,7 @@ def _comparisons() -> list[object]:
 def _baselines() -> object:
     return node(
         evaluate_baselines,
-        inputs=["evaluation_data", "scan_manifest", "true_action_units", "smile_vlm_settings", "answer_store"],
+        inputs=[*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
         outputs=["baseline_metrics", "baseline_predictions"],
         name="evaluate_baselines",
         tags="evaluate",

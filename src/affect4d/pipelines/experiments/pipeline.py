@@ -134,7 +134,7 @@ def _robustness() -> list[object]:
                 "clips": "robustness_clips",
                 "raw_corpus": "raw_corpus",
                 "models": "robustness_models",
-                "answer_store": "answer_store",
+                "cache_store": "cache_store",
                 "options": "params:robustness",
                 "render": "params:render",
                 "settings": "affect_vlm_settings",

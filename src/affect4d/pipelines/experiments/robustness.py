@@ -39,7 +39,7 @@ def corrupt_scans(
     clips: Any,
     raw_corpus: Document,
     models: dict[str, Document],
-    answer_store: ContentStore,
+    cache_store: ContentStore,
     options: RobustnessOptions,
     render: RenderOptions,
     settings: ExperimentSettings,
@@ -58,7 +58,7 @@ def corrupt_scans(
         prompts=ensembles(settings.prompts),
         device=settings.train.device,
     )
-    return measure_robustness(test, options.corruptions, answer_store, engine)
+    return measure_robustness(test, options.corruptions, cache_store, engine)
 
 
 def summarise_robustness(predictions: pd.DataFrame, models: dict[str, Document]) -> Document:

@@ -16,13 +16,13 @@ SHEET_SAMPLES = 5
 
 
 def write_augmented_prompts(
-    sequences: pd.DataFrame, settings: ExperimentSettings, prompt_store: ContentStore
+    sequences: pd.DataFrame, settings: ExperimentSettings, cache_store: ContentStore
 ) -> pd.DataFrame:
     """Templates filled with synonyms of the expression and the attributes that the corpus supplies."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     options = settings.prompts
     given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
-    return cached(prompt_store, "augmented", partial(compose_prompts, labelled, options), **given)
+    return cached(cache_store, "augmented", partial(compose_prompts, labelled, options), **given)
 
 
 def write_pseudo_prompts(
@@ -31,7 +31,7 @@ def write_pseudo_prompts(
     subject_split: dict[str, Any],
     settings: ExperimentSettings,
     view_store: ContentStore,
-    prompt_store: ContentStore,
+    cache_store: ContentStore,
 ) -> pd.DataFrame:
     """Prompts made without labels, by the source that the settings name."""
     from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts  # torch costs seconds
@@ -44,7 +44,7 @@ def write_pseudo_prompts(
     if options.source == "zero_shot":
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
         given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
-    return cached(prompt_store, "pseudo", partial(write_pseudo_prompts, data, options), **given)
+    return cached(cache_store, "pseudo", partial(write_pseudo_prompts, data, options), **given)
 
 
 def schedule_supervised(

@@ -9,24 +9,32 @@ from affect4d.pipelines.model_input.nodes import (
     write_augmented_prompts,
     write_pseudo_prompts,
 )
-from affect4d.pipelines.model_input.settings import collect_settings
+from affect4d.pipelines.model_input.settings import collect_self_supervised_settings, collect_supervised_settings
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
+PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels", *METHODS)]
 
 
 def create_pipeline() -> Pipeline:
     """Stages `settings`, `prompts` and `augment`."""
     nodes = [
         node(
-            collect_settings,
-            inputs=[f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels", *METHODS)],
-            outputs=[f"{method}_settings" for method in METHODS],
-            name="collect_settings",
+            collect_supervised_settings,
+            inputs=PARAMETERS,
+            outputs=["affect_vlm_settings", "cross_entropy_settings"],
+            name="collect_supervised_settings",
+            tags="settings",
+        ),
+        node(
+            collect_self_supervised_settings,
+            inputs=PARAMETERS,
+            outputs="smile_vlm_settings",
+            name="collect_self_supervised_settings",
             tags="settings",
         ),
         node(
             write_augmented_prompts,
-            inputs=["sequences", "affect_vlm_settings", "prompt_store"],
+            inputs=["sequences", "affect_vlm_settings", "cache_store"],
             outputs="augmented_prompts",
             name="write_augmented_prompts",
             tags="prompts",
@@ -39,7 +47,7 @@ def create_pipeline() -> Pipeline:
                 "subject_split": "subject_split",
                 "settings": "smile_vlm_settings",
                 "view_store": "view_store",
-                "prompt_store": "prompt_store",
+                "cache_store": "cache_store",
             },
             outputs="pseudo_prompts",
             name="write_pseudo_prompts",

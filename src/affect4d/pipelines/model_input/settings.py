@@ -39,7 +39,7 @@ class CrossEntropyMethod(BaseModel):
     objective: CrossEntropyOptions = CrossEntropyOptions()
 
 
-def collect_settings(
+def collect_supervised_settings(
     inputs: InputOptions,
     model: ModelOptions,
     prompts: PromptOptions,
@@ -47,20 +47,46 @@ def collect_settings(
     affect_vlm: AffectMethod,
     smile_vlm: SmileMethod,
     cross_entropy: CrossEntropyMethod,
-) -> tuple[ExperimentSettings, ExperimentSettings, ExperimentSettings]:
-    """The complete recipes of AffectVLM, SMILE-VLM and the cross-entropy baseline."""
-    shared = ExperimentSettings(
+) -> tuple[ExperimentSettings, ExperimentSettings]:
+    """The complete recipes of AffectVLM and of the cross-entropy baseline; they differ in the method alone."""
+    objectives = _objectives(affect_vlm, smile_vlm, cross_entropy)
+    affect = ExperimentSettings(
+        method="affect_vlm",
         inputs=inputs,
         model=model,
         prompts=prompts,
         pseudo_labels=pseudo_labels,
-        objectives=Objectives(
-            affect_vlm=affect_vlm.objective, smile_vlm=smile_vlm.objective, cross_entropy=cross_entropy.objective
-        ),
+        train=affect_vlm.train,
+        augment=affect_vlm.augment,
+        objectives=objectives,
     )
-    supervised = shared.model_copy(update={"train": affect_vlm.train, "augment": affect_vlm.augment})
-    self_supervised = shared.model_copy(
-        update={"method": "smile_vlm", "train": smile_vlm.train, "augment": smile_vlm.augment}
+    return affect, affect.model_copy(update={"method": "cross_entropy"})
+
+
+def collect_self_supervised_settings(
+    inputs: InputOptions,
+    model: ModelOptions,
+    prompts: PromptOptions,
+    pseudo_labels: PseudoLabelOptions,
+    affect_vlm: AffectMethod,
+    smile_vlm: SmileMethod,
+    cross_entropy: CrossEntropyMethod,
+) -> ExperimentSettings:
+    """The complete recipe of SMILE-VLM."""
+    return ExperimentSettings(
+        method="smile_vlm",
+        inputs=inputs,
+        model=model,
+        prompts=prompts,
+        pseudo_labels=pseudo_labels,
+        train=smile_vlm.train,
+        augment=smile_vlm.augment,
+        objectives=_objectives(affect_vlm, smile_vlm, cross_entropy),
     )
-    baseline = supervised.model_copy(update={"method": "cross_entropy"})
-    return supervised, self_supervised, baseline
+
+
+def _objectives(affect_vlm: AffectMethod, smile_vlm: SmileMethod, cross_entropy: CrossEntropyMethod) -> Objectives:
+    """Loss options of all methods: a study trains several with the same settings."""
+    return Objectives(
+        affect_vlm=affect_vlm.objective, smile_vlm=smile_vlm.objective, cross_entropy=cross_entropy.objective
+    )
