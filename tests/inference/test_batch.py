@@ -24,12 +24,12 @@ EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 def bad_files():
     """The list of bad files that every reader is tried on."""
     folder = Path(__file__).parents[1] / "scans"
-    for name in ("scan_files", "test_readers_bad_files"):
+    for name, file in (("scan_files", "scan_files.py"), ("bad_scan_files", "readers/test_bad_files.py")):
         if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+            spec = importlib.util.spec_from_file_location(name, folder / file)
             sys.modules[name] = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(sys.modules[name])
-    return sys.modules["test_readers_bad_files"]
+    return sys.modules["bad_scan_files"]
 
 
 @pytest.fixture(scope="module")
