@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from affect4d.store.disk import format_size
 from affect4d.store.prune import KEEP_HOURS, Prune, UnreadableManifestError, carry_out, plan_prune
-from affect4d.store.room import in_words
 
 console = Console(highlight=False)
 
@@ -28,7 +28,7 @@ def main() -> int:
         return 1
     show(prune, chosen.data, chosen.hours)
     if chosen.yes:
-        console.print(f"Freed {in_words(carry_out(prune))}.")
+        console.print(f"Freed {format_size(carry_out(prune))}.")
     elif prune.dropped:
         console.print("Nothing was dropped. To drop it: [bold]make prune YES=1[/bold]")
     return 0
@@ -41,11 +41,11 @@ def show(prune: Prune, data: Path, hours: float) -> None:
         sizes[entry.path.parent.relative_to(data)].append(entry.size)
     table = Table("folder", "entries", "size", title=f"Named by no manifest, not used for {hours:g} hours")
     for folder, found in sorted(sizes.items()):
-        table.add_row(str(folder), str(len(found)), in_words(sum(found)))
+        table.add_row(str(folder), str(len(found)), format_size(sum(found)))
     if prune.dropped:
         console.print(table)
-    named = f"{len(prune.kept)} entries ({in_words(sum(entry.size for entry in prune.kept))}) stay"
-    dropped = f"{len(prune.dropped)} ({in_words(sum(entry.size for entry in prune.dropped))}) may go"
+    named = f"{len(prune.kept)} entries ({format_size(sum(entry.size for entry in prune.kept))}) stay"
+    dropped = f"{len(prune.dropped)} ({format_size(sum(entry.size for entry in prune.dropped))}) may go"
     console.print(f"{named}, {dropped}; {prune.manifests} manifests read.")
 
 

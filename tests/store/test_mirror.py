@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from affect4d.datasets import StoreDataset
-from affect4d.store import ContentStore
+from affect4d.store import ContentStore, cached
 from affect4d.store.mirror import LIST_SUFFIX, DamagedEntryError, Mirror
 
 
@@ -46,8 +46,8 @@ def test_a_folder_travels_whole(mirror, tmp_path):
 
 def test_a_table_made_on_one_host_is_not_made_on_another(mirror, tmp_path):
     table = pd.DataFrame({"a": [1, 2]})
-    ContentStore(tmp_path / "here", mirror).table("key", lambda: table)
-    found = ContentStore(tmp_path / "there", mirror).table("key", lambda: pytest.fail("made again"))
+    cached(ContentStore(tmp_path / "here", mirror), "prompts", lambda: table)
+    found = cached(ContentStore(tmp_path / "there", mirror), "prompts", lambda: pytest.fail("made again"))
     pd.testing.assert_frame_equal(found, table)
 
 

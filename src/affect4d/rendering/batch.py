@@ -27,7 +27,7 @@ from affect4d.rendering.sequences import (
 )
 from affect4d.scans.source import ScanSource
 from affect4d.store import ContentStore, StoreFullError, content_key, file_digest, table_digest
-from affect4d.store.room import in_words
+from affect4d.store.disk import format_size
 from affect4d.store.shards import drop_broken, read_header
 
 VIEW_MANIFEST_COLUMNS = (
@@ -204,7 +204,7 @@ def _still_needed(jobs: Sequence[SequenceJob], outcomes: Outcomes) -> str:
     if not done:
         return f"{left} scans are still to be rendered."
     need = left * sum(one.size for one in done) / sum(len(one.header["frames"]) for one in done)
-    return f"The {left} scans still to be rendered need about {in_words(need)}."
+    return f"The {left} scans still to be rendered need about {format_size(need)}."
 
 
 def _dropped(jobs: Iterable[SequenceJob], outcomes: Outcomes) -> list[Dropped]:

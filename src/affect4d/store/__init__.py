@@ -6,8 +6,8 @@ whole. Small versioned manifests name entries; what none of them names can be pr
 """
 
 from affect4d.store.cache import cache_key, cached, cached_folder
+from affect4d.store.disk import StoreFullError
 from affect4d.store.keys import KEY_LENGTH, code_version, content_key, file_digest, local_digest, table_digest
-from affect4d.store.room import StoreFullError
 from affect4d.store.store import ContentStore
 
 __all__ = [

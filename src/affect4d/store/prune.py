@@ -24,9 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from affect4d.store.disk import PREFIX, is_left_behind, make_scratch, size_of
 from affect4d.store.keys import KEY_LENGTH
-from affect4d.store.leftovers import PREFIX, is_left_behind, make_scratch
-from affect4d.store.room import size_of
 
 KEY = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_LENGTH}}}(?![0-9a-f])")
 KEEP_HOURS = 168.0
@@ -41,14 +40,7 @@ class UnreadableManifestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a store.
-
-    Attributes:
-        path: Where it is.
-        key: Its content key; empty for what a killed writer has left.
-        size: In bytes.
-        used: When it was made or last asked for, in seconds since 1970.
-    """
+    """Something in a store; ``key`` is empty for what a killed writer left, ``used`` is in seconds since 1970."""
 
     path: Path
     key: str
@@ -58,13 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """What a prune would do.
-
-    Attributes:
-        dropped: What no manifest names.
-        kept: The rest.
-        manifests: How many files were read for names.
-    """
+    """Entries that a prune would drop and keep, and the number of manifests read for names."""
 
     dropped: tuple[Entry, ...]
     kept: tuple[Entry, ...]

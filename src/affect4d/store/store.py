@@ -3,42 +3,30 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from affect4d.store.leftovers import make_scratch, sweep_once
+from affect4d.store.disk import describe_full, is_full, make_scratch, sweep_once
 from affect4d.store.mirror import Mirror
-from affect4d.store.room import describe_full, is_full
 
 
 @dataclass(frozen=True)
 class ContentStore:
-    """A folder of entries; with a mirror, the entries live at a URL and the folder is their cache.
-
-    Attributes:
-        root: The folder.
-        mirror: Where the entries live, if not there.
-    """
+    """A folder of entries; with a mirror, the entries live at a URL and the folder is their cache."""
 
     root: Path
     mirror: Mirror | None = None
 
     def path(self, name: str) -> Path:
-        """Where the entry of that name is, fetched if it lives elsewhere; or where it would be.
-
-        Raises:
-            DamagedEntryError: If it was fetched and is not what was sent.
-        """
+        """Where the entry of that name is, fetched from the mirror if need be; or where it would be."""
         target = self.root / name
         if self.mirror is not None and not target.exists() and self.mirror.has(name):
             self._fetch(self.mirror, name)
         return target
 
     def has(self, name: str) -> bool:
-        """Whether the entry is there, and therefore whole. To have asked counts as its use: a prune waits."""
+        """Whether the entry is there, and therefore whole; a look-up counts as use, for a prune."""
         try:
             os.utime(self.root / name)
         except FileNotFoundError:
@@ -47,21 +35,11 @@ class ContentStore:
             return (self.root / name).exists()
         return True
 
-    def table(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-        """The table of that name, made and kept if it is not there; ``attrs["entry"]`` names it to a prune."""
-        if not self.has(name):
-            with self.write(name) as partial:
-                make().to_parquet(partial)
-        table = pd.read_parquet(self.path(name))
-        table.attrs["entry"] = name
-        return table
-
     @contextlib.contextmanager
     def write(self, name: str, durable: bool = True) -> Iterator[Path]:
         """Give a temporary path to write a file or a folder to; rename it into place when the block ends well.
 
-        An exception inside the block leaves no entry behind. If another process finished the same entry first, its
-        entry stays. What a writer that was killed has left in the folder is removed on the way.
+        An exception inside the block leaves no entry. If another process finished the same entry first, its stays.
 
         Args:
             name: Name of the entry.
