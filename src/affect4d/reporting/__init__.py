@@ -1,1 +1,1 @@
-"""What people read of a run: pages, model cards and the figures on them."""
+"""Self-contained HTML pages, model cards and the figures on them."""

@@ -1,4 +1,4 @@
-"""The page of an ingest: what of a corpus was found, what was mended or refused and why, and how the faces stand."""
+"""Page of an ingest: what was found, repaired or refused and why, and how the faces are aligned."""
 
 import base64
 import datetime
@@ -7,29 +7,24 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from PIL import Image
 
-from affect4d.reporting.histograms import Histogram, histogram
-from affect4d.reporting.report import templates
+from affect4d.reporting.pages import templates
 from affect4d.scans.canonical import TRUSTED
 from affect4d.scans.ingest_report import counts_table, expressions_table, quantile_table, reasons_table
 
 JPEG_QUALITY = 86
 MOST_SIZES = 6
+BARS = 24
+ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class ScanPreview:
-    """A scan to look at.
-
-    Attributes:
-        scan: Its name.
-        method: What its pose was found by.
-        confidence: 0 to 1.
-        reason: What was found or mended, or why it cannot be drawn, in words.
-        image: Its face, from several sides; None where it cannot be drawn.
-    """
+    """A scan on the page: how it was aligned, and its face from several sides; None where it cannot be rendered."""
 
     scan: str
     method: str
@@ -39,45 +34,67 @@ class ScanPreview:
 
 
 @dataclass(frozen=True)
-class IngestContext:
-    """Everything the page of an ingest shows.
+class HistogramBar:
+    """Bar from ``low`` to ``high``; its height is relative to the highest bar."""
 
-    Attributes:
-        corpus: Name of the corpus.
-        description: What it is, in a sentence.
+    low: float
+    high: float
+    count: int
+    height: float
+    doubted: bool
+    """Whether it lies below the histogram's threshold."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Histogram that the page draws as SVG."""
+
+    title: str
+    unit: str
+    bars: Sequence[HistogramBar]
+    note: str
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Start of the first bar and end of the last."""
+        return self.bars[0].low, self.bars[-1].high
+
+
+def render_ingest_page(
+    report: pd.DataFrame,
+    completeness: pd.DataFrame,
+    protocols: pd.DataFrame,
+    *,
+    corpus: str,
+    description: str,
+    previews: Sequence[ScanPreview] = (),
+    no_previews: str = "",
+    command: str = "kedro run --pipeline=ingest",
+    made: datetime.datetime | None = None,
+) -> str:
+    """The page as an HTML document that loads nothing and has no script.
+
+    Args:
         report: The ingest report, one row a scan.
         completeness: See :func:`affect4d.scans.corpora.completeness.completeness`; no rows where it is not known.
         protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
-        previews: Scans to look at, the least confident first.
+        corpus: Name of the corpus.
+        description: The corpus in a sentence.
+        previews: Scans to show, the least confident first.
         no_previews: Why there are none, and how to get them.
-        command: What to type to get this page again.
-        made: When it was made.
+        command: Command that reproduces the page.
+        made: Time.
     """
-
-    corpus: str
-    description: str
-    report: pd.DataFrame
-    completeness: pd.DataFrame
-    protocols: pd.DataFrame
-    previews: Sequence[ScanPreview] = ()
-    no_previews: str = ""
-    command: str = "kedro run --pipeline=ingest"
-    made: datetime.datetime | None = None
-
-
-def render_ingest_page(context: IngestContext) -> str:
-    """Render the page.
-
-    Returns:
-        A whole HTML document. It holds everything it shows, has no script, and forbids the browser to load anything.
-    """
-    report = context.report
     usable = report[report["status"] != "refused"]
     return (
         templates()
         .get_template("ingest.html.jinja")
         .render(
-            context=context,
+            corpus=corpus,
+            description=description,
+            command=command,
+            made=made,
+            no_previews=no_previews,
             totals=_totals(report),
             reasons=reasons_table(report).to_dict("records"),
             expressions=expressions_table(report).to_dict("records"),
@@ -89,22 +106,22 @@ def render_ingest_page(context: IngestContext) -> str:
             quantiles=quantile_table(report, ("raw_vertices", "vertices", "faces")).to_dict("records"),
             textures=_texture_sizes(usable),
             mended={name: int(usable[name].sum()) for name in ("spikes", "bridges", "debris")},
-            completeness=context.completeness.to_dict("records"),
-            protocols=context.protocols.to_dict("records"),
-            previews=[(preview, preview.image and jpeg_address(preview.image)) for preview in context.previews],
+            completeness=completeness.to_dict("records"),
+            protocols=protocols.to_dict("records"),
+            previews=[(preview, preview.image and jpeg_address(preview.image)) for preview in previews],
         )
     )
 
 
 def jpeg_address(image: Image.Image) -> str:
-    """A picture as a ``data:`` address."""
+    """An image as a ``data:`` address."""
     buffer = BytesIO()
     image.convert("RGB").save(buffer, format="JPEG", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _totals(report: pd.DataFrame) -> Mapping[str, Any]:
-    """The numbers at the top of the page."""
+    """Numbers at the top of the page."""
     statuses = report["status"].value_counts()
     doubted = (report["confidence"] < TRUSTED) & (report["status"] != "refused")
     return {
@@ -121,29 +138,62 @@ def _histograms(usable: pd.DataFrame) -> tuple[Histogram | None, ...]:
     def values(column: str) -> Any:
         return usable[column].to_numpy(dtype=float, na_value=float("nan"))
 
+    doubted = f"Below {TRUSTED:g} a pose is doubted: look at the previews."
+    missing = "What is missing is holes, or was turned away from the scanner."
+    upright = "0 is upright, looking at the camera."
+    cropped = "Before neck, hair and shoulders are cropped."
     return (
-        histogram(
-            "Confidence of the pose",
-            values("confidence"),
-            note=f"Below {TRUSTED:g} a pose is doubted: look at the previews.",
-            bounds=(0.0, 1.0),
-            doubt_below=TRUSTED,
-        ),
-        histogram(
-            "Share of the face that is there",
-            values("seen"),
-            note="What is missing is holes, or was turned away from the scanner.",
-            bounds=(0.0, 1.0),
-        ),
-        histogram(
-            "Turn from the file to the canonical frame", values("turned"), "°", "0 is upright, looking at the camera."
-        ),
-        histogram("Vertices as read", values("raw_vertices"), note="Before neck, hair and shoulders are cropped."),
+        histogram("Confidence of the pose", values("confidence"), "", doubted, (0.0, 1.0), doubt_below=TRUSTED),
+        histogram("Share of the face that is there", values("seen"), "", missing, (0.0, 1.0)),
+        histogram("Turn from the file to the canonical frame", values("turned"), "°", upright),
+        histogram("Vertices as read", values("raw_vertices"), "", cropped),
     )
 
 
+def histogram(
+    title: str,
+    values: Float64[np.ndarray, " values"],
+    unit: str = "",
+    note: str = "",
+    bounds: tuple[float, float] | None = None,
+    doubt_below: float = -np.inf,
+) -> Histogram | None:
+    """Histogram of finite values in bars of a round width; None if there is none.
+
+    Args:
+        title: Heading.
+        values: Not finite ones are left out.
+        unit: Of the values.
+        note: Caption.
+        bounds: Ends; by default, those of the values.
+        doubt_below: Bars wholly below this are marked.
+    """
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return None
+    edges = _edges(*(bounds or (float(finite.min()), float(finite.max()))))
+    counts = np.histogram(finite, edges)[0]
+    highest = max(int(counts.max()), 1)
+    bars = [
+        HistogramBar(float(low), float(high), int(count), int(count) / highest, bool(high <= doubt_below + 1e-9))
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    return Histogram(title, unit, bars, note)
+
+
+def _edges(low: float, high: float) -> Float64[np.ndarray, " edges"]:
+    """Edges of at most ``BARS`` bars of a round width from ``low`` to ``high``."""
+    if high <= low:
+        return np.array([low - 0.5, low + 0.5])
+    rough = (high - low) / BARS
+    magnitude = 10.0 ** np.floor(np.log10(rough))
+    step = next(each * magnitude for each in ROUND_STEPS if each * magnitude >= rough * (1 - 1e-9))
+    first = np.floor(low / step + 1e-9)
+    return np.asarray(step * np.arange(first, max(np.ceil(high / step - 1e-9), first + 1) + 1))
+
+
 def _texture_sizes(usable: pd.DataFrame) -> list[tuple[str, int]]:
-    """Most frequent sizes of textures with their counts; the rest as one."""
+    """Most frequent texture sizes with their counts; the rest as one."""
     counts = usable["texture_size"].replace("", "none").value_counts()
     shown = [(str(size), int(count)) for size, count in counts.head(MOST_SIZES).items()]
     rest = int(counts.iloc[MOST_SIZES:].sum())

@@ -1,10 +1,10 @@
-"""A model card in the usual format (Mitchell et al. 2019): what a model is, what it is for, and how well it does."""
+"""Model cards (Mitchell et al. 2019): of a run's models, and of a packaged model."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from affect4d.evaluation.summary import display_name, result_rows
-from affect4d.reporting.report import templates
+from affect4d.reporting.pages import templates
 
 METHODS: Mapping[str, str] = {
     "affect_vlm": "Supervised: views and prompts of one expression are drawn together (image-text alignment, pair and "
@@ -15,23 +15,21 @@ METHODS: Mapping[str, str] = {
 
 
 def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool) -> str:
-    """Write a model's card.
+    """Card of a model as a run measured it, in Markdown.
 
     Args:
         model: Its name in the summary, e.g. ``"affect_vlm"``.
         summary: See :func:`affect4d.evaluation.summary.write_summary`.
-        corpus: What the corpus is, in a sentence.
+        corpus: Description of the corpus, a sentence.
         synthetic: Whether its faces are synthetic.
 
-    Returns:
-        Markdown.
-
     Raises:
-        ValueError: If the summary has no such model; the message lists those it has.
+        ValueError: If the summary has no such model; lists those it has.
     """
     if model not in summary["models"]:
         raise ValueError(f"The summary has no model {model!r}; it has: {', '.join(summary['models'])}.")
     own = dict(result_rows({"models": {model: summary["models"][model]}, "baselines": {}}))
+    baselines = dict(result_rows({"models": {}, "baselines": summary["baselines"]}))
     return (
         templates()
         .get_template("model_card.md.jinja")
@@ -40,8 +38,14 @@ def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, sy
             method=METHODS.get(model, ""),
             summary=summary,
             own=own,
-            rows={**own, **dict(result_rows({"models": {}, "baselines": summary["baselines"]}))},
+            rows={**own, **baselines},
             corpus=corpus,
             synthetic=synthetic,
         )
     )
+
+
+def render_packaged_model_card(description: Mapping[str, Any]) -> str:
+    """Card of a packaged model, in Markdown, from the contents of ``bundle.json``."""
+    template = templates().get_template("packaged_model_card.md.jinja")
+    return template.render(method=METHODS.get(description["name"], ""), **description)

@@ -1,0 +1,319 @@
+"""Pages of a run, a prediction and a study: self-contained, for any screen, light or dark, without a network."""
+
+import base64
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import jinja2
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.experiments.provenance import StudyProvenance, describe_changes
+from affect4d.experiments.study_results import FEWEST_SUBJECTS, VariantResult
+from affect4d.experiments.variants import Study
+from affect4d.reporting import figures
+
+HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
+NO_RESULTS: Mapping[str, Any] = {
+    "counts": {},
+    "histories": {},
+    "costs": {},
+    "view_weights": {},
+    "purity": None,
+    "representations": {},
+    "embedding_maps": None,
+    "pictures": (),
+    "comparisons": (),
+    "claims": (),
+    "corpora": None,
+    "validations": (),
+    "levels": {},
+    "fairness": {},
+    "robustness": None,
+    "failures": (),
+    "command": "make run",
+    "made": None,
+}
+"""Parts of a report that may be missing; their sections are then left out."""
+CURVES: Mapping[str, str] = {
+    "unseen_accuracy": "Accuracy on unseen subjects after each epoch",
+    "gradient_norm": "Norm of the gradient, before clipping",
+    "alpha": "The learnable margin α",
+}
+"""Columns of a study's curves that are drawn, and their titles."""
+MOST_TIMELINES = 24
+MOST_REFUSED = 200
+
+
+def render_report(report: Mapping[str, Any]) -> str:
+    """Report of a run as an HTML document that loads nothing.
+
+    Args:
+        report: ``summary`` (:func:`affect4d.evaluation.summary.write_summary`), ``split``
+            (:class:`~affect4d.scans.splits.SubjectSplit`), ``corpus`` (a sentence), ``synthetic`` (whether its faces
+            are), and any of :data:`NO_RESULTS`: ``counts`` by name; by model ``histories`` (tables of steps), ``costs``,
+            ``view_weights``, ``representations``, ``levels`` (granularities) and ``fairness``; ``purity`` of
+            pseudo-labels; ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons``
+            (``first``, ``second`` and a paired comparison); ``claims`` and those of other ``corpora``; ``validations``
+            (cross-validations); ``robustness``; ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
+            ``confidence``, ``image``); the ``command``; and when it was ``made``.
+    """
+    context = {**NO_RESULTS, **report}
+    rows = dict(result_rows(context["summary"]))
+    maps = context["embedding_maps"]
+    return _render(
+        "report.html.jinja",
+        context=context,
+        summary=context["summary"],
+        rows=rows,
+        headlines=[(name, rows[name]) for name in HEADLINES if name in rows],
+        models=_models(context["summary"]),
+        curves={name: list(figures.learning_figures(history)) for name, history in context["histories"].items()},
+        retrievals=list(_retrieval_rows(context["representations"])),
+        maps=[] if maps is None else list(maps["model"].unique()),
+        figures=_as_json(_report_figures(context)),
+        pictures=[(picture, png_address(picture["image"])) for picture in context["pictures"]],
+        feature_names=figures.FEATURES_OF,
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def render_report_markdown(report: Mapping[str, Any]) -> str:
+    """Tables of :func:`render_report` as Markdown."""
+    context = {**NO_RESULTS, **report}
+    summary = context["summary"]
+    rows, models = dict(result_rows(summary)), _models(summary)
+    return _render("report.md.jinja", context=context, summary=summary, rows=rows, models=models)
+
+
+def render_gallery_page(
+    predictions: pd.DataFrame,
+    timelines: pd.DataFrame,
+    images: Mapping[str, bytes],
+    *,
+    expressions: Sequence[str],
+    model: str,
+    measured: Mapping[str, Any] | None,
+    source: str,
+    command: str,
+    made: datetime.datetime | None = None,
+) -> str:
+    """Gallery of a prediction: faces with their probabilities, timelines, refused scans; an HTML document.
+
+    Args:
+        predictions: One row a recording, as ``docs/predict.md`` describes.
+        timelines: One row a scan.
+        images: Recording → JPEG of its face from every view; recordings without one are counted, not shown.
+        expressions: Classes.
+        model: Name of the model.
+        measured: Its scores; None where it was not measured.
+        source: Path of the scans.
+        command: Command that reproduces the page.
+        made: Time.
+    """
+    answered, refused = predictions[predictions["status"] != "refused"], predictions[predictions["status"] == "refused"]
+    sequences = answered[answered["frames"] > 1].head(MOST_TIMELINES)
+    drawn = {
+        f"timeline-{place}": figures.timeline_figure(timelines[timelines["recording"] == recording], expressions)
+        for place, recording in enumerate(sequences["recording"])
+    }
+    shown = answered[answered["recording"].isin(list(images))]
+    bad = timelines[(timelines["status"] == "refused") & ~timelines["recording"].isin(set(refused["recording"]))]
+    return _render(
+        "gallery.html.jinja",
+        cards=[_face_card(row, expressions, images[row["recording"]]) for row in shown.to_dict("records")],
+        hidden=len(answered) - len(shown),
+        counts={name: int((answered["expression"] == name).sum()) for name in expressions},
+        answered=len(answered),
+        scans=int(predictions["frames"].sum()),
+        calibrated=bool(predictions["calibrated"].any()),
+        refused=refused.head(MOST_REFUSED).to_dict("records"),
+        refused_count=len(refused),
+        bad_frames=bad.head(MOST_REFUSED).to_dict("records"),
+        timelines=list(zip(drawn, sequences.to_dict("records"), strict=True)),
+        sequences=int((answered["frames"] > 1).sum()),
+        figures=_as_json(drawn),
+        plotly=Markup(get_plotlyjs()) if drawn else "",
+        expressions=expressions,
+        model=model,
+        measured=measured,
+        source=source,
+        command=command,
+        made=made,
+    )
+
+
+def render_study(
+    study: Study,
+    results: Sequence[VariantResult],
+    curves: pd.DataFrame,
+    provenance: StudyProvenance,
+    *,
+    command: str,
+    versions: Mapping[str, str],
+) -> tuple[str, str]:
+    """Page of a study as an HTML document, and its tables as Markdown.
+
+    Args:
+        study: Question and variants.
+        results: One a variant.
+        curves: Columns ``variant``, ``seed``, ``epoch`` and measured ones.
+        provenance: Data, code and parameters.
+        command: Command that reproduces the study.
+        versions: Of libraries.
+    """
+    drawn = study_figures(curves, {row.variant: row.description for row in results})
+    page, markdown = (
+        _render(
+            template,
+            study=study,
+            results=results,
+            first=results[0],
+            paired=any(row.against not in ("", results[0].variant) for row in results),
+            fewest=FEWEST_SUBJECTS,
+            converges=bool(curves["unseen_accuracy"].notna().groupby(curves["variant"]).any().all()),
+            titles=CURVES,
+            provenance=provenance,
+            changes=describe_changes(provenance.changes or {}),
+            command=command,
+            versions=versions,
+            figures=_as_json(drawn),
+            plotly=Markup(get_plotlyjs()),
+        )
+        for template in ("study.html.jinja", "study.md.jinja")
+    )
+    return page, markdown
+
+
+def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
+    """One figure a measured column: means over seeds, one line a variant; constant curves are left out."""
+    drawn: dict[str, Any] = {}
+    for column in CURVES:
+        if column in curves and curves[column].notna().any():
+            means = curves.pivot_table(index="epoch", columns="variant", values=column, aggfunc="mean")
+            moving = [name for name in names if name in means and means[name].nunique() > 1]
+            drawn[column] = figures.lines(means[moving], names)
+    return drawn
+
+
+@cache
+def templates() -> jinja2.Environment:
+    """Page templates; HTML is escaped, and a missing value is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("affect4d.reporting", "templates"),
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value, source=_source)
+    environment.filters.update(figure=_value, difference=_difference, picture=png_address)
+    return environment
+
+
+def png_address(image: Image.Image) -> str:
+    """An image as a ``data:`` address."""
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _render(template: str, **values: Any) -> str:
+    return templates().get_template(template).render(**values)
+
+
+def _as_json(drawn: Mapping[str, go.Figure]) -> dict[str, Markup]:
+    return {name: Markup(figures.figure_json(figure)) for name, figure in drawn.items()}
+
+
+def _models(summary: Mapping[str, Any]) -> list[str]:
+    """Names of the models' rows, without those of the baselines."""
+    return list(dict(result_rows({**summary, "baselines": {}})))
+
+
+def _report_figures(context: Mapping[str, Any]) -> dict[str, go.Figure]:
+    """Figures of the report by their names in the template."""
+    summary = context["summary"]
+    drawn = {"results": figures.results_figure(summary), "seconds": figures.seconds_figure(summary["seconds"])}
+    for name, scores in result_rows(summary):
+        if name != "chance":
+            drawn[f"confusion-{name}"] = figures.confusion_figure(scores)
+    for model, history in context["histories"].items():
+        curves = figures.learning_figures(history).values()
+        drawn.update({f"curve-{model}-{place}": figure for place, figure in enumerate(curves)})
+    if context["view_weights"]:
+        drawn["view-weights"] = figures.view_weights_figure(context["view_weights"])
+    if context["purity"] is not None:
+        drawn["purity"] = figures.purity_figure(context["purity"])
+    for name, accuracies in (context["robustness"] or {}).get("curves", {}).items():
+        drawn[f"robustness-{name}"] = figures.robustness_figure(accuracies)
+    if context["representations"]:
+        drawn["few-shot"] = figures.few_shot_figure(context["representations"])
+    if context["embedding_maps"] is not None:
+        maps = context["embedding_maps"].groupby("model", sort=False)
+        drawn.update({f"map-{name}": figures.embedding_map_figure(table) for name, table in maps})
+    return drawn
+
+
+def _retrieval_rows(representations: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, float]]]:
+    """Model, kind of text, direction and scores of every retrieval."""
+    for model, scores in representations.items():
+        for texts, directions in scores.get("retrieval", {}).items():
+            for direction, found in directions.items():
+                yield model, texts.replace("_", " "), direction.replace("_", " "), found
+
+
+def _face_card(row: Mapping[Any, Any], expressions: Sequence[str], image: bytes) -> dict[str, Any]:
+    """One face of the gallery: its image, and its probabilities in falling order."""
+    probabilities = ((name, row[f"prob_{name}"]) for name in expressions)
+    return {
+        "name": row["recording"],
+        "expression": row["expression"],
+        "probabilities": sorted(probabilities, key=lambda pair: -pair[1]),
+        "image": f"data:image/jpeg;base64,{base64.b64encode(image).decode()}",
+        "prompt": str(row["nearest_prompts"]).split(" | ")[0],
+        "frames": row["frames"],
+        "noted": row["status"] != "ok",
+        "reason": row["reason"],
+    }
+
+
+def _percent(share: float, places: int = 0) -> str:
+    return f"{100 * share:.{places}f}"
+
+
+def _points(difference: float, places: int = 0) -> str:
+    return f"{100 * difference:+.{places}f}".replace("-", "\u2212")
+
+
+def _value(value: float | None, unit: str) -> str:
+    """Measured value: epochs as they are, shares per cent; None is convergence that was never reached."""
+    if value is None:
+        return "never"
+    return f"{value:.1f}" if unit == "epochs" else _percent(value, 1)
+
+
+def _difference(value: float | None, unit: str) -> str:
+    if value is None:
+        return "\u2013"
+    return _points(value / 100 if unit == "epochs" else value, 1)
+
+
+def _source(finding: Mapping[str, Any]) -> str:
+    """Source of a finding in a few words."""
+    seeds = [f"{finding['seeds']} seeds"] if finding["seeds"] != 1 else []
+    made = [finding["made"]] if finding["made"] else []
+    return ", ".join([finding["source"], *seeds, f"{finding['subjects']} subjects", *made])
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
