@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.engine import LostChunkError
+from affect4d.engine import LostChunkError, retry
 from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.mlflow_model import _load_pyfunc
@@ -90,7 +90,7 @@ DEATHS = {"worker-lost": LostChunkError("its process died"), "failed": IndexErro
 @pytest.fixture(params=DEATHS)
 def deadly(monkeypatch, request):
     """Processes die of, or fail on, every chunk that holds the scan ``001.wrl`` of ``Happy``; gives the code of it."""
-    work = batch.map_chunks
+    work = retry.map_chunks
 
     def map_chunks(function, chunks, *args, **kwargs):
         for job in chunks:
@@ -99,7 +99,7 @@ def deadly(monkeypatch, request):
             else:
                 yield from work(function, [job], *args, **kwargs)
 
-    monkeypatch.setattr(batch, "map_chunks", map_chunks)
+    monkeypatch.setattr(retry, "map_chunks", map_chunks)
     return request.param
 
 

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.reporting.histograms import histogram
-from affect4d.reporting.ingest_page import IngestContext, ScanPreview, render_ingest_page
+from affect4d.reporting.ingest_page import ScanPreview, histogram, render_ingest_page
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.ingest_report import ingest_report, reasons_table
 from affect4d.scans.protocols import TABLE_COLUMNS
@@ -59,15 +58,20 @@ def context(report):
         columns=list(TABLE_COLUMNS),
     )
     preview = ScanPreview("<b>3</b>.wrl", "shape", 0.4, "upside down & turned", Image.new("RGB", (16, 4), "teal"))
-    return IngestContext(
-        "bu4dfe <&>", "Scans on a disk.", report, completeness, protocols, [preview],
-        made=datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC),
-    )  # fmt: skip
+    return {
+        "report": report,
+        "completeness": completeness,
+        "protocols": protocols,
+        "corpus": "bu4dfe <&>",
+        "description": "Scans on a disk.",
+        "previews": [preview],
+        "made": datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC),
+    }
 
 
 @pytest.fixture
 def text(context):
-    return render_ingest_page(context)
+    return render_ingest_page(**context)
 
 
 def test_every_section_is_there_and_reachable(text):
@@ -117,31 +121,23 @@ def test_tables_and_previews_are_there(text):
 
 
 def test_a_scan_that_cannot_be_drawn_says_why(context):
-    import dataclasses
-
     lost = ScanPreview("4.wrl", "shape", 0.9, "It cannot be drawn: the file is gone", None)
-    text = render_ingest_page(dataclasses.replace(context, previews=[*context.previews, lost]))
+    text = render_ingest_page(**{**context, "previews": [*context["previews"], lost]})
     assert "It cannot be drawn: the file is gone" in text
     assert text.count("<img") == 1
 
 
 def test_what_is_not_known_is_left_out(context):
-    import dataclasses
-
-    bare = dataclasses.replace(
-        context, completeness=context.completeness[:0], protocols=context.protocols[:0], previews=(), no_previews="Ask."
-    )
-    text = render_ingest_page(bare)
+    none = {"completeness": context["completeness"][:0], "protocols": context["protocols"][:0], "previews": ()}
+    text = render_ingest_page(**{**context, **none, "no_previews": "Ask."})
     sections = [attributes["id"] for tag, attributes in Page(text).elements if tag == "section"]
     assert sections == [name for name in SECTIONS if name not in {"completeness", "protocols"}]
     assert "Ask." in text
 
 
 def test_a_page_of_refused_scans_only_can_be_drawn(context):
-    import dataclasses
-
-    refused = context.report[context.report["status"] == "refused"]
-    text = render_ingest_page(dataclasses.replace(context, report=refused, previews=()))
+    refused = context["report"][context["report"]["status"] == "refused"]
+    text = render_ingest_page(**{**context, "report": refused, "previews": ()})
     assert "No scan is usable" in text
     assert "0 faces of" in text
 

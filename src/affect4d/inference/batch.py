@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_chunks
+from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
 from affect4d.inference.recordings import Recording
 from affect4d.inference.results import FramePrediction, Prediction
@@ -30,8 +30,6 @@ class PredictionJob:
     recording: Recording
     model: Path
     with_image: bool
-    lost: tuple[FramePrediction, ...] = ()
-    """Scans of the recording that crashed a process."""
 
 
 class RecordingResult(NamedTuple):
@@ -62,15 +60,24 @@ def predict_recordings(
     """
     read_description(model)
     jobs = [PredictionJob(recording, model, place < images) for place, recording in enumerate(recordings)]
-    lost: list[PredictionJob] = []
-    for job, result in map_chunks(predict_recording, jobs, "predicting", engine, scans=_scans):
+    for job, result, excluded in map_excluding_failures(
+        predict_recording,
+        jobs,
+        "predicting",
+        engine,
+        split=_single_scans,
+        join=_joined,
+        probe=try_scan,
+        fatal=(PackagedModelError, CanaryError),
+        scans=_scans,
+    ):
+        lost = tuple(_lost_frame(part, part.recording.rows[0], error) for part, error in excluded)
         if isinstance(result, RecordingResult):
-            yield result
+            yield result._replace(prediction=_with_lost(job, result.prediction, lost))
+        elif result is None:
+            yield RecordingResult(_refused(job, lost), b"")
         else:
-            _raise_if_fatal(result)
-            lost.append(job)
-    if lost:
-        yield from _predict_without_bad_scans(lost, engine)
+            yield RecordingResult(_refused(job, _all_lost(job, lost, result)), b"")
 
 
 def predict_recording(job: PredictionJob) -> RecordingResult:
@@ -82,13 +89,7 @@ def predict_recording(job: PredictionJob) -> RecordingResult:
         prepared = predictor.preprocessor.prepare_recording(job.recording)
     except UnusableRecordingError as error:
         return RecordingResult(_refused(job, tuple(map(refused_frame, error.scans))), b"")
-    prediction = predictor.classify(prepared)
-    if job.lost:
-        frames = sorted((*prediction.frames, *job.lost), key=lambda frame: frame.frame)
-        reasons = [f"{len(job.lost)} of {len(frames)} scans cannot be read", prediction.reason]
-        told = {"status": "repaired", "code": job.lost[0].code, "reason": "; ".join(filter(None, reasons))}
-        prediction = replace(prediction, frames=tuple(frames), **told)
-    return RecordingResult(prediction, _apex_image(prepared) if job.with_image else b"")
+    return RecordingResult(predictor.classify(prepared), _apex_image(prepared) if job.with_image else b"")
 
 
 def try_scan(job: PredictionJob) -> None:
@@ -104,31 +105,13 @@ def _predictor(model: Path, written: int) -> "Predictor":
     return Predictor.load(model)
 
 
-def _predict_without_bad_scans(lost: Sequence[PredictionJob], engine: EngineOptions) -> Iterator[RecordingResult]:
-    """Try every scan of the lost recordings alone, then predict each recording without those that were lost again."""
-    singles = [replace(job, recording=single) for job in lost for single in job.recording.singly()]
-    bad: dict[tuple[str, str], FramePrediction] = {}
-    for single, result in map_chunks(try_scan, singles, "finding the bad scan", engine, scans=_scans):
-        if isinstance(result, Exception):
-            _raise_if_fatal(result)
-            row = single.recording.rows[0]
-            bad[single.recording.name, row["scan"]] = _lost_frame(single, row, result)
-    rest = []
-    for job in lost:
-        name, rows = job.recording.name, job.recording.rows
-        culprits = tuple(bad[name, row["scan"]] for row in rows if (name, row["scan"]) in bad)
-        kept = tuple(row for row in rows if (name, row["scan"]) not in bad)
-        if kept:
-            rest.append(replace(job, recording=replace(job.recording, rows=kept), lost=culprits))
-        else:
-            yield RecordingResult(_refused(job, culprits), b"")
-    for job, result in map_chunks(predict_recording, rest, "predicting again", engine, scans=_scans):
-        if isinstance(result, RecordingResult):
-            yield result
-        else:
-            yield RecordingResult(
-                _refused(job, tuple(_lost_frame(job, row, result) for row in job.recording.rows)), b""
-            )
+def _single_scans(job: PredictionJob) -> list[PredictionJob]:
+    return [replace(job, recording=single) for single in job.recording.singly()]
+
+
+def _joined(job: PredictionJob, parts: Sequence[PredictionJob]) -> PredictionJob:
+    rows = tuple(row for part in parts for row in part.recording.rows)
+    return replace(job, recording=replace(job.recording, rows=rows))
 
 
 def _lost_frame(job: PredictionJob, row: Mapping[str, Any], error: Exception) -> FramePrediction:
@@ -138,10 +121,21 @@ def _lost_frame(job: PredictionJob, row: Mapping[str, Any], error: Exception) ->
     return FramePrediction(file, int(row["frame"]), "refused", code, reason, None, {}, False, 0.0)
 
 
-def _raise_if_fatal(error: Exception) -> None:
-    """Raise errors of the model or the graphics driver: no recording is at fault."""
-    if isinstance(error, PackagedModelError | CanaryError):
-        raise error
+def _all_lost(job: PredictionJob, lost: tuple[FramePrediction, ...], error: Exception) -> tuple[FramePrediction, ...]:
+    """Rows of a recording that failed again, also without its lost scans."""
+    known = {frame.frame for frame in lost}
+    return (*lost, *(_lost_frame(job, row, error) for row in job.recording.rows if int(row["frame"]) not in known))
+
+
+def _with_lost(job: PredictionJob, prediction: Prediction, lost: tuple[FramePrediction, ...]) -> Prediction:
+    """The prediction with the rows of the scans that were left out of it."""
+    if not lost:
+        return prediction
+    frames = tuple(sorted((*prediction.frames, *lost), key=lambda frame: frame.frame))
+    if prediction.status == "refused":
+        return _refused(job, frames)
+    reason = "; ".join(filter(None, [f"{len(lost)} of {len(frames)} scans cannot be read", prediction.reason]))
+    return replace(prediction, frames=frames, status="repaired", code=lost[0].code, reason=reason)
 
 
 def _scans(job: PredictionJob) -> int:
@@ -150,7 +144,7 @@ def _scans(job: PredictionJob) -> int:
 
 def _refused(job: PredictionJob, frames: tuple[FramePrediction, ...]) -> Prediction:
     """Result for a recording without a usable scan."""
-    frames = tuple(sorted((*frames, *job.lost), key=lambda frame: frame.frame))
+    frames = tuple(sorted(frames, key=lambda frame: frame.frame))
     first = frames[0]
     reason = first.reason if len(frames) == 1 else f"none of {len(frames)} scans is usable; {first.reason}"
     return Prediction(

@@ -58,8 +58,8 @@ def render_report(report: Mapping[str, Any]) -> str:
     Args:
         report: ``summary`` (:func:`affect4d.evaluation.summary.write_summary`), ``split``
             (:class:`~affect4d.scans.splits.SubjectSplit`), ``corpus`` (a sentence), ``synthetic`` (whether its faces
-            are), and any of :data:`NO_RESULTS`: ``counts`` by name; by model ``histories`` (tables of steps), ``costs``,
-            ``view_weights``, ``representations``, ``levels`` (granularities) and ``fairness``; ``purity`` of
+            are), and any of :data:`NO_RESULTS`: ``counts`` by name; by model ``histories`` (tables of steps),
+            ``costs``, ``view_weights``, ``representations``, ``levels`` (granularities) and ``fairness``; ``purity`` of
             pseudo-labels; ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons``
             (``first``, ``second`` and a paired comparison); ``claims`` and those of other ``corpora``; ``validations``
             (cross-validations); ``robustness``; ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,

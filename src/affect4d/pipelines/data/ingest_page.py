@@ -75,21 +75,19 @@ def _render(
     run_info: dict[str, Any],
 ) -> str:
     from affect4d.reporting.commands import corpus_parameters
-    from affect4d.reporting.ingest_page import IngestContext, render_ingest_page
+    from affect4d.reporting.ingest_page import render_ingest_page
 
     previews, why_none = _previews(raw_corpus, manifest, report, options)
     return render_ingest_page(
-        IngestContext(
-            corpus=raw_corpus["name"],
-            description=_describe(raw_corpus, report),
-            report=report,
-            completeness=completeness,
-            protocols=protocols,
-            previews=previews,
-            no_previews=why_none,
-            command=f"kedro run --pipeline=ingest --params {corpus_parameters(raw_corpus)}",
-            made=datetime.datetime.fromisoformat(run_info["made"]),
-        )
+        report,
+        completeness,
+        protocols,
+        corpus=raw_corpus["name"],
+        description=_describe(raw_corpus, report),
+        previews=previews,
+        no_previews=why_none,
+        command=f"kedro run --pipeline=ingest --params {corpus_parameters(raw_corpus)}",
+        made=datetime.datetime.fromisoformat(run_info["made"]),
     )
 
 

@@ -85,10 +85,10 @@ def write_study_page(
     from affect4d.experiments.provenance import StudyProvenance
     from affect4d.experiments.study_results import from_document
     from affect4d.experiments.variants import study_named
-    from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
+    from affect4d.reporting.pages import render_study
 
     provenance = StudyProvenance.from_document(result["provenance"])
-    context = StudyContext(
+    return render_study(
         study=study_named(options.name, options.variants),
         results=from_document(result["variants"]),
         curves=curves,
@@ -96,4 +96,3 @@ def write_study_page(
         command=provenance.command(options.name),
         versions=run_info["versions"],
     )
-    return render_study(context), render_study_markdown(context)

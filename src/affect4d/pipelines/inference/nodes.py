@@ -96,21 +96,19 @@ def draw_gallery(
 ) -> str:
     """One self-contained page of the faces and their predictions."""
     from affect4d.inference.packaged_model import read_description
-    from affect4d.reporting.gallery_page import GalleryContext, render_gallery_page
+    from affect4d.reporting.pages import render_gallery_page
 
     description = read_description(packaged_model)
     return render_gallery_page(
-        GalleryContext(
-            predictions=predictions,
-            timelines=timelines,
-            pictures=images,
-            expressions=description.expressions,
-            model=description.name,
-            measured=None if description.scores is None else description.scores.model_dump(),
-            source=str(options.input),
-            command=predict_command(options, packaged_model),
-            made=datetime.datetime.fromisoformat(run_info["made"]),
-        )
+        predictions,
+        timelines,
+        images,
+        expressions=description.expressions,
+        model=description.name,
+        measured=None if description.scores is None else description.scores.model_dump(),
+        source=str(options.input),
+        command=predict_command(options, packaged_model),
+        made=datetime.datetime.fromisoformat(run_info["made"]),
     )
 
 

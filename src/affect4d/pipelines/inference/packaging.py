@@ -70,13 +70,13 @@ def package_model(
 def _write(trained: Path, description: dict[str, Any], sentences: list[str], folder: Path) -> None:
     from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
-    from affect4d.reporting.bundle_card import render_bundle_card
+    from affect4d.reporting.cards import render_packaged_model_card
 
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):
         raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text encoder to predict with.")
     packaged = PackagedModel.model_validate({**description, "options": model.options})
-    write_packaged_model(folder, model, packaged, sentences, card=render_bundle_card(packaged.model_dump()))
+    write_packaged_model(folder, model, packaged, sentences, card=render_packaged_model_card(packaged.model_dump()))
 
 
 def _origin(model: dict[str, Any], training_data: dict[str, Any], seed: int) -> dict[str, str]:

@@ -45,7 +45,7 @@ def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> Docu
     import numpy as np
 
     from affect4d.evaluation import fairness
-    from affect4d.reporting.report import HEADLINES
+    from affect4d.reporting.pages import HEADLINES
 
     tables = {name: predictions[predictions["model"] == name] for name in (*HEADLINES, "cross_entropy")}
     return {
@@ -149,27 +149,27 @@ def write_report(
     """The report as one self-contained page, and its tables as Markdown."""
     from affect4d.experiments.claims import claims_by_corpus
     from affect4d.reporting.commands import corpus_parameters
-    from affect4d.reporting.report import ReportContext, render_report, render_report_markdown
+    from affect4d.reporting.pages import render_report, render_report_markdown
 
-    context = ReportContext(
-        summary=summary,
+    report = {
+        "summary": summary,
         **data_section,
         **model_section,
         **evaluation_section,
-        command=f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
-        made=datetime.datetime.fromisoformat(run_info["made"]),
-        claims=claims["claims"],
-        corpora=claims_by_corpus({**evidence["claims"], raw_corpus["name"]: claims}),
-        validations=evidence["cross_validations"],
-        robustness=evidence["robustness"],
-    )
-    return render_report(context), render_report_markdown(context)
+        "command": f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
+        "made": datetime.datetime.fromisoformat(run_info["made"]),
+        "claims": claims["claims"],
+        "corpora": claims_by_corpus({**evidence["claims"], raw_corpus["name"]: claims}),
+        "validations": evidence["cross_validations"],
+        "robustness": evidence["robustness"],
+    }
+    return render_report(report), render_report_markdown(report)
 
 
 def write_model_cards(summary: Document, raw_corpus: Document) -> tuple[str, str]:
     """Model cards of AffectVLM and SMILE-VLM as this run measured them."""
     from affect4d.pipelines.reporting.sections import describe_corpus
-    from affect4d.reporting.model_card import render_model_card
+    from affect4d.reporting.cards import render_model_card
 
     corpus, synthetic = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"])
     affect, smile = (

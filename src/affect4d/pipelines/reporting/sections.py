@@ -23,13 +23,12 @@ def describe_data(
     augmentation_sheet: Image.Image,
 ) -> Section:
     """Corpus, split, counts, and contact sheets where its faces are synthetic."""
-    from affect4d.reporting.report import ReportPicture
-
     synthetic = bool(raw_corpus["synthetic"])
-    pictures = (
-        ReportPicture("What the models see", "Every expression at its apex, from every view.", view_sheet),
-        ReportPicture("Mixed view augmentation", "Rows of the schedule, before and after.", augmentation_sheet),
+    sheets = (
+        ("What the models see", "Every expression at its apex, from every view.", view_sheet),
+        ("Mixed view augmentation", "Rows of the schedule, before and after.", augmentation_sheet),
     )
+    pictures = [{"title": title, "caption": caption, "image": image} for title, caption, image in sheets]
     return {
         "split": SubjectSplit.from_dict(subject_split),
         "corpus": describe_corpus(raw_corpus),
@@ -75,14 +74,8 @@ def describe_evaluation(
     failures: list[Any],
 ) -> Section:
     """Comparisons, pseudo-label accuracy, representations, fairness, granularity and failures."""
-    from affect4d.evaluation.significance import PairedComparison
-    from affect4d.reporting.report import ReportComparison
-
     return {
-        "comparisons": [
-            ReportComparison(pair.pop("first"), pair.pop("second"), PairedComparison(**pair))
-            for pair in (dict(comparison) for comparison in comparisons)
-        ],
+        "comparisons": comparisons,
         "purity": pseudo_label_accuracy["train"],
         "representations": representations,
         "embedding_maps": embedding_maps,
@@ -96,20 +89,15 @@ def show_failures(
     predictions: pd.DataFrame, view_manifest: pd.DataFrame, raw_corpus: dict[str, Any], view_store: ContentStore
 ) -> list[Any]:
     """The wrong predictions of highest confidence, with the face at its apex where faces are synthetic."""
-    from affect4d.reporting.report import Failure
     from affect4d.views.apex import apex_picture
 
     views = {row["sequence"]: row for row in view_manifest.to_dict("records")}
     synthetic = bool(raw_corpus["synthetic"])
     return [
-        Failure(
-            model=row["model"],
-            sequence=row["sequence"],
-            expression=row["expression"],
-            predicted=row["predicted"],
-            confidence=row["confidence"],
-            image=apex_picture(views[row["sequence"]], view_store) if synthetic else None,
-        )
+        {
+            **{name: row[name] for name in ("model", "sequence", "expression", "predicted", "confidence")},
+            "image": apex_picture(views[row["sequence"]], view_store) if synthetic else None,
+        }
         for row in find_failures(predictions, ("affect_vlm", "smile_vlm.zero_shot")).to_dict("records")
     ]
 

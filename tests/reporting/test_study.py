@@ -8,12 +8,20 @@ import pytest
 from affect4d.experiments.provenance import DataProvenance, StudyProvenance
 from affect4d.experiments.study_results import compare_variants
 from affect4d.experiments.variants import study_named
-from affect4d.reporting.study_page import StudyContext, render_study, render_study_markdown
+from affect4d.reporting.pages import render_study
 
 BASIS = DataProvenance("<open>", "", subjects=12, sequences=12, split="s" * 24, data="d", views="v", code="c" * 24)
 PROVENANCE = StudyProvenance(
     BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05"
 )
+
+
+def page_of(context):
+    return render_study(**context)[0]
+
+
+def markdown_of(context):
+    return render_study(**context)[1]
 
 
 @pytest.fixture
@@ -43,18 +51,18 @@ def context():
             "alpha": [0.3, 0.2, np.nan, np.nan],
         }
     )
-    return StudyContext(
-        study=study,
-        results=compare_variants(study.variants, predictions, curves, np.random.default_rng(0)),
-        curves=curves,
-        provenance=PROVENANCE,
-        command="kedro run",
-        versions={"affect4d": "0"},
-    )
+    return {
+        "study": study,
+        "results": compare_variants(study.variants, predictions, curves, np.random.default_rng(0)),
+        "curves": curves,
+        "provenance": PROVENANCE,
+        "command": "kedro run",
+        "versions": {"affect4d": "0"},
+    }
 
 
 def test_the_page_says_what_was_judged(context):
-    page = render_study(context)
+    page = page_of(context)
     assert "&lt;open&gt;" in page
     assert "<open>" not in page
     assert "never" in page  # cross-entropy does not get to 90 % of the best
@@ -62,25 +70,25 @@ def test_the_page_says_what_was_judged(context):
 
 
 def test_the_markdown_has_one_row_a_variant_in_both_tables(context):
-    rows = [line for line in render_study_markdown(context).splitlines() if line.startswith("|")]
+    rows = [line for line in markdown_of(context).splitlines() if line.startswith("|")]
     assert sum("cross-entropy" in row for row in rows) == 2
     assert len({row.count("|") for row in rows[:4]}) == 1
 
 
 def test_the_curve_on_unseen_subjects_is_not_the_one_on_training_subjects(context):
-    page = render_study(context)
+    page = page_of(context)
     assert 'id="figure-unseen_accuracy"' in page
     assert 'id="figure-accuracy"' not in page
 
 
-@pytest.mark.parametrize("render", [render_study, render_study_markdown])
+@pytest.mark.parametrize("render", [page_of, markdown_of])
 def test_what_intervals_and_tests_do_not_say_is_told(context, render):
     text = " ".join(render(context).split())
     assert "cover the sampling of subjects, not of training seeds" in text
     assert "fewer than 10 subjects" in text
 
 
-@pytest.mark.parametrize("render", [render_study, render_study_markdown])
+@pytest.mark.parametrize("render", [page_of, markdown_of])
 def test_the_provenance_is_told(context, render):
     text = render(context)
     assert "<open>" in text.replace("&lt;", "<").replace("&gt;", ">")
@@ -88,10 +96,10 @@ def test_the_provenance_is_told(context, render):
         assert told in text
 
 
-@pytest.mark.parametrize("render", [render_study, render_study_markdown])
+@pytest.mark.parametrize("render", [page_of, markdown_of])
 @pytest.mark.parametrize(("changes", "told"), [(None, "not recorded"), ({}, "conf/base")])
 def test_parameters_are_told_even_where_none_was_changed_or_nobody_knows(context, render, changes, told):
-    text = render(replace(context, provenance=replace(PROVENANCE, changes=changes)))
+    text = render({**context, "provenance": replace(PROVENANCE, changes=changes)})
     assert told in text
     assert "render.size" not in text
 
@@ -104,21 +112,21 @@ def cells(text, heading):
 
 
 def test_the_speed_table_counts_epochs_seconds_and_seeds(context):
-    first, other = cells(render_study(context), "How soon")
+    first, other = cells(page_of(context), "How soon")
     assert first == ["AffectVLM: L_align + L_mc + L_mt", "2.0", "2", "1 of 1", "–", "–"]
     assert other == ["cross-entropy", "never", "never", "0 of 1", "1 of 1", "0.500"]
 
 
 def test_the_markdown_says_of_speed_what_the_page_says(context):
-    page = cells(render_study(context), "How soon")
-    lines = [line for line in render_study_markdown(context).splitlines() if line.startswith("|")]
+    page = cells(page_of(context), "How soon")
+    lines = [line for line in markdown_of(context).splitlines() if line.startswith("|")]
     speed = lines[[line.startswith("| variant | epochs") for line in lines].index(True) + 2 :]
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in speed] == page
 
 
 def test_a_study_that_is_not_watched_has_no_speed(context):
-    unwatched = context.curves.assign(unseen_accuracy=np.nan)
-    page = render_study(replace(context, curves=unwatched))
+    unwatched = context["curves"].assign(unseen_accuracy=np.nan)
+    page = page_of({**context, "curves": unwatched})
     assert "How soon" not in page
     assert 'href="#speed"' not in page
 
@@ -138,25 +146,25 @@ def few_labels(context):
     learned = [(variant, 0, 0, 1.0, 0.5 if variant.startswith("scratch") else np.nan) for variant in right]
     curves = pd.DataFrame(learned, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
     results = compare_variants(study.variants, table, curves, np.random.default_rng(0))
-    return replace(context, study=study, results=results, curves=curves)
+    return {**context, "study": study, "results": results, "curves": curves}
 
 
 def test_few_labels_are_compared_within_their_pairs_and_the_page_says_with_whom(few_labels, context):
-    page = render_study(few_labels)
+    page = page_of(few_labels)
     assert "the one in bold above" in page
     assert page.count('<tr class="model"><td>SMILE-VLM, then a linear probe on') == 2
-    assert "in bold" not in render_study(context)
+    assert "in bold" not in page_of(context)
     rows = {row[0]: row for row in cells(page, "Accuracy, and what")}
     alone = [rows[f"SMILE-VLM, then a linear probe on {count} labelled subjects"] for count in (3, 5)]
     assert [row[4:] for row in alone] == [["–"] * 4] * 2
     fewer, more = (rows[f"cross-entropy from scratch on {count} labelled subjects"] for count in (3, 5))
     assert (fewer[4], fewer[7]) == ("+50.0", "supported")
     assert (more[4], more[7]) == ("−25.0", "refuted")
-    assert "refuted (“smile_5”)" in render_study_markdown(few_labels)
+    assert "refuted (“smile_5”)" in markdown_of(few_labels)
 
 
 def test_a_peer_of_another_variant_is_not_told_to_be_later_than_the_first(few_labels):
-    watched = replace(few_labels, curves=few_labels.curves.fillna({"unseen_accuracy": 0.5}))
-    rows = {row[0]: row[4:] for row in cells(render_study(watched), "How soon")}
+    watched = {**few_labels, "curves": few_labels["curves"].fillna({"unseen_accuracy": 0.5})}
+    rows = {row[0]: row[4:] for row in cells(page_of(watched), "How soon")}
     assert rows["cross-entropy from scratch on 5 labelled subjects"] == ["–", "–"]
     assert rows["cross-entropy from scratch on 3 labelled subjects"] != ["–", "–"]

@@ -2,7 +2,7 @@ import base64
 import datetime
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -17,15 +17,8 @@ from affect4d.evaluation.significance import compare_predictions
 from affect4d.evaluation.summary import write_summary
 from affect4d.experiments.claims import as_document, claims_by_corpus, evaluate_claims
 from affect4d.experiments.evidence import Evidence, Finding, finding_document
-from affect4d.reporting.model_card import render_model_card
-from affect4d.reporting.report import (
-    Failure,
-    ReportComparison,
-    ReportContext,
-    ReportPicture,
-    render_report,
-    render_report_markdown,
-)
+from affect4d.reporting.cards import render_model_card
+from affect4d.reporting.pages import render_report, render_report_markdown
 from affect4d.training.cost import TrainingCost
 
 SECTIONS = (
@@ -81,27 +74,31 @@ def context(predictions, split, generator):
     places = predictions[["sequence", "subject", "expression"]].assign(x=0.1, y=-0.2)
     epochs = np.repeat(np.arange(3), 2)
     history = pd.DataFrame({"epoch": epochs, "step": range(6), "loss": 1.0, "align": 0.5, "alpha": 0.4})
-    return ReportContext(
-        summary=summary,
-        split=split,
-        corpus="Invented faces.",
-        synthetic=True,
-        counts={"Scans read": 1234},
-        histories={"affect_vlm": history},
-        costs={
+    return {
+        "summary": summary,
+        "split": split,
+        "corpus": "Invented faces.",
+        "synthetic": True,
+        "counts": {"Scans read": 1234},
+        "histories": {"affect_vlm": history},
+        "costs": {
             "affect_vlm": TrainingCost(2.5e9, 4000, 20.0, 0.5, peak_bytes=2**30).summary(),
             "smile_vlm": TrainingCost().summary(),
         },
-        view_weights={"affect_vlm": {"front": 0.6, "left": 0.4}},
-        purity={"coverage": 0.9, "accuracy": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
-        pictures=[ReportPicture("A sheet", "Two views.", Image.new("RGB", (8, 4), "teal"))],
-        comparisons=[
-            ReportComparison("affect_vlm", "pixel_knn", compare_predictions(predictions, predictions, generator))
+        "view_weights": {"affect_vlm": {"front": 0.6, "left": 0.4}},
+        "purity": {"coverage": 0.9, "accuracy": 0.7, "by_expression": {"anger": 0.7}, "sequences": 10},
+        "pictures": [{"title": "A sheet", "caption": "Two views.", "image": Image.new("RGB", (8, 4), "teal")}],
+        "comparisons": [
+            {
+                "first": "affect_vlm",
+                "second": "pixel_knn",
+                **asdict(compare_predictions(predictions, predictions, generator)),
+            }
         ],
-        representations=representations,
-        embedding_maps=pd.concat([places.assign(model=name) for name in ("smile_vlm", "untrained_encoder")]),
-        made=datetime.datetime(2026, 1, 2, 3, 4),
-    )
+        "representations": representations,
+        "embedding_maps": pd.concat([places.assign(model=name) for name in ("smile_vlm", "untrained_encoder")]),
+        "made": datetime.datetime(2026, 1, 2, 3, 4),
+    }
 
 
 @pytest.fixture
@@ -140,7 +137,7 @@ def test_every_place_for_a_figure_has_one(page):
 
 def test_results_stand_beside_chance_with_their_interval(text, context):
     rows = re.findall(r"<td>([^<]+)</td><td>([\d.]+)</td><td>([^<]+)</td>", text)
-    scores = context.summary["models"]["affect_vlm"]
+    scores = context["summary"]["models"]["affect_vlm"]
     low, high = (f"{100 * bound:.0f}" for bound in scores["interval"])
     assert ("AffectVLM", f"{100 * scores['accuracy']:.1f}", f"{low} – {high}") in rows
     assert ("Chance", "16.7", "–") in rows
@@ -157,7 +154,7 @@ def test_names_from_outside_are_escaped(text):
 
 
 def test_split_prohibition_and_synthetic_faces_are_told(text, context):
-    assert context.split.digest in text
+    assert context["split"].digest in text
     assert "February 2025" in text
     assert "These faces are synthetic" in text
 
@@ -170,13 +167,15 @@ def test_pictures_come_back_as_they_went_in(page):
 
 
 def test_what_a_run_has_not_is_left_out(context, split):
-    page = Page(render_report(ReportContext(context.summary, split, "Invented faces.", synthetic=False)))
+    page = Page(
+        render_report({"summary": context["summary"], "split": split, "corpus": "Invented faces.", "synthetic": False})
+    )
     sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
     assert sections == [name for name in SECTIONS if name not in {"learning", "inside", "representation", "pictures"}]
 
 
 def test_a_model_card_tells_results_use_and_limits(context):
-    card = render_model_card("smile_vlm", context.summary, corpus="Invented faces.", synthetic=True)
+    card = render_model_card("smile_vlm", context["summary"], corpus="Invented faces.", synthetic=True)
     assert card.startswith("# Model card: SMILE-VLM")
     assert "| **SMILE-VLM, zero-shot** |" in card
     assert "AffectVLM" not in card
@@ -186,7 +185,7 @@ def test_a_model_card_tells_results_use_and_limits(context):
 
 def test_a_card_for_an_unknown_model_names_those_there_are(context):
     with pytest.raises(ValueError, match="affect_vlm, smile_vlm"):
-        render_model_card("clip", context.summary, corpus="", synthetic=True)
+        render_model_card("clip", context["summary"], corpus="", synthetic=True)
 
 
 def test_the_cost_of_every_training_is_on_the_page(context):
@@ -216,18 +215,20 @@ def judged(context, predictions, generator):
         "mce": 0.9,
     }
     asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
-    return replace(
-        context,
-        claims=as_document(evaluate_claims(asked)),
-        validations=[validation],
-        fairness={"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
-        robustness={
+    scores = context["summary"]["models"]["affect_vlm"]
+    failure = {"model": "affect_vlm", "sequence": "S06/fear", "expression": "fear", "predicted": "anger"}
+    failure |= {"confidence": 0.97, "image": Image.new("RGB", (4, 4))}
+    return context | {
+        "claims": as_document(evaluate_claims(asked)),
+        "validations": [validation],
+        "fairness": {"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
+        "robustness": {
             "subjects": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
             "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
         },
-        levels={"affect_vlm": dict.fromkeys(("scan", "window", "sequence"), context.summary["models"]["affect_vlm"])},
-        failures=[Failure("affect_vlm", "S06/fear", "fear", "anger", 0.97, Image.new("RGB", (4, 4)))],
-    )  # fmt: skip
+        "levels": {"affect_vlm": dict.fromkeys(("scan", "window", "sequence"), scores)},
+        "failures": [failure],
+    }  # fmt: skip
 
 
 def test_what_other_runs_left_has_its_sections(judged):
@@ -261,7 +262,7 @@ def test_the_markdown_has_every_row_of_the_page(judged):
 
 def with_findings(context, *findings):
     rows = [finding_document(one) for one in findings]
-    return replace(context, claims=as_document(evaluate_claims(Evidence(findings={9: rows}))))
+    return {**context, "claims": as_document(evaluate_claims(Evidence(findings={9: rows})))}
 
 
 FOUND = Finding("ours", "theirs", (0.8, 0.7), 0.1, (0.02, 0.2), 0.01, "permutation", 5, 64, "study_of_faces",
@@ -286,10 +287,10 @@ def test_what_is_left_out_says_why_and_what_to_run(context, render):
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_stand_beside_those_of_other_corpora_where_there_are_any(judged, render):
-    own = {"day": "2026-01-02", "claims": judged.claims}
+    own = {"day": "2026-01-02", "claims": judged["claims"]}
     other = {"day": "2026-01-01", "claims": [{"number": 4, "verdict": "refuted"}]}
-    alone = render(replace(judged, corpora=claims_by_corpus({"faces": own})))
-    text = render(replace(judged, corpora=claims_by_corpus({"faces": own, "others": other})))
+    alone = render({**judged, "corpora": claims_by_corpus({"faces": own})})
+    text = render({**judged, "corpora": claims_by_corpus({"faces": own, "others": other})})
     assert "other corpora" not in alone
     assert "other corpora" in text
     row = next(line for line in text[text.index("other corpora") :].splitlines() if "Several views beat one" in line)
