@@ -83,7 +83,7 @@ def test_a_file_of_two_sequences_is_drawn_for_both(raw_corpus, store):
 
 def test_nothing_is_drawn_twice(raw_corpus, store, monkeypatch):
     first, _ = run(raw_corpus, store)
-    monkeypatch.setattr(page_module, "render_ingest_page", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(page_module, "render_ingest_page", lambda *_, **__: pytest.fail("drawn again"))
     assert run(raw_corpus, store)[0] == first
     with pytest.raises(pytest.fail.Exception, match="drawn again"):
         run(raw_corpus, store, previews=4)
