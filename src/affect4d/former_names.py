@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from pydantic import ModelWrapValidatorHandler, model_validator
+from pydantic import model_validator
 
 
 def former_names(**names: str) -> Any:
@@ -13,13 +13,13 @@ def former_names(**names: str) -> Any:
         names: Former name → name.
     """
 
-    def rename(cls: type, values: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        if isinstance(values, dict):
-            for old in names.keys() & values.keys():
-                warnings.warn(
-                    f"The option {old} is called {names[old]} now; the old name goes.", FutureWarning, stacklevel=2
-                )
-            values = {names.get(name, name): value for name, value in values.items()}
-        return handler(values)
+    def rename(values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for old in names.keys() & values.keys():
+            warnings.warn(
+                f"The option {old} is called {names[old]} now; the old name goes.", FutureWarning, stacklevel=2
+            )
+        return {names.get(name, name): value for name, value in values.items()}
 
-    return model_validator(mode="wrap")(classmethod(rename))
+    return model_validator(mode="before")(rename)

@@ -7,7 +7,7 @@ from kedro.io import DatasetError
 from kedro_datasets.partitions import PartitionedDataset
 
 
-class OptionalPartitionsDataset(PartitionedDataset):
+class OptionalPartitionsDataset(PartitionedDataset):  # type: ignore[misc]
     """A partitioned dataset that may be empty: none of the pipelines that write its partitions need have run."""
 
     def load(self) -> dict[str, Callable[[], Any]]:

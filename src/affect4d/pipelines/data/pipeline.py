@@ -1,6 +1,6 @@
 """Raw corpus → scan manifest → subject split → rendered views."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.data.ingest_page import write_ingest_page
 from affect4d.pipelines.data.nodes import (
@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
     return pipeline([_generate(), *_ingest(), *_render()], namespace="data", prefix_datasets_with_namespace=False)
 
 
-def _generate() -> object:
+def _generate() -> Node:
     return node(
         generate_raw_corpus,
         inputs=["params:raw_corpus", "raw_store", "params:engine"],
@@ -28,7 +28,7 @@ def _generate() -> object:
     )
 
 
-def _ingest() -> list[object]:
+def _ingest() -> list[Node]:
     return [
         node(
             ingest_scans,
@@ -70,7 +70,7 @@ def _ingest() -> list[object]:
     ]
 
 
-def _render() -> list[object]:
+def _render() -> list[Node]:
     return [
         node(
             render_views,

@@ -1,6 +1,6 @@
 """Trained models, baselines → scores and predictions on test subjects."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.evaluation.nodes import (
     compare_on_micro_expressions,
@@ -56,7 +56,7 @@ def _smile_vlm() -> Pipeline:
     return _of_method("smile_vlm", [evaluating, comparing], ("metrics", "predictions", "micro_comparison"))
 
 
-def _of_method(method: str, nodes: list[object], results: tuple[str, ...]) -> Pipeline:
+def _of_method(method: str, nodes: list[Node], results: tuple[str, ...]) -> Pipeline:
     """Nodes in the namespace of a model; its artefacts carry its name in the catalog."""
     part = pipeline(nodes)
     own = {"model": f"{method}_model", "settings": f"{method}_settings"}
@@ -64,7 +64,7 @@ def _of_method(method: str, nodes: list[object], results: tuple[str, ...]) -> Pi
     return pipeline(part, namespace=method, inputs=inputs, outputs={name: f"{method}_{name}" for name in results})
 
 
-def _comparisons() -> list[object]:
+def _comparisons() -> list[Node]:
     return [
         node(
             evaluate_references,
@@ -99,7 +99,7 @@ def _comparisons() -> list[object]:
     ]
 
 
-def _baselines() -> object:
+def _baselines() -> Node:
     return node(
         evaluate_baselines,
         inputs=[*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
@@ -109,7 +109,7 @@ def _baselines() -> object:
     )
 
 
-def _pseudo_labels() -> object:
+def _pseudo_labels() -> Node:
     return node(
         measure_pseudo_labels,
         inputs=["pseudo_prompts", "view_manifest", "subject_split"],

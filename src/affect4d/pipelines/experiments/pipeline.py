@@ -1,6 +1,6 @@
 """Studies, cross-validation and robustness: pipelines that a user names; none is part of the default run."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.experiments.cross_validation import draw_protocol, fit_folds, score_protocol
 from affect4d.pipelines.experiments.robustness import (
@@ -33,7 +33,7 @@ def create_pipeline() -> Pipeline:
     return pipeline(nodes, namespace="experiments", prefix_datasets_with_namespace=False)
 
 
-def _study(name: str) -> list[object]:
+def _study(name: str) -> list[Node]:
     predictions, curves, provenance = (f"{name}_study_{part}" for part in ("predictions", "curves", "provenance"))
     options = f"params:studies.{name}"
     return [
@@ -75,7 +75,7 @@ def _study(name: str) -> list[object]:
     ]
 
 
-def _cross_validation() -> list[object]:
+def _cross_validation() -> list[Node]:
     """The corpus that is trained on is another one in cross-dataset protocols, else the same."""
     options = "params:cross_validation"
     return [
@@ -118,7 +118,7 @@ def _cross_validation() -> list[object]:
     ]
 
 
-def _robustness() -> list[object]:
+def _robustness() -> list[Node]:
     return [
         node(gather_models, [*MODELS], "robustness_models", name="gather_models", tags="robustness"),
         node(

@@ -1,6 +1,6 @@
 """Trained models → packaged models; raw scans → predictions; a packaged model → files for other software."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.inference.nodes import draw_gallery, export_model, predict_scans
 from affect4d.pipelines.inference.packaging import describe_training_data, package_model
@@ -52,7 +52,7 @@ def _package(method: str) -> Pipeline:
     )
 
 
-def _predict() -> list[object]:
+def _predict() -> list[Node]:
     return [
         node(
             predict_scans,
@@ -78,7 +78,7 @@ def _predict() -> list[object]:
     ]
 
 
-def _export() -> object:
+def _export() -> Node:
     return node(
         export_model,
         inputs=["params:export", "served_model", "export_store"],

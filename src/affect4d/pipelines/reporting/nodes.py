@@ -73,7 +73,9 @@ def gather_evidence(
     own = f"{raw_corpus['name']}/"
     robustness = evidence.get(f"{own}robustness")
     elsewhere = [load() for name, load in evidence.items() if name.endswith("/claim_9")]
-    latest = max((rows for rows in elsewhere if rows), key=lambda rows: str(rows[0]["made"]), default=[])
+    latest: list[Document] = max(
+        (rows for rows in elsewhere if rows), key=lambda rows: str(rows[0]["made"]), default=[]
+    )
     claim_9 = micro_comparison or latest
     return {
         "studies": _load_below(evidence, f"{own}studies/"),

@@ -1,6 +1,6 @@
 """Metrics, predictions, images → summary, claims table, report, model cards."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines.reporting.nodes import (
     answer_claims,
@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
     return pipeline(nodes, namespace="reporting", prefix_datasets_with_namespace=False, tags="report")
 
 
-def _analysis() -> list[object]:
+def _analysis() -> list[Node]:
     predictions = [
         "affect_vlm_predictions", "smile_vlm_predictions", "reference_predictions", "baseline_predictions",
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def _analysis() -> list[object]:
     ]
 
 
-def _claims() -> list[object]:
+def _claims() -> list[Node]:
     return [
         node(
             gather_evidence,
@@ -76,7 +76,7 @@ def _claims() -> list[object]:
     ]
 
 
-def _sections() -> list[object]:
+def _sections() -> list[Node]:
     data = [
         "raw_corpus", "subject_split", "view_manifest", "ingest_report", "view_contact_sheet", "augmentation_sheet",
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def _sections() -> list[object]:
     ]
 
 
-def _documents() -> list[object]:
+def _documents() -> list[Node]:
     return [
         node(
             write_report,
