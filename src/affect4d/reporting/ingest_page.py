@@ -105,7 +105,7 @@ def render_ingest_page(
             spreads=[each for each in _histograms(usable) if each is not None],
             quantiles=quantile_table(report, ("raw_vertices", "vertices", "faces")).to_dict("records"),
             textures=_texture_sizes(usable),
-            mended={name: int(usable[name].sum()) for name in ("spikes", "bridges", "debris")},
+            repaired={name: int(usable[name].sum()) for name in ("spikes", "bridges", "debris")},
             completeness=completeness.to_dict("records"),
             protocols=protocols.to_dict("records"),
             previews=[(preview, preview.image and jpeg_address(preview.image)) for preview in previews],
