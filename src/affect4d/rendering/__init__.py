@@ -1,1 +1,1 @@
-"""From canonical scans to pictures from several sides: cameras, one persistent rasteriser, a whole corpus at once."""
+"""Multi-view rendering of canonical scans: cameras, CPU rasteriser or OpenGL, channels, shards of a whole corpus."""

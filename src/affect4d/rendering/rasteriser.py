@@ -1,104 +1,248 @@
-"""A scan from every side, as pictures: one drawer, kept open, and what its drawings become.
+"""CPU rasteriser: triangles to pixels in compiled loops, bit-identical on every machine.
 
-The processor draws unless a graphics card is asked for. Shading is computed from the normals, depth from what is
-nearest; only what the options ask for is drawn.
+A dense scan has triangles of about a pixel, and three views hold two hundred thousand of them; a software OpenGL driver
+(Mesa's llvmpipe) treats each as if it were large. Here a triangle that covers no pixel centre costs a comparison. First
+every pixel gets its visible triangle, then each covered pixel is interpolated once (docs/decisions/0015).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt8, UInt16
+from jaxtyping import Float32, Float64, Int32, UInt8
 
-from affect4d.rendering.cameras import RenderOptions, cameras
-from affect4d.rendering.drawing import Drawer, Drawing
-from affect4d.rendering.lights import shade
-from affect4d.rendering.pictures import DEPTH_BACKGROUND, NORMALS_BACKGROUND, PictureChannel, encode_depth
+from affect4d.arrays import Faces, Vertices
+from affect4d.jit import Number, compiled
+from affect4d.rendering.cameras import Camera
+from affect4d.rendering.channels import RenderBuffers
+from affect4d.rendering.renderer import MISSING_TEXTURE, shrink_texture
+from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
-RenderedViews = UInt8[np.ndarray, "views height width 3"] | UInt16[np.ndarray, "views height width 1"]
-
-TEXELS_PER_PIXEL = 2
+NO_TRIANGLE = -1
 
 
 class Rasteriser:
-    """Draws scans; keeps what it draws with for life, so make one a process and use it for every scan.
+    """Renders on one CPU thread, into arrays.
 
     Args:
-        options: Size, views, framing, channels and device of the pictures.
-
-    Raises:
-        RenderError: If a graphics card is asked for and there is no way to it; names the system package to install.
+        cameras: One per view.
+        size: Images are ``size`` × ``size`` pixels.
+        attributes: ``"texture"`` and ``"normals"``, whichever are wanted.
+        texels: Sufficient along a texture's shorter side; more are averaged down first.
     """
 
-    def __init__(self, options: RenderOptions) -> None:
-        self.options = options
-        self._outputs = _outputs(options)
-        self._drawer = open_drawer(options, self._outputs, self.texels)
+    name = "CPU"
 
-    @property
-    def driver(self) -> str:
-        """What draws: the processor, or a window's class and its driver's name."""
-        return self._drawer.name
+    def __init__(self, cameras: Sequence[Camera], size: int, attributes: Sequence[str], texels: int) -> None:
+        self._cameras, self._size, self._attributes, self._texels = tuple(cameras), size, tuple(attributes), texels
 
-    @property
-    def texels(self) -> int:
-        """How many a texture needs along its shorter side; more are averaged down first."""
-        return TEXELS_PER_PIXEL * self.options.size if "texture" in self._outputs else 1
+    def render(self, scan: FaceScan) -> RenderBuffers:
+        """Every view of a scan, one after another."""
+        shape = (len(self._cameras), self._size, self._size)
+        images = {name: np.zeros((*shape, 3), np.uint8) for name in self._attributes}
+        face, depth = np.zeros(shape, np.bool_), np.zeros(shape, np.float32)
+        vertices, faces = np.ascontiguousarray(scan.vertices, np.float32), np.ascontiguousarray(scan.faces, np.int32)
+        texture = self._texture(scan) if "texture" in images else None
+        normals = vertex_normals(vertices, faces) if "normals" in images else None
+        for view, camera in enumerate(self._cameras):
+            points = project(vertices, camera, self._size)
+            visible, nearness = visible_triangles(points, faces, camera, self._size)
+            face[view] = visible != NO_TRIANGLE
+            depth[view] = _millimetres(nearness, face[view], camera)
+            weights = np.empty((self._size, self._size, 3), np.float32)
+            _barycentric_weights(points, faces, visible, camera.field_of_view > 0, weights)
+            if texture is not None:
+                _sample_texture(*texture, faces, visible, weights, images["texture"][view])
+            if normals is not None:
+                _interpolate_normals(normals, faces, visible, weights, images["normals"][view])
+        return RenderBuffers(images, face, depth)
 
-    def render(self, scan: FaceScan, channels: Sequence[PictureChannel] | None = None) -> dict[str, RenderedViews]:
-        """Pictures of a canonical scan from every side.
-
-        Args:
-            scan: A checked scan in the canonical frame, in mm.
-            channels: Others than ``options.channels``, that need nothing else drawn.
-
-        Returns:
-            Channel → pictures ``[views, height, width, components]``, in the order of the channels; what each shows,
-            its type and its background: :data:`~affect4d.rendering.pictures.PictureChannel`.
-        """
-        drawing = self._drawer.draw(scan)
-        return {channel: self._finish(channel, drawing) for channel in channels or self.options.channels}
-
-    def _finish(self, channel: str, drawing: Drawing) -> RenderedViews:
-        """One channel, with its background."""
-        options = self.options
-        if channel == "depth":
-            return np.where(drawing.face, encode_depth(drawing.towards), np.uint16(DEPTH_BACKGROUND))[..., None]
-        if channel == "shading":
-            return shade(drawing.drawn["normals"], drawing.face, options.lights, options.ambient, options.background)
-        background = (NORMALS_BACKGROUND,) * 3 if channel == "normals" else options.background
-        return _on_background(drawing.drawn[channel], drawing.face, background)
+    def _texture(self, scan: FaceScan) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float32[np.ndarray, "vertices 2"]]:
+        if scan.texture is None or scan.texture_coordinates is None:
+            return np.full((1, 1, 3), MISSING_TEXTURE, np.uint8), np.zeros((len(scan.vertices), 2), np.float32)
+        texels = np.ascontiguousarray(shrink_texture(scan.texture, self._texels))
+        return texels, np.ascontiguousarray(scan.texture_coordinates, np.float32)
 
     def close(self) -> None:
-        """Give windows and graphics memory back."""
-        self._drawer.close()
+        """Nothing to release."""
 
 
-def open_drawer(options: RenderOptions, outputs: Sequence[str], texels: int) -> Drawer:
-    """Who draws on the device that the options name; the libraries of the other are not loaded."""
-    if options.device == "cpu":
-        from affect4d.rendering.software import SoftwareDrawer
+def project(vertices: Vertices, camera: Camera, size: int) -> Float64[np.ndarray, "vertices 3"]:
+    """Vertices in the image: column and row in pixels from the upper left corner, and nearness.
 
-        return SoftwareDrawer(cameras(options), options.size, outputs, texels)
-    from affect4d.rendering.graphics import GraphicsDrawer
+    Nearness grows towards the camera and is linear across an image: for an orthographic camera the millimetres in front
+    of its target, else one over the distance from the camera. Behind a camera, everything is NaN.
+    """
+    position, target = np.array(camera.position), np.array(camera.target)
+    towards = (position - target) / camera.distance
+    across = np.cross((0.0, 1.0, 0.0), towards)
+    across /= np.linalg.norm(across)
+    axes = np.stack([across, np.cross(towards, across), towards])
+    points = np.empty((len(vertices), 3))
+    lens = camera.distance if camera.field_of_view else 0.0
+    _project(vertices, axes, target, lens, camera.half_height, float(size), points)
+    return points
 
-    return GraphicsDrawer(cameras(options), options.size, outputs, texels, options.device)
+
+def visible_triangles(
+    points: Float64[np.ndarray, "vertices 3"], faces: Faces, camera: Camera, size: int
+) -> tuple[Int32[np.ndarray, "size size"], Float64[np.ndarray, "size size"]]:
+    """The nearest triangle at every pixel centre, −1 where there is none, and its nearness there."""
+    visible = np.full((size, size), NO_TRIANGLE, np.int32)
+    nearness = np.full((size, size), -np.inf)
+    near, far = camera.clipping_range
+    bounds = (1.0 / far, 1.0 / near) if camera.field_of_view else (camera.distance - far, camera.distance - near)
+    _cover(points, faces, bounds[0], bounds[1], visible, nearness)
+    return visible, nearness
 
 
-def _outputs(options: RenderOptions) -> tuple[str, ...]:
-    """What must be drawn for the channels asked for."""
-    needed = {"normals" if channel == "shading" else channel for channel in options.channels}
-    return tuple(output for output in ("texture", "normals") if output in needed)
+def _millimetres(
+    nearness: Float64[np.ndarray, "size size"], face: np.ndarray, camera: Camera
+) -> Float32[np.ndarray, "size size"]:
+    """In front of the plane through the camera's target; 0 where no face is."""
+    if not camera.field_of_view:
+        return np.where(face, nearness, 0.0).astype(np.float32)
+    return np.where(face, camera.distance - 1.0 / np.where(face, nearness, 1.0), 0.0).astype(np.float32)
 
 
-def _on_background(
-    drawn: UInt8[np.ndarray, "views height width 3"],
-    face: Bool[np.ndarray, "views height width"],
-    background: tuple[int, int, int],
-) -> UInt8[np.ndarray, "views height width 3"]:
-    """Colours, and the background where no face is; there, what was drawn is black."""
-    shown = np.empty_like(drawn)
-    elsewhere = ~face * np.uint8(255)
-    for component, level in enumerate(background):
-        np.bitwise_or(drawn[..., component], elsewhere & np.uint8(level), out=shown[..., component])
-    return shown
+@compiled
+def _project(
+    vertices: np.ndarray,
+    axes: np.ndarray,
+    target: np.ndarray,
+    lens: Number,
+    half: Number,
+    size: Number,
+    points: np.ndarray,
+) -> None:
+    for vertex in range(len(vertices)):
+        x, y, z = vertices[vertex, 0] - target[0], vertices[vertex, 1] - target[1], vertices[vertex, 2] - target[2]
+        across = axes[0, 0] * x + axes[0, 1] * y + axes[0, 2] * z
+        up = axes[1, 0] * x + axes[1, 1] * y + axes[1, 2] * z
+        near = axes[2, 0] * x + axes[2, 1] * y + axes[2, 2] * z
+        if lens > 0.0:
+            away = lens - near
+            near = 1.0 / away if away > 1.0 else np.nan
+            across *= lens * near
+            up *= lens * near
+        points[vertex, 0] = (across / half + 1.0) * 0.5 * size
+        points[vertex, 1] = (1.0 - up / half) * 0.5 * size
+        points[vertex, 2] = near
+
+
+@compiled
+def _cover(
+    points: np.ndarray, faces: np.ndarray, least: Number, most: Number, visible: np.ndarray, nearness: np.ndarray
+) -> None:
+    """Edge functions (Pineda 1988) at pixel centres; two triangles leave no gap along a shared edge."""
+    size = visible.shape[0]
+    for face in range(len(faces)):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        ax, bx, cx = points[a, 0], points[b, 0], points[c, 0]
+        low, high = min(ax, bx, cx), max(ax, bx, cx)
+        left, right = np.ceil(low - 0.5), np.floor(high - 0.5)
+        if not (left <= right and right >= 0.0 and left < size):
+            continue
+        ay, by, cy = points[a, 1], points[b, 1], points[c, 1]
+        low, high = min(ay, by, cy), max(ay, by, cy)
+        top, bottom = np.ceil(low - 0.5), np.floor(high - 0.5)
+        if not (top <= bottom and bottom >= 0.0 and top < size):
+            continue
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
+        if area == 0.0 or not np.isfinite(area + az + bz + cz):
+            continue
+        turn = 1.0 if area > 0.0 else -1.0
+        for row in range(int(max(top, 0.0)), int(min(bottom, size - 1.0)) + 1):
+            y = row + 0.5
+            for column in range(int(max(left, 0.0)), int(min(right, size - 1.0)) + 1):
+                x = column + 0.5
+                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * turn
+                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * turn
+                third = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * turn
+                if first >= 0.0 and second >= 0.0 and third >= 0.0:
+                    near = (first * az + second * bz + third * cz) / (area * turn)
+                    if near > nearness[row, column] and least <= near <= most:
+                        nearness[row, column] = near
+                        visible[row, column] = face
+
+
+@compiled
+def _barycentric_weights(
+    points: np.ndarray, faces: np.ndarray, visible: np.ndarray, lens: Number, weights: np.ndarray
+) -> None:
+    """Weights of the corners of the visible triangle at every pixel, perspective-correct with a lens."""
+    for row in range(visible.shape[0]):
+        y = row + 0.5
+        for column in range(visible.shape[1]):
+            face, x = visible[row, column], column + 0.5
+            if face < 0:
+                continue
+            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+            ax, ay, bx, by, cx, cy = points[a, 0], points[a, 1], points[b, 0], points[b, 1], points[c, 0], points[c, 1]
+            first = (bx - x) * (cy - y) - (by - y) * (cx - x)
+            second = (cx - x) * (ay - y) - (cy - y) * (ax - x)
+            third = (ax - x) * (by - y) - (ay - y) * (bx - x)
+            if lens:
+                first *= points[a, 2]
+                second *= points[b, 2]
+                third *= points[c, 2]
+            total = first + second + third
+            weights[row, column, 0] = first / total
+            weights[row, column, 1] = second / total
+            weights[row, column, 2] = third / total
+
+
+@compiled
+def _sample_texture(
+    texture: np.ndarray,
+    coordinates: np.ndarray,
+    faces: np.ndarray,
+    visible: np.ndarray,
+    weights: np.ndarray,
+    image: np.ndarray,
+) -> None:
+    """Bilinear, as GPUs do; clamped at the rim."""
+    height, width = texture.shape[0], texture.shape[1]
+    for row in range(visible.shape[0]):
+        for column in range(visible.shape[1]):
+            face = visible[row, column]
+            if face < 0:
+                continue
+            u, v = 0.0, 0.0
+            for corner in range(3):
+                weight, vertex = weights[row, column, corner], faces[face, corner]
+                u += weight * coordinates[vertex, 0]
+                v += weight * coordinates[vertex, 1]
+            across = min(max(u * width - 0.5, 0.0), width - 1.0)
+            down = min(max((1.0 - v) * height - 0.5, 0.0), height - 1.0)
+            left, top = int(across), int(down)
+            right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+            across -= left
+            down -= top
+            for part in range(3):
+                above = texture[top, left, part] * (1.0 - across) + texture[top, right, part] * across
+                below = texture[bottom, left, part] * (1.0 - across) + texture[bottom, right, part] * across
+                image[row, column, part] = np.uint8(above * (1.0 - down) + below * down + 0.5)
+
+
+@compiled
+def _interpolate_normals(
+    normals: np.ndarray, faces: np.ndarray, visible: np.ndarray, weights: np.ndarray, image: np.ndarray
+) -> None:
+    """Unit normals at every pixel, −1…1 as 1…255."""
+    for row in range(visible.shape[0]):
+        for column in range(visible.shape[1]):
+            face = visible[row, column]
+            if face < 0:
+                continue
+            x, y, z = 0.0, 0.0, 0.0
+            for corner in range(3):
+                weight, vertex = weights[row, column, corner], faces[face, corner]
+                x += weight * normals[vertex, 0]
+                y += weight * normals[vertex, 1]
+                z += weight * normals[vertex, 2]
+            scale = 127.0 / max(np.sqrt(x * x + y * y + z * z), 1e-6)
+            image[row, column, 0] = np.uint8(x * scale + 128.5)
+            image[row, column, 1] = np.uint8(y * scale + 128.5)
+            image[row, column, 2] = np.uint8(z * scale + 128.5)

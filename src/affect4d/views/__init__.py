@@ -1,1 +1,1 @@
-"""Pictures on their way to a model: derived channels, the bank in memory, mixed-view augmentation, contact sheets."""
+"""Model input from rendered views: derived channels, the bank in memory, mixed-view augmentation, contact sheets."""

@@ -1,4 +1,4 @@
-"""Every picture of a corpus in one tensor, with the little a model may know of it: no labels, no subjects.
+"""View bank: every image of a corpus in one tensor, without labels and subjects.
 
 The bank is derived once from the rendered shards, written to the store, and read back by memory map: opening it costs
 nothing, and processes share its pages.
@@ -18,31 +18,29 @@ from safetensors import safe_open
 from torch import Tensor
 
 from affect4d.progress import track
+from affect4d.rendering.shards import Shard, open_shard, pose_channel
 from affect4d.store import ContentStore, code_version, content_key
-from affect4d.store.shards import Shard, open_shard, stance_channel
-from affect4d.views.channels import derive_channels, needed_pictures
-from affect4d.views.dynamics import encode_dynamics
+from affect4d.views.apex_detection import frame_table
+from affect4d.views.augmentation_schedule import rendered_head_poses
+from affect4d.views.channels import derive_channels, needed_images
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import rendered_stances
-from affect4d.views.moments import find_moments
 
 
 @dataclass(frozen=True, slots=True)
 class ViewBank:
-    """Pictures of N frames from V sides in C channels, and which sequence each belongs to.
+    """Images of N frames, V views and C channels, and the sequence of each.
 
     Attributes:
-        pictures: As stored, before any augmentation: all N rows, then all of them again in every further stance. With
-            ``motion="dynamic"`` the dynamic images follow the channels.
+        images: As stored, before any augmentation: all N rows, then all of them again in every further head pose.
         neutral: Row of each row's neutral frame.
         sequence: Position in ``sequences`` of each row's sequence.
         frame: Frame number of each row.
-        in_window: Whether the sampler takes the frame; by default, whether the face is near its apex there.
+        in_window: Whether the sampler takes the frame; by default, frames near the apex.
         sequences: Names.
         views: Names.
     """
 
-    pictures: UInt8[Tensor, "_ views channels height width"]
+    images: UInt8[Tensor, "_ views channels height width"]
     neutral: Int64[Tensor, " rows"]
     sequence: Int64[Tensor, " rows"]
     frame: Int64[Tensor, " rows"]
@@ -64,18 +62,18 @@ class ViewBank:
         return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
 
     def only(self, views: tuple[str, ...]) -> "ViewBank":
-        """The bank with some of its views, in their order; a view may be named twice. Itself where none is named.
+        """The bank with some of its views, in the given order; a view may be named twice. Itself for none.
 
         Raises:
             ValueError: If the bank lacks one.
         """
-        strangers = [view for view in views if view not in self.views]
-        if strangers:
-            missing, there = ", ".join(dict.fromkeys(strangers)), ", ".join(self.views)
+        unknown = [view for view in views if view not in self.views]
+        if unknown:
+            missing, there = ", ".join(dict.fromkeys(unknown)), ", ".join(self.views)
             raise ValueError(f"The views {missing} were not rendered; there are {there}.")
         if not views or views == self.views:
             return self
-        return replace(self, pictures=self.pictures[:, [self.views.index(view) for view in views]], views=views)
+        return replace(self, images=self.images[:, [self.views.index(view) for view in views]], views=views)
 
     def index(self) -> pd.DataFrame:
         """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``."""
@@ -84,17 +82,17 @@ class ViewBank:
 
 
 def bank_path(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> Path:
-    """Where the bank of a view manifest is, once it was derived: a safetensors file other processes can open."""
+    """Path of the derived bank of a view manifest: a safetensors file that other processes can open."""
     return store.path(_bank_name(view_manifest, options))
 
 
 def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> ViewBank:
-    """The bank of a view manifest, derived now or found in the store.
+    """The bank of a view manifest, derived now or read from the store.
 
     Args:
-        view_manifest: One row a rendered sequence; only shards, views and activity are read, never a label.
+        view_manifest: One row a rendered sequence; only shards, views and activity are read, no label.
         store: Where the shards are, and where the bank goes.
-        options: Which channels; the rest of it is applied when pictures are assembled.
+        options: Which channels; the rest is applied when batches are assembled.
 
     Raises:
         ValueError: If the manifest is empty, its sequences differ in views or size, or a shard is not what it was.
@@ -123,36 +121,35 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
     code = code_version(__name__)
-    seen = {"channels": options.channels, "dynamic": options.motion == "dynamic", "frames": options.frames.model_dump()}
-    seen["stances"] = rendered_stances(view_manifest)
-    return f"banks/{content_key(shards=identity, code=code, **seen)}.safetensors"
+    given = {"channels": options.channels, "frames": options.frames.model_dump()}
+    given["head_poses"] = rendered_head_poses(view_manifest)
+    return f"banks/{content_key(shards=identity, code=code, **given)}.safetensors"
 
 
 def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
     """Write the bank shard by shard (safetensors: a JSON header, then the raw bytes), holding one shard at a time."""
     index = _bank_index(view_manifest, options)
     views, size = _common_views(view_manifest)
-    stored = len(options.channels) * (2 if options.motion == "dynamic" else 1)
-    rows, stances = len(index["frame"]), rendered_stances(view_manifest)
-    shape = ((1 + stances) * rows, len(views), stored, size, size)
+    rows, poses = len(index["frame"]), rendered_head_poses(view_manifest)
+    shape = ((1 + poses) * rows, len(views), len(options.channels), size, size)
     with path.open("wb") as file:
         file.write(_safetensors_header(shape, index, list(view_manifest["shard"])))
         start, bytes_a_row, row = file.tell(), int(np.prod(shape[1:])), 0
-        for in_stances in _derived(view_manifest, store, options, stances):
-            for stance, pictures in enumerate(in_stances):
-                file.seek(start + (stance * rows + row) * bytes_a_row)
-                file.write(pictures.tobytes())
-            row += len(in_stances[0])
+        for per_pose in _derived(view_manifest, store, options, poses):
+            for pose, images in enumerate(per_pose):
+                file.seek(start + (pose * rows + row) * bytes_a_row)
+                file.write(images.tobytes())
+            row += len(per_pose[0])
         file.seek(start + shape[0] * bytes_a_row)
         for array in index.values():
             file.write(array.tobytes())
 
 
 def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], shards: list[str]) -> bytes:
-    """The header of a file that holds the pictures, then the arrays of the index; says what it was derived from."""
+    """The header of a file that holds the images, then the arrays of the index, with its shards as metadata."""
     header: dict[str, Any] = {"__metadata__": {"shards": json.dumps(shards)}}
     start = 0
-    entries = [("pictures", "U8", shape, int(np.prod(shape)))]
+    entries = [("images", "U8", shape, int(np.prod(shape)))]
     entries += [(name, "U8" if a.dtype == np.uint8 else "I64", a.shape, a.nbytes) for name, a in index.items()]
     for name, kind, extent, length in entries:
         header[name] = {"dtype": kind, "shape": list(extent), "data_offsets": [start, start + length]}
@@ -164,32 +161,30 @@ def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], sh
 
 def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str, np.ndarray]:
     """Neutral row, sequence, frame and window of every row, sequence after sequence."""
-    moments = find_moments(view_manifest, options.frames)
+    frames = frame_table(view_manifest, options.frames)
     counts = view_manifest["frames"].map(len).to_numpy()
     starts = np.cumsum(counts) - counts
     return {
         "neutral": np.repeat(starts + view_manifest["neutral"].to_numpy(np.int64), counts).astype(np.int64),
         "sequence": np.repeat(np.arange(len(counts)), counts).astype(np.int64),
-        "frame": moments["frame"].to_numpy(),
-        "in_window": moments["in_window"].to_numpy(np.uint8),
+        "frame": frames["frame"].to_numpy(),
+        "in_window": frames["in_window"].to_numpy(np.uint8),
     }
 
 
 def _derived(
-    view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, stances: int
+    view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, poses: int
 ) -> Iterator[list[UInt8[np.ndarray, "frames views channels height width"]]]:
-    """Of every sequence, its channels in the canonical stance and in every further one."""
+    """Of every sequence, its channels in the canonical head pose and in every further one."""
     columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
     for shard, checksum, angles in track(columns, "deriving channels", total=len(view_manifest)):
         opened = open_shard(store.path(shard), checksum)
-        yield [_in_stance(opened, list(angles), options, stance) for stance in range(1 + stances)]
+        yield [_derive_pose(opened, list(angles), options, pose) for pose in range(1 + poses)]
 
 
-def _in_stance(
-    opened: Shard, angles: list[float], options: InputOptions, stance: int
+def _derive_pose(
+    opened: Shard, angles: list[float], options: InputOptions, pose: int
 ) -> UInt8[np.ndarray, "frames views channels height width"]:
-    needed = needed_pictures(options.channels, opened.header["channels"])
-    drawn = {picture: opened.stack(stance_channel(picture, stance)) for picture in needed}
-    pictures = derive_channels(drawn, angles, options.channels, opened.header.get("pitches", ()))
-    dynamic = options.motion == "dynamic"
-    return np.concatenate([pictures, encode_dynamics(pictures)], axis=2) if dynamic else pictures
+    needed = needed_images(options.channels, opened.header["channels"])
+    rendered = {image: opened.stack(pose_channel(image, pose)) for image in needed}
+    return derive_channels(rendered, angles, options.channels, opened.header.get("pitches", ()))

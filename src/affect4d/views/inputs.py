@@ -1,39 +1,63 @@
-"""What a model sees of a view."""
+"""Options of a model's input: channels, motion, frames, size."""
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from jaxtyping import Int64
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from affect4d.views.sampling import FrameSampler
-
-ChannelName = Literal["grey", "shading", "curvature", "depth"]
-"""A single-channel picture of a view; see :mod:`affect4d.views.channels`."""
+from affect4d.views.channels import DERIVED_CHANNELS
 
 
-class InputOptions(BaseModel):
-    """What a model sees.
-
-    Attributes:
-        channels: Single-channel pictures, in order.
-        motion: What has moved. Nothing; the difference to the sequence's neutral frame, as further channels
-            (``stacked``) or as further ``views``; or, as further channels, the ``dynamic`` image of the sequence up to
-            the frame (:mod:`affect4d.views.dynamics`).
-        frames: Which frames of a sequence are drawn for training and looked at in evaluation.
-        size: Pictures are ``size`` × ``size`` pixels when they reach the model.
-        motion_gain: Factor on what has moved (expressions move little).
-    """
+class FrameSampler(BaseModel):
+    """Which frames of a sequence count."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    channels: tuple[ChannelName, ...] = Field(default=("grey", "shading", "curvature"), min_length=1, max_length=3)
-    motion: Literal["none", "stacked", "views", "dynamic"] = "stacked"
-    frames: FrameSampler = FrameSampler()
-    size: int = Field(default=64, ge=16, le=512)
-    motion_gain: float = Field(default=2.0, gt=0.0, le=20.0)
+    kind: Literal["uniform", "apex_window", "onset_apex"] = Field(
+        default="apex_window",
+        description="Over the whole sequence, where the face moves most, or from the onset of movement to its apex.",
+    )
+    frames: int = Field(default=0, ge=0, le=10_000, description="How many, evenly spread; 0 means all there are.")
+
+
+class InputOptions(BaseModel):
+    """What a model sees of a view."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: tuple[str, ...] = Field(default=("grey", "shading", "curvature"), min_length=1, max_length=3)
+    motion: Literal["none", "stacked", "views"] = Field(
+        default="stacked",
+        description="The difference to the sequence's neutral frame, as further channels (stacked) or further views.",
+    )
+    frames: FrameSampler = Field(default=FrameSampler(), description="Frames used in training and evaluation.")
+    size: int = Field(default=64, ge=16, le=512, description="Pixels a side when images reach the model.")
+    motion_gain: float = Field(default=2.0, gt=0.0, le=20.0, description="Factor on motion; expressions move little.")
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_exist(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(channels) - set(DERIVED_CHANNELS))
+        if unknown:
+            raise ValueError(f"The channels {unknown} do not exist; there are {', '.join(DERIVED_CHANNELS)}.")
+        return channels
 
     def input_shape(self, views: int) -> tuple[int, int]:
-        """Numbers of (views, channels) the model gets of that many rendered views."""
+        """Numbers of (views, channels) that the model gets of so many rendered views."""
         channels = len(self.channels)
-        if self.motion in ("stacked", "dynamic"):
+        if self.motion == "stacked":
             return views, 2 * channels
         return (2 * views, channels) if self.motion == "views" else (views, channels)
+
+
+def sample_frames(candidates: Int64[np.ndarray, " frames"], count: int) -> Int64[np.ndarray, " frames"]:
+    """Evenly spread members of a list, its ends included; the middle one for a count of 1, all for 0.
+
+    >>> sample_frames(np.arange(10), 4).tolist()
+    [0, 3, 6, 9]
+    """
+    if not count or count >= len(candidates):
+        return candidates
+    places = np.linspace(0, len(candidates) - 1, count) if count > 1 else np.array([(len(candidates) - 1) / 2])
+    return np.asarray(candidates[np.rint(places).astype(np.int64)])

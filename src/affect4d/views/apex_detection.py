@@ -1,7 +1,7 @@
-"""Which frames of a sequence matter, found from how far the face moves: no label, no picture, no torch.
+"""Onset, apex and offset of an expression, detected from how far the face moves: no label, no image, no torch.
 
-Onset, apex and offset are read off the activity (see :mod:`affect4d.rendering.activity`). A running median takes out
-what lasts a frame or two (a blink). The apex is the middle of the plateau of the movement that explains the activity
+The activity is :func:`affect4d.rendering.sequence.frame_activity`. A running median removes what lasts a frame or two
+(a blink). The apex is the middle of the plateau of the movement that explains the activity
 best: rest, rise, plateau and decay, on a drift, for few heads come back to where they began. Where no such movement
 does, it is the middle of what moves most. [ours]
 """
@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from scipy.ndimage import median_filter
 
-from affect4d.views.sampling import FrameSampler, sample_frames
+from affect4d.views.inputs import FrameSampler, sample_frames
 
 Activity = Float64[np.ndarray, " frames"]
 
@@ -37,8 +37,8 @@ LEAST_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """When a face begins to move, moves most, and has come to rest again: positions in the sequence's list of frames.
+class ExpressionPhases:
+    """Onset, apex and offset: positions in the sequence's list of frames.
 
     Attributes:
         onset: The last frame at rest before the apex; 0 where the sequence begins in movement.
@@ -51,7 +51,7 @@ class Moments:
     offset: int
 
 
-def locate(activity: Sequence[float] | Activity) -> Moments:
+def detect_apex(activity: Sequence[float] | Activity) -> ExpressionPhases:
     """Onset, apex and offset of one sequence.
 
     Args:
@@ -62,13 +62,15 @@ def locate(activity: Sequence[float] | Activity) -> Moments:
     """
     raw = np.asarray(activity, np.float64)
     if not raw.size or not np.isfinite(raw).all():
-        raise ValueError(f"Moments need the finite activity of at least one frame; there are {raw.size} frames.")
+        raise ValueError(
+            f"Onset, apex and offset need the finite activity of at least one frame; there are {raw.size} frames."
+        )
     smooth = _without_blinks(raw)
     return _of_best_movement(smooth) or _of_most_active_run(smooth)
 
 
-def _of_best_movement(activity: Activity) -> Moments | None:
-    """Moments of the movement that explains most of the activity, least squares; None where none explains enough."""
+def _of_best_movement(activity: Activity) -> ExpressionPhases | None:
+    """Phases of the movement that explains most of the activity, least squares; None where none explains enough."""
     frames = len(activity)
     if frames < LEAST_FRAMES:
         return None
@@ -81,17 +83,17 @@ def _of_best_movement(activity: Activity) -> Moments | None:
     if explained[best] <= LEAST_EXPLAINED * np.square(seen - seen.mean()).sum():
         return None
     begin, apex, end = timings[best] * (frames - 1)
-    return Moments(int(begin), round(apex), min(int(np.ceil(end)), frames - 1))
+    return ExpressionPhases(int(begin), round(apex), min(int(np.ceil(end)), frames - 1))
 
 
-def _of_most_active_run(activity: Activity) -> Moments:
+def _of_most_active_run(activity: Activity) -> ExpressionPhases:
     """The apex is the middle, weighted by activity, of the run that keeps a share of the greatest."""
     first, last = _run_around(activity, int(np.argmax(activity)), WINDOW_SHARE)
     inside = np.arange(first, last + 1)
     above = activity[inside] - WINDOW_SHARE * activity.max()
     apex = round(float(np.average(inside, weights=above))) if above.any() else (first + last) // 2
     onset, offset = _run_around(activity, apex, REST_SHARE)
-    return Moments(max(onset - 1, 0), apex, min(offset + 1, len(activity) - 1))
+    return ExpressionPhases(max(onset - 1, 0), apex, min(offset + 1, len(activity) - 1))
 
 
 @functools.lru_cache(maxsize=16)
@@ -135,17 +137,17 @@ def chosen_frames(activity: Sequence[float] | Activity, sampler: FrameSampler) -
     values = np.asarray(activity, np.float64)
     if sampler.kind == "apex_window":
         return sample_frames(np.flatnonzero(values >= WINDOW_SHARE * values.max()), sampler.frames)
-    moments = locate(values)
-    first, last = (moments.onset, moments.apex) if sampler.kind == "onset_apex" else (0, len(values) - 1)
+    phases = detect_apex(values)
+    first, last = (phases.onset, phases.apex) if sampler.kind == "onset_apex" else (0, len(values) - 1)
     return sample_frames(np.arange(first, last + 1), sampler.frames)
 
 
-def find_moments(view_manifest: pd.DataFrame, sampler: FrameSampler | None = None) -> pd.DataFrame:
-    """Every frame of every sequence, in the order of the manifest; all a mixing plan needs.
+def frame_table(view_manifest: pd.DataFrame, sampler: FrameSampler | None = None) -> pd.DataFrame:
+    """Every frame of every sequence, in the order of the manifest; all that a schedule needs.
 
     Args:
         view_manifest: Columns ``sequence``, ``frames`` and ``activity`` (lists of equal length).
-        sampler: Which frames are drawn; by default every frame of the apex window.
+        sampler: Which frames count; by default every frame of the apex window.
 
     Returns:
         One row a frame: ``sequence``, ``frame``, ``in_window`` (whether the sampler takes it).

@@ -1,6 +1,6 @@
-"""Batches of so many subjects with so many samples of each: what tells expressions apart is not who makes them [ours].
+"""Batches of P subjects with K samples each: samples differ in expression, not only in subject.
 
-A contrastive batch in which everybody shows everything cannot be solved by recognising the person.
+A contrastive batch in which every subject shows every expression cannot be solved by recognising the subject [ours].
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-Positions = Int64[np.ndarray, "_"]
-
 
 @dataclass(frozen=True, slots=True)
-class People:
-    """How batches are put together, and from whom.
+class SubjectSampler:
+    """How batches are composed, and of which subjects.
 
     Attributes:
         subjects: Different subjects of a batch.
-        samples: Of each; spread over what the subject shows as evenly as can be.
+        samples: Of each; spread over the subject's kinds as evenly as can be.
         subject_of: Subject of every sequence.
-        kind_of: What every sequence shows: its expression, or, where no label may be seen, its pseudo-label.
+        kind_of: Expression of every sequence or, where no label may be used, its pseudo-label.
     """
 
     subjects: int
@@ -33,50 +31,52 @@ class People:
         """Samples of a batch."""
         return self.subjects * self.samples
 
-    def draw(self, sequences: Sequence[str], steps: int, generator: np.random.Generator) -> Positions:
+    def sample(
+        self, sequences: Sequence[str], steps: int, generator: np.random.Generator
+    ) -> Int64[np.ndarray, " samples"]:
         """Positions in ``sequences`` of every sample of so many batches, one batch after the other.
 
-        Whoever, and whatever of them, was shown least so far comes next, ties at random: no two subjects, no two kinds
-        of a subject and no two sequences of a kind differ by more than one turn.
+        The subject, and of it the kind, that came least often so far comes next, ties at random: no two subjects, no
+        two kinds of a subject and no two sequences of a kind differ by more than one turn.
 
         Raises:
             ValueError: If there are fewer subjects than a batch holds.
         """
-        drawers = self._drawers(sequences, generator)
-        if len(drawers) < self.subjects:
+        queues = self._queues(sequences, generator)
+        if len(queues) < self.subjects:
             raise ValueError(
-                f"A batch of {self.subjects} subjects cannot be drawn from {len(drawers)}: lower sampler.subjects."
+                f"A batch of {self.subjects} subjects cannot be sampled from {len(queues)}: lower sampler.subjects."
             )
-        turns = _Turns(len(drawers), generator)
+        turns = _Turns(len(queues), generator)
         batches = [
-            [place for subject in turns.next(self.subjects) for place in drawers[subject].next(self.samples)]
+            [place for subject in turns.next(self.subjects) for place in queues[subject].next(self.samples)]
             for _ in range(steps)
         ]
         return np.asarray(generator.permuted(np.array(batches), axis=1).ravel(), np.int64)
 
-    def _drawers(self, sequences: Sequence[str], generator: np.random.Generator) -> "list[_Drawer]":
+    def _queues(self, sequences: Sequence[str], generator: np.random.Generator) -> "list[_SubjectQueue]":
         shown: dict[str, dict[str, list[int]]] = {}
         for place, sequence in enumerate(sequences):
             kinds = shown.setdefault(self.subject_of[sequence], {})
             kinds.setdefault(self.kind_of[sequence], []).append(place)
-        return [_Drawer([kinds[kind] for kind in sorted(kinds)], generator) for _, kinds in sorted(shown.items())]
+        return [_SubjectQueue([kinds[kind] for kind in sorted(kinds)], generator) for _, kinds in sorted(shown.items())]
 
 
 class _Turns:
-    """Who is next among some: whoever was least often, ties at random."""
+    """Round robin with ties at random: the least used of some comes next."""
 
     def __init__(self, count: int, generator: np.random.Generator) -> None:
         self._taken, self._generator = np.zeros(count, np.int64), generator
 
-    def next(self, count: int) -> Positions:
-        """So many; all of them before anyone comes again."""
+    def next(self, count: int) -> Int64[np.ndarray, " samples"]:
+        """So many; all of them before one comes again."""
         order = np.lexsort((self._generator.random(len(self._taken)), self._taken))
         chosen = np.resize(order, count)
         np.add.at(self._taken, chosen, 1)
         return chosen
 
 
-class _Drawer:
+class _SubjectQueue:
     """The sequences of one subject, by kind."""
 
     def __init__(self, kinds: Sequence[Sequence[int]], generator: np.random.Generator) -> None:

@@ -1,8 +1,8 @@
-"""A shard: the pictures of one sequence, lossless, each readable alone, in a safetensors file.
+"""A shard: the images of one sequence, lossless, each readable alone, in a safetensors file.
 
-Every picture is one zstd frame with a checksum of its own. A channel is the tensor ``NAME``, all its frames end to end
+Every image is one zstd frame with a checksum of its own. A channel is the tensor ``NAME``, all its frames end to end
 (uint8), and the tensor ``NAME.ends``, where each ends (int64), frame after frame and view after view. The header
-says the rest: ``{"channels": {NAME: {"shape": [frames, views, height, width, components], "dtype": …}}, …}``. Measured
+holds the rest: ``{"channels": {NAME: {"shape": [frames, views, height, width, components], "dtype": …}}, …}``. Measured
 against Zarr and others in ``docs/decisions/0009-shards.md``.
 """
 
@@ -26,17 +26,17 @@ LEVEL = 1
 HEADER = "affect4d"
 
 
-def stance_channel(channel: str, stance: int) -> str:
-    """What a shard calls a channel in one of a face's stances: ``"normals"`` in the canonical one, ``"normals~1"``."""
-    return f"{channel}~{stance}" if stance else channel
+def pose_channel(channel: str, head_pose: int) -> str:
+    """A channel's name in one head pose: ``"normals"`` in the canonical one, else ``"normals~1"``."""
+    return f"{channel}~{head_pose}" if head_pose else channel
 
 
 class DamagedShardError(ValueError):
-    """A shard's bytes are not those that were written; where a picture is lost, the file is gone, to be made anew."""
+    """A shard's bytes are not those that were written; where images are lost, the file is removed."""
 
 
 class ShardWriter:
-    """Collects the pictures of a sequence frame by frame, compressed, so that a long sequence stays small in memory."""
+    """Collects the images of a sequence frame by frame, compressed, so that long sequences fit in memory."""
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
@@ -44,31 +44,26 @@ class ShardWriter:
         self._pieces: dict[str, list[bytes]] = {}
         self._kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
 
-    def add(self, pictures: Mapping[str, np.ndarray]) -> None:
+    def add(self, images: Mapping[str, np.ndarray]) -> None:
         """Append one frame.
 
         Args:
-            pictures: Channel → ``[views, height, width, components]``; alike in every frame.
+            images: Channel → ``[views, height, width, components]``; alike in every frame.
 
         Raises:
             ValueError: If channels, shape or type differ from the first frame's.
         """
-        kinds = {name: (stack.shape, stack.dtype) for name, stack in pictures.items()}
+        kinds = {name: (stack.shape, stack.dtype) for name, stack in images.items()}
         if self._frames and kinds != self._kinds:
-            raise ValueError(f"Every frame of a shard has the same pictures: {kinds} are not {self._kinds}.")
+            raise ValueError(f"Every frame of a shard has the same images: {kinds} are not {self._kinds}.")
         self._kinds = kinds
-        for name, stack in pictures.items():
+        for name, stack in images.items():
             pieces = self._pieces.setdefault(name, [])
-            pieces += [self._compressor.compress(picture.tobytes()) for picture in stack]
+            pieces += [self._compressor.compress(image.tobytes()) for image in stack]
         self._frames += 1
 
     def save(self, path: Path, header: Mapping[str, Any]) -> None:
-        """Write the shard.
-
-        Args:
-            path: Where to.
-            header: What else to say of it (JSON).
-        """
+        """Write the shard, with further (JSON) fields of its header."""
         tensors: dict[str, np.ndarray] = {}
         for name, pieces in self._pieces.items():
             tensors[name] = np.frombuffer(b"".join(pieces), np.uint8)
@@ -77,14 +72,6 @@ class ShardWriter:
             name: {"shape": [self._frames, *shape], "dtype": kind.name} for name, (shape, kind) in self._kinds.items()
         }
         save_file(tensors, path, metadata={HEADER: json.dumps({**header, "channels": channels})})
-
-
-def write_shard(path: Path, pictures: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
-    """Write stacks that are in memory: channel → ``[frames, views, height, width, components]``."""
-    writer = ShardWriter()
-    for frame in range(len(next(iter(pictures.values())))):
-        writer.add({name: stack[frame] for name, stack in pictures.items()})
-    writer.save(path, header)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +83,13 @@ class _Channel:
 
 
 class Shard:
-    """An open shard, mapped into memory; any picture of it costs one decompression.
-
-    Attributes:
-        header: What its writer said of it, and ``channels``.
-    """
+    """An open shard, mapped into memory; reading an image costs one decompression."""
 
     def __init__(self, path: Path) -> None:
         """Map a file.
 
         Raises:
-            DamagedShardError: If its list of pictures does not fit its bytes.
+            DamagedShardError: If its index does not fit its bytes.
         """
         with path.open("rb") as file:
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -122,16 +105,11 @@ class Shard:
     def _channel(self, kind: Mapping[str, Any], base: int, data: list[int], ends: list[int]) -> _Channel:
         offsets = np.frombuffer(self._bytes[base + ends[0] : base + ends[1]], np.int64)
         if (np.diff(offsets, prepend=0) <= 0).any() or offsets[-1:] != [data[1] - data[0]]:
-            raise _take_away(self._path)
+            raise _remove_damaged(self._path)
         return _Channel(tuple(kind["shape"]), np.dtype(kind["dtype"]), base + data[0], offsets)
 
-    def picture(self, channel: str, frame: int, view: int) -> np.ndarray:
-        """One picture, ``[height, width, components]``.
-
-        Args:
-            channel: ``"texture"``, ``"normals"`` …
-            frame: Position, not number.
-            view: Position.
+    def image(self, channel: str, frame: int, view: int) -> np.ndarray:
+        """One image, ``[height, width, components]``; frame and view are positions.
 
         Raises:
             KeyError: If the shard has no such channel.
@@ -145,15 +123,15 @@ class Shard:
         return self._decompress(kind, frame * views + view)
 
     def stack(self, channel: str) -> np.ndarray:
-        """All pictures of a channel, ``[frames, views, height, width, components]``."""
+        """All images of a channel, ``[frames, views, height, width, components]``."""
         kind = self._channels[channel]
-        pictures = np.empty((len(kind.ends), *kind.shape[2:]), kind.dtype)
-        for place in range(len(pictures)):
-            pictures[place] = self._decompress(kind, place)
-        return pictures.reshape(kind.shape)
+        images = np.empty((len(kind.ends), *kind.shape[2:]), kind.dtype)
+        for place in range(len(images)):
+            images[place] = self._decompress(kind, place)
+        return images.reshape(kind.shape)
 
     def check(self) -> None:
-        """Go through all pictures.
+        """Read all images.
 
         Raises:
             DamagedShardError: If one of them is not as it was written.
@@ -168,7 +146,7 @@ class Shard:
         try:
             plain = zstandard.ZstdDecompressor().decompress(memoryview(self._bytes)[start:end])
         except zstandard.ZstdError as error:
-            raise _take_away(self._path) from error
+            raise _remove_damaged(self._path) from error
         return np.frombuffer(plain, kind.dtype).reshape(kind.shape[2:])
 
 
@@ -189,25 +167,25 @@ def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
     if file_digest(path) == checksum:
         return
     if not is_whole(path):
-        raise _take_away(path)
+        raise _remove_damaged(path)
     try:
         Shard(path).check()
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _take_away(path) from error
+        raise _remove_damaged(path) from error
     raise DamagedShardError(
         f"{path} is damaged (its checksum differs), or was rendered again since: delete it and render again."
     )
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What a shard says of itself, without reading its pictures."""
+    """Header of a shard; its images are not read."""
     with path.open("rb") as file:
         index = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return dict(json.loads(index["__metadata__"][HEADER]))
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard's file is as long as its own list says: a power cut may leave less. Its pictures are not read."""
+    """Whether a shard's file is as long as its index says: a power cut may leave less. Images are not read."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -220,13 +198,13 @@ def is_whole(path: Path) -> bool:
 
 
 def drop_broken(path: Path) -> None:
-    """Remove what a power cut left of a shard, so that it is rendered again; a whole one stays."""
+    """Remove a shard that a power cut truncated, so that it is rendered again; a whole one stays."""
     if path.exists() and not is_whole(path):
         path.unlink(missing_ok=True)
 
 
-def _take_away(path: Path) -> DamagedShardError:
-    """Remove a shard some of whose pictures are lost: what finds none renders it again."""
+def _remove_damaged(path: Path) -> DamagedShardError:
+    """Remove a shard that lost images, so that it is rendered again."""
     with contextlib.suppress(OSError):  # a store that may be read only
         path.unlink(missing_ok=True)
     remedy = "delete it and render again" if path.exists() else "it was removed; run again to render again what is lost"

@@ -1,8 +1,8 @@
-"""Stored pictures to what a model sees of them, on the processor: one compiled pass instead of a dozen over the batch.
+"""CPU resampling of stored images, in one compiled pass instead of a dozen over the batch.
 
-The same as the tensors of :mod:`affect4d.views.assembly`, to the rounding of ``float32``, in a fraction of the time:
-a picture and its neutral are looked up together, and what is a factor and an offset of a level is applied on the way.
-Finding, taking and blending are loops of their own over one picture: in one loop the compiler uses no vectors.
+The same as the tensors of :mod:`affect4d.views.batches`, to the rounding of ``float32``, in a fraction of the time: an
+image and its neutral are sampled together, and gain and offset of a level are applied on the way. Locating, gathering
+and blending are loops of their own over one image: in one loop the compiler uses no vectors.
 """
 
 import numpy as np
@@ -10,59 +10,61 @@ from jaxtyping import Float32, Int64, UInt8
 
 from affect4d.jit import Number, compiled
 
-Stored = UInt8[np.ndarray, "stored channels height width"]
-Maps = Float32[np.ndarray, "pictures 2 3"]
-Levels = Float32[np.ndarray, "pictures channels"]
+StoredImages = UInt8[np.ndarray, "stored channels height width"]
+ImageTransforms = Float32[np.ndarray, "images 2 3"]
+ChannelLevels = Float32[np.ndarray, "images channels"]
 _ZERO: Number = np.float32(0)
 _HALF: Number = np.float32(0.5)
 _ONE: Number = np.float32(1)
 LEVEL, MOTION = (0, 0xFFFF), (16, -1)
-"""Where in a packed number the level and the motion lie: after how many bits, and which of the rest."""
+"""Shift and mask of the level and of the motion in a packed number."""
 
 
-def look_up(
-    stored: Stored,
-    shown: Int64[np.ndarray, " pictures"],
-    neutral: Int64[np.ndarray, " pictures"] | None,
-    maps: Maps,
-    levels: tuple[Levels, Levels],
+def resample(
+    stored: StoredImages,
+    indices: Int64[np.ndarray, " images"],
+    neutral: Int64[np.ndarray, " images"] | None,
+    transforms: ImageTransforms,
+    levels: tuple[ChannelLevels, ChannelLevels],
     gain: float,
     size: int,
-) -> Float32[np.ndarray, "pictures seen size size"]:
-    """Look pictures up, and the motion since their neutrals.
+) -> Float32[np.ndarray, "images output size size"]:
+    """Sample images, and the motion since their neutrals.
 
     Args:
-        stored: The bank's, row by row and view by view, of 2 pixels a side at least.
-        shown: Which of them.
-        neutral: The neutral of each; None where motion is not asked for.
-        maps: From where a pixel goes to where it is taken from, in ``grid_sample``'s −1…1 coordinates; what lies
-            beyond the border is taken from the border.
+        stored: The bank's images, of 2 pixels a side at least.
+        indices: Of the images.
+        neutral: The neutral of each; None without motion.
+        transforms: From a pixel to where it is sampled, in ``grid_sample``'s −1…1 coordinates; clamped at
+            the border.
         levels: Factor and offset from a stored level, 0…255, to a value.
         gain: Factor on the motion.
-        size: Of a picture seen, in pixels.
+        size: Of an output image, in pixels.
 
     Returns:
-        All channels, then, where asked for, the motion of all channels: 0 wherever either picture shows background.
+        All channels, then, with neutrals, the motion of all channels: 0 wherever either image shows background.
     """
     channels, (height, width) = stored.shape[1], stored.shape[2:]
-    seen = np.empty((len(shown), channels * (1 if neutral is None else 2), size * size), np.float32)
-    before = shown if neutral is None else neutral
+    output = np.empty((len(indices), channels * (1 if neutral is None else 2), size * size), np.float32)
+    before = indices if neutral is None else neutral
     flat = stored.reshape(len(stored), channels, height * width)
-    _look_up(flat, shown, before, maps, *levels, np.float32(gain), neutral is not None, seen, height, width, size)
-    return seen.reshape(*seen.shape[:2], size, size)
+    _resample(
+        flat, indices, before, transforms, *levels, np.float32(gain), neutral is not None, output, height, width, size
+    )
+    return output.reshape(*output.shape[:2], size, size)
 
 
 @compiled
-def _look_up(
+def _resample(
     stored: np.ndarray,
-    shown: np.ndarray,
+    indices: np.ndarray,
     before: np.ndarray,
-    maps: np.ndarray,
+    transforms: np.ndarray,
     factors: np.ndarray,
     offsets: np.ndarray,
     gain: np.float32,
     moving: bool,
-    seen: np.ndarray,
+    output: np.ndarray,
     height: int,
     width: int,
     size: int,
@@ -72,23 +74,23 @@ def _look_up(
     across, along = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
     first, right = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
     below, last = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
-    for picture in range(len(shown)):
-        _find_places(maps[picture], height, width, size, corner, across, along)
+    for image in range(len(indices)):
+        _locate(transforms[image], height, width, size, corner, across, along)
         for channel in range(channels):
-            _pack(stored[shown[picture], channel], stored[before[picture], channel], levels)
-            _take(levels, corner, width, first, right, below, last)
-            factor, offset = factors[picture, channel], offsets[picture, channel]
-            _blend(first, right, below, last, across, along, LEVEL, factor, offset, seen[picture, channel])
+            _pack(stored[indices[image], channel], stored[before[image], channel], levels)
+            _gather(levels, corner, width, first, right, below, last)
+            factor, offset = factors[image, channel], offsets[image, channel]
+            _blend(first, right, below, last, across, along, LEVEL, factor, offset, output[image, channel])
             if moving:
-                moved = seen[picture, channels + channel]
+                moved = output[image, channels + channel]
                 _blend(first, right, below, last, across, along, MOTION, factor * gain, _ZERO, moved)
 
 
 @compiled
-def _find_places(
+def _locate(
     affine: np.ndarray, height: int, width: int, size: int, corner: np.ndarray, across: np.ndarray, along: np.ndarray
 ) -> None:
-    """Of every pixel, the upper left of the four it is taken from, and how far to the right and down from there."""
+    """For every pixel, the upper left of its four source pixels, and how far to the right and down from there."""
     zero, half, one = _ZERO, _HALF, _ONE
     wide: Number = np.float32(width)
     high: Number = np.float32(height)
@@ -109,15 +111,15 @@ def _find_places(
 
 
 @compiled
-def _pack(shown: np.ndarray, before: np.ndarray, levels: np.ndarray) -> None:
-    """In one number, the level shown and, above it, what it is above the neutral's: 0 where either is background."""
-    for place in range(len(shown)):
-        now, then = np.int32(shown[place]), np.int32(before[place])
+def _pack(indices: np.ndarray, before: np.ndarray, levels: np.ndarray) -> None:
+    """In one number, the level and, above it, its difference to the neutral's: 0 where either is background."""
+    for place in range(len(indices)):
+        now, then = np.int32(indices[place]), np.int32(before[place])
         levels[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << 16) + now
 
 
 @compiled
-def _take(
+def _gather(
     levels: np.ndarray,
     corner: np.ndarray,
     width: int,
@@ -126,7 +128,7 @@ def _take(
     below: np.ndarray,
     last: np.ndarray,
 ) -> None:
-    """The four of every pixel; unsigned, because the compiler asks of signed places whether they count from the end."""
+    """The four source levels of every pixel; unsigned indices, since signed ones are tested for wrap-around."""
     one, line = np.uint64(1), np.uint64(width)
     for pixel in range(len(corner)):
         place = np.uint64(corner[pixel])
@@ -147,7 +149,7 @@ def _blend(
     offset: np.float32,
     blended: np.ndarray,
 ) -> None:
-    """Blend one of the two numbers packed in one: after how many bits it begins, and which of the rest are its own."""
+    """Blend one of two packed numbers; ``bits``: where it begins, and the mask of the rest."""
     shift, mask = bits
     for pixel in range(len(blended)):
         one, two = np.float32(first[pixel] >> shift & mask), np.float32(right[pixel] >> shift & mask)

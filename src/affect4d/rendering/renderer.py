@@ -1,0 +1,99 @@
+"""Multi-view renderer of scans: one backend, CPU or OpenGL, kept open, and the channels encoded from its buffers."""
+
+import functools
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from affect4d.arrays import Texture
+from affect4d.rendering.cameras import cameras
+from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed_attributes
+from affect4d.rendering.options import RenderOptions
+from affect4d.scans.scan import FaceScan
+
+MISSING_TEXTURE = 128
+"""Every texel of a scan without texture."""
+TEXELS_PER_PIXEL = 2
+
+RenderedImages = dict[str, np.ndarray]
+"""Channel → ``[views, height, width, components]``."""
+
+
+class RenderError(RuntimeError):
+    """A scan cannot be rendered; says why and what to do."""
+
+
+class OpenGLError(RenderError):
+    """OpenGL is missing or broken on this machine: no image of its process can be trusted."""
+
+
+class RenderBackend(Protocol):
+    """Renders the surface attributes of a scan, unlit, so that a pixel is a measurement."""
+
+    @property
+    def name(self) -> str:
+        """The CPU, or the OpenGL driver."""
+
+    def render(self, scan: FaceScan) -> RenderBuffers:
+        """Every view of a scan."""
+
+    def close(self) -> None:
+        """Release windows and graphics memory."""
+
+
+class Renderer:
+    """Renders scans. It keeps its backend open: make one per process and use it for every scan.
+
+    Raises:
+        OpenGLError: If a GPU is wanted and there is no way to it; names the system package to install.
+    """
+
+    def __init__(self, options: RenderOptions) -> None:
+        self.options = options
+        attributes = needed_attributes(options.channels)
+        self.texels = TEXELS_PER_PIXEL * options.size if "texture" in attributes else 1
+        self._backend = open_backend(options, attributes, self.texels)
+
+    @property
+    def driver(self) -> str:
+        """Name of the backend: the CPU, or window class and OpenGL driver."""
+        return self._backend.name
+
+    def render(self, scan: FaceScan) -> RenderedImages:
+        """Images of a canonical scan (mm), by channel in the order of the options; types: ``RENDERED_CHANNELS``."""
+        buffers = self._backend.render(scan)
+        return {channel: RENDERED_CHANNELS[channel].encode(buffers, self.options) for channel in self.options.channels}
+
+    def close(self) -> None:
+        """Release windows and graphics memory."""
+        self._backend.close()
+
+
+def open_backend(options: RenderOptions, attributes: Sequence[str], texels: int) -> RenderBackend:
+    """The backend of the options' device; the libraries of the other are not loaded."""
+    if options.device == "cpu":
+        from affect4d.rendering.rasteriser import Rasteriser
+
+        return Rasteriser(cameras(options), options.size, attributes, texels)
+    from affect4d.rendering.pyvista_renderer import PyVistaRenderer
+
+    return PyVistaRenderer(cameras(options), options.size, attributes, texels, options.device)
+
+
+def shared_renderer(options: RenderOptions) -> Renderer:
+    """This process's renderer for these options, opened on first use."""
+    return _open_renderer(options.model_dump_json(exclude={"max_failed_share"}))
+
+
+@functools.cache
+def _open_renderer(options: str) -> Renderer:
+    return Renderer(RenderOptions.model_validate_json(options))
+
+
+def shrink_texture(texture: Texture, side: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Average whole blocks of texels until the shorter side is just above ``side`` (no aliasing, a quick upload)."""
+    factor = min(texture.shape[:2]) // side
+    return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture

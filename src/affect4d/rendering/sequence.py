@@ -1,0 +1,227 @@
+"""Rendering of one sequence into one shard: the task of a worker process.
+
+A scan that cannot be rendered is dropped and reported; the sequence goes on without it, under a key of its own, so that
+a run that can render it later does.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from affect4d.rendering.channels import most_geometric, shows_face
+from affect4d.rendering.head_poses import turn_head
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import OpenGLError, RenderedImages, Renderer, RenderError, shared_renderer
+from affect4d.rendering.shards import ShardWriter, drop_broken, pose_channel
+from affect4d.scans.ingest import load_canonical_scan
+from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.scans.source import ScanSource
+from affect4d.store import ContentStore, code_version, content_key, file_digest
+
+LEAST_COVERAGE = 0.01
+ACTIVITY_BLOCKS = 12
+FRAMES_TO_ESTIMATE_NOISE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """One sequence to render: its rows of the scan manifest in order of frame; small enough for another process."""
+
+    sequence: str
+    rows: tuple[dict[str, Any], ...]
+    source: ScanSource
+    store: ContentStore
+    options: RenderOptions
+
+    @property
+    def shard(self) -> str:
+        """Name of the shard: a digest of everything its images depend on."""
+        scans = [scan_identity(row) for row in self.rows]
+        views = list(self.options.angles)  # a key sorts the names of the angles; images lie in their order
+        key = content_key(scans=scans, options=self.options.cache_options, views=views, code=rendering_version())
+        return f"views/{key}.safetensors"
+
+    def without(self, frames: Iterable[int]) -> "RenderJob":
+        """The same job less some frames."""
+        left_out = set(frames)
+        return replace(self, rows=tuple(row for row in self.rows if int(row["frame"]) not in left_out))
+
+    def per_scan(self) -> "list[RenderJob]":
+        """A job for each scan, to find those that crash their process."""
+        return [replace(self, rows=(row,)) for row in self.rows]
+
+
+class DroppedScan(NamedTuple):
+    """A scan that is in no image; ``lasting`` if it will be so every time (an empty image), not by accident."""
+
+    sequence: str
+    frame: int
+    scan: str
+    reason: str
+    lasting: bool
+
+
+class EmptySequenceError(RenderError):
+    """No scan of a sequence can be rendered; ``dropped`` has a note for each of them."""
+
+    def __init__(self, dropped: tuple[DroppedScan, ...]) -> None:
+        self.dropped = dropped
+        super().__init__(f"none of its {len(dropped)} scans can be rendered; {dropped[0].scan}: {dropped[0].reason}")
+
+    def __reduce__(self) -> tuple[type["EmptySequenceError"], tuple[tuple[DroppedScan, ...]]]:
+        """Pickle with the notes."""
+        return type(self), (self.dropped,)
+
+
+class RenderedSequence(NamedTuple):
+    """A worker's result: the shard (name, digest, bytes), its columns of the view manifest, and dropped scans."""
+
+    shard: str
+    checksum: str
+    size: int
+    header: dict[str, Any]
+    dropped: tuple[DroppedScan, ...]
+
+
+def rendering_version() -> str:
+    """Digest of all code a shard depends on."""
+    return code_version(__name__)
+
+
+def scan_identity(row: Mapping[str, Any]) -> list[Any]:
+    """Everything an image depends on of one scan: its frame number, its bytes, its pose and its crop."""
+    pose = np.asarray(row["pose"], float).ravel().tolist()
+    return [int(row["frame"]), str(row["checksum"]), pose, float(row["crop_radius"])]
+
+
+def dropped_scan(job: RenderJob, row: Mapping[str, Any], error: Exception) -> DroppedScan:
+    """The note of a scan that ended in an error."""
+    known = isinstance(error, ScanError | RenderError)
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    return DroppedScan(job.sequence, int(row["frame"]), str(row["scan"]), reason, isinstance(error, RenderError))
+
+
+def render_sequence(job: RenderJob) -> RenderedSequence:
+    """Render one sequence into its shard, less the scans that cannot be rendered.
+
+    Raises:
+        OpenGLError: If OpenGL is missing or broken.
+        EmptySequenceError: If no scan of it can be rendered.
+        StoreFullError: If the shard does not fit on the disk.
+    """
+    writer, means, dropped = ShardWriter(), [], []
+    for row in job.rows:
+        try:
+            images = render_scan(job, row)
+        except OpenGLError:
+            raise
+        except (ScanError, RenderError) as error:
+            dropped.append(dropped_scan(job, row, error))
+            continue
+        writer.add(images)
+        means.append(block_means(images))
+    if not means:
+        raise EmptySequenceError(tuple(dropped))
+    kept = job.without(note.frame for note in dropped)
+    header = _manifest_columns(kept, frame_activity(means))
+    drop_broken(job.store.root / kept.shard)
+    with job.store.write(kept.shard, durable=False) as path:
+        writer.save(path, header)
+        checksum, size = file_digest(path), path.stat().st_size
+    return RenderedSequence(kept.shard, checksum, size, header, tuple(dropped))
+
+
+def try_scan(job: RenderJob) -> None:
+    """Render the only scan of a job and forget it: whether its process survives is what counts.
+
+    Raises:
+        ScanError: If it cannot be read.
+        RenderError: If its image is empty.
+    """
+    render_scan(job, job.rows[0])
+
+
+def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
+    """All images of a scan; those of further head poses as ``channel~1``.
+
+    Raises:
+        ScanError: If it cannot be read.
+        RenderError: If an image is empty.
+    """
+    renderer, take = shared_renderer(job.options), str(job.rows[0]["checksum"])
+    face = load_canonical_scan(job.source, row, renderer.texels)
+    images = render_face(renderer, face, str(row["scan"]))
+    for number in range(1, job.options.head_poses + 1):
+        turned = renderer.render(turn_head(face, take, number, job.options))
+        images.update({pose_channel(channel, number): stack for channel, stack in turned.items()})
+    return images
+
+
+def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages:
+    """All images of a canonical face.
+
+    Args:
+        renderer: Of the wanted options.
+        face: In the canonical frame.
+        name: Of the scan, for messages.
+
+    Raises:
+        RenderError: If a view shows no face.
+    """
+    images = renderer.render(face)
+    covered = float(shows_face(images, renderer.options).mean(axis=(1, 2)).min())
+    if covered < LEAST_COVERAGE:
+        raise RenderError(
+            f"{name}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong (landmarks, or "
+            f"the unit): it stands outside the {renderer.options.window:g} mm window round the nose tip."
+        )
+    return images
+
+
+def _manifest_columns(job: RenderJob, activity: np.ndarray) -> dict[str, Any]:
+    """Columns of the view manifest that a shard's header carries."""
+    return {
+        "frames": [int(row["frame"]) for row in job.rows],
+        "neutral": 0,
+        "activity": [round(float(value), 6) for value in activity],
+        "views": list(job.options.angles),
+        "angles": list(job.options.angles.values()),
+        "pitches": [job.options.pitch(view) for view in job.options.angles],
+        "size": job.options.size,
+        "head_poses": job.options.head_poses,
+    }
+
+
+def block_means(images: RenderedImages) -> Float32[np.ndarray, "views rows columns components"]:
+    """One frame's most geometric channel, 0…1, averaged over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks.
+
+    A remainder at the lower and right edge is left out.
+    """
+    stack = images[most_geometric(images)]
+    views, size = stack.shape[:2]
+    block = size // ACTIVITY_BLOCKS
+    inside = block * ACTIVITY_BLOCKS
+    rows = stack[:, :inside, :inside].reshape(views, ACTIVITY_BLOCKS, block, -1)
+    sums = rows.sum(axis=2, dtype=np.uint32).reshape(views, ACTIVITY_BLOCKS, ACTIVITY_BLOCKS, block, -1).sum(axis=3)
+    return np.asarray(sums / (block**2 * np.iinfo(stack.dtype).max), np.float32)
+
+
+def frame_activity(
+    means: Sequence[Float32[np.ndarray, "views rows columns components"]],
+) -> Float64[np.ndarray, " frames"]:
+    """How far the face has moved since the first frame: root mean square difference, 0…1.
+
+    [ours] Images are averaged over blocks first, so that local noise goes and movement stays. The remaining noise is
+    the smallest difference of two successive frames; its square is subtracted (from four frames on).
+
+    Args:
+        means: :func:`block_means` of every frame.
+    """
+    frames = np.stack(list(means))
+    since_first = np.square(frames - frames[:1]).mean(axis=(1, 2, 3, 4))
+    between = np.square(np.diff(frames, axis=0)).mean(axis=(1, 2, 3, 4))
+    noise = between.min() if len(frames) >= FRAMES_TO_ESTIMATE_NOISE else 0.0
+    return np.asarray(np.sqrt(np.maximum(since_first - noise, 0.0)), np.float64)

@@ -1,0 +1,285 @@
+"""Batches of a model's input, assembled from a bank: source images, augmentation, motion since the neutral frame.
+
+Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so
+within ±2 ``motion_gain``, usually well inside ±1). On the CPU a compiled pass does everything spatial, on a GPU one
+``grid_sample`` per batch; both follow the same transforms and levels.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+from affect4d.rendering.options import mirrored_name
+from affect4d.tensors import ViewImages
+from affect4d.views.augmentation import AUGMENTATIONS, ImageChange
+from affect4d.views.bank import ViewBank
+from affect4d.views.inputs import InputOptions
+
+ImageIndices = Int64[Tensor, "samples views"]
+_CPU = torch.device("cpu")
+
+
+@runtime_checkable
+class ImageBank(Protocol):
+    """The part of a :class:`affect4d.views.bank.ViewBank` that a batch is made from."""
+
+    @property
+    def images(self) -> UInt8[Tensor, "_ views channels height width"]:
+        """As stored, before any augmentation: all rows, then all rows again in every further head pose."""
+        ...
+
+    @property
+    def neutral(self) -> Int64[Tensor, " rows"]:
+        """Row of each row's neutral frame."""
+        ...
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledViews:
+    """Rows of an augmentation schedule as tensors, resolved against one bank; slice it to get a batch.
+
+    Attributes:
+        rows: Bank row of every view of every sample; beyond the bank's length, the row in a further head pose.
+        mirror: Which samples are mirrored.
+        still: Which samples are shown without motion.
+        values: Of every augmentation, in the order of ``AUGMENTATIONS``.
+    """
+
+    rows: Int64[Tensor, "samples views"]
+    mirror: Bool[Tensor, " samples"]
+    still: Bool[Tensor, " samples"]
+    values: Float32[Tensor, "samples views augmentations"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, samples: slice | Tensor) -> "ScheduledViews":
+        return ScheduledViews(*(getattr(self, name)[samples] for name in self.__slots__))
+
+
+def unaugmented(bank_rows: Int64[Tensor, " samples"], views: int) -> ScheduledViews:
+    """The schedule without augmentation: every view of a sample from one bank row."""
+    samples = len(bank_rows)
+    never = torch.zeros(samples, dtype=torch.bool)
+    identity = torch.tensor([one.identity for one in AUGMENTATIONS])
+    return ScheduledViews(
+        bank_rows[:, None].expand(samples, views), never, never, identity.expand(samples, views, len(identity))
+    )
+
+
+def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
+    """Find the bank row of every scheduled view; do it once per run, and slice the result.
+
+    Raises:
+        ValueError: If the schedule names a frame, or a head pose, that the bank does not have.
+    """
+    rows = [
+        _bank_rows(bank, schedule[f"source_sequence_{view}"], schedule[f"source_frame_{view}"]) for view in bank.views
+    ]
+    poses = len(bank.images) // len(bank) - 1
+    if (schedule["head_pose"] > poses).any():
+        raise ValueError(
+            f"The schedule wants head pose {schedule['head_pose'].max()}, and {poses} were rendered: sample it anew."
+        )
+    offset = torch.from_numpy(schedule["head_pose"].to_numpy(np.int64, copy=True))[:, None] * len(bank)
+    mirror, still = (torch.from_numpy(schedule[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
+    values = [
+        schedule[[f"{one.name}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True) for one in AUGMENTATIONS
+    ]
+    return ScheduledViews(torch.stack(rows, dim=1) + offset, mirror, still, torch.from_numpy(np.stack(values, axis=-1)))
+
+
+def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:
+    """Bank rows of (sequence name, frame number) pairs."""
+    stride = int(max(bank.frame.max(), frames.max())) + 1
+    known = bank.sequence.numpy() * stride + bank.frame.numpy()
+    order = np.argsort(known, kind="stable")
+    names = pd.Index(bank.sequences).get_indexer(pd.Index(sequences))
+    wanted = names * stride + frames.to_numpy(np.int64)
+    rows = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)]
+    missing = np.flatnonzero((known[rows] != wanted) | (names < 0))
+    if len(missing):
+        first = missing[0]
+        raise ValueError(f"The bank has no frame {frames.iloc[first]} of sequence {sequences.iloc[first]!r}.")
+    return torch.from_numpy(rows)
+
+
+def assemble_batch(
+    bank: ImageBank, scheduled: ScheduledViews, options: InputOptions, device: torch.device = _CPU
+) -> ViewImages:
+    """The batch of some scheduled samples.
+
+    Returns:
+        ``[samples, *options.input_shape(views), size, size]``; with ``motion="views"`` the views' motion follows them.
+
+    Raises:
+        ValueError: If a sample is mirrored and a view's mirror image is not in the bank.
+    """
+    indices, neutral = _image_indices(bank, scheduled)
+    change = _combined_change(scheduled, options)
+    compiled = _compiled_resampler() if device.type == "cpu" and bank.images.shape[-1] < 2 * options.size else None
+    if compiled is not None:
+        stacked = _resample_compiled(compiled, bank, indices, neutral, change, options)
+    else:
+        stacked = _resample_tensors(bank, indices, neutral, change, options, device)
+    return torch.cat(stacked.chunk(2, dim=2), dim=1) if options.motion == "views" else stacked
+
+
+def assemble_unaugmented(
+    bank: ImageBank, bank_rows: Int64[Tensor, " samples"], options: InputOptions, device: torch.device = _CPU
+) -> ViewImages:
+    """The batch of bank rows without augmentation, every view from the same row."""
+    return assemble_batch(bank, unaugmented(bank_rows, len(bank.views)), options, device)
+
+
+def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
+    """For every view, the position of the view that it becomes when its image is flipped: "left" ↔ "right".
+
+    Raises:
+        ValueError: If a view's mirror image is missing.
+    """
+    mirrored = [mirrored_name(view) for view in views]
+    missing = set(mirrored) - set(views)
+    if missing:
+        raise ValueError(f"Mirroring needs the views {sorted(missing)}: render them, or set mirror to 0.")
+    return torch.tensor([views.index(name) for name in mirrored])
+
+
+def _image_indices(bank: ImageBank, scheduled: ScheduledViews) -> tuple[ImageIndices, ImageIndices]:
+    """Index of each view's image and of its neutral's; mirrored samples exchange their views."""
+    rows, views = scheduled.rows, torch.arange(len(bank.views)).expand_as(scheduled.rows)
+    if scheduled.mirror.any():
+        partners = mirrored_views(bank.views)
+        views = torch.where(scheduled.mirror[:, None], partners[views], views)
+        rows = torch.where(scheduled.mirror[:, None], rows[:, partners], rows)
+    frame, pose = rows % len(bank.neutral), rows // len(bank.neutral)
+    neutral = torch.where(scheduled.still[:, None], rows, bank.neutral[frame] + pose * len(bank.neutral))
+    return rows * len(bank.views) + views, neutral * len(bank.views) + views
+
+
+def _combined_change(scheduled: ScheduledViews, options: InputOptions) -> ImageChange:
+    """All augmentations of a batch, and its mirroring, as one transform per image and gain and offset per channel."""
+    samples, views = scheduled.rows.shape
+    transform = torch.zeros(samples, views, 2, 3)
+    transform[..., 0, 0] = transform[..., 1, 1] = 1.0
+    change = ImageChange(transform, {"grey": (torch.ones(samples, views), torch.zeros(samples, views))})
+    for place, augmentation in enumerate(AUGMENTATIONS):
+        augmentation.apply(change, scheduled.values[..., place])
+    transform[..., 0, :] *= torch.where(scheduled.mirror, -1.0, 1.0)[:, None, None]
+    levels = {channel: levels for channel, levels in change.levels.items() if channel in options.channels}
+    return ImageChange(transform, levels)
+
+
+@functools.cache
+def _compiled_resampler() -> Callable[..., Any] | None:
+    """The CPU's loop, where its compiler is installed: a GPU machine needs none."""
+    try:
+        from affect4d.views.resampling import resample
+    except ModuleNotFoundError:
+        return None
+    return resample
+
+
+def _resample_compiled(
+    resample: Callable[..., Any],
+    bank: ImageBank,
+    indices: ImageIndices,
+    neutral: ImageIndices,
+    change: ImageChange,
+    options: InputOptions,
+) -> Float32[Tensor, "samples views stacked size size"]:
+    gain = torch.ones(indices.numel(), len(options.channels))
+    offset = torch.full_like(gain, -1.0)
+    for channel, (factor, shift) in change.levels.items():
+        place = options.channels.index(channel)
+        gain[:, place], offset[:, place] = factor.flatten(), shift.flatten() - 1.0
+    images = resample(
+        bank.images.flatten(0, 1).numpy(),
+        indices.flatten().numpy(),
+        None if options.motion == "none" else neutral.flatten().numpy(),
+        change.transform.flatten(0, 1).numpy(),
+        ((gain / 127.5).numpy(), offset.numpy()),
+        options.motion_gain,
+        options.size,
+    )
+    return torch.from_numpy(images).view(*indices.shape, *images.shape[1:])
+
+
+def _resample_tensors(
+    bank: ImageBank,
+    indices: ImageIndices,
+    neutral: ImageIndices,
+    change: ImageChange,
+    options: InputOptions,
+    device: torch.device,
+) -> Float[Tensor, "samples views stacked size size"]:
+    stored = _gather(bank, indices, neutral, options)
+    if device.type == "cuda":
+        stored = stored.pin_memory().to(device, non_blocking=True)
+    if options.motion != "none":
+        _remove_motion_of_background(stored)
+    shrunk = _shrink(stored.float(), options.size).flatten(0, 1)
+    grid = _sampling_grid(change.transform.flatten(0, 1).to(device), options.size)
+    sampled = functional.grid_sample(shrunk, grid, padding_mode="border", align_corners=False)
+    values = sampled.reshape(*indices.shape, *sampled.shape[1:]).div_(127.5).sub_(1.0)
+    for channel, levels in change.levels.items():
+        gain, offset = (value.to(device)[..., None, None, None] for value in levels)
+        of_channel = values[:, :, options.channels.index(channel) :: len(options.channels)]
+        of_channel.add_(1.0).mul_(gain).add_(offset - 1.0)
+    if options.motion != "none":
+        now, before = values.chunk(2, dim=2)
+        before.sub_(now).mul_(-options.motion_gain)
+    return values
+
+
+def _gather(
+    bank: ImageBank, indices: ImageIndices, neutral: ImageIndices, options: InputOptions
+) -> UInt8[Tensor, "samples views stacked height width"]:
+    """Stored images, each followed by its neutral's where motion is wanted: one copy of whole images."""
+    frames = [indices] if options.motion == "none" else [indices, neutral]
+    places = torch.stack(frames, dim=-1)  # [samples, views, frames]
+    images = bank.images.flatten(0, 1).index_select(0, places.flatten())
+    return images.view(*indices.shape, -1, *images.shape[-2:])
+
+
+def _remove_motion_of_background(stored: UInt8[Tensor, "samples views stacked height width"]) -> None:
+    """Give, in place, the neutral the frame's own value where either shows background: nothing has moved there.
+
+    Background is 0, which no channel has on the face; the ragged outline of a scan would be the strongest motion of
+    all. Bytes wrap around, so that their difference is exact; byte arithmetic is several times as fast as a selection.
+    """
+    now, before = stored.chunk(2, dim=2)
+    on_face_in_both = torch.minimum(now, before).clamp_(max=1)
+    before.sub_(now).mul_(on_face_in_both).add_(now)
+
+
+def _shrink(
+    images: Float[Tensor, "samples views channels height width"], size: int
+) -> Float[Tensor, "samples views channels rows columns"]:
+    """Average whole blocks first where images are stored at twice the size or more, so that no pixel is skipped."""
+    factor = images.shape[-1] // size
+    if factor < 2:
+        return images
+    shrunk = functional.avg_pool2d(images.flatten(0, 2)[:, None], factor)
+    return shrunk.reshape(*images.shape[:3], *shrunk.shape[-2:])
+
+
+def _sampling_grid(transform: Float[Tensor, "images 2 3"], size: int) -> Float[Tensor, "images size size 2"]:
+    """Where every pixel is sampled, in ``grid_sample``'s −1…1 coordinates."""
+    centres = (2.0 * torch.arange(size, device=transform.device) + 1.0) / size - 1.0
+    across, along = centres.expand(size, size), centres[:, None].expand(size, size)
+    pixels = torch.stack([across, along, torch.ones_like(across)]).flatten(1)
+    return (transform @ pixels).view(-1, 2, size, size).movedim(1, -1)

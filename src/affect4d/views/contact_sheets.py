@@ -1,0 +1,175 @@
+"""Contact sheets: many small labelled images of a corpus, of micro-expressions, or the one image of a sequence.
+
+A micro-expression cannot be seen in single frames: the amplified difference, apex less onset, shows where skin moved.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from affect4d.arrays import Picture
+from affect4d.rendering.channels import RENDERED_CHANNELS, most_photographic
+from affect4d.rendering.shards import Shard, open_shard
+from affect4d.store import ContentStore
+from affect4d.views.apex_detection import detect_apex
+
+AMPLIFICATION = 8.0
+GREY = 128.0
+LABEL_HEIGHT = 14
+MARGIN = 4
+PAPER, INK = (255, 255, 255), (30, 30, 30)
+
+
+def contact_sheet(images: Sequence[UInt8[np.ndarray, "..."]], columns: int, labels: Sequence[str] = ()) -> Image.Image:
+    """Lay images out in rows, each with its label below.
+
+    Args:
+        images: uint8 ``[height, width]`` or ``[height, width, 3]``, all of one size.
+        columns: Images a row.
+        labels: One a image, cut to its width; none for an unlabelled sheet.
+
+    Raises:
+        ValueError: If there are no images, or their sizes or the labels do not match.
+    """
+    if not len(images) or columns < 1 or len(labels) not in (0, len(images)):
+        raise ValueError(f"A sheet needs images and a label for all or none: {len(images)} and {len(labels)} given.")
+    if len({image.shape[:2] for image in images}) != 1:
+        raise ValueError("All images of a sheet must have one size.")
+    height, width = images[0].shape[:2]
+    step_x, step_y = width + MARGIN, height + MARGIN + (LABEL_HEIGHT if labels else 0)
+    rows = -(-len(images) // columns)
+    sheet = Image.new("RGB", (columns * step_x + MARGIN, rows * step_y + MARGIN), PAPER)
+    for position, image in enumerate(images):
+        left, top = MARGIN + position % columns * step_x, MARGIN + position // columns * step_y
+        sheet.paste(Image.fromarray(image).convert("RGB"), (left, top))
+        if labels:
+            _write_below(sheet, labels[position], left, top + height, width)
+    return sheet
+
+
+def _write_below(sheet: Image.Image, label: str, left: int, top: int, width: int) -> None:
+    """Write a label, shortened until it fits."""
+    font = ImageFont.load_default(size=10)
+    while label and font.getlength(label) > width:
+        label = label[:-1]
+    ImageDraw.Draw(sheet).text((left, top), label, INK, font=font)
+
+
+def view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, store: ContentStore) -> Image.Image:
+    """Every expression of a few subjects at the apex, from every view; of micro-expressions, strips of frames."""
+    if has_micro(sequences):
+        return micro_sheet(view_manifest, sequences, store)
+    return corpus_sheet(view_manifest, store)
+
+
+def apex_image(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
+    """The face of a row of the view manifest at its apex, from the front or, where there is none, the first view."""
+    shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
+    views = list(np.asarray(row["views"]))
+    apex = detect_apex(np.asarray(row["activity"], dtype=np.float64)).apex
+    return Image.fromarray(preview_image(shard, apex, views.index("front") if "front" in views else 0))
+
+
+def preview_image(shard: Shard, frame: int, view: int) -> Picture:
+    """A frame's colours or, where none were rendered, the next best channel; frame and view are positions.
+
+    Returns:
+        uint8, [height, width, 3] or [height, width].
+    """
+    channel = most_photographic(shard.header["channels"].keys() & RENDERED_CHANNELS.keys())
+    image = shard.image(channel, frame, view)
+    return image if channel != "depth" else (image[..., 0] >> 8).astype(np.uint8)
+
+
+def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int = 4) -> Image.Image:
+    """Every view at the apex of each sequence; every subject begins a row.
+
+    Args:
+        view_manifest: One row a rendered sequence.
+        store: Where the shards are.
+        subjects: How many subjects to show, spread over the corpus.
+    """
+    names = sorted(view_manifest["subject"].unique())
+    chosen = [names[place] for place in np.linspace(0, len(names) - 1, min(subjects, len(names))).round().astype(int)]
+    rows = view_manifest[view_manifest["subject"].isin(chosen)].sort_values(["subject", "sequence"])
+    cells = [cell for row in rows.to_dict("records") for cell in _apex_images(row, store)]
+    longest = int(rows.groupby("subject").size().max())
+    columns = _columns(longest * len(cells) // len(rows), len(cells))
+    return contact_sheet([image for image, _ in cells], columns, [label for _, label in cells])
+
+
+def _columns(of_a_subject: int, cells: int) -> int:
+    """How many images a row, so that a subject fills whole rows and the sheet is nearest to 3 : 2."""
+    possible = [columns for columns in range(1, of_a_subject + 1) if of_a_subject % columns == 0]
+    return min(possible, key=lambda columns: abs(math.log(columns * columns / cells / 1.5)))
+
+
+def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[Picture, str]]:
+    """Pictures and labels of one sequence at its apex: its colours or, where none were rendered, what there is."""
+    shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
+    apex = detect_apex(np.asarray(row["activity"], float)).apex
+    for place, view in enumerate(np.asarray(row["views"])):
+        yield preview_image(shard, apex, place), f"{row['sequence']} {view}"
+
+
+def has_micro(sequences: pd.DataFrame) -> bool:
+    """Whether a corpus is of micro-expressions: its clips have onset and apex, and no posed expression."""
+    return bool((sequences["apex"].notna() & sequences["onset"].notna()).any() and sequences["expression"].isna().all())
+
+
+def micro_sheet(
+    view_manifest: pd.DataFrame, sequences: pd.DataFrame, store: ContentStore, clips: int = 8, frames: int = 6
+) -> Image.Image:
+    """A row a clip, seen by the first view: frames from onset to offset, then the amplified difference.
+
+    Args:
+        view_manifest: One row a rendered sequence.
+        sequences: One row a sequence, with ``label``, ``onset``, ``apex``, ``offset`` (frame numbers).
+        store: Where the shards are.
+        clips: How many to show, each label in turn.
+        frames: Images of a clip before the difference.
+
+    Raises:
+        ValueError: If no rendered sequence has an onset and an apex.
+    """
+    timed = sequences.dropna(subset=["onset", "apex"])[["sequence", "label", "onset", "apex", "offset"]]
+    rows = view_manifest.merge(timed, on="sequence").sort_values("sequence")
+    if rows.empty:
+        raise ValueError("No rendered sequence has an onset and an apex: there is no micro-expression to show.")
+    turn = rows.groupby("label", dropna=False).cumcount()
+    chosen = rows.assign(turn=turn).sort_values(["turn", "label"]).head(clips)
+    cells = [cell for row in chosen.to_dict("records") for cell in _strip(row, store, frames)]
+    return contact_sheet([image for image, _ in cells], frames + 1, [label for _, label in cells])
+
+
+def amplify(before: UInt8[np.ndarray, "frames h w *c"], after: UInt8[np.ndarray, "frames h w *c"]) -> Picture:
+    """Mean of the later frames less mean of the earlier, times ``AMPLIFICATION``, about grey.
+
+    Frames are averaged against the scanner's noise, and the later ones brought to the earlier ones' mean colour.
+    """
+    earlier, later = (part.mean(axis=0, dtype=np.float64) for part in (before, after))
+    light = earlier.mean(axis=(0, 1)) / np.maximum(later.mean(axis=(0, 1)), 1.0)
+    return np.asarray(np.clip(GREY + AMPLIFICATION * (later * light - earlier), 0.0, 255.0).round().astype(np.uint8))
+
+
+def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[tuple[Picture, str]]:
+    """Images and labels of one clip: half of them up to the apex, half from there on."""
+    shard, numbers = open_shard(store.path(str(row["shard"])), str(row["checksum"])), np.asarray(row["frames"], int)
+    onset, apex = (int(np.abs(numbers - int(row[name])).argmin()) for name in ("onset", "apex"))
+    last = len(numbers) - 1 if pd.isna(row["offset"]) else int(np.abs(numbers - int(row["offset"])).argmin())
+    rise = count // 2 + 1
+    halves = np.linspace(onset, apex, rise), np.linspace(apex, max(last, apex), count - rise + 1)[1:]
+    for place in np.concatenate(halves).round().astype(int):
+        mark = str(row["sequence"]) if place == onset else "apex" if place == apex else f"frame {numbers[place]}"
+        yield preview_image(shard, int(place), 0), mark
+
+    def around(place: int) -> np.ndarray:
+        near = range(max(place - 1, 0), min(place + 2, len(numbers)))
+        return np.stack([preview_image(shard, one, 0) for one in near])
+
+    yield amplify(around(onset), around(apex)), f"{AMPLIFICATION:g}x {row['label']}"
