@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from affect4d.engine import EngineOptions
-from affect4d.rendering.batch import render_corpus
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.corpus import render_corpus
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.store import ContentStore
 from affect4d.synthetic.corpus import performance_of, sequence_name, takes
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.performance import Performance
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
-from affect4d.views.moments import locate
+from affect4d.views.apex_detection import detect_apex
 from benchmarks.rows import Row
 
 NAMES = ("moments.apex", "moments.onset")
@@ -57,7 +57,7 @@ def _found(recipe: CorpusRecipe, store: ContentStore) -> pd.DataFrame:
 
 
 def _row(activity: np.ndarray, truth: Performance) -> dict[str, float]:
-    moments = locate(activity)
+    moments = detect_apex(activity)
     return {
         "apex": moments.apex,
         "onset": moments.onset,

@@ -27,9 +27,10 @@ from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOptions
 from affect4d.training.run import progress_bar
 from affect4d.training.trainer import Callbacks, Trainer
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 from benchmarks.rows import Row
 
 NAMES = ("train.overhead", "train.overhead.spare", "gpu.train")
@@ -95,7 +96,7 @@ class Trial:
         words = {name: name.split("/")[1] for name in names}
         table = [(name, f"a face of {word}", word) for name, word in words.items()]
         prompts = pd.DataFrame(table, columns=["sequence", "prompt", "expression"])
-        plan = plan_mixed_views(
+        plan = sample_schedule(
             self.bank.index(),
             MixedViewOptions(),
             epochs=epochs,

@@ -21,8 +21,8 @@ from affect4d.evaluation.embed import FRAMES, window_rows
 from affect4d.inference.onnx_model import CALIBRATION, OnnxModel, export_onnx, quantise_onnx
 from affect4d.inference.packaged_model import find_packaged_model
 from affect4d.inference.weights import read_packaged_model
-from affect4d.views.augment import assemble_plain
 from affect4d.views.bank import ViewBank, load_view_bank
+from affect4d.views.batches import assemble_unaugmented
 
 REPEATS = 30
 
@@ -57,7 +57,7 @@ def open_catalog(project: Path, corpus: str) -> Any:
 
 def see(bank: ViewBank, sequence: str, inputs: Any, frames: int) -> np.ndarray:
     """Pictures of a sequence's apex window, as the model sees them."""
-    return assemble_plain(bank, torch.tensor(window_rows(bank, sequence, frames)), inputs).numpy()
+    return assemble_unaugmented(bank, torch.tensor(window_rows(bank, sequence, frames)), inputs).numpy()
 
 
 def report(models: dict[str, OnnxModel], unseen: list[np.ndarray], truth: np.ndarray, folder: Path) -> None:

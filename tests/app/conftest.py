@@ -22,7 +22,7 @@ def bundles(tmp_path_factory):
     from affect4d.evaluation.zero_shot import expression_prompts
     from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import ModelOptions, TowerOptions, build_model
-    from affect4d.rendering.cameras import RenderOptions
+    from affect4d.rendering.options import RenderOptions
     from affect4d.views.inputs import InputOptions
 
     towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from affect4d.app.charts import IMAGE_SIDE, sheet_rows, view_sheet
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.views.inputs import InputOptions
 
 SIDE = 16

@@ -29,7 +29,7 @@ def bank(sequences, labels, generator):
     for row, label in enumerate(labels):
         pictures[row, 1:4, :, :, 2 * label : 2 * label + 2, 3:9] += 60
     return ViewBank(
-        pictures=torch.from_numpy(pictures.reshape(count * FRAMES, 2, 2, 12, 12)),
+        images=torch.from_numpy(pictures.reshape(count * FRAMES, 2, 2, 12, 12)),
         neutral=torch.arange(count).repeat_interleave(FRAMES) * FRAMES,
         sequence=torch.arange(count).repeat_interleave(FRAMES),
         frame=torch.arange(FRAMES).repeat(count) * 10,

@@ -13,7 +13,9 @@ from affect4d.evaluation.attribution import (
     visible,
 )
 from affect4d.models import ModelOptions, TowerOptions, build_model
-from affect4d.rendering.cameras import RenderOptions, cameras
+from affect4d.rendering.cameras import cameras
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 from affect4d.views.inputs import InputOptions
@@ -143,13 +145,11 @@ def test_a_side_view_does_not_see_the_other_cheek(dome):
 
 @pytest.mark.parametrize("lens", [0.0, 30.0])
 def test_points_fall_where_the_rasteriser_draws_them(dome, lens):
-    from affect4d.rendering.rasteriser import Rasteriser
-
     options = RenderOptions(size=64, channels=("depth",), angles={"front": 0, "left_up": {"yaw": -45, "pitch": 20}},
                             field_of_view=lens)  # fmt: skip
-    rasteriser = Rasteriser(options)
-    pictures = rasteriser.render(dome)["depth"][..., 0].astype(float)
-    rasteriser.close()
+    renderer = Renderer(options)
+    pictures = renderer.render(dome)["depth"][..., 0].astype(float)
+    renderer.close()
     normals = vertex_normals(dome.vertices, dome.faces)
     for camera, picture in zip(cameras(options), pictures, strict=True):
         seen = visible(dome, camera, normals)

@@ -37,7 +37,7 @@ def scan_manifest(bank, generator):
 def test_pictures_are_means_over_the_window(bank):
     pictures = window_images(bank, ["S00/disgust"], [0])
     assert pictures.shape == (1, 2, 1, 12, 12)
-    assert pictures[0] == pytest.approx(bank.pictures[6:9, :, :1].float().mean(dim=0).numpy() / 255, abs=1e-6)
+    assert pictures[0] == pytest.approx(bank.images[6:9, :, :1].float().mean(dim=0).numpy() / 255, abs=1e-6)
 
 
 def test_motion_is_the_difference_to_the_neutral_frame(bank):
@@ -109,9 +109,7 @@ def single(bank, sequences, generator):
     scans = sequences[["sequence", "subject"]].assign(frame=0, landmarks=landmarks)
     middle, count = bank.frame == 20, len(bank.sequences)
     each = torch.arange(count)
-    one = replace(
-        bank, pictures=bank.pictures[middle], neutral=each, sequence=each, frame=each * 0, in_window=each >= 0
-    )
+    one = replace(bank, images=bank.images[middle], neutral=each, sequence=each, frame=each * 0, in_window=each >= 0)
     return one, scans
 
 

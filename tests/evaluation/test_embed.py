@@ -37,7 +37,7 @@ def test_an_unknown_sequence_is_named(bank):
 
 def test_a_sequence_is_the_mean_of_its_window(bank):
     embeddings = embed_sequences(MeanModel(), bank, OPTIONS)
-    frame = MeanModel().embed_views(bank.pictures[6:9].float() / 127.5 - 1).hidden.mean(dim=0)
+    frame = MeanModel().embed_views(bank.images[6:9].float() / 127.5 - 1).hidden.mean(dim=0)
     assert embeddings.hidden[1] == pytest.approx(frame.flatten().numpy(), abs=0.02)
     assert embeddings.hidden.shape == (60, 4)
     assert embeddings.views.shape == (60, 2, 2)

@@ -26,7 +26,7 @@ def test_every_scan_of_a_window_is_asked_about_once_and_alone(evaluator):
         assert len(rows) == 1
         assert int(single.bank.frame[rows[0]]) == int(frame)
         assert rows[0] in window_rows(evaluator.bank, whole)
-    assert single.bank.pictures is evaluator.bank.pictures
+    assert single.bank.images is evaluator.bank.images
 
 
 def test_a_scan_has_the_subject_and_expression_of_its_sequence(evaluator):

@@ -64,7 +64,7 @@ def bank_of(sequences, seed=0, shift=3):
     flat = torch.from_numpy(np.clip(pictures, 1, 255).astype(np.uint8)).reshape(-1, 1, 1, SIZE, SIZE)
     rows = count * FRAMES
     return ViewBank(
-        pictures=flat,
+        images=flat,
         neutral=torch.arange(rows) // FRAMES * FRAMES,
         sequence=torch.arange(rows) // FRAMES,
         frame=torch.arange(rows) % FRAMES,

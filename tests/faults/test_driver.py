@@ -13,9 +13,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from affect4d.rendering.batch import render_report
+from affect4d.rendering.corpus import render_report
+from affect4d.rendering.shards import Shard
 from affect4d.store import file_digest
-from affect4d.store.shards import Shard
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.timeout(600)]
 

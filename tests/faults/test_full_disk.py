@@ -6,11 +6,11 @@ import sys
 import pytest
 from faulty_source import FaultySource
 
-from affect4d.rendering.batch import render_corpus, render_report
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.corpus import render_corpus, render_report
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.shards import Shard
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.store import ContentStore, StoreFullError
-from affect4d.store.shards import Shard
 
 OPTIONS = RenderOptions(size=48)
 

@@ -11,7 +11,7 @@ from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.inference.packaged_model import Calibration, PackagedModel
 from affect4d.inference.weights import write_packaged_model
 from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions

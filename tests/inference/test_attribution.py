@@ -8,7 +8,7 @@ import torch
 from affect4d.evaluation.attribution import class_direction, image_attribution
 from affect4d.inference.attribution import attribution_on_mesh
 from affect4d.inference.predictor import Predictor
-from affect4d.views.augment import assemble_plain
+from affect4d.views.batches import assemble_unaugmented
 
 _SPEC = importlib.util.spec_from_file_location("looking_files", Path(__file__).parents[1] / "scans" / "scan_files.py")
 FILES = importlib.util.module_from_spec(_SPEC)
@@ -43,7 +43,7 @@ def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person
     predictor = Predictor.load("affect_vlm")
     prepared = predictor.prepare(generate_sample(person, expression, lambda share: None))
     rows = torch.tensor([prepared.rows[prepared.moments.apex], prepared.rows[0]])
-    shown, rest = assemble_plain(prepared.bank, rows, predictor.description.inputs).split(1)
+    shown, rest = assemble_unaugmented(prepared.bank, rows, predictor.description.inputs).split(1)
     direction = class_direction(predictor.classes, predictor.expressions.index(expression))
     maps = image_attribution(predictor.model, shown, rest, direction)
     tenth = int((maps != 0).sum() / 10)

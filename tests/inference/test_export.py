@@ -16,7 +16,7 @@ from affect4d.inference.export import (
 )
 from affect4d.inference.onnx_model import OnnxModel, quantise_onnx
 from affect4d.inference.predictor import Predictor
-from affect4d.views.augment import assemble_plain
+from affect4d.views.batches import assemble_unaugmented
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_one_scan_gets_the_same_probabilities_everywhere(exported, raw_scans):
     sequence = sorted(path for path in raw_scans.rglob("*") if path.is_dir())[-1]
     for scans in (sequence, sorted(sequence.glob("*.wrl"))[-1]):
         prepared = predictor.prepare(scans)
-        images = assemble_plain(prepared.bank, torch.tensor(prepared.rows), predictor.description.inputs).numpy()
+        images = assemble_unaugmented(prepared.bank, torch.tensor(prepared.rows), predictor.description.inputs).numpy()
         model, prediction = OnnxModel(folder / ONNX_FILE, threads=1), predictor.classify(prepared)
         speaking = np.array([frame.in_window for frame in prediction.frames])
         verdict = [prediction.probabilities[name] for name in predictor.expressions]

@@ -20,7 +20,7 @@ from affect4d.inference import (
 )
 from affect4d.inference.weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, tokenise
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
 

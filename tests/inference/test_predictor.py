@@ -16,7 +16,7 @@ from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, 
 from affect4d.inference import Predictor, preprocessing
 from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.inference.recordings import find_recordings
-from affect4d.rendering.batch import render_corpus
+from affect4d.rendering.corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.scan import ScanError
 from affect4d.store import ContentStore

@@ -6,7 +6,7 @@ from PIL import Image
 
 from affect4d.pipelines.data import nodes
 from affect4d.store import ContentStore
-from affect4d.views import corpus_sheet
+from affect4d.views import contact_sheets
 
 VIEWS = pd.DataFrame({"sequence": ["a/1", "b/1"], "subject": ["a", "b"], "checksum": ["one", "other"]})
 SEQUENCES = pd.DataFrame(
@@ -18,7 +18,7 @@ SEQUENCES = pd.DataFrame(
 def count(monkeypatch, tmp_path):
     """How many sheets are drawn for some tables."""
     drawn = []
-    monkeypatch.setattr(corpus_sheet, "corpus_sheet", lambda *_: drawn.append(1) or Image.new("RGB", (4, 4)))
+    monkeypatch.setattr(contact_sheets, "corpus_sheet", lambda *_: drawn.append(1) or Image.new("RGB", (4, 4)))
 
     def of(*tables):
         drawn.clear()

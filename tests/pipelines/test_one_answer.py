@@ -151,12 +151,12 @@ def by_onnx(project, model, place):
     from affect4d.evaluation.embed import FRAMES as SPEAKING
     from affect4d.evaluation.embed import window_rows
     from affect4d.inference.onnx_model import OnnxModel
-    from affect4d.views.augment import assemble_plain
+    from affect4d.views.batches import assemble_unaugmented
 
     project.run("export", model=model)
     folder = Path(project.load("exported_model")["folder"])
     exported = OnnxModel(folder / "model.onnx")
     prepared = affect4d.load(folder).prepare(place)
     rows = torch.tensor(window_rows(prepared.bank, prepared.name, SPEAKING))
-    images = assemble_plain(prepared.bank, rows, exported.description.inputs).numpy()
+    images = assemble_unaugmented(prepared.bank, rows, exported.description.inputs).numpy()
     return exported.answer(images).sequence_probabilities[0]

@@ -14,7 +14,7 @@ from affect4d.pseudo_labels.sources import SOURCES, Unlabelled, write_pseudo_pro
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore
 from affect4d.views.bank import ViewBank
-from affect4d.views.sampling import FrameSampler
+from affect4d.views.inputs import FrameSampler
 
 SUBJECTS = 7
 TRAIN = ("S00", "S01", "S02", "S03", "S04")
@@ -52,7 +52,7 @@ def pictures(monkeypatch, manifests, generator):
     names = tuple(manifests[1]["sequence"])
     count = 2 * len(names)
     bank = ViewBank(
-        pictures=torch.from_numpy(generator.integers(0, 255, (count, 1, 1, 32, 32)).astype(np.uint8)),
+        images=torch.from_numpy(generator.integers(0, 255, (count, 1, 1, 32, 32)).astype(np.uint8)),
         neutral=torch.arange(len(names)).repeat_interleave(2) * 2,
         sequence=torch.arange(len(names)).repeat_interleave(2),
         frame=torch.arange(2).repeat(len(names)),

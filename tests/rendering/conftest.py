@@ -1,4 +1,4 @@
-"""A generated surface to import, and a rasteriser for it."""
+"""A generated surface to import, and a renderer for it."""
 
 import contextlib
 import importlib.util
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer, RenderError
 from affect4d.scans.scan import FaceScan
 
 _SPEC = importlib.util.spec_from_file_location("generated_surface", Path(__file__).with_name("generated_surface.py"))
@@ -27,7 +26,7 @@ def device(request: pytest.FixtureRequest) -> str | int:
     """Everything that draws here: the processor, and the OpenGL driver where there is one."""
     if request.param == -1:
         try:
-            Rasteriser(RenderOptions(size=16, device=-1)).close()
+            Renderer(RenderOptions(size=16, device=-1)).close()
         except RenderError as error:
             pytest.skip(str(error))
     return request.param
@@ -36,7 +35,7 @@ def device(request: pytest.FixtureRequest) -> str | int:
 @pytest.fixture(scope="session")
 def draw(device: str | int) -> Callable[..., dict[str, np.ndarray]]:
     """Draw a scan at 64 pixels, front, left and right."""
-    return Rasteriser(RenderOptions(size=64, device=device)).render
+    return Renderer(RenderOptions(size=64, device=device)).render
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def drawn(device: str | int) -> Callable[..., dict[str, np.ndarray]]:
     """Draw a scan at 64 pixels, with options."""
 
     def draw_once(scan: FaceScan, **options: Any) -> dict[str, np.ndarray]:
-        with contextlib.closing(Rasteriser(RenderOptions(**{"size": 64, "device": device, **options}))) as rasteriser:
-            return rasteriser.render(scan)
+        with contextlib.closing(Renderer(RenderOptions(**{"size": 64, "device": device, **options}))) as renderer:
+            return renderer.render(scan)
 
     return draw_once

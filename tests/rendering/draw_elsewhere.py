@@ -5,9 +5,9 @@ import sys
 import numpy as np
 from generated_surface import bumpy_scan
 
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer
 
-rasteriser = Rasteriser(RenderOptions(size=64, channels=("texture", "normals", "shading", "depth"), device=-1))
-np.savez(sys.argv[1], **rasteriser.render(bumpy_scan(lopsided=6)))
-sys.stdout.write(rasteriser.driver)
+renderer = Renderer(RenderOptions(size=64, channels=("texture", "normals", "shading", "depth"), device=-1))
+np.savez(sys.argv[1], **renderer.render(bumpy_scan(lopsided=6)))
+sys.stdout.write(renderer.driver)

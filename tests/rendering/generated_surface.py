@@ -1,7 +1,12 @@
-"""A small, bumpy, generated surface: something to draw that is nobody's face."""
+"""A small, bumpy, generated surface: something to render that is nobody's face; and shards of arrays."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from affect4d.rendering.shards import ShardWriter
 from affect4d.scans.scan import FaceScan
 
 SIDE = 41
@@ -38,3 +43,11 @@ def symmetric_texture() -> np.ndarray:
     texture[16:24] = (200, 40, 40)
     texture[:, 28:36] = (230, 200, 180)
     return texture
+
+
+def write_shard(path: Path, images: Mapping[str, np.ndarray], header: Mapping[str, Any]) -> None:
+    """Write stacks that are in memory: channel → ``[frames, views, height, width, components]``."""
+    writer = ShardWriter()
+    for frame in range(len(next(iter(images.values())))):
+        writer.add({name: stack[frame] for name, stack in images.items()})
+    writer.save(path, header)

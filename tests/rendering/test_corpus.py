@@ -7,21 +7,17 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError
-from affect4d.rendering import batch, sequences
-from affect4d.rendering.activity import block_means, frame_activity
-from affect4d.rendering.batch import render_corpus, render_report
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.canary import CanaryError, check_canary
-from affect4d.rendering.drawing import Drawing
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.rasteriser import Rasteriser
-from affect4d.rendering.sequences import Dropped, NothingDrawnError
+from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError, retry
+from affect4d.rendering import sequence as sequence_module
+from affect4d.rendering.corpus import render_corpus, render_report
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import OpenGLError, RenderError
+from affect4d.rendering.sequence import DroppedScan, EmptySequenceError, block_means, frame_activity
+from affect4d.rendering.shards import DamagedShardError, Shard, open_shard
 from affect4d.scans.geometry import transform
 from affect4d.scans.scan import ScanError
 from affect4d.store import ContentStore, file_digest
 from affect4d.store.prune import carry_out, plan_prune
-from affect4d.store.shards import DamagedShardError, Shard, open_shard
 
 FRAMES = 5
 UNREADABLE = ("F002/Sad/3", *(f"F003/Sad/{frame}" for frame in range(FRAMES)))
@@ -47,7 +43,7 @@ def drawn(monkeypatch):
         aside[0, 3] = row["offset"]
         return transform(scan, aside)
 
-    monkeypatch.setattr(sequences, "load_canonical_scan", load)
+    monkeypatch.setattr(sequence_module, "load_canonical_scan", load)
     return asked
 
 
@@ -75,7 +71,7 @@ def test_one_row_a_sequence_tells_where_its_pictures_are(drawn, store, tmp_path)
     shard = Shard(store.path(first["shard"]))
     assert list(table["sequence"]) == ["F001/Happy", "M001/Happy"]
     assert shard.stack("texture").shape == shard.stack("normals").shape == (FRAMES, 3, 32, 32, 3)
-    np.testing.assert_array_equal(shard.picture("normals", 3, 1), shard.stack("normals")[3, 1])
+    np.testing.assert_array_equal(shard.image("normals", 3, 1), shard.stack("normals")[3, 1])
     assert file_digest(store.path(first["shard"])) == first["checksum"]
     assert list(first["frames"]) == list(range(FRAMES))
     assert (first["subject"], first["neutral"], first["size"]) == ("F001", 0, 32)
@@ -167,7 +163,7 @@ def test_views_in_another_order_are_other_pictures(drawn, store, tmp_path):
     second = render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"angles": turned}), store)
     assert [list(table["views"][0]) for table in (first, second)] == [["front", "left", "right"], list(turned)]
     one, other = (Shard(store.path(table["shard"][0])) for table in (first, second))
-    np.testing.assert_array_equal(other.picture("normals", 0, 0), one.picture("normals", 0, 2))
+    np.testing.assert_array_equal(other.image("normals", 0, 0), one.image("normals", 0, 2))
 
 
 def test_how_many_processes_draw_changes_nothing(drawn, store, tmp_path):
@@ -224,7 +220,7 @@ def test_an_accident_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, st
 def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
     manifest = one_frame("F001/Happy", "F009/Happy")
     with monkeypatch.context() as patched:
-        patched.setattr(batch, "map_chunks", losing("F009/Happy"))
+        patched.setattr(retry, "map_chunks", losing("F009/Happy"))
         report = render_report(render_corpus(manifest, tmp_path, OPTIONS, store))
     assert report[["scan", "reason", "lasting"]].to_numpy().tolist() == [
         ["F009/Happy", "LostChunkError: its process died", False]
@@ -233,7 +229,7 @@ def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn,
 
 
 def test_notes_of_a_sequence_without_a_picture_travel_between_processes_whole():
-    error = NothingDrawnError((Dropped("F001/Happy", 0, "F001/Happy/0", "ends early", False),))
+    error = EmptySequenceError((DroppedScan("F001/Happy", 0, "F001/Happy/0", "ends early", False),))
     again = copy.copy(error)  # as between processes: by what it says to be made of
     assert (again.dropped, str(again)) == (error.dropped, str(error))
 
@@ -266,7 +262,7 @@ DIED = LostChunkError("its process died")
 
 def losing(scan, error=DIED):
     """``map_chunks`` whose process dies of one scan."""
-    real = batch.map_chunks
+    real = retry.map_chunks
 
     def map_chunks(function, jobs, *words, **more):
         for job, result in real(function, jobs, *words, **more):
@@ -285,7 +281,7 @@ def test_a_tolerance_that_is_lowered_later_counts(drawn, store, tmp_path):
 
 
 def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2"))
+    monkeypatch.setattr(retry, "map_chunks", losing("F001/Happy/2"))
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert [list(frames) for frames in table["frames"]] == [[0, 1, 3, 4], [0, 1, 2, 3, 4]]
     assert render_report(table)[["scan", "reason"]].to_numpy().tolist() == [
@@ -304,49 +300,26 @@ def test_an_empty_manifest_points_to_the_ingest_report(store, tmp_path):
         render_corpus(scan_manifest("F001/Happy").head(0), tmp_path, OPTIONS, store)
 
 
-@pytest.mark.parametrize("channels", [("texture", "normals"), ("shading",)])
-def test_a_driver_that_draws_nonsense_is_found_out(monkeypatch, channels):
-    rasteriser = Rasteriser(OPTIONS.model_copy(update={"channels": channels}))
-    check_canary(rasteriser)
-    black, shape = np.zeros((3, 32, 32, 3), np.uint8), (3, 32, 32)
-    nothing = Drawing({"texture": black, "normals": black}, np.zeros(shape, bool), np.zeros(shape, np.float32))
-    monkeypatch.setattr(rasteriser._drawer, "draw", lambda scan: nothing)
-    with pytest.raises(CanaryError, match=r"all background.*VTK_DEFAULT_OPENGL_WINDOW"):
-        check_canary(rasteriser)
-
-
 def test_a_driver_that_draws_nonsense_ends_the_batch_at_the_first_sequence(drawn, store, tmp_path, monkeypatch):
     asked = []
 
     def refuse(options):
         asked.append(options)
-        raise CanaryError("draws nothing")
+        raise OpenGLError("draws nothing")
 
-    monkeypatch.setattr(sequences, "checked_rasteriser", refuse)
-    with pytest.raises(CanaryError, match="draws nothing"):
+    monkeypatch.setattr(sequence_module, "shared_renderer", refuse)
+    with pytest.raises(OpenGLError, match="draws nothing"):
         render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert len(asked) == 1
 
 
 def test_a_worker_with_other_code_ends_the_batch(drawn, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch, "map_chunks", losing("F001/Happy/2", CodeMismatchError("another version")))
+    def refuse(options):
+        raise CodeMismatchError("another version")
+
+    monkeypatch.setattr(sequence_module, "shared_renderer", refuse)
     with pytest.raises(CodeMismatchError, match="another version"):
         render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
-
-
-def test_a_machine_without_a_driver_ends_the_batch_at_the_first_scan(drawn, store, tmp_path, monkeypatch):
-    asked = []
-
-    def refuse(options):
-        asked.append(options)
-        raise RenderError("There is no graphics device 7")
-
-    monkeypatch.setattr("affect4d.rendering.rasteriser.Rasteriser", refuse)
-    with pytest.raises(CanaryError, match="no graphics device 7"):
-        render_corpus(
-            scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS.model_copy(update={"size": 33}), store
-        )
-    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("channels", [("texture",), ("depth",), ("normals", "depth", "shading"), ("shading",)])
@@ -392,11 +365,11 @@ def test_after_a_prune_what_is_named_is_not_drawn_again_and_what_is_not_is(drawn
     assert len(drawn) == FRAMES
 
 
-def test_further_stances_lie_beside_the_canonical_one_and_leave_it_as_it_is(drawn, store):
+def test_further_head_poses_lie_beside_the_canonical_one_and_leave_it_as_it_is(drawn, store):
     manifest = scan_manifest("F001/Happy")
     plain = render_corpus(manifest, Path("raw"), OPTIONS, store).iloc[0]
-    more = render_corpus(manifest, Path("raw"), OPTIONS.model_copy(update={"stances": 2}), store).iloc[0]
-    assert (plain["stances"], more["stances"]) == (0, 2)
+    more = render_corpus(manifest, Path("raw"), OPTIONS.model_copy(update={"head_poses": 2}), store).iloc[0]
+    assert (plain["head_poses"], more["head_poses"]) == (0, 2)
     assert plain["activity"] == more["activity"]
     first, second = Shard(store.path(plain["shard"])), Shard(store.path(more["shard"]))
     assert np.array_equal(first.stack("normals"), second.stack("normals"))

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from affect4d.rendering.cameras import RenderOptions, cameras, mirrored_name
+from affect4d.rendering.cameras import cameras
+from affect4d.rendering.options import RenderOptions, mirrored_name
 
 
 def test_left_camera_stands_at_the_left_of_a_frontal_picture():
@@ -34,7 +35,7 @@ def test_a_pitch_moves_the_camera_up_on_its_sphere():
 
 def test_options_travel_as_text():
     options = RenderOptions(angles={"above": {"pitch": 30}}, channels=("depth",), lights=(), field_of_view=20)
-    assert RenderOptions.model_validate(options.picture) == options
+    assert RenderOptions.model_validate(options.image_options) == options
     assert RenderOptions.model_validate_json(options.model_dump_json()) == options
 
 
@@ -45,12 +46,14 @@ def test_a_longer_lens_stands_further_away_and_shows_the_same_window():
 
 
 def test_which_card_draws_is_no_part_of_what_a_picture_shows():
-    assert RenderOptions(device=3).picture == RenderOptions().picture
+    assert RenderOptions(device=3).image_options == RenderOptions().image_options
 
 
 def test_what_a_card_drew_is_not_taken_for_what_the_processor_draws():
-    assert RenderOptions().drawn == RenderOptions().picture  # keys of before stay
-    assert RenderOptions(device=3).drawn == RenderOptions(device=-1).drawn != RenderOptions().drawn
+    assert RenderOptions().cache_options == RenderOptions().image_options  # keys of before stay
+    assert (
+        RenderOptions(device=3).cache_options == RenderOptions(device=-1).cache_options != RenderOptions().cache_options
+    )
 
 
 @pytest.mark.parametrize("name", ["front", "left", "right", "left_20", "far_right"])
@@ -77,6 +80,7 @@ def test_mirroring_a_name_twice_gives_the_name(name):
         ({"channels": ("colour",)}, "texture"),
         ({"channels": ("depth", "depth")}, "names one twice"),
         ({"channels": ("shading",), "lights": ()}, "black without lights"),
+        ({"channels": ("colour",)}, "do not exist"),
         ({"field_of_view": 60, "window": 60}, "inside the head"),
         ({"background": (0, 0, 256)}, "less than or equal to 255"),
         ({"device": -2}, "greater than or equal to -1"),
@@ -86,3 +90,9 @@ def test_mirroring_a_name_twice_gives_the_name(name):
 def test_absurd_options_are_refused_with_the_reason(options, complaint):
     with pytest.raises(ValidationError, match=complaint):
         RenderOptions(**options)
+
+
+def test_options_of_earlier_packaged_models_are_read():
+    assert RenderOptions.model_validate({"stances": 2, "stance_degrees": 8.0}) == RenderOptions(
+        head_poses=2, head_pose_degrees=8.0
+    )

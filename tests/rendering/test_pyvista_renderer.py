@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.rendering import windows
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering import pyvista_renderer
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import OpenGLError, Renderer, RenderError
 
 TOLERANCE = 4
 """Grey levels, or hundredths of a millimetre, that two drivers may differ by where they agree on what a pixel shows."""
@@ -25,13 +24,13 @@ def missing(window):
     if window == "vtkXOpenGLRenderWindow" and not os.environ.get("DISPLAY"):
         return "no X server (DISPLAY is not set)"
     library = {"vtkEGLRenderWindow": "libEGL.so.1", "vtkOSOpenGLRenderWindow": "libOSMesa.so.8"}.get(window)
-    return f"{library} is not installed" if library and not windows._loads(library) else ""
+    return f"{library} is not installed" if library and not pyvista_renderer._loads(library) else ""
 
 
 @pytest.fixture(scope="module")
 def here():
     """What the processor draws."""
-    return Rasteriser(RenderOptions(size=64, channels=EVERY_CHANNEL)).render(bumpy_scan(lopsided=6))
+    return Renderer(RenderOptions(size=64, channels=EVERY_CHANNEL)).render(bumpy_scan(lopsided=6))
 
 
 @pytest.mark.parametrize("window", ["vtkEGLRenderWindow", "vtkOSOpenGLRenderWindow", "vtkXOpenGLRenderWindow"])
@@ -62,25 +61,41 @@ def test_a_process_that_has_drawn_can_import_triton():
 
 @pytest.mark.gpu
 def test_a_graphics_card_draws_what_the_processor_draws(here):
-    rasteriser = Rasteriser(RenderOptions(size=64, channels=EVERY_CHANNEL, device=0))
-    if "llvmpipe" in rasteriser.driver:
-        pytest.skip(f"EGL offers no graphics card: {rasteriser.driver}")
-    drawn = rasteriser.render(bumpy_scan(lopsided=6))
+    renderer = Renderer(RenderOptions(size=64, channels=EVERY_CHANNEL, device=0))
+    if "llvmpipe" in renderer.driver:
+        pytest.skip(f"EGL offers no graphics card: {renderer.driver}")
+    drawn = renderer.render(bumpy_scan(lopsided=6))
     for channel in EVERY_CHANNEL:
         apart = np.abs(drawn[channel].astype(int) - here[channel]).max(axis=-1)
         assert (apart <= TOLERANCE).mean() >= LEAST_SHARE, channel
 
 
-@pytest.mark.skipif(not windows._loads("libEGL.so.1"), reason="EGL is not installed")
+@pytest.mark.skipif(not pyvista_renderer._loads("libEGL.so.1"), reason="EGL is not installed")
 def test_a_device_that_is_not_there_is_named():
     with pytest.raises(RenderError, match="no graphics device 99"):
-        Rasteriser(RenderOptions(size=16, device=99))
+        Renderer(RenderOptions(size=16, device=99))
+
+
+@pytest.mark.skipif(not pyvista_renderer._loads("libEGL.so.1"), reason="EGL is not installed")
+@pytest.mark.parametrize("channels", [("texture", "normals"), ("shading",), ("depth",)])
+def test_a_driver_that_renders_nothing_is_found_out(monkeypatch, channels):
+    empty = np.ones((16, 48), np.float32)
+    monkeypatch.setattr(pyvista_renderer.PyVistaRenderer, "_read_depth", lambda self: empty)
+    with pytest.raises(OpenGLError, match=r"renders nothing.*render\.device=cpu.*VTK_DEFAULT_OPENGL_WINDOW"):
+        Renderer(RenderOptions(size=16, device=-1, channels=channels))
+
+
+@pytest.mark.skipif(not pyvista_renderer._loads("libEGL.so.1"), reason="EGL is not installed")
+def test_a_driver_that_renders_other_colours_is_found_out(monkeypatch):
+    monkeypatch.setattr(pyvista_renderer, "MISSING_TEXTURE", 90)
+    with pytest.raises(OpenGLError, match=r"a grey square wrongly.*texture \[\[90"):
+        Renderer(RenderOptions(size=16, device=-1))
 
 
 def test_a_machine_without_opengl_is_told_which_package_brings_it(monkeypatch):
-    monkeypatch.setattr(windows, "_loads", lambda library: False)
-    monkeypatch.setattr(windows.sys, "platform", "linux")
+    monkeypatch.setattr(pyvista_renderer, "_loads", lambda library: False)
+    monkeypatch.setattr(pyvista_renderer.sys, "platform", "linux")
     monkeypatch.delenv("VTK_DEFAULT_OPENGL_WINDOW", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(RenderError, match="libegl1"):
-        Rasteriser(RenderOptions(size=16, device=-1))
+        Renderer(RenderOptions(size=16, device=-1))

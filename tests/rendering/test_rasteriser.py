@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.rendering.cameras import RenderOptions, cameras
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.rasteriser import Rasteriser
-from affect4d.rendering.software import NOTHING, project, visible_triangles
+from affect4d.rendering.cameras import cameras
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.rasteriser import NO_TRIANGLE, project, visible_triangles
+from affect4d.rendering.renderer import Renderer, RenderError
 from affect4d.scans.scan import FaceScan
 
 SIZE = 24
@@ -21,7 +21,7 @@ def camera_of(**options):
 
 def nearest_by_definition(points, faces, size):
     """Every pixel's middle against every triangle, by barycentric coordinates from a linear system."""
-    shown, best = np.full((size, size), NOTHING), np.full((size, size), -np.inf)
+    shown, best = np.full((size, size), NO_TRIANGLE), np.full((size, size), -np.inf)
     for face, corners in enumerate(points[faces]):
         system = np.vstack([corners[:, :2].T, np.ones(3)])
         if abs(np.linalg.det(system)) < 1e-9:
@@ -43,9 +43,9 @@ def test_the_nearest_triangle_is_that_of_the_definition(lens):
     points = project(vertices, camera, SIZE)
     shown, near = visible_triangles(points, faces, camera, SIZE)
     expected, best = nearest_by_definition(points, faces, SIZE)
-    assert (expected != NOTHING).mean() > 0.15
+    assert (expected != NO_TRIANGLE).mean() > 0.15
     assert np.array_equal(shown, expected)
-    assert near[shown != NOTHING] == pytest.approx(best[shown != NOTHING])
+    assert near[shown != NO_TRIANGLE] == pytest.approx(best[shown != NO_TRIANGLE])
 
 
 def test_a_lens_projects_as_a_pinhole_does():
@@ -74,7 +74,7 @@ def test_neighbours_leave_no_gap_wherever_they_lie():
         low, right, high, left = (square.ravel() for square in squares)
         faces = np.concatenate([np.stack(t, -1) for t in ((low, right, high), (low, high, left))]).astype(np.int32)
         shown, _ = visible_triangles(project(vertices, camera, 64), faces, camera, 64)
-        assert (shown[20:44, 20:44] != NOTHING).all()
+        assert (shown[20:44, 20:44] != NO_TRIANGLE).all()
 
 
 def test_what_lies_behind_the_camera_or_has_no_area_is_not_drawn():
@@ -84,12 +84,12 @@ def test_what_lies_behind_the_camera_or_has_no_area_is_not_drawn():
     points = project(vertices, camera, SIZE)
     assert np.isnan(points[3]).all()
     faces = np.array([(0, 1, 3), (0, 1, 1), (0, 4, 1)], np.int32)
-    assert (visible_triangles(points, faces, camera, SIZE)[0] == NOTHING).all()
+    assert (visible_triangles(points, faces, camera, SIZE)[0] == NO_TRIANGLE).all()
 
 
 def test_a_triangle_far_larger_than_the_picture_fills_it():
     vertices = np.array([(-1e7, -1e7, 0), (1e7, -1e7, 0), (0, 1e7, 0)], np.float32)
-    pictures = Rasteriser(RenderOptions(size=16)).render(FaceScan(vertices, np.array([(0, 1, 2)], np.int32)))
+    pictures = Renderer(RenderOptions(size=16)).render(FaceScan(vertices, np.array([(0, 1, 2)], np.int32)))
     assert (pictures["texture"] == 128).all()
 
 
@@ -97,27 +97,28 @@ def test_a_triangle_far_larger_than_the_picture_fills_it():
 def test_the_processor_draws_what_an_opengl_driver_draws(changes, opengl):
     scan, channels = bumpy_scan(lopsided=6), ("texture", "normals", "shading", "depth")
     drawn = [
-        Rasteriser(RenderOptions(size=96, channels=channels, device=device, **changes)).render(scan)
+        Renderer(RenderOptions(size=96, channels=channels, device=device, **changes)).render(scan)
         for device in ("cpu", opengl)
     ]
     for channel in channels:
         ours, drivers = (pictures[channel].astype(int) for pictures in drawn)
         apart = np.abs(ours - drivers).max(axis=-1)
-        assert (apart <= 2).mean() >= 0.995, channel
+        most = 3 if channel == "shading" else 2  # one step of a normal is two to three levels of shading
+        assert (apart <= most).mean() >= 0.995, channel
         assert (ours != 0).any()
 
 
 def test_an_array_in_another_order_is_drawn_the_same():
     scan = bumpy_scan()
     other = dataclasses.replace(scan, vertices=np.asfortranarray(scan.vertices), faces=scan.faces[::-1][::-1])
-    rasteriser = Rasteriser(RenderOptions(size=32))
+    rasteriser = Renderer(RenderOptions(size=32))
     assert np.array_equal(rasteriser.render(scan)["texture"], rasteriser.render(other)["texture"])
 
 
 def test_no_graphics_library_is_loaded_for_the_processor(run_python):
     program = (
-        "import sys; from affect4d.rendering.cameras import RenderOptions; "
-        "from affect4d.rendering.rasteriser import Rasteriser; Rasteriser(RenderOptions(size=16)); "
+        "import sys; from affect4d.rendering.options import RenderOptions; "
+        "from affect4d.rendering.renderer import Renderer; Renderer(RenderOptions(size=16)); "
         "print([name for name in sys.modules if name.startswith(('vtk', 'pyvista'))])"
     )
     assert run_python(program) == "[]"
@@ -127,7 +128,7 @@ def test_no_graphics_library_is_loaded_for_the_processor(run_python):
 def opengl():
     """The device that leaves the choice to the driver, where there is one."""
     try:
-        Rasteriser(RenderOptions(size=16, device=-1)).close()
+        Renderer(RenderOptions(size=16, device=-1)).close()
     except RenderError as error:
         pytest.skip(str(error))
     return -1

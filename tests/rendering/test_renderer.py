@@ -6,9 +6,9 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
-from affect4d.rendering.drawing import shrink_texture
-from affect4d.rendering.lights import Light, shade
-from affect4d.rendering.pictures import DEPTH_BACKGROUND, depth_in_mm, encode_depth
+from affect4d.rendering.channels import DEPTH_BACKGROUND, depth_in_mm, encode_depth, shade
+from affect4d.rendering.options import Light, RenderOptions
+from affect4d.rendering.renderer import shrink_texture
 from affect4d.scans.scan import FaceScan
 
 GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"
@@ -135,7 +135,10 @@ def test_shading_is_the_normals_under_the_lights(drawn):
     lights = (Light(direction=(1, 1, 1), intensity=0.8),)
     pictures = drawn(bumpy_scan(), channels=("normals", "shading"), lights=lights, ambient=0.1, background=(0, 0, 90))
     face = (pictures["normals"] != 128).any(axis=-1)
-    assert np.array_equal(pictures["shading"], shade(pictures["normals"], face, lights, 0.1, (0, 0, 90)))
+    assert np.array_equal(
+        pictures["shading"],
+        shade(pictures["normals"], face, RenderOptions(lights=lights, ambient=0.1, background=(0, 0, 90))),
+    )
 
 
 def test_a_background_is_where_no_face_is_and_nowhere_else(drawn):

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_surface import write_shard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors import safe_open
 
-from affect4d.store import file_digest
-from affect4d.store.shards import (
+from affect4d.rendering.shards import (
     DamagedShardError,
     Shard,
     ShardWriter,
     is_whole,
     open_shard,
     read_header,
-    write_shard,
 )
+from affect4d.store import file_digest
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_every_picture_comes_back_alone_and_together(path, pictures):
     for channel, stack in pictures.items():
         np.testing.assert_array_equal(shard.stack(channel), stack)
         assert shard.stack(channel).dtype == stack.dtype
-        np.testing.assert_array_equal(shard.picture(channel, 3, 1), stack[3, 1])
+        np.testing.assert_array_equal(shard.image(channel, 3, 1), stack[3, 1])
 
 
 def test_the_header_says_what_is_inside(path):
@@ -121,7 +121,7 @@ def test_a_whole_shard_that_another_manifest_names_stays(path):
 def test_a_file_is_checked_once_a_process(path, monkeypatch):
     checksum = file_digest(path)
     open_shard(path, checksum)
-    monkeypatch.setattr("affect4d.store.shards.file_digest", lambda _: pytest.fail("checked again"))
+    monkeypatch.setattr("affect4d.rendering.shards.file_digest", lambda _: pytest.fail("checked again"))
     open_shard(path, checksum)
 
 
@@ -155,11 +155,11 @@ def test_a_shard_that_nobody_holds_keeps_no_file_open(path, tmp_path):
 @pytest.mark.parametrize(("frame", "view"), [(4, 0), (0, 3), (-1, 0)])
 def test_a_picture_that_is_not_there_is_named(path, frame, view):
     with pytest.raises(IndexError, match="4 frames of 3 views"):
-        Shard(path).picture("texture", frame, view)
+        Shard(path).image("texture", frame, view)
 
 
 def test_frames_that_differ_in_shape_do_not_share_a_shard():
     writer = ShardWriter()
     writer.add({"texture": np.zeros((3, 8, 8, 3), np.uint8)})
-    with pytest.raises(ValueError, match="same pictures"):
+    with pytest.raises(ValueError, match="same images"):
         writer.add({"texture": np.zeros((3, 9, 9, 3), np.uint8)})

@@ -117,9 +117,9 @@ def test_a_recipe_without_performances_is_refused_with_the_remedy(tmp_path):
 
 @pytest.mark.slow
 def test_a_stream_goes_through_processes_and_the_renderer(tmp_path, both):
-    from affect4d.rendering.batch import render_corpus
-    from affect4d.rendering.cameras import RenderOptions
-    from affect4d.store.shards import open_shard
+    from affect4d.rendering.corpus import render_corpus
+    from affect4d.rendering.options import RenderOptions
+    from affect4d.rendering.shards import open_shard
 
     (files, generated), (on_disk, _) = both
     store = ContentStore(tmp_path)

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import Rasteriser
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.completeness import completeness
 from affect4d.scans.expression import EXPRESSIONS
@@ -287,10 +287,10 @@ def test_ingest_takes_every_layout_whole(ingested, written, name):
 def test_the_same_face_gives_the_same_views_in_every_layout(ingested, written, posed):
     rows = {name: apex_row(name, ingested[name].manifest) for name in written}
     pictures = {}
-    with contextlib.closing(Rasteriser(RenderOptions(size=96))) as rasteriser:
+    with contextlib.closing(Renderer(RenderOptions(size=96))) as renderer:
         for name, receipt in written.items():
             row = rows[name] if posed else rows[name] | {"pose": rows["bu4dfe"]["pose"]}
-            pictures[name] = rasteriser.render(load_canonical_scan(open_source(receipt), row))
+            pictures[name] = renderer.render(load_canonical_scan(open_source(receipt), row))
     for kind, reference in pictures["bu4dfe"].items():
         on_face = np.ptp(reference.astype(int), axis=-1) > 0
         for name, found in pictures.items():

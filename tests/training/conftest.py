@@ -5,9 +5,10 @@ import torch
 from affect4d.models import ModelOptions, TowerOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 FRAMES = 3
 EPOCHS = 2
@@ -31,7 +32,7 @@ def bank(sequences):
         0, 256, (rows, 3, 2, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     return ViewBank(
-        pictures=pictures,
+        images=pictures,
         neutral=place // FRAMES * FRAMES,
         sequence=place // FRAMES,
         frame=place % FRAMES,
@@ -69,7 +70,7 @@ def train_options():
 
 
 def draw_plan(bank, groups, seed=0):
-    return plan_mixed_views(
+    return sample_schedule(
         bank.index(),
         MixedViewOptions(),
         epochs=EPOCHS,

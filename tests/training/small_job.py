@@ -31,9 +31,10 @@ from affect4d.training.options import (
 )
 from affect4d.training.run import make_samples
 from affect4d.training.trainer import Callbacks, ignore, train
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
 
 SEQUENCES = tuple(f"F{subject:03d}/{expression}" for subject in (1, 2, 3) for expression in EXPRESSIONS)
 FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))
@@ -56,7 +57,7 @@ def small_bank():
     place = torch.arange(rows)
     generator = torch.Generator().manual_seed(0)
     return ViewBank(
-        pictures=torch.randint(0, 256, (rows, 3, len(INPUTS.channels), 24, 24), dtype=torch.uint8, generator=generator),
+        images=torch.randint(0, 256, (rows, 3, len(INPUTS.channels), 24, 24), dtype=torch.uint8, generator=generator),
         neutral=place // FRAMES * FRAMES,
         sequence=place // FRAMES,
         frame=place % FRAMES,
@@ -72,7 +73,7 @@ def small_tables(bank, method):
     prompts = pd.DataFrame(
         [(name, f"a face of {word}", word) for name, word in words.items()], columns=["sequence", "prompt", label]
     )
-    plan = plan_mixed_views(
+    plan = sample_schedule(
         bank.index(),
         MixedViewOptions(),
         epochs=EPOCHS,
@@ -106,7 +107,7 @@ def write_job(folder, method="affect_vlm", **distributed):
     job = TrainingJob(method, recipe, bank.views, bank.sequences, IDENTITY, checkpoints, options)
     folder.mkdir(parents=True, exist_ok=True)
     stored = folder.parent / f"{folder.name}.bank"
-    save_file({"pictures": bank.pictures, "neutral": bank.neutral}, stored)
+    save_file({"images": bank.images, "neutral": bank.neutral}, stored)
     job.save(folder, make_samples(method, bank, *small_tables(bank, method), recipe), stored)
 
 

@@ -100,7 +100,7 @@ def with_subjects():
     of_row = index["sequence"].map(subjects)
     held = validation_subjects(subjects, 0.3, seed=0)
     words = {name: name.split("/")[1] for name in bank.sequences}
-    trained = small_job.plan_mixed_views(
+    trained = small_job.sample_schedule(
         index[~of_row.isin(held)],
         small_job.MixedViewOptions(),
         epochs=small_job.EPOCHS,
@@ -190,8 +190,8 @@ def test_what_a_tower_draws_while_it_trains_follows_the_seed():
         name="dropping", context_length=16, architecture={"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
     )
     bank = small_job.small_bank()
-    pictures = torch.cat([bank.pictures, bank.pictures[:, :, :1]], dim=2)  # such a tower takes three channels
-    bank = replace(bank, pictures=pictures)
+    pictures = torch.cat([bank.images, bank.images[:, :, :1]], dim=2)  # such a tower takes three channels
+    bank = replace(bank, images=pictures)
     tables = small_job.small_tables(bank, "affect_vlm")
     recipe = small_job.small_recipe("affect_vlm", changed())
     inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=24)

@@ -15,7 +15,7 @@ from affect4d.training.dataset import (
     split_batch,
 )
 from affect4d.training.dataset_tables import draw_prompts, labelled_samples, unlabelled_samples
-from affect4d.views.augment import assemble
+from affect4d.views.batches import assemble
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from affect4d.training.options import TrainOptions
 from affect4d.training.sampling import VALIDATION_EPOCH, draw_plan
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import schedule_columns
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_columns
 
 WORDS = ("anger", "fear", "happiness")
 NAMES = [f"F{subject:03}/{word}" for subject in range(6) for word in WORDS]
@@ -50,7 +51,7 @@ def test_a_self_supervised_plan_depends_on_pseudo_labels_by_the_sampler_alone():
 
 def test_no_label_column_is_read():
     assert "expression" not in MANIFEST.columns
-    assert list(draw(supervised=False, sampler=SAMPLER).columns) == plan_columns(("front", "left"))
+    assert list(draw(supervised=False, sampler=SAMPLER).columns) == schedule_columns(("front", "left"))
 
 
 def test_held_out_subjects_are_in_rows_of_their_own_also_where_batches_go_by_subject():
@@ -62,7 +63,7 @@ def test_held_out_subjects_are_in_rows_of_their_own_also_where_batches_go_by_sub
 
 
 def test_some_of_the_views_can_be_asked_for():
-    assert list(draw(views=("left",)).columns) == plan_columns(("left",))
+    assert list(draw(views=("left",)).columns) == schedule_columns(("left",))
 
 
 def test_a_sampler_that_does_not_fill_the_batch_is_refused_with_the_remedy():

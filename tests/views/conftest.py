@@ -31,7 +31,7 @@ def small_bank(
     smooth = torch.nn.functional.interpolate(coarse, SIZE, mode="bilinear")
     position = torch.arange(rows)
     return ViewBank(
-        pictures=smooth.round().to(torch.uint8).unflatten(1, (3, 3)),
+        images=smooth.round().to(torch.uint8).unflatten(1, (3, 3)),
         neutral=position // FRAMES * FRAMES,
         sequence=position // FRAMES,
         frame=position % FRAMES * 10,

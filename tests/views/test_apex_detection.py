@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from affect4d.views.moments import chosen_frames, find_moments, locate
-from affect4d.views.sampling import FrameSampler, sample_frames
+from affect4d.views.apex_detection import chosen_frames, detect_apex, frame_table
+from affect4d.views.inputs import FrameSampler, sample_frames
 
 
 def movement(frames, onset, apex, offset, noise=0.0, seed=0):
@@ -19,7 +19,7 @@ def movement(frames, onset, apex, offset, noise=0.0, seed=0):
 @pytest.mark.parametrize("frames", [9, 30, 100, 240])
 def test_the_apex_is_the_middle_of_the_movement(frames):
     onset, apex, offset = frames // 5, frames // 2, frames - frames // 5
-    found = locate(movement(frames, onset, apex, offset))
+    found = detect_apex(movement(frames, onset, apex, offset))
     assert abs(found.apex - apex) <= 1
     assert onset - 1 <= found.onset <= apex - (apex - onset) // 2
     assert offset + 1 >= found.offset >= apex + (offset - apex) // 2
@@ -32,42 +32,42 @@ def test_a_blink_does_not_move_the_apex(seed, blink):
     calm = movement(40, 8, 20, 32, noise=0.02, seed=seed)
     blinking = calm.copy()
     blinking[blink] += 2.0
-    assert abs(locate(blinking).apex - 20) <= 2
+    assert abs(detect_apex(blinking).apex - 20) <= 2
 
 
 def test_a_pose_that_drifts_does_not_move_the_apex_far():
     drifting = movement(60, 12, 30, 48) + np.linspace(0.0, 0.3, 60)
-    assert abs(locate(drifting).apex - 30) <= 3
+    assert abs(detect_apex(drifting).apex - 30) <= 3
 
 
 def test_a_sequence_that_ends_at_its_apex_has_its_offset_there():
-    found = locate(np.linspace(0, 1, 20))
+    found = detect_apex(np.linspace(0, 1, 20))
     assert found.offset == 19
     assert found.apex >= 14
 
 
 @pytest.mark.parametrize("activity", [[0.0], [0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.2, 1.0, 0.3]])
 def test_clips_of_a_few_frames_have_moments(activity):
-    found = locate(activity)
+    found = detect_apex(activity)
     assert 0 <= found.onset <= found.apex <= found.offset < len(activity)
 
 
 def test_a_micro_expression_at_60_frames_a_second_is_found():
     """A fifth of a second of movement in a second of film."""
-    assert abs(locate(movement(60, 20, 26, 32, noise=0.01)).apex - 26) <= 1
+    assert abs(detect_apex(movement(60, 20, 26, 32, noise=0.01)).apex - 26) <= 1
 
 
 @pytest.mark.parametrize("activity", [[], [0.0, float("nan")]])
 def test_no_frames_and_broken_activity_are_refused(activity):
     with pytest.raises(ValueError, match="finite activity"):
-        locate(activity)
+        detect_apex(activity)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "apex_window", "onset_apex"])
 @pytest.mark.parametrize("count", [0, 1, 5, 1000])
 def test_samplers_take_what_they_say(kind, count):
     activity = movement(40, 8, 20, 32)
-    moments, taken = locate(activity), chosen_frames(activity, FrameSampler(kind=kind, frames=count))
+    moments, taken = detect_apex(activity), chosen_frames(activity, FrameSampler(kind=kind, frames=count))
     first, last = {"uniform": (0, 39), "apex_window": (14, 26), "onset_apex": (moments.onset, moments.apex)}[kind]
     assert len(taken) == (min(count, last - first + 1) or last - first + 1)
     assert (np.diff(taken) > 0).all()
@@ -82,14 +82,14 @@ def test_even_spreading_keeps_the_ends():
 
 def test_the_default_takes_every_frame_near_the_apex():
     manifest = pd.DataFrame({"sequence": ["a", "b"], "frames": [[0, 5, 9], [2, 3]], "activity": [[0, 0.5, 1], [1, 0]]})
-    found = find_moments(manifest)
+    found = frame_table(manifest)
     assert found["in_window"].tolist() == [False, True, True, True, False]
     assert found["frame"].tolist() == [0, 5, 9, 2, 3]
 
 
 def test_a_sampler_decides_what_is_in_the_window():
     manifest = pd.DataFrame({"sequence": ["a"], "frames": [[0, 5, 9]], "activity": [[0, 0.5, 1]]})
-    assert find_moments(manifest, FrameSampler(kind="uniform", frames=2))["in_window"].tolist() == [True, False, True]
+    assert frame_table(manifest, FrameSampler(kind="uniform", frames=2))["in_window"].tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("options", [{"kind": "random"}, {"frames": -1}, {"count": 3}])
@@ -103,7 +103,7 @@ def test_a_movement_on_a_drift_larger_than_itself_is_found(seed):
     """A head that sinks all the while: the last frame is the farthest from the first."""
     times = np.arange(60)
     plateau = np.interp(times, [10, 19, 31, 45], [0.0, 1.0, 1.0, 0.0])
-    found = locate(plateau + np.linspace(0.0, 2.0, 60) + np.random.default_rng(seed).random(60) * 0.1)
+    found = detect_apex(plateau + np.linspace(0.0, 2.0, 60) + np.random.default_rng(seed).random(60) * 0.1)
     assert abs(found.apex - 25) <= 2
     assert abs(found.onset - 10) <= 4
     assert abs(found.offset - 45) <= 6
@@ -111,8 +111,8 @@ def test_a_movement_on_a_drift_larger_than_itself_is_found(seed):
 
 def test_a_drift_alone_is_no_movement():
     """What moves most is then at the end."""
-    assert locate(np.linspace(0.0, 1.0, 60)).apex >= 40
+    assert detect_apex(np.linspace(0.0, 1.0, 60)).apex >= 40
 
 
 def test_a_sequence_longer_than_the_grid_is_found_to_a_hundredth_of_it():
-    assert abs(locate(movement(1500, 300, 700, 1200, noise=0.02)).apex - 700) <= 30
+    assert abs(detect_apex(movement(1500, 300, 700, 1200, noise=0.02)).apex - 700) <= 30

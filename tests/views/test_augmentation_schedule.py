@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from affect4d.views.mixing import MixedViewOptions, plan_columns, plan_mixed_views
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import sample_schedule, schedule_columns
 
 VIEWS = ("front", "left", "right")
 EXPRESSIONS = ("anger", "fear", "happiness")
@@ -28,7 +29,7 @@ def plan(index=INDEX, **changes):
         "views": VIEWS,
         "groups": GROUPS,
     }
-    return plan_mixed_views(index, **{**arguments, **changes})
+    return sample_schedule(index, **{**arguments, **changes})
 
 
 def test_without_groups_no_view_comes_from_another_sequence():
@@ -45,7 +46,7 @@ def test_without_groups_views_still_come_from_other_frames():
 @pytest.mark.parametrize("groups", [None, GROUPS])
 def test_a_plan_has_no_label_column(groups):
     drawn = plan(groups=groups)
-    assert list(drawn.columns) == plan_columns(VIEWS)
+    assert list(drawn.columns) == schedule_columns(VIEWS)
     assert not {"expression", "label", "group", "subject"} & set(drawn.columns)
 
 
@@ -109,8 +110,7 @@ def test_more_epochs_begin_with_the_same_ones():
 
 
 def test_strength_zero_changes_nothing():
-    zero = dict.fromkeys(MixedViewOptions.model_fields, 0)
-    drawn = plan(options=MixedViewOptions(**zero))
+    drawn = plan(options=MixedViewOptions.none())
     assert not drawn["mirror"].any()
     for view in VIEWS:
         assert (drawn[f"source_sequence_{view}"] == drawn["sequence"]).all()
@@ -143,12 +143,12 @@ def test_an_empty_index_is_refused():
         plan(INDEX.head(0))
 
 
-def test_stances_are_drawn_where_there_are_some_and_change_nothing_else():
-    one, three = plan(), plan(stances=3)
-    assert (one["stance"] == 0).all()
-    assert set(three["stance"]) == {0, 1, 2, 3}
-    assert 0.65 < (three["stance"] > 0).mean() < 0.85
-    assert three.drop(columns="stance").equals(one.drop(columns="stance"))
+def test_head_poses_are_drawn_where_there_are_some_and_change_nothing_else():
+    one, three = plan(), plan(head_poses=3)
+    assert (one["head_pose"] == 0).all()
+    assert set(three["head_pose"]) == {0, 1, 2, 3}
+    assert 0.65 < (three["head_pose"] > 0).mean() < 0.85
+    assert three.drop(columns="head_pose").equals(one.drop(columns="head_pose"))
 
 
 def test_the_share_of_still_samples_changes_nothing_else():

@@ -2,15 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from generated_surface import write_shard
 from pydantic import ValidationError
 
 from affect4d.store import ContentStore, file_digest
-from affect4d.store.shards import write_shard
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.channels import derive_channels
-from affect4d.views.dynamics import encode_dynamics
-from affect4d.views.inputs import InputOptions
-from affect4d.views.sampling import FrameSampler
+from affect4d.views.inputs import FrameSampler, InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), size=16)
 ANGLES = [0.0, -45.0, 45.0]
@@ -52,7 +50,7 @@ def test_the_bank_holds_the_derived_channels_of_every_frame(view_manifest, store
     bank = load_view_bank(view_manifest, store, OPTIONS)
     drawn = shard(store, "another", 1)
     second = derive_channels(drawn, ANGLES, OPTIONS.channels)
-    assert np.array_equal(bank.pictures[bank.rows_of("F002/Sad")].numpy(), second)
+    assert np.array_equal(bank.images[bank.rows_of("F002/Sad")].numpy(), second)
     assert bank.neutral.tolist() == [0, 0, 0, 4, 4, 4]
     assert bank.frame.tolist() == [0, 5, 9, 2, 3, 4]
     assert bank.in_window.tolist() == [False, True, True, False, False, True]
@@ -64,11 +62,11 @@ def test_a_second_opening_reads_what_the_first_wrote(view_manifest, store):
     for name in view_manifest["shard"]:
         store.path(name).unlink()
     again = load_view_bank(view_manifest, store, OPTIONS)
-    assert torch.equal(first.pictures, again.pictures)
+    assert torch.equal(first.images, again.images)
     assert torch.equal(first.in_window, again.in_window)
 
 
-def test_further_stances_follow_as_rows_that_only_a_plan_names(view_manifest, store):
+def test_further_head_poses_follow_as_rows_that_only_a_schedule_names(view_manifest, store):
     for position in range(2):
         generator = np.random.default_rng(10 + position)
         names = ("texture", "normals", "texture~1", "normals~1")
@@ -77,13 +75,13 @@ def test_further_stances_follow_as_rows_that_only_a_plan_names(view_manifest, st
             write_shard(path, pictures, {})
     shards = [f"views/s{position}.safetensors" for position in range(2)]
     checksums = [file_digest(store.path(name)) for name in shards]
-    manifest = view_manifest.assign(shard=shards, checksum=checksums, stances=1)
+    manifest = view_manifest.assign(shard=shards, checksum=checksums, head_poses=1)
     bank = load_view_bank(manifest, store, OPTIONS)
-    plain = load_view_bank(manifest.assign(stances=0), store, OPTIONS)
-    assert (len(bank), len(bank.pictures), len(plain.pictures)) == (6, 12, 6)
-    assert torch.equal(bank.pictures[:6], plain.pictures)
+    plain = load_view_bank(manifest.assign(head_poses=0), store, OPTIONS)
+    assert (len(bank), len(bank.images), len(plain.images)) == (6, 12, 6)
+    assert torch.equal(bank.images[:6], plain.images)
     turned = {name: pictures[f"{name}~1"] for name in ("texture", "normals")}
-    assert np.array_equal(bank.pictures[9:].numpy(), derive_channels(turned, ANGLES, OPTIONS.channels))
+    assert np.array_equal(bank.images[9:].numpy(), derive_channels(turned, ANGLES, OPTIONS.channels))
     assert torch.equal(bank.in_window, plain.in_window)
 
 
@@ -103,7 +101,7 @@ def test_the_index_names_every_row_and_nothing_it_must_not(view_manifest, store)
 def test_labels_of_the_manifest_change_nothing(view_manifest, store):
     plain = load_view_bank(view_manifest, store, OPTIONS)
     labelled = load_view_bank(view_manifest.assign(expression=["anger", "fear"]), store, OPTIONS)
-    assert torch.equal(plain.pictures, labelled.pictures)
+    assert torch.equal(plain.images, labelled.images)
 
 
 def test_a_damaged_shard_is_refused_by_name(view_manifest, store):
@@ -113,15 +111,6 @@ def test_a_damaged_shard_is_refused_by_name(view_manifest, store):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"1\.safetensors is damaged"):
         load_view_bank(view_manifest, store, OPTIONS)
-
-
-def test_a_bank_for_dynamic_images_has_them_after_the_channels(view_manifest, store):
-    plain = load_view_bank(view_manifest, store, OPTIONS)
-    dynamic = load_view_bank(view_manifest, store, OPTIONS.model_copy(update={"motion": "dynamic"}))
-    assert dynamic.pictures.shape[2] == 2 * len(OPTIONS.channels)
-    assert torch.equal(dynamic.pictures[:, :, : len(OPTIONS.channels)], plain.pictures)
-    second = dynamic.pictures[dynamic.rows_of("F002/Sad")].numpy()
-    assert np.array_equal(second[:, :, 2:], encode_dynamics(second[:, :, :2]))
 
 
 def test_a_sampler_decides_which_frames_are_in_the_window(view_manifest, store):
@@ -136,7 +125,7 @@ def test_a_bank_can_be_cut_to_some_views():
     bank = ViewBank(pictures, rows, rows, rows, rows > 1, tuple("abcd"), ("front", "left"))
     cut = bank.only(("left", "left"))
     assert cut.views == ("left", "left")
-    assert torch.equal(cut.pictures, bank.pictures[:, [1, 1]])
+    assert torch.equal(cut.images, bank.images[:, [1, 1]])
     assert bank.only(()) is bank
     with pytest.raises(ValueError, match=r"views above, below were.*front, left"):
         bank.only(("above", "below", "above"))
@@ -152,9 +141,7 @@ def test_an_unknown_sequence_is_named(bank):
         bank.rows_of("F009/Happy")
 
 
-@pytest.mark.parametrize(
-    ("motion", "shape"), [("none", (3, 2)), ("stacked", (3, 4)), ("views", (6, 2)), ("dynamic", (3, 4))]
-)
+@pytest.mark.parametrize(("motion", "shape"), [("none", (3, 2)), ("stacked", (3, 4)), ("views", (6, 2))])
 def test_motion_enters_as_channels_or_views(motion, shape):
     assert InputOptions(channels=("grey", "shading"), motion=motion).input_shape(3) == shape
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from generated_surface import bumpy_scan
+from pydantic import ValidationError
 
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.rasteriser import Rasteriser
-from affect4d.views.channels import derive_channels, face_mask
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer
+from affect4d.views.channels import DERIVED_CHANNELS, DerivedChannel, derive_channels, face_mask, needed_images
+from affect4d.views.inputs import InputOptions
 
 CHANNELS = ("grey", "shading", "curvature")
 ANGLES = (0.0, -45.0, 45.0)
@@ -12,7 +14,7 @@ ANGLES = (0.0, -45.0, 45.0)
 
 @pytest.fixture(scope="module")
 def rendered():
-    pictures = Rasteriser(RenderOptions(size=96, channels=("texture", "normals", "depth"))).render(bumpy_scan())
+    pictures = Renderer(RenderOptions(size=96, channels=("texture", "normals", "depth"))).render(bumpy_scan())
     return {channel: stack[None] for channel, stack in pictures.items()}
 
 
@@ -95,3 +97,14 @@ def test_curvature_of_a_ball_does_not_depend_on_the_pitch_either():
 def test_a_channel_whose_pictures_were_not_rendered_says_what_to_render(rendered):
     with pytest.raises(ValueError, match=r"add \['depth'\] to render.channels"):
         derive_channels({"normals": rendered["normals"]}, ANGLES, ("shading", "depth"))
+
+
+def test_one_entry_of_the_registry_is_a_derived_channel(rendered, monkeypatch):
+    """Its name is an input option, the images it needs are found, and its levels come in their place."""
+    with pytest.raises(ValidationError, match="do not exist; there are grey, shading"):
+        InputOptions(channels=("blue",))
+    blue = DerivedChannel(("texture",), lambda frames: frames.images["texture"][..., 2].astype(np.float32))
+    monkeypatch.setitem(DERIVED_CHANNELS, "blue", blue)
+    options = InputOptions(channels=("grey", "blue"))
+    assert needed_images(options.channels, rendered) == ("normals", "texture")
+    assert np.array_equal(derive_channels(rendered, ANGLES, options.channels)[:, :, 1], rendered["texture"][..., 2])

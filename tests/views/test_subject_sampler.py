@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views
-from affect4d.views.people import People
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import sample_schedule
+from affect4d.views.subject_sampler import SubjectSampler
 
 KINDS = ("anger", "fear", "happiness")
 NAMES = [f"F{subject:03}/{kind}/{take}" for subject in range(7) for kind in KINDS for take in range(2)]
@@ -17,13 +18,13 @@ INDEX = pd.DataFrame([{"sequence": name, "frame": frame} for name in NAMES for f
 
 
 def people(subjects=4, samples=3, subject_of=SUBJECT_OF, kind_of=KIND_OF):
-    return People(subjects, samples, subject_of, kind_of)
+    return SubjectSampler(subjects, samples, subject_of, kind_of)
 
 
 def plan(sampler, batch_size=12, groups=KIND_OF, **changes):
     arguments = {"epochs": 3, "samples_per_sequence": 4, "seed": 7, "views": ("front",), **changes}
     options = MixedViewOptions()
-    return plan_mixed_views(INDEX, options, batch_size=batch_size, groups=groups, people=sampler, **arguments)
+    return sample_schedule(INDEX, options, batch_size=batch_size, groups=groups, subject_sampler=sampler, **arguments)
 
 
 def batches(drawn):
@@ -86,16 +87,16 @@ def test_names_of_kinds_do_not_matter_only_which_are_equal():
 def test_subjects_of_unequal_wealth_take_equal_part():
     poor = [name for name in NAMES if name.startswith("F000")][1:]
     index = INDEX[~INDEX["sequence"].isin(poor)]
-    drawn = plan_mixed_views(
+    drawn = sample_schedule(
         index, MixedViewOptions(), epochs=1, batch_size=12, samples_per_sequence=4, seed=0, views=("front",),
-        people=people(),
+        subject_sampler=people(),
     )  # fmt: skip
     shown = drawn["sequence"].map(SUBJECT_OF).value_counts()
     assert shown.max() - shown.min() <= 3
 
 
 def test_more_subjects_than_there_are_is_refused():
-    with pytest.raises(ValueError, match=r"8 subjects cannot be drawn from 7: lower sampler\.subjects"):
+    with pytest.raises(ValueError, match=r"8 subjects cannot be sampled from 7: lower sampler\.subjects"):
         plan(people(8, 3), 24)
 
 

@@ -12,7 +12,6 @@ from plotly.subplots import make_subplots
 
 from affect4d.app.answers import ModelResult
 from affect4d.views.channels import derive_channels
-from affect4d.views.inputs import ChannelName
 
 EXPRESSION_COLOURS: Mapping[str, str] = {
     "anger": "#c8452f",
@@ -149,7 +148,7 @@ def view_order(result: ModelResult) -> list[str]:
     return sorted(angles, key=lambda name: angles[name])
 
 
-def _shapes(result: ModelResult) -> list[ChannelName]:
+def _shapes(result: ModelResult) -> list[str]:
     """Channels of the shape: all but grey, which is the skin's."""
     return [channel for channel in result.predictor.description.inputs.channels if channel != "grey"]
 

@@ -21,11 +21,12 @@ from torch import Tensor
 
 from affect4d.arrays import Vertices
 from affect4d.evaluation.embed import ViewModel
-from affect4d.rendering.cameras import Camera, RenderOptions, cameras
+from affect4d.rendering.cameras import Camera, cameras
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 from affect4d.tensors import ViewImages
-from affect4d.views.channels import CURVATURE_MIDDLE
+from affect4d.views.channels import LEVELS_MIDDLE
 from affect4d.views.inputs import InputOptions
 
 STEPS = 16
@@ -54,7 +55,7 @@ def empty_images(images: ViewImages, options: InputOptions) -> ViewImages:
     """Reference for model inputs [batch, views, channels, size, size] without a face: background, and no motion."""
     empty = torch.zeros_like(images)
     stored = len(options.channels)
-    levels = [CURVATURE_MIDDLE / 127.5 - 1.0 if name == "curvature" else -1.0 for name in options.channels]
+    levels = [LEVELS_MIDDLE / 127.5 - 1.0 if name == "curvature" else -1.0 for name in options.channels]
     shown = empty[:, : images.shape[1] // 2] if options.motion == "views" else empty
     shown[:, :, :stored] = torch.tensor(levels, device=images.device)[:, None, None]
     return empty

@@ -198,7 +198,7 @@ def _nullable(scan_manifest: pd.DataFrame) -> list[Sequence[float] | None]:
 
 def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
     """Some rows of the bank, some channels, at most ``SIDE`` pixels a side, 0…1."""
-    images = bank.pictures[rows][:, :, list(channels)].float() / 255
+    images = bank.images[rows][:, :, list(channels)].float() / 255
     if images.shape[-1] <= SIDE:
         return images
     small: torch.Tensor = interpolate(images.flatten(0, 1), size=(SIDE, SIDE), mode="area")

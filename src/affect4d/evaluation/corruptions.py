@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from affect4d.arrays import Vertices
-from affect4d.rendering.pictures import NORMALS_BACKGROUND
+from affect4d.rendering.channels import NORMALS_MIDDLE
 from affect4d.scans.geometry import keep_triangles
 from affect4d.scans.scan import FaceScan
 
@@ -114,7 +114,7 @@ def relight(images: ViewImageStacks, strength: int, generator: np.random.Generat
         return images
     away, heading = math.radians(LIGHTS[strength - 1]), generator.uniform(0, 2 * math.pi)
     light = np.array([math.sin(away) * math.cos(heading), math.sin(away) * math.sin(heading), math.cos(away)])
-    normals = (images["normals"].astype(np.float32) - NORMALS_BACKGROUND) / 127.0
+    normals = (images["normals"].astype(np.float32) - NORMALS_MIDDLE) / 127.0
     ambient = AMBIENT[strength - 1]
     received = ambient + (1 - ambient) * np.maximum(normals @ light.astype(np.float32), 0.0)
     lit = np.clip(images["texture"] * received[..., None], 0, 255)
@@ -132,7 +132,7 @@ def drop_views(images: ViewImageStacks, strength: int, generator: np.random.Gene
 
 def empty_like(channel: str, stack: np.ndarray) -> np.ndarray:
     """Background images of a channel."""
-    return np.full_like(stack, NORMALS_BACKGROUND if channel == "normals" else 0)
+    return np.full_like(stack, NORMALS_MIDDLE if channel == "normals" else 0)
 
 
 def kept_frames(count: int, strength: int, generator: np.random.Generator) -> tuple[list[int], bool]:

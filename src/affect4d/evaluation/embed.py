@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from affect4d.models import JointEmbedding
 from affect4d.progress import track
 from affect4d.tensors import ViewImages
-from affect4d.views.augment import assemble_plain
 from affect4d.views.bank import ViewBank
+from affect4d.views.batches import assemble_unaugmented
 from affect4d.views.inputs import InputOptions
 
 FRAMES = 5
@@ -155,4 +155,4 @@ def _batches(
     for start in starts if quiet else track(starts, "embedding sequences"):
         rows = [window_rows(bank, name, count) for name in names[start : start + SEQUENCES_AT_ONCE]]
         flat = torch.tensor([row for group in rows for row in group])
-        yield assemble_plain(bank, flat, options, device), [len(group) for group in rows]
+        yield assemble_unaugmented(bank, flat, options, device), [len(group) for group in rows]

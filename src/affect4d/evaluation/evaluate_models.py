@@ -98,7 +98,7 @@ def evaluate_micro_expressions(
     data: EvaluationData, clips: pd.DataFrame, model: SavedModel, untrained: UntrainedModel
 ) -> Evaluated:
     """Scores and predictions of SMILE-VLM's image encoder on micro-expressions, beside its baselines."""
-    bank = load_view_bank(data.views.assign(stances=0), data.store, data.inputs)
+    bank = load_view_bank(data.views.assign(head_poses=0), data.store, data.inputs)
     models = model.load(), untrained.build(len(bank.views), data.inputs)
     split = SubjectSplit.from_dict(data.split)
     scores, predictions = evaluate_clips(*models, bank, data.inputs, clips, split, untrained.seed)

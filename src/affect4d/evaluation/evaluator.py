@@ -50,11 +50,11 @@ class Evaluator:
         inputs: InputOptions,
         store: ContentStore,
         *,
-        stances: bool = False,
+        head_poses: bool = False,
     ) -> "Evaluator":
-        """Open the bank of the labelled sequences; with ``stances``, including the poses that only training uses."""
+        """Open the bank of the labelled sequences; with ``head_poses``, including the poses that only training uses."""
         labelled = view_manifest.dropna(subset=["expression"]).reset_index(drop=True)
-        labelled = labelled if stances else labelled.assign(stances=0)
+        labelled = labelled if head_poses else labelled.assign(head_poses=0)
         sequences = labelled[["sequence", "subject", "expression"]]
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 

@@ -13,8 +13,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 from affect4d.evaluation.embed import ViewModel, rest
 from affect4d.progress import track
 from affect4d.scans.expression import MICRO_EXPRESSIONS, split_labels
-from affect4d.views.augment import assemble_plain
 from affect4d.views.bank import ViewBank
+from affect4d.views.batches import assemble_unaugmented
 from affect4d.views.inputs import InputOptions
 
 CLIP_COLUMNS = ("sequence", "subject", "label", "onset", "apex", "offset")
@@ -79,7 +79,7 @@ def encoder_features(
     rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]
     for start in track(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips"):
         flat = torch.tensor([row for clip in rows[start : start + CLIPS_AT_ONCE] for row in clip])
-        hidden = model.embed_views(assemble_plain(seen, flat, options, device)).hidden
+        hidden = model.embed_views(assemble_unaugmented(seen, flat, options, device)).hidden
         parts.append(hidden.flatten(1).reshape(-1, moments, hidden.shape[1] * hidden.shape[2]))
     return torch.cat(parts).cpu().float().numpy()
 
@@ -115,6 +115,6 @@ def _onset_and_apex(bank: ViewBank, clips: pd.DataFrame) -> Iterator[tuple[torch
 
 def _mean_round(bank: ViewBank, rows: torch.Tensor, place: int) -> torch.Tensor:
     near = rows[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS + 1]
-    mean = bank.pictures[near].float().mean(dim=0) / 255
+    mean = bank.images[near].float().mean(dim=0) / 255
     shrunk: torch.Tensor = interpolate(mean, size=(SIDE, SIDE), mode="area")
     return shrunk

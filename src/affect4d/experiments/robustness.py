@@ -29,20 +29,18 @@ from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilit
 from affect4d.experiments.runner import run_parallel
 from affect4d.models import load_model
 from affect4d.models.registry import WEIGHTS_FILE
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.canary import as_text, checked_rasteriser
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.sequences import draw_face, scan_identity
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import RenderError, shared_renderer
+from affect4d.rendering.sequence import render_face, scan_identity
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import ScanSource
 from affect4d.store import ContentStore, cached, content_key, file_digest
 from affect4d.training.device import choose_device
+from affect4d.views.apex_detection import frame_table
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
-from affect4d.views.dynamics import encode_dynamics
 from affect4d.views.inputs import InputOptions
-from affect4d.views.moments import find_moments
 
 BASELINE = "cross_entropy"
 UNCORRUPTED = "none"
@@ -93,7 +91,7 @@ def choose_clips(
     rows = {(row["sequence"], int(row["frame"])): row for row in scans.to_dict("records")}
     clips = []
     for view in chosen.to_dict("records"):
-        moments = find_moments(pd.DataFrame([view]), inputs.frames)
+        moments = frame_table(pd.DataFrame([view]), inputs.frames)
         frames = moments.loc[moments["in_window"].astype(bool), "frame"].to_numpy()
         if len(frames) > FRAMES:
             frames = frames[np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)]
@@ -135,7 +133,7 @@ def _key(corruption: Corruption, test: RobustnessTest) -> dict[str, Any]:
     return {
         "corruption": [corruption.name, corruption.strength],
         "clips": clips,
-        "render": test.render.drawn,
+        "render": test.render.cache_options,
         "views": list(test.render.angles),
         "inputs": test.inputs,
         "models": {name: file_digest(folder / WEIGHTS_FILE) for name, folder in test.models.items()},
@@ -174,14 +172,12 @@ def corrupted_bank(corruption: Corruption, test: RobustnessTest) -> ViewBank:
         angles = list(test.render.angles.values())
         pitches = [test.render.pitch(view) for view in test.render.angles]
         images = derive_channels(drawn, angles, test.inputs.channels, pitches)
-        if test.inputs.motion == "dynamic":
-            images = np.concatenate([images, encode_dynamics(images)], axis=2)
         stacks.append(images)
         counts.append(len(images))
     starts = np.cumsum(counts) - counts
     frame = np.concatenate([np.arange(count) for count in counts])
     return ViewBank(
-        pictures=torch.from_numpy(np.concatenate(stacks)),
+        images=torch.from_numpy(np.concatenate(stacks)),
         neutral=torch.from_numpy(np.repeat(starts, counts)),
         sequence=torch.from_numpy(np.repeat(np.arange(len(counts)), counts)),
         frame=torch.from_numpy(frame),
@@ -208,10 +204,10 @@ def _render(
     clip: CorruptedClip, row: ManifestRow, corruption: Corruption, test: RobustnessTest, like: ViewImageStacks | None
 ) -> ViewImageStacks:
     """Images of one frame; empty ones where nothing of it can be rendered, unless it is the first."""
-    rasteriser = checked_rasteriser(as_text(test.render))
+    renderer = shared_renderer(test.render)
     try:
-        face = load_canonical_scan(test.source, row, rasteriser.texels)
-        images = draw_face(rasteriser, corrupted(face, clip, corruption, int(row["frame"])), str(row["scan"]))
+        face = load_canonical_scan(test.source, row, renderer.texels)
+        images = render_face(renderer, corrupted(face, clip, corruption, int(row["frame"])), str(row["scan"]))
     except (ScanError, RenderError):
         if like is None:
             raise

@@ -22,8 +22,8 @@ from affect4d.training.options import (
     SmileOptions,
     TrainOptions,
 )
+from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions
 
 
 def _split(value: object) -> object:

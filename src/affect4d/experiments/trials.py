@@ -173,7 +173,7 @@ def _fit_baseline(trial: Trial, data: TrialData) -> pd.DataFrame:
 
 def _train_and_evaluate(training: _Training) -> TrialResult:
     variant, settings, split, data = training.variant, training.settings, training.split, training.data
-    everything = Evaluator.prepare(data.views, split.to_dict(), settings.inputs, data.store, stances=True)
+    everything = Evaluator.prepare(data.views, split.to_dict(), settings.inputs, data.store, head_poses=True)
     evaluator = replace(
         everything,
         bank=everything.bank.only(settings.views),
@@ -241,11 +241,11 @@ def _train_in_processes(
     variant, distributed = training.variant, training.settings.distributed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pictures = folder / "pictures.safetensors"
-        save_file({"pictures": bank.pictures.contiguous(), "neutral": bank.neutral.contiguous()}, pictures)
+        images = folder / "images.safetensors"
+        save_file({"images": bank.images.contiguous(), "neutral": bank.neutral.contiguous()}, images)
         identity, checkpoints = {"variant": variant.name}, CheckpointOptions()
         job = TrainingJob(variant.method, recipe, bank.views, bank.sequences, identity, checkpoints, distributed)
-        return train_in_processes(job, folder / "job", samples, pictures, on_epoch)
+        return train_in_processes(job, folder / "job", samples, images, on_epoch)
 
 
 def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:

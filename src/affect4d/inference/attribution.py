@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from affect4d.evaluation.attribution import STEPS, class_direction, empty_images, image_attribution, mesh_attribution
 from affect4d.inference.predictor import Predictor
 from affect4d.inference.preprocessing import PreparedSequence
-from affect4d.views.augment import assemble_plain
+from affect4d.views.batches import assemble_unaugmented
 
 
 def attribution_on_mesh(
@@ -37,9 +37,9 @@ def attribution_on_mesh(
         raise ValueError(f"{expression!r} is none of {', '.join(predictor.expressions)}.")
     inputs, row = predictor.description.inputs, prepared.rows[place]
     neutral = int(prepared.bank.neutral[row])
-    images = assemble_plain(prepared.bank, torch.tensor([row]), inputs)
+    images = assemble_unaugmented(prepared.bank, torch.tensor([row]), inputs)
     if prepared.has_neutral and neutral != row:
-        baseline = assemble_plain(prepared.bank, torch.tensor([neutral]), inputs)
+        baseline = assemble_unaugmented(prepared.bank, torch.tensor([neutral]), inputs)
     else:
         baseline = empty_images(images, inputs)
     direction = class_direction(predictor.classes, predictor.expressions.index(expression))

@@ -13,7 +13,8 @@ from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_exclu
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
 from affect4d.inference.recordings import Recording
 from affect4d.inference.results import FramePrediction, Prediction
-from affect4d.rendering.canary import CanaryError
+from affect4d.rendering.channels import most_photographic
+from affect4d.rendering.renderer import OpenGLError
 
 if TYPE_CHECKING:
     from affect4d.inference.predictor import Predictor
@@ -56,7 +57,7 @@ def predict_recordings(
 
     Raises:
         PackagedModelError: If the folder is no packaged model.
-        CanaryError: If a graphics driver renders wrong images.
+        OpenGLError: If a graphics driver renders wrong images.
     """
     read_description(model)
     jobs = [PredictionJob(recording, model, place < images) for place, recording in enumerate(recordings)]
@@ -68,7 +69,7 @@ def predict_recordings(
         split=_single_scans,
         join=_joined,
         probe=try_scan,
-        fatal=(PackagedModelError, CanaryError),
+        fatal=(PackagedModelError, OpenGLError),
         scans=_scans,
     ):
         lost = tuple(_lost_frame(part, part.recording.rows[0], error) for part, error in excluded)
@@ -168,7 +169,7 @@ def _apex_image(prepared: "PreparedSequence") -> bytes:
     from PIL import Image
 
     frame = 0 if prepared.moments is None else prepared.moments.apex
-    channel = next(name for name in ("texture", "shading", "normals", "depth") if name in prepared.pictures)
+    channel = most_photographic(prepared.pictures)
     views = prepared.pictures[channel][frame]
     if channel == "texture" and len(np.unique(views[views.any(axis=-1)])) <= 1 and "normals" in prepared.pictures:
         views = prepared.pictures["normals"][frame]

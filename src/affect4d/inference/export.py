@@ -22,7 +22,7 @@ from affect4d.inference.predictor import Predictor
 from affect4d.inference.recordings import Recording, find_recordings
 from affect4d.inference.weights import read_packaged_model
 from affect4d.scans.scan import ScanError
-from affect4d.views.augment import assemble_plain
+from affect4d.views.batches import assemble_unaugmented
 
 LOGGER = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _frame_images(predictor: Predictor, recordings: Sequence[Recording], frames:
             prepared = predictor.preprocessor.prepare_recording(recording)
             rows = torch.tensor(prepared.rows, dtype=torch.int64)
             spread = torch.linspace(0, len(rows) - 1, min(frames, len(rows))).round().long()
-            yield assemble_plain(prepared.bank, rows[spread], predictor.description.inputs).numpy()
+            yield assemble_unaugmented(prepared.bank, rows[spread], predictor.description.inputs).numpy()
 
 
 def _check(predictor: Predictor, file: Path) -> float:

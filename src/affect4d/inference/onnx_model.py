@@ -124,8 +124,8 @@ def export_onnx(loaded: LoadedModel, path: Path) -> Path:
     """Write a packaged model as one ONNX file.
 
     Inputs are ``images`` (float32 [batch, views, channels, size, size], as
-    :func:`affect4d.views.augment.assemble_plain` makes them) and ``present`` (bool [batch, views]; images of absent
-    views must be finite and are ignored). A sample without any view gives NaN.
+    :func:`~affect4d.views.batches.assemble_unaugmented` makes them) and ``present`` (bool [batch, views]; images of
+    absent views must be finite and are ignored). A sample without any view gives NaN.
 
     Raises:
         ModuleNotFoundError: If the extra ``export`` is not installed; names the command.

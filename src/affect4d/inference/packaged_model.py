@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from affect4d.models.options import ModelOptions
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
 
@@ -71,7 +71,7 @@ class PackagedModel(BaseModel):
     @field_serializer("render")
     def _image_options(self, render: RenderOptions) -> dict[str, object]:
         """The options that images depend on: without device and tolerated failures."""
-        return render.picture
+        return render.image_options
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "PackagedModel":

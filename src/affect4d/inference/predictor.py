@@ -19,7 +19,7 @@ from affect4d.inference.vocabulary import unknown_words
 from affect4d.inference.weights import LoadedModel, read_packaged_model
 from affect4d.memory import keep_freed_memory
 from affect4d.models import tokenise
-from affect4d.views.augment import assemble_plain
+from affect4d.views.batches import assemble_unaugmented
 
 NEAREST = 3
 """Nearest prompts in a prediction."""
@@ -122,7 +122,7 @@ class Predictor:
             )
         frames, weights = [], []
         for rows in torch.split(torch.tensor(prepared.rows), BATCH):
-            images = assemble_plain(prepared.bank, rows, self.description.inputs)
+            images = assemble_unaugmented(prepared.bank, rows, self.description.inputs)
             embedding = self.model.embed_views(images)
             frames.append(embedding.fused)
             weights.append(self.model.image.fusion.weights(embedding.views))

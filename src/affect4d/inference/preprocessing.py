@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,22 +20,16 @@ from threadpoolctl import ThreadpoolController
 from affect4d.inference.packaged_model import PackagedModel
 from affect4d.inference.recordings import Recording, find_recordings, recording_of
 from affect4d.inference.results import FramePrediction
-from affect4d.rendering.activity import block_means, frame_activity
-from affect4d.rendering.cameras import RenderOptions
-from affect4d.rendering.canary import CanaryError, as_text, check_canary
-from affect4d.rendering.pictures import RenderError
-from affect4d.rendering.sequences import draw_face
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
+from affect4d.rendering.sequence import block_means, frame_activity, render_face
 from affect4d.scans.canonical import align, canonical_face
 from affect4d.scans.ingest import judged
 from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
 from affect4d.views.bank import ViewBank
-from affect4d.views.channels import derive_channels, needed_pictures
-from affect4d.views.dynamics import encode_dynamics
+from affect4d.views.channels import derive_channels, needed_images
 from affect4d.views.inputs import InputOptions
-from affect4d.views.moments import Moments, find_moments, locate
-
-if TYPE_CHECKING:
-    from affect4d.rendering.rasteriser import Rasteriser
 
 ScanInput = str | Path | FaceScan
 """A scan's file, or a scan in memory."""
@@ -114,9 +108,9 @@ class PreparedSequence:
         return tuple(scan for scan in self.scans if scan.usable)
 
     @property
-    def moments(self) -> Moments | None:
+    def moments(self) -> ExpressionPhases | None:
         """Positions of onset, apex and offset among the usable scans; None for a single scan."""
-        return locate([scan.activity for scan in self.usable]) if self.is_sequence else None
+        return detect_apex([scan.activity for scan in self.usable]) if self.is_sequence else None
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ class Preprocessor:
 
         Raises:
             ScanError: If no scan is usable; of several, the first one's.
-            CanaryError: If the graphics driver renders wrong images.
+            OpenGLError: If the graphics driver renders wrong images.
         """
         if isinstance(scans, str | Path) and Path(scans).is_dir():
             found = _only_recording(Path(scans))
@@ -187,7 +181,7 @@ class Preprocessor:
                 alignment = align(raw)
                 face = canonical_face(raw, alignment.pose, self.description.crop_radius)
             images = _render_thread().submit(_render_face, self.description.render, face.scan, path.name).result()
-        except CanaryError:
+        except OpenGLError:
             raise
         except ScanError as error:
             return _refused(outcome, error)
@@ -292,7 +286,7 @@ def _bank(
 ) -> ViewBank:
     """View bank of one sequence; a separate neutral scan is its first row, outside the window."""
     render, inputs = description.render, description.inputs
-    needed = {channel: stacks[channel] for channel in needed_pictures(inputs.channels, stacks.keys())}
+    needed = {channel: stacks[channel] for channel in needed_images(inputs.channels, stacks.keys())}
     pitches = [render.pitch(view) for view in render.angles]
     angles = list(render.angles.values())
     parts = [  # a part at a time: a channel is derived in single precision
@@ -305,15 +299,13 @@ def _bank(
         for start in range(0, len(next(iter(stacks.values()))), BATCH)
     ]
     images = np.concatenate(parts)
-    if inputs.motion == "dynamic":
-        images = np.concatenate([images, encode_dynamics(images)], axis=2)
     sequence = pd.DataFrame({"sequence": [name], "frames": [list(frames)], "activity": [activity.tolist()]})
-    moments = find_moments(sequence, inputs.frames)
+    moments = frame_table(sequence, inputs.frames)
     apart = [NEUTRAL_FRAME] * (len(images) - len(frames))
     window = np.concatenate([np.zeros(len(apart), bool), moments["in_window"].to_numpy(bool)])
     first_row = torch.zeros(len(images), dtype=torch.int64)
     return ViewBank(
-        pictures=torch.from_numpy(images),
+        images=torch.from_numpy(images),
         neutral=first_row,
         sequence=first_row,
         frame=torch.tensor([*apart, *frames]),
@@ -325,8 +317,6 @@ def _bank(
 
 def texels_for(render: RenderOptions) -> int:
     """Texels along the shorter side of a texture that suffice for rendering."""
-    from affect4d.rendering.rasteriser import TEXELS_PER_PIXEL  # the rasteriser costs a second to load
-
     return TEXELS_PER_PIXEL * render.size
 
 
@@ -342,14 +332,4 @@ def _render_thread() -> ThreadPoolExecutor:
 
 
 def _render_face(options: RenderOptions, face: FaceScan, name: str) -> Mapping[str, np.ndarray]:
-    return draw_face(_rasteriser(as_text(options)), face, name)
-
-
-@functools.cache
-def _rasteriser(options: str) -> "Rasteriser":
-    """Checked rasteriser of the render thread; kept for the next scan."""
-    from affect4d.rendering.rasteriser import Rasteriser  # VTK costs a second
-
-    rasteriser = Rasteriser(RenderOptions.model_validate_json(options))
-    check_canary(rasteriser)
-    return rasteriser
+    return render_face(shared_renderer(options), face, name)

@@ -9,8 +9,7 @@ from affect4d.models.pretrained import PretrainedPair
 from affect4d.prompts.pseudo_labels.options import ZeroShotOptions
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
-from affect4d.views.inputs import InputOptions
-from affect4d.views.sampling import FrameSampler
+from affect4d.views.inputs import FrameSampler, InputOptions
 
 CONTEXT_LENGTH = 32
 

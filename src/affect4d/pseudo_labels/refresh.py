@@ -16,9 +16,9 @@ from affect4d.training.options import SmileOptions, TrainingRecipe, TrainOptions
 from affect4d.training.run import TrainingTables, train_cached
 from affect4d.training.sampling import draw_plan
 from affect4d.training.trainer import ignore
+from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from affect4d.prompts.pseudo_labels.sentences import prompts_of
 from affect4d.prompts.pseudo_labels.zero_shot import zero_shot_findings
 from affect4d.pseudo_labels.refresh import Refreshing, embed_after_training
 from affect4d.store import ContentStore
-from affect4d.views.sampling import FrameSampler
+from affect4d.views.inputs import FrameSampler
 
 
 @dataclass(frozen=True)

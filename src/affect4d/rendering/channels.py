@@ -1,7 +1,7 @@
 """Rendered channels and their encoding. A new channel is one entry of :data:`RENDERED_CHANNELS`."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,14 +64,14 @@ def shows_face(
     return np.asarray(functools.reduce(np.logical_or, differs))  # five times as fast as any()
 
 
-def most_photographic(channels: Iterable[str]) -> str:
+def most_photographic(channels: Collection[str]) -> str:
     """The channel for people to look at: colours or, where none were rendered, the next best."""
-    return min(channels, key=list(RENDERED_CHANNELS).index)
+    return next(name for name in RENDERED_CHANNELS if name in channels)
 
 
-def most_geometric(channels: Iterable[str]) -> str:
+def most_geometric(channels: Collection[str]) -> str:
     """The channel that shows movement and nothing but movement."""
-    return max(channels, key=list(RENDERED_CHANNELS).index)
+    return next(name for name in reversed(RENDERED_CHANNELS) if name in channels)
 
 
 def encode_depth(towards_camera: Float32[np.ndarray, "*images"]) -> UInt16[np.ndarray, "*images"]:

@@ -1,7 +1,7 @@
-"""OpenGL renderer on pyvista, for GPUs: one off-screen plotter, kept open, that renders every view in one pass.
+"""OpenGL renderer on pyvista, for GPUs: one off-screen plotter, kept open, all views of an attribute at once.
 
-The plotter is a grid of viewports, a row per attribute and a column per view, without light and anti-aliasing. Colours
-come from the texture, normals from vertex colours, depth from the depth buffer. Nothing else here imports pyvista.
+The plotter is a row of viewports, one per view, without light and anti-aliasing. Colours come from the texture, normals
+from vertex colours, depth from the depth buffer. Nothing else here imports pyvista.
 """
 
 import ctypes
@@ -60,13 +60,13 @@ class PyVistaRenderer:
         self._cameras, self._size, self._attributes, self._texels = tuple(cameras), size, tuple(attributes), texels
         self._mesh = pyvista.PolyData()
         self._actors = {name: _actor(name) for name in self._attributes or ("depth",)}
-        self._plotter = _open_plotter((len(self._actors), len(cameras)), size, device)
-        for row, actor in enumerate(self._actors.values()):
-            for column, camera in enumerate(self._cameras):
-                self._plotter.subplot(row, column)
-                self._plotter.set_background("black")
+        self._plotter = _open_plotter(len(cameras), size, device)
+        for column, camera in enumerate(self._cameras):
+            self._plotter.subplot(0, column)
+            self._plotter.set_background("black")
+            _place(self._plotter.camera, camera)
+            for actor in self._actors.values():
                 self._plotter.add_actor(actor, reset_camera=False, render=False)
-                _place(self._plotter.camera, camera)
         check_square(self, self._cameras[0], size)
 
     @property
@@ -78,20 +78,21 @@ class PyVistaRenderer:
         return ", ".join([window.GetClassName(), *named])
 
     def render(self, scan: FaceScan) -> RenderBuffers:
-        """Every view of a scan, in one pass."""
+        """Every view of a scan, in one pass per attribute."""
         self._load_mesh(scan)
         if "texture" in self._actors:
             self._load_texture(scan)
         if "normals" in self._actors:
             self._mesh.point_data["normals"] = _encode_normals(vertex_normals(scan.vertices, scan.faces))
             self._mesh.set_active_scalars("normals")
-        self._plotter.render_window.Render()
-        depth_buffer = self._by_view(self._read_depth())[0]
+        images = {name: self._by_view(self._render_alone(actor)) for name, actor in self._actors.items()}
+        depth_buffer = self._by_view(self._read_depth())
         face = depth_buffer < 1.0
-        images = dict(zip(self._attributes, self._by_view(self._read_colours()), strict=False))
         if "normals" in images:
             images["normals"] = _encode_normals(decode_normals(images["normals"])) * face[..., None]
-        return RenderBuffers(images, face, self._towards_camera(depth_buffer))
+        return RenderBuffers(
+            {name: images[name] for name in self._attributes}, face, self._towards_camera(depth_buffer)
+        )
 
     def close(self) -> None:
         """Release the window and its graphics memory."""
@@ -117,7 +118,11 @@ class PyVistaRenderer:
         texels.interpolate, texels.repeat = True, False
         self._actors["texture"].texture = texels
 
-    def _read_colours(self) -> UInt8[np.ndarray, "rows columns 3"]:
+    def _render_alone(self, actor: pyvista.Actor) -> UInt8[np.ndarray, "rows columns 3"]:
+        """The colours of one actor, rows from below."""
+        for other in self._actors.values():
+            other.visibility = other is actor
+        self._plotter.render_window.Render()
         width, height = self._plotter.window_size
         pixels = pyvista.convert_array(np.empty(width * height * 3, np.uint8), array_type=UNSIGNED_CHAR)
         self._plotter.render_window.GetPixelData(0, 0, width - 1, height - 1, 0, pixels, 0)
@@ -131,10 +136,9 @@ class PyVistaRenderer:
         return np.asarray(pyvista.convert_array(depth)).reshape(height, width)
 
     def _by_view(self, window: np.ndarray) -> np.ndarray:
-        """An image of the window, rows from below, as ``[attributes, views, height, width, ...]``, rows from above."""
+        """An image of the window, rows from below, as ``[views, height, width, ...]``, rows from above."""
         size, components = self._size, window.shape[2:]
-        grid = window[::-1].reshape(len(self._actors), size, len(self._cameras), size, *components)
-        return grid.swapaxes(1, 2)
+        return window[::-1].reshape(size, len(self._cameras), size, *components).swapaxes(0, 1)
 
     def _towards_camera(
         self, depth: Float32[np.ndarray, "views height width"]
@@ -186,10 +190,10 @@ def _actor(attribute: str) -> pyvista.Actor:
     return actor
 
 
-def _open_plotter(shape: tuple[int, int], size: int, device: int) -> pyvista.Plotter:
+def _open_plotter(views: int, size: int, device: int) -> pyvista.Plotter:
     _choose_window()
     plotter = pyvista.Plotter(
-        off_screen=True, shape=shape, border=False, lighting="none", window_size=[shape[1] * size, shape[0] * size]
+        off_screen=True, shape=(1, views), border=False, lighting="none", window_size=[views * size, size]
     )
     plotter.disable_anti_aliasing()
     window = plotter.render_window

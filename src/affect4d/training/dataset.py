@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from affect4d.tensors import Labels, Tokens, ViewImages
-from affect4d.views.assembly import Pictures, PlanRows, assemble_rows
+from affect4d.views.batches import ImageBank, ScheduledViews, assemble_batch
 from affect4d.views.inputs import InputOptions
 
 _PLAN = "plan."
@@ -40,7 +40,7 @@ class TrainingSamples:
         sizes: Samples of each step, [epochs, steps].
     """
 
-    views: PlanRows
+    views: ScheduledViews
     prompts: Tokens
     prompt: Int64[Tensor, " samples"]
     groups: Labels
@@ -68,7 +68,7 @@ def save_samples(samples: TrainingSamples, path: Path) -> None:
     """Write samples to a safetensors file."""
     names = [field.name for field in dataclasses.fields(samples) if field.name != "views"]
     tensors = {name: getattr(samples, name) for name in names}
-    plan = {f"{_PLAN}{name}": getattr(samples.views, name) for name in PlanRows.__slots__}
+    plan = {f"{_PLAN}{name}": getattr(samples.views, name) for name in ScheduledViews.__slots__}
     save_file({name: tensor.contiguous() for name, tensor in {**tensors, **plan}.items()}, path)
 
 
@@ -76,7 +76,7 @@ def load_samples(path: Path) -> TrainingSamples:
     """Read samples written by :func:`save_samples`."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-    plan = PlanRows(*(tensors.pop(f"{_PLAN}{name}") for name in PlanRows.__slots__))
+    plan = ScheduledViews(*(tensors.pop(f"{_PLAN}{name}") for name in ScheduledViews.__slots__))
     return TrainingSamples(plan, **tensors)
 
 
@@ -139,7 +139,7 @@ class BatchLoader:
 
 def make_loader(
     samples: TrainingSamples,
-    bank: Pictures,
+    bank: ImageBank,
     kind: type[TrainingBatch],
     inputs: InputOptions,
     device: torch.device,
@@ -148,7 +148,7 @@ def make_loader(
     prompts, groups = samples.prompts.to(device), samples.groups.to(device)
 
     def make(rows: slice) -> TrainingBatch:
-        images = assemble_rows(bank, samples.views[rows], inputs, device)
+        images = assemble_batch(bank, samples.views[rows], inputs, device)
         return kind(images, prompts[samples.prompt[rows].to(device)], groups[rows], samples.sequences[rows])
 
     return BatchLoader(samples.steps, make)

@@ -9,15 +9,15 @@ from affect4d.models import tokenise
 from affect4d.scans.expression import expression_index
 from affect4d.tensors import Labels
 from affect4d.training.dataset import TrainingSamples
-from affect4d.views.augment import resolve_plan
 from affect4d.views.bank import ViewBank
+from affect4d.views.batches import resolve_schedule
 
 
 def labelled_samples(plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, context_length: int) -> TrainingSamples:
     """Samples of supervised training.
 
     Args:
-        plan: Rows of :func:`affect4d.views.mixing.plan_mixed_views`.
+        plan: Rows of :func:`affect4d.views.augmentation_schedule.sample_schedule`.
         bank: Images.
         prompts: Columns sequence, prompt, expression.
         context_length: Tokens of a prompt.
@@ -73,7 +73,7 @@ def _samples(
     sequences = pd.Index(bank.sequences).get_indexer(pd.Index(drawn["sequence"]))
     sizes = plan.groupby(["epoch", "step"], sort=False).size().unstack("step", sort=False)
     return TrainingSamples(
-        views=resolve_plan(bank, plan),
+        views=resolve_schedule(bank, plan),
         prompts=tokenise(list(distinct), context_length),
         prompt=torch.as_tensor(codes),
         groups=groups,

@@ -25,9 +25,9 @@ PROGRESS, LOGS, RESULT, CHECKPOINTS = "progress.jsonl", "logs", "result", "check
 
 @dataclass(frozen=True)
 class StoredImages:
-    """A view bank's images, memory-mapped; see :class:`affect4d.views.assembly.Pictures`."""
+    """A view bank's images, memory-mapped; see :class:`affect4d.views.batches.ImageBank`."""
 
-    pictures: Tensor
+    images: Tensor
     neutral: Tensor
     views: tuple[str, ...]
 
@@ -89,7 +89,7 @@ class TrainingJob:
     def open_images(self, folder: Path) -> StoredImages:
         """Images of the view bank."""
         with safe_open(folder / BANK, framework="pt") as file:
-            return StoredImages(file.get_tensor("pictures"), file.get_tensor("neutral"), self.views)
+            return StoredImages(file.get_tensor("images"), file.get_tensor("neutral"), self.views)
 
 
 def find_job(folder: Path) -> Path:

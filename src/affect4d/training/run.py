@@ -199,7 +199,7 @@ def train_in_processes(
 ) -> TrainedModel:
     """Write a job to a folder and train it in processes of their own; checkpoints in the folder are resumed.
 
-    ``bank`` is a file with the tensors ``pictures`` and ``neutral``, whose rows the samples name.
+    ``bank`` is a file with the tensors ``images`` and ``neutral``, whose rows the samples name.
     """
     job.save(folder, samples, bank)
     with progress_bar(samples.train.sizes.numel()) as on_step:

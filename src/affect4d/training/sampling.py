@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 from affect4d.training.options import TrainOptions
+from affect4d.views.apex_detection import frame_table
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.augmentation_schedule import rendered_head_poses, sample_schedule
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions, plan_mixed_views, rendered_stances
-from affect4d.views.moments import find_moments
-from affect4d.views.people import People
+from affect4d.views.subject_sampler import SubjectSampler
 
 VALIDATION_EPOCH = -1
 """Epoch of validation rows."""
 
-_UNCHANGED = MixedViewOptions(mirror=0, mix=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0, turned=0)
+_UNCHANGED = MixedViewOptions.none()
 
 
 def draw_plan(
@@ -39,7 +40,7 @@ def draw_plan(
         views: Names; all views if empty.
 
     Returns:
-        See :func:`affect4d.views.mixing.plan_mixed_views`; validation rows have the epoch :data:`VALIDATION_EPOCH`.
+        See :func:`~affect4d.views.augmentation_schedule.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
 
     Raises:
         ValueError: If nothing is left to train on, or the held-out sequences are too few for a loss.
@@ -52,8 +53,8 @@ def draw_plan(
     views = list(views or view_manifest["views"].iloc[0])
     subjects = validation_subjects(view_manifest["subject"], train.validation, train.seed)
     held_out = view_manifest["subject"].isin(subjects)
-    plan = plan_mixed_views(
-        find_moments(view_manifest[~held_out], inputs.frames),
+    plan = sample_schedule(
+        frame_table(view_manifest[~held_out], inputs.frames),
         options,
         epochs=train.epochs,
         batch_size=train.batch_size,
@@ -61,22 +62,24 @@ def draw_plan(
         seed=train.seed,
         views=views,
         groups=kind_of if supervised else None,
-        people=_people(view_manifest, train, kind_of),
-        stances=rendered_stances(view_manifest),
+        subject_sampler=_subject_sampler(view_manifest, train, kind_of),
+        head_poses=rendered_head_poses(view_manifest),
     )
     if not held_out.any():
         return plan
     if view_manifest[held_out]["sequence"].nunique() < 2:
         raise ValueError("A loss compares sequences, and one alone is held out: raise `validation`, or set it to 0.")
-    frames = find_moments(view_manifest[held_out], inputs.frames)
+    frames = frame_table(view_manifest[held_out], inputs.frames)
     return pd.concat([plan, validation_plan(frames, train.batch_size, train.seed, views)], ignore_index=True)
 
 
-def _people(view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[str, str]) -> People | None:
+def _subject_sampler(
+    view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[str, str]
+) -> SubjectSampler | None:
     if train.sampler is None:
         return None
     subject_of = dict(zip(view_manifest["sequence"], view_manifest["subject"], strict=True))
-    return People(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
+    return SubjectSampler(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
 
 
 def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
@@ -95,7 +98,7 @@ def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tup
 def validation_plan(bank_index: pd.DataFrame, batch_size: int, seed: int, views: Sequence[str]) -> pd.DataFrame:
     """Validation rows of a plan: every sequence once, not augmented, in steps of nearly equal size."""
     count = bank_index["sequence"].nunique()
-    drawn = plan_mixed_views(
+    drawn = sample_schedule(
         bank_index, _UNCHANGED, epochs=1, batch_size=count, samples_per_sequence=1, seed=seed, views=views
     )
     steps = np.array_split(np.arange(count), max(1, round(count / batch_size)))

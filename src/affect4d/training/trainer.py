@@ -29,7 +29,7 @@ from affect4d.training.optimizer import clip_gradients, freeze
 from affect4d.training.options import TrainingRecipe, TrainOptions
 from affect4d.training.state import TrainingState
 from affect4d.training.sync_batchnorm import synchronise_batchnorm
-from affect4d.views.assembly import Pictures
+from affect4d.views.batches import ImageBank
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 """Takes an epoch's number and the mean of every term."""
@@ -60,7 +60,7 @@ NO_CALLBACKS = Callbacks()
 def train(
     method: str,
     samples: SampleSplits,
-    bank: Pictures,
+    bank: ImageBank,
     recipe: TrainingRecipe,
     sequence_names: tuple[str, ...],
     callbacks: Callbacks = NO_CALLBACKS,

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from affect4d.store import ContentStore
 from affect4d.tensors import ViewImages
-from affect4d.views.bank import ViewBank
+from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.batches import assemble_batch, assemble_unaugmented, resolve_schedule
 from affect4d.views.contact_sheets import contact_sheet
 from affect4d.views.inputs import InputOptions
@@ -28,6 +29,13 @@ def augmentation_sheet(bank: ViewBank, schedule: pd.DataFrame, options: InputOpt
             cells += shown
             labels += [word] * len(shown)
     return contact_sheet(cells, len(cells) // (2 * len(chosen)), labels)
+
+
+def schedule_sheet(
+    view_manifest: pd.DataFrame, store: ContentStore, schedule: pd.DataFrame, options: InputOptions, samples: int = 6
+) -> Image.Image:
+    """As :func:`augmentation_sheet`, of rendered views."""
+    return augmentation_sheet(load_view_bank(view_manifest, store, options), schedule, options, samples)
 
 
 def _anchors(schedule: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:

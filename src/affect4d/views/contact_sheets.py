@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from affect4d.arrays import Picture
-from affect4d.rendering.channels import RENDERED_CHANNELS, most_photographic
+from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.shards import Shard, open_shard
 from affect4d.store import ContentStore
 from affect4d.views.apex_detection import detect_apex
@@ -81,7 +81,7 @@ def preview_image(shard: Shard, frame: int, view: int) -> Picture:
     Returns:
         uint8, [height, width, 3] or [height, width].
     """
-    channel = most_photographic(shard.header["channels"].keys() & RENDERED_CHANNELS.keys())
+    channel = most_photographic(shard.header["channels"])
     image = shard.image(channel, frame, view)
     return image if channel != "depth" else (image[..., 0] >> 8).astype(np.uint8)
 

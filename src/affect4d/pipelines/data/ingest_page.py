@@ -109,7 +109,7 @@ def _previews(
             f"{{{raw_corpus['name']}: true}} in conf/local/globals.yml and run again; Kedro-Viz shows them then, too, "
             "and MLflow keeps them where its tracking_uri says, by default on this machine."
         )
-    from affect4d.rendering.pictures import RenderError
+    from affect4d.rendering.renderer import RenderError
 
     try:
         return list(_drawn(raw_corpus, manifest, worth_a_look(report, options.previews))), ""
@@ -118,14 +118,14 @@ def _previews(
 
 
 def _drawn(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
-    from affect4d.rendering.previews import draw_previews
+    from affect4d.rendering.previews import render_previews
     from affect4d.reporting.ingest_page import ScanPreview
     from affect4d.synthetic.generated_source import open_source
 
     place = ["sequence", "frame"]  # a file may be in several sequences
     placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]
     rows = [{str(name): value for name, value in row.items()} for row in placed.to_dict("records")]
-    images = draw_previews(open_source(raw_corpus), rows)
+    images = render_previews(open_source(raw_corpus), rows)
     for told, image in zip(chosen.to_dict("records"), images, strict=True):
         named = told["scan"], told["method"], told["confidence"]
         if isinstance(image, str):

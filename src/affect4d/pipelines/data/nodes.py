@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore, cached, table_digest
@@ -79,7 +79,7 @@ def render_views(
         The view manifest, one row a sequence, which points into the store; the report, one row for every scan that
         could not be rendered.
     """
-    from affect4d.rendering.batch import render_corpus, render_report
+    from affect4d.rendering.corpus import render_corpus, render_report
     from affect4d.synthetic.generated_source import open_source
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)
@@ -88,13 +88,10 @@ def render_views(
 
 def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_store: ContentStore) -> Image.Image:
     """Contact sheet: every expression of a few subjects at its apex from every view; micro-expressions as strips."""
-    from affect4d.views.corpus_sheet import corpus_sheet  # torch costs seconds
-    from affect4d.views.micro_sheet import has_micro, micro_sheet
+    from affect4d.views.contact_sheets import view_sheet
 
     given = {
         "views": table_digest(view_manifest[["sequence", "subject", "checksum"]]),
         "sequences": table_digest(sequences),
     }
-    if has_micro(sequences):
-        return cached(view_store, "sheets", partial(micro_sheet, view_manifest, sequences, view_store), **given)
-    return cached(view_store, "sheets", partial(corpus_sheet, view_manifest, view_store), **given)
+    return cached(view_store, "sheets", partial(view_sheet, view_manifest, sequences, view_store), **given)

@@ -8,7 +8,7 @@ import pandas as pd
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import ExperimentSettings, RobustnessOptions
 from affect4d.prompts.compose import ensembles
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 
 Document = dict[str, Any]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.prompts.compose import ensembles
-from affect4d.rendering.cameras import RenderOptions
+from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore, cache_key, cached_folder
 
@@ -54,7 +54,7 @@ def package_model(
         "name": name,
         "kind": name,
         "inputs": settings.inputs.model_dump(mode="json"),
-        "render": render.picture,
+        "render": render.image_options,
         "crop_radius": ingest.crop_radius,
         "prompts": ensembles(settings.prompts),
         "origin": _origin(model, training_data, settings.train.seed),

@@ -7,8 +7,8 @@ from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.inputs import InputOptions
-from affect4d.views.mixing import MixedViewOptions
 
 
 class AffectMethod(BaseModel):

@@ -89,14 +89,14 @@ def show_failures(
     predictions: pd.DataFrame, view_manifest: pd.DataFrame, raw_corpus: dict[str, Any], view_store: ContentStore
 ) -> list[Any]:
     """The wrong predictions of highest confidence, with the face at its apex where faces are synthetic."""
-    from affect4d.views.apex import apex_picture
+    from affect4d.views.contact_sheets import apex_image
 
     views = {row["sequence"]: row for row in view_manifest.to_dict("records")}
     synthetic = bool(raw_corpus["synthetic"])
     return [
         {
             **{name: row[name] for name in ("model", "sequence", "expression", "predicted", "confidence")},
-            "image": apex_picture(views[row["sequence"]], view_store) if synthetic else None,
+            "image": apex_image(views[row["sequence"]], view_store) if synthetic else None,
         }
         for row in find_failures(predictions, ("affect_vlm", "smile_vlm.zero_shot")).to_dict("records")
     ]
