@@ -15,7 +15,7 @@ from affect4d.training.dataset import (
     split_batch,
 )
 from affect4d.training.dataset_tables import draw_prompts, labelled_samples, unlabelled_samples
-from affect4d.views.batches import assemble
+from affect4d.views.batches import assemble_batch, resolve_schedule
 
 CPU = torch.device("cpu")
 
@@ -38,7 +38,7 @@ def test_every_row_of_the_plan_appears_once_in_order(labelled, plan, bank):
 def test_a_batch_holds_the_pictures_prompts_and_labels_of_its_rows(labelled, plan, bank, prompts, inputs):
     batch = list(labelled(1))[1]
     rows = plan[(plan["epoch"] == 1) & (plan["step"] == 1)]
-    assert torch.equal(batch.images, assemble(bank, rows, inputs))
+    assert torch.equal(batch.images, assemble_batch(bank, resolve_schedule(bank, rows), inputs))
     expressions = [sequence.split("/")[1] for sequence in rows["sequence"]]
     assert batch.labels.tolist() == [expression_index(expression) for expression in expressions]
     takes = ["now" if draw < 0.5 else "here" for draw in rows["prompt_draw"]]
