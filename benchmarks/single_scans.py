@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from affect4d.inference import Prediction, Predictor
-from affect4d.inference.recordings import Recording, find_recordings
+from affect4d.inference.recordings import ScanRecording, find_recordings
 from affect4d.scans.expression import parse_expression
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import benchmark
@@ -45,7 +45,7 @@ def rows(quick: bool, wanted: Callable[[str], bool]) -> Iterator[Row]:
         yield Row(f"predict.single {way}", share, "share", "whole sequence", peer, note=note)
 
 
-def _answers(predictor: Predictor, recording: Recording) -> Iterator[tuple[str, Prediction]]:
+def _answers(predictor: Predictor, recording: ScanRecording) -> Iterator[tuple[str, Prediction]]:
     whole = predictor.classify(predictor.preprocessor.prepare_recording(recording))
     yield "whole sequence", whole
     bare = replace(recording, rows=tuple({**row, "landmark_file": None} for row in recording.rows))

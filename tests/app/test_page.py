@@ -73,7 +73,7 @@ def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
     )
     corpus = tmp_path / "data/06_models/open-4dfer-s"
     for version, folder in (("2026-01-01", tmp_path), ("2026-01-02", bundles[1])):
-        record = corpus / "smile_vlm_bundle.json" / version / "smile_vlm_bundle.json"
+        record = corpus / "smile_vlm_packaged.json" / version / "smile_vlm_packaged.json"
         record.parent.mkdir(parents=True)
         record.write_text(f'{{"folder": "{folder}", "entry": "bundles/key"}}')
     assert list(available_models()) == ["SMILE-VLM · open-4dfer-s"]

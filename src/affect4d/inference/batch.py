@@ -11,7 +11,7 @@ import numpy as np
 
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
-from affect4d.inference.recordings import Recording
+from affect4d.inference.recordings import ScanRecording
 from affect4d.inference.results import FramePrediction, Prediction
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.renderer import OpenGLError
@@ -28,7 +28,7 @@ JPEG_QUALITY = 86
 class PredictionJob:
     """One recording to predict; small enough to send to another process."""
 
-    recording: Recording
+    recording: ScanRecording
     model: Path
     with_image: bool
 
@@ -41,7 +41,7 @@ class RecordingResult(NamedTuple):
 
 
 def predict_recordings(
-    recordings: Sequence[Recording], model: Path, engine: EngineOptions = IN_PROCESS, images: int = 0
+    recordings: Sequence[ScanRecording], model: Path, engine: EngineOptions = IN_PROCESS, images: int = 0
 ) -> Iterator[RecordingResult]:
     """Predict every recording.
 

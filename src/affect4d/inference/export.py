@@ -19,7 +19,7 @@ from affect4d.inference.onnx_model import (
     quantise_onnx,
 )
 from affect4d.inference.predictor import Predictor
-from affect4d.inference.recordings import Recording, find_recordings
+from affect4d.inference.recordings import ScanRecording, find_recordings
 from affect4d.inference.weights import read_packaged_model
 from affect4d.scans.scan import ScanError
 from affect4d.views.batches import assemble_unaugmented
@@ -93,7 +93,7 @@ def calibration_images(predictor: Predictor, place: Path) -> ImageArray:
     return np.concatenate(found)
 
 
-def _frame_images(predictor: Predictor, recordings: Sequence[Recording], frames: int) -> Iterator[ImageArray]:
+def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], frames: int) -> Iterator[ImageArray]:
     """Images of evenly spread frames of each usable recording."""
     for recording in recordings:
         with contextlib.suppress(ScanError):

@@ -110,9 +110,9 @@ class ProjectModel:
     @property
     def folder(self) -> Path:
         """Its folder: beside the records, also where the project was moved; else where it was written."""
-        told = json.loads(self.record.read_text(encoding="utf-8"))
-        inside = self.record.parents[2] / told["entry"]
-        return inside if inside.exists() else Path(told["folder"])
+        written = json.loads(self.record.read_text(encoding="utf-8"))
+        inside = self.record.parents[2] / written["entry"]
+        return inside if inside.exists() else Path(written["folder"])
 
 
 def read_description(folder: Path) -> PackagedModel:

@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from threadpoolctl import ThreadpoolController
 
 from affect4d.inference.packaged_model import PackagedModel
-from affect4d.inference.recordings import Recording, find_recordings, recording_of
+from affect4d.inference.recordings import ScanRecording, find_recordings, recording_of
 from affect4d.inference.results import FramePrediction
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
@@ -150,12 +150,12 @@ class Preprocessor:
         recording = recording_of([Path(scan) for scan in given if not isinstance(scan, FaceScan)], name)
         return self.prepare_recording(recording, neutral=neutral)
 
-    def prepare_recording(self, recording: Recording, *, neutral: ScanInput | None = None) -> PreparedSequence:
+    def prepare_recording(self, recording: ScanRecording, *, neutral: ScanInput | None = None) -> PreparedSequence:
         """Read and render a recording found by :func:`affect4d.inference.recordings.find_recordings`."""
         rendered = [self._read(recording, row) for row in recording.rows]
         return self._join(rendered, neutral, recording.name, recording.subject, recording.is_sequence)
 
-    def try_scan(self, recording: Recording) -> None:
+    def try_scan(self, recording: ScanRecording) -> None:
         """Render the only scan of a recording, to detect crashes."""
         self._read(recording, recording.rows[0])
 
@@ -165,7 +165,7 @@ class Preprocessor:
         recording = recording_of([Path(scan)])
         return self._read(recording, {**recording.rows[0], "frame": frame})
 
-    def _read(self, recording: Recording, row: Mapping[str, Any]) -> "_Rendered":
+    def _read(self, recording: ScanRecording, row: Mapping[str, Any]) -> "_Rendered":
         path = recording.source.locate(row)
         outcome = PreparedScan(str(path), int(row["frame"]), "ok")
         try:
@@ -257,7 +257,7 @@ def _as_list(scans: ScanInput | Sequence[ScanInput]) -> Sequence[ScanInput]:
     return given
 
 
-def _only_recording(folder: Path) -> Recording:
+def _only_recording(folder: Path) -> ScanRecording:
     """The recording in a folder, as its ``scans.csv`` defines it if it has one.
 
     Raises:

@@ -27,7 +27,7 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class ScanRecording:
     """A single scan, or a sequence; small enough to send to another process."""
 
     name: str
@@ -45,7 +45,7 @@ class Recording:
         """Reader of the rows."""
         return FileSource(self.root, camera=self.camera)
 
-    def singly(self) -> "list[Recording]":
+    def singly(self) -> "list[ScanRecording]":
         """One recording for each scan, to find the one that crashes the reader."""
         return [with_changes(self, rows=(row,)) for row in self.rows]
 
@@ -56,7 +56,7 @@ def find_recordings(
     grouping: Grouping = "auto",
     pattern: str | None = None,
     camera: Intrinsics | None = None,
-) -> list[Recording]:
+) -> list[ScanRecording]:
     """Every recording at a path, found by names alone; no scan is read.
 
     Args:
@@ -90,11 +90,11 @@ def find_recordings(
     for name, rows in groups:
         subject = str(rows[0]["subject"]) if in_table else None
         named = place.name if name == "." else name
-        recordings.append(Recording(named, subject, place, tuple(rows), len(rows) > 1, camera))
+        recordings.append(ScanRecording(named, subject, place, tuple(rows), len(rows) > 1, camera))
     return recordings
 
 
-def recording_of(scans: Sequence[Path], name: str = "") -> Recording:
+def recording_of(scans: Sequence[Path], name: str = "") -> ScanRecording:
     """Single scan, or the frames of one sequence, given one by one.
 
     Raises:
@@ -104,7 +104,7 @@ def recording_of(scans: Sequence[Path], name: str = "") -> Recording:
         raise ValueError("There is nothing to predict: give a scan, or a sequence of at least one.")
     root = Path(os.path.commonpath([scan.absolute().parent for scan in scans]))
     rows = tuple(_row(root, scan, frame) for frame, scan in enumerate(scans))
-    return Recording(name or (scans[0].name if len(scans) == 1 else root.name), None, root, rows, len(scans) > 1)
+    return ScanRecording(name or (scans[0].name if len(scans) == 1 else root.name), None, root, rows, len(scans) > 1)
 
 
 def _row(root: Path, scan: Path, frame: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.inference.recordings import Grouping, Recording
+from affect4d.inference.recordings import Grouping, ScanRecording
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 
@@ -35,7 +35,7 @@ class PredictOptions(BaseModel):
         """Pattern of the layout's paths; None where the layout defines them."""
         return self.patterns.get(self.layout)
 
-    def recordings(self) -> list[Recording]:
+    def recordings(self) -> list[ScanRecording]:
         """Scans and sequences at the input.
 
         Raises:
