@@ -124,7 +124,7 @@ def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
 def _jobs(manifest: pd.DataFrame, source: ScanSource, options: RenderOptions, store: ContentStore) -> list[RenderJob]:
     ordered = manifest.sort_values(["sequence", "frame"])
     return [
-        RenderJob(str(sequence), tuple(rows.to_dict("records")), source, store, options)
+        RenderJob(str(sequence), tuple(rows.to_dict("records")), source, store, options)  # type: ignore[arg-type]  # str keys
         for sequence, rows in ordered.groupby("sequence", sort=True)
     ]
 

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyvista
@@ -58,7 +59,7 @@ class PyVistaRenderer:
         self, cameras: Sequence[Camera], size: int, attributes: Sequence[str], texels: int, device: int = DRIVER_CHOOSES
     ) -> None:
         self._cameras, self._size, self._attributes, self._texels = tuple(cameras), size, tuple(attributes), texels
-        self._mesh = pyvista.PolyData()
+        self._mesh: Any = pyvista.PolyData()  # pyvista's setters have narrower types than what they take
         self._actors = {name: _actor(name) for name in self._attributes or ("depth",)}
         self._plotter = _open_plotter(len(cameras), size, device)
         for column, camera in enumerate(self._cameras):
@@ -104,7 +105,8 @@ class PyVistaRenderer:
         if same:
             self._mesh.points = np.array(scan.vertices, np.float32)
             return
-        self._mesh = pyvista.PolyData.from_regular_faces(np.array(scan.vertices, np.float32), scan.faces)
+        points: Any = np.array(scan.vertices, np.float32)
+        self._mesh = pyvista.PolyData.from_regular_faces(points, scan.faces)
         for actor in self._actors.values():
             actor.mapper.dataset = self._mesh
 
@@ -190,13 +192,13 @@ def _actor(attribute: str) -> pyvista.Actor:
     return actor
 
 
-def _open_plotter(views: int, size: int, device: int) -> pyvista.Plotter:
+def _open_plotter(views: int, size: int, device: int) -> Any:
     _choose_window()
     plotter = pyvista.Plotter(
         off_screen=True, shape=(1, views), border=False, lighting="none", window_size=[views * size, size]
     )
     plotter.disable_anti_aliasing()
-    window = plotter.render_window
+    window: Any = plotter.render_window
     if device != DRIVER_CHOOSES:
         found = window.GetNumberOfDevices() if window.GetClassName() == "vtkEGLRenderWindow" else 0
         if device >= found:

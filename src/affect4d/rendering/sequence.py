@@ -195,7 +195,7 @@ def _manifest_columns(job: RenderJob, activity: np.ndarray) -> dict[str, Any]:
     }
 
 
-def block_means(images: RenderedImages) -> Float32[np.ndarray, "views rows columns components"]:
+def block_means(images: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "views rows columns components"]:
     """One frame's most geometric channel, 0…1, averaged over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks.
 
     A remainder at the lower and right edge is left out.

@@ -121,7 +121,7 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
     identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
     code = code_version(__name__)
-    given = {"channels": options.channels, "frames": options.frames.model_dump()}
+    given: dict[str, Any] = {"channels": options.channels, "frames": options.frames.model_dump()}
     given["head_poses"] = rendered_head_poses(view_manifest)
     return f"banks/{content_key(shards=identity, code=code, **given)}.safetensors"
 
