@@ -1,4 +1,4 @@
-"""For ``render.device=-1`` or a card's number: say which system package OpenGL lacks; silent where it draws.
+"""Report which system package OpenGL lacks, for ``render.device=-1`` or a GPU's number; silent where it renders.
 
 Not needed for the default, ``cpu``.
 """
@@ -7,18 +7,11 @@ import subprocess
 import sys
 
 PROBE = """
-import pyvista
-window = pyvista.Plotter(off_screen=True, window_size=(16, 16))
-window.add_mesh(pyvista.Sphere())
-assert window.screenshot(return_img=True).shape[0] == 16
-"""
-ADVICE = """OpenGL does not draw here: a graphics library is missing. On Debian or Ubuntu:
-
-    apt-get install libgl1 libegl1 libxrender1
-
-VTK then picks X, EGL or software rendering by itself; no display is needed. What it said:
+from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import Renderer
+Renderer(RenderOptions(size=16, device=-1))
 """
 
-done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)
+done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=False)  # it may crash
 if done.returncode != 0:
-    sys.exit(ADVICE + done.stderr.strip()[-1500:])
+    sys.exit(f"OpenGL does not render here. It ended with {done.returncode}:\n{done.stderr.strip()[-1500:]}")
