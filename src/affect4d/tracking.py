@@ -43,19 +43,19 @@ def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]
             mlflow.log_metrics(dict(numbers))
 
 
-_BUNDLE_TAG = "bundle."
+_MODEL_TAG = "bundle."
 NEWEST = "newest"
 """Alias of the registered version that was made last; "latest" is MLflow's own word."""
 
 
-def register_bundle(record: Mapping[str, Any]) -> None:
-    """Log a bundle as a model that MLflow can serve, and register it under its name; at once, if that was done before.
+def register_model(record: Mapping[str, Any]) -> None:
+    """Log a packaged model for MLflow to serve, and register it under its name, unless that was done before.
 
     ``mlflow.pyfunc.load_model("models:/affect_vlm@newest").predict(["face.ply"])`` then answers, in any process that
-    has this package. No pickle: MLflow keeps the bundle's files and the name of the module that opens them.
+    has this package. No pickle: MLflow keeps the model's files and the name of the module that opens them.
 
     Args:
-        record: ``model`` (its name), ``key`` and ``folder`` of the bundle.
+        record: ``model`` (its name), ``key`` and ``folder`` of the packaged model.
     """
     from mlflow import MlflowClient
 
@@ -66,14 +66,14 @@ def register_bundle(record: Mapping[str, Any]) -> None:
     client.set_registered_model_alias(name, NEWEST, version)
 
 
-def tag_of_bundle(name: str) -> str:
-    """The tag under which a run keeps the key of the bundle of that name which it made, or found made."""
-    return f"{_BUNDLE_TAG}{name}"
+def model_tag(name: str) -> str:
+    """The tag that holds the key of the packaged model of that name which a run made, or found made."""
+    return f"{_MODEL_TAG}{name}"
 
 
-def bundles_of(tags: Mapping[str, str]) -> dict[str, str]:
-    """Of a run's tags, the keys of its bundles by name."""
-    return {tag.removeprefix(_BUNDLE_TAG): key for tag, key in tags.items() if tag.startswith(_BUNDLE_TAG)}
+def tagged_models(tags: Mapping[str, str]) -> dict[str, str]:
+    """Keys of the packaged models of a run, by name, from its tags."""
+    return {tag.removeprefix(_MODEL_TAG): key for tag, key in tags.items() if tag.startswith(_MODEL_TAG)}
 
 
 def _log_pyfunc(record: Mapping[str, Any]) -> Any:
@@ -127,8 +127,8 @@ def log_artefact(name: str, dataset: Any, data: Any) -> None:
     elif kind == "model":
         _log_model(data)
     elif kind == "package":
-        register_bundle(data)
-        mlflow.set_tag(tag_of_bundle(data["model"]), data["key"])
+        register_model(data)
+        mlflow.set_tag(model_tag(data["model"]), data["key"])
 
 
 def _log_model(record: Mapping[str, Any]) -> None:

@@ -97,10 +97,10 @@ def by_pipeline(project, model, place):
 def by_mlflow(project, model, place):
     import mlflow
 
-    from affect4d.tracking import register_bundle
+    from affect4d.tracking import register_model
 
     mlflow.set_tracking_uri(f"sqlite:///{project.folder / 'mlflow.db'}")
-    register_bundle({"model": model, "key": "packaged", "folder": str(PACKAGED / model)})
+    register_model({"model": model, "key": "packaged", "folder": str(PACKAGED / model)})
     table = mlflow.pyfunc.load_model(f"models:/{model}@newest").predict([str(place)])
     (row,) = table[list(PROBABILITY_COLUMNS)].to_numpy()
     return row

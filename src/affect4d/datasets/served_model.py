@@ -1,4 +1,4 @@
-"""The model that answers, by whatever name a person has for it."""
+"""The model that predicts, by any of the names a user may give."""
 
 import logging
 import re
@@ -16,22 +16,22 @@ from affect4d.inference.packaged_model import (
     project_models,
     read_description,
 )
-from affect4d.tracking import bundles_of
+from affect4d.tracking import tagged_models
 
 LOGGER = logging.getLogger(__name__)
 MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
 NEWEST = 5
-"""Versions that are told to who asks for another one."""
+"""Versions listed in the error for an unknown one."""
 
 
 class ServedModelDataset(AbstractDataset[None, Path]):
-    """Loads as the folder of a bundle; is never saved.
+    """Loads as the folder of a packaged model; is never saved.
 
     Args:
-        model: What a person calls it, tried in this order: the folder of a bundle; one of the project's bundles as
-            ``NAME@VERSION``, as ``NAME``, whose newest is taken, or as a version that only one bundle has; an MLflow
+        model: Name, tried in this order: the folder of a packaged model; one of the project's as
+            ``NAME@VERSION``, as ``NAME``, whose newest is taken, or as a version that only one has; an MLflow
             run or model; the name of a packaged model.
-        filepath: Folder of the project's bundle records.
+        filepath: Folder of the records of the project's packaged models.
         metadata: Kedro's.
     """
 
@@ -43,7 +43,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         """The folder.
 
         Raises:
-            DatasetError: If nothing bears that name, or several bundles do; lists what there is.
+            DatasetError: If no model has that name, or several do; lists the known ones.
         """
         folder, kind = self._find()
         LOGGER.info("Answering with %s (%s%s): %s", self._model, kind, _taught(folder), folder)
@@ -71,7 +71,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             raise DatasetError(f"{error} {self._known()}") from error
 
     def _from_mlflow(self) -> Path:
-        """Fetch the artefacts of a run, or of a registered model, and find the bundle among them.
+        """Fetch the artefacts of a run, or of a registered model, and find the packaged model among them.
 
         Raises:
             DatasetError: If there is none.
@@ -85,11 +85,11 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             raise DatasetError(f"MLflow has nothing at {uri}: {error}") from error
         found = sorted(fetched.rglob(DESCRIPTION_FILE))
         if not found:
-            raise DatasetError(f"No bundle among what MLflow keeps at {uri}: was a model trained in that run?")
+            raise DatasetError(f"No packaged model among what MLflow keeps at {uri}: was a model trained in that run?")
         return found[0].parent
 
     def _of_run(self, run_id: str) -> str:
-        """Where MLflow keeps the bundle that a run made, or made again.
+        """Where MLflow keeps the packaged model that a run made, or made again.
 
         Raises:
             DatasetError: If there is no such run, or it made none, or several.
@@ -98,7 +98,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
         client = MlflowClient()
         try:
-            made = bundles_of(client.get_run(run_id).data.tags)
+            made = tagged_models(client.get_run(run_id).data.tags)
         except MlflowException as error:
             raise DatasetError(f"MLflow has nothing at runs:/{run_id}: {error}") from error
         found = [
@@ -109,7 +109,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         ]
         if len(found) != 1:
             which = f"it made {len(found)}: model={' or model='.join(found)}" if found else "it made none"
-            raise DatasetError(f"Which bundle of the MLflow run {run_id}? {which}.")
+            raise DatasetError(f"Which packaged model of the MLflow run {run_id}? {which}.")
         return found[0]
 
     def _known(self) -> str:
@@ -133,7 +133,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
 
 def _taught(folder: Path) -> str:
-    """On whom it was trained, as far as its bundle knows: the newest of a project may be a trial's, on a few people."""
+    """The subjects it was trained on, where known: the newest of a project may be a trial on a few."""
     try:
         origin = read_description(folder).origin
     except PackagedModelError:  # said by whoever opens it, for good

@@ -1,13 +1,28 @@
-"""Catalog entries under their former names."""
+"""Catalog entries that may be empty, and entries under their former names."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets.partitions import PartitionedDataset
+
+
+class OptionalPartitionsDataset(PartitionedDataset):  # type: ignore[misc]
+    """A partitioned dataset that may be empty: none of the pipelines that write its partitions need have run."""
+
+    def load(self) -> dict[str, Callable[[], Any]]:
+        """Name of a partition → function that loads it."""
+        try:
+            return dict(super().load())
+        except DatasetError as error:
+            if "No partitions found" in str(error):
+                return {}
+            raise
 
 
 class RenamedDataset(AbstractDataset[Any, Any]):
-    """An entry under its former name: loads as before, with a warning that gives the new one.
+    """An entry under its former name: loads as before, with a warning that gives the new name.
 
     Args:
         name: The new name.
