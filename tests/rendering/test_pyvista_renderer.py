@@ -99,3 +99,11 @@ def test_a_machine_without_opengl_is_told_which_package_brings_it(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(RenderError, match="libegl1"):
         Renderer(RenderOptions(size=16, device=-1))
+
+
+def test_a_chosen_window_without_its_library_is_told_which_package_brings_it(monkeypatch):
+    monkeypatch.setattr(pyvista_renderer, "_loads", lambda library: False)
+    monkeypatch.setattr(pyvista_renderer.sys, "platform", "linux")
+    monkeypatch.setenv("VTK_DEFAULT_OPENGL_WINDOW", "vtkOSOpenGLRenderWindow")
+    with pytest.raises(OpenGLError, match=r"libOSMesa\.so\.8, which is not installed.*libosmesa6"):
+        Renderer(RenderOptions(size=16, device=-1))

@@ -220,7 +220,12 @@ def _choose_window() -> None:
     Raises:
         OpenGLError: If there is no library for any of them.
     """
-    if WINDOW_VARIABLE in os.environ or not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux"):
+        return
+    if chosen := os.environ.get(WINDOW_VARIABLE):
+        library = WINDOW_LIBRARIES.get(chosen)
+        if library and not _loads(library):
+            raise OpenGLError(f"{WINDOW_VARIABLE}={chosen} needs {library}, which is not installed. {REMEDY}")
         return
     usable = [name for name, library in WINDOW_LIBRARIES.items() if _loads(library)]
     if usable:
