@@ -225,7 +225,7 @@ class Preprocessor:
             made_for=self.image_options,
         )
 
-    def _neutral(self, scan: ScanInput) -> Mapping[str, np.ndarray]:
+    def _neutral(self, scan: ScanInput) -> dict[str, np.ndarray]:
         rendered = self._load(scan, NEUTRAL_FRAME)
         if rendered.images is not None:
             return rendered.images
@@ -240,7 +240,7 @@ class _Rendered:
     """A scan with its images (channel → ``[views, height, width, components]``), or with its error."""
 
     scan: PreparedScan
-    images: Mapping[str, np.ndarray] | None = None
+    images: dict[str, np.ndarray] | None = None
     error: ScanError | None = None
 
 
@@ -331,5 +331,5 @@ def _render_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "render")
 
 
-def _render_face(options: RenderOptions, face: FaceScan, name: str) -> Mapping[str, np.ndarray]:
+def _render_face(options: RenderOptions, face: FaceScan, name: str) -> dict[str, np.ndarray]:
     return render_face(shared_renderer(options), face, name)

@@ -19,15 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
 from affect4d.scans.scan import FaceScan, ScanError
 
-P = ParamSpec("P")
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 IMAGES: Mapping[str, tuple[bytes, ...]] = {
     ".jpg": (b"\xff\xd8\xff",),
@@ -164,7 +163,7 @@ class UploadReader:
             return UploadedScan(file.name, None, error.code, f"{error.detail}{place}")
         return UploadedScan(file.name, scan, "", "; ".join(scan.repairs))
 
-    def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _run(self, function: Callable[..., Result], *args: Any) -> Result:
         """Result of a job in the worker.
 
         Raises:
@@ -172,7 +171,7 @@ class UploadReader:
             UploadRefusedError: If the job raises it.
         """
         try:
-            return self._pool().submit(_limited, self.limits.seconds, function, *args, **kwargs).result()
+            return self._pool().submit(_limited, self.limits.seconds, function, *args).result()
         except (ScanError, UploadRefusedError):
             raise
         except MemoryError as error:
@@ -222,14 +221,14 @@ def _exit_with_parent() -> None:
         os._exit(1)
 
 
-def _limited(seconds: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _limited(seconds: int, function: Callable[..., Result], *args: Any) -> Result:
     """Run a job in limited time; the system ends the process that exceeds it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     signal.alarm(CLOCK * seconds)
     try:
-        return function(*args, **kwargs)
+        return function(*args)
     finally:
         signal.alarm(0)
 
@@ -254,7 +253,8 @@ class Unpacked:
     scans: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     files: int = 0
-    bytes: int = 0
+    size: int = 0
+    """Bytes copied."""
 
     def count_file(self) -> None:
         """Count one more file.
@@ -274,8 +274,8 @@ class Unpacked:
         """
         with target.open("xb") as copied:
             while piece := file.read(PIECE):
-                self.bytes += len(piece)
-                if self.bytes > self.limits.total_bytes:
+                self.size += len(piece)
+                if self.size > self.limits.total_bytes:
                     total = _megabytes(self.limits.total_bytes)
                     raise UploadRefusedError(f"More than {total} once unpacked: send a shorter sequence.")
                 copied.write(piece)
