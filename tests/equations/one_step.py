@@ -38,8 +38,7 @@ TOWERS = {"compact": COMPACT, "transformer": TRANSFORMER}
 
 CASES = {
     "affect, hardest": ("affect_vlm", AffectOptions(mining="hardest")),
-    "affect, semi-hard": ("affect_vlm", AffectOptions(mining="semi_hard")),
-    "affect, all, smooth": ("affect_vlm", AffectOptions(mining="all", smoothing=0.1)),
+    "affect, all": ("affect_vlm", AffectOptions(mining="all")),
     "smile": ("smile_vlm", SmileOptions(gamma=0.5)),
     "cross-entropy": ("cross_entropy", CrossEntropyOptions()),
     "supervised contrast": ("supervised_contrast", ContrastOptions()),

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from affect4d.losses import affect
-from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, supervised_contrast, triplet_margin
+from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
+from affect4d.losses.contrastive import supervised_contrast
 
-MINING = ("all", "semi_hard", "hardest")
+MINING = ("all", "hardest")
 
 
 def draw(rows=12, width=5, classes=3, seed=0, dtype=torch.float64):
@@ -18,18 +18,18 @@ def draw(rows=12, width=5, classes=3, seed=0, dtype=torch.float64):
     return embeddings / embeddings.norm(dim=1, keepdim=True), torch.arange(rows) % classes
 
 
-def hinge(value, smoothing):
-    return max(0.0, value) if smoothing == 0 else smoothing * math.log1p(math.exp(value / smoothing))
+def hinge(value):
+    return max(0.0, value)
 
 
 def mean(values):
     return sum(values) / len(values) if values else 0.0
 
 
-def naive_pair_contrast(z, y, margin, smoothing):
+def naive_pair_contrast(z, y, margin):
     pairs = list(itertools.combinations(range(len(y)), 2))
     same = [1 - float(z[i] @ z[j]) for i, j in pairs if y[i] == y[j]]
-    different = [hinge(float(z[i] @ z[j]) - margin, smoothing) for i, j in pairs if y[i] != y[j]]
+    different = [hinge(float(z[i] @ z[j]) - margin) for i, j in pairs if y[i] != y[j]]
     return mean(same) + mean(different)
 
 
@@ -42,42 +42,32 @@ def naive_triplets(z, y, mining):
             continue
         if mining == "all":
             yield from ((squared[a, p], squared[a, n]) for p in positives for n in negatives)
-        elif mining == "hardest":
-            yield max(squared[a, p] for p in positives), min(squared[a, n] for n in negatives)
         else:
-            for p in positives:
-                further = [squared[a, n] for n in negatives if squared[a, n] > squared[a, p]]
-                yield squared[a, p], min(further) if further else max(squared[a, n] for n in negatives)
+            yield max(squared[a, p] for p in positives), min(squared[a, n] for n in negatives)
 
 
-def naive_triplet_margin(z, y, margin, mining, smoothing):
-    return mean([hinge(float(near - far) + margin, smoothing) for near, far in naive_triplets(z, y, mining)])
+def naive_triplet_margin(z, y, margin, mining):
+    return mean([hinge(float(near - far) + margin) for near, far in naive_triplets(z, y, mining)])
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("margin", [-0.3, 0.2, 0.9])
-def test_pair_contrast_is_the_two_means_of_the_paper(margin, smoothing):
+def test_pair_contrast_is_the_two_means_of_the_paper(margin):
     z, y = draw()
-    assert float(pair_contrast(z, y, margin, smoothing)) == pytest.approx(
-        naive_pair_contrast(z, y, margin, smoothing), abs=1e-6
-    )
+    assert float(pair_contrast(z, y, margin)) == pytest.approx(naive_pair_contrast(z, y, margin), abs=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("mining", MINING)
 @pytest.mark.parametrize("seed", range(4))
-def test_triplet_margin_is_the_mean_over_its_triplets(mining, smoothing, seed):
+def test_triplet_margin_is_the_mean_over_its_triplets(mining, seed):
     z, y = draw(rows=11, seed=seed)
-    assert float(triplet_margin(z, y, 0.4, mining, smoothing)) == pytest.approx(
-        naive_triplet_margin(z, y, 0.4, mining, smoothing), abs=1e-6
-    )
+    assert float(triplet_margin(z, y, 0.4, mining)) == pytest.approx(naive_triplet_margin(z, y, 0.4, mining), abs=1e-6)
 
 
 @pytest.mark.parametrize("mining", MINING)
 def test_an_anchor_without_a_positive_is_in_no_triplet(mining):
     z, _ = draw(rows=8)
     y = torch.tensor([0, 0, 0, 1, 1, 2, 3, 0])
-    assert float(triplet_margin(z, y, 0.9, mining)) == pytest.approx(naive_triplet_margin(z, y, 0.9, mining, 0.0))
+    assert float(triplet_margin(z, y, 0.9, mining)) == pytest.approx(naive_triplet_margin(z, y, 0.9, mining))
 
 
 @pytest.mark.parametrize("mining", MINING)
@@ -86,9 +76,7 @@ def test_classes_of_unequal_size_are_mined_alike(mining, seed):
     """Faces of one class scattered round the sphere, so that many a positive is further than every negative."""
     z, _ = draw(rows=11, width=2, seed=seed)
     y = torch.tensor([0, 1, 1, 2, 2, 2, 2, 2, 2, 1, 0])
-    assert float(triplet_margin(z, y, 2.0, mining)) == pytest.approx(
-        naive_triplet_margin(z, y, 2.0, mining, 0.0), abs=1e-6
-    )
+    assert float(triplet_margin(z, y, 2.0, mining)) == pytest.approx(naive_triplet_margin(z, y, 2.0, mining), abs=1e-6)
 
 
 def test_a_single_pair_is_its_own_mean():
@@ -97,26 +85,7 @@ def test_a_single_pair_is_its_own_mean():
     assert float(pair_contrast(z, torch.tensor([0, 0]), 0.2)) == pytest.approx(1 - cosine)
     assert float(pair_contrast(z, torch.tensor([0, 1]), -1.0)) == pytest.approx(cosine + 1)
     z, y = draw(rows=3)[0], torch.tensor([0, 0, 1])
-    assert float(triplet_margin(z, y, 4.0, "hardest")) == pytest.approx(naive_triplet_margin(z, y, 4.0, "hardest", 0.0))
-
-
-def test_blocks_of_pairs_add_up_and_none_is_larger_than_allowed(monkeypatch):
-    z, y = draw()
-    whole = triplet_margin(z, y, 0.4, "all", 0.2)
-    blocks = []
-
-    def counted(function, block, *others, **options):
-        blocks.append(len(block))
-        return function(block, *others)
-
-    monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 5 * len(z))
-    monkeypatch.setattr(affect, "checkpoint", counted)
-    torch.testing.assert_close(triplet_margin(z, y, 0.4, "all", 0.2), whole)
-    assert blocks == [5] * 7 + [1]  # 36 pairs of one class
-    blocks.clear()
-    monkeypatch.setattr(affect, "BLOCK_ELEMENTS", 1)
-    torch.testing.assert_close(triplet_margin(z, y, 0.4, "all", 0.2), whole)
-    assert blocks == [1] * 36
+    assert float(triplet_margin(z, y, 4.0, "hardest")) == pytest.approx(naive_triplet_margin(z, y, 4.0, "hardest"))
 
 
 @pytest.mark.parametrize("scaled", [1.0, 7.0])
@@ -139,9 +108,8 @@ def test_supervised_contrast_is_equation_two_of_supcon():
 
 def losses():
     yield "pair", pair_contrast
-    yield "pair, smooth", lambda z, y, margin: pair_contrast(z, y, margin, 0.1)
-    for mining, smoothing in itertools.product(MINING, (0.0, 0.1)):
-        yield f"{mining}, {smoothing}", lambda z, y, margin, m=mining, s=smoothing: triplet_margin(z, y, margin, m, s)
+    for mining in MINING:
+        yield mining, lambda z, y, margin, m=mining: triplet_margin(z, y, margin, m)
     yield "supervised", lambda z, y, margin: supervised_contrast(z, y) + 0 * margin
 
 
@@ -217,8 +185,8 @@ def test_gradients_are_bounded_whatever_the_batch(shape, seed):
     (pairs,) = torch.autograd.grad(pair_contrast(z, y, -1.0), z)
     assert pairs.norm(dim=1).max() <= 2
     assert pairs.norm() <= 2 * math.sqrt(2)
-    for mining, smoothing in itertools.product(MINING, (0.0, 0.1)):
-        (triplets,) = torch.autograd.grad(triplet_margin(z, y, 4.0, mining, smoothing), z)
+    for mining in MINING:
+        (triplets,) = torch.autograd.grad(triplet_margin(z, y, 4.0, mining), z)
         assert triplets.norm() <= 2 * math.sqrt(6)
 
 
@@ -240,5 +208,5 @@ def test_activity_is_the_share_of_open_hinges():
 
 def test_unknown_mining_names_the_known():
     z, y = draw()
-    with pytest.raises((ValueError, TypeError), match="semi_hard"):  # TypeError: under the shape checker
+    with pytest.raises((ValueError, TypeError), match="hardest"):  # TypeError: under the shape checker
         triplet_margin(z, y, 0.2, "easy")

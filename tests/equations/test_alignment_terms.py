@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from affect4d.losses.alignment import class_positives, multi_positive_contrast
+from affect4d.losses.contrastive import class_positives, multi_positive_contrast
 
 
 def draw(images=6, texts=9, width=4, seed=0):

@@ -6,10 +6,10 @@ import torch
 from affect4d.losses.decorrelation import (
     barlow_twins,
     cross_correlation,
+    cross_modal_redundancy,
     multiview_decorrelation,
     standardise,
 )
-from affect4d.losses.redundancy import cross_modal_redundancy
 
 
 def draw(batch=10, views=3, width=6, seed=0):

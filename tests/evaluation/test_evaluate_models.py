@@ -11,7 +11,7 @@ from affect4d.evaluation.evaluate_models import EvaluationData, SavedModel, Untr
 from affect4d.evaluation.evaluator import GRANULARITIES, Evaluator
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
-from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.store import ContentStore, cached
 from affect4d.views.inputs import InputOptions
 

@@ -15,7 +15,7 @@ from affect4d.evaluation.representation import (
 from affect4d.evaluation.zero_shot import FREE_TEXT, expression_prompts
 from affect4d.models import ModelOptions, TowerOptions, build_model
 from affect4d.prompts.compose import class_prompts, possible_prompts
-from affect4d.prompts.vocabulary import ACTION_PHRASES, VOCABULARY
+from affect4d.prompts.vocabulary import ACTION_UNIT_PHRASES, VOCABULARY
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
 
@@ -59,7 +59,7 @@ def test_free_text_is_no_prompt_and_names_no_expression():
     assert len(set(sentences)) == len(sentences) == 24
     assert not composed & set(sentences)
     assert not [(word, text) for word in names for text in sentences if word in text.replace(",", "").split()]
-    assert not {text for phrases in ACTION_PHRASES.values() for text in phrases} & set(sentences)
+    assert not {text for phrases in ACTION_UNIT_PHRASES.values() for text in phrases} & set(sentences)
     tokenizer = open_clip.tokenizer.SimpleTokenizer()
     assert max(len(tokenizer.encode(text)) + 2 for text in sentences) <= 32
 

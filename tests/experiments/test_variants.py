@@ -102,14 +102,6 @@ def test_views_that_nobody_would_fit_on_are_refused():
         ExperimentSettings(fitted_views=("front",))
 
 
-def test_views_that_refreshed_clusters_would_not_heed_are_refused():
-    refreshed = {"pseudo_labels.source": "cluster", "pseudo_labels.cluster.refreshes": 1}
-    assert ExperimentSettings().changed(refreshed).views == ()
-    assert ExperimentSettings().changed({"views": ("front",), "pseudo_labels.cluster.refreshes": 1}).views == ("front",)
-    with pytest.raises(ValueError, match=r"set pseudo_labels.cluster.refreshes to 0, or leave views empty"):
-        ExperimentSettings().changed({**refreshed, "views": ("front",)})
-
-
 def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequences, split):
     """From the node's parameter through the study's settings into what the variant is trained by."""
     seen = []

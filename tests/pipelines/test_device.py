@@ -12,7 +12,6 @@ from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
 from affect4d.pipelines.evaluation import nodes
-from affect4d.pseudo_labels import refresh
 from affect4d.store import ContentStore
 from affect4d.training import device
 from affect4d.training.options import TrainOptions
@@ -25,7 +24,7 @@ SMALL = ModelOptions(towers=TowerOptions(image_width=32, text_width=16, text_hea
 @pytest.fixture
 def on_meta(monkeypatch):
     """Stand "meta" in for the GPU."""
-    for module in (device, trials, robustness, refresh):
+    for module in (device, trials, robustness):
         monkeypatch.setattr(module, "choose_device", lambda name: torch.device("meta" if name == "cuda" else "cpu"))
 
 

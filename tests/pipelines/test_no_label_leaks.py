@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.pipelines.model_input.nodes import schedule_self_supervised, write_pseudo_prompts
 from affect4d.pipelines.training.nodes import train_model
-from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
+from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
 from affect4d.store import ContentStore
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
 from affect4d.views.inputs import InputOptions

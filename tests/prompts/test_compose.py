@@ -14,8 +14,8 @@ from affect4d.prompts.compose import (
     PromptOptions,
     class_prompts,
     compose_prompts,
-    ensembles,
     possible_prompts,
+    prompt_ensembles,
     read_prompt_set,
 )
 from affect4d.prompts.templates import PLAIN, TEMPLATES, fill, slots
@@ -184,12 +184,12 @@ def test_articles_fit_the_word_that_follows():
 
 
 def test_a_model_is_read_by_what_it_was_taught(tmp_path):
-    assert ensembles(PromptOptions()) == {name: class_prompts(name) for name in EXPRESSIONS}
+    assert prompt_ensembles(PromptOptions()) == {name: class_prompts(name) for name in EXPRESSIONS}
     bare = compose_prompts(pd.DataFrame({"sequence": ["a"], "expression": ["fear"]}), PromptOptions(augment=False))
-    assert ensembles(PromptOptions(augment=False))["fear"] == tuple(bare["prompt"])
+    assert prompt_ensembles(PromptOptions(augment=False))["fear"] == tuple(bare["prompt"])
     path = tmp_path / "mine.csv"
     path.write_text("expression,prompt\n" + "".join(f"{name},my {name}\n" for name in EXPRESSIONS))
-    assert ensembles(PromptOptions(file=str(path), augment=False))["fear"] == ("my fear",)
+    assert prompt_ensembles(PromptOptions(file=str(path), augment=False))["fear"] == ("my fear",)
 
 
 def test_a_prompt_file_that_changed_under_its_name_is_read_again(tmp_path):

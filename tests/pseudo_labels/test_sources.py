@@ -1,18 +1,23 @@
 """Every source gives the same kind of table, and no label reaches any of them."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOptions, ZeroShotOptions
-from affect4d.prompts.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
-from affect4d.pseudo_labels import sources
-from affect4d.pseudo_labels.sources import SOURCES, Unlabelled, write_pseudo_prompts
+from affect4d.evaluation.prompt_similarity import prompt_similarities
+from affect4d.pseudo_labels.options import (
+    LABELS,
+    UNLABELLED,
+    ClusterOptions,
+    PseudoLabelOptions,
+    ZeroShotOptions,
+)
+from affect4d.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
+from affect4d.pseudo_labels.sources import SOURCES, write_pseudo_prompts
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.store import ContentStore
 from affect4d.views.bank import ViewBank
 from affect4d.views.inputs import FrameSampler
 
@@ -22,7 +27,7 @@ TRAIN = ("S00", "S01", "S02", "S03", "S04")
 
 @pytest.fixture
 def manifests(generator):
-    """Scans and views of seven people who move six groups of landmarks, one an expression."""
+    """Scans and views of seven subjects who move six groups of landmarks, one an expression."""
     face = generator.normal(0, 40, (83, 3))
     rows, views = [], []
     for subject in range(SUBJECTS):
@@ -60,7 +65,7 @@ def pictures(monkeypatch, manifests, generator):
         sequences=names,
         views=("front",),
     )
-    monkeypatch.setattr("affect4d.pseudo_labels.pretrained.load_view_bank", lambda *_: bank)
+    monkeypatch.setattr("affect4d.evaluation.prompt_similarity.load_view_bank", lambda *_: bank)
     return bank
 
 
@@ -73,25 +78,27 @@ def options(clip_folder):
     }
 
 
-def unlabelled(manifests, store, **more):
-    return Unlabelled.of(*manifests, store, TRAIN, **more)
+def write(manifests, options, frames=FrameSampler()):  # noqa: B008
+    """Prompts from manifests whose label columns are dropped first, as every caller does."""
+    scans, views = (table.drop(columns=list(LABELS), errors="ignore") for table in manifests)
+    similarities = partial(prompt_similarities, views, None, options.zero_shot, frames)
+    return write_pseudo_prompts(scans[list(UNLABELLED)], TRAIN, options, similarities)
 
 
-def test_a_pretrained_model_looks_at_the_frames_that_are_trained_on(
-    manifests, pictures, options, tmp_path, monkeypatch
-):
-    asked = []
+def test_a_pretrained_model_is_given_the_frames_of_training(manifests, pictures, options, monkeypatch):
+    given = []
     monkeypatch.setattr(
-        "affect4d.pseudo_labels.pretrained.load_view_bank", lambda views, store, seen: asked.append(seen) or pictures
+        "affect4d.evaluation.prompt_similarity.load_view_bank",
+        lambda _, __, inputs: given.append(inputs) or pictures,
     )
     frames = FrameSampler(kind="onset_apex", frames=4)
-    write_pseudo_prompts(unlabelled(manifests, ContentStore(tmp_path), frames=frames), options["zero_shot"])
-    assert [seen.frames for seen in asked] == [frames]
+    write(manifests, options["zero_shot"], frames)
+    assert [inputs.frames for inputs in given] == [frames]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_source_writes_the_same_kind_of_table(source, manifests, pictures, options, tmp_path):
-    table = write_pseudo_prompts(unlabelled(manifests, ContentStore(tmp_path)), options[source])
+def test_every_source_writes_the_same_kind_of_table(source, manifests, pictures, options):
+    table = write(manifests, options[source])
     assert list(table.columns) == list(PSEUDO_PROMPT_COLUMNS)
     assert set(table["source"]) == {source}
     assert set(table["sequence"]) == set(manifests[1]["sequence"])
@@ -100,52 +107,33 @@ def test_every_source_writes_the_same_kind_of_table(source, manifests, pictures,
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_permuting_all_labels_changes_no_pseudo_label(source, manifests, pictures, options, tmp_path, generator):
+def test_permuting_all_labels_changes_no_pseudo_label(source, manifests, pictures, options, generator):
     lied_to = tuple(table.assign(expression=generator.permutation(table["expression"])) for table in manifests)
-    told = write_pseudo_prompts(unlabelled(manifests, ContentStore(tmp_path)), options[source])
-    pd.testing.assert_frame_equal(
-        told, write_pseudo_prompts(unlabelled(lied_to, ContentStore(tmp_path)), options[source])
-    )
+    told = write(manifests, options[source])
+    pd.testing.assert_frame_equal(told, write(lied_to, options[source]))
 
 
 @pytest.mark.parametrize("source", ["geometry", "cluster"])
-def test_permuting_all_labels_changes_no_pseudo_label_of_single_scans(source, manifests, options, tmp_path, generator):
+def test_permuting_all_labels_changes_no_pseudo_label_of_single_scans(source, manifests, options, generator):
     scans, views = manifests
     single = (scans[scans["frame"] == 1].reset_index(drop=True), views)
     lied_to = tuple(table.assign(expression=generator.permutation(table["expression"])) for table in single)
-    told = write_pseudo_prompts(unlabelled(single, ContentStore(tmp_path)), options[source])
+    told = write(single, options[source])
     assert set(told["sequence"]) == set(views["sequence"])
-    pd.testing.assert_frame_equal(
-        told, write_pseudo_prompts(unlabelled(lied_to, ContentStore(tmp_path)), options[source])
-    )
+    pd.testing.assert_frame_equal(told, write(lied_to, options[source]))
 
 
-@pytest.mark.parametrize("table", ["scans", "views"])
-def test_a_table_with_labels_is_refused(table, manifests, tmp_path):
-    data = unlabelled(manifests, ContentStore(tmp_path))
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_scan_table_with_labels_is_refused(source, manifests, options):
     with pytest.raises(ValueError, match="without labels"):
-        replace(data, **{table: manifests[table == "views"]})
+        write_pseudo_prompts(manifests[0], TRAIN, options[source])
 
 
-def test_clusters_are_refreshed_as_often_as_asked(manifests, options, tmp_path, monkeypatch):
-    """Each refresh is handed the words of the clusters before, and its embeddings are what is clustered next."""
-    handed = []
-
-    def embed(views, store, prompts, train, refreshing, number):
-        handed.append((number, prompts))
-        names = prompts["sequence"].unique()
-        return pd.DataFrame(np.eye(6)[[int(name[-1]) for name in names]], index=names)
-
-    monkeypatch.setattr(sources, "embed_after_training", embed)
-    data = replace(unlabelled(manifests, ContentStore(tmp_path)), refreshing="how")
-    chosen = options["cluster"].model_copy(update={"cluster": ClusterOptions(count=6, refreshes=2)})
-    table = write_pseudo_prompts(data, chosen)
-    assert [number for number, _ in handed] == [1, 2]
-    assert table.groupby(table["sequence"].str[-1])["pseudo_label"].nunique().eq(1).all()
-    with pytest.raises(ValueError, match="refreshed by training"):
-        write_pseudo_prompts(replace(data, refreshing=None), chosen)
+def test_a_view_table_with_labels_is_refused(manifests, options):
+    with pytest.raises(ValueError, match="without labels"):
+        prompt_similarities(manifests[1], None, options["zero_shot"].zero_shot, FrameSampler())
 
 
-def test_a_model_without_weights_has_no_opinion(manifests, pictures, tmp_path):
+def test_a_model_without_weights_is_refused(manifests, pictures):
     with pytest.raises(ValueError, match="has nothing to say"):
-        write_pseudo_prompts(unlabelled(manifests, ContentStore(tmp_path)), PseudoLabelOptions(source="zero_shot"))
+        write(manifests, PseudoLabelOptions(source="zero_shot"))

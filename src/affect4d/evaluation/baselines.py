@@ -26,9 +26,9 @@ from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probing import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
 from affect4d.progress import track
-from affect4d.prompts.pseudo_labels.at_rest import displacements_from_rest, single_scans
-from affect4d.prompts.pseudo_labels.geometry import UNLABELLED, UnmeasurableError, rule_scores
-from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.pseudo_labels.neutral_face import displacements_from_neutral, single_scans
+from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
+from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmarks import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
@@ -110,7 +110,9 @@ def landmark_logistic(
     """Logistic regression on the displacements of all landmarks from the neutral frame: the strongest baseline."""
     features = window_displacements(bank, landmark_table(scan_manifest), sequences["sequence"])
     alone = sequences["sequence"].isin(single_scans(scan_manifest)["sequence"]).to_numpy()
-    features[alone] = displacements_from_rest(scan_manifest).reindex(sequences["sequence"][alone]).to_numpy(np.float32)
+    features[alone] = (
+        displacements_from_neutral(scan_manifest).reindex(sequences["sequence"][alone]).to_numpy(np.float32)
+    )
     return _standard_logistic(features, sequences, split, "landmark_logistic")
 
 
@@ -125,7 +127,7 @@ def pseudo_label_rules(
     """
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     try:
-        probabilities = rule_scores(scan_manifest[list(UNLABELLED)], split.train, rules)
+        probabilities = rule_probabilities(scan_manifest[list(UNLABELLED)], split.train, rules)
     except UnmeasurableError:
         probabilities = pd.DataFrame()
     known = probabilities.reindex(index=unseen["sequence"], columns=list(EXPRESSIONS)).fillna(1 / len(EXPRESSIONS))

@@ -16,7 +16,7 @@ from affect4d.evaluation.representation import evaluate_representation
 from affect4d.evaluation.zero_shot import FREE_TEXT
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
-from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, table_digest
 from affect4d.views.bank import load_view_bank

@@ -12,7 +12,7 @@ from affect4d.experiments.variants import MethodName
 from affect4d.former_names import former_names
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
-from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions
+from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,
@@ -84,15 +84,6 @@ class ExperimentSettings(BaseModel):
     def _fitted_views_are_used(self) -> Self:
         if self.fitted_views and not self.tested_views:
             raise ValueError("fitted_views only matters for a probe that is tested on other views: set tested_views.")
-        return self
-
-    @model_validator(mode="after")
-    def _refreshes_see_every_view(self) -> Self:
-        if self.views and self.pseudo_labels.source == "cluster" and self.pseudo_labels.cluster.refreshes:
-            raise ValueError(
-                "views leaves out some that refreshed clusters would be made from: set pseudo_labels.cluster.refreshes "
-                "to 0, or leave views empty."
-            )
         return self
 
     def changed(self, changes: Mapping[str, Any]) -> Self:

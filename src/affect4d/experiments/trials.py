@@ -16,13 +16,13 @@ from safetensors.torch import save_file
 
 from affect4d.evaluation import baselines
 from affect4d.evaluation.evaluator import Evaluator
+from affect4d.evaluation.prompt_similarity import prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import load_model, save_model
-from affect4d.prompts.compose import compose_prompts, ensembles, own_prompts
-from affect4d.prompts.pseudo_labels.geometry import UNLABELLED
-from affect4d.pseudo_labels.refresh import Refreshing
-from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts
+from affect4d.prompts.compose import compose_prompts, custom_prompts, prompt_ensembles
+from affect4d.pseudo_labels.options import LABELS, UNLABELLED
+from affect4d.pseudo_labels.sources import write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
 from affect4d.training.dataset import SampleSplits
@@ -140,7 +140,7 @@ def _key(training: _Training) -> dict[str, Any]:
         "readout": variant.readout,
         "tracked": variant.tracked,
         "settings": settings.model_dump(mode="json"),
-        "own_prompts": own_prompts(settings.prompts),
+        "own_prompts": custom_prompts(settings.prompts),
         "weights": local_digest(*weights),
         "split": training.split.digest,
         "views": table_digest(data.views[["sequence", "checksum"]]),
@@ -274,20 +274,20 @@ def _prompts(training: _Training) -> tuple[pd.DataFrame, dict[str, str] | None]:
     """Prompts, and the expression of every training sequence where the method is supervised."""
     settings, split = training.settings, training.split
     if not training.supervised:
-        return write_pseudo_prompts(_unlabelled(training), settings.pseudo_labels), None
+        return _pseudo_prompts(training), None
     known = limit_labels(training.data.sequences, split, settings.labelled_subjects, settings.train.seed)
     labelled = known.dropna(subset=["expression"]).reset_index(drop=True)
     rows = labelled[labelled["subject"].isin(split.train)]
     return compose_prompts(labelled, settings.prompts), dict(zip(rows["sequence"], rows["expression"], strict=True))
 
 
-def _unlabelled(training: _Training) -> Unlabelled:
-    """Inputs of pseudo-labels; clusters are refreshed with the variant's own settings."""
+def _pseudo_prompts(training: _Training) -> pd.DataFrame:
+    """Pseudo-labeled prompts, from tables without labels."""
     settings, data = training.settings, training.data
-    train = settings.train.model_copy(update={"epochs": settings.pseudo_labels.cluster.epochs})
-    parts = (settings.inputs, settings.model, train, settings.augment, settings.objectives.smile_vlm)
-    refreshing = Refreshing(*parts, training.store)
-    return Unlabelled.of(data.scans, data.views, data.store, training.split.train, refreshing, settings.inputs.frames)
+    views = data.views.drop(columns=list(LABELS), errors="ignore")
+    options, frames = settings.pseudo_labels, settings.inputs.frames
+    similarities = partial(prompt_similarities, views, data.store, options.zero_shot, frames)
+    return write_pseudo_prompts(data.scans[list(UNLABELLED)], training.split.train, options, similarities)
 
 
 def _plan(
@@ -306,9 +306,9 @@ def _predict(variant: Variant, settings: ExperimentSettings, evaluator: Evaluato
     if variant.readout == "head":
         return evaluator.by_head(model, variant.name)
     if variant.readout == "prompts":
-        return evaluator.by_prompts(model, variant.name, ensembles(settings.prompts))
+        return evaluator.by_prompts(model, variant.name, prompt_ensembles(settings.prompts))
     if variant.readout == "prompts_and_probe":
-        zero_shot = evaluator.by_prompts(model, "zero_shot", ensembles(settings.prompts))
+        zero_shot = evaluator.by_prompts(model, "zero_shot", prompt_ensembles(settings.prompts))
         return pd.concat([zero_shot, evaluator.by_linear_probe(model, "linear_probe")], ignore_index=True)
     return evaluator.by_linear_probe(model, variant.name)
 

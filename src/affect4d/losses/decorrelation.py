@@ -1,4 +1,4 @@
-"""Multiview decorrelation: two views of one face agree in every feature, and no two features say the same (L_MV)."""
+"""Barlow Twins over pairs of views (L_MV), and cross-modal redundancy of faces and texts (L_CM)."""
 
 from itertools import combinations
 
@@ -71,6 +71,23 @@ def multiview_decorrelation(views: ViewEmbeddings, off_diagonal: float = OFF_DIA
     pairs = combinations(range(count), 2)
     values = [barlow_twins(views[:, first], views[:, second], off_diagonal) for first, second in pairs]
     return torch.stack(values).mean() / width
+
+
+def cross_modal_redundancy(fused: Embeddings, text: Embeddings) -> Scalar:
+    """L_CM = Σ_{k≠l} D_kl² / d, with D the cross-correlation of fused and text embeddings.
+
+    SMILE-VLM (arXiv 2506.01203): cross-modal redundancy minimisation [paper]; this form, and the division by d [ours].
+    For unrelated Gaussian features the value is (d − 1) / (B − 1): it takes a batch larger than the width before the
+    term sees structure rather than chance.
+
+    Args:
+        fused: One row a sample.
+        text: The prompt of the same sample.
+
+    Raises:
+        ValueError: If the batch has one row.
+    """
+    return off_diagonal_square_sum(cross_correlation(fused, text)) / fused.shape[1]
 
 
 def off_diagonal_square_sum(matrix: Float[Tensor, "dim dim"]) -> Scalar:

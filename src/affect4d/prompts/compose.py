@@ -1,7 +1,7 @@
-"""Prompts for labelled sequences: many ways to say one expression, with the attributes a corpus gives.
+"""Prompts of labelled sequences: AffectVLM's augmented textual prompts [summary].
 
-AffectVLM's augmented textual prompts [summary]: frames × words × given attributes; each sequence draws its own few, so
-that the text tower does not learn one sentence an emotion.
+Templates × words × given attributes; each sequence samples a few, so that the text encoder does not learn one sentence
+an emotion.
 """
 
 import zlib
@@ -22,32 +22,32 @@ PROMPT_COLUMNS = ("sequence", "prompt", "expression", "source")
 
 
 class PromptOptions(BaseModel):
-    """How many prompts a sequence gets, and where they come from."""
+    """Number and source of the prompts of a sequence."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="how many prompts a sequence draws from")
-    seed: int = Field(default=0, ge=0, description="seed of the draw")
+    prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="most prompts of a sequence")
+    seed: int = Field(default=0, ge=0, description="seed of the sample")
     augment: bool = Field(default=True, description="False: one bare prompt, the expression's own name")
     file: str | None = Field(default=None, description="CSV with columns expression, prompt: a prompt set of your own")
 
 
 def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataFrame:
-    """Draw the prompts of every sequence; each sequence's draw depends on the seed and its name alone.
+    """Prompts of every sequence, sampled by the seed and the sequence's name alone.
 
     Args:
         sequences: One row a sequence: ``sequence``, ``expression``, and ``gender``, ``age_group`` where given
             (null, or no such column, where not).
-        options: How many, and from where.
+        options: Number and source.
 
     Returns:
         One row a prompt: ``sequence``, ``prompt``, ``expression``, ``source`` ("template", "bare" or "file"). No prompt
-        occurs twice in a sequence. Fewer than asked for where a prompt file has fewer.
+        occurs twice in a sequence; there are fewer where a prompt file has fewer.
 
     Raises:
         ValueError: If an expression is unknown, or the prompt file lacks one.
     """
-    prompt_set = own_prompts(options)
+    prompt_set = custom_prompts(options)
     rows = [
         (row["sequence"], prompt, row["expression"], source)
         for row in sequences.to_dict("records")
@@ -57,7 +57,7 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
 
 
 def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | None = None) -> tuple[str, ...]:
-    """The prompt ensemble of one expression, for zero-shot recognition and prediction: no attributes, all words.
+    """The prompt ensemble of one expression: no attributes, all words.
 
     Args:
         expression: One of ``EXPRESSIONS``.
@@ -77,28 +77,28 @@ def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | Non
     return tuple(fill(template, {slot: next(words[slot]) for slot in slots(template)}) for template in PLAIN)
 
 
-def ensembles(options: PromptOptions) -> dict[str, tuple[str, ...]]:
-    """The prompts that stand for each expression: those of the user's file; else the project's own, or the bare one.
+def prompt_ensembles(options: PromptOptions) -> dict[str, tuple[str, ...]]:
+    """The prompt ensemble of each expression: those of the prompt file; else the project's own, or the bare one.
 
-    A model is read by what it was taught: where training has one bare prompt, so has reading.
+    Prediction uses the kind of prompts that training uses: where training has one bare prompt, so has prediction.
 
     Raises:
-        FileNotFoundError: If the prompt file is not there.
-        ValueError: If it is not what :func:`read_prompt_set` asks for.
+        FileNotFoundError: If the prompt file does not exist.
+        ValueError: As :func:`read_prompt_set`.
     """
-    prompt_set = own_prompts(options)
+    prompt_set = custom_prompts(options)
     if prompt_set is None and not options.augment:
         return {expression: (_bare(expression),) for expression in EXPRESSIONS}
     return {expression: class_prompts(expression, prompt_set) for expression in EXPRESSIONS}
 
 
-def own_prompts(options: PromptOptions) -> dict[str, tuple[str, ...]] | None:
-    """What is in the user's prompt file; None without one. Part of every key: a file may change under its name."""
+def custom_prompts(options: PromptOptions) -> dict[str, tuple[str, ...]] | None:
+    """Content of the prompt file; None without one. Part of every cache key: a file may change under its name."""
     return read_prompt_set(Path(options.file)) if options.file else None
 
 
 def read_prompt_set(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read prompts of your own: a CSV file with columns ``expression`` and ``prompt``, any spelling of the expressions.
+    """Read a prompt file: CSV with columns ``expression`` and ``prompt``, any spelling of the expressions.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -119,7 +119,7 @@ def read_prompt_set(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def sequence_generator(seed: int, sequence: str) -> np.random.Generator:
-    """The random generator of one sequence: the same whatever other sequences there are, and in whatever order."""
+    """Random generator of one sequence, independent of other sequences and their order."""
     return np.random.default_rng([seed, zlib.crc32(sequence.encode())])
 
 
@@ -143,7 +143,7 @@ def _bare(expression: str) -> str:
 
 
 def possible_prompts(expression: str, gender: object = None, age_group: object = None) -> list[str]:
-    """Every prompt the frames allow for one expression and the attributes given; each once."""
+    """Every prompt of one expression and the given attributes; each once."""
     vocabulary = vocabulary_of(expression)
     words = {
         "adjective": vocabulary.adjectives,
@@ -157,7 +157,7 @@ def possible_prompts(expression: str, gender: object = None, age_group: object =
 
 
 def _fillings(template: str, words: Mapping[str, Sequence[str]]) -> list[str]:
-    """The frame with every combination of words for its slots; none where a slot has no word."""
+    """The template with every combination of words for its slots; none where a slot has no word."""
     filled: list[dict[str, str]] = [{}]
     for slot in sorted(slots(template)):
         filled = [{**chosen, slot: word} for chosen in filled for word in words[slot]]

@@ -1,8 +1,7 @@
-"""Sentence frames. Data only: one slot for a word of the expression, and slots for attributes where they are given.
+"""Sentence templates, and filling them.
 
-Slots: ``{adjective}``, ``{noun}`` or ``{action}`` (exactly one of them a frame), ``{age_group}``, ``{gender}``. A frame
-with an attribute slot is used only for a subject whose corpus supplies that attribute. "a" becomes "an" where the word
-that follows calls for it.
+Slots: ``{adjective}``, ``{noun}`` or ``{action}`` (exactly one of them), ``{age_group}``, ``{gender}``. A template with
+an attribute slot is used only for a subject whose corpus supplies that attribute.
 """
 
 import re
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from string import Formatter
 
 BARE = "a face showing {noun}"
-"""The one frame of unaugmented prompts, filled with the expression's own name."""
+"""The only template of unaugmented prompts, filled with the expression's own name."""
 
 PLAIN: tuple[str, ...] = (
     BARE,
@@ -36,7 +35,7 @@ PLAIN: tuple[str, ...] = (
     "an unmistakably {adjective} face",
     "a close view of someone {action}",
 )
-"""Frames without attributes: for anybody, and for the prompt ensembles of prediction."""
+"""Templates without attributes, also of the prompt ensembles."""
 
 WITH_GENDER: tuple[str, ...] = (
     "a {adjective} {gender}",
@@ -61,23 +60,23 @@ WITH_BOTH: tuple[str, ...] = (
 
 TEMPLATES: tuple[str, ...] = (*PLAIN, *WITH_GENDER, *WITH_AGE_GROUP, *WITH_BOTH)
 
-ACTION_TEMPLATES: tuple[str, ...] = (
+ACTION_UNIT_TEMPLATES: tuple[str, ...] = (
     "a face with {phrases}",
     "{phrases}",
     "a person whose face shows {phrases}",
     "a facial expression with {phrases}",
 )
-"""Frames for a list of facial-action phrases."""
-EMOTION_ACTION_TEMPLATES: tuple[str, ...] = (
+"""Templates for a list of action-unit phrases."""
+EMOTION_ACTION_UNIT_TEMPLATES: tuple[str, ...] = (
     "a {adjective} face with {phrases}",
     "an expression of {noun}: {phrases}",
     "a person {action}, {phrases}",
 )
-"""Frames for a list of facial-action phrases that is typical of an expression."""
+"""Templates for a list of action-unit phrases that is typical of an expression."""
 
 
 def slots(template: str) -> frozenset[str]:
-    """Names of the slots of a frame.
+    """Names of the slots of a template.
 
     >>> sorted(slots("a {adjective} {gender}"))
     ['adjective', 'gender']
@@ -86,7 +85,7 @@ def slots(template: str) -> frozenset[str]:
 
 
 def fill(template: str, words: Mapping[str, str]) -> str:
-    """Put words into the slots and mend the article before each.
+    """Fill the slots and correct "a" and "an".
 
     >>> fill("a {adjective} {gender}", {"adjective": "angry", "gender": "woman"})
     'an angry woman'

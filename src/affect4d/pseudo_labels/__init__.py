@@ -1,6 +1,6 @@
-"""Where SMILE-VLM's pseudo-labels come from: one interface, three sources, and never a label.
+"""Pseudo-labels for SMILE-VLM (arXiv 2506.01203): what a face shows, in words, without any label.
 
-:mod:`~affect4d.pseudo_labels.sources` is the door. What is numbers in and words out is in
-:mod:`affect4d.prompts.pseudo_labels`; here are the networks that look at pictures: a pretrained vision-language model
-(``zero_shot``), and SMILE-VLM itself, trained for a while, whose embeddings are clustered (``cluster``, refreshed).
+Three sources give the same table, one row a sequence (:data:`~.action_coding.PSEUDO_LABEL_COLUMNS`): rules on landmarks
+(``geometry``), a pretrained vision-language model (``zero_shot``) and clusters of movement (``cluster``).
+:mod:`~affect4d.pseudo_labels.sources` chooses among them; :mod:`~affect4d.pseudo_labels.sentences` writes the prompts.
 """

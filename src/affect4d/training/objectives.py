@@ -13,11 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, supervised_contrast, triplet_margin
-from affect4d.losses.alignment import class_positives, multi_positive_contrast
-from affect4d.losses.decorrelation import multiview_decorrelation, standardise
-from affect4d.losses.redundancy import cross_modal_redundancy
-from affect4d.losses.simclr import instance_contrast
+from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
+from affect4d.losses.contrastive import (
+    class_positives,
+    instance_contrast,
+    multi_positive_contrast,
+    supervised_contrast,
+)
+from affect4d.losses.decorrelation import cross_modal_redundancy, multiview_decorrelation, standardise
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
 from affect4d.training.dataset import LabelledBatch, TrainingBatch, UnlabelledBatch
@@ -114,8 +117,8 @@ def affect_objective(model: AffectVLM, outputs: FaceTextOutputs, options: Affect
 
     fused_contrast, view_contrast = _contrasts(faces, texts, y, scale)
     L_align = fused_contrast + options.view_alignment * view_contrast
-    L_mc = pair_contrast(Z, labels, alpha, options.smoothing)
-    L_mt = triplet_margin(Z, labels, alpha, options.mining, options.smoothing)
+    L_mc = pair_contrast(Z, labels, alpha)
+    L_mt = triplet_margin(Z, labels, alpha, options.mining)
     loss = options.align * L_align + options.pairs * L_mc + options.triplets * L_mt
 
     activity = pair_and_triplet_activity(Z, labels, alpha)

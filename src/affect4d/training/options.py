@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from affect4d.losses.mining import Mining
 from affect4d.models.options import ModelOptions
 from affect4d.views.inputs import InputOptions
 
@@ -107,8 +106,7 @@ class AffectOptions(BaseModel, frozen=True, extra="forbid"):
     pairs: float = Field(default=0.5, ge=0, le=100)  # weight of L_mc
     triplets: float = Field(default=0.5, ge=0, le=100)  # weight of L_mt
     view_alignment: float = Field(default=0.5, ge=0, le=100)  # weight of single views inside L_align
-    mining: Mining = "hardest"  # of triplets
-    smoothing: float = Field(default=0.0, ge=0, le=10)  # temperature of a softplus; 0 is the hinge
+    mining: Literal["all", "hardest"] = "hardest"  # of triplets
     margin_low: float = Field(default=0.05, ge=0, lt=1)  # bounds of α, a cosine in L_mc, a squared distance in L_mt
     margin_high: float = Field(default=0.6, gt=0, le=2)
 

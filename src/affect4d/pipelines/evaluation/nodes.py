@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts.compose import ensembles
+from affect4d.prompts.compose import prompt_ensembles
 from affect4d.store import ContentStore, cached, table_digest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def evaluate_affect_vlm(
     from affect4d.evaluation import evaluate_models as models
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
-    texts, saved = ensembles(settings.prompts), _saved(model, settings)
+    texts, saved = prompt_ensembles(settings.prompts), _saved(model, settings)
     given = {**data.key_parts(), "model": model["key"], "prompts": texts}
     scores, predictions = cached(
         cache_store, "affect_vlm", partial(models.evaluate_affect_vlm, data, saved, texts), **given
@@ -64,7 +64,7 @@ def evaluate_smile_vlm(
         evaluate = partial(models.evaluate_micro_expressions, data, clips, saved, _untrained(settings))
         given = {**data.key_parts(), "clips": table_digest(clips), "size": settings.model, "seed": settings.train.seed}
         return cached(cache_store, "micro", evaluate, **given, model=model["key"])
-    texts = ensembles(settings.prompts)
+    texts = prompt_ensembles(settings.prompts)
     evaluate = partial(models.evaluate_smile_vlm, data, saved, texts)
     return cached(cache_store, "smile_vlm", evaluate, **data.key_parts(), model=model["key"], prompts=texts)
 
@@ -113,7 +113,7 @@ def measure_granularity(
     from affect4d.evaluation import evaluate_models as models
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
-    texts = ensembles(settings.prompts)
+    texts = prompt_ensembles(settings.prompts)
     records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
     trained = {name: _saved(record, settings) for name, record in records.items()}
     measure = partial(models.evaluate_granularity, data, trained, texts)
@@ -134,7 +134,7 @@ def evaluate_representations(
     from affect4d.evaluation import evaluate_models as models
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
-    texts = ensembles(settings.prompts)
+    texts = prompt_ensembles(settings.prompts)
     saved = {"smile": _saved(smile, settings), "affect": _saved(affect, settings)}
     evaluate = partial(models.evaluate_representations, data, **saved, untrained=_untrained(settings), prompts=texts)
     given = {**data.key_parts(), "models": [smile["key"], affect["key"]], "prompts": texts}

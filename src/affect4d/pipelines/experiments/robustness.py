@@ -7,7 +7,7 @@ import pandas as pd
 
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import ExperimentSettings, RobustnessOptions
-from affect4d.prompts.compose import ensembles
+from affect4d.prompts.compose import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 
@@ -55,7 +55,7 @@ def corrupt_scans(
         render=render,
         inputs=settings.inputs,
         models={name: Path(record["folder"]) for name, record in models.items()},
-        prompts=ensembles(settings.prompts),
+        prompts=prompt_ensembles(settings.prompts),
         device=settings.train.device,
     )
     return measure_robustness(test, options.corruptions, cache_store, engine)

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts.compose import ensembles
+from affect4d.prompts.compose import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore, cache_key, cached_folder
@@ -56,7 +56,7 @@ def package_model(
         "inputs": settings.inputs.model_dump(mode="json"),
         "render": render.image_options,
         "crop_radius": ingest.crop_radius,
-        "prompts": ensembles(settings.prompts),
+        "prompts": prompt_ensembles(settings.prompts),
         "origin": _origin(model, training_data, settings.train.seed),
         "scores": _scores(metrics, name, training_data),
     }

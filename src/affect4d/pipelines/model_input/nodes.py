@@ -7,8 +7,9 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts.compose import compose_prompts, own_prompts
-from affect4d.store import ContentStore, cached, local_digest, table_digest
+from affect4d.prompts.compose import compose_prompts, custom_prompts
+from affect4d.pseudo_labels.options import LABELS, UNLABELLED
+from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
 from affect4d.training.sampling import draw_plan
 
 SHEET_SAMPLES = 5
@@ -21,7 +22,7 @@ def write_augmented_prompts(
     """Templates filled with synonyms of the expression and the attributes that the corpus supplies."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     options = settings.prompts
-    given = {"sequences": table_digest(labelled), "options": options, "own": own_prompts(options)}
+    given = {"sequences": table_digest(labelled), "options": options, "own": custom_prompts(options)}
     return cached(cache_store, "augmented", partial(compose_prompts, labelled, options), **given)
 
 
@@ -34,17 +35,22 @@ def write_pseudo_prompts(
     cache_store: ContentStore,
 ) -> pd.DataFrame:
     """Prompts made without labels, by the source that the settings name."""
-    from affect4d.pseudo_labels.sources import Unlabelled, write_pseudo_prompts  # torch costs seconds
+    from affect4d.pseudo_labels.sources import write_pseudo_prompts  # scikit-learn costs seconds
+
+    def similarities() -> tuple[pd.DataFrame, float]:
+        from affect4d.evaluation.prompt_similarity import prompt_similarities  # torch costs seconds
+
+        views = view_manifest.drop(columns=list(LABELS), errors="ignore")
+        return prompt_similarities(views, view_store, options.zero_shot, settings.inputs.frames)
 
     options = settings.pseudo_labels
-    trained = subject_split["train"]
-    data = Unlabelled.of(scan_manifest, view_manifest, view_store, trained, settings.inputs.frames)
-    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
-    given: dict[str, Any] = {"scans": scans, "subjects": trained, "options": options}
+    scans, trained = scan_manifest[list(UNLABELLED)], subject_split["train"]
+    given: dict[str, Any] = {"scans": table_digest(scans), "subjects": trained, "options": options}
     if options.source == "zero_shot":
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
         given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
-    return cached(cache_store, "pseudo", partial(write_pseudo_prompts, data, options), **given)
+        given |= {"similarity": code_version("affect4d.evaluation.prompt_similarity")}
+    return cached(cache_store, "pseudo", partial(write_pseudo_prompts, scans, trained, options, similarities), **given)
 
 
 def schedule_supervised(

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.prompts.pseudo_labels.clusters import cluster_findings, find_centres
-from affect4d.prompts.pseudo_labels.geometry import measured_by_rules, subject_of
-from affect4d.prompts.pseudo_labels.naming import FINDING_COLUMNS
-from affect4d.prompts.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
+from affect4d.pseudo_labels.action_coding import PSEUDO_LABEL_COLUMNS
+from affect4d.pseudo_labels.clusters import find_centres, label_by_clusters
+from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
+from affect4d.pseudo_labels.rules import measured_by_rules, subject_of
 from affect4d.scans.expression import EXPRESSIONS
 
 SUBJECTS = tuple(f"F{subject:03d}" for subject in range(6))
@@ -21,7 +21,7 @@ def options_of(method="kmeans", count=6, **changes):
 def found(scans, options, features=None):
     rules, scores = measured_by_rules(scans, SUBJECTS, options)
     train = subject_of(scans)[scores.index].isin(SUBJECTS)
-    return cluster_findings(scores if features is None else features, train, rules, scores, options)
+    return label_by_clusters(scores if features is None else features, train, rules, scores, options)
 
 
 @METHODS
@@ -29,7 +29,7 @@ def test_clusters_of_what_moved_find_the_expressions(corpus, method):
     scans, truth = corpus
     table = found(scans, options_of(method, 8)).set_index("sequence")
     worded = table[table["emotion"] != ""]
-    assert set(table.reset_index().columns) == set(FINDING_COLUMNS)
+    assert set(table.reset_index().columns) == set(PSEUDO_LABEL_COLUMNS)
     assert (worded["pseudo_label"] == truth[worded.index]).mean() > 0.9
     assert len(worded) > 0.7 * len(truth)
     assert table["confidence"].between(0, 1).all()
@@ -58,7 +58,7 @@ def test_clusters_and_words_come_from_training_subjects_alone(corpus):
 def test_a_cluster_that_fits_no_emotion_is_left_unnamed(corpus):
     table = found(corpus[0], options_of(confidence=1.0))
     assert (table["emotion"] == "").all()
-    assert table["actions"].map(len).gt(0).all()
+    assert table["action_units"].map(len).gt(0).all()
 
 
 def test_too_many_clusters_are_refused_with_the_parameter():

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from affect4d.prompts.action_measurement import (
+from affect4d.pseudo_labels.measurements import (
     MEASUREMENTS,
-    action_measurements,
     apex_frames,
-    apex_measurements,
-    hold_still,
+    measure_apex,
+    measure_frames,
+    remove_head_motion,
 )
 from affect4d.scans.landmarks import MIRROR
 
@@ -38,7 +38,7 @@ MOVES = {
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
 def test_each_measurement_is_positive_when_the_face_does_what_it_says(perform, name):
-    measured = action_measurements(perform(MOVES[name]))
+    measured = measure_frames(perform(MOVES[name]))
     eye_distance = 91.2
     assert measured[name].max() * eye_distance > 1.9
     assert measured[name].iloc[0] == 0
@@ -47,8 +47,8 @@ def test_each_measurement_is_positive_when_the_face_does_what_it_says(perform, n
 @pytest.mark.parametrize("name", MEASUREMENTS)
 def test_the_opposite_movement_measures_the_opposite(perform, name):
     rows, offset = MOVES[name]
-    there = action_measurements(perform((rows, offset)))[name]
-    back = action_measurements(perform((rows, offset), strength=-1.0))[name]
+    there = measure_frames(perform((rows, offset)))[name]
+    back = measure_frames(perform((rows, offset), strength=-1.0))[name]
     np.testing.assert_allclose(there, -back, atol=1e-9)
 
 
@@ -56,15 +56,15 @@ def test_head_movement_place_and_size_do_not_matter(perform):
     track = perform(MOVES["inner_brow_raise"], MOVES["mouth_widening"])
     turns = Rotation.from_euler("xyz", np.linspace(0, 20, 7)[:, None] * (1, -0.5, 0.3), degrees=True).as_matrix()
     moved = np.einsum("fij,fpj->fpi", turns, track) + np.linspace(0, 9, 7)[:, None, None]
-    np.testing.assert_allclose(action_measurements(1.7 * moved), action_measurements(track), atol=1e-9)
-    np.testing.assert_allclose(hold_still(moved), track, atol=1e-9)
+    np.testing.assert_allclose(measure_frames(1.7 * moved), measure_frames(track), atol=1e-9)
+    np.testing.assert_allclose(remove_head_motion(moved), track, atol=1e-9)
 
 
 def test_the_mirror_image_measures_the_same(perform):
     track = perform(MOVES["lip_corner_raise"])
     track[:, 48] += (0.0, 2.0, 0.0)
     mirrored = track[:, list(MIRROR)] * (-1, 1, 1)
-    np.testing.assert_allclose(action_measurements(mirrored), action_measurements(track), atol=1e-9)
+    np.testing.assert_allclose(measure_frames(mirrored), measure_frames(track), atol=1e-9)
 
 
 def test_apex_is_the_plateau_and_a_blink_does_not_move_it(perform):
@@ -72,16 +72,16 @@ def test_apex_is_the_plateau_and_a_blink_does_not_move_it(perform):
     assert not apex_frames(track)[[0, -1]].any()
     blinking = track.copy()
     blinking[6, [1, 2, 3, 9, 10, 11], 1] -= 9.0
-    assert abs(apex_measurements(blinking)["eye_opening"]) < 0.005
+    assert abs(measure_apex(blinking)["eye_opening"]) < 0.005
 
 
 def test_untracked_landmarks_are_left_out(perform):
     track = perform(MOVES["inner_brow_raise"])
-    whole = action_measurements(track)["inner_brow_raise"]
+    whole = measure_frames(track)["inner_brow_raise"]
     track[:, 20] = np.nan
-    np.testing.assert_allclose(action_measurements(track)["inner_brow_raise"], whole, atol=1e-9)
+    np.testing.assert_allclose(measure_frames(track)["inner_brow_raise"], whole, atol=1e-9)
     track[3, [38, 39, 43, 44]] = np.nan
-    measured = action_measurements(track)["nose_wing_raise"]
+    measured = measure_frames(track)["nose_wing_raise"]
     assert np.isnan(measured[3])
     assert measured.drop(3).notna().all()
 
@@ -90,11 +90,11 @@ def test_a_frame_without_rigid_landmarks_is_refused(perform):
     track = perform(MOVES["jaw_drop"])
     track[2] = np.nan
     with pytest.raises(ValueError, match="it takes three"):
-        action_measurements(track)
+        measure_frames(track)
 
 
 def test_a_neutral_frame_without_eye_corners_is_refused(perform):
     track = perform(MOVES["jaw_drop"])
     track[0, 0] = np.nan
     with pytest.raises(ValueError, match="eye corner"):
-        action_measurements(track)
+        measure_frames(track)

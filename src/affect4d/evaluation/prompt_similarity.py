@@ -1,4 +1,4 @@
-"""What a pretrained vision-language model says of every sequence: the source ``zero_shot``."""
+"""Similarity of sequences and expression prompts by a pretrained vision-language model, without training."""
 
 import pandas as pd
 
@@ -6,36 +6,39 @@ from affect4d.evaluation.embed import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts
 from affect4d.models import TowerOptions
 from affect4d.models.pretrained import PretrainedPair
-from affect4d.prompts.pseudo_labels.options import ZeroShotOptions
+from affect4d.pseudo_labels.options import ZeroShotOptions
+from affect4d.pseudo_labels.rules import refuse_labels
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import FrameSampler, InputOptions
 
 CONTEXT_LENGTH = 32
+"""Most tokens of a prompt."""
 
 
-def compare_with_prompts(
+def prompt_similarities(
     views: pd.DataFrame, store: ContentStore, options: ZeroShotOptions, frames: FrameSampler
 ) -> tuple[pd.DataFrame, float]:
-    """Cosine of every sequence with the prompt ensemble of every expression, and the model's factor on it.
+    """Cosine of every sequence with every expression's prompt ensemble, and the model's factor on cosines.
 
     Args:
         views: View manifest without labels.
-        store: Where the pictures are.
-        options: Which model, which pictures.
-        frames: Which frames of a sequence it looks at.
+        store: Where the images are.
+        options: The model, and the channel that it is given.
+        frames: The frames of a sequence that are averaged.
 
     Returns:
-        One row a sequence (the index), one column an expression; and the scale.
+        One row a sequence (the index), one column an expression; and the factor.
 
     Raises:
-        ValueError: If the model has no weights, or its text tower does not read CLIP's tokens.
+        ValueError: If the table has a label column, or the model has no weights.
         FileNotFoundError: If its file or folder of weights does not exist.
     """
+    refuse_labels(views)
     towers = TowerOptions(name=options.name, pretrained=options.pretrained, context_length=CONTEXT_LENGTH)
     model = PretrainedPair(towers)
-    seen = InputOptions(channels=(options.channel,), motion="none", frames=frames, size=model.size)
-    embeddings = embed_sequences(model, load_view_bank(views, store, seen), seen)
+    inputs = InputOptions(channels=(options.channel,), motion="none", frames=frames, size=model.size)
+    embeddings = embed_sequences(model, load_view_bank(views, store, inputs), inputs)
     prompts = expression_prompts()
     cosines = embeddings.fused @ class_embeddings(model, prompts).T
     return pd.DataFrame(cosines, index=list(embeddings.sequences), columns=list(prompts)), model.scale

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from affect4d.losses.simclr import instance_contrast
+from affect4d.losses.contrastive import instance_contrast
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from affect4d.prompts.pseudo_labels.assignment import balancing_offsets, lead
+from affect4d.pseudo_labels.sinkhorn import balancing_offsets, top_margin
 
 
 def test_sinkhorn_fills_the_columns_evenly():
@@ -14,4 +14,4 @@ def test_sinkhorn_fills_the_columns_evenly():
 
 
 def test_the_lead_is_best_minus_second_best():
-    assert lead(np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0]])) == pytest.approx([0.5, 0.0])
+    assert top_margin(np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0]])) == pytest.approx([0.5, 0.0])

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.prompts.pseudo_labels.naming import FINDING_COLUMNS
-from affect4d.prompts.pseudo_labels.options import PseudoLabelOptions, ZeroShotOptions
-from affect4d.prompts.pseudo_labels.sentences import prompts_of
-from affect4d.prompts.pseudo_labels.zero_shot import zero_shot_findings
+from affect4d.pseudo_labels.action_coding import PSEUDO_LABEL_COLUMNS
+from affect4d.pseudo_labels.options import PseudoLabelOptions, ZeroShotOptions
+from affect4d.pseudo_labels.sentences import write_sentences
+from affect4d.pseudo_labels.zero_shot import label_by_similarity
 from affect4d.scans.expression import EXPRESSIONS
 
 FREE = PseudoLabelOptions(source="zero_shot", balanced=False)
@@ -30,17 +30,17 @@ TRAIN = pd.Series([row < 48 for row in range(60)])
 
 def test_balance_undoes_a_preference_for_a_word(similarities):
     table, truth = similarities
-    assert (zero_shot_findings(table, TRAIN, 100.0, FREE)["pseudo_label"] == "happiness").mean() > 0.9
-    found = zero_shot_findings(table, TRAIN, 100.0, EVEN)
+    assert (label_by_similarity(table, TRAIN, 100.0, FREE)["pseudo_label"] == "happiness").mean() > 0.9
+    found = label_by_similarity(table, TRAIN, 100.0, EVEN)
     assert (found["pseudo_label"] == truth).mean() > 0.95
-    assert set(found.columns) == set(FINDING_COLUMNS)
+    assert set(found.columns) == set(PSEUDO_LABEL_COLUMNS)
 
 
 def test_balance_is_fitted_on_training_subjects_alone(similarities):
     table, _ = similarities
     changed = table.copy()
     changed.iloc[48:] += np.linspace(0, 0.3, 6)
-    one, other = (zero_shot_findings(each, TRAIN, 100.0, EVEN) for each in (table, changed))
+    one, other = (label_by_similarity(each, TRAIN, 100.0, EVEN) for each in (table, changed))
     pd.testing.assert_frame_equal(one.iloc[:48], other.iloc[:48])
 
 
@@ -48,18 +48,18 @@ def test_who_is_not_sure_is_left_out(similarities):
     table, _ = similarities
     table.iloc[3] = table.iloc[3].mean()
     options = PseudoLabelOptions(source="zero_shot", balanced=False, zero_shot=ZeroShotOptions(confidence=0.2))
-    assert table.index[3] not in set(zero_shot_findings(table, TRAIN, 100.0, options)["sequence"])
+    assert table.index[3] not in set(label_by_similarity(table, TRAIN, 100.0, options)["sequence"])
     with pytest.raises(ValueError, match=r"lower pseudo_labels\.zero_shot\.confidence"):
-        zero_shot_findings(table * 0, TRAIN, 100.0, options)
+        label_by_similarity(table * 0, TRAIN, 100.0, options)
 
 
 def test_nobody_to_balance_on_is_said(similarities):
     with pytest.raises(ValueError, match="subject split"):
-        zero_shot_findings(similarities[0], TRAIN & False, 100.0, EVEN)
+        label_by_similarity(similarities[0], TRAIN & False, 100.0, EVEN)
 
 
 def test_its_prompts_speak_of_the_emotion_alone(similarities):
-    table = prompts_of(zero_shot_findings(similarities[0], TRAIN, 100.0, EVEN), EVEN)
+    table = write_sentences(label_by_similarity(similarities[0], TRAIN, 100.0, EVEN), EVEN)
     assert (table.groupby("sequence").size() == 8).all()
     assert set(table["source"]) == {"zero_shot"}
     assert not table["prompt"].str.contains("at rest|brow").any()

@@ -1,0 +1,46 @@
+"""Action units of a movement, and the emotions they are typical of."""
+
+import pandas as pd
+import pytest
+
+from affect4d.prompts.vocabulary import ACTION_UNIT_PHRASES
+from affect4d.pseudo_labels.action_coding import (
+    ACTION_UNIT_EFFECTS,
+    EMOTION_ACTION_UNITS,
+    EXCLUSIVE,
+    action_unit_scores,
+    named_units,
+    prototype_scores,
+)
+from affect4d.pseudo_labels.measurements import MEASUREMENTS
+from affect4d.pseudo_labels.options import PseudoLabelOptions
+from affect4d.scans.expression import EXPRESSIONS
+
+
+@pytest.mark.parametrize("action", ACTION_UNIT_EFFECTS)
+def test_an_action_is_read_off_its_own_effects(action):
+    effects = pd.DataFrame([{**dict.fromkeys(MEASUREMENTS, 0.0), **ACTION_UNIT_EFFECTS[action]}])
+    scores = action_unit_scores(effects).iloc[0]
+    assert scores.idxmax() == action
+    assert scores[action] > 0.6
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_a_prototype_is_nearest_to_itself(expression):
+    moved = dict.fromkeys(MEASUREMENTS, 0.0)
+    for action, weight in EMOTION_ACTION_UNITS[expression].items():
+        for name, effect in ACTION_UNIT_EFFECTS[action].items():
+            moved[name] += weight * effect
+    scores = prototype_scores(pd.DataFrame([moved])).iloc[0]
+    assert scores.idxmax() == expression
+    assert scores[expression] == pytest.approx(1.0)
+
+
+def test_opposites_are_not_named_together():
+    scores = pd.Series({"AU12": 0.9, "AU15": 0.8, "AU6": 0.7, "AU7": 0.6, "AU2": 0.1})
+    assert named_units(scores, PseudoLabelOptions()) == ("AU12", "AU6")
+    assert all(pair <= set(ACTION_UNIT_EFFECTS) for pair in EXCLUSIVE)
+
+
+def test_every_action_that_can_be_read_can_be_said():
+    assert set(ACTION_UNIT_EFFECTS) <= set(ACTION_UNIT_PHRASES)
