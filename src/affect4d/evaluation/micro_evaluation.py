@@ -35,7 +35,7 @@ from affect4d.evaluation.micro_features import (
     labelled_clips,
 )
 from affect4d.evaluation.significance import PERMUTATIONS
-from affect4d.models.temporal import TemporalPooling
+from affect4d.models.fusion import TemporalPooling
 from affect4d.progress import track
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit

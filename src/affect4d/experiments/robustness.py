@@ -28,7 +28,7 @@ from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.experiments.runner import run_parallel
 from affect4d.models import load_model
-from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.models.io import WEIGHTS_FILE
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import RenderError, shared_renderer
 from affect4d.rendering.sequence import render_face, scan_identity

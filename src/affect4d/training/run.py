@@ -13,7 +13,7 @@ import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from affect4d.models import save_model
-from affect4d.models.registry import WEIGHTS_FILE
+from affect4d.models.io import WEIGHTS_FILE
 from affect4d.progress import console
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
 from affect4d.store.cache import cache_key

@@ -1,9 +1,8 @@
-"""The models by name, and their way to disk and back: ``config.json`` and ``weights.safetensors`` in a folder."""
+"""Building models by name; saving and loading them as ``config.json`` and ``weights.safetensors`` in a folder."""
 
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,9 +15,11 @@ from affect4d.models.view_classifier import ViewClassifier
 
 Model = AffectVLM | SmileVLM | ViewClassifier
 
-MODELS: Mapping[str, Callable[[ModelOptions], Model]] = MappingProxyType(
-    {"affect_vlm": AffectVLM, "smile_vlm": SmileVLM, "view_classifier": ViewClassifier}
-)
+MODELS: Mapping[str, Callable[[ModelOptions], Model]] = {
+    "affect_vlm": AffectVLM,
+    "smile_vlm": SmileVLM,
+    "view_classifier": ViewClassifier,
+}
 WEIGHTS_FILE = "weights.safetensors"
 
 

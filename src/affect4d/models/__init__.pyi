@@ -1,0 +1,11 @@
+from .affect_vlm import AffectVLM as AffectVLM
+from .encoders import JointEmbedding as JointEmbedding
+from .io import MODELS as MODELS
+from .io import build_model as build_model
+from .io import load_model as load_model
+from .io import save_model as save_model
+from .options import ModelOptions as ModelOptions
+from .options import TowerOptions as TowerOptions
+from .smile_vlm import SmileVLM as SmileVLM
+from .towers import tokenise as tokenise
+from .view_classifier import ViewClassifier as ViewClassifier
