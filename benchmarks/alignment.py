@@ -17,7 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from affect4d.arrays import Faces, Pose, Vertices
-from affect4d.scans.canonical import Alignment, align, canonical_face
+from affect4d.scans.alignment import Alignment, align, canonical_face
 from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of
 from affect4d.scans.landmarks import NAMED
 from affect4d.scans.scan import FaceScan

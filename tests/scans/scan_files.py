@@ -9,8 +9,7 @@ from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import distance_transform_edt
 
-from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
-from affect4d.scans.canonical.mean_surface import _fine_depths
+from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS, fine_depths
 from affect4d.scans.readers import read_scan
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan, ScanError
@@ -31,7 +30,7 @@ def bumpy_grid(size: int = 24) -> FaceScan:
 
 def mean_face(size: int = 32) -> FaceScan:
     """The mean face, on which its landmarks lie; ±90 mm, where there is no face as deep as at its edge."""
-    depths, columns, rows = _fine_depths()
+    depths, columns, rows = fine_depths()
     face = np.isfinite(depths)
     filled = depths[tuple(distance_transform_edt(~face, return_indices=True)[1])]
     x, y = np.meshgrid(np.linspace(-90, 90, size), np.linspace(-90, 90, size))

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, mean_face, obj_text, write_corpus, write_picture, wrl_text
 
 from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError, chunks
-from affect4d.scans import canonical
+from affect4d.scans import alignment
 from affect4d.scans import ingest as ingest_module
-from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
+from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import (
@@ -248,7 +248,7 @@ def test_no_usable_scan_refuses_the_corpus(corpus, store):
 def test_a_pose_beside_the_crop_is_told_from_something_that_is_no_face(corpus, monkeypatch):
     beside = np.eye(4)
     beside[0, 3] = 1000.0
-    monkeypatch.setattr(canonical, "align", lambda raw: SimpleNamespace(pose=beside))
+    monkeypatch.setattr(alignment, "align", lambda raw: SimpleNamespace(pose=beside))
     row = dict.fromkeys(SCAN_COLUMNS) | {"scan": "F001/Angry/000.wrl"}
     (told,) = ingest_module.ingest_sequence(FileSource(corpus), 95.0, [row])
     assert told["code"] == "empty-crop"

@@ -23,7 +23,7 @@ from affect4d.inference.results import FramePrediction
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
 from affect4d.rendering.sequence import block_means, frame_activity, render_face
-from affect4d.scans.canonical import align, canonical_face
+from affect4d.scans.alignment import align, canonical_face
 from affect4d.scans.ingest import judged
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table

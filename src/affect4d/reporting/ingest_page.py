@@ -13,7 +13,7 @@ from jaxtyping import Float64
 from PIL import Image
 
 from affect4d.reporting.pages import templates
-from affect4d.scans.canonical import TRUSTED
+from affect4d.scans.alignment import TRUSTED
 from affect4d.scans.ingest_report import counts_table, expressions_table, quantile_table, reasons_table
 
 JPEG_QUALITY = 86

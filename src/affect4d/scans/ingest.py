@@ -28,7 +28,7 @@ from affect4d.scans.source import FileSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 if TYPE_CHECKING:
-    from affect4d.scans.canonical import Alignment, Mended
+    from affect4d.scans.alignment import Alignment, RepairedScan
 
 TEXELS = 16
 """Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, and not looked at."""
@@ -145,7 +145,7 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
     Raises:
         ScanError: If the file is no usable scan any more, or nothing of it is left after the crop.
     """
-    from affect4d.scans.canonical import canonical_face  # scipy costs half a second
+    from affect4d.scans.alignment import canonical_face  # scipy costs half a second
 
     source = as_source(where)
     try:
@@ -230,7 +230,7 @@ def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[Row]) ->
 
 
 def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
-    from affect4d.scans.canonical import align, canonical_face
+    from affect4d.scans.alignment import align, canonical_face
 
     try:
         raw = source.read(scan, texels=TEXELS)
@@ -270,7 +270,7 @@ def _texture_size(raw: FaceScan) -> str:
     return f"{width} × {height}"
 
 
-def judged(alignment: "Alignment", face: "Mended") -> Row:
+def judged(alignment: "Alignment", face: "RepairedScan") -> Row:
     """What was found and done on the way to the canonical face: the columns of the ingest report that say it."""
     notes = (*alignment.findings.values(), *face.scan.repairs, *face.notes)
     return {

@@ -1,7 +1,7 @@
 """Compiled loops over the triangles of a mesh and the cells of a range image.
 
 A scan of 70,000 triangles takes 35 ms of CPU in NumPy, which gathers every corner of every triangle, and 4 ms here. The
-equations stand in :mod:`affect4d.scans.geometry` and :mod:`affect4d.scans.canonical.mending`. Indices must be checked
+equations stand in :mod:`affect4d.scans.geometry` and :mod:`affect4d.scans.alignment.repair`. Indices must be checked
 before: nothing here does.
 """
 

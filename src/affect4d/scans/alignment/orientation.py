@@ -1,17 +1,16 @@
 """The unit a scan is measured in, and how it stands in its file."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64
 
 from affect4d.arrays import Landmarks, Vertices
-from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
+from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
 
-UNITS: Mapping[str, float] = MappingProxyType({"mm": 1.0, "cm": 10.0, "m": 1000.0})
+UNITS: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 """Units a scan may be measured in, and how many millimetres each has."""
-LEAST_EXTENT, LARGEST_EXTENT = 65.0, 1500.0
+MIN_EXTENT, MAX_EXTENT = 65.0, 1500.0
 """Largest extents, in mm, of what is taken for a scan of a face: from half a face to head and shoulders."""
 PLAUSIBLE_SIZE = 1.6
 """Factor between a person's landmarks and the mean face's within which a unit is believed."""
@@ -38,7 +37,7 @@ def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
         return told
     extent = _extent(vertices)
     for unit, scale in UNITS.items():
-        if LEAST_EXTENT <= extent * scale < LARGEST_EXTENT:
+        if MIN_EXTENT <= extent * scale < MAX_EXTENT:
             return unit
     raise ValueError(
         f"The scan is {extent:.3g} units long: no face in {', '.join(UNITS)}. Scale it to millimetres before ingest."
@@ -76,7 +75,7 @@ def turned_by(rotation: Float64[np.ndarray, "3 3"]) -> float:
     return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
 
 
-def posture(rotation: Float64[np.ndarray, "3 3"]) -> str:
+def describe_orientation(rotation: Float64[np.ndarray, "3 3"]) -> str:
     """How a scan stands in its file, in words; empty where it stands upright and looks roughly at +z.
 
     Args:

@@ -1,8 +1,8 @@
-"""Mending a cropped scan: spikes are pressed down, bridges over gaps cut, debris dropped. Holes stay holes.
+"""Mesh repair of a cropped scan: spikes are flattened, bridges over gaps cut, debris dropped. Holes stay holes.
 
-A hole is where the scanner saw nothing: closing it would invent skin, and eyes and mouth are holes in some corpora. How
-much of the face is there is reported instead (``seen``). Everything here is a function of the cropped mesh alone, so
-that whoever reads the scan again mends it alike.
+A hole is where the scanner saw nothing: closing it would invent skin, and eyes and mouth are holes in some corpora. The
+fraction of the face that is there is reported instead (``seen``). The result depends on the cropped mesh alone, so that
+reading the scan again gives the same mesh.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from affect4d.arrays import Faces, Vertices
 from affect4d.scans.geometry import keep_triangles
 from affect4d.scans.scan import FaceScan
 
-STEEP = 2.5
+SPIKE_STEEPNESS = 2.5
 """Height of a spike over its neighbours, as a multiple of their distance to their own mean: a nose has 0.3."""
-LEAST_SPIKE = 2.0
+MIN_SPIKE = 2.0
 """Lower spikes, in mm, are noise, and stay."""
 BRIDGE_LENGTH, BRIDGE_FACTOR, BRIDGE_THINNESS = 12.0, 8.0, 8.0
 """A bridge is longer than so many mm, than so many median edges, and than so many of its own shortest edges."""
@@ -32,15 +32,8 @@ Squares = Float32[np.ndarray, "3 faces"]
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """A mended scan, and what it took.
-
-    Attributes:
-        scan: The scan.
-        spikes: Vertices pressed down to the mean of their neighbours.
-        bridges: Long thin triangles taken out.
-        debris: Loose pieces dropped.
-    """
+class RepairedScan:
+    """A repaired scan: numbers of spikes flattened, bridging triangles cut, and loose pieces dropped."""
 
     scan: FaceScan
     spikes: int = 0
@@ -49,7 +42,7 @@ class Mended:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done, in words; none where nothing was."""
+        """The repairs in words."""
         done = (
             (self.spikes, "spike pressed down", "spikes pressed down"),
             (self.bridges, "bridging triangle cut", "bridging triangles cut"),
@@ -58,14 +51,14 @@ class Mended:
         return tuple(f"{count} {one if count == 1 else many}" for count, one, many in done if count)
 
 
-def mend(scan: FaceScan) -> Mended:
+def repair(scan: FaceScan) -> RepairedScan:
     """Press spikes down, cut bridges, drop debris.
 
     Args:
         scan: In mm.
 
     Returns:
-        The scan itself where there is nothing to mend.
+        The scan itself where there is nothing to repair.
     """
     from affect4d.scans.triangles import opposite_edges  # the compiler costs half a second
 
@@ -76,16 +69,16 @@ def mend(scan: FaceScan) -> Mended:
     bridging = int(bridges.sum())
     pieces = _pieces(scan.vertices, scan.faces[~bridges] if bridging else scan.faces)
     debris = _debris(pieces)
-    mended = scan
+    repaired = scan
     if len(spikes):
         vertices = scan.vertices.copy()
         vertices[spikes] = places
-        mended = with_changes(scan, vertices=vertices)
+        repaired = with_changes(scan, vertices=vertices)
     if bridging or debris.any():
         kept = ~bridges
         kept[kept] = ~debris[pieces]
-        mended = keep_triangles(mended, kept)
-    return Mended(mended, len(spikes), bridging, int(debris.sum()))
+        repaired = keep_triangles(repaired, kept)
+    return RepairedScan(repaired, len(spikes), bridging, int(debris.sum()))
 
 
 def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +93,7 @@ def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndar
         return tips, np.empty((0, 3), np.float32)
     middles, widths, closed = _rims(vertices, faces, tips)
     heights = np.linalg.norm(vertices[tips] - middles, axis=1)
-    steep = (heights > np.maximum(LEAST_SPIKE, STEEP * widths)) & closed
+    steep = (heights > np.maximum(MIN_SPIKE, SPIKE_STEEPNESS * widths)) & closed
     return tips[steep], middles[steep].astype(np.float32)
 
 

@@ -1,16 +1,79 @@
-"""The mean face as a surface over the picture plane: what a scan without landmarks is aligned to.
+"""The mean face, as landmarks and as a surface over the image plane: what scans are aligned to.
 
 The depths are those of this project's procedural face with the mean identity, at rest, in the frame that its landmarks
-give (:mod:`affect4d.scans.canonical.by_landmarks`); no person's scan and no outside data went into them. A test holds
-them equal to what the generator gives.
+give (:mod:`affect4d.scans.alignment.landmark_alignment`); no person's scan and no outside data went into them. A test
+compares them with what the generator gives.
 """
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.ndimage import distance_transform_edt, map_coordinates
+
+from affect4d.arrays import Landmarks
+from affect4d.scans.landmarks import LANDMARK_COUNT, MIRROR
+
+_RIGHT_HALF: Mapping[int, tuple[tuple[float, float, float], ...]] = {
+        0: (
+            (-45, 38, -42), (-38, 42, -38), (-30, 43.5, -35.5), (-22, 41, -35),
+            (-16, 36.5, -36), (-22, 34, -36), (-30, 32.5, -36), (-38, 33.5, -39),
+        ),
+        16: (
+            (-56, 54, -44), (-46, 61, -34), (-36, 62.5, -28), (-25, 60, -24), (-14, 55, -22),
+            (-14, 50, -23), (-25, 54, -26), (-36, 56, -30), (-46, 55, -36), (-55, 50, -45),
+        ),
+        36: ((-9, 36, -22), (-12, 16, -20), (-15, 4, -16), (-18, -5, -20), (-9, -10, -14), (0, -13, -17)),
+        47: ((0, 0, 0),),
+        48: ((-26, -36, -33), (-17, -30, -23), (-7, -26.5, -17), (0, -28, -16)),
+        57: ((0, -48, -21), (-8, -47, -21.5), (-17, -43, -25)),
+        60: ((-22, -36, -30), (-9, -35, -21), (0, -35.5, -20)),
+        66: ((0, -37.5, -20.5), (-9, -37, -21)),
+        68: (
+            (-72, 30, -95), (-71, 10, -92), (-69, -10, -86), (-65, -30, -76),
+            (-57, -50, -62), (-43, -67, -54), (-24, -79, -42), (0, -84, -36),
+        ),
+    }  # fmt: skip
+"""First row → points of the subject's right half and of the middle line, in mm."""
+
+
+def _mirror_landmarks() -> Landmarks:
+    points = np.full((LANDMARK_COUNT, 3), np.nan)
+    for first, places in _RIGHT_HALF.items():
+        rows = np.arange(first, first + len(places))
+        points[rows] = places
+        points[np.array(MIRROR)[rows]] = np.array(places) * (-1, 1, 1)
+    return points.astype(np.float32)
+
+
+MEAN_LANDMARKS: Landmarks = _mirror_landmarks()
+"""Mean landmarks [83, 3] in mm, nose tip at the origin, mirror-symmetric; plain plausible numbers [ours], of no
+person."""
+
+
+def _landmark_trust() -> Float64[np.ndarray, " landmarks"]:
+    weights = np.zeros(LANDMARK_COUNT)
+    for rows, weight in (
+        (slice(0, 16), 0.5),  # lids
+        ([0, 4, 8, 12], 1.0),  # corners of the eyes
+        (slice(16, 36), 0.1),  # brows
+        (slice(36, 48), 1.0),  # nose
+        ([37, 45], 0.5),  # its sides, whose place along the nose is a matter of convention
+        (slice(48, 68), 0.1),  # lips
+        (slice(68, 83), 0.2),  # contour
+        ([68, 69, 81, 82], 0.4),  # contour at the ears
+        ([74, 75, 76], 0.05),  # chin
+    ):
+        weights[rows] = weight
+    return weights
+
+
+LANDMARK_TRUST: Float64[np.ndarray, " landmarks"] = _landmark_trust()
+"""Weight of each landmark in an alignment, 0 to 1 [ours]: 1 for places on bone that every tracker puts alike, little
+where expressions move the skin. Chosen on tuning subjects so that landmarks and shape give one frame (decision 13)."""
+
 
 TOP = 66.0
 """Height of the first row over the nose tip, mm."""
@@ -47,7 +110,7 @@ MEAN_DEPTHS: tuple[tuple[float, ...], ...] = (
 )
 """Depths in mm, rows from the forehead down to the chin; each row from the middle outwards, as far as the face goes."""
 
-FINENESS = 3
+PLANES_PER_STEP = 3
 """Planes for every step of the depths."""
 FAR = 1e6
 """Distance, in mm, of a point beside the face to it: far enough to weigh nothing."""
@@ -84,7 +147,7 @@ class MeanSurface:
         row = ((points[..., 1] - self.corner[1]) / self.spacing).clip(0, self.rows - 1).astype(np.int32)
         return np.asarray(row * self.columns + column)
 
-    def share_seen(self, points: Float64[np.ndarray, "points 3"], near: float) -> float:
+    def share_covered(self, points: Float64[np.ndarray, "points 3"], near: float) -> float:
         """Share of the face that points lie on, within ``near`` mm: 0 to 1."""
         cells = self.cells(points)
         planes = self.planes[cells]
@@ -96,8 +159,8 @@ class MeanSurface:
 @functools.cache
 def mean_surface() -> MeanSurface:
     """The mean face, computed once a process from :data:`MEAN_DEPTHS`."""
-    depths, x, y = _fine_depths()
-    across, along = (np.gradient(depths, STEP / FINENESS, axis=axis) for axis in (1, 0))
+    depths, x, y = fine_depths()
+    across, along = (np.gradient(depths, STEP / PLANES_PER_STEP, axis=axis) for axis in (1, 0))
     steepness = np.sqrt(1 + across**2 + along**2)
     normals = np.stack([-across, -along, np.ones_like(depths)], axis=-1) / steepness[..., None]
     places = np.stack([*np.meshgrid(x, y), depths], axis=-1)
@@ -106,7 +169,7 @@ def mean_surface() -> MeanSurface:
     planes[~face] = (0, 0, 0, FAR)
     planes = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
     planes[[0, -1], :], planes[:, [0, -1]] = (0, 0, 0, FAR), (0, 0, 0, FAR)
-    spacing = STEP / FINENESS
+    spacing = STEP / PLANES_PER_STEP
     seen, seen_cells = _coarse_cells(np.pad(face, 1), spacing)
     return MeanSurface(
         planes=np.ascontiguousarray(planes.reshape(-1, 4)),
@@ -119,7 +182,7 @@ def mean_surface() -> MeanSurface:
     )
 
 
-def _fine_depths() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fine_depths() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both halves of the depths, rows from the chin up, by cubic splines on the fine grid; NaN beside the face."""
     half = np.full((len(MEAN_DEPTHS), len(MEAN_DEPTHS[0])), np.nan)
     for row, depths in enumerate(MEAN_DEPTHS[::-1]):
@@ -127,7 +190,7 @@ def _fine_depths() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     whole = np.concatenate([half[:, :0:-1], half], axis=1)
     face = np.isfinite(whole)
     filled = whole[tuple(distance_transform_edt(~face, return_indices=True)[1])]
-    rows, columns = (np.arange((length - 1) * FINENESS + 1) / FINENESS for length in whole.shape)
+    rows, columns = (np.arange((length - 1) * PLANES_PER_STEP + 1) / PLANES_PER_STEP for length in whole.shape)
     grid = np.stack(np.meshgrid(rows, columns, indexing="ij"))
     fine = map_coordinates(filled, grid, order=3, mode="nearest")
     fine[map_coordinates(face.astype(float), grid, order=1) < 0.999] = np.nan

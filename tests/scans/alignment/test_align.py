@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affect4d.scans.canonical import align, canonical_face
-from affect4d.scans.canonical.mean_landmarks import MEAN_LANDMARKS
-from affect4d.scans.canonical.orientation import posture, turned_by, unit_of
+from affect4d.scans.alignment import align, canonical_face
+from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
+from affect4d.scans.alignment.orientation import describe_orientation, turned_by, unit_of
 from affect4d.scans.geometry import apply_pose, keep_triangles, transform
 
 
@@ -79,7 +79,7 @@ def test_a_face_that_stands_otherwise_is_turned_and_flagged(face, motion, degree
 
 
 def test_an_ordinary_turn_is_no_finding(motion):
-    assert posture(motion(20, -40, 15)[:3, :3]) == ""
+    assert describe_orientation(motion(20, -40, 15)[:3, :3]) == ""
     assert turned_by(motion(0, 35, 0)[:3, :3]) == pytest.approx(35)
 
 

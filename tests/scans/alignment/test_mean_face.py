@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
-from affect4d.scans.canonical.by_landmarks import fit_landmarks
-from affect4d.scans.canonical.mean_surface import MEAN_DEPTHS, STEP, TOP, mean_surface
+from affect4d.scans.alignment.landmark_alignment import fit_landmarks
+from affect4d.scans.alignment.mean_face import MEAN_DEPTHS, STEP, TOP, mean_surface
 from affect4d.scans.geometry import apply_pose
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.procedural.face import SAMPLINGS, ProceduralFace
@@ -69,6 +69,6 @@ def test_the_share_seen_counts_what_is_there():
     planes = surface.planes[surface.cells(shell)]
     on = planes[:, 2] > 0
     shell[on, 2] = -(planes[on, 3] + planes[on, 0] * shell[on, 0] + planes[on, 1] * shell[on, 1]) / planes[on, 2]
-    assert surface.share_seen(shell, 1.0) == 1.0
-    assert 0.45 < surface.share_seen(shell[shell[:, 0] > 0], 1.0) < 0.6
-    assert surface.share_seen(shell + np.array([0, 0, 50]), 6.0) < 0.2
+    assert surface.share_covered(shell, 1.0) == 1.0
+    assert 0.45 < surface.share_covered(shell[shell[:, 0] > 0], 1.0) < 0.6
+    assert surface.share_covered(shell + np.array([0, 0, 50]), 6.0) < 0.2

@@ -3,16 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affect4d.scans.canonical.by_shape import fit_shape
-from affect4d.scans.canonical.noses import cube_positions
-from affect4d.scans.canonical.thinning import thinned
+from affect4d.scans.alignment.icp import voxel_downsample
+from affect4d.scans.alignment.shape_alignment import cube_positions, fit_shape
 from affect4d.scans.geometry import apply_pose
 
 POSES = [(0, 0, 0), (20, 0, 0), (-20, 0, 0), (0, 30, 0), (0, -30, 0), (0, 0, 20), (0, 0, -20), (15, -25, 12)]
 
 
 def fit(vertices):
-    return fit_shape(thinned(vertices.astype(np.float64)))
+    return fit_shape(voxel_downsample(vertices.astype(np.float64)))
 
 
 @pytest.mark.parametrize("angles", POSES)
@@ -87,7 +86,7 @@ def test_the_positions_of_a_cube_are_24_rotations():
 def test_thinning_keeps_places_apart_and_drops_strays():
     rng = np.random.default_rng(2)
     points = np.concatenate([rng.uniform(-50, 50, (20_000, 3)), [[5000.0, 0, 0]]])
-    thin = thinned(points, 10.0)
+    thin = voxel_downsample(points, 10.0)
     assert 900 < len(thin) < 1500
     assert np.abs(thin).max() < 50
-    assert len(thinned(np.empty((0, 3)))) == 0
+    assert len(voxel_downsample(np.empty((0, 3)))) == 0

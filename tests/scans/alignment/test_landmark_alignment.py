@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from affect4d.scans.canonical.by_landmarks import fit_landmarks
-from affect4d.scans.canonical.mean_landmarks import LANDMARK_TRUST, MEAN_LANDMARKS
+from affect4d.scans.alignment.landmark_alignment import fit_landmarks
+from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS
 from affect4d.scans.geometry import apply_pose, pose_of
 from affect4d.scans.landmarks import MIRROR, NAMED
 

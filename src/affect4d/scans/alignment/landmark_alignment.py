@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from affect4d.arrays import Landmarks, Pose
-from affect4d.scans.canonical.mean_landmarks import LANDMARK_TRUST, MEAN_LANDMARKS
+from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS
 from affect4d.scans.geometry import pose_of
 from affect4d.scans.landmarks import MIRROR
 
-LEAST_LANDMARKS = 4
-LEAST_TRUST = 2.0
+MIN_LANDMARKS = 4
+MIN_TRUST = 2.0
 """Sum of :data:`LANDMARK_TRUST` below which landmarks fix no pose: two corners of the eyes and little else."""
 GROSS_ERROR = 40.0
 """Distance from the mean face, in mm, at which a landmark counts for a quarter: people differ by less."""
@@ -56,14 +56,14 @@ def fit_landmarks(landmarks: Landmarks) -> LandmarkFit:
     fit = _fit(landmarks)
     if fit.residual < HALF_CONFIDENCE:
         return fit
-    exchanged = _fit(exchange_sides(landmarks))
+    exchanged = _fit(swap_sides(landmarks))
     return with_changes(exchanged, mirrored=True) if 2 * exchanged.residual < fit.residual else fit
 
 
 def _fit(landmarks: Landmarks) -> LandmarkFit:
     tracked = ~np.isnan(landmarks).any(axis=1)
     trust = LANDMARK_TRUST[tracked]
-    if len(trust) < LEAST_LANDMARKS or trust.sum() < LEAST_TRUST:
+    if len(trust) < MIN_LANDMARKS or trust.sum() < MIN_TRUST:
         raise ValueError(f"{len(trust)} landmarks are tracked: too few, or of too little trust, to fix a pose.")
     points = landmarks[tracked].astype(np.float64)
     targets = MEAN_LANDMARKS[tracked].astype(np.float64)
@@ -93,6 +93,6 @@ def _rigid(
     return rotation, target_middle - rotation @ middle
 
 
-def exchange_sides(landmarks: Landmarks) -> Landmarks:
+def swap_sides(landmarks: Landmarks) -> Landmarks:
     """The same points under the names of the other side."""
     return landmarks[list(MIRROR)]
