@@ -20,9 +20,9 @@ from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
 from affect4d.scans.corpora.folder import named_after_expressions
+from affect4d.scans.ingest_cache import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
 from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
-from affect4d.scans.portions import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.source import FileSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest

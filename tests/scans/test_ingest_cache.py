@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from scan_files import bumpy_grid, obj_text, write_corpus, write_picture
 
-from affect4d.scans import portions
+from affect4d.scans import ingest_cache
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus
-from affect4d.scans.portions import divide
+from affect4d.scans.ingest_cache import divide
 from affect4d.scans.source import FileSource
 from affect4d.store import KEY_LENGTH, ContentStore
 from affect4d.store.prune import carry_out, plan_prune
@@ -23,7 +23,7 @@ SUBJECTS = ("F001", "F002", "M001")
 
 @pytest.fixture(autouse=True)
 def a_portion_a_sequence(monkeypatch):
-    monkeypatch.setattr(portions, "SCANS", 1)
+    monkeypatch.setattr(ingest_cache, "SCANS", 1)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def listed(sequences, frames):
 
 @pytest.mark.parametrize("frames", [1, 40, 700])
 def test_portions_are_some_hundred_scans_and_an_added_sequence_shifts_none(frames, monkeypatch):
-    monkeypatch.setattr(portions, "SCANS", 300)
+    monkeypatch.setattr(ingest_cache, "SCANS", 300)
     names = [f"S{number:04d}" for number in range(8000 // frames)]
     before = divide(Listed(), listed(names, frames), 95.0)
     sizes = pd.Series([len(portion.scans) for portion in before])
