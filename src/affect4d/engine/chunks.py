@@ -59,7 +59,7 @@ def map_chunks(
     bar = tqdm(desc=description, total=total, unit=unit, disable=None, dynamic_ncols=True)
     with contextlib.closing(work), bar:
         for chunk, outcome in work:
-            if isinstance(outcome, (CodeMismatchError, *fatal)):
+            if isinstance(outcome, Exception) and isinstance(outcome, (CodeMismatchError, *fatal)):
                 raise outcome
             yield chunk, outcome
             bar.update(1 if scans is None else scans(chunk))

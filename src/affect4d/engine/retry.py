@@ -86,9 +86,9 @@ def map_excluding_failures(
     parts = [list(split(chunk)) for chunk in failed]
     errors: dict[int, Exception] = {}
     flat = [part for group in parts for part in group]
-    for part, result in map_chunks(probe, flat, "isolating scans that fail", engine, scans, fatal):
-        if isinstance(result, retried):
-            errors[id(part)] = result
+    for part, probed in map_chunks(probe, flat, "isolating scans that fail", engine, scans, fatal):
+        if isinstance(probed, retried):
+            errors[id(part)] = probed
     again: list[Chunk] = []
     origin: dict[int, tuple[Chunk, list[tuple[Chunk, Exception]]]] = {}
     for chunk, group in zip(failed, parts, strict=True):

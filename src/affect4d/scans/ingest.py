@@ -186,8 +186,7 @@ def _read_portions(
     chunks = [chunk for portion in portions for chunk in portion.chunks()]
     results = map_splitting_failures(task, chunks, "reading scans", engine, split=_single_scans, scans=len)
     for chunk, result in results:
-        failed = isinstance(result, Exception)
-        collection.add([_unread(scan, result) for scan in chunk] if failed else result)
+        collection.add([_unread(scan, result) for scan in chunk] if isinstance(result, Exception) else result)
     return collection.complete
 
 
