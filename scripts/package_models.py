@@ -26,8 +26,8 @@ def main() -> int:
     chosen = parser.parse_args()
     for name in NAMES:
         records = chosen.project / "data" / "06_models" / chosen.corpus
-        if not (records / f"{name}_bundle.json").is_dir():
-            console.print(f"No {name}_bundle.json in {records}: kedro run --pipeline=bundle --params corpus=…")
+        if not (records / f"{name}_packaged.json").is_dir():
+            console.print(f"No {name}_packaged.json in {records}: kedro run --pipeline=package --params corpus=…")
             return 1
         folder = halve_precision(ServedModelDataset(model=name, filepath=str(records)).load(), PACKAGED / name)
         size = (folder / "model.safetensors").stat().st_size

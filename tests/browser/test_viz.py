@@ -13,7 +13,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.browser
 
-STAGES = {"fabricate", "ingest", "render", "prompts", "augment", "train", "evaluate", "bundle", "report"}
+STAGES = {"data", "model_input", "affect_vlm", "smile_vlm", "cross_entropy", "evaluation", "reporting"}
 LAYERS = ["raw", "intermediate", "primary", "feature", "model_input", "models", "model_output", "reporting"]
 SHEET = "data/08_reporting/open-4dfer-s/view_contact_sheet.png/2026-01-01T00.00.00.000Z/view_contact_sheet.png"
 
@@ -61,7 +61,7 @@ def test_a_stranger_sees_the_stages_the_layers_and_a_picture(browser, address):
     chart = page.locator("#pipeline-graph")
     for stage in STAGES:
         chart.get_by_text(stage, exact=True).first.wait_for(timeout=60_000)
-    assert chart.get_by_text("train_affect_vlm", exact=True).count() == 0
+    assert chart.get_by_text("train_model", exact=True).count() == 0
     for layer in LAYERS:
         page.locator(".pipeline-layer-name").get_by_text(layer, exact=True).wait_for(timeout=60_000)
     page.get_by_text("view_contact_sheet", exact=True).first.dispatch_event("click")

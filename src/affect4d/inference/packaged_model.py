@@ -124,7 +124,7 @@ def read_description(folder: Path) -> PackagedModel:
     file = folder / DESCRIPTION_FILE
     if not file.is_file():
         raise PackagedModelError(
-            f"{folder} is not a packaged model: it has no {DESCRIPTION_FILE}. `kedro run --pipeline=bundle` packages "
+            f"{folder} is not a packaged model: it has no {DESCRIPTION_FILE}. `kedro run --pipeline=package` packages "
             "every trained model; docs/predict.md describes the folder."
         )
     try:

@@ -1,12 +1,12 @@
 """Dropping what no manifest names.
 
 Every path below the data folder whose name holds a content key is an *entry*; every other file is a *manifest*, read in
-all its versions. Among raw scans, where people may keep their own under any name, only what a fabrication made is an
+all its versions. Among raw scans, where people may keep their own under any name, only what the generator made is an
 entry. An entry stays
 
 - if a manifest holds its key,
 - if it was made or used within the last hours (a run in progress has not written its manifest yet), or
-- if it names other entries, and all of those stay (a bank of pictures stays with the shards it was derived from).
+- if it names other entries, and all of those stay (a bank of images stays with the shards it was derived from).
 
 What is dropped is first renamed, so that no run meets half an entry.
 """
@@ -30,8 +30,8 @@ from affect4d.store.keys import KEY_LENGTH
 KEY = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_LENGTH}}}(?![0-9a-f])")
 KEEP_HOURS = 168.0
 LARGEST_TEXT = 256 * 2**20
-RAW, FABRICATED = "01_raw", "counts.json"
-"""The layer of raw scans, and the file in every corpus that was fabricated there."""
+RAW, GENERATED = "01_raw", "counts.json"
+"""The layer of raw scans, and the file in every corpus that was generated there."""
 
 
 class UnreadableManifestError(ValueError):
@@ -145,7 +145,7 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
 def _key_of(path: Path) -> str | None:
     """The content key of an entry; None for everything else."""
     found = KEY.search(path.name)
-    if found is None or (RAW in path.parts and not (path / FABRICATED).is_file()):
+    if found is None or (RAW in path.parts and not (path / GENERATED).is_file()):
         return None
     return found[0]
 

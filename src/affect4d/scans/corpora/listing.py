@@ -11,7 +11,7 @@ from affect4d.scans.readers import READERS
 MAX_DEPTH = 8
 WHERE_IT_IS = (
     "Where a corpus lies is said in conf/local/globals.yml (corpus_roots: {NAME: /path/to/it}) or with --params "
-    "corpus=NAME,corpus_root=/path/to/it; a synthetic one is made with: kedro run --pipeline=fabricate"
+    "corpus=NAME,corpus_root=/path/to/it; a synthetic one is made with: kedro run --pipeline=generate"
 )
 
 
