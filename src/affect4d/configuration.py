@@ -16,7 +16,7 @@ FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "packa
 """Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
 FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "corruptions"}
 """Likewise for names given with --params; options that moved warn by themselves (affect4d.former_names)."""
-MACHINE_PARAMETERS = ("ict_folder", "root")
+MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")
 """Parameters that name a place on one machine."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")
 
@@ -111,7 +111,7 @@ def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict
         if (path not in known or known[path] != value)
         and path != "raw_corpus.name"
         and not path.startswith("engine.")
-        and path.rpartition(".")[2] not in MACHINE_PARAMETERS
+        and not set(path.split(".")) & set(MACHINE_PARAMETERS)
         and (path.startswith(own) or not path.startswith("raw_corpus.known."))
     }
 

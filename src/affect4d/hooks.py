@@ -103,10 +103,12 @@ def check_devices(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]:
     """The user's settings that ``conf/base/globals.yml`` lacks, each with the names that it has."""
+    from affect4d.scans.corpora import CORPORA
+
     given, base = loader["globals"], configuration.base_configuration(loader, "globals")
     unknown = {name: tuple(base) for name in given if name not in base}
     for group in LAYOUT_SETTINGS:
-        known = tuple(f"{group}.{layout}" for layout in base[group] or {})
+        known = tuple(f"{group}.{layout}" for layout in CORPORA)
         unknown |= {f"{group}.{name}": known for name in given[group] or {} if f"{group}.{name}" not in known}
     return unknown
 

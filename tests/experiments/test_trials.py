@@ -224,7 +224,7 @@ def test_who_learns_without_labels_learns_from_sequences_of_no_expression_too(st
 
 def test_too_few_people_for_the_labels_are_told_before_the_first_trial(calls, split, store):
     with pytest.raises(
-        ValueError, match=r"10 labelled .* 6 to train on: .*arms=smile_3\+scratch_3\+smile_5\+scratch_5\."
+        ValueError, match=r"10 labelled .* 6 to train on: .*variants=smile_3\+scratch_3\+smile_5\+scratch_5\."
     ):
         run_study(LABEL_EFFICIENCY, StudyOptions(name="label_efficiency"), split, None, ExperimentSettings(), store)
     assert not calls

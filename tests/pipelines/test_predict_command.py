@@ -29,3 +29,9 @@ def test_answers_without_a_neutral_frame_are_counted_in_the_summary(alone):
 def test_a_pattern_is_said_again():
     options = PredictOptions(input=Path("/scans"), layout="fourdme", patterns={"fourdme": "{clip}/{frame}.obj"})
     assert "layout=fourdme,corpus_pattern={clip}/{frame}.obj" in predict_command(options, Path("/models/mine"))
+
+
+def test_the_pattern_of_a_corpus_in_a_folder_is_not_that_of_other_folders():
+    patterns = {"folder": "{subject}/{frame}.obj"}
+    assert PredictOptions(patterns=patterns).path_pattern is None
+    assert PredictOptions(patterns=patterns, pattern="{frame}.ply").path_pattern == "{frame}.ply"

@@ -6,6 +6,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.configuration import base_configuration
+from affect4d.pipelines.data.raw_corpus import CorpusChoice
 from affect4d.pipelines.inference.nodes import PredictOptions
 from affect4d.settings import CONFIG_LOADER_ARGS
 
@@ -23,13 +24,13 @@ def test_a_users_globals_say_only_what_is_theirs(conf):
     mine = "corpus_roots: { casme3: /data/casme3 }\ndepth_cameras: { casme3: { fx: 1.0, fy: 1.0, cx: 2.0, cy: 2.0 } }\n"
     (conf / "local" / "globals.yml").write_text(mine)
     parameters = OmegaConfigLoader(str(conf), **CONFIG_LOADER_ARGS)["parameters"]
-    known = parameters["raw_corpus"]["known"]
-    assert known["casme3"]["root"] == "/data/casme3"
-    assert known["casme3"]["camera"]["cx"] == 2
-    assert known["bosphorus"]["root"] is None
+    mine = CorpusChoice.model_validate({**parameters["raw_corpus"], "name": "casme3"}).source
+    assert (mine.layout, mine.root) == ("casme3", "/data/casme3")
+    assert mine.camera["cx"] == 2
+    assert CorpusChoice.model_validate({**parameters["raw_corpus"], "name": "bosphorus"}).source.root is None
     options = PredictOptions.model_validate(parameters["predict"])
     assert options.cameras["casme3"].cx == 2
-    assert options.patterns == {"fourdme": None, "folder": None}
+    assert options.path_pattern is None
 
 
 def test_a_session_with_all_its_hooks_reads_a_users_globals(project_root, conf):

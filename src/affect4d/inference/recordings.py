@@ -11,10 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from affect4d.scans.corpora.folder import LANDMARKS, TABLES
 from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
-from affect4d.scans.readers import READERS, natural_order
+from affect4d.scans.readers import LANDMARK_READERS, READERS, TABLES, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.source import FileSource
 
@@ -112,7 +111,7 @@ def _row(root: Path, scan: Path, frame: int) -> dict[str, Any]:
     folder = scan.absolute().parent
     names = {file.name.lower(): file.name for file in folder.iterdir()} if folder.is_dir() else {}
     stem = scan.name[: scan.name.rfind(".")].lower()
-    landmarks = next((names[stem + suffix] for suffix in LANDMARKS if stem + suffix in names), None)
+    landmarks = next((names[stem + suffix] for suffix in LANDMARK_READERS if stem + suffix in names), None)
     inside = folder.relative_to(root)
     files = {"scan": scan.name, "texture": beside(names, scan.name), "landmark_file": landmarks}
     paths = {kind: None if file is None else (inside / file).as_posix() for kind, file in files.items()}

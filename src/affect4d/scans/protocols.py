@@ -6,79 +6,18 @@ Most are recalled from the literature and say so: check a protocol against the p
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from affect4d.scans.corpora import corpus_named
-from affect4d.scans.expression import EXPRESSIONS
+from affect4d.scans.corpora import CORPORA, corpus_named
+from affect4d.scans.corpora.corpus import ANY, Protocol, Selection
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 
-RECALLED = "recalled, check against the paper"
-ANY = "any"
 FIXED_DRAW = 0
 """Seed of the subjects that a protocol draws once and for all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which rows of a corpus take part.
-
-    Attributes:
-        expressions_only: Only scans of the six expressions; else only labelled ones.
-        levels: Intensities; empty for all.
-        tasks: Tasks; empty for all.
-        all_six: Only subjects who show all six expressions.
-        one_take: Only the first scan of each subject and expression.
-    """
-
-    expressions_only: bool = True
-    levels: tuple[int, ...] = ()
-    tasks: tuple[str, ...] = ()
-    all_six: bool = False
-    one_take: bool = False
-
-    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows that take part, of a corpus table or scan manifest."""
-        rows = table[table["expression" if self.expressions_only else "label"].notna()]
-        rows = rows[rows["level"].isin(self.levels)] if self.levels else rows
-        rows = rows[rows["task"].isin(self.tasks)] if self.tasks else rows
-        if self.all_six:
-            shown = rows.groupby("subject")["expression"].nunique()
-            rows = rows[rows["subject"].isin(shown.index[shown == len(EXPRESSIONS)])]
-        return rows.drop_duplicates(["subject", "expression"]) if self.one_take else rows
-
-
-@dataclass(frozen=True, slots=True)
-class Protocol:
-    """One way of the field to divide a corpus.
-
-    Attributes:
-        name: What it is called.
-        corpus: Name in :data:`~affect4d.scans.corpora.CORPORA`; ``"any"`` for all.
-        description: What is done, for people.
-        source: How far that is verified.
-        selection: Which rows take part.
-        subjects: How many people are drawn of those eligible; None for all.
-        redrawn: Whether they are drawn anew in every round; otherwise once and for all.
-        folds: How many; 0 leaves one subject out at a time.
-        test_share: Share of the subjects each fold draws anew to test on; None where every subject is tested once.
-        trained_on: The other corpus that everything is trained on; then nothing here is, and there are no folds.
-    """
-
-    name: str
-    corpus: str
-    description: str
-    source: str = RECALLED
-    selection: Selection = field(default_factory=Selection)
-    subjects: int | None = None
-    redrawn: bool = False
-    folds: int = 10
-    test_share: float | None = None
-    trained_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,53 +79,8 @@ def _splits(protocol: Protocol, names: list[str], count: int, seed: int) -> tupl
     return tuple(draw_split(names, protocol.test_share, int(one)) for one in seeds)
 
 
-SIX_OF_60 = "ten folds of 54 and 6 subjects, subject-independent"
-PROTOCOLS: tuple[Protocol, ...] = (
-    Protocol(
-        "P1", "bu3dfe", f"60 subjects drawn once, levels 3–4, {SIX_OF_60}",
-        selection=Selection(levels=(3, 4)), subjects=60,
-    ),
-    Protocol(
-        "P2", "bu3dfe", f"60 subjects redrawn each round, levels 3–4, {SIX_OF_60}",
-        selection=Selection(levels=(3, 4)), subjects=60, redrawn=True,
-    ),
-    Protocol(
-        "subset_I", "bu3dfe", f"60 subjects, levels 3–4, {SIX_OF_60}",
-        selection=Selection(levels=(3, 4)), subjects=60,
-    ),
-    Protocol(
-        "subset_II", "bu3dfe", f"60 subjects, levels 1–4, {SIX_OF_60}",
-        selection=Selection(levels=(1, 2, 3, 4)), subjects=60,
-    ),
-    Protocol(
-        "subset_II_all", "bu3dfe", "all 100 subjects, levels 1–4, ten folds",
-        selection=Selection(levels=(1, 2, 3, 4)),
-    ),
-    Protocol(
-        "60_of_65", "bosphorus", f"60 of the 65 subjects with all six expressions, one scan each, {SIX_OF_60}",
-        source="65 of 105 read in public reader code; the draw is recalled, check against the paper",
-        selection=Selection(tasks=("E",), all_six=True, one_take=True), subjects=60,
-    ),
-    Protocol("ten_fold_60", "bu4dfe", f"60 subjects, {SIX_OF_60}", subjects=60),
-    Protocol("ten_fold_all", "bu4dfe", "all subjects, ten folds, subject-independent"),
-    Protocol(
-        "cross_dataset", "bp4d", "trained on BU-4DFE, tested on tasks T1 (happiness) and T8 (disgust)",
-        selection=Selection(tasks=("T1", "T8")), trained_on="bu4dfe", folds=0,
-    ),
-    Protocol(
-        "ten_fold_tasks", "bp4d", "all eight tasks as classes, ten folds, subject-independent",
-        selection=Selection(expressions_only=False),
-    ),
-    Protocol(
-        "leave_one_subject_out", "fourdme", "every subject tested once; UF1 from counts summed over folds, UAR",
-        source="published description", selection=Selection(expressions_only=False), folds=0,
-    ),
-    Protocol(
-        "leave_one_subject_out", "casme3", "every subject tested once; UF1 from counts summed over folds, UAR",
-        selection=Selection(expressions_only=False), folds=0,
-    ),
-)  # fmt: skip
-
+PROTOCOLS: tuple[Protocol, ...] = tuple(protocol for corpus in CORPORA.values() for protocol in corpus.protocols)
+"""Protocols of single corpora; each corpus declares its own."""
 GENERAL: tuple[str, ...] = ("10-fold", "leave-one-subject-out", "5-draws")
 """Protocols of any corpus that tables show; any other number goes before ``-fold`` and ``-draws``, too."""
 DRAWN_SHARE = 0.2
@@ -225,10 +119,9 @@ def protocols_of(corpus: str) -> Mapping[str, Protocol]:
     Raises:
         ValueError: If there is no such corpus.
     """
-    corpus_named(corpus)
-    own = {one.name: one for one in PROTOCOLS if one.corpus == corpus}
+    own = {one.name: one for one in corpus_named(corpus).protocols}
     general = (general_protocol(name, corpus) for name in GENERAL)
-    return MappingProxyType({**own, **{one.name: one for one in general if one is not None}})
+    return {**own, **{one.name: one for one in general if one is not None}}
 
 
 def protocol_named(corpus: str, name: str) -> Protocol:

@@ -47,17 +47,24 @@ class CorpusChoice(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(description="one of the known ones")
-    known: dict[str, CorpusSource] = Field(min_length=1, description="every corpus there is, by name")
+    name: str = Field(description="a known corpus, or the layout of a licensed one")
+    known: dict[str, CorpusSource] = Field(default={}, description="benchmarks and corpora of one's own, by name")
     raw_files: bool | None = Field(None, description="write a synthetic corpus's raw files; None: as its recipe says")
     subjects: int | None = Field(None, ge=2, description="only so many of a synthetic corpus's people; None: all")
     layout: str | None = Field(None, description="goes before the corpus's own; a synthetic one is written in it")
+    folder: str | None = Field(None, description="where a licensed corpus lies; goes before its entry in folders")
+    folders: dict[str, str | None] = Field(default={}, description="where licensed corpora lie, by layout")
+    pattern: str | None = Field(None, description="of the corpus's paths; goes before its entry in patterns")
+    patterns: dict[str, str | None] = Field(default={}, description="of paths, by layouts that take one (4DME, folder)")
+    cameras: dict[str, dict[str, float] | None] = Field(default={}, description="of depth images, by layout")
 
     @model_validator(mode="after")
     def _name_is_known(self) -> Self:
-        if self.name not in self.known:
+        from affect4d.scans.corpora import CORPORA
+
+        if self.name not in {*self.known, *CORPORA}:
             raise ValueError(
-                f"No corpus is called {self.name!r}; known corpora: {', '.join(sorted(self.known))}. "
+                f"No corpus is called {self.name!r}; known corpora: {', '.join(sorted({*self.known, *CORPORA}))}. "
                 "Choose one with --params corpus=NAME, or describe yours under raw_corpus.known in conf/local."
             )
         return self
@@ -76,8 +83,15 @@ class CorpusChoice(BaseModel):
 
     @property
     def source(self) -> CorpusSource:
-        """The chosen one."""
-        return self.known[self.name]
+        """The chosen one: a known one, or a licensed corpus by the name of its layout."""
+        if self.name in self.known:
+            return self.known[self.name]
+        return CorpusSource(
+            layout=self.name,
+            root=self.folder or self.folders.get(self.name),
+            pattern=self.pattern or self.patterns.get(self.name),
+            camera=self.cameras.get(self.name),
+        )
 
     @property
     def layout_used(self) -> str:

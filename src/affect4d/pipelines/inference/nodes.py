@@ -26,14 +26,15 @@ class PredictOptions(BaseModel):
     input: Path | None = Field(default=None, description="a scan, a folder of scans, or one of sequence folders")
     layout: str = Field(default="folder", description="folder, or the layout of a corpus")
     grouping: Grouping = Field(default="auto", description="which scans of a folder form a sequence")
+    pattern: str | None = Field(default=None, description="of the paths of scans; goes before its entry in patterns")
     patterns: dict[str, str | None] = Field(default={}, description="layout → pattern of its paths")
     cameras: dict[str, Intrinsics | None] = Field(default={}, description="layout → camera of its depth images")
     faces: int = Field(default=60, ge=0, le=1000, description="most faces on the page; 0 shows none")
 
     @property
-    def pattern(self) -> str | None:
-        """Pattern of the layout's paths; None where the layout defines them."""
-        return self.patterns.get(self.layout)
+    def path_pattern(self) -> str | None:
+        """Pattern of the paths; None where the layout defines them. That of a corpus in a folder is not for others."""
+        return self.pattern or (None if self.layout == "folder" else self.patterns.get(self.layout))
 
     def recordings(self) -> list[ScanRecording]:
         """Scans and sequences at the input.
@@ -47,7 +48,7 @@ class PredictOptions(BaseModel):
         if self.input is None:
             raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
         camera = self.cameras.get(self.layout)
-        return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.pattern, camera)
+        return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.path_pattern, camera)
 
 
 class ExportOptions(BaseModel):
@@ -116,8 +117,8 @@ def predict_command(options: PredictOptions, packaged_model: Path) -> str:
     """The command that gives the same predictions of the same model."""
     given = {"input": options.input, "model": packaged_model, "layout": options.layout, "grouping": options.grouping}
     usual = PredictOptions()
-    if options.pattern is not None:
-        given["corpus_pattern"] = options.pattern
+    if options.path_pattern is not None:
+        given["corpus_pattern"] = options.path_pattern
     words = [
         f"{name}={value}"
         for name, value in given.items()

@@ -1,7 +1,6 @@
-"""Corpora: folder conventions, one a module; names to rows, nothing is read but label sheets."""
+"""Corpora: one module each declares how its files are found and which protocols it has; a new one is a line here."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from affect4d.scans.corpora.bosphorus import BOSPHORUS
 from affect4d.scans.corpora.bp4d import BP4D
@@ -14,9 +13,9 @@ from affect4d.scans.corpora.fourdme import FOURDME
 
 __all__ = ["CORPORA", "Corpus", "Whole", "corpus_named"]
 
-CORPORA: Mapping[str, Corpus] = MappingProxyType(
-    {corpus.name: corpus for corpus in (BU3DFE, BU4DFE, BOSPHORUS, BP4D, FOURDME, CASME3, FOLDER)}
-)
+CORPORA: Mapping[str, Corpus] = {
+    corpus.name: corpus for corpus in (BU3DFE, BU4DFE, BOSPHORUS, BP4D, FOURDME, CASME3, FOLDER)
+}
 
 
 def corpus_named(name: str, pattern: str | None = None) -> Corpus:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole
 from affect4d.scans.corpora.facs import parse_actions
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
@@ -70,4 +70,14 @@ BOSPHORUS = Corpus(
         subject_names=tuple(f"bs{number:03d}" for number in range(105)),
     ),
     has_landmarks=True,
+    protocols=(
+        Protocol(
+            "60_of_65",
+            "bosphorus",
+            f"60 of the 65 subjects with all six expressions, one scan each, {SIX_OF_60}",
+            source="65 of 105 read in public reader code; the draw is recalled, check against the paper",
+            selection=Selection(tasks=("E",), all_six=True, one_take=True),
+            subjects=60,
+        ),
+    ),
 )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, numbered
 from affect4d.scans.corpora.facs import join_actions
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.sheets import MAX_SHEET_BYTES
@@ -144,4 +144,20 @@ BP4D = Corpus(
         sequence_names=tuple(f"{subject}/{task}" for subject in SUBJECTS for task in TASKS),
     ),
     has_landmarks=True,
+    protocols=(
+        Protocol(
+            "cross_dataset",
+            "bp4d",
+            "trained on BU-4DFE, tested on tasks T1 (happiness) and T8 (disgust)",
+            selection=Selection(tasks=("T1", "T8")),
+            trained_on="bu4dfe",
+            folds=0,
+        ),
+        Protocol(
+            "ten_fold_tasks",
+            "bp4d",
+            "all eight tasks as classes, ten folds, subject-independent",
+            selection=Selection(expressions_only=False),
+        ),
+    ),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
+from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole, numbered
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
@@ -81,4 +81,41 @@ BU3DFE = Corpus(
         sequence_names=tuple(name for subject in SUBJECTS for name in _scans_of(subject)),
     ),
     has_landmarks=True,
+    protocols=(
+        Protocol(
+            "P1",
+            "bu3dfe",
+            f"60 subjects drawn once, levels 3–4, {SIX_OF_60}",
+            selection=Selection(levels=(3, 4)),
+            subjects=60,
+        ),
+        Protocol(
+            "P2",
+            "bu3dfe",
+            f"60 subjects redrawn each round, levels 3–4, {SIX_OF_60}",
+            selection=Selection(levels=(3, 4)),
+            subjects=60,
+            redrawn=True,
+        ),
+        Protocol(
+            "subset_I",
+            "bu3dfe",
+            f"60 subjects, levels 3–4, {SIX_OF_60}",
+            selection=Selection(levels=(3, 4)),
+            subjects=60,
+        ),
+        Protocol(
+            "subset_II",
+            "bu3dfe",
+            f"60 subjects, levels 1–4, {SIX_OF_60}",
+            selection=Selection(levels=(1, 2, 3, 4)),
+            subjects=60,
+        ),
+        Protocol(
+            "subset_II_all",
+            "bu3dfe",
+            "all 100 subjects, levels 1–4, ten folds",
+            selection=Selection(levels=(1, 2, 3, 4)),
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole, numbered
+from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Whole, numbered
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
@@ -74,4 +74,8 @@ BU4DFE = Corpus(
         sequence_names=tuple(f"{subject}/{word}" for subject in SUBJECTS for word in FOLDERS.values()),
     ),
     has_landmarks=True,
+    protocols=(
+        Protocol("ten_fold_60", "bu4dfe", f"60 subjects, {SIX_OF_60}", subjects=60),
+        Protocol("ten_fold_all", "bu4dfe", "all subjects, ten folds, subject-independent"),
+    ),
 )

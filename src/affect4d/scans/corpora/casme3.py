@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole
 from affect4d.scans.corpora.facs import parse_actions
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.sheets import find_sheet, whole_number
@@ -93,4 +93,13 @@ CASME3 = Corpus(
     classes=CLASSES,
     whole=Whole(subjects=None, sequences=860, scans=None, source="verified on files"),
     is_depth=True,
+    protocols=(
+        Protocol(
+            "leave_one_subject_out",
+            "casme3",
+            "every subject tested once; UF1 from counts summed over folds, UAR",
+            selection=Selection(expressions_only=False),
+            folds=0,
+        ),
+    ),
 )

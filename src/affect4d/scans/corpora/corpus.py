@@ -2,10 +2,74 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
+
+from affect4d.scans.expression import EXPRESSIONS
+
+RECALLED = "recalled, check against the paper"
+ANY = "any"
+SIX_OF_60 = "ten folds of 54 and 6 subjects, subject-independent"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of a corpus take part.
+
+    Attributes:
+        expressions_only: Only scans of the six expressions; else only labelled ones.
+        levels: Intensities; empty for all.
+        tasks: Tasks; empty for all.
+        all_six: Only subjects who show all six expressions.
+        one_take: Only the first scan of each subject and expression.
+    """
+
+    expressions_only: bool = True
+    levels: tuple[int, ...] = ()
+    tasks: tuple[str, ...] = ()
+    all_six: bool = False
+    one_take: bool = False
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows that take part, of a corpus table or scan manifest."""
+        rows = table[table["expression" if self.expressions_only else "label"].notna()]
+        rows = rows[rows["level"].isin(self.levels)] if self.levels else rows
+        rows = rows[rows["task"].isin(self.tasks)] if self.tasks else rows
+        if self.all_six:
+            shown = rows.groupby("subject")["expression"].nunique()
+            rows = rows[rows["subject"].isin(shown.index[shown == len(EXPRESSIONS)])]
+        return rows.drop_duplicates(["subject", "expression"]) if self.one_take else rows
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One way of the field to divide a corpus.
+
+    Attributes:
+        name: What it is called.
+        corpus: The corpus it belongs to; ``"any"`` for all.
+        description: What is done, for people.
+        source: How far that is verified.
+        selection: Which rows take part.
+        subjects: How many people are drawn of those eligible; None for all.
+        redrawn: Whether they are drawn anew in every round; otherwise once and for all.
+        folds: How many; 0 leaves one subject out at a time.
+        test_share: Share of the subjects each fold draws anew to test on; None where every subject is tested once.
+        trained_on: The other corpus that everything is trained on; then nothing here is, and there are no folds.
+    """
+
+    name: str
+    corpus: str
+    description: str
+    source: str = RECALLED
+    selection: Selection = field(default_factory=Selection)
+    subjects: int | None = None
+    redrawn: bool = False
+    folds: int = 10
+    test_share: float | None = None
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +107,8 @@ class Corpus:
         whole: What a complete copy holds; None for folders of any content.
         has_landmarks: Whether a landmark file belongs to every scan.
         find_by_pattern: The same, by a pattern of file names the user gives; None where names are fixed.
-        is_depth: Whether scans are depth pictures, which say nothing of the camera that took them.
+        is_depth: Whether scans are depth images, which do not record the camera that took them.
+        protocols: Evaluation protocols of the literature on this corpus.
     """
 
     name: str
@@ -55,6 +120,7 @@ class Corpus:
     has_landmarks: bool = False
     find_by_pattern: Callable[[Path, str], pd.DataFrame] | None = None
     is_depth: bool = False
+    protocols: tuple[Protocol, ...] = ()
 
     def by_pattern(self, pattern: str) -> "Corpus":
         """This corpus with its files found by a pattern (:mod:`affect4d.scans.corpora.pattern`).

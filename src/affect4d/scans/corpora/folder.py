@@ -24,7 +24,7 @@ from affect4d.scans.corpora.pattern import compile_pattern
 from affect4d.scans.corpora.sheets import read_sheet, whole_number
 from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
-from affect4d.scans.readers import READERS, natural_order
+from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 
 TABLES = ("scans.csv", "scans.parquet")
 REQUIRED = ("file", "subject")
@@ -33,7 +33,6 @@ OPTIONAL = (
     "label", "level", "task", "actions", "onset", "apex", "offset",
 )  # fmt: skip
 _DIGITS = re.compile(r"\d+")
-LANDMARKS = (".bnd", ".lm3", ".tbnd", ".bndplus")
 
 
 def find_folder_scans(root: Path) -> pd.DataFrame:
@@ -217,7 +216,7 @@ def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> d
 
 def _landmarks(paths: Mapping[str, str], scan: str) -> str | None:
     stem = _stem(scan)
-    return next((paths[stem + suffix] for suffix in LANDMARKS if stem + suffix in paths), None)
+    return next((paths[stem + suffix] for suffix in LANDMARK_READERS if stem + suffix in paths), None)
 
 
 FOLDER = Corpus(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Whole
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole
 from affect4d.scans.corpora.facs import parse_actions
 from affect4d.scans.corpora.listing import paths_by_name
 from affect4d.scans.corpora.pattern import compile_pattern
@@ -125,4 +125,14 @@ FOURDME = Corpus(
     classes=MICRO_EXPRESSIONS,
     whole=Whole(subjects=None, sequences=267, scans=None, source="published description"),
     find_by_pattern=find_fourdme,
+    protocols=(
+        Protocol(
+            "leave_one_subject_out",
+            "fourdme",
+            "every subject tested once; UF1 from counts summed over folds, UAR",
+            source="published description",
+            selection=Selection(expressions_only=False),
+            folds=0,
+        ),
+    ),
 )
