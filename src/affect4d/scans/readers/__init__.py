@@ -39,9 +39,9 @@ READERS: Mapping[str, MeshReader] = {
 
 LANDMARK_READERS: Mapping[str, Callable[[Path], Landmarks]] = {
     ".bnd": read_bnd,
-    ".bndplus": read_bndplus,
-    ".tbnd": read_tbnd,
     ".lm3": read_lm3,
+    ".tbnd": read_tbnd,
+    ".bndplus": read_bndplus,
 }
 """Suffix of a landmark file, in lower case, to its reader."""
 
