@@ -13,7 +13,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.folder import TABLES
 from affect4d.scans.corpora.table import beside
-from affect4d.scans.readers import LANDMARK_READERS, READERS, TABLES, natural_order
+from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.source import FileSource
 
