@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from affect4d.scans.corpora.folder import TABLES
+from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
