@@ -126,7 +126,7 @@ def test_misspelt_names_in_the_users_own_files_are_told(loader, conf, monkeypatc
     (conf / "local" / "globals.yml").write_text("corpsu: bu4dfe\ncorpus_roots: {bu4df: /data}\n")
     (conf / "local" / "parameters.yml").write_text("afect_vlm: {train: {epochs: 2}}\n_shared: {size: 3}\n")
     with caplog.at_level(logging.WARNING, "affect4d.hooks"):
-        named(loader(None), monkeypatch, "affect_vlm.train")
+        named(loader(None), monkeypatch, "affect_vlm.train", "raw_corpus")
     assert [record.getMessage() for record in caplog.records] == [
         "conf/local/globals.yml: nothing reads the setting corpsu; did you mean corpus?",
         "conf/local/globals.yml: nothing reads the setting corpus_roots.bu4df; did you mean corpus_roots.bu4dfe?",
