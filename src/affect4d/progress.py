@@ -16,19 +16,19 @@ from rich.progress import (
 )
 from rich.text import Text
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 console = Console(stderr=True, force_jupyter=False)
 
 
 def track(
-    items: Iterable[Item],
+    items: Iterable[_Item],
     description: str,
     total: int | None = None,
     *,
-    size: Callable[[Item], int] | None = None,
+    size: Callable[[_Item], int] | None = None,
     unit: str = "",
-) -> Iterator[Item]:
+) -> Iterator[_Item]:
     """Yield the items, drawing a bar with count, speed, time spent and time left on standard error.
 
     Args:

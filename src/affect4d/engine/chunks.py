@@ -17,9 +17,9 @@ from affect4d.engine.options import IN_PROCESS, EngineOptions
 from affect4d.engine.worker import CodeMismatchError, LostChunkError, attempt, package_digest
 from affect4d.memory import keep_freed_memory
 
-Chunk = TypeVar("Chunk")
-Result = TypeVar("Result")
-ChunkOutcomes = Generator[tuple[Chunk, Result | Exception], None, None]
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
+ChunkOutcomes = Generator[tuple[_Chunk, _Result | Exception], None, None]
 
 QUEUED_PER_WORKER = 3
 """Chunks the scheduler holds for each worker: enough to keep it busy, few enough to stay small and to stop at once."""
@@ -29,13 +29,13 @@ RECOUNT_AFTER = 1.0
 
 
 def map_chunks(
-    function: Callable[[Chunk], Result],
-    chunks: Sequence[Chunk],
+    function: Callable[[_Chunk], _Result],
+    chunks: Sequence[_Chunk],
     description: str,
     engine: EngineOptions = IN_PROCESS,
-    scans: Callable[[Chunk], int] | None = None,
+    scans: Callable[[_Chunk], int] | None = None,
     fatal: tuple[type[Exception], ...] = (),
-) -> ChunkOutcomes[Chunk, Result]:
+) -> ChunkOutcomes[_Chunk, _Result]:
     """Apply a function to every chunk; yield each chunk with its result, or with the exception it ended in.
 
     Args:
@@ -65,7 +65,7 @@ def map_chunks(
             bar.update(1 if scans is None else scans(chunk))
 
 
-def _run_here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> ChunkOutcomes[Chunk, Result]:
+def _run_here(function: Callable[[_Chunk], _Result], chunks: Iterable[_Chunk]) -> ChunkOutcomes[_Chunk, _Result]:
     keep_freed_memory()
     for chunk in chunks:
         try:
@@ -77,8 +77,8 @@ def _run_here(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> C
 
 
 def _run_on_cluster(
-    function: Callable[[Chunk], Result], chunks: Sequence[Chunk], engine: EngineOptions
-) -> ChunkOutcomes[Chunk, Result]:
+    function: Callable[[_Chunk], _Result], chunks: Sequence[_Chunk], engine: EngineOptions
+) -> ChunkOutcomes[_Chunk, _Result]:
     """Keep a few chunks per worker submitted; submit the next as one completes."""
     if not chunks:
         return
@@ -87,12 +87,12 @@ def _run_on_cluster(
     client = open_client(engine)
     code = None if engine.address is None else package_digest()
 
-    def submit(chunk: Chunk) -> Any:
+    def submit(chunk: _Chunk) -> Any:
         future = client.submit(attempt, function, chunk, engine.seconds, code, pure=False)
         under_way[future.key] = chunk
         return future
 
-    under_way: dict[str, Chunk] = {}
+    under_way: dict[str, _Chunk] = {}
     waiting, limit = iter(chunks), _QueueLength(client)
     finished = as_completed([submit(chunk) for chunk in itertools.islice(waiting, limit.current())], raise_errors=False)
     try:

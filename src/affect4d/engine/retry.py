@@ -6,19 +6,19 @@ from typing import TypeVar
 from affect4d.engine.chunks import ChunkOutcomes, map_chunks
 from affect4d.engine.options import IN_PROCESS, EngineOptions
 
-Chunk = TypeVar("Chunk")
-Result = TypeVar("Result")
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
 
 
 def map_splitting_failures(
-    function: Callable[[Chunk], Result],
-    chunks: Sequence[Chunk],
+    function: Callable[[_Chunk], _Result],
+    chunks: Sequence[_Chunk],
     description: str,
     engine: EngineOptions = IN_PROCESS,
     *,
-    split: Callable[[Chunk], Sequence[Chunk]],
-    scans: Callable[[Chunk], int] | None = None,
-) -> ChunkOutcomes[Chunk, Result]:
+    split: Callable[[_Chunk], Sequence[_Chunk]],
+    scans: Callable[[_Chunk], int] | None = None,
+) -> ChunkOutcomes[_Chunk, _Result]:
     """:func:`map_chunks`, with the parts of a failed chunk in its place: for results that can be put together.
 
     Args:
@@ -32,7 +32,7 @@ def map_splitting_failures(
     Yields:
         Pairs in order of completion: chunks that succeed, then parts of the others, with their result or exception.
     """
-    failed: list[Chunk] = []
+    failed: list[_Chunk] = []
     for chunk, result in map_chunks(function, chunks, description, engine, scans):
         if isinstance(result, Exception):
             failed.append(chunk)
@@ -44,18 +44,18 @@ def map_splitting_failures(
 
 
 def map_excluding_failures(
-    function: Callable[[Chunk], Result],
-    chunks: Sequence[Chunk],
+    function: Callable[[_Chunk], _Result],
+    chunks: Sequence[_Chunk],
     description: str,
     engine: EngineOptions = IN_PROCESS,
     *,
-    split: Callable[[Chunk], Sequence[Chunk]],
-    join: Callable[[Chunk, Sequence[Chunk]], Chunk],
-    probe: Callable[[Chunk], object],
+    split: Callable[[_Chunk], Sequence[_Chunk]],
+    join: Callable[[_Chunk, Sequence[_Chunk]], _Chunk],
+    probe: Callable[[_Chunk], object],
     retried: type[Exception] = Exception,
     fatal: tuple[type[Exception], ...] = (),
-    scans: Callable[[Chunk], int] | None = None,
-) -> Generator[tuple[Chunk, Result | Exception | None, list[tuple[Chunk, Exception]]], None, None]:
+    scans: Callable[[_Chunk], int] | None = None,
+) -> Generator[tuple[_Chunk, _Result | Exception | None, list[tuple[_Chunk, Exception]]], None, None]:
     """:func:`map_chunks`, where a failed chunk is repeated without the scans that fail: for one result a chunk.
 
     Args:
@@ -75,7 +75,7 @@ def map_excluding_failures(
         where the chunk failed, also in its second attempt, and None where all of its parts are excluded; ``excluded``
         pairs parts with their exceptions.
     """
-    failed: list[Chunk] = []
+    failed: list[_Chunk] = []
     for chunk, result in map_chunks(function, chunks, description, engine, scans, fatal):
         if isinstance(result, retried):
             failed.append(chunk)
@@ -89,8 +89,8 @@ def map_excluding_failures(
     for part, probed in map_chunks(probe, flat, "isolating scans that fail", engine, scans, fatal):
         if isinstance(probed, retried):
             errors[id(part)] = probed
-    again: list[Chunk] = []
-    origin: dict[int, tuple[Chunk, list[tuple[Chunk, Exception]]]] = {}
+    again: list[_Chunk] = []
+    origin: dict[int, tuple[_Chunk, list[tuple[_Chunk, Exception]]]] = {}
     for chunk, group in zip(failed, parts, strict=True):
         excluded = [(part, errors[id(part)]) for part in group if id(part) in errors]
         if len(excluded) == len(group):

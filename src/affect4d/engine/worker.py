@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from affect4d.engine.dask_client import SINGLE_THREADED
 from affect4d.memory import keep_freed_memory
 
-Chunk = TypeVar("Chunk")
-Result = TypeVar("Result")
+_Chunk = TypeVar("_Chunk")
+_Result = TypeVar("_Result")
 
 EXIT_DELAY = 1.0
 """Seconds between a timeout and the end of its process, so that the exception reaches the scheduler."""
@@ -37,7 +37,7 @@ class CodeMismatchError(RuntimeError):
     """A worker has another version of this package than the driver: its results would be stored under a wrong key."""
 
 
-def attempt(function: Callable[[Chunk], Result], chunk: Chunk, seconds: float, code: str | None) -> Result:
+def attempt(function: Callable[[_Chunk], _Result], chunk: _Chunk, seconds: float, code: str | None) -> _Result:
     """Apply the function to a chunk, in a worker.
 
     Args:
@@ -85,8 +85,8 @@ class _WorkerThread:
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="affect4d", daemon=True).start()
 
-    def submit(self, call: Callable[[], Result]) -> "Future[Result]":
-        future: Future[Result] = Future()
+    def submit(self, call: Callable[[], _Result]) -> "Future[_Result]":
+        future: Future[_Result] = Future()
         self._calls.put((call, future))
         return future
 

@@ -24,8 +24,8 @@ from affect4d.store import ContentStore
 TEST, VALIDATION = "test", "validation"
 OnFold = Callable[[Fold, pd.DataFrame], None]
 
-Cell = TypeVar("Cell")
-Result = TypeVar("Result")
+_Cell = TypeVar("_Cell")
+_Result = TypeVar("_Result")
 
 
 class StudyTables(NamedTuple):
@@ -36,8 +36,8 @@ class StudyTables(NamedTuple):
 
 
 def run_parallel(
-    run: Callable[[Cell], Result], cells: Sequence[Cell], description: str, engine: EngineOptions = IN_PROCESS
-) -> Iterator[tuple[Cell, Result]]:
+    run: Callable[[_Cell], _Result], cells: Sequence[_Cell], description: str, engine: EngineOptions = IN_PROCESS
+) -> Iterator[tuple[_Cell, _Result]]:
     """Run every cell of a grid; yield each with its result, in order of completion.
 
     Cells are small and picklable, and ``str`` names them; ``run`` is importable and caches its result.

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
 from affect4d.scans.scan import FaceScan, ScanError
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 IMAGES: Mapping[str, tuple[bytes, ...]] = {
     ".jpg": (b"\xff\xd8\xff",),
@@ -163,7 +163,7 @@ class UploadReader:
             return UploadedScan(file.name, None, error.code, f"{error.detail}{place}")
         return UploadedScan(file.name, scan, "", "; ".join(scan.repairs))
 
-    def _run(self, function: Callable[..., Result], *args: Any) -> Result:
+    def _run(self, function: Callable[..., _Result], *args: Any) -> _Result:
         """Result of a job in the worker.
 
         Raises:
@@ -221,7 +221,7 @@ def _exit_with_parent() -> None:
         os._exit(1)
 
 
-def _limited(seconds: int, function: Callable[..., Result], *args: Any) -> Result:
+def _limited(seconds: int, function: Callable[..., _Result], *args: Any) -> _Result:
     """Run a job in limited time; the system ends the process that exceeds it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + 1 + seconds

@@ -20,7 +20,7 @@ from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness
 from affect4d.scans.corpora.folder import named_after_expressions
-from affect4d.scans.ingest_cache import Portion, Row, divide, find_outcomes, keep_outcomes, outcome_table
+from affect4d.scans.ingest_cache import OutcomeRow, Portion, divide, find_outcomes, keep_outcomes, outcome_table
 from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.scan import FaceScan, ScanError
@@ -190,7 +190,7 @@ def _read_portions(
     return collection.complete
 
 
-def _single_scans(chunk: list[Row]) -> list[list[Row]]:
+def _single_scans(chunk: list[OutcomeRow]) -> list[list[OutcomeRow]]:
     return [[scan] for scan in chunk]
 
 
@@ -200,10 +200,10 @@ class _Collection:
     def __init__(self, portions: Iterable[Portion], store: ContentStore) -> None:
         self._portions = {sequence: portion for portion in portions for sequence in portion.scans["sequence"].unique()}
         self._store = store
-        self._rows: dict[str, list[Row]] = {}
+        self._rows: dict[str, list[OutcomeRow]] = {}
         self.complete: dict[str, pa.Table] = {}
 
-    def add(self, outcomes: list[Row]) -> None:
+    def add(self, outcomes: list[OutcomeRow]) -> None:
         """Add outcomes of one sequence."""
         portion = self._portions[outcomes[0]["sequence"]]
         rows = self._rows.setdefault(portion.name, [])
@@ -214,7 +214,7 @@ class _Collection:
                 keep_outcomes(portion, self.complete[portion.name], self._store)
 
 
-def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[Row]) -> list[Row]:
+def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[OutcomeRow]) -> list[OutcomeRow]:
     """Read, check and align the scans of one sequence; the unit of work of a process.
 
     Args:
@@ -228,7 +228,7 @@ def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[Row]) ->
     return [_ingest_scan(source, crop_radius, scan) for scan in scans]
 
 
-def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
+def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow) -> OutcomeRow:
     from affect4d.scans.alignment import align, canonical_face
 
     try:
@@ -254,7 +254,7 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: Row) -> Row:
     }
 
 
-def _checksum(source: ScanSource, scan: Row, raw: FaceScan) -> str:
+def _checksum(source: ScanSource, scan: OutcomeRow, raw: FaceScan) -> str:
     """Digest of a row's raw bytes, and of the picture where only the scan itself names it."""
     told = source.checksum(scan)
     if raw.texture_file is None or scan["texture"] is not None:
@@ -269,7 +269,7 @@ def _texture_size(raw: FaceScan) -> str:
     return f"{width} × {height}"
 
 
-def judged(alignment: "Alignment", face: "RepairedScan") -> Row:
+def judged(alignment: "Alignment", face: "RepairedScan") -> OutcomeRow:
     """What was found and done on the way to the canonical face: the columns of the ingest report that say it."""
     notes = (*alignment.findings.values(), *face.scan.repairs, *face.notes)
     return {
@@ -290,11 +290,11 @@ def judged(alignment: "Alignment", face: "RepairedScan") -> Row:
     }
 
 
-def _refused(scan: Row, code: str, reason: str) -> Row:
+def _refused(scan: OutcomeRow, code: str, reason: str) -> OutcomeRow:
     return {**scan, "status": "refused", "code": code, "reason": reason}
 
 
-def _unread(scan: Row, error: Exception) -> Row:
+def _unread(scan: OutcomeRow, error: Exception) -> OutcomeRow:
     return _refused(scan, LOST if isinstance(error, LostChunkError) else FAILED, f"{type(error).__name__}: {error}")
 
 

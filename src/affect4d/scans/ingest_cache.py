@@ -17,7 +17,7 @@ from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.source import ScanSource
 from affect4d.store import ContentStore, code_version, content_key
 
-Row = dict[str, Any]
+OutcomeRow = dict[str, Any]
 SCANS = 300
 """Of a portion, on average: few enough to lose or to read again, enough that a large corpus is few files."""
 _KINDS: Mapping[str, pa.DataType] = {
@@ -42,11 +42,13 @@ class Portion:
     name: str
     scans: pd.DataFrame
 
-    def chunks(self) -> list[list[Row]]:
+    def chunks(self) -> list[list[OutcomeRow]]:
         """The rows of each sequence, with None for every missing value; small enough to travel."""
-        names, chunks = [str(name) for name in self.scans], dict[str, list[Row]]()
+        names, chunks = [str(name) for name in self.scans], dict[str, list[OutcomeRow]]()
         for values in self.scans.itertuples(index=False, name=None):
-            row: Row = {name: None if pd.isna(value) else value for name, value in zip(names, values, strict=True)}
+            row: OutcomeRow = {
+                name: None if pd.isna(value) else value for name, value in zip(names, values, strict=True)
+            }
             chunks.setdefault(row["sequence"], []).append(row)
         return list(chunks.values())
 
@@ -91,7 +93,7 @@ def keep_outcomes(portion: Portion, outcomes: pa.Table, store: ContentStore) -> 
         pq.write_table(outcomes, partial, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
-def outcome_table(rows: Iterable[Row]) -> pa.Table:
+def outcome_table(rows: Iterable[OutcomeRow]) -> pa.Table:
     """Rows as a table of :data:`OUTCOMES`, by sequence and frame."""
     ordered = sorted(rows, key=lambda row: (row["sequence"], row["frame"]))
     return pa.Table.from_pylist(ordered, schema=OUTCOMES)

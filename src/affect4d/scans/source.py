@@ -24,7 +24,7 @@ from affect4d.store import KEY_LENGTH, content_key
 MOST_FOLDERS = 50
 """Folders that are looked into for a corpus that was not where it was said to be."""
 
-Row = Mapping[str, Any]
+ScanRow = Mapping[str, Any]
 """A row of a source's table, or of the scan manifest: both have its columns."""
 
 
@@ -40,7 +40,7 @@ class ScanSource(Protocol):
     def identities(self, scans: pd.DataFrame) -> list[str]:
         """For each row of (a part of) the table, digest of everything its raw scan depends on; takes no reading."""
 
-    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+    def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """The raw scan of a row, in its own coordinates.
 
         Args:
@@ -52,10 +52,10 @@ class ScanSource(Protocol):
             ScanError: If it is not a usable scan.
         """
 
-    def checksum(self, row: Row) -> str:
+    def checksum(self, row: ScanRow) -> str:
         """Digest of the raw bytes of a row, or of everything they would be made from."""
 
-    def locate(self, row: Row) -> Path:
+    def locate(self, row: ScanRow) -> Path:
         """Where a person finds the scan of a row, for messages."""
 
     def explain_absence(self) -> str:
@@ -79,7 +79,7 @@ class FileSource:
     camera: Intrinsics | None = None
 
     @classmethod
-    def described(cls, raw_corpus: Row) -> "FileSource":
+    def described(cls, raw_corpus: ScanRow) -> "FileSource":
         """The files that the artefact ``raw_corpus`` describes."""
         camera = raw_corpus.get("camera")
         return cls(
@@ -141,20 +141,20 @@ class FileSource:
             for row in names
         ]
 
-    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+    def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
         reader = None if self.camera is None else partial(read_depth, intrinsics=self.camera)
         marks = self._file(row, "landmark_file", landmarks)
         return read_scan(self.locate(row), self._file(row, "texture"), marks, reader, texels)
 
-    def checksum(self, row: Row) -> str:
+    def checksum(self, row: ScanRow) -> str:
         """Digest of the bytes of scan, texture and landmarks."""
         digest = hashlib.sha256()  # processors have instructions for it: 3.3 ms for 5 MB, BLAKE2b 7.5
         for file in (self.locate(row), self._file(row, "texture"), self._file(row, "landmark_file")):
             digest.update(file.read_bytes() if file is not None and file.is_file() else b"\0missing")
         return digest.hexdigest()[:KEY_LENGTH]
 
-    def locate(self, row: Row) -> Path:
+    def locate(self, row: ScanRow) -> Path:
         """The scan's file."""
         return self.root / str(row["scan"])
 
@@ -190,7 +190,7 @@ class FileSource:
         counts = {folder: _count(with_changes(self, root=folder)) for folder in folders}
         return max(counts, key=counts.__getitem__) if any(counts.values()) else None
 
-    def _file(self, row: Row, column: str, wanted: bool = True) -> Path | None:
+    def _file(self, row: ScanRow, column: str, wanted: bool = True) -> Path | None:
         name = row[column] if wanted else None
         return None if name is None or pd.isna(name) else self.root / name
 

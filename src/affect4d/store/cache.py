@@ -12,11 +12,11 @@ from PIL import Image
 from affect4d.store.keys import code_version, content_key
 from affect4d.store.store import ContentStore
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 RESULT_FILE = "result.json"
 
 
-def cached(store: ContentStore, name: str, make: Callable[[], Result], /, **given: Any) -> Result:
+def cached(store: ContentStore, name: str, make: Callable[[], _Result], /, **given: Any) -> _Result:
     """What a function returns, computed once and then read from the store.
 
     The entry is ``NAME/KEY``; its key depends on ``given``, on the code of the module that defines ``make`` with all
@@ -37,7 +37,7 @@ def cached(store: ContentStore, name: str, make: Callable[[], Result], /, **give
         with store.write(entry) as folder:
             folder.mkdir()
             _write(make(), folder)
-    result: Result = _read(store.path(entry))
+    result: _Result = _read(store.path(entry))
     if isinstance(result, pd.DataFrame):
         result.attrs["entry"] = entry  # a versioned table names it to a prune
     return result

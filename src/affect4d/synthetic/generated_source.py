@@ -14,7 +14,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.source import FileSource, Row, ScanSource
+from affect4d.scans.source import FileSource, ScanRow, ScanSource
 from affect4d.store import content_key
 from affect4d.synthetic import corpus
 from affect4d.synthetic.corpus import Take
@@ -53,7 +53,7 @@ class GeneratedSource:
         rows = zip(scans["sequence"], scans["frame"], strict=True)
         return [self.checksum({"sequence": sequence, "frame": frame}) for sequence, frame in rows]
 
-    def read(self, row: Row, landmarks: bool = True, texels: int = 0) -> FaceScan:
+    def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """Generate the scan of a row, with all of its texture.
 
         Raises:
@@ -65,11 +65,11 @@ class GeneratedSource:
         scan = as_written(corpus.scan_frame(self.recipe, take, frame))
         return scan if landmarks else with_changes(scan, landmarks=None)
 
-    def checksum(self, row: Row) -> str:
+    def checksum(self, row: ScanRow) -> str:
         """Key of everything the scan depends on; the same in a smaller or larger corpus of the same recipe."""
         return content_key(origin=corpus.scan_origin(self.recipe), sequence=row["sequence"], frame=int(row["frame"]))
 
-    def locate(self, row: Row) -> Path:
+    def locate(self, row: ScanRow) -> Path:
         """Sequence and frame, as a path that does not exist."""
         return Path(row["scan"])
 

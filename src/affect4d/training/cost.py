@@ -17,7 +17,7 @@ from affect4d.training.objectives import TrainingTask
 NOT_MEASURED = "not measured"
 COUNTED_SAMPLES = 4
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
 @dataclass
@@ -60,7 +60,7 @@ class CostMeter:
             cost.device = torch.cuda.get_device_name(device)
             torch.cuda.reset_peak_memory_stats(device)
 
-    def waiting(self, batches: Iterator[Item]) -> Iterator[Item]:
+    def waiting(self, batches: Iterator[_Item]) -> Iterator[_Item]:
         """The same batches; the time each takes to arrive is counted."""
         while True:
             start = time.perf_counter()

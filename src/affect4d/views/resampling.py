@@ -10,7 +10,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from affect4d.jit import Number, compiled
 
-StoredImages = UInt8[np.ndarray, "stored channels height width"]
+StoredImageArray = UInt8[np.ndarray, "stored channels height width"]
 ImageTransforms = Float32[np.ndarray, "images 2 3"]
 ChannelLevels = Float32[np.ndarray, "images channels"]
 _ZERO: Number = np.float32(0)
@@ -21,7 +21,7 @@ LEVEL, MOTION = (0, 0xFFFF), (16, -1)
 
 
 def resample(
-    stored: StoredImages,
+    stored: StoredImageArray,
     indices: Int64[np.ndarray, " images"],
     neutral: Int64[np.ndarray, " images"] | None,
     transforms: ImageTransforms,

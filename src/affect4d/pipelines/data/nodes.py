@@ -25,9 +25,9 @@ class SplitOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    test_share: float = Field(0.375, gt=0, lt=1)
-    seed: int = Field(0, ge=0)
-    use_given: bool = Field(True, description="a split that belongs to the corpus (a frozen benchmark's) goes first")
+    test_share: float = Field(default=0.375, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+    use_given: bool = Field(default=True, description="a split that belongs to the corpus (a frozen benchmark's) goes first")
 
 
 def ingest_scans(

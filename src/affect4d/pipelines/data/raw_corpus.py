@@ -22,16 +22,16 @@ class CorpusSource(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layout: str = Field("bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
-    benchmark: str | None = Field(None, description="name of a frozen recipe (affect4d.synthetic.benchmarks)")
+    layout: str = Field(default="bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
+    benchmark: str | None = Field(default=None, description="name of a frozen recipe (affect4d.synthetic.benchmarks)")
     changes: dict[str, Any] = Field(
         default={}, description="values that replace the benchmark's; with any, it is that benchmark no more"
     )
-    recipe: CorpusRecipe | None = Field(None, description="a recipe of one's own")
-    ict_folder: str | None = Field(None, description="a clone of ICT-FaceKit, for recipes on its geometry")
-    root: str | None = Field(None, description="folder of a corpus on disk")
-    pattern: str | None = Field(None, description="of its paths, in layouts that take one (4DME, folder)")
-    camera: dict[str, float] | None = Field(None, description="what took its depth pictures, in layouts of such")
+    recipe: CorpusRecipe | None = Field(default=None, description="a recipe of one's own")
+    ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit, for recipes on its geometry")
+    root: str | None = Field(default=None, description="folder of a corpus on disk")
+    pattern: str | None = Field(default=None, description="of its paths, in layouts that take one (4DME, folder)")
+    camera: dict[str, float] | None = Field(default=None, description="what took its depth pictures, in layouts of such")
 
     @model_validator(mode="after")
     def _camera_is_one(self) -> Self:
@@ -49,12 +49,12 @@ class CorpusChoice(BaseModel):
 
     name: str = Field(description="a known corpus, or the layout of a licensed one")
     known: dict[str, CorpusSource] = Field(default={}, description="benchmarks and corpora of one's own, by name")
-    raw_files: bool | None = Field(None, description="write a synthetic corpus's raw files; None: as its recipe says")
-    subjects: int | None = Field(None, ge=2, description="only so many of a synthetic corpus's people; None: all")
-    layout: str | None = Field(None, description="goes before the corpus's own; a synthetic one is written in it")
-    folder: str | None = Field(None, description="where a licensed corpus lies; goes before its entry in folders")
+    raw_files: bool | None = Field(default=None, description="write a synthetic corpus's raw files; None: as its recipe says")
+    subjects: int | None = Field(default=None, ge=2, description="only so many of a synthetic corpus's people; None: all")
+    layout: str | None = Field(default=None, description="goes before the corpus's own; a synthetic one is written in it")
+    folder: str | None = Field(default=None, description="where a licensed corpus lies; goes before its entry in folders")
     folders: dict[str, str | None] = Field(default={}, description="where licensed corpora lie, by layout")
-    pattern: str | None = Field(None, description="of the corpus's paths; goes before its entry in patterns")
+    pattern: str | None = Field(default=None, description="of the corpus's paths; goes before its entry in patterns")
     patterns: dict[str, str | None] = Field(default={}, description="of paths, by layouts that take one (4DME, folder)")
     cameras: dict[str, dict[str, float] | None] = Field(default={}, description="of depth images, by layout")
 

@@ -13,15 +13,14 @@ from affect4d.store import ContentStore, cached, table_digest
 if TYPE_CHECKING:
     from affect4d.evaluation.evaluate_models import SavedModel, UntrainedModel
 
-Model = dict[str, Any]
+ModelRecord = dict[str, Any]
 """Record of a trained model: ``key`` and ``folder``."""
-Evaluated = tuple[dict[str, Any], pd.DataFrame]
 
 
 def evaluate_affect_vlm(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
-    model: Model,
+    model: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
@@ -43,11 +42,11 @@ def evaluate_smile_vlm(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
     sequences: pd.DataFrame,
-    model: Model,
+    model: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
-) -> Evaluated:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of SMILE-VLM; labels enter here, after training.
 
     A corpus of micro-expressions has a protocol of its own; see :mod:`affect4d.evaluation.micro_evaluation`.
@@ -85,11 +84,11 @@ def compare_on_micro_expressions(
 def evaluate_references(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
-    cross_entropy: Model,
+    cross_entropy: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
-) -> Evaluated:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
     from affect4d.evaluation import evaluate_models as models
 
@@ -102,9 +101,9 @@ def evaluate_references(
 def measure_granularity(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
-    affect: Model,
-    smile: Model,
-    cross_entropy: Model,
+    affect: ModelRecord,
+    smile: ModelRecord,
+    cross_entropy: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
@@ -124,12 +123,12 @@ def measure_granularity(
 def evaluate_representations(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],
-    smile: Model,
-    affect: Model,
+    smile: ModelRecord,
+    affect: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
-) -> Evaluated:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Few-shot accuracy, retrieval and t-SNE of SMILE-VLM, its untrained encoder, and AffectVLM, which saw labels."""
     from affect4d.evaluation import evaluate_models as models
 
@@ -150,7 +149,7 @@ def evaluate_baselines(
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
-) -> Evaluated:
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
     from affect4d.evaluation import evaluate_models as models
 
@@ -173,7 +172,7 @@ def measure_pseudo_labels(
     return {side: {**score_pseudo_labels(pseudo_prompts, rows)} for side, rows in sides.items()}
 
 
-def _saved(model: Model, settings: ExperimentSettings) -> "SavedModel":
+def _saved(model: ModelRecord, settings: ExperimentSettings) -> "SavedModel":
     """A recorded model, to be loaded on the device that this run trains on."""
     from affect4d.evaluation.evaluate_models import SavedModel
     from affect4d.training.device import choose_device

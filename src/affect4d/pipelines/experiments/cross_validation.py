@@ -8,18 +8,18 @@ import pandas as pd
 from affect4d import tracking
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
+from affect4d.pipelines.experiments.studies import ExperimentData
 from affect4d.scans.folds import Fold, draw_all
 from affect4d.scans.protocols import Protocol, protocol_named
 from affect4d.store import ContentStore
 
-Document = dict[str, Any]
-TrialData = Any
-"""An :class:`affect4d.experiments.trials.TrialData`; to import it costs seconds."""
-
 
 def draw_protocol(
-    sequences: pd.DataFrame, training_sequences: pd.DataFrame, raw_corpus: Document, options: CrossValidationOptions
-) -> Document:
+    sequences: pd.DataFrame,
+    training_sequences: pd.DataFrame,
+    raw_corpus: dict[str, Any],
+    options: CrossValidationOptions,
+) -> dict[str, Any]:
     """Who is fitted on, held out and tested in every fold.
 
     Raises:
@@ -49,9 +49,9 @@ def draw_protocol(
 
 
 def fit_folds(
-    protocol: Document,
-    data: TrialData,
-    training_data: TrialData,
+    protocol: dict[str, Any],
+    data: ExperimentData,
+    training_data: ExperimentData,
     study_store: ContentStore,
     options: CrossValidationOptions,
     affect_settings: ExperimentSettings,
@@ -73,8 +73,8 @@ def fit_folds(
 
 
 def score_protocol(
-    predictions: pd.DataFrame, protocol: Document, sequences: pd.DataFrame, run_info: Document
-) -> Document:
+    predictions: pd.DataFrame, protocol: dict[str, Any], sequences: pd.DataFrame, run_info: dict[str, Any]
+) -> dict[str, Any]:
     """Scores of every model over all folds, calibration, paired tests, and fairness."""
     from affect4d.evaluation.fairness import measure_fairness
     from affect4d.evaluation.fold_scores import score_folds
@@ -97,7 +97,7 @@ def _cross_fold(
     protocol: Protocol,
     training_sequences: pd.DataFrame,
     labelled: pd.DataFrame,
-    raw_corpus: Document,
+    raw_corpus: dict[str, Any],
     options: CrossValidationOptions,
 ) -> Fold:
     """Everybody of the one corpus, tested on everybody of the other.

@@ -11,10 +11,10 @@ from affect4d.prompts.compose import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 
-Document = dict[str, Any]
 
-
-def gather_models(affect_vlm: Document, smile_vlm: Document, cross_entropy: Document) -> dict[str, Document]:
+def gather_models(
+    affect_vlm: dict[str, Any], smile_vlm: dict[str, Any], cross_entropy: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Records of the three trained models, by the name that their predictions carry."""
     return {"affect_vlm": affect_vlm, "smile_vlm.zero_shot": smile_vlm, "cross_entropy": cross_entropy}
 
@@ -22,7 +22,7 @@ def gather_models(affect_vlm: Document, smile_vlm: Document, cross_entropy: Docu
 def choose_clips(
     view_manifest: pd.DataFrame,
     scan_manifest: pd.DataFrame,
-    subject_split: Document,
+    subject_split: dict[str, Any],
     options: RobustnessOptions,
     settings: ExperimentSettings,
 ) -> Any:
@@ -37,8 +37,8 @@ def choose_clips(
 
 def corrupt_scans(
     clips: Any,
-    raw_corpus: Document,
-    models: dict[str, Document],
+    raw_corpus: dict[str, Any],
+    models: dict[str, dict[str, Any]],
     cache_store: ContentStore,
     options: RobustnessOptions,
     render: RenderOptions,
@@ -61,7 +61,7 @@ def corrupt_scans(
     return measure_robustness(test, options.corruptions, cache_store, engine)
 
 
-def summarise_robustness(predictions: pd.DataFrame, models: dict[str, Document]) -> Document:
+def summarise_robustness(predictions: pd.DataFrame, models: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Accuracy by corruption and strength, and the mean corruption error against cross-entropy.
 
     Returns:

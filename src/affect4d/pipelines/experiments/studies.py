@@ -12,13 +12,13 @@ from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
-TrialData = Any
+ExperimentData = Any
 """An :class:`affect4d.experiments.trials.TrialData`; to import it costs seconds."""
 
 
 def gather_experiment_data(
     view_manifest: pd.DataFrame, sequences: pd.DataFrame, scan_manifest: pd.DataFrame, view_store: ContentStore
-) -> TrialData:
+) -> ExperimentData:
     """Manifests and views that every training of an experiment draws from."""
     from affect4d.experiments import trials
 
@@ -26,7 +26,7 @@ def gather_experiment_data(
 
 
 def run_trials(
-    data: TrialData,
+    data: ExperimentData,
     subject_split: dict[str, Any],
     study_store: ContentStore,
     options: StudyOptions,
@@ -51,7 +51,7 @@ def run_trials(
 
 def describe_study(
     predictions: pd.DataFrame,
-    data: TrialData,
+    data: ExperimentData,
     raw_corpus: dict[str, Any],
     subject_split: dict[str, Any],
     options: StudyOptions,

@@ -20,7 +20,6 @@ COMPARED = (
     ("smile_vlm.zero_shot", "pseudo_labels"),
 )
 """Pairs of models tested against each other on the same sequences."""
-Document = dict[str, Any]
 
 
 def gather_predictions(
@@ -30,7 +29,7 @@ def gather_predictions(
     return pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
 
 
-def compare_models(predictions: pd.DataFrame) -> list[Document]:
+def compare_models(predictions: pd.DataFrame) -> list[dict[str, Any]]:
     """Paired tests of selected pairs of models, Holm-corrected for their number."""
     import numpy as np
 
@@ -40,7 +39,7 @@ def compare_models(predictions: pd.DataFrame) -> list[Document]:
     return [{"first": first, "second": second, **asdict(outcome)} for (first, second), outcome in found.items()]
 
 
-def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> Document:
+def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> dict[str, Any]:
     """Fairness of the headline models over the subject attributes that the corpus supplies."""
     import numpy as np
 
@@ -56,8 +55,8 @@ def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> Docu
 
 
 def gather_evidence(
-    evidence: Mapping[str, Callable[[], Any]], micro_comparison: list[Document], raw_corpus: Document
-) -> Document:
+    evidence: Mapping[str, Callable[[], Any]], micro_comparison: list[dict[str, Any]], raw_corpus: dict[str, Any]
+) -> dict[str, Any]:
     """Results that other pipelines left, of this corpus and of others.
 
     Args:
@@ -73,7 +72,7 @@ def gather_evidence(
     own = f"{raw_corpus['name']}/"
     robustness = evidence.get(f"{own}robustness")
     elsewhere = [load() for name, load in evidence.items() if name.endswith("/claim_9")]
-    latest: list[Document] = max(
+    latest: list[dict[str, Any]] = max(
         (rows for rows in elsewhere if rows), key=lambda rows: str(rows[0]["made"]), default=[]
     )
     claim_9 = micro_comparison or latest
@@ -87,15 +86,15 @@ def gather_evidence(
 
 
 def answer_claims(
-    evidence: Document,
+    evidence: dict[str, Any],
     predictions: pd.DataFrame,
-    raw_corpus: Document,
-    subject_split: Document,
+    raw_corpus: dict[str, Any],
+    subject_split: dict[str, Any],
     sequences: pd.DataFrame,
     view_manifest: pd.DataFrame,
     settings: ExperimentSettings,
-    run_info: Document,
-) -> Document:
+    run_info: dict[str, Any],
+) -> dict[str, Any]:
     """The claims table, from this run's predictions and from the evidence about the same data.
 
     Returns:
@@ -112,16 +111,16 @@ def answer_claims(
 
 
 def summarise(
-    raw_corpus: Document,
-    subject_split: Document,
-    affect_vlm: Document,
-    smile_vlm: Document,
-    reference: Document,
-    baseline: Document,
+    raw_corpus: dict[str, Any],
+    subject_split: dict[str, Any],
+    affect_vlm: dict[str, Any],
+    smile_vlm: dict[str, Any],
+    reference: dict[str, Any],
+    baseline: dict[str, Any],
     seconds: dict[str, float],
     settings: ExperimentSettings,
-    run_info: Document,
-) -> tuple[Document, pd.DataFrame]:
+    run_info: dict[str, Any],
+) -> tuple[dict[str, Any], pd.DataFrame]:
     """The figures of the run in one small document, and as a table for the terminal."""
     from affect4d.evaluation.summary import results_table, write_summary
 
@@ -139,14 +138,14 @@ def summarise(
 
 
 def write_report(
-    summary: Document,
-    data_section: Document,
-    model_section: Document,
-    evaluation_section: Document,
-    claims: Document,
-    evidence: Document,
-    raw_corpus: Document,
-    run_info: Document,
+    summary: dict[str, Any],
+    data_section: dict[str, Any],
+    model_section: dict[str, Any],
+    evaluation_section: dict[str, Any],
+    claims: dict[str, Any],
+    evidence: dict[str, Any],
+    raw_corpus: dict[str, Any],
+    run_info: dict[str, Any],
 ) -> tuple[str, str]:
     """The report as one self-contained page, and its tables as Markdown."""
     from affect4d.experiments.claims import claims_by_corpus
@@ -168,7 +167,7 @@ def write_report(
     return render_report(report), render_report_markdown(report)
 
 
-def write_model_cards(summary: Document, raw_corpus: Document) -> tuple[str, str]:
+def write_model_cards(summary: dict[str, Any], raw_corpus: dict[str, Any]) -> tuple[str, str]:
     """Model cards of AffectVLM and SMILE-VLM as this run measured them."""
     from affect4d.pipelines.reporting.sections import describe_corpus
     from affect4d.reporting.cards import render_model_card
@@ -180,5 +179,5 @@ def write_model_cards(summary: Document, raw_corpus: Document) -> tuple[str, str
     return affect, smile
 
 
-def _load_below(evidence: Mapping[str, Callable[[], Any]], folder: str) -> Document:
+def _load_below(evidence: Mapping[str, Callable[[], Any]], folder: str) -> dict[str, Any]:
     return {name.removeprefix(folder): load() for name, load in sorted(evidence.items()) if name.startswith(folder)}

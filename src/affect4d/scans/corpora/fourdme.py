@@ -28,8 +28,8 @@ COLUMNS = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
 UNKNOWN_SUBJECT = "unknown"
 """Whoever is in clips of which neither path nor sheet says it: one subject, so that no fold can divide them."""
 _BETWEEN = re.compile(r"[,;/+&，、]|\band\b", re.IGNORECASE)
-Labels = Mapping[str, Any]
-SheetLabels = Mapping[str, Mapping[str, Labels]]
+ClipLabels = Mapping[str, Any]
+SheetLabels = Mapping[str, Mapping[str, ClipLabels]]
 """Clip → subject → what the sheet says; both in small letters."""
 
 
@@ -68,10 +68,10 @@ def read_emotions(cell: str | None) -> str | None:
 
 
 def _labels(sheet: pd.DataFrame) -> SheetLabels:
-    """Labels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
+    """ClipLabels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
     named = sheet.dropna(subset=["fold_name"])
     keys = [named["fold_name"].str.lower(), named["sub_ID"].fillna("").str.lower()]
-    labels: dict[str, dict[str, Labels]] = {}
+    labels: dict[str, dict[str, ClipLabels]] = {}
     for (clip, subject), rows in named.groupby(keys, sort=False):
         labels.setdefault(str(clip), {})[str(subject)] = {
             "subject": rows["sub_ID"].iloc[0],
@@ -82,7 +82,7 @@ def _labels(sheet: pd.DataFrame) -> SheetLabels:
     return labels
 
 
-def _known(clip: str, subject: str | None, labels: SheetLabels, there: Container[tuple[str, str]]) -> Labels:
+def _known(clip: str, subject: str | None, labels: SheetLabels, there: Container[tuple[str, str]]) -> ClipLabels:
     """What the sheet says of a clip; of a subject it calls otherwise than the path, by the clip alone.
 
     What is said of a clip and a subject that are ``there`` under the sheet's own names is nobody else's.
