@@ -27,8 +27,7 @@ from affect4d.experiments.settings import CrossValidationOptions, ExperimentSett
 from affect4d.experiments.trials import TrialData
 from affect4d.pipelines.experiments.cross_validation import draw_protocol
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.folds import Fold, draw_all
-from affect4d.scans.protocols import protocol_named
+from affect4d.scans.protocols import Fold, draw_all, protocol_named
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit
 from affect4d.store import ContentStore
 

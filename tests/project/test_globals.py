@@ -40,7 +40,7 @@ def test_a_session_with_all_its_hooks_reads_a_users_globals(project_root, conf):
     with KedroSession.create(project_root, conf_source=str(conf)) as session:
         chosen = session.load_context().catalog["params:raw_corpus"].load()
     assert chosen.name == "bu4dfe"
-    assert str(chosen.known["bu4dfe"].root) == "/data/BU4DFE"
+    assert chosen.source.root == "/data/BU4DFE"
 
 
 def test_asking_what_the_base_says_leaves_the_users_globals_in_force(conf):

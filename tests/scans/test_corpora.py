@@ -7,24 +7,22 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.scans.corpora import CORPORA, corpus_named, listing
+from affect4d.scans.corpora import CORPORA, corpus_named, file_names
 from affect4d.scans.corpora.bosphorus import GROUPS
 from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
 from affect4d.scans.corpora.bp4d import TASKS, read_occurrence
 from affect4d.scans.corpora.bu3dfe import CODES, ETHNICITIES
 from affect4d.scans.corpora.bu3dfe import SUBJECTS as BU3DFE_SUBJECTS
 from affect4d.scans.corpora.completeness import completeness
-from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import ListedFile
-from affect4d.scans.corpora.pattern import compile_pattern
-from affect4d.scans.corpora.sheets import whole_number
+from affect4d.scans.corpora.file_names import ListedFile, compile_pattern
+from affect4d.scans.corpora.label_sheets import parse_actions, whole_number
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.expression import EXPRESSIONS, join_labels, split_labels
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.range_image import Intrinsics
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 from affect4d.scans.splits import check_disjoint
 from affect4d.store import ContentStore
 
@@ -87,7 +85,7 @@ def pretend(monkeypatch):
 
     def show(name: str, names: list[str]) -> pd.DataFrame:
         listed = tuple(ListedFile(path, 0, 0) for path in sorted(names))
-        monkeypatch.setattr(listing, "list_files", lambda _root: listed)
+        monkeypatch.setattr(file_names, "list_files", lambda _root: listed)
         return CORPORA[name].find_scans(Path("/nowhere"))
 
     return show

@@ -26,7 +26,7 @@ from affect4d.scans.ingest_report import REMEDIES, REPORT_COLUMNS, reasons_table
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan import ScanError
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 
 HERE = IngestOptions()
@@ -175,7 +175,7 @@ def test_a_worker_with_other_code_ends_the_run(corpus, store, monkeypatch):
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):
     (tmp_path / "empty").mkdir()
     for name in ("nowhere", "empty"):
-        with pytest.raises(FileNotFoundError, match=f"{name}.*corpus_roots.*fabricate"):
+        with pytest.raises(FileNotFoundError, match=f"{name}.*corpus_roots.*generate"):
             ingest_corpus(tmp_path / name, "bu4dfe", HERE, store)
 
 

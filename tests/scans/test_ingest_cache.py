@@ -13,7 +13,7 @@ from affect4d.scans import ingest_cache
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus
 from affect4d.scans.ingest_cache import divide
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import KEY_LENGTH, ContentStore
 from affect4d.store.prune import carry_out, plan_prune
 

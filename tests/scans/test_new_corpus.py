@@ -8,10 +8,10 @@ import pytest
 from affect4d.pipelines.data.raw_corpus import CorpusChoice
 from affect4d.scans import corpora, protocols
 from affect4d.scans.corpora.corpus import Corpus, Protocol
-from affect4d.scans.corpora.listing import paths_by_name
+from affect4d.scans.corpora.file_names import paths_by_name
 from affect4d.scans.corpora.table import scan_table
 from affect4d.scans.ingest import IngestOptions, ingest_source
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.procedural.face import ProceduralFace

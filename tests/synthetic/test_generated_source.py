@@ -10,7 +10,7 @@ from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic import corpus
 from affect4d.synthetic.corpus import Take, scan_frame

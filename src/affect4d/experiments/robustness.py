@@ -34,7 +34,7 @@ from affect4d.rendering.renderer import RenderError, shared_renderer
 from affect4d.rendering.sequence import render_face, scan_identity
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.source import ScanSource
+from affect4d.scans.scan_source import ScanSource
 from affect4d.store import ContentStore, cached, content_key, file_digest
 from affect4d.training.device import choose_device
 from affect4d.views.apex_detection import frame_table

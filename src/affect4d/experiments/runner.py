@@ -16,8 +16,8 @@ from affect4d.evaluation.leakage import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
-from affect4d.scans.folds import Fold, hold_out
-from affect4d.scans.protocols import Protocol
+from affect4d.scans.corpora.corpus import Protocol
+from affect4d.scans.protocols import Fold, hold_out
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore
 
@@ -102,7 +102,7 @@ def cross_validate(
     """Fit every method in every fold, on the fold's fitted subjects alone, and check its predictions for leaks.
 
     Args:
-        folds: See :func:`affect4d.scans.folds.draw_all`.
+        folds: See :func:`affect4d.scans.protocols.draw_all`.
         methods: Of :data:`~affect4d.experiments.variants.METHODS`.
         seed: Of every training.
         data: Views and what is known of them.

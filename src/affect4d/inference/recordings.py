@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from affect4d.scans.corpora.file_names import list_files
 from affect4d.scans.corpora.folder import TABLES
-from affect4d.scans.corpora.listing import list_files
 from affect4d.scans.corpora.table import beside
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
-from affect4d.scans.source import FileSource
+from affect4d.scans.scan_source import FileSource
 
 Grouping = Literal["auto", "sequences", "single"]
 """Numbered scans of a folder form a sequence; all scans of a folder do; or none."""

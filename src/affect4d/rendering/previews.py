@@ -10,7 +10,7 @@ from affect4d.rendering.options import Light, RenderOptions
 from affect4d.rendering.renderer import Renderer, RenderError, shared_renderer
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import ScanError
-from affect4d.scans.source import ScanSource
+from affect4d.scans.scan_source import ScanSource
 
 SIDES = {"front": 0.0, "left": -60.0, "right": 60.0}
 BACKDROP = (38, 43, 47)

@@ -18,7 +18,7 @@ from affect4d.rendering.renderer import OpenGLError, RenderedImages, Renderer, R
 from affect4d.rendering.shards import ShardWriter, drop_broken, pose_channel
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.source import ScanSource
+from affect4d.scans.scan_source import ScanSource
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 LEAST_COVERAGE = 0.01

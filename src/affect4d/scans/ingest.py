@@ -24,7 +24,7 @@ from affect4d.scans.ingest_cache import OutcomeRow, Portion, divide, find_outcom
 from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
 from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.source import FileSource, ScanSource, as_source
+from affect4d.scans.scan_source import FileSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 if TYPE_CHECKING:

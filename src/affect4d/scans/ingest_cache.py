@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from affect4d.scans.ingest_report import REPORT_COLUMNS
 from affect4d.scans.manifest import SCAN_MANIFEST
-from affect4d.scans.source import ScanSource
+from affect4d.scans.scan_source import ScanSource
 from affect4d.store import ContentStore, code_version, content_key
 
 OutcomeRow = dict[str, Any]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.source import FileSource, ScanRow, ScanSource
+from affect4d.scans.scan_source import FileSource, ScanRow, ScanSource
 from affect4d.store import content_key
 from affect4d.synthetic import corpus
 from affect4d.synthetic.corpus import Take

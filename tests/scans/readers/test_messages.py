@@ -445,7 +445,7 @@ REFUSED = {
     "landmarks, suffix": (
         ".lm9",
         b"a",
-        ": the suffix .lm9 is not read; known formats of landmarks: .bnd, .bndplus, .tbnd, .lm3 [unknown-format]",
+        ": the suffix .lm9 is not read; known formats of landmarks: .bnd, .lm3, .tbnd, .bndplus [unknown-format]",
     ),
     "bnd, rows": (".bnd", b"0 1 2 3\n" * 82, ": 82 rows of points, expected 83 [wrong-count]"),
     "bnd, large": (

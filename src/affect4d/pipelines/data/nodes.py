@@ -27,7 +27,7 @@ class SplitOptions(BaseModel):
 
     test_share: float = Field(default=0.375, gt=0, lt=1)
     seed: int = Field(default=0, ge=0)
-    use_given: bool = Field(default=True, description="a split that belongs to the corpus (a frozen benchmark's) goes first")
+    use_given: bool = Field(default=True, description="a split of the corpus's own goes first")
 
 
 def ingest_scans(

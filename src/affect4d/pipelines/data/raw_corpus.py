@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.scans.corpora.listing import check_folder
+from affect4d.scans.corpora.file_names import check_folder
 from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
 
@@ -31,7 +31,7 @@ class CorpusSource(BaseModel):
     ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit, for recipes on its geometry")
     root: str | None = Field(default=None, description="folder of a corpus on disk")
     pattern: str | None = Field(default=None, description="of its paths, in layouts that take one (4DME, folder)")
-    camera: dict[str, float] | None = Field(default=None, description="what took its depth pictures, in layouts of such")
+    camera: dict[str, float] | None = Field(default=None, description="of depth images, in layouts that have them")
 
     @model_validator(mode="after")
     def _camera_is_one(self) -> Self:
@@ -49,10 +49,12 @@ class CorpusChoice(BaseModel):
 
     name: str = Field(description="a known corpus, or the layout of a licensed one")
     known: dict[str, CorpusSource] = Field(default={}, description="benchmarks and corpora of one's own, by name")
-    raw_files: bool | None = Field(default=None, description="write a synthetic corpus's raw files; None: as its recipe says")
-    subjects: int | None = Field(default=None, ge=2, description="only so many of a synthetic corpus's people; None: all")
-    layout: str | None = Field(default=None, description="goes before the corpus's own; a synthetic one is written in it")
-    folder: str | None = Field(default=None, description="where a licensed corpus lies; goes before its entry in folders")
+    raw_files: bool | None = Field(
+        default=None, description="write raw files of a synthetic corpus; None: as its recipe"
+    )
+    subjects: int | None = Field(default=None, ge=2, description="of a synthetic corpus; None: all")
+    layout: str | None = Field(default=None, description="in place of the corpus's own")
+    folder: str | None = Field(default=None, description="of a licensed corpus; before its entry in folders")
     folders: dict[str, str | None] = Field(default={}, description="where licensed corpora lie, by layout")
     pattern: str | None = Field(default=None, description="of the corpus's paths; goes before its entry in patterns")
     patterns: dict[str, str | None] = Field(default={}, description="of paths, by layouts that take one (4DME, folder)")

@@ -9,8 +9,8 @@ from affect4d import tracking
 from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
 from affect4d.pipelines.experiments.studies import ExperimentData
-from affect4d.scans.folds import Fold, draw_all
-from affect4d.scans.protocols import Protocol, protocol_named
+from affect4d.scans.corpora.corpus import Protocol
+from affect4d.scans.protocols import Fold, draw_all, protocol_named
 from affect4d.store import ContentStore
 
 

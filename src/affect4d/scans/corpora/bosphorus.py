@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole
-from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import paths_by_name
+from affect4d.scans.corpora.file_names import paths_by_name
+from affect4d.scans.corpora.label_sheets import parse_actions
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 

@@ -18,9 +18,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, numbered
-from affect4d.scans.corpora.facs import join_actions
-from affect4d.scans.corpora.listing import paths_by_name
-from affect4d.scans.corpora.sheets import MAX_SHEET_BYTES
+from affect4d.scans.corpora.file_names import paths_by_name
+from affect4d.scans.corpora.label_sheets import MAX_SHEET_BYTES, join_actions
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import expression_or_none
 

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole, numbered
-from affect4d.scans.corpora.listing import paths_by_name
+from affect4d.scans.corpora.file_names import paths_by_name
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 

@@ -123,7 +123,7 @@ class Corpus:
     protocols: tuple[Protocol, ...] = ()
 
     def by_pattern(self, pattern: str) -> "Corpus":
-        """This corpus with its files found by a pattern (:mod:`affect4d.scans.corpora.pattern`).
+        """This corpus with its files found by a pattern (:mod:`affect4d.scans.corpora.file_names`).
 
         Raises:
             ValueError: If the file names of this corpus are fixed.

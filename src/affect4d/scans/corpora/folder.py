@@ -2,7 +2,7 @@
 
 - **By table.** ``scans.csv`` or ``scans.parquet`` at the top has one row a scan: ``file`` (relative to the folder) and
   ``subject``; of the optional columns in :data:`OPTIONAL`, those that are known.
-- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.pattern`).
+- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.file_names`).
 - **By nesting.** One sub-folder a sequence, the files in it its frames, in natural order: ``anna/happy/0001.obj`` is
   subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown; a scan at the top
   is a sequence and a subject of its own.
@@ -19,9 +19,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus
-from affect4d.scans.corpora.listing import paths_by_name
-from affect4d.scans.corpora.pattern import compile_pattern
-from affect4d.scans.corpora.sheets import read_sheet, whole_number
+from affect4d.scans.corpora.file_names import compile_pattern, paths_by_name
+from affect4d.scans.corpora.label_sheets import read_sheet, whole_number
 from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
 from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order

@@ -6,7 +6,7 @@ labels are matched to clips by ``sub_ID`` and ``fold_name``, never by row, and t
 outside their clip.
 
 **How its mesh files are called is published nowhere we could read.** The holder of a copy gives a pattern
-(:mod:`affect4d.scans.corpora.pattern`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
+(:mod:`affect4d.scans.corpora.file_names`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
 """
 
 import re
@@ -17,10 +17,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole
-from affect4d.scans.corpora.facs import parse_actions
-from affect4d.scans.corpora.listing import paths_by_name
-from affect4d.scans.corpora.pattern import compile_pattern
-from affect4d.scans.corpora.sheets import find_sheet, whole_number
+from affect4d.scans.corpora.file_names import compile_pattern, paths_by_name
+from affect4d.scans.corpora.label_sheets import find_sheet, parse_actions, whole_number
 from affect4d.scans.corpora.table import beside, scan_table
 from affect4d.scans.expression import MICRO_EXPRESSIONS, join_labels
 
@@ -68,7 +66,7 @@ def read_emotions(cell: str | None) -> str | None:
 
 
 def _labels(sheet: pd.DataFrame) -> SheetLabels:
-    """ClipLabels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
+    """Labels by clip and subject; a clip in several rows has the classes and actions of all, the times of the first."""
     named = sheet.dropna(subset=["fold_name"])
     keys = [named["fold_name"].str.lower(), named["sub_ID"].fillna("").str.lower()]
     labels: dict[str, dict[str, ClipLabels]] = {}

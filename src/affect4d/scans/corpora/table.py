@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.sheets import read_sheet, whole_number
+from affect4d.scans.corpora.label_sheets import read_sheet, whole_number
 from affect4d.scans.expression import expression_or_none
 from affect4d.scans.readers.texture import SUFFIXES
 

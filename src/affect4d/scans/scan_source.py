@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.listing import ListedFile, list_files
+from affect4d.scans.corpora.file_names import ListedFile, list_files
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import FaceScan

@@ -4,8 +4,7 @@ import pandas as pd
 import pytest
 
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.folds import Fold, draw_all, hold_out
-from affect4d.scans.protocols import GENERAL, general_protocol, protocol_named
+from affect4d.scans.protocols import GENERAL, Fold, draw_all, general_protocol, hold_out, protocol_named
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit
 
 PEOPLE = tuple(f"P{number:02d}" for number in range(23))
