@@ -15,7 +15,7 @@ import torch
 from open_clip.loss import ClipLoss
 
 from affect4d.memory import keep_freed_memory
-from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model, prompt_tokenizer
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.cost import TrainingCost
@@ -39,9 +39,10 @@ H200_BF16_FLOPS = 989e12
 """Dense bfloat16 operations a second of an H200 (NVIDIA's data sheet); other GPUs: :data:`PEAKS`."""
 PEAKS = {"H200": H200_BF16_FLOPS, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12}
 VIEWS = ("front", "left", "right")
-VIT_B_16 = TowerOptions(name="ViT-B-16", context_length=77)
-TINY = TowerOptions(
-    name="tiny",
+VIT_B_16 = EncoderOptions(image="open_clip:ViT-B-16", text="open_clip:ViT-B-16")
+TINY = EncoderOptions(
+    image="open_clip:tiny",
+    text="open_clip:tiny",
     context_length=16,
     architecture={
         "embed_dim": 64,
@@ -74,7 +75,7 @@ class Trial:
         epochs: Of the plan.
         batch: Samples a step.
         inputs: What the model sees.
-        towers: Which.
+        encoders: Which.
         device: Where.
         stored: Side of a stored picture, pixels.
         dim: Width of the joint space.
@@ -85,7 +86,7 @@ class Trial:
         epochs: int,
         batch: int,
         inputs: InputOptions,
-        towers: TowerOptions,
+        encoders: EncoderOptions,
         device: str = "cpu",
         stored: int = 112,
         dim: int = 128,
@@ -107,10 +108,10 @@ class Trial:
             groups=words,
         )
         views, channels = inputs.input_shape(len(VIEWS))
-        self.size = ModelOptions(towers=towers, dim=dim, views=views, channels=channels)
+        self.size = ModelOptions(encoder=encoders, dim=dim, views=views, channels=channels)
         self.options = TrainOptions(epochs=epochs, batch_size=batch, device=device, threads=torch.get_num_threads())  # type: ignore[arg-type]
         self.device, self.method = choose_device(device), METHODS["affect_vlm"]
-        schedule = labelled_samples(plan, self.bank, prompts, towers.context_length)
+        schedule = labelled_samples(plan, self.bank, prompts, prompt_tokenizer(encoders))
         self.batches = make_loader(schedule, self.bank, self.method.batch, inputs, self.device)
         self.task = self.method.task(AffectOptions())
 
@@ -159,7 +160,7 @@ def overhead(quick: bool, name: str, threads: int, where: str) -> Row:
 
 
 def _overhead(quick: bool, name: str, where: str) -> Row:
-    trial = Trial(1 if quick else 12, 36, InputOptions(), TowerOptions())
+    trial = Trial(1 if quick else 12, 36, InputOptions(), EncoderOptions())
     real, waiting = [], []
     bare = [trial.samples / trial.bare() for _ in range(2)][1:]  # the first warms up
     for _ in range(1 if quick else 6):
@@ -177,18 +178,23 @@ def _overhead(quick: bool, name: str, where: str) -> Row:
         "bare loop, tensors in memory",
         statistics.median(real) / ratio,
         "≥0.97",
-        f"AffectVLM, compact towers, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; "
+        f"AffectVLM, compact encoders, batch 36, 3 views of 6 channels at 64 px from 112 px; {trial.samples} samples; "
         f"median of {len(ratios)} ratios, {min(ratios):.2f}–{max(ratios):.2f}; {statistics.median(waiting):.0%} of the "
         f"time waits for batches, which are made {where}",
     )
 
 
 def beside_open_clip(
-    quick: bool, tower: TowerOptions = VIT_B_16, device: str = "cuda", batch: int = 252, size: int = 224, dim: int = 512
+    quick: bool,
+    encoder: EncoderOptions = VIT_B_16,
+    device: str = "cuda",
+    batch: int = 252,
+    size: int = 224,
+    dim: int = 512,
 ) -> Row:
     """ViT-B/16 with three views, in the project's loop and in open_clip's; bfloat16 where the device has it."""
     inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=size)
-    trial = Trial(1 if quick else 4, batch, inputs, tower, device, stored=size + 32, dim=dim)
+    trial = Trial(1 if quick else 4, batch, inputs, encoder, device, stored=size + 32, dim=dim)
     with tempfile.TemporaryDirectory() as folder:
         trial.real(Path(folder) / "warm")  # kernels and allocator
         cost = trial.real(Path(folder) / "measured")
@@ -201,10 +207,10 @@ def beside_open_clip(
         "gpu.train",
         ours,
         "samples/s",
-        "open_clip's loop (its step, its ClipLoss, the same tower, batches in memory)",
+        "open_clip's loop (its step, its ClipLoss, the same encoder, batches in memory)",
         peer,
         "≥1.2",
-        f"{tower.name}, batch {batch}, 3 views; model FLOPs utilisation {used} (target ≥45 %), "
+        f"{encoder.image}, batch {batch}, 3 views; model FLOPs utilisation {used} (target ≥45 %), "
         f"waiting for data {cost.waiting_seconds / cost.seconds:.1%} (target ≤2 %), "
         f"peak {cost.peak_bytes / 2**30:.1f} GiB",
         device=name,
@@ -214,7 +220,7 @@ def beside_open_clip(
 def _open_clip_seconds(trial: Trial) -> float:
     """open_clip's ``train_one_epoch``, its bare step: autocast round everything, ClipLoss, AdamW, clamped scale.
 
-    Every view is a picture beside its sample's prompt, so that as many pictures go through the tower.
+    Every view is a picture beside its sample's prompt, so that as many pictures go through the encoder.
     """
     model: Any = build_model("affect_vlm", trial.size).to(trial.device).train()
     optimizer = build_optimizer(model, trial.options)
@@ -230,7 +236,9 @@ def _open_clip_seconds(trial: Trial) -> float:
             for batch in prepared:
                 optimizer.zero_grad()
                 with half():
-                    pictures = model.image.projection(model.image.tower(batch.images.flatten(0, 1)))
+                    pictures = model.image.projection(
+                        model.image.tower(model.image.normalised(batch.images.flatten(0, 1)))
+                    )
                     texts = model.text.projection(model.text.tower(batch.tokens)).repeat_interleave(len(VIEWS), dim=0)
                     images, texts = (torch.nn.functional.normalize(x, dim=-1) for x in (pictures, texts))
                     loss = loss_of(images, texts, model.temperature.logit_scale.exp())

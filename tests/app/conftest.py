@@ -21,14 +21,14 @@ def bundles(tmp_path_factory):
     """An AffectVLM and a SMILE-VLM that never learnt anything."""
     from affect4d.evaluation.zero_shot import expression_prompts
     from affect4d.inference import PackagedModel, write_packaged_model
-    from affect4d.models import ModelOptions, TowerOptions, build_model
+    from affect4d.models import EncoderOptions, ModelOptions, build_model
     from affect4d.rendering.options import RenderOptions
     from affect4d.views.inputs import InputOptions
 
-    towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
+    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
     folder = tmp_path_factory.mktemp("bundles")
     for seed, kind in enumerate(("affect_vlm", "smile_vlm")):
-        model = build_model(kind, ModelOptions(towers=towers, dim=32), seed).eval()
+        model = build_model(kind, ModelOptions(encoder=encoders, dim=32), seed).eval()
         told = {"name": kind, "kind": kind, "options": model.options, "inputs": InputOptions(), "crop_radius": 95.0}
         description = PackagedModel(**told, render=RenderOptions(size=64), prompts=expression_prompts())
         write_packaged_model(folder / kind, model, description)

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from affect4d.models import ModelOptions, TowerOptions, build_model, tokenise
+from affect4d.models import EncoderOptions, ModelOptions, build_model, clip_tokens
 from affect4d.training.distributed import ALONE, Ranks
 from affect4d.training.gradients import compute_gradients
 from affect4d.training.objectives import METHODS
@@ -22,9 +22,10 @@ from affect4d.training.sync_batchnorm import synchronise_batchnorm
 SAMPLES = 11
 WORDS = ("angry", "disgusted", "afraid", "happy", "sad", "surprised")
 
-COMPACT = TowerOptions(image_width=32, text_width=32, text_layers=1, text_heads=2, context_length=16)
-TRANSFORMER = TowerOptions(
-    name="tiny",
+COMPACT = EncoderOptions(image_width=32, text_width=32, text_layers=1, text_heads=2, context_length=16)
+TRANSFORMER = EncoderOptions(
+    image="open_clip:tiny",
+    text="open_clip:tiny",
     context_length=16,
     architecture={
         "embed_dim": 24,
@@ -34,7 +35,7 @@ TRANSFORMER = TowerOptions(
 )
 WALKED = ("affect, hardest", "smile")
 UNSCALED = torch.amp.GradScaler("cpu", enabled=False)
-TOWERS = {"compact": COMPACT, "transformer": TRANSFORMER}
+ENCODERS = {"compact": COMPACT, "transformer": TRANSFORMER}
 
 CASES = {
     "affect, hardest": ("affect_vlm", AffectOptions(mining="hardest")),
@@ -49,13 +50,13 @@ def draw_batch(kind):
     generator = torch.Generator().manual_seed(3)
     images = torch.randn(SAMPLES, 3, 3, 24, 24, generator=generator, dtype=torch.float64)
     groups = torch.randint(0, 3, (SAMPLES,), generator=generator)
-    tokens = tokenise([f"a {WORDS[group]} face of {place % 4}" for place, group in enumerate(groups.tolist())], 16)
+    tokens = clip_tokens([f"a {WORDS[group]} face of {place % 4}" for place, group in enumerate(groups.tolist())], 16)
     return kind(images, tokens, groups, torch.arange(SAMPLES))
 
 
-def walk(case, towers, ranks=ALONE, steps=4):
+def walk(case, encoders, ranks=ALONE, steps=4):
     """Weights after some steps of AdamW."""
-    model, method, share, options = prepared(case, towers, ranks)
+    model, method, share, options = prepared(case, encoders, ranks)
     optimiser = build_optimizer(model, TrainOptions())
     for _ in range(steps):
         optimiser.zero_grad()
@@ -65,9 +66,9 @@ def walk(case, towers, ranks=ALONE, steps=4):
     return {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
 
 
-def step(case, towers, ranks=ALONE, parts=1):
+def step(case, encoders, ranks=ALONE, parts=1):
     """Loss, gradients and running statistics after one step of one case, by name."""
-    model, method, share, options = prepared(case, towers, ranks)
+    model, method, share, options = prepared(case, encoders, ranks)
     value = compute_gradients(
         model, share, method.task(options), total=SAMPLES, parts=parts, scaler=UNSCALED, ranks=ranks
     )
@@ -76,11 +77,11 @@ def step(case, towers, ranks=ALONE, parts=1):
     return {"loss": value.loss.detach(), **gradients, **buffers}
 
 
-def prepared(case, towers, ranks):
+def prepared(case, encoders, ranks):
     """A model in double precision, and this process's share of the batch."""
     name, options = CASES[case]
     method = METHODS[name]
-    size = ModelOptions(towers=TOWERS[towers], dim=24, views=3, channels=3, projector_width=32, fusion="attention")
+    size = ModelOptions(encoder=ENCODERS[encoders], dim=24, views=3, channels=3, projector_width=32, fusion="attention")
     model = build_model(method.model, size, seed=1).double().train()
     synchronise_batchnorm(model, ranks, torch.device("cpu"))
     batch = draw_batch(method.batch)
@@ -94,11 +95,11 @@ def main(rank, count, store, out):
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
     ranks = Ranks(rank, count)
     found = {
-        f"{towers}|{case}|{parts}|{name}": value.contiguous()
-        for towers in TOWERS
+        f"{encoders}|{case}|{parts}|{name}": value.contiguous()
+        for encoders in ENCODERS
         for case in CASES
-        for parts in ((1, 2) if towers == "transformer" else (1,))
-        for name, value in step(case, towers, ranks, parts).items()
+        for parts in ((1, 2) if encoders == "transformer" else (1,))
+        for name, value in step(case, encoders, ranks, parts).items()
     }
     walked = {f"walk|{case}|{name}": t for case in WALKED for name, t in walk(case, "compact", ranks).items()}
     found |= {name: tensor.clone().contiguous() for name, tensor in walked.items()}

@@ -44,12 +44,12 @@ def assert_same(found, expected):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", one_step.CASES)
-@pytest.mark.parametrize("towers", one_step.TOWERS)
-def test_loss_gradients_and_statistics_are_those_of_one_process(ranks_found, towers, case):
-    expected = one_step.step(case, towers)
+@pytest.mark.parametrize("encoders", one_step.ENCODERS)
+def test_loss_gradients_and_statistics_are_those_of_one_process(ranks_found, encoders, case):
+    expected = one_step.step(case, encoders)
     assert len(expected) > 10
     for found in ranks_found:
-        assert_same(of(found, towers, case, 1), expected)
+        assert_same(of(found, encoders, case, 1), expected)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from affect4d.evaluation.attribution import (
     view_weights,
     visible,
 )
-from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.rendering.cameras import cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
@@ -21,7 +21,7 @@ from affect4d.scans.scan import FaceScan
 from affect4d.views.inputs import InputOptions
 
 SIZE = 32
-OPTIONS = ModelOptions(towers=TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2), dim=24)
+OPTIONS = ModelOptions(encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2), dim=24)
 INPUTS = InputOptions(size=SIZE)
 
 
@@ -86,10 +86,10 @@ def test_a_model_keeps_its_weights_and_gets_no_gradient(pictures, direction):
     assert all(weight.grad is None for weight in model.parameters())
 
 
-def test_an_open_clip_tower_is_explained_too(write_clip, tmp_path, pictures, direction):
+def test_an_open_clip_encoder_is_explained_too(write_clip, tmp_path, pictures, direction):
     write_clip(tmp_path, context_length=32)
-    towers = TowerOptions(name=f"local-dir:{tmp_path}", context_length=32)
-    model = build_model("affect_vlm", ModelOptions(towers=towers, dim=24, channels=3)).eval()
+    encoders = EncoderOptions(image=f"local-dir:{tmp_path}", text=f"local-dir:{tmp_path}", context_length=32)
+    model = build_model("affect_vlm", ModelOptions(encoder=encoders, dim=24, channels=3)).eval()
     images, empty, face = pictures[0][:, :, :3], pictures[1][:, :, :3], pictures[2].numpy()
     maps = image_attribution(model, images, empty, direction)
     assert np.isfinite(maps).all()
@@ -178,18 +178,18 @@ def test_maps_of_other_views_are_refused(dome):
         mesh_attribution(np.zeros((4, SIZE, SIZE), np.float32), dome, RenderOptions())
 
 
-TOWERS = TowerOptions(image_width=16, text_width=16, text_layers=1, text_heads=1)
+ENCODERS = EncoderOptions(image_width=16, text_width=16, text_layers=1, text_heads=1)
 
 
 @pytest.mark.parametrize(("motion", "views"), [("stacked", 3), ("views", 6)])
 def test_weights_of_an_untrained_model_are_equal_and_sum_to_one(motion, views):
-    model = build_model("view_classifier", ModelOptions(towers=TOWERS, views=views, dim=16))
+    model = build_model("view_classifier", ModelOptions(encoder=ENCODERS, views=views, dim=16))
     weights = view_weights(model, ("front", "left", "right"), InputOptions(motion=motion))
     assert list(weights)[:3] == ["front", "left", "right"]
     assert list(weights.values()) == pytest.approx([1 / views] * views)
 
 
 def test_a_model_of_other_views_is_refused():
-    model = build_model("view_classifier", ModelOptions(towers=TOWERS, views=2, dim=16))
+    model = build_model("view_classifier", ModelOptions(encoder=ENCODERS, views=2, dim=16))
     with pytest.raises(ValueError, match="weighs 2 views"):
         view_weights(model, ("front", "left", "right"), InputOptions())

@@ -24,7 +24,7 @@ from affect4d.evaluation.micro_features import (
 )
 from affect4d.experiments.evidence import Finding, micro_transfer_findings
 from affect4d.models import build_model
-from affect4d.models.options import ModelOptions, TowerOptions
+from affect4d.models.options import EncoderOptions, ModelOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -223,16 +223,16 @@ def test_nobody_to_judge_is_said():
         )
 
 
-def test_a_tower_is_examined_beside_what_it_must_beat():
+def test_an_encoder_is_examined_beside_what_it_must_beat():
     sequences = table(["positive", "negative", "surprise"], people=4)
     options = ModelOptions(
-        views=1, channels=2, dim=16, towers=TowerOptions(image_width=16, text_width=16, text_layers=1)
+        views=1, channels=2, dim=16, encoder=EncoderOptions(image_width=16, text_width=16, text_layers=1)
     )
-    towers = [build_model("smile_vlm", options, seed) for seed in (0, 1)]
+    encoders = [build_model("smile_vlm", options, seed) for seed in (0, 1)]
     bank = bank_of(sequences)
-    assert encoder_features(towers[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
+    assert encoder_features(encoders[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
     split = SubjectSplit(train=("S0", "S1"), test=("S2", "S3"), seed=0)
-    scores, predictions = evaluate_clips(*towers, bank, INPUTS, sequences, split, seed=0)
+    scores, predictions = evaluate_clips(*encoders, bank, INPUTS, sequences, split, seed=0)
     ways = ("smile_vlm", "untrained_encoder", "difference", "optical_flow")
     assert list(scores) == [f"{way}.{protocol}" for way in ways for protocol in ("multi_label", "single_label")]
     assert set(predictions["subject"]) == {"S2", "S3"}

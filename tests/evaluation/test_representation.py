@@ -13,7 +13,7 @@ from affect4d.evaluation.representation import (
     retrieve_both_ways,
 )
 from affect4d.evaluation.zero_shot import FREE_TEXT, expression_prompts
-from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.prompts.compose import class_prompts, possible_prompts
 from affect4d.prompts.vocabulary import ACTION_UNIT_PHRASES, VOCABULARY
 from affect4d.scans.expression import EXPRESSIONS
@@ -29,8 +29,8 @@ def evaluator(bank, sequences, split):
 
 @pytest.fixture
 def model():
-    towers = TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
-    return build_model("smile_vlm", ModelOptions(towers=towers, dim=16, views=2, channels=2), seed=0)
+    encoders = EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    return build_model("smile_vlm", ModelOptions(encoder=encoders, dim=16, views=2, channels=2), seed=0)
 
 
 def test_a_model_is_examined_from_all_sides(evaluator, model, split):

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -18,14 +16,17 @@ from affect4d.scans.expression import EXPRESSIONS
 class WordModel:
     """Embeds a prompt by the first token of it, so that every expression's prompts point one way."""
 
-    options = SimpleNamespace(towers=SimpleNamespace(context_length=8))
-
     def __init__(self, prompts):
-        from affect4d.models import tokenise
-
         self.axes = {
-            tuple(tokenise([text], 8)[0].tolist()): row for row, texts in enumerate(prompts.values()) for text in texts
+            tuple(self.tokenise([text])[0].tolist()): row
+            for row, texts in enumerate(prompts.values())
+            for text in texts
         }
+
+    def tokenise(self, texts):
+        from affect4d.models import clip_tokens
+
+        return clip_tokens(texts, 8)
 
     def embed_texts(self, tokens):
         return torch.eye(6)[[self.axes[tuple(row.tolist())] for row in tokens]]

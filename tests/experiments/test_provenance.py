@@ -12,7 +12,7 @@ from affect4d.experiments.settings import StudyOptions
 from affect4d.scans.splits import SubjectSplit
 
 CORPUS = {"name": "faces", "benchmark": {"name": "open", "version": 2, "verdict": "equal"}}
-STARTED = {"changes": {"model.towers.width": 64}, "commit": "abcdef0123456789"}
+STARTED = {"changes": {"model.encoder.width": 64}, "commit": "abcdef0123456789"}
 
 
 def basis(sequences, split, pictures="full"):
@@ -58,7 +58,7 @@ def test_other_pictures_code_and_parameters_are_remarked_on_and_count(provenance
     present = replace(basis(sequences, split, "drawn anew"), code="another")
     assert provenance.stale(present) == ""
     assert provenance.remarks(present) == (
-        "other images of the same scans", "other code (abcdef01)", "changed: model.towers.width=64"
+        "other images of the same scans", "other code (abcdef01)", "changed: model.encoder.width=64"
     )  # fmt: skip
     assert replace(provenance, changes=None).remarks(provenance.basis) == ("parameters not recorded",)
 

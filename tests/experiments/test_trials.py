@@ -14,7 +14,7 @@ from affect4d.experiments.runner import run_study
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
 from affect4d.experiments.variants import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
-from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
@@ -106,12 +106,12 @@ def test_few_subjects_are_trained_on_for_as_many_steps():
 
 
 def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_subjects(store, split, monkeypatch):
-    towers = TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    encoders = EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
     made = []
 
     def train(training, evaluator):
         made.append(training.variant.name)
-        return build_model("smile_vlm", ModelOptions(towers=towers, dim=16)), pd.DataFrame({"epoch": [0]})
+        return build_model("smile_vlm", ModelOptions(encoder=encoders, dim=16)), pd.DataFrame({"epoch": [0]})
 
     monkeypatch.setattr(trials, "_train", train)
 

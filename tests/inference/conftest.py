@@ -1,4 +1,4 @@
-"""Small bundles on either tower, for whatever is made from a bundle."""
+"""Small bundles on either encoder, for whatever is made from a bundle."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.inference.packaged_model import Calibration, PackagedModel
 from affect4d.inference.weights import write_packaged_model
-from affect4d.models import AffectVLM, ModelOptions, SmileVLM, TowerOptions, build_model
+from affect4d.models import AffectVLM, EncoderOptions, ModelOptions, SmileVLM, build_model
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 from affect4d.synthetic.generate import generate_corpus
@@ -30,18 +30,24 @@ class Made:
 def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
     """Writes a bundle: ``"compact"``, a calibrated AffectVLM; or ``"open_clip"``, a SMILE-VLM fused by attention."""
 
-    def make(tower: str, dim: int = 32) -> Made:
-        folder = tmp_path_factory.mktemp(tower)
-        if tower == "open_clip":
+    def make(encoder: str, dim: int = 32) -> Made:
+        folder = tmp_path_factory.mktemp(encoder)
+        if encoder == "open_clip":
             write_clip(folder, context_length=32)
             kind, fusion, inputs = "smile_vlm", "attention", InputOptions(size=32, motion="views")
-            towers, calibration = TowerOptions(name=f"local-dir:{folder}"), None
+            encoders, calibration = (
+                EncoderOptions(
+                    image=f"local-dir:{folder}",
+                    text=f"local-dir:{folder}",
+                ),
+                None,
+            )
         else:
             kind, fusion, inputs = "affect_vlm", "weights", InputOptions(size=32)
-            towers, calibration = TowerOptions(), Calibration(temperature=2.0, fitted_on="nobody")
+            encoders, calibration = EncoderOptions(), Calibration(temperature=2.0, fitted_on="nobody")
         views, channels = inputs.input_shape(3)
         model = build_model(
-            kind, ModelOptions(towers=towers, dim=dim, views=views, channels=channels, fusion=fusion)
+            kind, ModelOptions(encoder=encoders, dim=dim, views=views, channels=channels, fusion=fusion)
         ).eval()
         with torch.no_grad():
             model.image.fusion.view_scores.copy_(torch.linspace(-1, 1, views))

@@ -15,9 +15,9 @@ FILES = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(FILES)
 
 
-@pytest.mark.parametrize("tower", ["compact", "open_clip"])
-def test_a_face_gets_a_finite_number_a_vertex_whatever_the_tower(make_bundle, tower):
-    predictor = Predictor.load(make_bundle(tower).folder)
+@pytest.mark.parametrize("encoder", ["compact", "open_clip"])
+def test_a_face_gets_a_finite_number_a_vertex_whatever_the_encoder(make_bundle, encoder):
+    predictor = Predictor.load(make_bundle(encoder).folder)
     faces = [FILES.bumpy_grid(24), FILES.bumpy_grid(26)]
     prepared = predictor.prepare(faces, keep_faces=True)
     for place in (0, 1):  # the neutral frame itself, and one that is compared with it

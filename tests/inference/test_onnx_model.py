@@ -1,4 +1,4 @@
-"""An exported file answers as the model does, whatever tower, batch or view is missing."""
+"""An exported file answers as the model does, whatever encoder, batch or view is missing."""
 
 import json
 
@@ -17,7 +17,7 @@ PARITY = 1e-4
 
 @pytest.fixture(scope="module", params=["compact", "open_clip"])
 def exported(request, make_bundle, tmp_path_factory):
-    """A bundle of either tower, with its ONNX file."""
+    """A bundle of either encoder, with its ONNX file."""
     opened = read_packaged_model(make_bundle(request.param).folder)
     return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
 

@@ -19,7 +19,7 @@ from affect4d.inference import (
     write_packaged_model,
 )
 from affect4d.inference.weights import halve_precision
-from affect4d.models import ModelOptions, SmileVLM, tokenise
+from affect4d.models import ModelOptions, SmileVLM, clip_tokens
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.inputs import InputOptions
@@ -42,7 +42,7 @@ def damaged(made, tmp_path):
 
 def embedded(model, sentences):
     with torch.inference_mode():
-        return model.embed_texts(tokenise(sentences, model.options.towers.context_length)).numpy()
+        return model.embed_texts(model.tokenise(sentences)).numpy()
 
 
 def test_a_bundle_says_what_it_was_told(made):
@@ -81,7 +81,7 @@ def test_unknown_words_are_named_and_say_nothing(made):
     assert predictor.unknown_words(NEVER_SEEN) == ("flabbergasted", "doesn't", "smile")
     assert predictor.unknown_words("A Smiling FACE, smiling!") == ()
     rows = predictor.model.state_dict()["text.tower.token_embedding.weight"]
-    unknown = [int(token) for token in tokenise(["flabbergasted"], 32)[0] if int(token) not in predictor._known]
+    unknown = [int(token) for token in clip_tokens(["flabbergasted"], 32)[0] if int(token) not in predictor._known]
     assert unknown
     assert not rows[unknown].any()
 
@@ -93,7 +93,7 @@ def test_words_of_training_are_known(made, tmp_path):
     assert Predictor.load(folder).unknown_words(NEVER_SEEN) == ()
 
 
-def test_an_open_clip_tower_knows_every_word(make_bundle):
+def test_an_open_clip_encoder_knows_every_word(make_bundle):
     predictor = Predictor.load(make_bundle("open_clip").folder)
     assert isinstance(predictor.model, SmileVLM)
     assert predictor.unknown_words(NEVER_SEEN) == ()

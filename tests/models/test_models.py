@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from affect4d.models import MODELS, ModelOptions, TowerOptions, build_model, load_model, save_model, tokenise
+from affect4d.models import MODELS, EncoderOptions, ModelOptions, build_model, clip_tokens, load_model, save_model
 
 SMALL = ModelOptions(
-    towers=TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
+    encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
     dim=24,
     views=3,
     channels=2,
@@ -68,24 +68,24 @@ def test_a_model_is_loaded_where_it_is_asked_to_be(model, tmp_path):
 
 def test_a_saved_language_model_reads_prompts_as_before(language_model, tmp_path):
     loaded = load_model(save_model(language_model, tmp_path))
-    tokens = tokenise(PROMPTS, 16)
+    tokens = clip_tokens(PROMPTS, 16)
     assert torch.equal(loaded.embed_texts(tokens), language_model.embed_texts(tokens))
 
 
 def test_prompts_become_unit_vectors_whatever_the_padding_and_the_company(language_model):
-    together = language_model.embed_texts(tokenise(PROMPTS, 16))
-    alone = torch.cat([language_model.embed_texts(tokenise([prompt], 16)) for prompt in PROMPTS])
+    together = language_model.embed_texts(clip_tokens(PROMPTS, 16))
+    alone = torch.cat([language_model.embed_texts(clip_tokens([prompt], 16)) for prompt in PROMPTS])
     torch.testing.assert_close(together, alone)
     torch.testing.assert_close(together.norm(dim=1), torch.ones(4))
     assert torch.equal(together[0], together[2])
     assert not torch.allclose(together[0], together[1])
 
 
-def test_equal_seeds_give_equal_towers_in_every_model_and_leave_the_callers_randomness_alone():
+def test_equal_seeds_give_equal_encoders_in_every_model_and_leave_the_callers_randomness_alone():
     before = torch.random.get_rng_state()
     first, second = build_model("affect_vlm", SMALL, seed=3), build_model("view_classifier", SMALL, seed=3)
-    towers = zip(first.image.tower.parameters(), second.image.tower.parameters(), strict=True)
-    assert all(torch.equal(one, other) for one, other in towers)
+    encoders = zip(first.image.tower.parameters(), second.image.tower.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in encoders)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -96,7 +96,7 @@ def test_another_seed_gives_other_weights():
 
 @pytest.mark.parametrize("views", [2, 4])
 def test_a_wrong_number_of_views_is_named(model, views):
-    with pytest.raises(ValueError, match=rf"built for 3 views of 2 channels; the pictures have {views} views"):
+    with pytest.raises(ValueError, match=rf"built for 3 views of 2 channels; the images have {views} views"):
         model.embed_views(torch.zeros(1, views, 2, 32, 32))
 
 

@@ -10,7 +10,7 @@ from affect4d.experiments import robustness, trials
 from affect4d.experiments.robustness import Corruption, RobustnessTest
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
-from affect4d.models import ModelOptions, TowerOptions, build_model, save_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model, save_model
 from affect4d.pipelines.evaluation import nodes
 from affect4d.store import ContentStore
 from affect4d.training import device
@@ -18,7 +18,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.views.inputs import InputOptions
 
 TRAIN = TrainOptions(device="cuda")
-SMALL = ModelOptions(towers=TowerOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
+SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_recorded_model_is_opened_where_training_computes(on_meta, store, name
     assert where(nodes._saved(record, ExperimentSettings(train=TrainOptions(device=name))).load()) == expected
 
 
-def test_so_is_the_untrained_tower_beside_it(on_meta):
+def test_so_is_the_untrained_encoder_beside_it(on_meta):
     assert where(nodes._untrained(ExperimentSettings(model=SMALL, train=TRAIN)).build(2, InputOptions())) == "meta"
 
 

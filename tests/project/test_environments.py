@@ -14,10 +14,10 @@ def test_the_parameters_of_every_environment_are_valid(project_root, environment
     assert parameters["model"].dim >= 8
 
 
-def test_the_gpu_environment_gives_pretrained_towers_three_channels(project_root):
+def test_the_gpu_environment_gives_pretrained_encoders_three_channels(project_root):
     bootstrap_project(project_root)
     with KedroSession.create(project_root, env="gpu") as session:
         parameters = session.load_context().params
     views, channels = parameters["inputs"].input_shape(3)
     assert (views, channels) == (6, 3)
-    assert parameters["model"].towers.pretrained
+    assert parameters["model"].encoder.pretrained

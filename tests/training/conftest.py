@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.models import ModelOptions, TowerOptions
+from affect4d.models import EncoderOptions, ModelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.options import TrainOptions
 from affect4d.views.augmentation import MixedViewOptions
@@ -60,8 +60,8 @@ def pseudo_prompts(prompts):
 
 @pytest.fixture(scope="session")
 def model_options():
-    towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
-    return ModelOptions(towers=towers, dim=16, views=3, channels=4, projector_width=32)
+    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
+    return ModelOptions(encoder=encoders, dim=16, views=3, channels=4, projector_width=32)
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,14 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).parent))
 import small_job
 
-from affect4d.models import TowerOptions
+from affect4d.models import EncoderOptions
 from affect4d.training.checkpoint import CheckpointPolicy, TrainingInterruptedError
 from affect4d.training.distributed import Ranks, full_weights
 from affect4d.training.options import CheckpointOptions
 
-TRANSFORMER = TowerOptions(
-    name="tiny",
+TRANSFORMER = EncoderOptions(
+    image="open_clip:tiny",
+    text="open_clip:tiny",
     context_length=16,
     architecture={
         "embed_dim": 16,
@@ -26,7 +27,7 @@ TRANSFORMER = TowerOptions(
     },
 )
 small_job.INPUTS = small_job.InputOptions(channels=("grey", "shading", "grey"), motion="none", size=24)
-small_job.MODEL = small_job.MODEL.model_copy(update={"towers": TRANSFORMER})
+small_job.MODEL = small_job.MODEL.model_copy(update={"encoder": TRANSFORMER})
 TRAIN = small_job.TRAIN.model_copy(update={"average": 0.0})
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from affect4d.models import ModelOptions, TowerOptions
+from affect4d.models import EncoderOptions, ModelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training import checkpoint
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
@@ -41,7 +41,7 @@ FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))
 STEPS = 3 * EPOCHS
 INPUTS = InputOptions(channels=("grey", "shading"), size=24)
 MODEL = ModelOptions(
-    towers=TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
+    encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
     dim=16,
     projector_width=32,
 )

@@ -1,4 +1,4 @@
-"""Choices of a run: precision, averages, slower towers, held-out subjects; and the account of what it cost."""
+"""Choices of a run: precision, averages, slower encoders, held-out subjects; and the account of what it cost."""
 
 import importlib.util
 import time
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.models import ModelOptions, TowerOptions, build_model
+from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.dataset import prefetched
 from affect4d.training.device import with_threads
@@ -32,7 +32,7 @@ def changed(**changes):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_towers_train_single_precision_weights(precision):
+def test_half_precision_encoders_train_single_precision_weights(precision):
     model, state = small_job.small_run(options=changed(precision=precision))
     single, _ = small_job.small_run(options=changed())
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
@@ -50,7 +50,7 @@ def test_the_average_follows_the_weights():
     assert 0 < distances[1] < distances[0]
 
 
-def test_a_frozen_tower_stays():
+def test_a_frozen_encoder_stays():
     model, _ = small_job.small_run(options=changed(freeze=("text.tower",)))
     start = build_model("affect_vlm", small_job.small_recipe("affect_vlm").for_views(3).model, 0)
     one, other = model.text.tower.state_dict(), start.text.tower.state_dict()
@@ -72,9 +72,9 @@ def test_a_layer_learns_more_slowly_than_the_one_above_it():
     assert rates == pytest.approx([0.1 / 8, 0.1 / 4, 0.1 / 2, 0.1, 1.0, 0.1 / 2, 0.1])
 
 
-def test_slower_towers_keep_what_must_not_decay_apart():
-    towers = TowerOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
-    model = build_model("affect_vlm", ModelOptions(towers=towers, dim=16, channels=4))
+def test_slower_encoders_keep_what_must_not_decay_apart():
+    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
+    model = build_model("affect_vlm", ModelOptions(encoder=encoders, dim=16, channels=4))
     optimiser = build_optimizer(model, TrainOptions(encoder_rate=0.1, layer_decay=0.5))
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}
     assert rates[id(model.image.tower.stem.weight)] == pytest.approx((2e-3 * 0.1 / 32, 0.05))
@@ -84,7 +84,7 @@ def test_slower_towers_keep_what_must_not_decay_apart():
 
 
 @pytest.mark.slow
-def test_compiled_towers_train(tmp_path, monkeypatch):
+def test_compiled_encoders_train(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     model, state = small_job.small_run(options=changed(compile=True, epochs=small_job.EPOCHS))
     plain, expected = small_job.small_run(options=changed())
@@ -182,20 +182,22 @@ def test_a_resumed_run_knows_its_best_epoch(monkeypatch, tmp_path):
     assert (told[1], told[2]) == (2.0, 3.0)
 
 
-def test_what_a_tower_draws_while_it_trains_follows_the_seed():
+def test_what_an_encoder_draws_while_it_trains_follows_the_seed():
     """Dropout of patches, as open_clip has it: the same training twice gives the same weights."""
     vision = {"image_size": 24, "patch_size": 8, "width": 32, "head_width": 16, "layers": 1, "patch_dropout": 0.5}
     text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}
-    towers = TowerOptions(
-        name="dropping", context_length=16, architecture={"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    encoders = EncoderOptions(
+        image="open_clip:dropping",
+        text="open_clip:dropping",
+        architecture={"embed_dim": 16, "vision_cfg": vision, "text_cfg": text},
     )
     bank = small_job.small_bank()
-    pictures = torch.cat([bank.images, bank.images[:, :, :1]], dim=2)  # such a tower takes three channels
+    pictures = torch.cat([bank.images, bank.images[:, :, :1]], dim=2)  # three channels
     bank = replace(bank, images=pictures)
     tables = small_job.small_tables(bank, "affect_vlm")
     recipe = small_job.small_recipe("affect_vlm", changed())
     inputs = InputOptions(channels=("grey", "shading", "curvature"), motion="none", size=24)
-    recipe = replace(recipe, inputs=inputs, model=recipe.model.model_copy(update={"towers": towers, "channels": 3}))
+    recipe = replace(recipe, inputs=inputs, model=recipe.model.model_copy(update={"encoder": encoders, "channels": 3}))
     state = torch.random.get_rng_state()
     one, other = (train_model("affect_vlm", bank, *tables, recipe).model.state_dict() for _ in range(2))
     assert same_weights(one, other)
@@ -221,8 +223,8 @@ def test_a_run_knows_what_it_cost():
     model, state = small_job.small_run()
     cost, summary = state.cost, state.cost.summary()
     assert cost.samples == 6 * small_job.STEPS
-    tower = model.image.tower
-    stem = 3 * 12 * 12 * tower.stem.weight.numel() * 2  # three views, forward only
+    encoder = model.image.tower
+    stem = 3 * 12 * 12 * encoder.stem.weight.numel() * 2  # three views, forward only
     assert cost.flops_per_sample > 2 * stem
     assert summary["samples_per_second"] == pytest.approx(cost.samples / cost.seconds, rel=0.01)
     assert 0 <= summary["waiting_share"] < 1

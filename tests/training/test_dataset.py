@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.models import tokenise
+from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
 from affect4d.training.dataset import (
     LabelledBatch,
@@ -18,11 +18,12 @@ from affect4d.training.dataset_tables import draw_prompts, labelled_samples, unl
 from affect4d.views.batches import assemble_batch, resolve_schedule
 
 CPU = torch.device("cpu")
+TOKENISE = PromptTokenizer(16, 16)
 
 
 @pytest.fixture
 def labelled(plan, bank, prompts, inputs):
-    return make_loader(labelled_samples(plan, bank, prompts, 16), bank, LabelledBatch, inputs, CPU)
+    return make_loader(labelled_samples(plan, bank, prompts, TOKENISE), bank, LabelledBatch, inputs, CPU)
 
 
 def test_an_unlabelled_batch_has_no_field_for_a_label():
@@ -43,11 +44,11 @@ def test_a_batch_holds_the_pictures_prompts_and_labels_of_its_rows(labelled, pla
     assert batch.labels.tolist() == [expression_index(expression) for expression in expressions]
     takes = ["now" if draw < 0.5 else "here" for draw in rows["prompt_draw"]]
     said = [f"a face of {expression} {take}" for expression, take in zip(expressions, takes, strict=True)]
-    assert torch.equal(batch.tokens, tokenise(said, 16))
+    assert torch.equal(batch.tokens, TOKENISE(said))
 
 
 def test_groups_of_an_unlabelled_batch_are_equal_where_pseudo_labels_are(unlabelled_plan, bank, pseudo_prompts, inputs):
-    schedule = unlabelled_samples(unlabelled_plan, bank, pseudo_prompts, 16)
+    schedule = unlabelled_samples(unlabelled_plan, bank, pseudo_prompts, TOKENISE)
     batches = make_loader(schedule, bank, UnlabelledBatch, inputs, CPU)
     for batch in batches(0):
         words = [bank.sequences[place].split("/")[1] for place in batch.sequences]
@@ -64,22 +65,22 @@ def test_every_prompt_of_a_sequence_can_be_drawn_and_the_last_draw_is_in_range()
 def test_a_sequence_without_a_prompt_is_named(plan, bank, prompts):
     fewer = prompts[prompts["sequence"] != "F001/fear"]
     with pytest.raises(ValueError, match="'F001/fear'"):
-        labelled_samples(plan, bank, fewer, 16)
+        labelled_samples(plan, bank, fewer, TOKENISE)
 
 
 def test_a_label_column_never_reaches_self_supervised_training(unlabelled_plan, bank, prompts, pseudo_prompts):
     labelled_prompts = pseudo_prompts.assign(expression=prompts["expression"])
     with pytest.raises(ValueError, match=r"pseudo-prompts .* 'expression'"):
-        unlabelled_samples(unlabelled_plan, bank, labelled_prompts, 16)
+        unlabelled_samples(unlabelled_plan, bank, labelled_prompts, TOKENISE)
 
 
 def test_views_mixed_across_sequences_are_refused_without_labels(plan, bank, pseudo_prompts):
     with pytest.raises(ValueError, match="groups=None"):
-        unlabelled_samples(plan, bank, pseudo_prompts, 16)
+        unlabelled_samples(plan, bank, pseudo_prompts, TOKENISE)
 
 
 def test_a_schedule_travels_as_a_file(labelled, plan, bank, prompts, inputs, tmp_path):
-    save_samples(labelled_samples(plan, bank, prompts, 16), tmp_path / "schedule.safetensors")
+    save_samples(labelled_samples(plan, bank, prompts, TOKENISE), tmp_path / "schedule.safetensors")
     read = make_loader(load_samples(tmp_path / "schedule.safetensors"), bank, LabelledBatch, inputs, CPU)
     for one, other in zip(labelled(1), read(1), strict=True):
         assert all(torch.equal(tensor, getattr(other, name)) for name, tensor in vars(one).items())

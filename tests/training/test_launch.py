@@ -160,11 +160,11 @@ def test_the_first_that_fails_is_shown_with_its_traceback(in_every_process, tmp_
         if os.environ.get("RANK") == "1":
             import affect4d.training.trainer as trainer
             def fall(*_):
-                raise RuntimeError("the tower fell")
+                raise RuntimeError("the encoder fell")
             trainer.train = fall
         """
     )
-    with pytest.raises(TrainingFailedError, match=r"(?s)Process 1 failed.*the tower fell.*output of every process"):
+    with pytest.raises(TrainingFailedError, match=r"(?s)Process 1 failed.*the encoder fell.*output of every process"):
         small_job.small_launch(tmp_path / "job", processes=2, restarts=0, patience_minutes=0.5)
     assert not processes_of(tmp_path)
 

@@ -3,7 +3,7 @@ import torch
 
 from affect4d.losses.affect import pair_contrast, triplet_margin
 from affect4d.losses.contrastive import instance_contrast
-from affect4d.models import build_model, tokenise
+from affect4d.models import build_model, clip_tokens
 from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
 from affect4d.training.objectives import (
     METHODS,
@@ -25,7 +25,7 @@ def eight():
     generator = torch.Generator().manual_seed(1)
     kinds = torch.randn(4, 3, 4, 24, 24, generator=generator)
     images = kinds[CLASSES] + 0.3 * torch.randn(8, 3, 4, 24, 24, generator=generator)
-    return images, tokenise([f"a {word} face" for word in WORDS], 16), CLASSES, torch.arange(8)
+    return images, clip_tokens([f"a {word} face" for word in WORDS], 16), CLASSES, torch.arange(8)
 
 
 OPTIONS = {

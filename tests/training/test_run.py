@@ -64,8 +64,11 @@ def test_started_over_it_is_another_model_under_the_same_entry(ask):
 def test_weights_that_changed_under_their_name_make_another_recipe(tmp_path, model_options):
     nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
     data, file = TrainingTables(nothing, nothing, nothing, ContentStore(tmp_path)), tmp_path / "clip.safetensors"
-    towers = model_options.towers.model_copy(update={"name": "ViT-B-32", "pretrained": str(file)})
-    recipe = SimpleNamespace(inputs=1, model=model_options.model_copy(update={"towers": towers}), train=3, objective=4)
+    source = {"image": "open_clip:ViT-B-32", "text": "open_clip:ViT-B-32", "pretrained": str(file)}
+    encoder = model_options.encoder.model_copy(update=source)
+    recipe = SimpleNamespace(
+        inputs=1, model=model_options.model_copy(update={"encoder": encoder}), train=3, objective=4
+    )
     keys = set()
     for weights in (b"first", b"second"):
         file.write_bytes(weights)

@@ -4,16 +4,13 @@ import pandas as pd
 
 from affect4d.evaluation.embed import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts
-from affect4d.models import TowerOptions
-from affect4d.models.pretrained import PretrainedPair
+from affect4d.models import EncoderOptions, PretrainedModel
+from affect4d.models.options import open_clip_source
 from affect4d.pseudo_labels.options import ZeroShotOptions
 from affect4d.pseudo_labels.rules import refuse_labels
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
 from affect4d.views.inputs import FrameSampler, InputOptions
-
-CONTEXT_LENGTH = 32
-"""Most tokens of a prompt."""
 
 
 def prompt_similarities(
@@ -35,8 +32,8 @@ def prompt_similarities(
         FileNotFoundError: If its file or folder of weights does not exist.
     """
     refuse_labels(views)
-    towers = TowerOptions(name=options.name, pretrained=options.pretrained, context_length=CONTEXT_LENGTH)
-    model = PretrainedPair(towers)
+    source = open_clip_source(options.name)
+    model = PretrainedModel(EncoderOptions(image=source, text=source, pretrained=options.pretrained))
     inputs = InputOptions(channels=(options.channel,), motion="none", frames=frames, size=model.size)
     embeddings = embed_sequences(model, load_view_bank(views, store, inputs), inputs)
     prompts = expression_prompts()

@@ -17,7 +17,6 @@ from torch.nn.functional import normalize
 from affect4d.evaluation.embed import SequenceEmbeddings, rest
 from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
-from affect4d.models import tokenise
 from affect4d.prompts.compose import class_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
@@ -73,7 +72,7 @@ A model that learnt language about faces should understand them; one that learnt
 class LanguageModel(Protocol):
     """A model that embeds prompts."""
 
-    options: Any
+    tokenise: Any
     temperature: Any
 
     def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
@@ -92,9 +91,8 @@ def prompt_embeddings(
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
     """Unit vectors of every prompt of every expression; the model is put in evaluation mode."""
     device = rest(model, device)
-    length = int(model.options.towers.context_length)
     return {
-        name: model.embed_texts(tokenise(list(texts), length).to(device)).cpu().float().numpy()
+        name: model.embed_texts(model.tokenise(list(texts)).to(device)).cpu().float().numpy()
         for name, texts in prompts.items()
     }
 

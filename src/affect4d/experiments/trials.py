@@ -133,8 +133,8 @@ def run_trial(trial: Trial, *, data: TrialData, store: ContentStore) -> TrialRes
 
 def _key(training: _Training) -> dict[str, Any]:
     variant, settings, data = training.variant, training.settings, training.data
-    pretrained = settings.model.towers, settings.pseudo_labels.zero_shot
-    weights = [name for part in pretrained for name in (part.name, part.pretrained)]
+    zero_shot = settings.pseudo_labels.zero_shot
+    weights = [*settings.model.encoder.sources, zero_shot.name, zero_shot.pretrained]
     return {
         "method": variant.method,
         "readout": variant.readout,

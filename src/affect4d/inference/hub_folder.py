@@ -53,7 +53,7 @@ def write_hub_folder(source: Path, target: Path) -> Path:
     for name in (DESCRIPTION_FILE, CARD_FILE):
         shutil.copyfile(source / name, target / name)
     weights = read_weights(source)
-    if description.options.towers.architecture is not None:
+    if _for_open_clip(description):
         weights = _write_open_clip(target, description, weights)
     save_file(weights, target / WEIGHTS_FILE)
     _write_prompts(description, target / PROMPTS_FILE)
@@ -61,11 +61,19 @@ def write_hub_folder(source: Path, target: Path) -> Path:
     return target
 
 
+def _for_open_clip(description: PackagedModel) -> bool:
+    """True if both encoders are open_clip's, and take the three channels that it builds them for."""
+    options = description.options
+    return options.encoder.paired and options.channels == 3
+
+
 def _write_open_clip(folder: Path, description: PackagedModel, weights: NamedWeights) -> NamedWeights:
     """Write both encoders as open_clip reads them; return the other weights: heads, fusion, prompts."""
     side = description.inputs.size
-    images = {"size": [side, side], "mode": "RGB", "mean": HALF, "std": HALF, "resize_mode": "squash"}
-    architecture = {**(description.options.towers.architecture or {}), "custom_text": True}
+    encoder = description.options.encoder
+    mean, std = list(encoder.image_mean or HALF), list(encoder.image_std or HALF)
+    images = {"size": [side, side], "mode": "RGB", "mean": mean, "std": std, "resize_mode": "squash"}
+    architecture = {**(encoder.architecture or {}), "custom_text": True}
     config = {"model_cfg": architecture, "preprocess_cfg": images}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     names = {ours: renamed(ours, OPEN_CLIP_NAMES) for ours in weights}
@@ -85,6 +93,6 @@ def _write_prompts(description: PackagedModel, file: Path) -> None:
 
 def _readme(description: PackagedModel, folder: Path) -> str:
     """Model card and loading instructions."""
-    text = LOADING if description.options.towers.architecture is None else LOADING + LOADING_OPEN_CLIP
+    text = LOADING + LOADING_OPEN_CLIP if _for_open_clip(description) else LOADING
     card = (folder / CARD_FILE).read_text(encoding="utf-8").rstrip() or f"# {description.name}"
     return f"{card}\n\n{text.format(name=description.name, channels=', '.join(description.inputs.channels))}"

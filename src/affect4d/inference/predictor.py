@@ -18,7 +18,6 @@ from affect4d.inference.results import FramePrediction, Prediction
 from affect4d.inference.vocabulary import unknown_words
 from affect4d.inference.weights import LoadedModel, read_packaged_model
 from affect4d.memory import keep_freed_memory
-from affect4d.models import tokenise
 from affect4d.views.batches import assemble_unaugmented
 
 NEAREST = 3
@@ -173,8 +172,7 @@ class Predictor:
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences dim"]:
         """Unit vectors of sentences in the joint space."""
-        tokens = tokenise(list(sentences), int(self.model.options.towers.context_length))
-        return self.model.embed_texts(tokens).numpy()
+        return self.model.embed_texts(self.model.tokenise(list(sentences))).numpy()
 
     def unknown_words(self, sentence: str) -> tuple[str, ...]:
         """Words of a sentence that are not in the model's vocabulary, and have no effect."""

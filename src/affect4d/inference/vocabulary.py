@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from affect4d.models import tokenise
+from affect4d.models import clip_tokens
 
 LONGEST = 77
 """Tokens of CLIP's own context: enough for any word."""
@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 def known_tokens(sentences: Iterable[str]) -> Int64[Tensor, " tokens"]:
     """Tokens of some sentences, sorted; start, end and padding included."""
     texts = sorted(set(sentences))
-    padded = torch.cat([torch.zeros(1, dtype=torch.int64), tokenise(texts, LONGEST).flatten()])
+    padded = torch.cat([torch.zeros(1, dtype=torch.int64), clip_tokens(texts, LONGEST).flatten()])
     return torch.tensor(sorted(set(padded.tolist())))
 
 
@@ -34,5 +34,5 @@ def unknown_words(sentence: str, known: Collection[int]) -> tuple[str, ...]:
 
 def _tokens(word: str) -> list[int]:
     """Tokens of one word, without start and end."""
-    row = tokenise([word], LONGEST)[0]
+    row = clip_tokens([word], LONGEST)[0]
     return [int(token) for token in row[1 : int(row.argmax())]]

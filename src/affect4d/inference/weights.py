@@ -29,6 +29,7 @@ from affect4d.inference.packaged_model import (
 )
 from affect4d.inference.vocabulary import known_tokens
 from affect4d.models import AffectVLM, SmileVLM, build_model
+from affect4d.models.options import COMPACT
 
 LanguageModel = AffectVLM | SmileVLM
 NamedWeights = dict[str, Tensor]
@@ -73,16 +74,14 @@ def write_packaged_model(
         card: Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    towers = model.options.towers.model_copy(update={"architecture": model.architecture, "pretrained": None})
     vectors = prompt_embeddings(model.eval(), description.prompts)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith(TRAINING_ONLY)}
-    if model.architecture is None:
+    if model.options.encoder.text == COMPACT:
         texts = [*sentences, *(text for texts in description.prompts.values() for text in texts)]
         weights[KNOWN_IDS] = known_tokens(texts)
         weights[KNOWN_ROWS] = weights.pop(TOKEN_ROWS)[weights[KNOWN_IDS]]
     weights[PROMPTS] = torch.from_numpy(np.concatenate(list(vectors.values())))
-    options = model.options.model_copy(update={"towers": towers})
-    write_description(description.model_copy(update={"options": options}), folder)
+    write_description(description.model_copy(update={"options": model.options}), folder)
     (folder / CARD_FILE).write_text(card.rstrip() + "\n", encoding="utf-8")
     save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
     return folder

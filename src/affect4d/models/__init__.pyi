@@ -1,11 +1,14 @@
 from .affect_vlm import AffectVLM as AffectVLM
 from .encoders import JointEmbedding as JointEmbedding
+from .encoders import PretrainedModel as PretrainedModel
 from .io import MODELS as MODELS
 from .io import build_model as build_model
 from .io import load_model as load_model
 from .io import save_model as save_model
+from .options import EncoderOptions as EncoderOptions
 from .options import ModelOptions as ModelOptions
-from .options import TowerOptions as TowerOptions
 from .smile_vlm import SmileVLM as SmileVLM
-from .towers import tokenise as tokenise
+from .text_encoders import PromptTokenizer as PromptTokenizer
+from .text_encoders import clip_tokens as clip_tokens
+from .text_encoders import prompt_tokenizer as prompt_tokenizer
 from .view_classifier import ViewClassifier as ViewClassifier

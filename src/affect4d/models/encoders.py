@@ -1,27 +1,227 @@
-"""From pictures and prompts to unit vectors of one joint space: what both vision-language models share."""
+"""Image encoders (compact, timm, open_clip), built with their text encoder and put into the joint space.
 
+The compact image encoder is a slim residual network that keeps its 4 × 4 grid: where on the face something happens is
+what an expression is. Images are −1…1; a model with an image normalisation of its own gets images as it expects them.
+"""
+
+import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import open_clip
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import gelu, normalize
 
 from affect4d.models.fusion import ViewFusion
-from affect4d.models.options import FusionKind, ModelOptions
-from affect4d.models.towers import TextTower, Towers
+from affect4d.models.options import COMPACT, LOCAL_FOLDER, TIMM, EncoderOptions, FusionKind, ModelOptions
+from affect4d.models.text_encoders import (
+    TextEncoder,
+    at_least_single,
+    compact_text_encoder,
+    open_clip_architecture,
+    pooled,
+    prompt_tokenizer,
+    trained_with_quick_gelu,
+    training_precision,
+)
 from affect4d.tensors import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)
+CLIP_SCALE = 100.0
+"""Factor on cosines that CLIP's training ends with (Radford et al. 2021, section 2.5)."""
+PICKLES = frozenset({".pt", ".pth", ".bin"})
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Image encoder, images → [images, image_width], and text encoder, tokens → [prompts, text_width].
+
+    ``options`` describe them completely: no weights or folders are needed to build them again.
+    """
+
+    image: nn.Module
+    text: nn.Module
+    image_width: int
+    text_width: int
+    options: EncoderOptions
+
+
+def build_encoders(options: EncoderOptions, channels: int) -> Encoders:
+    """Build both encoders; weights come from torch's current random state unless pretrained ones are named.
+
+    Args:
+        options: Choice and size.
+        channels: Channels of an image; the first layer of a model made for three is adapted.
+
+    Raises:
+        ValueError: If weights are a pickle or fit no encoder, or the text encoder reads fewer tokens than asked for.
+        FileNotFoundError: If a named folder or file of weights does not exist.
+        RuntimeError: If there is no such architecture, or its weights do not fit.
+    """
+    found = dict(options) | {"pretrained": None}
+    if options.open_clip_name is not None:
+        prompt_tokenizer(options)  # a context that is too long is refused before anything is downloaded
+        model = _open_clip_model(options)
+        found["architecture"] = options.architecture or open_clip_architecture(options)
+    if options.image == COMPACT:
+        image: nn.Module = CompactImageEncoder(channels, options.image_width).to(memory_format=torch.channels_last)
+        image_width = options.image_width
+    elif options.image.startswith(TIMM):
+        image, image_width = _timm_encoder(options, channels)
+        found |= _normalisation(options, image.default_cfg)
+    else:
+        image, image_width = model.visual, int(found["architecture"]["embed_dim"])
+        _adapt_channels(image, channels)
+        found |= _normalisation(options, getattr(image, "preprocess_cfg", {}))
+    if options.text == COMPACT:
+        text, text_width = compact_text_encoder(options), options.text_width
+    else:
+        text, text_width = model.text, int(found["architecture"]["embed_dim"])
+    return Encoders(image, text, image_width, text_width, EncoderOptions(**found))
+
+
+def _normalisation(options: EncoderOptions, own: Mapping[str, Any]) -> dict[str, Any]:
+    mean, std = options.image_mean or own.get("mean"), options.image_std or own.get("std")
+    return {"image_mean": mean and tuple(mean), "image_std": std and tuple(std)}
+
+
+class ResidualStage(nn.Module):
+    """Two 3 × 3 convolutions beside a 1 × 1 one; the first halves the grid (He et al. 2016)."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(channels)
+        self.shortcut = nn.Conv2d(channels_in, channels, 1, stride, bias=False)
+        self.shortcut_norm = nn.BatchNorm2d(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[n, channels_in, size, size] to [n, channels, size / stride, size / stride]."""
+        inner = torch.relu(self.first_norm(self.first(images)))
+        inner = self.second_norm(self.second(inner))
+        return torch.relu(inner + self.shortcut_norm(self.shortcut(images)))
+
+
+class CompactImageEncoder(nn.Module):
+    """5 × 5 stem and four residual stages, 24-48-96-128 channels, to a 4 × 4 grid that is kept: 0.45 M parameters."""
+
+    GRID = 4
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(channels, 24, 5, stride=2, padding=2, bias=False)
+        self.stem_norm = nn.BatchNorm2d(24)
+        self.stages = nn.Sequential(
+            ResidualStage(24, 24, 2), ResidualStage(24, 48, 2), ResidualStage(48, 96, 2), ResidualStage(96, 128, 1)
+        )
+        self.to_grid = nn.AdaptiveAvgPool2d(self.GRID)
+        self.narrow = nn.Conv2d(128, width // self.GRID**2, 1, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> Embeddings:
+        """[n, channels, size, size] to [n, width]; 64 pixels fit the grid exactly, other sizes are averaged to it."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        features = torch.relu(self.stem_norm(self.stem(images)))  # [n, 24, size / 2, size / 2]
+        grid = self.to_grid(self.stages(features))  # [n, 128, 4, 4]
+        return gelu(self.norm(self.narrow(grid).flatten(1)))  # [n, width]
+
+
+def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[nn.Module, int]:
+    """A timm model without its classifier; weights from a local file only."""
+    import timm
+
+    size = {} if options.image_size is None else {"img_size": options.image_size}
+    name = options.image.removeprefix(TIMM)
+    model = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **size)
+    if options.pretrained is not None:
+        _check_weights_file(options.pretrained)
+        classifier = model.default_cfg.get("classifier") or ()
+        heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+        weights = load_file(options.pretrained)
+        for key in {f"{first}.weight" for first in _first_layers(model)} & weights.keys():
+            weights[key] = timm.models.adapt_input_conv(channels, weights[key])
+        leave = tuple(f"{head}." for head in heads)
+        model.load_state_dict({key: value for key, value in weights.items() if not (leave and key.startswith(leave))})
+    return model, int(getattr(model, "head_hidden_size", None) or model.num_features)
+
+
+def _first_layers(trunk: nn.Module) -> tuple[str, ...]:
+    first = trunk.default_cfg["first_conv"]
+    return (first,) if isinstance(first, str) else tuple(first)
+
+
+def _adapt_channels(image: nn.Module, channels: int) -> None:
+    """Give an open_clip image encoder, made for three channels, a first layer for others, as timm does."""
+    if channels == 3:
+        return
+    from timm.models import adapt_input_conv
+
+    trunk = getattr(image, "trunk", None)
+    layers = [image.conv1] if trunk is None else [trunk.get_submodule(name) for name in _first_layers(trunk)]
+    for layer in layers:
+        layer.weight = nn.Parameter(adapt_input_conv(channels, layer.weight.detach()))
+        layer.in_channels = channels
+
+
+def _open_clip_model(options: EncoderOptions) -> Any:
+    """open_clip's model; weights that are named but missing raise instead of leaving random ones."""
+    if options.architecture is not None:
+        return _from_architecture(options.architecture, options.image_size)
+    name = options.open_clip_name
+    pretrained = None if options.image.startswith(TIMM) else options.pretrained  # they are the image encoder's
+    shape = {
+        "force_image_size": options.image_size,
+        "force_custom_text": True,
+        "force_quick_gelu": trained_with_quick_gelu(options),
+    }
+    if pretrained is None and not str(name).startswith(LOCAL_FOLDER):
+        return open_clip.create_model(name, load_weights=False, pretrained_text=False, **shape)
+    _check_weights(options)
+    return open_clip.create_model_from_pretrained(name, pretrained, return_transform=False, **shape)
+
+
+def _from_architecture(architecture: Mapping[str, Any], image_size: int | None) -> Any:
+    model = open_clip.CustomTextCLIP(**json.loads(json.dumps(dict(architecture))))
+    if image_size is not None and hasattr(model.visual, "set_input_size"):
+        model.visual.set_input_size(image_size)
+    return model
+
+
+def _check_weights(options: EncoderOptions) -> None:
+    """Local weights exist, and are safetensors."""
+    name = str(options.open_clip_name)
+    if name.startswith(LOCAL_FOLDER):
+        folder = Path(name.removeprefix(LOCAL_FOLDER))
+        if not any(folder.glob("*.safetensors")):
+            raise FileNotFoundError(f"No .safetensors file in {folder}: the encoders would start from random weights.")
+    elif options.pretrained and Path(options.pretrained).suffix in PICKLES:
+        raise ValueError(f"{options.pretrained} is a pickle: convert it to .safetensors first.")
+
+
+def _check_weights_file(name: str) -> None:
+    if Path(name).suffix != ".safetensors":
+        raise ValueError(f"{name!r} is no .safetensors file: timm's weights are read from one, or left out (null).")
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"There is no file {name}: the image encoder would start from random weights.")
 
 
 @dataclass(frozen=True)
 class JointEmbedding:
-    """What a model says about a batch of samples.
+    """Embeddings of a batch of samples.
 
     Attributes:
-        hidden: Image tower's output of each view, [batch, views, hidden]; what linear probes see.
+        hidden: Image encoder's output of each view, [batch, views, hidden]; what linear probes see.
         views: Unit vectors of the joint space, [batch, views, dim]; zero where a view is missing.
         fused: Unit vectors, [batch, dim].
     """
@@ -32,28 +232,33 @@ class JointEmbedding:
 
 
 class ViewEncoder(nn.Module):
-    """Image tower over every view, projection to the joint space, fusion.
+    """Image encoder over every view, projection to the joint space, fusion.
 
     Args:
-        tower: Pictures [pictures, channels, size, size] to [pictures, hidden].
+        encoders: The image encoder, and the normalisation of its images.
         projection: [..., hidden] to [..., dim].
         fusion: How views are fused.
         views: Views of a sample.
-        channels: Channels of a picture.
+        channels: Channels of an image.
         dim: Width of the joint space.
     """
 
+    mean: Tensor | None
+    std: Tensor | None
+
     def __init__(
-        self, tower: nn.Module, projection: nn.Module, *, fusion: FusionKind, views: int, channels: int, dim: int
+        self, encoders: Encoders, projection: nn.Module, *, fusion: FusionKind, views: int, channels: int, dim: int
     ) -> None:
         super().__init__()
-        self.tower, self.projection = tower, projection
+        self.tower, self.projection = encoders.image, projection  # the first name is that of weights in saved models
         self.fusion = ViewFusion(fusion, views, dim)
         self.shape = (views, channels)
         self.precision: torch.dtype | None = None
+        for name, values in (("mean", encoders.options.image_mean), ("std", encoders.options.image_std)):
+            self.register_buffer(name, _by_channel(values, channels), persistent=False)
 
     def forward(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
-        """Embed a batch; pictures of views that are not present are not looked at.
+        """Embed a batch; images of views that are not present are not read.
 
         Raises:
             ValueError: If views or channels are not those the model was built for.
@@ -65,11 +270,11 @@ class ViewEncoder(nn.Module):
         return JointEmbedding(hidden, views, normalize(self.fusion(views, present), dim=-1))
 
     def hidden(self, images: ViewImages, present: Presence | None = None) -> ViewEmbeddings:
-        """The image tower's output of each view, [batch, views, hidden]; zero where a view is missing."""
+        """The image encoder's output of each view, [batch, views, hidden]; zero where a view is missing."""
         if images.shape[1:3] != self.shape:
             raise ValueError(
                 f"The model was built for {self.shape[0]} views of {self.shape[1]} channels; "
-                f"the pictures have {images.shape[1]} views of {images.shape[2]}."
+                f"the images have {images.shape[1]} views of {images.shape[2]}."
             )
         if present is None:
             return self._encode(images.flatten(0, 1)).view(*images.shape[:2], -1)
@@ -78,32 +283,24 @@ class ViewEncoder(nn.Module):
         hidden[present] = seen
         return hidden
 
-    def _encode(self, pictures: Tensor) -> Embeddings:
-        with _tower_precision(self, pictures):
-            hidden = self.tower(pictures)
-        return _at_least_single(hidden)
+    def normalised(self, images: Tensor) -> Tensor:
+        """Images −1…1, [images, channels, size, size], as the image encoder expects them."""
+        return images if self.mean is None else ((images + 1) / 2 - self.mean) / self.std
+
+    def _encode(self, images: Tensor) -> Embeddings:
+        images = self.normalised(images)
+        with training_precision(self, images):
+            hidden = pooled(self.tower(images))
+        return at_least_single(hidden)
 
 
-class TextEncoder(nn.Module):
-    """Text tower and projection to unit vectors; equal prompts are encoded once, and as little padding as can be."""
-
-    def __init__(self, tower: TextTower, projection: nn.Module) -> None:
-        super().__init__()
-        self.tower, self.projection = tower, projection
-        self.precision: torch.dtype | None = None
-
-    def forward(self, tokens: Tokens) -> TextEmbeddings:
-        """Unit vectors, [prompts, dim]."""
-        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
-        with _tower_precision(self, tokens):
-            hidden = self.tower(self._padded(distinct))
-        return normalize(self.projection(_at_least_single(hidden)), dim=-1)[place]
-
-    def _padded(self, tokens: Tokens) -> Tokens:
-        """As long as the longest prompt (its end has the largest token); as long as the context under a causal mask."""
-        if self.tower.attn_mask is None:
-            return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]
-        return pad(tokens, (0, self.tower.context_length - tokens.shape[1]))
+def _by_channel(values: tuple[float, ...] | None, channels: int) -> Tensor | None:
+    """Three channels' statistics for any number: repeated in turn, or their mean for one."""
+    if values is None:
+        return None
+    if channels == 1:
+        return torch.tensor([sum(values) / len(values)]).view(1, 1, 1)
+    return torch.tensor([values[channel % len(values)] for channel in range(channels)]).view(channels, 1, 1)
 
 
 class Temperature(nn.Module):
@@ -122,29 +319,61 @@ class Temperature(nn.Module):
         return (self.logit_scale + (clamped - self.logit_scale).detach()).exp()
 
 
-def view_encoder(towers: Towers, options: ModelOptions) -> ViewEncoder:
+def view_encoder(encoders: Encoders, options: ModelOptions) -> ViewEncoder:
     """The view encoder of a vision-language model."""
-    to_joint = _projection(towers.image_width, options.dim, towers.joint)
+    to_joint = _projection(encoders.image_width, options.dim, options.encoder.paired)
     shape = {"views": options.views, "channels": options.channels, "dim": options.dim}
-    return ViewEncoder(towers.image, to_joint, fusion=options.fusion, **shape)
+    return ViewEncoder(encoders, to_joint, fusion=options.fusion, **shape)
 
 
-def text_encoder(towers: Towers, options: ModelOptions) -> TextEncoder:
+def text_encoder(encoders: Encoders, options: ModelOptions) -> TextEncoder:
     """The text encoder of a vision-language model."""
-    return TextEncoder(towers.text, _projection(towers.text_width, options.dim, towers.joint))
+    projection = _projection(encoders.text_width, options.dim, options.encoder.paired)
+    compact = encoders.options.text == COMPACT
+    return TextEncoder(encoders.text, projection, prompt_tokenizer(encoders.options), compact)
 
 
 def _projection(width: int, dim: int, joint: bool) -> nn.Module:
-    """Linear map to the joint space; nothing where the tower already ends in it, so that what it learnt is kept."""
+    """Linear map to the joint space; nothing where the encoders already end in it, so that what they learnt is kept."""
     return nn.Identity() if joint and width == dim else nn.Linear(width, dim, bias=False)
 
 
-def _tower_precision(encoder: ViewEncoder | TextEncoder, like: Tensor) -> torch.autocast:
-    """The precision set for training, inside a tower; everything else, and every loss, is float32."""
-    chosen = encoder.precision if encoder.training else None
-    return torch.autocast(like.device.type, chosen or torch.bfloat16, enabled=chosen is not None)
+class PretrainedModel(nn.Module):
+    """A pretrained vision-language model as it was published: views are embedded one by one and averaged.
 
+    Attributes:
+        size: Side of the images it takes, pixels.
+        scale: Factor on cosines.
 
-def _at_least_single(hidden: Tensor) -> Tensor:
-    """Half precision to single; what is single or double stays."""
-    return hidden.float() if hidden.dtype.itemsize < 4 else hidden
+    Raises:
+        ValueError: If no weights are named.
+        FileNotFoundError: If named weights do not exist.
+    """
+
+    def __init__(self, options: EncoderOptions) -> None:
+        super().__init__()
+        if options.pretrained is None and not str(options.open_clip_name).startswith(LOCAL_FOLDER):
+            raise ValueError(
+                f"{options.image!r} without weights has learnt nothing: name an open_clip tag or a .safetensors file "
+                f'as `pretrained`, or a folder as "{LOCAL_FOLDER}…".'
+            )
+        encoders = build_encoders(options, channels=3)
+        shape = ModelOptions(encoder=options, dim=encoders.image_width, views=1, channels=3)
+        self.image, self.text, self.scale = view_encoder(encoders, shape), text_encoder(encoders, shape), CLIP_SCALE
+        side = getattr(encoders.image, "image_size", 224)
+        self.size = int(side[0] if isinstance(side, tuple | list) else side)
+
+    def embed_views(self, images: ViewImages) -> JointEmbedding:
+        """Embed samples; images are −1…1, of one channel (shown as grey) or three."""
+        coloured = images.flatten(0, 1).expand(-1, 3, -1, -1)  # [batch × views, 3, size, size]
+        views = self.image(coloured.unsqueeze(1)).views.view(*images.shape[:2], -1)
+        return JointEmbedding(views, views, normalize(views.mean(dim=1), dim=-1))
+
+    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
+        """Embed prompts as unit vectors, [prompts, dim]."""
+        embeddings: TextEmbeddings = self.text(tokens)
+        return embeddings
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Tokens of prompts, [prompts, tokens]."""
+        return self.text.tokenise(texts)

@@ -39,7 +39,7 @@ def build_model(name: str, options: ModelOptions, seed: int = 0) -> Model:
 def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | None = None) -> Path:
     """Write a model to a folder: ``config.json`` (name and options) and ``weights.safetensors``.
 
-    The weights of an open_clip tower keep open_clip's names behind ``image.tower.`` and ``text.tower.``.
+    The weights of an open_clip or timm encoder keep their names behind ``image.tower.`` and ``text.tower.``.
 
     Args:
         model: What to write.
@@ -56,9 +56,7 @@ def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | N
     if type(model) not in names or not isinstance(model, Model):
         raise ValueError(f"{type(model).__name__} is none of the known models: {', '.join(sorted(MODELS))}.")
     folder.mkdir(parents=True, exist_ok=True)
-    towers = model.options.towers.model_copy(update={"architecture": model.architecture, "pretrained": None})
-    options = model.options.model_copy(update={"towers": towers})
-    config = {"model": names[type(model)], "options": options.model_dump(mode="json")}
+    config = {"model": names[type(model)], "options": model.options.model_dump(mode="json")}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = model.state_dict() if weights is None else weights
     save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)

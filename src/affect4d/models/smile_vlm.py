@@ -1,10 +1,11 @@
 """SMILE-VLM (Behzad 2025, arXiv 2506.01203): self-supervised views and pseudo-labelled prompts in one space."""
 
+from collections.abc import Sequence
+
 from torch import nn
 
-from affect4d.models.encoders import JointEmbedding, Temperature, text_encoder, view_encoder
+from affect4d.models.encoders import JointEmbedding, Temperature, build_encoders, text_encoder, view_encoder
 from affect4d.models.options import ModelOptions
-from affect4d.models.towers import build_towers
 from affect4d.tensors import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 
@@ -27,21 +28,25 @@ class Projector(nn.Module):
 
 
 class SmileVLM(nn.Module):
-    """Image and text towers, view fusion, temperature, and the projector of the decorrelation term."""
+    """Image and text encoder, view fusion, temperature, and the projector of the decorrelation term."""
 
     def __init__(self, options: ModelOptions) -> None:
         super().__init__()
-        towers = build_towers(options.towers, options.channels)
-        self.options, self.architecture = options, towers.architecture
-        self.image = view_encoder(towers, options)
-        self.text = text_encoder(towers, options)
+        encoders = build_encoders(options.encoder, options.channels)
+        self.options = options.model_copy(update={"encoder": encoders.options})
+        self.image = view_encoder(encoders, options)
+        self.text = text_encoder(encoders, options)
         self.temperature = Temperature()
-        self.projector = Projector(towers.image_width, options.projector_width)
+        self.projector = Projector(encoders.image_width, options.projector_width)
 
     def embed_views(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
         """Embed samples; see :class:`JointEmbedding`."""
         embedding: JointEmbedding = self.image(images, present)
         return embedding
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Tokens of prompts, as the text encoder reads them: [prompts, tokens]."""
+        return self.text.tokenise(texts)
 
     def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
         """Embed prompts as unit vectors, [prompts, dim]."""

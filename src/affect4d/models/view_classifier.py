@@ -1,24 +1,23 @@
-"""The cross-entropy peer: the same image tower and view fusion under a linear head."""
+"""The cross-entropy baseline: the same image encoder and view fusion under a linear head."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from affect4d.models.encoders import JointEmbedding, ViewEncoder
+from affect4d.models.encoders import JointEmbedding, ViewEncoder, build_encoders
 from affect4d.models.options import ModelOptions
-from affect4d.models.towers import build_towers
 from affect4d.tensors import Presence, ViewImages
 
 
 class ViewClassifier(nn.Module):
-    """Image tower, view fusion of its hidden states, linear head."""
+    """Image encoder, view fusion of its hidden states, linear head."""
 
     def __init__(self, options: ModelOptions) -> None:
         super().__init__()
-        towers = build_towers(options.towers, options.channels)
-        width = towers.image_width
-        self.options, self.architecture = options, towers.architecture
+        encoders = build_encoders(options.encoder, options.channels)
+        width = encoders.image_width
+        self.options = options.model_copy(update={"encoder": encoders.options})
         self.image = ViewEncoder(
-            towers.image,
+            encoders,
             nn.Identity(),
             fusion=options.fusion,
             views=options.views,

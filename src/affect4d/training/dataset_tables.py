@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from jaxtyping import Int64
 
-from affect4d.models import tokenise
+from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
 from affect4d.tensors import Labels
 from affect4d.training.dataset import TrainingSamples
@@ -13,25 +13,27 @@ from affect4d.views.bank import ViewBank
 from affect4d.views.batches import resolve_schedule
 
 
-def labelled_samples(plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, context_length: int) -> TrainingSamples:
+def labelled_samples(
+    plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, tokenise: PromptTokenizer
+) -> TrainingSamples:
     """Samples of supervised training.
 
     Args:
         plan: Rows of :func:`affect4d.views.augmentation_schedule.sample_schedule`.
         bank: Images.
         prompts: Columns sequence, prompt, expression.
-        context_length: Tokens of a prompt.
+        tokenise: The text encoder's tokenizer.
 
     Raises:
         ValueError: If a sequence of the plan has no prompt, or a frame of it is not in the bank.
     """
     drawn = prompts.iloc[draw_prompts(plan, prompts)]
     labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]])
-    return _samples(plan, bank, drawn, labels, context_length)
+    return _samples(plan, bank, drawn, labels, tokenise)
 
 
 def unlabelled_samples(
-    plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, context_length: int
+    plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, tokenise: PromptTokenizer
 ) -> TrainingSamples:
     """Samples of self-supervised training.
 
@@ -39,7 +41,7 @@ def unlabelled_samples(
         plan: As for :func:`labelled_samples`, drawn without groups: the views of a sample share its sequence.
         bank: Images.
         pseudo_prompts: Columns sequence, prompt, pseudo_label; no column expression.
-        context_length: Tokens of a prompt.
+        tokenise: The text encoder's tokenizer.
 
     Raises:
         ValueError: If labels could leak: through a column ``expression``, or views mixed across sequences; or if a
@@ -48,7 +50,7 @@ def unlabelled_samples(
     _check_no_labels(plan, pseudo_prompts)
     drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]
     groups = torch.as_tensor(pd.factorize(drawn["pseudo_label"], sort=True)[0])
-    return _samples(plan, bank, drawn, groups, context_length)
+    return _samples(plan, bank, drawn, groups, tokenise)
 
 
 def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray, " samples"]:
@@ -66,7 +68,7 @@ def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray,
 
 
 def _samples(
-    plan: pd.DataFrame, bank: ViewBank, drawn: pd.DataFrame, groups: Labels, context_length: int
+    plan: pd.DataFrame, bank: ViewBank, drawn: pd.DataFrame, groups: Labels, tokenise: PromptTokenizer
 ) -> TrainingSamples:
     """Each prompt is tokenised once; a plan lists its samples epoch after epoch, step after step."""
     codes, distinct = pd.factorize(drawn["prompt"])
@@ -74,7 +76,7 @@ def _samples(
     sizes = plan.groupby(["epoch", "step"], sort=False).size().unstack("step", sort=False)
     return TrainingSamples(
         views=resolve_schedule(bank, plan),
-        prompts=tokenise(list(distinct), context_length),
+        prompts=tokenise(list(distinct)),
         prompt=torch.as_tensor(codes),
         groups=groups,
         sequences=torch.as_tensor(sequences),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from affect4d.models.encoders import TextEncoder, ViewEncoder
+from affect4d.models.encoders import ViewEncoder
+from affect4d.models.text_encoders import TextEncoder
 from affect4d.training.options import TrainOptions
 
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
-from affect4d.models.encoders import TextEncoder, ViewEncoder
+from affect4d.models.encoders import ViewEncoder
+from affect4d.models.text_encoders import TextEncoder
 from affect4d.training.dataset import BatchLoader
 from affect4d.training.objectives import Outputs, map_outputs
 
@@ -156,12 +157,12 @@ def shard_encoders(model: nn.Module, device: torch.device) -> None:
 
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     encoders = [part for part in model.modules() if isinstance(part, ViewEncoder | TextEncoder)]
-    for tower in (encoder.tower for encoder in encoders):
-        frozen = {parameter for parameter in tower.parameters() if not parameter.requires_grad}
-        stacks = [child for name, child in tower.named_modules() if name.rsplit(".", 1)[-1] in _LAYERS]
+    for backbone in (encoder.tower for encoder in encoders):
+        frozen = {parameter for parameter in backbone.parameters() if not parameter.requires_grad}
+        stacks = [child for name, child in backbone.named_modules() if name.rsplit(".", 1)[-1] in _LAYERS]
         for layer in [layer for stack in stacks for layer in stack.children()]:
             fully_shard(layer, mesh=mesh)
-        fully_shard(tower, mesh=mesh, ignored_params=frozen)
+        fully_shard(backbone, mesh=mesh, ignored_params=frozen)
 
 
 def is_sharded(tensor: Any) -> bool:

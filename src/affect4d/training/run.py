@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from affect4d.models import save_model
+from affect4d.models import prompt_tokenizer, save_model
 from affect4d.models.io import WEIGHTS_FILE
 from affect4d.progress import console
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
@@ -103,9 +103,8 @@ def train_cached(
 
 def training_key(data: TrainingTables, recipe: TrainingRecipe) -> str:
     """Digest of everything a trained model depends on."""
-    towers = recipe.model.towers
     options = [recipe.inputs, recipe.model, recipe.train, recipe.objective]
-    return cache_key(_train, **data.digests(), options=options, weights=local_digest(towers.name, towers.pretrained))
+    return cache_key(_train, **data.digests(), options=options, weights=local_digest(*recipe.model.encoder.sources))
 
 
 def read_history(record: dict[str, Any]) -> pd.DataFrame:
@@ -213,10 +212,10 @@ def make_samples(
 ) -> SampleSplits:
     """Plan and prompts as tensors, with exactly what a method may see."""
     make = labelled_samples if METHODS[method].supervised else unlabelled_samples
-    context = recipe.model.towers.context_length
+    tokenise = prompt_tokenizer(recipe.model.encoder)
     training, validation = split_plan(plan)
     return SampleSplits(
-        make(training, bank, prompts, context), None if validation.empty else make(validation, bank, prompts, context)
+        make(training, bank, prompts, tokenise), None if validation.empty else make(validation, bank, prompts, tokenise)
     )
 
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from affect4d.models.encoders import TextEncoder, ViewEncoder
+from affect4d.models.encoders import ViewEncoder
+from affect4d.models.text_encoders import TextEncoder
 from affect4d.training.distributed import Ranks
 
 
