@@ -72,8 +72,11 @@ A model that learnt language about faces should understand them; one that learnt
 class LanguageModel(Protocol):
     """A model that embeds prompts."""
 
-    tokenise: Any
     temperature: Any
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Tokens of prompts."""
+        ...
 
     def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
         """Embed prompts as unit vectors."""

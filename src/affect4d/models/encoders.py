@@ -70,7 +70,7 @@ def build_encoders(options: EncoderOptions, channels: int) -> Encoders:
         model = _open_clip_model(options)
         found["architecture"] = options.architecture or open_clip_architecture(options)
     if options.image == COMPACT:
-        image: nn.Module = CompactImageEncoder(channels, options.image_width).to(memory_format=torch.channels_last)
+        image: Any = CompactImageEncoder(channels, options.image_width).to(memory_format=torch.channels_last)
         image_width = options.image_width
     elif options.image.startswith(TIMM):
         image, image_width = _timm_encoder(options, channels)
@@ -137,13 +137,13 @@ class CompactImageEncoder(nn.Module):
         return gelu(self.norm(self.narrow(grid).flatten(1)))  # [n, width]
 
 
-def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[nn.Module, int]:
+def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[Any, int]:
     """A timm model without its classifier; weights from a local file only."""
     import timm
 
-    size = {} if options.image_size is None else {"img_size": options.image_size}
+    size: dict[str, Any] = {} if options.image_size is None else {"img_size": options.image_size}
     name = options.image.removeprefix(TIMM)
-    model = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **size)
+    model: Any = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **size)
     if options.pretrained is not None:
         _check_weights_file(options.pretrained)
         classifier = model.default_cfg.get("classifier") or ()
@@ -156,12 +156,12 @@ def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[nn.Module, in
     return model, int(getattr(model, "head_hidden_size", None) or model.num_features)
 
 
-def _first_layers(trunk: nn.Module) -> tuple[str, ...]:
+def _first_layers(trunk: Any) -> tuple[str, ...]:
     first = trunk.default_cfg["first_conv"]
     return (first,) if isinstance(first, str) else tuple(first)
 
 
-def _adapt_channels(image: nn.Module, channels: int) -> None:
+def _adapt_channels(image: Any, channels: int) -> None:
     """Give an open_clip image encoder, made for three channels, a first layer for others, as timm does."""
     if channels == 3:
         return
@@ -285,7 +285,7 @@ class ViewEncoder(nn.Module):
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images −1…1, [images, channels, size, size], as the image encoder expects them."""
-        return images if self.mean is None else ((images + 1) / 2 - self.mean) / self.std
+        return images if self.mean is None or self.std is None else ((images + 1) / 2 - self.mean) / self.std
 
     def _encode(self, images: Tensor) -> Embeddings:
         images = self.normalised(images)

@@ -44,7 +44,7 @@ class PromptTokenizer:
             ValueError: If the tokenizer's files or the package for them are missing.
         """
         tokenizer = _load_tokenizer(self.source, self.settings)
-        tokens = cast(Tensor, tokenizer(list(texts), context_length=self.length))
+        tokens = tokenizer(list(texts), context_length=self.length)
         padding = getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", None) or 0
         return pad(tokens, (0, self.columns - tokens.shape[1]), value=padding)
 
