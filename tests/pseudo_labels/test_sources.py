@@ -135,5 +135,5 @@ def test_a_view_table_with_labels_is_refused(manifests, options):
 
 
 def test_a_model_without_weights_is_refused(manifests, pictures):
-    with pytest.raises(ValueError, match="has nothing to say"):
+    with pytest.raises(ValueError, match="has learnt nothing"):
         write(manifests, PseudoLabelOptions(source="zero_shot"))
