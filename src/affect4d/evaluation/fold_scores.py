@@ -49,11 +49,9 @@ def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> di
 
 
 def calibration_of(table: pd.DataFrame) -> dict[str, Any]:
-    """Calibration of one model before and after a temperature, which every fold fits on its validation subjects.
+    """Calibration (``ece``, ``nll``) of one model ``before`` and ``after`` the ``temperatures`` fitted in every fold.
 
-    Returns:
-        ``before`` and ``after``: ``ece`` and ``nll``; ``temperatures``, one per fold. Without validation subjects
-        ``after`` is None.
+    Each is fitted on its fold's validation subjects; without any, ``after`` is None.
     """
     test, held_out = (table[table["side"] == side] for side in ("test", "validation"))
     if held_out.empty:

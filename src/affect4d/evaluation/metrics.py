@@ -58,11 +58,8 @@ class Scores(TypedDict):
 class PseudoLabelScores(TypedDict):
     """Pseudo-labels against the truth; fractions are 0…1.
 
-    Attributes:
-        coverage: Fraction of sequences whose pseudo-label is one of the expressions.
-        accuracy: Fraction of those that are correct.
-        by_expression: Accuracy within each true expression; expressions never covered are left out.
-        sequences: Number of sequences with a pseudo-label.
+    ``coverage`` is the fraction of sequences whose pseudo-label is one of the expressions, ``accuracy`` that of those
+    which are correct, ``by_expression`` the same within each true expression that is covered.
     """
 
     coverage: float
@@ -122,12 +119,7 @@ def chance_scores(sequences: pd.DataFrame) -> Scores:
 
 
 def score_pseudo_labels(pseudo_prompts: pd.DataFrame, sequences: pd.DataFrame) -> PseudoLabelScores:
-    """Score pseudo-labels against the truth. Nothing that trains may call this.
-
-    Args:
-        pseudo_prompts: Columns ``sequence``, ``pseudo_label``; several rows per sequence.
-        sequences: Columns ``sequence``, ``expression``.
-    """
+    """Score pseudo-labels (several rows per sequence) against the truth. Nothing that trains may call this."""
     labels = pseudo_prompts.drop_duplicates("sequence")[["sequence", "pseudo_label"]]
     table = labels.merge(sequences[["sequence", "expression"]].dropna(), on="sequence")
     covered = table[table["pseudo_label"].isin(EXPRESSIONS)]

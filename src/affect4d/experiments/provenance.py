@@ -16,15 +16,10 @@ from affect4d.store import code_version, content_key, table_digest
 class DataProvenance:
     """Data and code that an experiment depends on.
 
-    Attributes:
-        corpus: Its name.
-        benchmark: The benchmark it was generated for, its version, and how it differs from the frozen one; or "".
-        subjects: Their number, on both sides of the split.
-        sequences: Their number.
-        split: Digest of the run's own split.
-        data: Digest of the corpus's name, its sequences with their labels, and the split: what results are about.
-        views: Digest of the images.
-        code: Digest of the code that a trial depends on.
+    ``benchmark`` names the benchmark it was generated for, its version and how it differs from the frozen one, or is
+    "". ``split``, ``data``, ``views`` and ``code`` are digests: of the run's own split; of the corpus's name, its
+    labelled sequences and that split, which are what results are about; of the images; and of the code that a trial
+    depends on.
     """
 
     corpus: str
@@ -40,13 +35,9 @@ class DataProvenance:
     def of(
         cls, raw_corpus: Mapping[str, Any], split: SubjectSplit, sequences: pd.DataFrame, views: pd.DataFrame
     ) -> Self:
-        """The provenance of whatever is run now.
+        """The provenance of the present data.
 
-        Args:
-            raw_corpus: ``name``, and ``benchmark`` where it was generated for one.
-            split: Of its subjects.
-            sequences: One row per sequence, column ``subject``.
-            views: The view manifest: columns ``sequence``, ``checksum``.
+        ``raw_corpus`` has ``name``, and ``benchmark`` where it was generated for one; ``views`` is the view manifest.
         """
         benchmark = raw_corpus.get("benchmark")
         return cls(
@@ -65,14 +56,10 @@ class DataProvenance:
 class StudyProvenance:
     """Data, code, seeds and parameters of a study.
 
-    Attributes:
-        basis: Data and code.
-        seeds: Of its trainings.
-        redraw: Whether every seed but the first has other test subjects.
-        tested: Number of test subjects, all seeds together.
-        changes: Parameters that differ from ``conf/base``, by dotted name; None where that is not known.
-        commit: Of the code, with a ``+`` where files differed from it; "" where git is missing.
-        made: End of the last trial, UTC, ISO 8601.
+    With ``redraw``, every seed but the first has other test subjects; ``tested`` is their number in all. ``changes``
+    are the parameters that differ from ``conf/base``, by dotted name, or None where that is not known. ``commit`` ends
+    with a ``+`` where files differed from it, and is "" without git. ``made`` is the end of the last trial, UTC, ISO
+    8601.
     """
 
     basis: DataProvenance
@@ -94,12 +81,7 @@ class StudyProvenance:
     ) -> Self:
         """The provenance of a study that has just been run.
 
-        Args:
-            basis: Data and code.
-            options: Of the study.
-            predictions: All of them; column ``subject``.
-            started_with: See :func:`affect4d.tracking.started_with`.
-            made: Now.
+        ``started_with`` comes from :func:`affect4d.tracking.started_with`; ``predictions`` are all of the study's.
         """
         return cls(
             basis=basis,

@@ -16,16 +16,16 @@ from affect4d.evaluation.leakage import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
-from affect4d.scans.corpora.corpus import Protocol
-from affect4d.scans.protocols import Fold, hold_out
+from affect4d.scans.folds import Fold, hold_out
+from affect4d.scans.protocols import Protocol
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore
 
 TEST, VALIDATION = "test", "validation"
 OnFold = Callable[[Fold, pd.DataFrame], None]
 
-_Cell = TypeVar("_Cell")
-_Result = TypeVar("_Result")
+Cell = TypeVar("Cell")
+Result = TypeVar("Result")
 
 
 class StudyTables(NamedTuple):
@@ -36,8 +36,8 @@ class StudyTables(NamedTuple):
 
 
 def run_parallel(
-    run: Callable[[_Cell], _Result], cells: Sequence[_Cell], description: str, engine: EngineOptions = IN_PROCESS
-) -> Iterator[tuple[_Cell, _Result]]:
+    run: Callable[[Cell], Result], cells: Sequence[Cell], description: str, engine: EngineOptions = IN_PROCESS
+) -> Iterator[tuple[Cell, Result]]:
     """Run every cell of a grid; yield each with its result, in order of completion.
 
     Cells are small and picklable, and ``str`` names them; ``run`` is importable and caches its result.
@@ -101,19 +101,16 @@ def cross_validate(
 ) -> pd.DataFrame:
     """Fit every method in every fold, on the fold's fitted subjects alone, and check its predictions for leaks.
 
-    Args:
-        folds: See :func:`affect4d.scans.protocols.draw_all`.
-        methods: Of :data:`~affect4d.experiments.variants.METHODS`.
-        seed: Of every training.
-        data: Views and what is known of them.
-        settings: By method; one that is missing has AffectVLM's.
-        store: Caches trials.
-        engine: Where to run trials, several at once.
-        on_fold: Called with every fold and its predictions when its last method has ended.
+    ``settings`` are by method, AffectVLM's where one is missing; ``on_fold`` is called with every fold and its
+    predictions when its last method has ended.
 
     Returns:
         Every prediction, with the columns ``fold``, ``round`` and ``side`` (``test`` or ``validation``) in front;
         ``model`` is the method, or the method and its readout (``smile_vlm.zero_shot``).
+
+    Raises:
+        LeakError: If a prediction is about a subject that its fold neither tests nor holds out, or a scan is on both
+        sides. RuntimeError: If a trial failed; those that ended before it are cached.
     """
     check_methods(methods)
     for fold in folds:
@@ -185,15 +182,8 @@ def cross_corpus_fold(
 ) -> Fold:
     """The one fold of a cross-dataset protocol: trained on all subjects of one corpus, tested on all of the other.
 
-    Args:
-        protocol: Selects the sequences of the tested corpus.
-        training: Sequences of the corpus that is trained on.
-        tested: Sequences of the other.
-        seed: Recorded in the split.
-        validation: Fraction of the training subjects held out for calibration.
-
-    Raises:
-        ValueError: If either side has no sequence of the six expressions.
+    ``protocol`` selects the sequences of the tested corpus; the fraction ``validation`` of the training subjects is
+    held out.
     """
     rows = training.dropna(subset=["expression"]), protocol.selection.rows(tested)
     train, test = (tuple(part["subject"].unique()) for part in rows)
@@ -246,7 +236,7 @@ def _check_subjects(
     if most <= subjects:
         return
     feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
-    remedy = f"run the others, --params studies.{options.name}.variants={feasible}" if feasible else "take more"
+    remedy = f"run the others, --params studies.{options.name}.arms={feasible}" if feasible else "take more"
     raise ValueError(f"{most} labelled subjects are asked for, and there are {subjects} to train on: {remedy}.")
 
 

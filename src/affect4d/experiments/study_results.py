@@ -20,28 +20,14 @@ Verdict = Literal["supported", "refuted", "inconclusive"]
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One variant beside its reference, which is the study's first unless the variant names another.
+    """One variant beside its reference (``against``), which is the study's first unless the variant names another.
 
-    Attributes:
-        variant: Its name.
-        description: In words.
-        accuracy: Mean over seeds and sequences, 0…1.
-        interval: 95 % interval, bootstrapped over subjects.
-        seed_spread: Standard deviation of the accuracy over seeds; NaN for one seed.
-        difference: Accuracy of the reference minus this one's; 0 without a reference.
-        difference_interval: 95 % interval of that difference, over subjects.
-        p: Of the permutation test over subjects, two-sided, Holm-corrected over the variants; NaN without a reference.
-        verdict: On the claim that the reference is better; "" without one.
-        epochs: Mean epochs to 90 % of the best final accuracy of the seed; NaN if no seed reached it.
-        seconds: The same in seconds of training.
-        reached: Number of seeds that reached it.
-        sooner: Number of seeds in which the first variant reached it in fewer epochs than this one.
-        later: Number of seeds in which it took more.
-        sooner_p: One-sided sign test of ``sooner``, ties left out; NaN for the first.
-        seeds: Number of trainings of this variant.
-        subjects: Number of test subjects, all seeds together.
-        against: The reference; "" without one.
-        raw_p: ``p`` before correction; NaN without a reference.
+    ``accuracy`` (mean over seeds and sequences, 0…1) has a 95 % ``interval`` over subjects and a standard deviation
+    over seeds. ``difference`` is the reference's accuracy minus this one's, ``p`` that of a two-sided permutation test
+    over subjects, Holm-corrected over the variants (``raw_p``: uncorrected), and ``verdict`` is on the claim that the
+    reference is better; without a reference they are 0, NaN and "". ``epochs`` and ``seconds`` are means to 90 % of the
+    best final accuracy of the seed, which ``reached`` seeds got to; the first variant was ``sooner`` or ``later`` than
+    this one in so many, with a one-sided sign test.
     """
 
     variant: str

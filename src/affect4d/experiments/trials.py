@@ -69,13 +69,9 @@ class TrialData:
 class Trial:
     """One cell of a grid of methods, splits and seeds.
 
-    Attributes:
-        variant: What is trained or fitted.
-        seed: Of initial weights, augmentation schedule, prompts and pseudo-labels.
-        split: Training and test subjects.
-        settings: Shared by all variants; this one's changes are applied to them.
-        sequences: Names of those that take part; None for all.
-        place: Of the trial in its grid, for messages: ``"with seed 0"``.
+    The seed is that of initial weights, augmentation schedule, prompts and pseudo-labels; the variant's changes are
+    applied to the settings. ``sequences`` names those that take part, None all; ``place`` is shown in messages: ``"with
+    seed 0"``.
     """
 
     variant: Variant
