@@ -28,11 +28,7 @@ KEEPS_FREED = {
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory for the next array, in this process; does nothing elsewhere.
-
-    Returns:
-        Whether it does now.
-    """
+    """Ask glibc to keep freed memory for the next array, in this process; does nothing elsewhere."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -32,7 +32,6 @@ def track(
     """Yield the items, drawing a bar with count, speed, time spent and time left on standard error.
 
     Args:
-        items: What to go through.
         description: What is being done, as a person says it: "rendering views".
         total: How many there are, where ``len(items)`` does not tell.
         size: How many units an item counts for; 1 without.

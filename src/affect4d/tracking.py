@@ -28,13 +28,7 @@ def reporter(model: str) -> Report:
 
 
 def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]) -> None:
-    """Record a part of the open MLflow run (a fold) as a child run of its own; without an open run, do nothing.
-
-    Args:
-        name: Of the child.
-        numbers: What was measured there.
-        tags: What it was.
-    """
+    """Record a part of the open MLflow run (a fold) as a child run of its own; without an open run, do nothing."""
     import mlflow
 
     if mlflow.active_run() is not None:
@@ -100,7 +94,6 @@ def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
 
     Args:
         owner: Whose scores: a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself.
-        scores: As its metrics artefact has them.
     """
     found = {path: value for path, value in flatten(scores).items() if path.split(".")[-1] == "accuracy"}
     first = [] if owner in ("reference", "baseline") else [owner]

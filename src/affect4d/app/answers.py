@@ -46,9 +46,6 @@ def predict_with_models(
     """Predict a recording with every model; models with the same images share one rendering.
 
     Args:
-        scans: Raw scans: one, or the frames of one sequence.
-        name: Name of the recording.
-        predictors: By title.
         neutral: Neutral scan of the same face.
 
     Raises:

@@ -32,8 +32,6 @@ def face_figure(
 
     Args:
         face: In mm, nose tip at the origin.
-        colouring: Its texture; plain clay; or its attribution over pale skin.
-        attribution: One number a vertex.
     """
     columns, faces = display_mesh(face, attribution)
     x, y, z = columns[:, :3].T

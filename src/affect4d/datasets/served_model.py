@@ -32,7 +32,6 @@ class ServedModelDataset(AbstractDataset[None, Path]):
             ``NAME@VERSION``, as ``NAME``, whose newest is taken, or as a version that only one has; an MLflow
             run or model; the name of a packaged model.
         filepath: Folder of the records of the project's packaged models.
-        metadata: Kedro's.
     """
 
     def __init__(self, *, model: str, filepath: str, metadata: dict[str, Any] | None = None) -> None:

@@ -18,7 +18,6 @@ class StoreDataset(AbstractDataset[None, ContentStore]):
         filepath: The folder.
         url: Where the entries live, if not in that folder: any URL that fsspec knows (``s3://bucket/views``). The
             folder then keeps what was read or made here.
-        metadata: Kedro's.
     """
 
     def __init__(self, *, filepath: str, url: str | None = None, metadata: dict[str, Any] | None = None) -> None:

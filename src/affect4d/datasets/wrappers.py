@@ -22,13 +22,7 @@ class OptionalPartitionsDataset(PartitionedDataset):  # type: ignore[misc]
 
 
 class RenamedDataset(AbstractDataset[Any, Any]):
-    """An entry under its former name: loads as before, with a warning that gives the new name.
-
-    Args:
-        name: The new name.
-        dataset: Configuration of the dataset that it stands for.
-        metadata: Kedro's.
-    """
+    """An entry under its former name: loads as before, with a warning that gives the new name."""
 
     def __init__(self, *, name: str, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
         self._name = name

@@ -44,7 +44,6 @@ def map_chunks(
         description: Label of the progress bar: "reading scans".
         engine: The place. In this process nothing protects from a chunk that crashes or hangs it.
         scans: How many scans a chunk holds, for the progress bar; without, it counts chunks.
-        fatal: Exceptions of the function that end all of the work: they are raised here.
 
     Yields:
         Pairs in order of completion, with the chunk object that was given. A consumer that stops cancels the rest.

@@ -26,8 +26,6 @@ def map_splitting_failures(
         chunks: As in :func:`map_chunks`.
         description: As in :func:`map_chunks`.
         engine: As in :func:`map_chunks`.
-        split: The parts of a chunk that are tried on their own: one chunk a scan.
-        scans: How many scans a chunk holds, for the progress bar.
 
     Yields:
         Pairs in order of completion: chunks that succeed, then parts of the others, with their result or exception.
@@ -63,12 +61,8 @@ def map_excluding_failures(
         chunks: As in :func:`map_chunks`.
         description: As in :func:`map_chunks`.
         engine: As in :func:`map_chunks`.
-        split: The parts of a chunk, one a scan.
         join: The chunk made of some parts of a chunk: the inverse of ``split``.
-        probe: Tries one part, in a worker; its result is dropped.
         retried: Exceptions that make a chunk repeated and a part excluded; a chunk keeps any other as its outcome.
-        fatal: Exceptions that end all of the work: they are raised here.
-        scans: How many scans a chunk holds, for the progress bar.
 
     Yields:
         Triples ``(chunk, result, excluded)`` in order of completion, each given chunk once. The result is an exception

@@ -41,8 +41,6 @@ def attempt(function: Callable[[_Chunk], _Result], chunk: _Chunk, seconds: float
     """Apply the function to a chunk, in a worker.
 
     Args:
-        function: Importable by name.
-        chunk: Its argument.
         seconds: Time limit; after it this process is ended, also inside native code that lets nothing else run.
         code: Digest of the driver's package; None where the worker has the same files.
 

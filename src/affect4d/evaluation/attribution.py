@@ -71,7 +71,6 @@ def image_attribution(
         images: [batch, views, channels, size, size].
         reference: Of the same shape; where it is equal, the map is zero.
         direction: See :func:`class_direction`; [dim].
-        steps: Points of the integral.
 
     Returns:
         [batch, views, size, size], channels summed; the sum of all is ``fused(images) · direction − fused(reference) ·
@@ -95,7 +94,6 @@ def mesh_attribution(
     Args:
         maps: One per rendered view, in the order of ``options.angles``; motion as further views is added to its view.
         scan: The canonical scan that was rendered, mm.
-        options: Of the rendering.
         blur: Standard deviation of the smoothing, mm.
 
     Returns:

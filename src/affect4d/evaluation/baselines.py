@@ -58,13 +58,9 @@ def baseline_predictions(
     """Prediction table of every baseline whose inputs exist.
 
     Args:
-        bank: Images.
-        options: Of the bank's channels.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to test.
         scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action-unit weights of a synthetic corpus, one row per frame; None for another corpus.
-        rules: Options of the pseudo-label rules.
     """
     on_images = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_images]

@@ -90,12 +90,8 @@ def embed_sequences(
 
     Args:
         model: Anything with ``embed_views``.
-        bank: Images; no labels.
-        options: Channels, motion and size the model was trained with.
-        frames_per_sequence: Frames of the apex window to average.
         device: The model's own by default.
         sequences: Names, in the order wanted; None for all of the bank.
-        quiet: Show no progress bar.
     """
     device = rest(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)

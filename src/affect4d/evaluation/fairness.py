@@ -51,7 +51,6 @@ def measure_fairness(
     Args:
         predictions: Columns ``subject``, ``expression``, ``predicted``; of test subjects.
         subjects: One row per sequence or subject: ``subject`` and those of :data:`ATTRIBUTES` that the corpus gives.
-        generator: Draws bootstrap samples and permutations.
     """
     known = subjects.drop_duplicates("subject").set_index("subject").reindex(columns=list(ATTRIBUTES))
     described = predictions.join(known, on="subject")

@@ -27,7 +27,6 @@ def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> di
 
     Args:
         predictions: Columns ``fold``, ``round``, ``side``, and those of a prediction table.
-        generator: Draws bootstrap samples and permutations.
 
     Returns:
         ``models``: by name, the scores of :func:`affect4d.evaluation.metrics.score_rows` over all test predictions,

@@ -96,13 +96,8 @@ def evaluate_clips(
     out.
 
     Args:
-        model: The trained model.
         untrained: The same with the weights its training began from.
-        bank: Images of all clips.
-        options: Channels, motion and size of the models.
         sequences: See :func:`~affect4d.evaluation.micro_features.labelled_clips`.
-        split: Its test side is predicted.
-        seed: Of the classifiers.
 
     Returns:
         Scores by ``features.protocol``, and the predictions of all of them.

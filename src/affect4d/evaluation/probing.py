@@ -57,8 +57,6 @@ def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSp
     Args:
         features: Frozen features, one row per row of ``sequences``.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to test.
-        model: Name in the prediction table.
     """
     estimator = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max_iter=ITERATIONS))])
     return classify_unseen(estimator, {"classify__C": STRENGTHS}, features, sequences, split, model)
@@ -85,8 +83,6 @@ def classify_unseen(
         grid: Parameters to choose among, as for ``GridSearchCV``.
         features: One row per row of ``sequences``.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Subjects to fit on and to test.
-        model: Name in the prediction table.
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.

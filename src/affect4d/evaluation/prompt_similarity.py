@@ -21,8 +21,6 @@ def prompt_similarities(
     Args:
         views: View manifest without labels.
         store: Where the images are.
-        options: The model, and the channel that it is given.
-        frames: The frames of a sequence that are averaged.
 
     Returns:
         One row a sequence (the index), one column an expression; and the factor.

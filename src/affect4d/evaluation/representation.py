@@ -71,7 +71,6 @@ def retrieve_both_ways(
 
     Args:
         fused: Unit vectors of the scans.
-        expressions: Of each scan.
         texts: Unit vectors of the prompts of each expression.
     """
     prompts = np.concatenate(list(texts.values()))

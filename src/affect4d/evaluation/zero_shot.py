@@ -127,11 +127,8 @@ def predict_by_prompts(
     """Prediction table of a vision-language model on the sequences of test subjects.
 
     Args:
-        model: Its text encoder and temperature are used.
         embeddings: The same model's embeddings of at least those sequences.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
-        split: Its test side is predicted.
-        name: Name in the prediction table.
         prompts: Prompt ensemble of every expression; the project's own where None.
     """
     unseen = sequences.iloc[labelled_rows(sequences, split).test]

@@ -45,7 +45,6 @@ class DecisionRule:
     """How the findings of a claim become verdicts.
 
     Attributes:
-        supports: Whether a finding significantly supports the claim.
         refutes: Uncorrected p of the opposite; 1 where that is not significant even by itself.
     """
 
@@ -94,11 +93,6 @@ class Claim:
     """One claim of the papers.
 
     Attributes:
-        number: As in the list of claims.
-        statement: What is claimed.
-        find: Finds what was measured.
-        rule: Decides on each finding.
-        how: The command that measures it.
         parts: Number of findings it takes: with fewer it may be refuted, and cannot be supported.
     """
 

@@ -53,7 +53,6 @@ class ExperimentSettings(BaseModel):
     """Everything that one training depends on, except the data; a variant changes named places.
 
     Attributes:
-        method: Training method; a variant of a study has its own.
         views: Names of the views that are used; empty means all that are rendered.
         labelled_subjects: Number of training subjects with known labels, for a supervised training or a probe; 0 means
             all. A self-supervised training sees all subjects, without labels.
@@ -149,8 +148,6 @@ class CrossValidationOptions(BaseModel):
         protocol: One of the corpus's own protocols, or of any corpus: ``10-fold`` (any number),
             ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``; see :mod:`affect4d.scans.protocols`.
         methods: Of :data:`affect4d.experiments.variants.METHODS`; in text, joined by ``+``.
-        seed: Of the folds and of every training.
-        rounds: Number of repetitions with other folds.
         validation: Fraction of each fold's training subjects that only a temperature is fitted on; 0 for none.
         trained_on: The other corpus, where the protocol is ``cross-dataset``.
         opened: What the catalog has opened; None outside a pipeline.
@@ -200,8 +197,6 @@ class RobustnessOptions(BaseModel):
     """Size of a robustness test.
 
     Attributes:
-        subjects: Number of test subjects;
-        seed: Draws them.
         corruptions: Of :data:`affect4d.evaluation.corruptions.CORRUPTIONS`; empty means all. In text, joined by ``+``.
     """
 

@@ -57,10 +57,8 @@ def compare_variants(
     """Compare every variant with the first, or with the one it names.
 
     Args:
-        variants: Of the study, the first in front.
         predictions: Columns ``variant``, ``seed``, ``sequence``, ``subject``, ``expression``, ``predicted``.
         curves: Columns ``variant``, ``seed``, ``epoch``, ``seconds``, ``unseen_accuracy``.
-        generator: Draws bootstrap samples and permutations.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
     wide = hits.pivot_table(index=["subject", "seed", "sequence"], columns="variant", values="hit")

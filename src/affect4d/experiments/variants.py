@@ -19,10 +19,6 @@ class Variant:
     """One way of training in a study, or one method of a cross-validation.
 
     Attributes:
-        name: Short, stable.
-        description: Shown in tables.
-        method: How it is trained.
-        readout: How it predicts.
         changes: Where its settings differ from the study's.
         tracked: Whether it is evaluated after every epoch, for its curve; it is at the end in any case.
         against: The variant it is compared with: the study's first, where None; none, where it is its own name.

@@ -18,11 +18,7 @@ def attribution_on_mesh(
     The baseline is the recording's neutral frame; an empty image where there is none, and for the neutral frame itself.
 
     Args:
-        predictor: The model.
         prepared: Recording, prepared with ``keep_faces``.
-        place: Index among the usable scans.
-        expression: One of the predictor's.
-        steps: Points of the integral.
 
     Returns:
         One number a vertex of ``prepared.usable[place].face``; positive in favour of the expression.

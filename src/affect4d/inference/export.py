@@ -42,9 +42,7 @@ def export_packaged_model(
     """Write the folder to share and the requested files.
 
     Args:
-        source: Packaged model.
         target: New folder.
-        onnx: Write the model as ONNX too.
         calibration: Raw scans, of other subjects than the model is measured on, for the ranges of an int8 model;
             None: no int8.
 

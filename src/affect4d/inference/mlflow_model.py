@@ -29,7 +29,6 @@ class MlflowModel:
 
         Args:
             model_input: Paths: a list, or a table with the column ``path``.
-            params: MLflow's; unused.
 
         Raises:
             FileNotFoundError: If there is nothing at a path.

@@ -39,9 +39,7 @@ class ProbabilityGraph(nn.Module):
     """Images to probabilities, without the text encoder.
 
     Args:
-        image: A model's view encoder.
         classes: Unit vector of every expression's prompts.
-        scale: Factor on cosines before the softmax.
     """
 
     classes: Tensor
@@ -202,7 +200,6 @@ def quantise_onnx(source: Path, target: Path, images: ImageArray) -> Path:
 
     Args:
         source: File written by :func:`export_onnx`.
-        target: New file.
         images: Model inputs of other subjects than it is measured on; :data:`CALIBRATION` of them are used.
 
     Raises:

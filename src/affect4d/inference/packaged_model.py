@@ -210,7 +210,6 @@ def calibrate_packaged_model(
         predictions: Its ``predictions`` table: ``recording`` and ``prob_…`` of the six expressions, of subjects it was
             neither trained on nor will be measured on.
         truth: Recording → expression; recordings it lacks, and refused ones, are left out.
-        fitted_on: Description of these data; kept in the model.
 
     Raises:
         PackagedModelError: If the source is no packaged model.

@@ -64,8 +64,6 @@ def find_recordings(
         layout: One of :data:`~affect4d.scans.corpora.CORPORA`; ``"folder"`` goes by ``scans.csv`` if there is one,
             else by file names.
         grouping: Sequences of a folder without ``scans.csv``.
-        pattern: Of the paths, in layouts that take one.
-        camera: Of depth images, in layouts of such.
 
     Raises:
         FileNotFoundError: If there is no scan at the path; names what is there.

@@ -118,7 +118,6 @@ class UploadReader:
 
         Args:
             files: Names, untrusted, and bytes: scans with their images and materials, or zips of them.
-            progress: Called before every scan with the number of scans read, and of all.
             texels: Texels that suffice along the shorter side of a texture; 0 for all.
 
         Raises:

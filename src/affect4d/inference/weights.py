@@ -68,10 +68,7 @@ def write_packaged_model(
 
     Args:
         folder: New folder.
-        model: With its trained weights.
-        description: The architecture of open_clip encoders is filled in.
         sentences: Training texts: their tokens are known, besides those of the description's prompts.
-        card: Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vectors = prompt_embeddings(model.eval(), description.prompts)

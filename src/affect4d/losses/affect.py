@@ -27,7 +27,6 @@ def pair_contrast(embeddings: Embeddings, labels: Labels, margin: float | Tensor
 
     Args:
         embeddings: Any non-zero vectors; scaled to unit norm here.
-        labels: Class of each row.
         margin: α, a cosine; a tensor where it is learnt.
 
     Returns:
@@ -54,9 +53,7 @@ def triplet_margin(
 
     Args:
         embeddings: Any non-zero vectors; scaled to unit norm here.
-        labels: Class of each row.
         margin: α, in units of squared distance between unit vectors (0…4); a tensor where it is learnt.
-        mining: The triplets that count.
 
     Returns:
         Between 0 and 4 + α; 0 where no triplet is valid.

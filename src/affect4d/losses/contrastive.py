@@ -35,7 +35,6 @@ def multi_positive_contrast(
     Args:
         images: Unit-norm embeddings of faces.
         texts: Unit-norm embeddings of prompts.
-        positives: Pairs of a face and a prompt that fits it.
         scale: Inverse temperature (CLIP's ``logit_scale.exp()``); positive.
 
     Returns:
@@ -58,8 +57,6 @@ def supervised_contrast(embeddings: Embeddings, labels: Labels, scale: float | T
 
     Args:
         embeddings: Any non-zero vectors; scaled to unit norm here.
-        labels: Class of each row.
-        scale: Inverse temperature.
 
     Returns:
         The mean over rows that have another row of their class; 0 without any.
@@ -75,10 +72,6 @@ def instance_contrast(views: ViewEmbeddings, temperature: float = SIMCLR_TEMPERA
 
     With two views it *is* NT-Xent; with more, a row's positives are averaged outside the logarithm (Khosla et al. 2020,
     eq. 2, every sample its own class).
-
-    Args:
-        views: One row of features a view, of any length; at least two views.
-        temperature: τ.
 
     Raises:
         ValueError: If there is one view only.

@@ -43,7 +43,6 @@ def barlow_twins(a: Embeddings, b: Embeddings, off_diagonal: float = OFF_DIAGONA
     Args:
         a: Features of one view, unnormalised.
         b: Features of another view of the same samples, in the same order.
-        off_diagonal: λ.
     """
     correlation = cross_correlation(a, b)
     agreement = (1 - correlation.diagonal()).square().sum()
@@ -60,7 +59,6 @@ def multiview_decorrelation(views: ViewEmbeddings, off_diagonal: float = OFF_DIA
 
     Args:
         views: One row of features a view, unnormalised.
-        off_diagonal: λ.
 
     Raises:
         ValueError: If there is one view only, or a batch of one.
@@ -81,7 +79,6 @@ def cross_modal_redundancy(fused: Embeddings, text: Embeddings) -> Scalar:
     term sees structure rather than chance.
 
     Args:
-        fused: One row a sample.
         text: The prompt of the same sample.
 
     Raises:

@@ -21,8 +21,6 @@ class ViewFusion(nn.Module):
     Args:
         kind: ``"weights"``: ``a`` is one trainable number a view. ``"attention"``: a linear score of each view's
             content is added to it.
-        views: How many views.
-        width: Width of an embedding.
     """
 
     def __init__(self, kind: FusionKind, views: int, width: int) -> None:
@@ -51,13 +49,7 @@ class ViewFusion(nn.Module):
 
 
 class TemporalPooling(nn.Module):
-    """Mean over the frames, or attention: each frame's weight is read off the frame itself (Ilse et al. 2018).
-
-    Args:
-        kind: Which.
-        width: Of a frame's features.
-        hidden: Of the attention's one hidden layer.
-    """
+    """Mean over the frames, or attention: each frame's weight is read off the frame itself (Ilse et al. 2018)."""
 
     def __init__(self, kind: PoolingKind, width: int, hidden: int = 32) -> None:
         super().__init__()

@@ -42,7 +42,6 @@ def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | N
     The weights of an open_clip or timm encoder keep their names behind ``image.tower.`` and ``text.tower.``.
 
     Args:
-        model: What to write.
         folder: Where.
         weights: By name, where the model's own are spread over processes.
 

@@ -38,7 +38,6 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
     Args:
         sequences: One row a sequence: ``sequence``, ``expression``, and ``gender``, ``age_group`` where given
             (null, or no such column, where not).
-        options: Number and source.
 
     Returns:
         One row a prompt: ``sequence``, ``prompt``, ``expression``, ``source`` ("template", "bare" or "file"). No prompt

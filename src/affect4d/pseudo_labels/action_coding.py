@@ -102,9 +102,6 @@ def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         scores: One row a sequence, one column a measurement, each −1…1.
-
-    Returns:
-        One row a sequence, one column an expression.
     """
     moved, templates = scores[list(MEASUREMENTS)].to_numpy(), _PROTOTYPES @ _EFFECTS
     lengths = np.outer(np.linalg.norm(moved, axis=1), np.linalg.norm(templates, axis=1))
@@ -118,7 +115,6 @@ def describe_patterns(scores: pd.DataFrame, emotions: pd.DataFrame, options: Pse
     Args:
         scores: One row a sequence (the index), one column a measurement, −1…1.
         emotions: Fit of each sequence to each emotion; the same rows.
-        options: Thresholds of AUs and emotions.
 
     Returns:
         One row a sequence: ``PSEUDO_LABEL_COLUMNS``.

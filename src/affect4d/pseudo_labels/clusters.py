@@ -31,9 +31,6 @@ def label_by_clusters(
     Args:
         features: What to cluster; one row a sequence (the index).
         train: True where a sequence is of a training subject; clusters and balance are fitted on those alone.
-        rules: Rules that name an emotion.
-        scores: Scores of these sequences by those rules; one column a measurement.
-        options: Clustering and thresholds.
 
     Returns:
         One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is 0 (between two centres) … 1 (at the centre).

@@ -66,7 +66,6 @@ def fit_rules(measurements: pd.DataFrame, options: GeometryOptions, balanced: bo
 
     Args:
         measurements: Of training subjects only; one row a sequence.
-        options: Rounds of self-training.
         balanced: Class-balance the emotions (Sinkhorn). It assumes that the corpus shows all six about equally often,
             as posed corpora do.
 
@@ -116,8 +115,6 @@ def label_by_geometry(
     Args:
         scan_manifest: One row a scan: ``sequence``, ``subject``, ``frame``, ``landmarks`` (83 × 3 canonical mm as one
             list, or null). It must not hold labels.
-        train_subjects: Subjects that the rules are fitted to; pseudo-labels are of all subjects.
-        options: Thresholds.
 
     Returns:
         One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is the margin of the best emotion over the second.

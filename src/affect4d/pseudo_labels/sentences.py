@@ -19,7 +19,6 @@ def write_sentences(pseudo_labels: pd.DataFrame, options: PseudoLabelOptions) ->
 
     Args:
         pseudo_labels: One row a sequence: ``PSEUDO_LABEL_COLUMNS``.
-        options: Source, number of prompts and seed.
 
     Returns:
         One row a prompt: ``sequence``, ``prompt``, ``pseudo_label``, ``confidence``, ``source``.

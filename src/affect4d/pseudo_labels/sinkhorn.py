@@ -11,7 +11,6 @@ def balancing_offsets(
     """Offset of each column, mean zero, with which a soft assignment of the rows fills all columns evenly.
 
     Args:
-        scores: Fit of each row to each column.
         temperature: Softness of the assignment, in the scores' own unit.
         steps: Rounds of row and column normalisation, in logarithms.
     """

@@ -27,8 +27,6 @@ def write_pseudo_prompts(
 
     Args:
         scans: One row a scan: ``sequence``, ``subject``, ``frame``, ``landmarks``; it must not hold labels.
-        train: Training subjects; whatever is fitted is fitted on them.
-        options: Source, number of prompts, confidence.
         similarities: Called for the source ``zero_shot`` alone.
 
     Returns:

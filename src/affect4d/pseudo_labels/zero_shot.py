@@ -21,8 +21,6 @@ def label_by_similarity(
     Args:
         similarities: Cosine of each sequence (the index) with the prompt ensemble of each of ``EXPRESSIONS``.
         train: True where a sequence is of a training subject; balance is fitted on those alone.
-        scale: The model's factor on cosines.
-        options: Whether to balance, and the confidence below which a sequence is left out.
 
     Returns:
         One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is the margin of the best probability over the second.

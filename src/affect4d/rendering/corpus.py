@@ -55,10 +55,6 @@ def render_corpus(
     """Render every usable scan of a corpus from every side.
 
     Args:
-        manifest: The scan manifest, one row a usable scan.
-        source: Of the raw scans.
-        options: What to render.
-        store: Of the shards.
         engine: Where the work is done.
 
     Returns:

@@ -16,7 +16,6 @@ def pose_rotation(take: str, number: int, degrees: float) -> Float64[np.ndarray,
     Args:
         take: Distinguishes takes; all frames of one are turned alike, so that motion is unchanged.
         number: Of the pose, from 1 on; 0 is the canonical one.
-        degrees: Standard deviation of either angle.
     """
     if not number:
         return np.eye(3)

@@ -45,10 +45,8 @@ class PyVistaRenderer:
     """Renders with OpenGL.
 
     Args:
-        cameras: One per view.
         size: Images are ``size`` × ``size`` pixels.
         attributes: ``"texture"`` and ``"normals"``, whichever are wanted.
-        texels: Sufficient along a texture's shorter side; more are averaged down first.
         device: GPU number as EGL counts them; −1 leaves the choice to the driver.
 
     Raises:

@@ -25,10 +25,8 @@ class Rasteriser:
     """Renders on one CPU thread, into arrays.
 
     Args:
-        cameras: One per view.
         size: Images are ``size`` × ``size`` pixels.
         attributes: ``"texture"`` and ``"normals"``, whichever are wanted.
-        texels: Sufficient along a texture's shorter side; more are averaged down first.
     """
 
     name = "CPU"

@@ -163,11 +163,6 @@ def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
 def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages:
     """All images of a canonical face.
 
-    Args:
-        renderer: Of the wanted options.
-        face: In the canonical frame.
-        name: Of the scan, for messages.
-
     Raises:
         RenderError: If a view shows no face.
     """

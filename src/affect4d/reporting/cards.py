@@ -20,8 +20,6 @@ def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, sy
     Args:
         model: Its name in the summary, e.g. ``"affect_vlm"``.
         summary: See :func:`affect4d.evaluation.summary.write_summary`.
-        corpus: Description of the corpus, a sentence.
-        synthetic: Whether its faces are synthetic.
 
     Raises:
         ValueError: If the summary has no such model; lists those it has.

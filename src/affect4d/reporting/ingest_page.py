@@ -75,15 +75,9 @@ def render_ingest_page(
     """The page as an HTML document that loads nothing and has no script.
 
     Args:
-        report: The ingest report, one row a scan.
         completeness: See :func:`affect4d.scans.corpora.completeness.completeness`; no rows where it is not known.
         protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
-        corpus: Name of the corpus.
-        description: The corpus in a sentence.
-        previews: Scans to show, the least confident first.
         no_previews: Why there are none, and how to get them.
-        command: Command that reproduces the page.
-        made: Time.
     """
     usable = report[report["status"] != "refused"]
     return (
@@ -161,12 +155,8 @@ def histogram(
     """Histogram of finite values in bars of a round width; None if there is none.
 
     Args:
-        title: Heading.
         values: Not finite ones are left out.
-        unit: Of the values.
-        note: Caption.
         bounds: Ends; by default, those of the values.
-        doubt_below: Bars wholly below this are marked.
     """
     finite = values[np.isfinite(values)]
     if len(finite) == 0:

@@ -109,14 +109,8 @@ def render_gallery_page(
 
     Args:
         predictions: One row a recording, as ``docs/predict.md`` describes.
-        timelines: One row a scan.
         images: Recording → JPEG of its face from every view; recordings without one are counted, not shown.
-        expressions: Classes.
-        model: Name of the model.
         measured: Its scores; None where it was not measured.
-        source: Path of the scans.
-        command: Command that reproduces the page.
-        made: Time.
     """
     answered, refused = predictions[predictions["status"] != "refused"], predictions[predictions["status"] == "refused"]
     sequences = answered[answered["frames"] > 1].head(MOST_TIMELINES)
@@ -162,12 +156,7 @@ def render_study(
     """Page of a study as an HTML document, and its tables as Markdown.
 
     Args:
-        study: Question and variants.
-        results: One a variant.
         curves: Columns ``variant``, ``seed``, ``epoch`` and measured ones.
-        provenance: Data, code and parameters.
-        command: Command that reproduces the study.
-        versions: Of libraries.
     """
     drawn = study_figures(curves, {row.variant: row.description for row in results})
     page, markdown = (

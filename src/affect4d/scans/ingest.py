@@ -75,7 +75,6 @@ def ingest_corpus(
     Args:
         root: The corpus folder.
         layout: Name of one of :data:`~affect4d.scans.corpora.CORPORA`.
-        options: Crop, tolerance.
         store: Where the result is kept.
         engine: Where scans are read.
 
@@ -93,8 +92,6 @@ def ingest_source(
     """Read, check and align every scan of a source that no earlier run has; what is read is kept as it comes.
 
     Args:
-        source: Files or a generator.
-        options: Crop, tolerance.
         store: Where the result is kept, and its portions.
         engine: Where scans are read.
 
@@ -220,7 +217,6 @@ def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[OutcomeR
     Args:
         source: Where the raw scans come from.
         crop_radius: In mm.
-        scans: Rows of the source's table.
 
     Returns:
         The rows with ``status, code, reason`` and, where usable, counts, checksum, pose, landmarks and every step.

@@ -32,12 +32,7 @@ OUTCOMES = pa.schema([(name, _KINDS.get(kind, pa.string())) for name, kind in _C
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Some whole sequences of a corpus.
-
-    Attributes:
-        name: Of its outcomes in the store: a digest of all they depend on.
-        scans: Their rows of the source's table, by sequence and frame.
-    """
+    """Some whole sequences of a corpus."""
 
     name: str
     scans: pd.DataFrame
@@ -58,7 +53,6 @@ def divide(source: ScanSource, scans: pd.DataFrame, crop_radius: float) -> list[
 
     Args:
         source: Where the raw scans come from.
-        scans: Its table.
         crop_radius: In mm.
     """
     table = scans.assign(identity=source.identities(scans)).sort_values(["sequence", "frame"], ignore_index=True)

@@ -119,7 +119,6 @@ def worth_a_look(report: pd.DataFrame, most: int) -> pd.DataFrame:
     """Usable scans to look at: turned, mirrored and unsure ones first, then some spread over the corpus.
 
     Args:
-        report: The ingest report.
         most: How many; half of them, at most, for what was found or for their confidence; one a sequence.
     """
     usable = report[report["status"] != "refused"]

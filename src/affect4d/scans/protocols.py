@@ -25,7 +25,6 @@ class Drawn:
     """A protocol on a table.
 
     Attributes:
-        rows: Scans that take part.
         folds: Who is trained on and who is tested on; empty where training is on another corpus.
     """
 
@@ -39,10 +38,7 @@ def draw(protocol: Protocol, table: pd.DataFrame, seed: int = 0, round_number: i
     A copy with fewer people than the protocol asks for gives what it has.
 
     Args:
-        protocol: Which.
-        table: A corpus table or a scan manifest.
         seed: Of the folds, and of the subjects where they are redrawn.
-        round_number: Which repetition of the cross-validation.
 
     Raises:
         ValueError: If nothing takes part, or there are fewer people than folds; the message names the protocol.
@@ -142,11 +138,6 @@ def protocol_named(corpus: str, name: str) -> Protocol:
 def protocol_table(corpus: str, table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Every protocol of a corpus on the scans that are there.
 
-    Args:
-        corpus: Name of the layout.
-        table: Its corpus table or scan manifest.
-        seed: Of the draws.
-
     Returns:
         One row a protocol: ``protocol``, ``subjects``, ``sequences``, ``scans``, ``folds``, ``train`` and ``test``
         (subjects a fold: ``"54"``, or ``"10–11"`` where folds differ), ``trained_on``, ``source``, ``description``. A
@@ -188,7 +179,6 @@ class Fold:
     Attributes:
         number: From 0, over all rounds.
         round: Which repetition of the cross-validation it belongs to, from 0.
-        split: Subjects of either side.
         validation: Training subjects that nothing is fitted on: a temperature is chosen by them.
         sequences: Sequences that take part, of either side, sorted.
 
@@ -242,8 +232,6 @@ def draw_all(
         protocol: Which; not one that is trained on another corpus.
         table: A corpus table, a scan manifest, or one row a sequence: ``sequence``, ``subject``, ``expression``,
             ``label``, ``level``, ``task``.
-        seed: Of every draw.
-        rounds: How often the whole is repeated, on other draws.
         validation: Share of each fold's training subjects that is held out to calibrate by; 0 for none.
 
     Raises:

@@ -26,7 +26,6 @@ class FaceScan:
         texture_coordinates: One (u, v) a vertex, v up; None where the file has none.
         texture: RGB image; None where it is missing.
         landmarks: The 83 landmarks of :mod:`affect4d.scans.landmarks`, in the same frame; None where there are none.
-        repairs: Benign defects that were repaired while reading, in words.
         texture_size: Width and height of the image file, of which ``texture`` may be a reduced form; None without one.
         texture_file: The image file; None where the texture was not read from one.
     """
@@ -106,7 +105,6 @@ class ScanError(ValueError):
 
     Attributes:
         code: Short, stable word for the kind of defect, e.g. ``"truncated"``, ``"index-out-of-range"``.
-        path: The file.
         where: Line or byte, e.g. ``"line 12"``; empty where it concerns the whole file.
     """
 

@@ -44,8 +44,6 @@ class ScanSource(Protocol):
         """The raw scan of a row, in its own coordinates.
 
         Args:
-            row: Which.
-            landmarks: Whether they are wanted.
             texels: How many suffice along the shorter side of the texture, if that is quicker; 0 for all.
 
         Raises:
@@ -69,8 +67,6 @@ class FileSource:
     Attributes:
         root: The folder.
         layout: Name of one of :data:`~affect4d.scans.corpora.CORPORA`; needed for the table, not for reading.
-        pattern: Of the paths, in layouts that take one.
-        camera: What took the depth pictures, in layouts of such.
     """
 
     root: Path

@@ -21,7 +21,6 @@ class SubjectSplit:
     Attributes:
         train: Subjects, sorted.
         test: Subjects, sorted; none of them in ``train``.
-        seed: What the draw was made with.
     """
 
     train: tuple[str, ...]
@@ -78,7 +77,6 @@ def draw_split(
     Args:
         subjects: Names, in any order, repeated or not: the draw depends on the set and the seed only.
         test_share: Share of subjects to test on, between 0 and 1; at least one is drawn and one is left.
-        seed: Of the draw.
         strata: Group of each subject, e.g. gender; subjects it does not name form a group of their own.
 
     Raises:

@@ -24,10 +24,8 @@ def cached(store: ContentStore, name: str, make: Callable[[], _Result], /, **giv
 
     Args:
         store: Where results are kept.
-        name: Name of the result.
         make: A function or a ``functools.partial`` of one, with all that it depends on named in ``given``. It returns
             a table, an image, a JSON value, or a tuple of these.
-        given: Everything the result depends on: digests of tables, options, plain values.
 
     Returns:
         The result as it was written: a tuple stays one, a table loses its index.
@@ -48,9 +46,7 @@ def cached_folder(store: ContentStore, name: str, fill: Callable[[Path], None], 
 
     Args:
         store: Where results are kept.
-        name: Name of the result.
         fill: Called with an empty folder to write into.
-        given: Everything the result depends on.
     """
     entry = f"{name}/{cache_key(fill, **given)}"
     if not store.has(entry):

@@ -62,7 +62,6 @@ def plan_prune(data: Path, keep_hours: float = KEEP_HOURS) -> Prune:
 
     Args:
         data: The folder that holds stores and manifests.
-        keep_hours: What was made or used since then stays in any case.
 
     Raises:
         FileNotFoundError: If there is no such folder.

@@ -42,7 +42,6 @@ class ContentStore:
         An exception inside the block leaves no entry. If another process finished the same entry first, its stays.
 
         Args:
-            name: Name of the entry.
             durable: Force the bytes to disk first; without, a power cut (not a crash) may leave a broken entry.
 
         Raises:

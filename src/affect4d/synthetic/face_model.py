@@ -63,7 +63,6 @@ class FaceModel(Protocol):
         """The face of an identity under these weights.
 
         Args:
-            shape: Identity.
             weights: Of all action units.
             sampling: Which of several meshes, any integer; its remainder by ``DENSITIES`` is the density.
         """

@@ -71,12 +71,10 @@ def generate_corpus(
     """Generate a synthetic corpus, or find it in the store; the corpus does not depend on the engine.
 
     Args:
-        recipe: What to generate.
         store: Where corpora are kept, by content.
         engine: Where the work is done.
         raw_files: Write every scan in BU-4DFE's own layout; without, only the tables are written, and
             :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
-        sample: Scans that the hash covers.
 
     Returns:
         ``root`` (folder of the tables ``subjects.csv``, ``actions.parquet``, ``attributes.parquet``, and of the raw

@@ -37,7 +37,6 @@ class CheckpointFolder:
     Attributes:
         root: Folder of the run.
         identity: Digests of configuration and data; a checkpoint of another run is not loaded.
-        keep: Number of newest checkpoints that are kept.
     """
 
     root: Path

@@ -32,11 +32,9 @@ class TrainingSamples:
     """Every sample of every step of every epoch.
 
     Attributes:
-        views: Images of each sample and their augmentation; one row a sample.
         prompts: Tokens of the distinct prompts, [prompts, context].
         prompt: Position in ``prompts`` of each sample's.
         groups: Class of each sample, or a number that is equal where pseudo-labels are.
-        sequences: Position of each sample's sequence in the bank.
         sizes: Samples of each step, [epochs, steps].
     """
 

@@ -31,10 +31,7 @@ class Ranks:
     """The processes that train one model, seen from one of them; with one process, every method is an identity.
 
     Attributes:
-        rank: Of this process.
-        world_size: Number of processes.
         local_world_size: Of these, on this host: they share its cores.
-        shard: The encoders' weights are sharded over the processes.
     """
 
     rank: int = 0

@@ -27,11 +27,8 @@ def compute_gradients(
     Args:
         model: In training mode, without gradients.
         batch: This process's share.
-        task: Forward pass and objective.
-        total: Samples of the whole batch.
         parts: Parts in which the share passes the encoders.
         scaler: Of the loss, for float16.
-        ranks: The processes.
     """
     if parts == 1:
         value = task.objective(model, ranks.gather(task.encode(model, batch), total))

@@ -87,7 +87,6 @@ class FiniteGuard:
 
         Args:
             terms: Numbers of the step, with ``loss`` and ``gradient_norm``.
-            sequences: Of the batch.
             where: ``"epoch 3, step 17"``.
             scaled: The loss is scaled for float16: the scaler itself skips gradients that overflow.
 

@@ -41,7 +41,6 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
 
     Args:
         folder: A job; see :class:`affect4d.training.job.TrainingJob`.
-        on_epoch: Called after every epoch.
         on_step: Called about twice a second.
 
     Returns:

@@ -71,12 +71,9 @@ def train_cached(
 
     Args:
         method: One of :data:`affect4d.training.objectives.METHODS`.
-        data: Training data.
-        recipe: All options of the model.
         store: Has a folder for each model: ``config.json``, ``weights.safetensors``, ``history.parquet``,
             ``cost.json``, ``validation.json``; and, until training is done, checkpoints under ``jobs/``.
         on_epoch: Called with the mean terms of every epoch; for a stored model, with those of its history.
-        checkpoints: Options.
         distributed: Options; by default this process trains alone.
 
     Returns:
@@ -174,11 +171,8 @@ def train_model(
 
     Args:
         method: One of :data:`affect4d.training.objectives.METHODS`.
-        bank: Images of at least the plan's sequences.
         plan: Augmentation plan with as many epochs as the recipe; drawn without groups for SMILE-VLM.
         prompts: Columns sequence, prompt and expression; for SMILE-VLM pseudo_label in place of expression.
-        recipe: All options.
-        on_epoch: Called with the mean terms of every epoch.
         on_model: Called with the model after every epoch, before ``on_epoch``.
         policy: Saves and resumes; by default nothing is saved.
 

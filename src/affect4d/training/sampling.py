@@ -31,10 +31,7 @@ def draw_plan(
     """Draw the augmentation plan of the training subjects, with validation rows where some of them are held out.
 
     Args:
-        view_manifest: Rows of the training subjects; no label is read.
-        options: Augmentation.
         train: Epochs, batches, validation share.
-        inputs: Decides which frames count.
         kind_of: Expression of every sequence, or its pseudo-label in self-supervised training.
         supervised: Views are mixed among sequences of one kind; else inside one sequence.
         views: Names; all views if empty.

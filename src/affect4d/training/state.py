@@ -42,10 +42,6 @@ class TrainingState:
         average: Exponential average of the weights, where asked for.
         epoch: Current epoch; ``step`` is its next step.
         history: One row a step that was taken: epoch, step, every term, gradient_norm, learning_rate.
-        best: Weights of the best epoch so far by validation.
-        validation: Validation loss by epoch.
-        ended: Training stopped before its last epoch.
-        steps_done: Steps of all epochs, skipped ones included.
     """
 
     model: nn.Module

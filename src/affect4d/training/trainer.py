@@ -91,13 +91,7 @@ class Trainer:
     """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves.
 
     Attributes:
-        model: Model to train.
         loader: Batches; as many epochs as ``options`` asks for.
-        task: Forward pass and objective.
-        options: Options of the optimisation.
-        sequence_names: The bank's, for error messages.
-        validation: Batches of held-out training subjects, to choose the best epoch.
-        callbacks: Functions called after steps and epochs.
         policy: Saves and resumes; by default nothing is saved.
         ranks: The processes; by default this one alone.
 

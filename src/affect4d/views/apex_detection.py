@@ -42,7 +42,6 @@ class ExpressionPhases:
 
     Attributes:
         onset: The last frame at rest before the apex; 0 where the sequence begins in movement.
-        apex: The middle of the plateau.
         offset: The first frame at rest after the apex; the last one where the sequence ends in movement.
     """
 

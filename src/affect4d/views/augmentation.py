@@ -32,7 +32,6 @@ class Augmentation:
 
     Attributes:
         name: Of the schedule's columns, ``NAME_VIEW``.
-        identity: Value that changes nothing; values are uniform within ± the option of it.
         option: Field of :class:`MixedViewOptions` that holds the greatest change.
         field: Default, bounds and description of that field.
         apply: Changes an :class:`ImageChange` by values [samples, views].

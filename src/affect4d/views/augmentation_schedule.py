@@ -43,15 +43,8 @@ def sample_schedule(
 
     Args:
         bank_index: Frames that may be used: ``sequence``, ``frame`` and, to stay near the apex, ``in_window``.
-        options: Strength of the augmentation.
-        epochs: How many.
-        batch_size: Samples a step; with groups, a multiple of how many there are.
-        samples_per_sequence: Samples of a sequence per epoch, on average; steps an epoch follow from it.
-        seed: The schedule of an epoch depends on the seed and the epoch's number alone.
-        views: Names of the views.
         groups: Group (expression) of every sequence; None for training without labels.
         subject_sampler: Batches of some subjects each; None samples from all.
-        head_poses: How many further head poses were rendered.
 
     Returns:
         One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``head_pose`` (0 is the

@@ -32,12 +32,8 @@ class ViewBank:
 
     Attributes:
         images: As stored, before any augmentation: all N rows, then all of them again in every further head pose.
-        neutral: Row of each row's neutral frame.
         sequence: Position in ``sequences`` of each row's sequence.
-        frame: Frame number of each row.
         in_window: Whether the sampler takes the frame; by default, frames near the apex.
-        sequences: Names.
-        views: Names.
     """
 
     images: UInt8[Tensor, "_ views channels height width"]
@@ -92,7 +88,6 @@ def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: In
     Args:
         view_manifest: One row a rendered sequence; only shards, views and activity are read, no label.
         store: Where the shards are, and where the bank goes.
-        options: Which channels; the rest is applied when batches are assembled.
 
     Raises:
         ValueError: If the manifest is empty, its sequences differ in views or size, or a shard is not what it was.

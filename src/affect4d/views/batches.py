@@ -53,7 +53,6 @@ class ScheduledViews:
 
     Attributes:
         rows: Bank row of every view of every sample; beyond the bank's length, the row in a further head pose.
-        mirror: Which samples are mirrored.
         still: Which samples are shown without motion.
         values: Of every augmentation, in the order of ``AUGMENTATIONS``.
     """

@@ -30,7 +30,6 @@ def contact_sheet(images: Sequence[UInt8[np.ndarray, "..."]], columns: int, labe
 
     Args:
         images: uint8 ``[height, width]`` or ``[height, width, 3]``, all of one size.
-        columns: Images a row.
         labels: One a image, cut to its width; none for an unlabelled sheet.
 
     Raises:
@@ -90,9 +89,7 @@ def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int
     """Every view at the apex of each sequence; every subject begins a row.
 
     Args:
-        view_manifest: One row a rendered sequence.
         store: Where the shards are.
-        subjects: How many subjects to show, spread over the corpus.
     """
     names = sorted(view_manifest["subject"].unique())
     chosen = [names[place] for place in np.linspace(0, len(names) - 1, min(subjects, len(names))).round().astype(int)]
@@ -128,11 +125,8 @@ def micro_sheet(
     """A row a clip, seen by the first view: frames from onset to offset, then the amplified difference.
 
     Args:
-        view_manifest: One row a rendered sequence.
         sequences: One row a sequence, with ``label``, ``onset``, ``apex``, ``offset`` (frame numbers).
         store: Where the shards are.
-        clips: How many to show, each label in turn.
-        frames: Images of a clip before the difference.
 
     Raises:
         ValueError: If no rendered sequence has an onset and an apex.

@@ -33,12 +33,10 @@ def resample(
 
     Args:
         stored: The bank's images, of 2 pixels a side at least.
-        indices: Of the images.
         neutral: The neutral of each; None without motion.
         transforms: From a pixel to where it is sampled, in ``grid_sample``'s −1…1 coordinates; clamped at
             the border.
         levels: Factor and offset from a stored level, 0…255, to a value.
-        gain: Factor on the motion.
         size: Of an output image, in pixels.
 
     Returns:

@@ -15,9 +15,6 @@ class SubjectSampler:
     """How batches are composed, and of which subjects.
 
     Attributes:
-        subjects: Different subjects of a batch.
-        samples: Of each; spread over the subject's kinds as evenly as can be.
-        subject_of: Subject of every sequence.
         kind_of: Expression of every sequence or, where no label may be used, its pseudo-label.
     """
 

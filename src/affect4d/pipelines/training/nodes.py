@@ -27,14 +27,7 @@ def train_model(
     A self-supervised model is given views without their label column; its prompts and schedule have none.
 
     Args:
-        view_manifest: One row a sequence.
-        schedule: One row an augmented sample.
-        prompts: Augmented or pseudo-labeled prompts.
-        settings: The model's recipe.
-        view_store: Rendered views.
         model_store: Where the model is written.
-        checkpoints: How often they are written, and whether to start over.
-        distributed: How many processes train.
 
     Returns:
         The record of the model, as :func:`affect4d.training.run.train_cached` returns it; its learning curves.

@@ -40,7 +40,6 @@ class Alignment:
     """The pose of a scan in the canonical frame, its confidence, and what was found on the estimate.
 
     Attributes:
-        pose: Raw coordinates to canonical ones.
         confidence: 0 (a guess) to 1. A wrong unit, position or pose makes it low: the scan then does not lie on the
             mean face. A size 1.5 times a face's does not, where there are no landmarks to tell it.
         method: ``"landmarks"`` or ``"shape"``.
@@ -70,8 +69,6 @@ def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedSc
     A function of its arguments alone: reading the scan again gives the same face.
 
     Args:
-        scan: In its own coordinates.
-        pose: Raw coordinates to canonical ones.
         crop_radius: Radius around the nose tip of what is kept, mm.
 
     Raises:

@@ -52,8 +52,6 @@ def point_to_plane_icp(
 
     Args:
         points: A downsampled scan, mm.
-        rotations: One a start.
-        shifts: Likewise.
         tolerances: One a step: the distance to the surface, in mm, at which a point weighs a quarter.
     """
     for tolerance in tolerances:

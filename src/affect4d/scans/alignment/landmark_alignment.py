@@ -28,7 +28,6 @@ class LandmarkFit:
     Attributes:
         pose: The scan's own frame, in mm, to the canonical one.
         residual: Their weighted root mean square distance to the mean face, mm.
-        mirrored: Left and right had to be exchanged for it.
     """
 
     pose: Pose

@@ -125,12 +125,9 @@ class MeanSurface:
     Attributes:
         planes: A row a cell, ``(normal, offset)``: the distance of a point is ``normal · point + offset``, in mm, seen
             from outside; beside the face the normal is 0 and the offset :data:`FAR`.
-        columns: Cells a row of the grid.
-        rows: Rows of the grid, from the chin up.
         corner: Least x and y of the grid, mm.
         spacing: Side of a cell, mm.
         seen: Coarse cell (:data:`SEEN_CELL`) of every cell; the number of them where it lies beside the face.
-        seen_cells: How many coarse cells the face has.
     """
 
     planes: Float64[np.ndarray, "cells 4"]

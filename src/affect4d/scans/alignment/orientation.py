@@ -76,11 +76,7 @@ def turned_by(rotation: Float64[np.ndarray, "3 3"]) -> float:
 
 
 def describe_orientation(rotation: Float64[np.ndarray, "3 3"]) -> str:
-    """How a scan stands in its file, in words; empty where it stands upright and looks roughly at +z.
-
-    Args:
-        rotation: From its own frame to the canonical one.
-    """
+    """How a scan stands in its file, in words; empty where it stands upright and looks roughly at +z."""
     if turned_by(rotation) < TURNED:
         return ""
     up, forward = rotation[1], rotation[2]  # the face's own axes, as its file has them

@@ -49,8 +49,6 @@ def initial_poses(
 
     Args:
         points: A downsampled scan, mm.
-        positions: Rotations in which a nose is looked for.
-        most: Candidates a position.
     """
     rotations, shifts = [], []
     for position in positions:

@@ -17,7 +17,6 @@ def completeness(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
     """What a corpus table has beside what a whole copy has.
 
     Args:
-        corpus: Whose table it is.
         table: What :attr:`Corpus.find_scans` gave, with its ``attrs``.
 
     Returns:

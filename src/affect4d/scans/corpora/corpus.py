@@ -48,11 +48,7 @@ class Protocol:
     """One way of the field to divide a corpus.
 
     Attributes:
-        name: What it is called.
         corpus: The corpus it belongs to; ``"any"`` for all.
-        description: What is done, for people.
-        source: How far that is verified.
-        selection: Which rows take part.
         subjects: How many people are drawn of those eligible; None for all.
         redrawn: Whether they are drawn anew in every round; otherwise once and for all.
         folds: How many; 0 leaves one subject out at a time.
@@ -78,7 +74,6 @@ class Whole:
 
     Attributes:
         subjects: How many people; None where it is not known for sure.
-        sequences: How many sequences; in a static corpus each scan is one.
         scans: How many scans; None where it is not published.
         source: Where these numbers come from, and how far they are verified.
         subject_names: Every subject, where the names are known.
@@ -98,17 +93,14 @@ class Corpus:
     """A corpus and its folder conventions.
 
     Attributes:
-        name: What parameters call it.
         description: What its folder must look like, for people.
         find_scans: Folder to table: the columns of :data:`~affect4d.scans.corpora.table.SCAN_COLUMNS`; paths relative
             to it. Of file contents, nothing but label sheets is read.
         classes: Words its ``label`` column holds, where they are known.
         labelled_tasks: Those whose scans have a label each; all, where none is named.
         whole: What a complete copy holds; None for folders of any content.
-        has_landmarks: Whether a landmark file belongs to every scan.
         find_by_pattern: The same, by a pattern of file names the user gives; None where names are fixed.
         is_depth: Whether scans are depth images, which do not record the camera that took them.
-        protocols: Evaluation protocols of the literature on this corpus.
     """
 
     name: str

@@ -26,7 +26,6 @@ class ListedFile:
 
     Attributes:
         path: Relative to the corpus folder, with forward slashes.
-        size: Bytes.
         modified: Time of the last change, nanoseconds.
     """
 

@@ -18,7 +18,6 @@ def find_sheet(root: Path, paths: Mapping[str, str], columns: Sequence[str]) -> 
     """The label sheet at the top of a corpus folder: the table that has all of these columns, in any case.
 
     Args:
-        root: The corpus.
         paths: Its files, keyed by their lower-case form.
         columns: What the sheet must have; its table is returned under these names.
 

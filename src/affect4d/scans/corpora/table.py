@@ -73,8 +73,6 @@ def read_given(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:
     """What people gave for each subject, or sequence, indexed by it, as the manifest says it; empty without the file.
 
     Args:
-        file: Which.
-        key: Its first column.
         names: The others it may have.
 
     Raises:

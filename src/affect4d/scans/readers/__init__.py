@@ -62,7 +62,6 @@ def read_scan(
     """Read a face scan of any known format, with its image and its landmarks.
 
     Args:
-        path: The scan.
         texture: Its image; by default the one the scan names, else the one with the scan's own stem.
         landmarks: Its landmark file, of any suffix in ``LANDMARK_READERS``.
         reader: For files whose suffix does not tell their format, such as depth images; by default ``READERS``' own.

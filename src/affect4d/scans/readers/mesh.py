@@ -117,7 +117,6 @@ def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
     """Triangle fans of consecutive polygons.
 
     Args:
-        corners: Indices of all corners, polygon after polygon.
         lengths: Corners of each polygon; those below 3 give no triangle.
     """
     if (lengths == 3).all():
@@ -155,12 +154,8 @@ def assemble_mesh(
     """A checked mesh; where the two index lists differ, one vertex for every pair of point and texture coordinate.
 
     Args:
-        path: The file, for errors.
         vertices: Points [vertices, 3].
-        faces: Triangles into the points.
-        coordinates: Texture coordinates, one row a point, or one row an index of their own.
         texture_faces: Triangles into the texture coordinates; None where they coincide with ``faces``.
-        repairs: Repairs so far.
 
     Raises:
         ScanError: If a check fails.

@@ -332,15 +332,8 @@ def _find_rows(
     """Where rows of lists start, until one does not fit.
 
     Args:
-        body: Bytes.
-        start: The first row.
         count_sizes: For each property, the bytes of its list's length, negative where signed; 0 for a plain number.
-        item_sizes: Bytes of one value.
         big_endian: Byte order.
-        starts: To fill.
-
-    Returns:
-        The number of sound rows, and the byte behind the last.
     """
     at, end = start, len(body)
     for row in range(len(starts)):

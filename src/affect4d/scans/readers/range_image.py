@@ -57,8 +57,6 @@ class RangeImage:
     Attributes:
         planes: The file's numbers, not copied: read-only, at any address.
         measured: Where there is no background; every number of such a point is finite.
-        image_name: The name the file gives its image, untrusted.
-        repairs: Benign defects that were ignored.
     """
 
     planes: RangePlanes

@@ -54,11 +54,8 @@ def parse_list(raw: bytes, start: int, end: int, kind: type[np.float32 | np.int3
     """Numbers of a list inside a text, separated by blanks, commas or line breaks; ``#`` starts a comment.
 
     Args:
-        raw: The text.
-        start: First byte of the list.
         end: Its end: a ``]`` or a 0 byte.
         kind: ``float32``, where too large numbers become infinite, or ``int32``.
-        path: The file, for the error.
 
     Raises:
         ScanError: If something in it is not such a number; it names the byte.
@@ -148,14 +145,10 @@ def numbers_from(
     """Read numbers until something else comes, or the array is full.
 
     Args:
-        text: Bytes; the last one stops every number.
-        start: First byte.
         between: 256 flags, the separators: ``IN_LISTS`` or ``IN_LINES``.
         numbers: To fill, ``float32`` or ``float64``.
-        filled: Numbers in it already.
         word: For lines, the two bytes every line starts with, the second 0 in a word of one letter: a line break is
             passed over where ``width`` numbers stand on the line and the next line starts with the word and a blank.
-        width: Numbers on a line.
 
     Returns:
         Numbers in it now; the byte where reading stopped: after separators, or right after a number that none follows;

@@ -35,9 +35,6 @@ def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> t
     """The image of a scan, or None, and the repairs.
 
     Args:
-        scan: The scan file.
-        mesh: Its mesh, with the image names that it gives.
-        given: A trusted image to use instead.
         texels: Texels that suffice along the shorter side; 0 for all.
     """
     names = mesh.image_names

@@ -50,9 +50,6 @@ class _Node:
 
     Attributes:
         name: The word before the bracket: ``Shape``, ``children``.
-        start: First byte inside.
-        closes: The bracket that ends it.
-        gaps: Spans of its own words, outside of what it holds in brackets and strings.
     """
 
     name: str
@@ -70,9 +67,7 @@ class _Item:
 
     Attributes:
         kind: ``"node"``, ``"list"`` or ``"string"``.
-        name: The word before it.
         around: The nodes around it, the file itself first; a node that opens is the last of them.
-        start: First byte inside.
         end: Its closing bracket or quote; for a node, ``start``.
     """
 

@@ -35,10 +35,7 @@ def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes
     """VRML 2.0 text, as BU-3DFE and BU-4DFE use it: one IndexedFaceSet, vertex and texture indices equal, v up.
 
     Args:
-        scan: With texture coordinates.
-        image: Name of the texture's file.
         newline: End of a line; BU-3DFE has files with CRLF.
-        between: Separator of the numbers of a row: a blank, or a comma and a blank.
     """
     coordinates, faces = _coordinates_of(scan, "A .wrl scan"), index_lines(scan.faces, b", -1,\n")
     parts = (
@@ -61,8 +58,6 @@ def obj_bytes(scan: FaceScan, material: str, indexed: bool = True) -> bytes:
     """Wavefront text, as BP4D uses it.
 
     Args:
-        scan: With texture coordinates.
-        material: Name of the material's file.
         indexed: Write ``f 1/1 2/2 3/3``; without, ``f 1 2 3`` beside a ``vt`` list in the order of the vertices, as
             some of BP4D's files.
     """
@@ -155,7 +150,6 @@ def tbnd_bytes(scan: FaceScan, angles: tuple[float, float, float], untracked: It
     """BP4D's landmark file: pitch, yaw and roll in degrees, then 83 points, left-handed.
 
     Args:
-        scan: With landmarks.
         angles: Of the head, degrees.
         untracked: Points written as 0 0 0.
     """
