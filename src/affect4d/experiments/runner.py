@@ -236,7 +236,7 @@ def _check_subjects(
     if most <= subjects:
         return
     feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
-    remedy = f"run the others, --params studies.{options.name}.arms={feasible}" if feasible else "take more"
+    remedy = f"run the others, --params studies.{options.name}.variants={feasible}" if feasible else "take more"
     raise ValueError(f"{most} labelled subjects are asked for, and there are {subjects} to train on: {remedy}.")
 
 

@@ -55,10 +55,6 @@ class Encoders:
 def build_encoders(options: EncoderOptions, channels: int) -> Encoders:
     """Build both encoders; weights come from torch's current random state unless pretrained ones are named.
 
-    Args:
-        options: Choice and size.
-        channels: Channels of an image; the first layer of a model made for three is adapted.
-
     Raises:
         ValueError: If weights are a pickle or fit no encoder, or the text encoder reads fewer tokens than asked for.
         FileNotFoundError: If a named folder or file of weights does not exist.
@@ -237,10 +233,6 @@ class ViewEncoder(nn.Module):
     Args:
         encoders: The image encoder, and the normalisation of its images.
         projection: [..., hidden] to [..., dim].
-        fusion: How views are fused.
-        views: Views of a sample.
-        channels: Channels of an image.
-        dim: Width of the joint space.
     """
 
     mean: Tensor | None
@@ -343,7 +335,6 @@ class PretrainedModel(nn.Module):
 
     Attributes:
         size: Side of the images it takes, pixels.
-        scale: Factor on cosines.
 
     Raises:
         ValueError: If no weights are named.

@@ -26,10 +26,7 @@ class PromptTokenizer:
     """The tokenizer that a text encoder was made with; its files are read on first use.
 
     Args:
-        length: Most tokens of a prompt; longer ones are cut.
-        columns: Columns of the tokens, padding included.
         source: Folder or hub name of a Hugging Face tokenizer; None for CLIP's byte pairs.
-        settings: Its options as JSON.
     """
 
     length: int
@@ -142,8 +139,6 @@ class TextEncoder(nn.Module):
     Args:
         tower: Tokens to [prompts, width]; the name is that of the weights in saved models.
         projection: [prompts, width] to [prompts, dim].
-        tokenise: Prompts to tokens.
-        compact: Padding columns are left out, which its mask allows.
     """
 
     def __init__(self, tower: nn.Module, projection: nn.Module, tokenise: PromptTokenizer, compact: bool) -> None:

@@ -20,9 +20,6 @@ def labelled_samples(
 
     Args:
         plan: Rows of :func:`affect4d.views.augmentation_schedule.sample_schedule`.
-        bank: Images.
-        prompts: Columns sequence, prompt, expression.
-        tokenise: The text encoder's tokenizer.
 
     Raises:
         ValueError: If a sequence of the plan has no prompt, or a frame of it is not in the bank.
@@ -39,9 +36,6 @@ def unlabelled_samples(
 
     Args:
         plan: As for :func:`labelled_samples`, drawn without groups: the views of a sample share its sequence.
-        bank: Images.
-        pseudo_prompts: Columns sequence, prompt, pseudo_label; no column expression.
-        tokenise: The text encoder's tokenizer.
 
     Raises:
         ValueError: If labels could leak: through a column ``expression``, or views mixed across sequences; or if a
