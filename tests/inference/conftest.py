@@ -1,4 +1,4 @@
-"""Small bundles on either encoder, for whatever is made from a bundle."""
+"""Small bundles on each kind of encoder, for whatever is made from a bundle."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,20 +28,18 @@ class Made:
 
 @pytest.fixture(scope="session")
 def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
-    """Writes a bundle: ``"compact"``, a calibrated AffectVLM; or ``"open_clip"``, a SMILE-VLM fused by attention."""
+    """Writes a packaged model: ``"compact"``, a calibrated AffectVLM; or a SMILE-VLM, of ``"open_clip"`` or ``"timm"``."""
 
     def make(encoder: str, dim: int = 32) -> Made:
         folder = tmp_path_factory.mktemp(encoder)
         if encoder == "open_clip":
             write_clip(folder, context_length=32)
             kind, fusion, inputs = "smile_vlm", "attention", InputOptions(size=32, motion="views")
-            encoders, calibration = (
-                EncoderOptions(
-                    image=f"local-dir:{folder}",
-                    text=f"local-dir:{folder}",
-                ),
-                None,
-            )
+            source = f"local-dir:{folder}"
+            encoders, calibration = EncoderOptions(image=source, text=source), None
+        elif encoder == "timm":
+            kind, fusion, inputs = "smile_vlm", "weights", InputOptions(size=32)
+            encoders, calibration = EncoderOptions(image="timm:test_resnet"), None
         else:
             kind, fusion, inputs = "affect_vlm", "weights", InputOptions(size=32)
             encoders, calibration = EncoderOptions(), Calibration(temperature=2.0, fitted_on="nobody")

@@ -15,7 +15,7 @@ FILES = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(FILES)
 
 
-@pytest.mark.parametrize("encoder", ["compact", "open_clip"])
+@pytest.mark.parametrize("encoder", ["compact", "open_clip", "timm"])
 def test_a_face_gets_a_finite_number_a_vertex_whatever_the_encoder(make_bundle, encoder):
     predictor = Predictor.load(make_bundle(encoder).folder)
     faces = [FILES.bumpy_grid(24), FILES.bumpy_grid(26)]

@@ -15,9 +15,9 @@ from affect4d.scans.expression import EXPRESSIONS
 PARITY = 1e-4
 
 
-@pytest.fixture(scope="module", params=["compact", "open_clip"])
+@pytest.fixture(scope="module", params=["compact", "open_clip", "timm"])
 def exported(request, make_bundle, tmp_path_factory):
-    """A bundle of either encoder, with its ONNX file."""
+    """A bundle of each kind of encoder, with its ONNX file."""
     opened = read_packaged_model(make_bundle(request.param).folder)
     return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
 

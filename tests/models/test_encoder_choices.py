@@ -57,7 +57,7 @@ def check_round_trip(model, folder, channels=5):
     assert loaded.options == model.options
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_timm_encoder_beside_the_compact_text_encoder(tmp_path):
     model = build_model("affect_vlm", options_of(EncoderOptions(image="timm:test_resnet"))).eval()
     embedding = model.embed_views(torch.zeros(1, 2, 5, 32, 32))
@@ -66,7 +66,7 @@ def test_a_timm_encoder_beside_the_compact_text_encoder(tmp_path):
     check_round_trip(model, tmp_path / "saved")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_timm_weights_of_three_channels_are_adapted(tmp_path):
     theirs = timm.create_model("test_resnet", num_classes=10).eval()
     save_file(theirs.state_dict(), tmp_path / "resnet.safetensors")
@@ -83,7 +83,7 @@ def test_timm_weights_are_safetensors(weights):
         build_encoders(EncoderOptions(image="timm:test_resnet", pretrained=weights), channels=3)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_model_in_a_folder_embeds_as_published(published):
     options, theirs = published
     model = build_model("affect_vlm", options_of(options, channels=3)).eval()
@@ -96,7 +96,7 @@ def test_a_model_in_a_folder_embeds_as_published(published):
     torch.testing.assert_close(model.embed_texts(tokens), theirs.encode_text(tokens, normalize=True))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_each_prompt_is_embedded_alike_alone_and_among_longer_ones(published):
     model = build_model("affect_vlm", options_of(published[0])).eval()
     together = model.embed_texts(model.tokenise(PROMPTS))
@@ -104,17 +104,19 @@ def test_each_prompt_is_embedded_alike_alone_and_among_longer_ones(published):
         torch.testing.assert_close(model.embed_texts(model.tokenise([text]))[0], vector)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_more_channels_repeat_the_first_layer_and_leave_the_rest(published):
     options, theirs = published
     encoders = build_encoders(options, channels=6)
+    uneven = build_encoders(options, channels=5).image
+    assert all(weight.is_contiguous() for weight in uneven.parameters())  # else a reloaded one rounds otherwise
     images = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(
         encoders.image.eval()(torch.cat([images, images], dim=1)), theirs.visual(images), rtol=1e-4, atol=1e-5
     )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_saved_model_needs_no_folder_and_keeps_the_image_statistics(published, tmp_path):
     model = build_model("affect_vlm", options_of(published[0]))
     for file in (tmp_path / "published").iterdir():
@@ -123,7 +125,7 @@ def test_a_saved_model_needs_no_folder_and_keeps_the_image_statistics(published,
     check_round_trip(model, tmp_path / "saved")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 @pytest.mark.parametrize("channels", [1, 5])
 def test_image_statistics_follow_the_channels(published, channels):
     model = build_model("view_classifier", options_of(published[0], channels)).eval()
@@ -131,7 +133,7 @@ def test_image_statistics_follow_the_channels(published, channels):
     assert model.classify(torch.zeros(1, 2, channels, 32, 32)).shape == (1, 6)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_an_open_clip_image_encoder_beside_the_compact_text_encoder(published, tmp_path):
     mixed = EncoderOptions(image=published[0].image)
     model = build_model("smile_vlm", options_of(mixed)).eval()

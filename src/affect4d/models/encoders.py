@@ -166,7 +166,7 @@ def _adapt_channels(image: Any, channels: int) -> None:
     trunk = getattr(image, "trunk", None)
     layers = [image.conv1] if trunk is None else [trunk.get_submodule(name) for name in _first_layers(trunk)]
     for layer in layers:
-        layer.weight = nn.Parameter(adapt_input_conv(channels, layer.weight.detach()))
+        layer.weight = nn.Parameter(adapt_input_conv(channels, layer.weight.detach()).contiguous())
         layer.in_channels = channels
 
 
