@@ -28,7 +28,7 @@ class Made:
 
 @pytest.fixture(scope="session")
 def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
-    """Writes a packaged model: ``"compact"``, a calibrated AffectVLM; or a SMILE-VLM, of ``"open_clip"`` or ``"timm"``."""
+    """Writes a packaged model: ``"compact"``, a calibrated AffectVLM; or a SMILE-VLM of ``"open_clip"``, ``"timm"``."""
 
     def make(encoder: str, dim: int = 32) -> Made:
         folder = tmp_path_factory.mktemp(encoder)
