@@ -49,7 +49,7 @@ class EncoderOptions(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_former_options(cls, values: Any) -> Any:
-        """One name for both encoders, as versions before 1.0 had it."""
+        """One name for both encoders, as earlier versions had it."""
         if not isinstance(values, dict) or "name" not in values:
             return values
         name = values["name"]
