@@ -19,7 +19,7 @@ def test_settings_are_read_as_they_were_written(tmp_path):
 
 
 def test_a_model_is_found_where_the_project_lies_now(tmp_path):
-    dataset = TrainedModelDataset(filepath=str(tmp_path / "model.json"), store=str(tmp_path / "store"))
+    dataset = TrainedModelDataset(filepath=str(tmp_path / "model.json"), store={"filepath": str(tmp_path / "store")})
     dataset.save({"model": "smile_vlm", "entry": "smile_vlm/key", "folder": "/elsewhere/smile_vlm/key"})
     assert dataset.load()["folder"] == str(tmp_path / "store/smile_vlm/key")
 

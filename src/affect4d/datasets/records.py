@@ -1,13 +1,11 @@
 """Settings and trained models as versioned JSON records."""
 
-from pathlib import Path
 from typing import Any
 
 from kedro_datasets.json import JSONDataset
 
+from affect4d.datasets.store import StoreDataset
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.store import ContentStore
-from affect4d.store.mirror import Mirror
 
 
 class SettingsDataset(JSONDataset):  # type: ignore[misc]
@@ -26,14 +24,13 @@ class TrainedModelDataset(JSONDataset):  # type: ignore[misc]
     """A record that names a model folder in a store; on loading, ``folder`` is where the model lies now.
 
     Args:
-        store: Folder of the store.
-        url: Where the store lives, if not in that folder; see :class:`affect4d.datasets.StoreDataset`.
+        store: Arguments of :class:`affect4d.datasets.StoreDataset`; Kedro makes a ``filepath`` within absolute.
         record: Arguments of :class:`kedro_datasets.json.JSONDataset`.
     """
 
-    def __init__(self, *, store: str, url: str | None = None, **record: Any) -> None:
+    def __init__(self, *, store: dict[str, Any], **record: Any) -> None:
         super().__init__(**record)
-        self._store = ContentStore(Path(store), None if url is None else Mirror(url))
+        self._store = StoreDataset(**store).load()
 
     def load(self) -> dict[str, Any]:
         """The record, with the present folder of the model: the project may have moved."""
