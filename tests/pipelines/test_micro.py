@@ -16,11 +16,11 @@ def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselin
     ways, protocols = ("smile_vlm", "untrained_encoder", "difference", "optical_flow"), ("multi_label", "single_label")
     assert set(scores) == {f"{way}.{protocol}" for way in ways for protocol in protocols}
     assert all(0 <= found["uf1"] <= 1 and found["subjects"] == 1 for found in scores.values())
-    (claim,) = (project.folder / "data/08_reporting/open-4dmer/findings/claim_9.json").rglob("*/claim_9.json")
+    claim = project.folder / "data/08_reporting/evidence/open-4dmer/claim_9.json"
     findings = [Finding(**row) for row in json.loads(claim.read_text())]
     assert {(row.first, row.second) for row in findings} == {
         (f"smile_vlm.{protocol}", f"{way}.{protocol}") for way in ways[1:] for protocol in protocols
     }
-    bundle = project.load("smile_vlm_bundle", corpus="open-4dmer")
-    described = json.loads((project.folder / bundle["folder"] / "bundle.json").read_text())
+    packaged = project.load("smile_vlm_packaged_model", corpus="open-4dmer")
+    described = json.loads((project.folder / packaged["folder"] / "bundle.json").read_text())
     assert described["scores"] is None  # its prompts were never asked about these clips

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_corpus_named_in_the_users_settings_is_the_one_that_is_read(make_project, project_root):
     project = make_project("own corpus")
-    project.run("fabricate", raw_files=True, subjects=2)
+    project.run("generate", raw_files=True, subjects=2)
     root = Path(project.load("raw_corpus", raw_files=True, subjects=2)["root"])
     readme = (project_root / "README.md").read_text()
     line = re.search(r"^ {4}(echo .*corpus_roots.* > conf/local/globals\.yml)$", readme, re.MULTILINE)

@@ -73,7 +73,7 @@ def test_the_python_call_and_mlflow_in_another_process_say_the_same(finished, ra
     scan = f"{raw}/F001/Happy/002.wrl"
     project.run("predict", input=scan, **HERE)
     row = project.load("predictions").iloc[0]
-    called = affect4d.predict(scan, model=project.load("affect_vlm_bundle")["folder"])
+    called = affect4d.predict(scan, model=project.load("affect_vlm_packaged_model")["folder"])
     served = json.loads(subprocess.run(
         [sys.executable, "-c", SERVE, f"sqlite:///{project.folder / 'mlflow.db'}", scan],
         capture_output=True, text=True, check=True, timeout=300,
@@ -101,7 +101,7 @@ def test_a_model_is_registered_once(finished):
     version = project.run("train_affect")
     versions = client.search_model_versions("name='affect_vlm'")
     assert len(versions) == before
-    assert project.load("affect_vlm_bundle", version)["key"] in {one.tags["key"] for one in versions}
+    assert project.load("affect_vlm_packaged_model", version)["key"] in {one.tags["key"] for one in versions}
 
 
 def test_one_bad_scan_is_one_row_on_the_page_and_in_the_tables(finished, raw, tmp_path):

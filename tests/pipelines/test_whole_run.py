@@ -38,7 +38,7 @@ def test_the_summary_has_every_promised_figure_between_0_and_1(finished):
         summary["baselines"]
     )
     assert all(0 <= scores[name] <= 1 for scores in scored for name in ("accuracy", "macro_f1", "uar"))
-    assert {"fabricate", "ingest", "render", "augment", "prompts", "train_affect", "train_smile"} <= set(
+    assert {"generate", "ingest", "render", "augment", "prompts", "train_affect", "train_smile"} <= set(
         summary["seconds"]
     )
 
