@@ -8,7 +8,7 @@ from open_clip.loss import ClipLoss
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from affect4d.tensors import Scalar
+from affect4d.tensor_types import Scalar
 from affect4d.training.objectives import FaceTextOutputs, affect_objective, smile_objective
 from affect4d.training.options import AffectOptions, SmileOptions
 from benchmarks.rows import Row, alternate

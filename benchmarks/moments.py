@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from affect4d.engine import EngineOptions
-from affect4d.rendering.corpus import render_corpus
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.store import ContentStore
-from affect4d.synthetic.corpus import performance_of, sequence_name, takes
 from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.generated_corpus import performance_of, sequence_name, takes
 from affect4d.synthetic.performance import Performance
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from affect4d.views.apex_detection import detect_apex

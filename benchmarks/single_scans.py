@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from affect4d.inference import Prediction, Predictor
-from affect4d.inference.recordings import ScanRecording, find_recordings
+from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.scans.expression import parse_expression
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import benchmark

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from affect4d.datasets import ServedModelDataset
 from affect4d.inference.packaged_model import PACKAGED
-from affect4d.inference.weights import halve_precision
+from affect4d.inference.packaged_weights import halve_precision
 
 console = Console(highlight=False)
 NAMES = ("affect_vlm", "smile_vlm")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from affect4d.inference import find_packaged_model
 from affect4d.inference.batch import predict_recordings
-from affect4d.inference.recordings import find_recordings
+from affect4d.inference.find_recordings import find_recordings
 from affect4d.store import ContentStore
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions

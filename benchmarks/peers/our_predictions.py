@@ -12,7 +12,7 @@ from pathlib import Path
 
 from affect4d.inference import Predictor
 from affect4d.inference.batch import predict_recordings
-from affect4d.inference.recordings import find_recordings
+from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.results import ResultTables
 from affect4d.memory import peak_memory
 

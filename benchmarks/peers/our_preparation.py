@@ -13,8 +13,8 @@ from pathlib import Path
 
 from affect4d.engine import EngineOptions
 from affect4d.memory import peak_memory
-from affect4d.rendering.corpus import render_corpus
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.store import ContentStore
 

@@ -15,7 +15,7 @@ WITHOUT_LOCAL = ("ci",)
 FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "package"}
 """Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
 FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "corruptions"}
-"""Likewise for names given with --params; options that moved warn by themselves (affect4d.former_names)."""
+"""Likewise for names given with --params; options that moved warn by themselves (affect4d.renamed_options)."""
 MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")
 """Parameters that name a place on one machine."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")

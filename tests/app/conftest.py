@@ -23,7 +23,7 @@ def bundles(tmp_path_factory):
     from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import EncoderOptions, ModelOptions, build_model
     from affect4d.rendering.options import RenderOptions
-    from affect4d.views.inputs import InputOptions
+    from affect4d.views.input_options import InputOptions
 
     encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
     folder = tmp_path_factory.mktemp("bundles")

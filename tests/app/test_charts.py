@@ -8,7 +8,7 @@ from PIL import Image
 
 from affect4d.app.charts import IMAGE_SIDE, sheet_rows, view_sheet
 from affect4d.rendering.options import RenderOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIDE = 16
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from affect4d.app.inputs import UPLOAD, SelectedRecording, predict_selected, upload_reader
 from affect4d.app.model_list import FOLDERS, available_models
+from affect4d.app.samples_and_uploads import UPLOAD, SelectedRecording, predict_selected, upload_reader
 from affect4d.inference.uploads import Upload, UploadedScan
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
@@ -93,7 +93,9 @@ def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
 
 def test_what_a_model_said_before_it_was_trained_anew_is_not_said_again(monkeypatch):
     asked = []
-    monkeypatch.setattr("affect4d.app.inputs.predict_with_models", lambda *given: asked.append(given) or [])
+    monkeypatch.setattr(
+        "affect4d.app.samples_and_uploads.predict_with_models", lambda *given: asked.append(given) or []
+    )
     chosen = SelectedRecording("before and after", "face", (), is_sample=True)
     for written in (1, 1, 2):
         predict_selected(chosen, (("AffectVLM", "/models/mine", written),), {})
@@ -209,7 +211,7 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_file
 
 
 def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files, monkeypatch):
-    from affect4d.app.answers import predict_with_models, result_table, result_timeline
+    from affect4d.app.predictions import predict_with_models, result_table, result_timeline
     from affect4d.inference import Predictor
 
     passes = []

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from affect4d.models import EncoderOptions, ModelOptions, build_model, clip_tokens
 from affect4d.training.distributed import ALONE, Ranks
-from affect4d.training.gradients import compute_gradients
+from affect4d.training.gradient_accumulation import compute_gradients
 from affect4d.training.objectives import METHODS
 from affect4d.training.optimizer import build_optimizer, clip_gradients
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions

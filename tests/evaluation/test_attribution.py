@@ -18,7 +18,7 @@ from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIZE = 32
 OPTIONS = ModelOptions(encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2), dim=24)

@@ -15,7 +15,7 @@ from affect4d.evaluation.baselines import (
     window_images,
 )
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 

@@ -13,7 +13,7 @@ from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.models import EncoderOptions, ModelOptions, build_model, save_model
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.store import ContentStore, cached
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
 INPUTS = InputOptions(channels=("grey", "shading"), size=16)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from affect4d.evaluation.embed import window_rows
 from affect4d.evaluation.evaluator import Evaluator
 from affect4d.evaluation.leakage import labelled_rows
-from affect4d.views.inputs import InputOptions
+from affect4d.evaluation.sequence_embeddings import window_rows
+from affect4d.views.input_options import InputOptions
 
 
 @pytest.fixture

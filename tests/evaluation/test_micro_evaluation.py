@@ -22,13 +22,13 @@ from affect4d.evaluation.micro_features import (
     labelled_clips,
     since_onset,
 )
-from affect4d.experiments.evidence import Finding, micro_transfer_findings
+from affect4d.experiments.claim_evidence import Finding, micro_transfer_findings
 from affect4d.models import build_model
 from affect4d.models.options import EncoderOptions, ModelOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIZE, FRAMES = 48, 9
 INPUTS = InputOptions(channels=("grey",), size=32)

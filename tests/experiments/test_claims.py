@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from affect4d.evaluation.significance import sign_test
+from affect4d.experiments.claim_evidence import Evidence, Finding
 from affect4d.experiments.claims import (
     BETTER,
     CLAIMS,
@@ -17,7 +18,6 @@ from affect4d.experiments.claims import (
     combined_verdict,
     evaluate_claims,
 )
-from affect4d.experiments.evidence import Evidence, Finding
 from affect4d.experiments.provenance import DataProvenance, StudyProvenance
 from affect4d.experiments.study_results import as_document, compare_variants
 from affect4d.experiments.variants import Variant

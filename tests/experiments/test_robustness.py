@@ -8,7 +8,7 @@ from affect4d.experiments.robustness import CorruptedClip, Corruption, measure_r
 from affect4d.models.io import WEIGHTS_FILE
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore, content_key
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 def answers(rights):

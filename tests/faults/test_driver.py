@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from affect4d.rendering.corpus import render_report
+from affect4d.rendering.render_corpus import render_report
 from affect4d.rendering.shards import Shard
 from affect4d.store import file_digest
 

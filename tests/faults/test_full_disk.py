@@ -6,8 +6,8 @@ import sys
 import pytest
 from faulty_source import FaultySource
 
-from affect4d.rendering.corpus import render_corpus, render_report
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.render_corpus import render_corpus, render_report
 from affect4d.rendering.shards import Shard
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.store import ContentStore, StoreFullError

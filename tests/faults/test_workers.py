@@ -9,8 +9,8 @@ from faulty_source import FaultySource, hold, nap, obey
 
 from affect4d.engine import ChunkTimeoutError, EngineOptions, LostChunkError, map_chunks
 from affect4d.engine.dask_client import open_client
-from affect4d.rendering.corpus import render_corpus, render_report
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.render_corpus import render_corpus, render_report
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.store import ContentStore
 

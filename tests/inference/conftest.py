@@ -9,13 +9,13 @@ import torch
 
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.inference.packaged_model import Calibration, PackagedModel
-from affect4d.inference.weights import write_packaged_model
+from affect4d.inference.packaged_weights import write_packaged_model
 from affect4d.models import AffectVLM, EncoderOptions, ModelOptions, SmileVLM, build_model
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 @dataclass(frozen=True)

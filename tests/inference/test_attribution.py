@@ -38,7 +38,7 @@ def test_meshes_that_were_not_kept_and_unknown_expressions_are_named(make_bundle
 @pytest.mark.slow
 @pytest.mark.parametrize(("person", "expression"), [("F003", "happiness"), ("F003", "surprise"), ("M001", "disgust")])
 def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person, expression):
-    from affect4d.app.inputs import generate_sample
+    from affect4d.app.samples_and_uploads import generate_sample
 
     predictor = Predictor.load("affect_vlm")
     prepared = predictor.prepare(generate_sample(person, expression, lambda share: None))

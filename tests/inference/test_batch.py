@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.engine import LostChunkError, retry
+from affect4d.engine import LostChunkError
+from affect4d.engine import isolate_failures as retry
 from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import predict_recordings
+from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.mlflow_model import _load_pyfunc
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
-from affect4d.inference.recordings import find_recordings
 from affect4d.inference.results import ResultTables, prediction_columns
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")

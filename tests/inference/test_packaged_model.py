@@ -18,11 +18,11 @@ from affect4d.inference import (
     read_packaged_model,
     write_packaged_model,
 )
-from affect4d.inference.weights import halve_precision
+from affect4d.inference.packaged_weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, clip_tokens
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 LARGEST = 3_000_000
 TYPED = ["a terrified face", "someone smiling", "a close view of someone gasping"]

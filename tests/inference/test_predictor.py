@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import affect4d
-from affect4d.evaluation.embed import embed_sequences
+from affect4d.evaluation.sequence_embeddings import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
 from affect4d.inference import Predictor, preprocessing
+from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.preprocessing import NO_NEUTRAL
-from affect4d.inference.recordings import find_recordings
-from affect4d.rendering.corpus import render_corpus
+from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus
 from affect4d.scans.scan import ScanError
 from affect4d.store import ContentStore

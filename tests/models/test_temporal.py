@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from affect4d.models.fusion import TemporalPooling
+from affect4d.models.view_and_time_fusion import TemporalPooling
 
 
 def frames(batch=3, count=5, width=4):

@@ -15,7 +15,7 @@ from affect4d.pipelines.evaluation import nodes
 from affect4d.store import ContentStore
 from affect4d.training import device
 from affect4d.training.options import TrainOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 TRAIN = TrainOptions(device="cuda")
 SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)

@@ -11,7 +11,7 @@ from affect4d.pipelines.training.nodes import train_model
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
 from affect4d.store import ContentStore
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 import affect4d
-from affect4d.app.inputs import UPLOAD, upload_reader
 from affect4d.app.model_list import FOLDERS, TITLES
+from affect4d.app.samples_and_uploads import UPLOAD, upload_reader
 from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
 from affect4d.inference.packaged_model import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
@@ -148,8 +148,8 @@ def charts(page):
 
 def by_onnx(project, model, place):
     """`kedro run --pipeline=export`, and its file asked as `docs/export.md` says, about the frames near the apex."""
-    from affect4d.evaluation.embed import FRAMES as SPEAKING
-    from affect4d.evaluation.embed import window_rows
+    from affect4d.evaluation.sequence_embeddings import FRAMES as SPEAKING
+    from affect4d.evaluation.sequence_embeddings import window_rows
     from affect4d.inference.onnx_model import OnnxModel
     from affect4d.views.batches import assemble_unaugmented
 

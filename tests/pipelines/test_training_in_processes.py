@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from affect4d.training import run
+from affect4d.training import cached_training as run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.scans.landmarks import MIRROR
+from affect4d.scans.landmark_names import MIRROR
 
 RIGHT = {
     **{

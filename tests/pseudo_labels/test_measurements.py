@@ -11,7 +11,7 @@ from affect4d.pseudo_labels.measurements import (
     measure_frames,
     remove_head_motion,
 )
-from affect4d.scans.landmarks import MIRROR
+from affect4d.scans.landmark_names import MIRROR
 
 UP, DOWN = (0, 4, 0), (0, -4, 0)
 MOVES = {

@@ -19,7 +19,7 @@ from affect4d.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
 from affect4d.pseudo_labels.sources import SOURCES, write_pseudo_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import FrameSampler
+from affect4d.views.input_options import FrameSampler
 
 SUBJECTS = 7
 TRAIN = ("S00", "S01", "S02", "S03", "S04")

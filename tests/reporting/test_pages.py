@@ -15,8 +15,8 @@ from affect4d.evaluation.fold_scores import score_folds
 from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.significance import compare_predictions
 from affect4d.evaluation.summary import write_summary
+from affect4d.experiments.claim_evidence import Evidence, Finding, finding_document
 from affect4d.experiments.claims import as_document, claims_by_corpus, evaluate_claims
-from affect4d.experiments.evidence import Evidence, Finding, finding_document
 from affect4d.reporting.cards import render_model_card
 from affect4d.reporting.pages import render_report, render_report_markdown
 from affect4d.training.cost import TrainingCost

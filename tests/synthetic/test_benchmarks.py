@@ -22,8 +22,8 @@ from affect4d.synthetic.benchmarks import (
     split_digest,
     verify,
 )
-from affect4d.synthetic.corpus import Take, official_folds, scan_frame
 from affect4d.synthetic.corpus_hash import CorpusHash, join_sums, sum_scan
+from affect4d.synthetic.generated_corpus import Take, official_folds, scan_frame
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 TINY = Benchmark(

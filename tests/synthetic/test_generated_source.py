@@ -12,9 +12,9 @@ from affect4d.scans.manifest import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
-from affect4d.synthetic import corpus
-from affect4d.synthetic.corpus import Take, scan_frame
+from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.generated_corpus import Take, scan_frame
 from affect4d.synthetic.generated_source import GeneratedSource, as_written, open_source
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
@@ -117,8 +117,8 @@ def test_a_recipe_without_performances_is_refused_with_the_remedy(tmp_path):
 
 @pytest.mark.slow
 def test_a_stream_goes_through_processes_and_the_renderer(tmp_path, both):
-    from affect4d.rendering.corpus import render_corpus
     from affect4d.rendering.options import RenderOptions
+    from affect4d.rendering.render_corpus import render_corpus
     from affect4d.rendering.shards import open_shard
 
     (files, generated), (on_disk, _) = both

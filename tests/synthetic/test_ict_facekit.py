@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from affect4d.scans.landmarks import LANDMARK_COUNT, NAMED
+from affect4d.scans.landmark_names import LANDMARK_COUNT, NAMED
 from affect4d.synthetic.action_units import ACTION_UNITS, weights_of
 from affect4d.synthetic.face_model import DENSITIES
 from affect4d.synthetic.ict_facekit import IctFace

@@ -19,11 +19,12 @@ from affect4d.scans.ingest import IngestOptions, ingest_source, load_canonical_s
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
-from affect4d.synthetic import corpus, generate
+from affect4d.synthetic import generate
+from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.action_dynamics import envelopes
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.corpus import Take, perform, performance_of, scan_frame
 from affect4d.synthetic.generate import export_layout, generate_corpus
+from affect4d.synthetic.generated_corpus import Take, perform, performance_of, scan_frame
 from affect4d.synthetic.generated_source import as_written, open_source
 from affect4d.synthetic.layouts.corpora import BP4D_CODED, LAYOUTS, layout_named
 from affect4d.synthetic.layouts.corpus_layout import coded_units, rising_frames

@@ -7,7 +7,6 @@ from pydantic import ValidationError
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.face_model import DENSITIES
 from affect4d.synthetic.lighting import draw_lights, light_texture
-from affect4d.synthetic.material_plane import HEIGHT, STRIP, WIDTH
 from affect4d.synthetic.procedural.face import ProceduralFace
 from affect4d.synthetic.recipe import ScannerOptions
 from affect4d.synthetic.scanner import (
@@ -20,6 +19,7 @@ from affect4d.synthetic.scanner import (
     spikes,
     surface_noise,
 )
+from affect4d.synthetic.skin_coordinates import HEIGHT, STRIP, WIDTH
 
 FACE = ProceduralFace()
 NEUTRAL = np.zeros(len(ACTION_UNITS))

@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 from affect4d.models import EncoderOptions, ModelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training import checkpoint
+from affect4d.training.cached_training import make_samples
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.distributed import ALONE
-from affect4d.training.job import TrainingJob
+from affect4d.training.job_folder import TrainingJob
 from affect4d.training.launch import launch
 from affect4d.training.options import (
     AffectOptions,
@@ -29,12 +30,11 @@ from affect4d.training.options import (
     TrainingRecipe,
     TrainOptions,
 )
-from affect4d.training.run import make_samples
 from affect4d.training.trainer import Callbacks, ignore, train
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SEQUENCES = tuple(f"F{subject:03d}/{expression}" for subject in (1, 2, 3) for expression in EXPRESSIONS)
 FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))

@@ -6,6 +6,7 @@ import torch
 
 from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
+from affect4d.training.build_samples import draw_prompts, labelled_samples, unlabelled_samples
 from affect4d.training.dataset import (
     LabelledBatch,
     UnlabelledBatch,
@@ -14,7 +15,6 @@ from affect4d.training.dataset import (
     save_samples,
     split_batch,
 )
-from affect4d.training.dataset_tables import draw_prompts, labelled_samples, unlabelled_samples
 from affect4d.views.batches import assemble_batch, resolve_schedule
 
 CPU = torch.device("cpu")

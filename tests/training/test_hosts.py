@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from affect4d.training.job import RESULT, TrainingJob
+from affect4d.training.job_folder import RESULT, TrainingJob
 from affect4d.training.launch import torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

@@ -16,7 +16,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from affect4d.training.job import TrainingJob
+from affect4d.training.job_folder import TrainingJob
 from affect4d.training.launch import PACKAGES, TrainingFailedError, torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

@@ -8,7 +8,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.training.sampling import VALIDATION_EPOCH, draw_plan
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.augmentation_schedule import schedule_columns
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 WORDS = ("anger", "fear", "happiness")
 NAMES = [f"F{subject:03}/{word}" for subject in range(6) for word in WORDS]

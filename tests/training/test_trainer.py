@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
+from affect4d.training.cached_training import train_model
 from affect4d.training.dataset import BatchLoader
 from affect4d.training.guards import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
 from affect4d.training.objectives import ObjectiveValue, TrainingTask
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainingRecipe
-from affect4d.training.run import train_model
 from affect4d.training.trainer import Callbacks, Trainer
 
 OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}

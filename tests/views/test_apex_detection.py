@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from affect4d.views.apex_detection import chosen_frames, detect_apex, frame_table
-from affect4d.views.inputs import FrameSampler, sample_frames
+from affect4d.views.input_options import FrameSampler, sample_frames
 
 
 def movement(frames, onset, apex, offset, noise=0.0, seed=0):

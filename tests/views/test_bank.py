@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from affect4d.store import ContentStore, file_digest
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.channels import derive_channels
-from affect4d.views.inputs import FrameSampler, InputOptions
+from affect4d.views.input_options import FrameSampler, InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), size=16)
 ANGLES = [0.0, -45.0, 45.0]

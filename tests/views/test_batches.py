@@ -21,7 +21,7 @@ from affect4d.views.batches import (
     unaugmented,
 )
 from affect4d.views.channels import derive_channels
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIZE = 32
 STORED = InputOptions(motion="none", size=SIZE)

@@ -17,7 +17,7 @@ from affect4d.views.contact_sheets import (
     has_micro,
     micro_sheet,
 )
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIZE, FRAMES = 24, 9
 

@@ -10,7 +10,7 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from affect4d.app.answers import ModelResult
+from affect4d.app.predictions import ModelResult
 from affect4d.views.channels import derive_channels
 
 EXPRESSION_COLOURS: Mapping[str, str] = {

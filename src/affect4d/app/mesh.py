@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float32, UInt8
 
-from affect4d.arrays import Faces
+from affect4d.array_types import Faces
 from affect4d.scans.scan import FaceScan
 
 FACES = 40_000

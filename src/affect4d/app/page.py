@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from affect4d.app.answers import ModelResult, result_table, result_timeline
-from affect4d.app.inputs import SelectedRecording, open_predictor, predict_selected, select_recording
 from affect4d.app.model_list import AvailableModel, available_models
+from affect4d.app.predictions import ModelResult, result_table, result_timeline
 from affect4d.app.result_view import show_result, show_similarities
+from affect4d.app.samples_and_uploads import SelectedRecording, open_predictor, predict_selected, select_recording
 from affect4d.inference.uploads import Upload
 
 TIGHT = (

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from affect4d.app.answers import ModelResult
 from affect4d.app.charts import probability_chart, sheet_rows, similarity_chart, timeline_chart, view_order, view_sheet
-from affect4d.app.inputs import escape_markdown
 from affect4d.app.mesh import Colouring, face_figure
 from affect4d.app.model_list import AvailableModel
+from affect4d.app.predictions import ModelResult
+from affect4d.app.samples_and_uploads import escape_markdown
 
 SKIN, SHAPE, ATTRIBUTION = "Skin", "Shape", "Attribution of {}"
 FIXED = {"displayModeBar": False, "scrollZoom": False}

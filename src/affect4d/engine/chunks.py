@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from affect4d.engine.dask_client import open_client
-from affect4d.engine.options import IN_PROCESS, EngineOptions
+from affect4d.engine.parallel_options import IN_PROCESS, EngineOptions
 from affect4d.engine.worker import CodeMismatchError, LostChunkError, attempt, package_digest
 from affect4d.memory import keep_freed_memory
 

@@ -6,7 +6,7 @@ import functools
 import logging
 from typing import Any
 
-from affect4d.engine.options import EngineOptions, TlsOptions, available_cores
+from affect4d.engine.parallel_options import EngineOptions, TlsOptions, available_cores
 from affect4d.memory import KEEPS_FREED
 
 SINGLE_THREADED = {

@@ -19,15 +19,15 @@ from jaxtyping import Bool, Float, Float32, Int64
 from scipy.ndimage import gaussian_filter, map_coordinates
 from torch import Tensor
 
-from affect4d.arrays import Vertices
-from affect4d.evaluation.embed import ViewModel
+from affect4d.array_types import Vertices
+from affect4d.evaluation.sequence_embeddings import ViewModel
 from affect4d.rendering.cameras import Camera, cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
-from affect4d.tensors import ViewImages
+from affect4d.tensor_types import ViewImages
 from affect4d.views.channels import LEVELS_MIDDLE
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 STEPS = 16
 """Points on the path from the reference to the image; twice as many change a map by a few per cent."""

@@ -21,19 +21,19 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 
-from affect4d.evaluation.embed import window_rows
 from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probing import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
+from affect4d.evaluation.sequence_embeddings import window_rows
 from affect4d.progress import track
 from affect4d.pseudo_labels.neutral_face import displacements_from_neutral, single_scans
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 SIDE = 48
 """Pixels a side of the pixel baselines: fine enough for a mouth, coarse enough to forgive a pixel of misalignment."""

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Shaped
 
-from affect4d.arrays import Vertices
+from affect4d.array_types import Vertices
 from affect4d.rendering.channels import NORMALS_MIDDLE
 from affect4d.scans.geometry import keep_triangles
 from affect4d.scans.scan import FaceScan

@@ -12,7 +12,7 @@ from affect4d.evaluation.baselines import baseline_predictions
 from affect4d.evaluation.evaluator import GRANULARITIES, Evaluator, PromptEnsembles
 from affect4d.evaluation.metrics import chance_scores
 from affect4d.evaluation.micro_evaluation import evaluate_clips
-from affect4d.evaluation.representation import evaluate_representation
+from affect4d.evaluation.retrieval_and_few_shot import evaluate_representation
 from affect4d.evaluation.zero_shot import FREE_TEXT
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
@@ -20,7 +20,7 @@ from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, table_digest
 from affect4d.views.bank import load_view_bank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 Evaluated = tuple[dict[str, Any], pd.DataFrame]
 """Scores, and predictions on the sequences of test subjects."""

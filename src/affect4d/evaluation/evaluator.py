@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affect4d.evaluation.embed import classify_sequences, embed_sequences
 from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.metrics import Scores, score_predictions
 from affect4d.evaluation.predictions import prediction_table
 from affect4d.evaluation.probing import probe_linearly, probe_neighbours
+from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_sequences
 from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.progress import track
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 from affect4d.views.bank import ViewBank, load_view_bank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 BOOTSTRAP_SEED = 0
 EXCLUDED = -1

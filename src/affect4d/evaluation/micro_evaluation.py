@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from affect4d.evaluation.embed import ViewModel
 from affect4d.evaluation.metrics import (
     cluster_bootstrap,
     count_classes,
@@ -34,13 +33,14 @@ from affect4d.evaluation.micro_features import (
     flow_features,
     labelled_clips,
 )
+from affect4d.evaluation.sequence_embeddings import ViewModel
 from affect4d.evaluation.significance import PERMUTATIONS
-from affect4d.models.fusion import TemporalPooling
+from affect4d.models.view_and_time_fusion import TemporalPooling
 from affect4d.progress import track
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 MICRO_PROTOCOLS: Mapping[str, bool] = {"multi_label": False, "single_label": True}
 """All clips, each with every class it has; or clips of one class, each given one of all classes."""

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float32
 from torch.nn.functional import avg_pool2d, interpolate
 
-from affect4d.evaluation.embed import ViewModel, rest
+from affect4d.evaluation.sequence_embeddings import ViewModel, rest
 from affect4d.progress import track
 from affect4d.scans.expression import MICRO_EXPRESSIONS, split_labels
 from affect4d.views.bank import ViewBank
 from affect4d.views.batches import assemble_unaugmented
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 CLIP_COLUMNS = ("sequence", "subject", "label", "onset", "apex", "offset")
 MOMENTS = 6

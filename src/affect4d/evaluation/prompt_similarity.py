@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from affect4d.evaluation.embed import embed_sequences
+from affect4d.evaluation.sequence_embeddings import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts
 from affect4d.models import EncoderOptions, PretrainedModel
 from affect4d.models.options import open_clip_source
@@ -10,7 +10,7 @@ from affect4d.pseudo_labels.options import ZeroShotOptions
 from affect4d.pseudo_labels.rules import refuse_labels
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
-from affect4d.views.inputs import FrameSampler, InputOptions
+from affect4d.views.input_options import FrameSampler, InputOptions
 
 
 def prompt_similarities(

@@ -14,13 +14,13 @@ from jaxtyping import Float, Float32, Int64
 from scipy.special import softmax
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.embed import SequenceEmbeddings, rest
 from affect4d.evaluation.leakage import labelled_rows
 from affect4d.evaluation.predictions import prediction_table
+from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, rest
 from affect4d.prompts.compose import class_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
-from affect4d.tensors import TextEmbeddings, Tokens
+from affect4d.tensor_types import TextEmbeddings, Tokens
 
 UnitVectors = Float[np.ndarray, "_ dim"]
 INFLUENCE_COLUMNS = ("expression", "prompt", "own_similarity", "other_similarity", "accuracy_alone", "gain")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from affect4d.evaluation.significance import holm
-from affect4d.experiments.evidence import Evidence, Finding
+from affect4d.experiments.claim_evidence import Evidence, Finding
 from affect4d.experiments.study_results import FEWEST_SUBJECTS, SIGNIFICANCE, verdict
 
 EQUIVALENCE_MARGIN = 0.05

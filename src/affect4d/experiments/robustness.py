@@ -22,9 +22,9 @@ from affect4d.evaluation.corruptions import (
     empty_like,
     kept_frames,
 )
-from affect4d.evaluation.embed import FRAMES, classify_sequences, embed_sequences
 from affect4d.evaluation.metrics import subject_interval
 from affect4d.evaluation.predictions import prediction_table
+from affect4d.evaluation.sequence_embeddings import FRAMES, classify_sequences, embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.experiments.runner import run_parallel
 from affect4d.models import load_model
@@ -40,7 +40,7 @@ from affect4d.training.device import choose_device
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 BASELINE = "cross_entropy"
 UNCORRUPTED = "none"

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from affect4d.experiments.variants import MethodName
-from affect4d.former_names import former_names
 from affect4d.models.options import ModelOptions
 from affect4d.prompts.compose import PromptOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
+from affect4d.renamed_options import former_names
 from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,
@@ -23,7 +23,7 @@ from affect4d.training.options import (
     TrainOptions,
 )
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 def _split(value: object) -> object:

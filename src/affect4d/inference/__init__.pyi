@@ -3,11 +3,11 @@ from .packaged_model import PackagedModelError as PackagedModelError
 from .packaged_model import calibrate_packaged_model as calibrate_packaged_model
 from .packaged_model import find_packaged_model as find_packaged_model
 from .packaged_model import packaged_models as packaged_models
+from .packaged_weights import read_packaged_model as read_packaged_model
+from .packaged_weights import write_packaged_model as write_packaged_model
 from .predictor import Predictor as Predictor
 from .preprocessing import PreparedScan as PreparedScan
 from .preprocessing import PreparedSequence as PreparedSequence
 from .preprocessing import Preprocessor as Preprocessor
 from .results import FramePrediction as FramePrediction
 from .results import Prediction as Prediction
-from .weights import read_packaged_model as read_packaged_model
-from .weights import write_packaged_model as write_packaged_model

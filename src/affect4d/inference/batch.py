@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
+from affect4d.inference.find_recordings import ScanRecording
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
-from affect4d.inference.recordings import ScanRecording
 from affect4d.inference.results import FramePrediction, Prediction
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.renderer import OpenGLError
@@ -46,7 +46,7 @@ def predict_recordings(
     """Predict every recording.
 
     Args:
-        recordings: What :func:`affect4d.inference.recordings.find_recordings` found.
+        recordings: What :func:`affect4d.inference.find_recordings.find_recordings` found.
         model: Folder of the packaged model.
         engine: Where the work is done.
         images: Number of recordings, from the first on, whose faces are returned as images.

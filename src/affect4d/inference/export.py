@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.inference.hub_folder import write_hub_folder
 from affect4d.inference.onnx_model import (
     CALIBRATION,
@@ -18,9 +19,8 @@ from affect4d.inference.onnx_model import (
     input_shape,
     quantise_onnx,
 )
+from affect4d.inference.packaged_weights import read_packaged_model
 from affect4d.inference.predictor import Predictor
-from affect4d.inference.recordings import ScanRecording, find_recordings
-from affect4d.inference.weights import read_packaged_model
 from affect4d.scans.scan import ScanError
 from affect4d.views.batches import assemble_unaugmented
 

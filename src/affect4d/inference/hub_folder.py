@@ -14,7 +14,7 @@ from affect4d.inference.packaged_model import (
     PackagedModel,
     read_description,
 )
-from affect4d.inference.weights import ENCODERS_FILE, OPEN_CLIP_NAMES, NamedWeights, read_weights, renamed
+from affect4d.inference.packaged_weights import ENCODERS_FILE, OPEN_CLIP_NAMES, NamedWeights, read_weights, renamed
 from affect4d.models.encoders import LARGEST_SCALE
 
 PROMPTS_FILE, README, CONFIG_FILE = "prompts.csv", "README.md", "open_clip_config.json"

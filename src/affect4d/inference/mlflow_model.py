@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from affect4d.inference.batch import predict_recordings
+from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.packaged_model import read_description
-from affect4d.inference.recordings import find_recordings
 from affect4d.inference.results import ResultTables
 
 PATH = "path"

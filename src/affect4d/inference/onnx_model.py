@@ -20,9 +20,9 @@ from torch.nn.functional import normalize
 
 from affect4d.evaluation.attribution import MOTION
 from affect4d.inference.packaged_model import PackagedModel
-from affect4d.inference.weights import LoadedModel
+from affect4d.inference.packaged_weights import LoadedModel
 from affect4d.models.encoders import ViewEncoder
-from affect4d.tensors import Embeddings, Presence, ViewImages
+from affect4d.tensor_types import Embeddings, Presence, ViewImages
 
 INPUTS = ("images", "present")
 OUTPUTS = ("probabilities", "embedding", "view_weights", "sequence_probabilities")

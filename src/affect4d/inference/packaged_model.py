@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 from affect4d.models.options import ModelOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 DESCRIPTION_FILE, WEIGHTS_FILE, CARD_FILE = "bundle.json", "model.safetensors", "card.md"
 FORMAT = 1

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Shaped
 from threadpoolctl import ThreadpoolController
 
+from affect4d.inference.find_recordings import ScanRecording, find_recordings, recording_of
 from affect4d.inference.packaged_model import PackagedModel
-from affect4d.inference.recordings import ScanRecording, find_recordings, recording_of
 from affect4d.inference.results import FramePrediction
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
@@ -29,7 +29,7 @@ from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
 from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels, needed_images
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 ScanInput = str | Path | FaceScan
 """A scan's file, or a scan in memory."""
@@ -151,7 +151,7 @@ class Preprocessor:
         return self.prepare_recording(recording, neutral=neutral)
 
     def prepare_recording(self, recording: ScanRecording, *, neutral: ScanInput | None = None) -> PreparedSequence:
-        """Read and render a recording found by :func:`affect4d.inference.recordings.find_recordings`."""
+        """Read and render a recording found by :func:`affect4d.inference.find_recordings.find_recordings`."""
         rendered = [self._read(recording, row) for row in recording.rows]
         return self._join(rendered, neutral, recording.name, recording.subject, recording.is_sequence)
 

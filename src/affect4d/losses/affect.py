@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from affect4d.losses.contrastive import class_positives, cosines_and_pairs
-from affect4d.tensors import Embeddings, Labels, Scalar
+from affect4d.tensor_types import Embeddings, Labels, Scalar
 
 ANCHORS = 256
 """Most rows whose pairs and triplets are counted for the activity."""

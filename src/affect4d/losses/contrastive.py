@@ -5,7 +5,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
+from affect4d.tensor_types import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
 
 SIMCLR_TEMPERATURE = 0.5
 """SimCLR's for small batches (Chen et al. 2020, appendix B.9)."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from affect4d.tensors import Embeddings, Scalar, ViewEmbeddings
+from affect4d.tensor_types import Embeddings, Scalar, ViewEmbeddings
 
 OFF_DIAGONAL = 0.0051
 """λ of the original Barlow Twins (Zbontar et al. 2021, section 3.1)."""

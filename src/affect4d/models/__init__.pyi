@@ -1,4 +1,5 @@
 from .affect_vlm import AffectVLM as AffectVLM
+from .cross_entropy_classifier import ViewClassifier as ViewClassifier
 from .encoders import JointEmbedding as JointEmbedding
 from .encoders import PretrainedModel as PretrainedModel
 from .io import MODELS as MODELS
@@ -11,4 +12,3 @@ from .smile_vlm import SmileVLM as SmileVLM
 from .text_encoders import PromptTokenizer as PromptTokenizer
 from .text_encoders import clip_tokens as clip_tokens
 from .text_encoders import prompt_tokenizer as prompt_tokenizer
-from .view_classifier import ViewClassifier as ViewClassifier

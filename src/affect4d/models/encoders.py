@@ -17,7 +17,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from affect4d.models.fusion import ViewFusion
 from affect4d.models.options import COMPACT, LOCAL_FOLDER, TIMM, EncoderOptions, FusionKind, ModelOptions
 from affect4d.models.text_encoders import (
     TextEncoder,
@@ -29,7 +28,8 @@ from affect4d.models.text_encoders import (
     trained_with_quick_gelu,
     training_precision,
 )
-from affect4d.tensors import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.models.view_and_time_fusion import ViewFusion
+from affect4d.tensor_types import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)

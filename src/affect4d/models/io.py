@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from affect4d.models.affect_vlm import AffectVLM
+from affect4d.models.cross_entropy_classifier import ViewClassifier
 from affect4d.models.options import ModelOptions
 from affect4d.models.smile_vlm import SmileVLM
-from affect4d.models.view_classifier import ViewClassifier
 
 Model = AffectVLM | SmileVLM | ViewClassifier
 

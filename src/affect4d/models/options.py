@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from affect4d.former_names import former_names
+from affect4d.renamed_options import former_names
 
 FusionKind = Literal["weights", "attention"]
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from affect4d.models.encoders import JointEmbedding, Temperature, build_encoders, text_encoder, view_encoder
 from affect4d.models.options import ModelOptions
-from affect4d.tensors import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.tensor_types import Presence, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
 
 
 class Projector(nn.Module):

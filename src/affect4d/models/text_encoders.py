@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
 from affect4d.models.options import COMPACT, FORMER_CONTEXT, LOCAL_FOLDER, EncoderOptions
-from affect4d.tensors import Embeddings, TextEmbeddings, Tokens
+from affect4d.tensor_types import Embeddings, TextEmbeddings, Tokens
 
 VOCABULARY = 49408
 """Rows of CLIP's byte-pair vocabulary."""

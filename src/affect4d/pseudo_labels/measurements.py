@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from affect4d.scans.landmarks import MIRROR, NAMED, RIGID
+from affect4d.scans.landmark_names import MIRROR, NAMED, RIGID
 
 FaceLandmarks = Float[np.ndarray, "83 3"]
 LandmarkTrack = Float[np.ndarray, "frames 83 3"]

@@ -16,7 +16,7 @@ from affect4d.pseudo_labels.measurements import (
     is_measurable,
     remove_head_motion,
 )
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.landmark_names import LANDMARK_COUNT
 
 MIN_SCANS = 3
 """Scans of a subject below which a median is one of them, or between two."""

@@ -16,7 +16,7 @@ import numpy as np
 import pyvista
 from jaxtyping import Float32, UInt8
 
-from affect4d.arrays import Vertices
+from affect4d.array_types import Vertices
 from affect4d.rendering.cameras import Camera
 from affect4d.rendering.channels import NORMALS_MIDDLE, NORMALS_SCALE, RenderBuffers, decode_normals
 from affect4d.rendering.renderer import MISSING_TEXTURE, OpenGLError, shrink_texture

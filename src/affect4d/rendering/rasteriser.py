@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 
-from affect4d.arrays import Faces, Vertices
+from affect4d.array_types import Faces, Vertices
 from affect4d.jit import Number, compiled
 from affect4d.rendering.cameras import Camera
 from affect4d.rendering.channels import RenderBuffers

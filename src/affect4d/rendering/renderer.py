@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from affect4d.arrays import Texture
+from affect4d.array_types import Texture
 from affect4d.rendering.cameras import cameras
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed_attributes
 from affect4d.rendering.options import RenderOptions

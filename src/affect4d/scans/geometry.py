@@ -5,7 +5,7 @@ from dataclasses import replace as with_changes
 import numpy as np
 from jaxtyping import Bool
 
-from affect4d.arrays import Faces, Pose, Vertices
+from affect4d.array_types import Faces, Pose, Vertices
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.triangles import all_corners, compact, facing, normal_sums
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from pandera.pandas import Check, Column, DataFrameSchema
 
-from affect4d.arrays import Landmarks, Pose
+from affect4d.array_types import Landmarks, Pose
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.landmark_names import LANDMARK_COUNT
 
 POSE_LENGTH = 16
 LANDMARK_LENGTH = 3 * LANDMARK_COUNT

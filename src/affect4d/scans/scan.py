@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from affect4d.arrays import Faces, Landmarks, Texture, TextureCoordinates, Vertices
+from affect4d.array_types import Faces, Landmarks, Texture, TextureCoordinates, Vertices
 
 if TYPE_CHECKING:
     import pyvista
@@ -25,7 +25,7 @@ class FaceScan:
         faces: Indices into ``vertices``, each 0 ≤ index < number of vertices.
         texture_coordinates: One (u, v) a vertex, v up; None where the file has none.
         texture: RGB image; None where it is missing.
-        landmarks: The 83 landmarks of :mod:`affect4d.scans.landmarks`, in the same frame; None where there are none.
+        landmarks: The 83 of :mod:`affect4d.scans.landmark_names`, in the same frame; None where there are none.
         texture_size: Width and height of the image file, of which ``texture`` may be a reduced form; None without one.
         texture_file: The image file; None where the texture was not read from one.
     """
@@ -69,7 +69,7 @@ class FaceScan:
         Raises:
             ScanError: If it is not made of triangles alone, an index is out of range, or a number is not finite.
         """
-        from affect4d.scans.readers.mesh import assemble_mesh
+        from affect4d.scans.readers.mesh_checks import assemble_mesh
 
         if not getattr(mesh, "is_all_triangles", False) or mesh.n_cells != len(mesh.regular_faces):
             detail = "it is not made of triangles alone: call extract_surface() and triangulate()"

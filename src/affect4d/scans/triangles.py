@@ -8,7 +8,7 @@ before: nothing here does.
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int32
 
-from affect4d.arrays import Faces, RangePlanes, TextureCoordinates, Vertices
+from affect4d.array_types import Faces, RangePlanes, TextureCoordinates, Vertices
 from affect4d.jit import Number, compiled
 
 Flags = Bool[np.ndarray, " vertices"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.store.code import closure_digest
+from affect4d.store.code_digest import closure_digest
 
 KEY_LENGTH = 24
 LIBRARIES = ("numba", "numpy", "open_clip_torch", "pandas", "pillow", "scikit-learn", "scipy", "torch", "vtk")

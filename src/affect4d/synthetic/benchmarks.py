@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.store import content_key
-from affect4d.synthetic.corpus import official_folds, official_split
 from affect4d.synthetic.corpus_hash import CorpusHash, machine_type
+from affect4d.synthetic.generated_corpus import official_folds, official_split
 from affect4d.synthetic.recipe import CorpusRecipe
 
 RECIPES = Path(__file__).parent / "recipes"

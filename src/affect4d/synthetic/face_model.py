@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy.spatial import Delaunay
 
-from affect4d.arrays import Faces, Landmarks, TextureCoordinates, Vertices
+from affect4d.array_types import Faces, Landmarks, TextureCoordinates, Vertices
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
-from affect4d.synthetic.material_plane import (
+from affect4d.synthetic.skin_coordinates import (
     HEIGHT,
     P_HALF,
     Q_HIGH,

@@ -12,9 +12,9 @@ import pandas as pd
 from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
-from affect4d.synthetic import corpus
-from affect4d.synthetic.corpus import Take
+from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
+from affect4d.synthetic.generated_corpus import Take
 from affect4d.synthetic.layouts.corpora import layout_named, write_bu4dfe_frame
 from affect4d.synthetic.layouts.corpus_layout import CorpusLayout, LabelRow, LayoutTake, WrittenScan
 from affect4d.synthetic.recipe import CorpusRecipe

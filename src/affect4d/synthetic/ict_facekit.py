@@ -1,8 +1,8 @@
 """ICT-FaceKit as a face model: its landmarks, and its mesh thinned and joined anew as a scanner would see it.
 
 The files are a user's clone, read in place (:mod:`affect4d.synthetic.ict_facekit_files`). No albedo comes with them:
-the texture is painted by :mod:`affect4d.synthetic.skin`, whose material plane is laid over the model's texture plane by
-the landmarks.
+the texture is painted by :mod:`affect4d.synthetic.face_texture`, whose material plane is laid over the model's texture
+plane by the landmarks.
 """
 
 import functools
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
-from affect4d.arrays import Faces
+from affect4d.array_types import Faces
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
 from affect4d.synthetic.face_model import (
     DENSITIES,
@@ -35,8 +35,8 @@ from affect4d.synthetic.face_model import (
     with_strip,
 )
 from affect4d.synthetic.ict_facekit_files import FACE_VERTICES, IBUG, IctGeometry, load_geometry, model_folder
-from affect4d.synthetic.material_plane import P_HALF, Q_HIGH, Q_LOW, MaterialPoints
 from affect4d.synthetic.procedural.face import landmark_points
+from affect4d.synthetic.skin_coordinates import P_HALF, Q_HIGH, Q_LOW, MaterialPoints
 from affect4d.synthetic.subjects import IdentityShape
 
 SAMPLINGS = 9
@@ -204,7 +204,7 @@ def _cover(folder: Path) -> Bool[np.ndarray, "pixels pixels"]:
 
 @functools.cache
 def _landmark_vertices(folder: Path) -> VertexIndices:
-    """The vertices of the 83 landmarks, in the order of :mod:`affect4d.scans.landmarks`.
+    """The vertices of the 83 landmarks, in the order of :mod:`affect4d.scans.landmark_names`.
 
     Curves of the model's 68 landmarks, resampled in the texture plane, where the lips lie apart.
     """

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from affect4d.arrays import Texture
+from affect4d.array_types import Texture
 from affect4d.synthetic.face_model import NormalMap
+from affect4d.synthetic.face_texture import Albedo, WrinkleMap
 from affect4d.synthetic.performance import FrameTimes
 from affect4d.synthetic.recipe import ScannerOptions
-from affect4d.synthetic.skin import Albedo, WrinkleMap
 
 KNOT_SECONDS = 4.0 / 3.0
 """Time between two independent values of a drifting quantity."""

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy.spatial.transform import Rotation
 
-from affect4d.arrays import Faces, Texture, TextureCoordinates
+from affect4d.array_types import Faces, Texture, TextureCoordinates
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.face_model import DENSITIES, FaceSurface, SpacePoints
 from affect4d.synthetic.lighting import KNOT_SECONDS, SceneLights, draw_lights, wander
-from affect4d.synthetic.material_plane import HEIGHT, STRIP, WIDTH, skin_pixels
 from affect4d.synthetic.performance import FrameTimes
 from affect4d.synthetic.recipe import ScannerOptions
+from affect4d.synthetic.skin_coordinates import HEIGHT, STRIP, WIDTH, skin_pixels
 
 HEAD_CENTRE = np.array([0.0, 0.0, -80.0])
 """Centre of head rotation, mm from the tip of the nose."""

@@ -19,9 +19,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from affect4d.tensors import Labels, Tokens, ViewImages
+from affect4d.tensor_types import Labels, Tokens, ViewImages
 from affect4d.views.batches import ImageBank, ScheduledViews, assemble_batch
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 _PLAN = "plan."
 PREFETCHED_BATCHES = 2

@@ -14,7 +14,7 @@ import torch
 
 from affect4d.models import load_model
 from affect4d.training.checkpoint import TrainingInterruptedError, handling_sigterm
-from affect4d.training.job import LOGS, PROGRESS, RESULT, TrainingJob
+from affect4d.training.job_folder import LOGS, PROGRESS, RESULT, TrainingJob
 from affect4d.training.trainer import EpochCallback, StepCallback
 from affect4d.training.worker import end_with_parent
 
@@ -40,7 +40,7 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
     process is left behind.
 
     Args:
-        folder: A job; see :class:`affect4d.training.job.TrainingJob`.
+        folder: A job; see :class:`affect4d.training.job_folder.TrainingJob`.
         on_step: Called about twice a second.
 
     Returns:

@@ -22,7 +22,7 @@ from affect4d.losses.contrastive import (
 )
 from affect4d.losses.decorrelation import cross_modal_redundancy, multiview_decorrelation, standardise
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
-from affect4d.tensors import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
+from affect4d.tensor_types import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
 from affect4d.training.dataset import LabelledBatch, TrainingBatch, UnlabelledBatch
 from affect4d.training.options import (
     AffectOptions,

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from affect4d.models.options import ModelOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 class SamplerOptions(BaseModel, frozen=True, extra="forbid"):

@@ -22,7 +22,7 @@ from affect4d.training.device import (
     with_threads,
 )
 from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders
-from affect4d.training.gradients import compute_gradients
+from affect4d.training.gradient_accumulation import compute_gradients
 from affect4d.training.guards import FiniteGuard, NormStatistics, explained_out_of_memory
 from affect4d.training.objectives import METHODS, TrainingTask
 from affect4d.training.optimizer import clip_gradients, freeze

@@ -24,7 +24,7 @@ from affect4d.models import save_model
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.device import choose_device
 from affect4d.training.distributed import Ranks, full_weights
-from affect4d.training.job import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, find_job
+from affect4d.training.job_folder import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, find_job
 from affect4d.training.state import TrainingState
 from affect4d.training.trainer import Callbacks, train
 

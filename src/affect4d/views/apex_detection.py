@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from scipy.ndimage import median_filter
 
-from affect4d.views.inputs import FrameSampler, sample_frames
+from affect4d.views.input_options import FrameSampler, sample_frames
 
 Activity = Float64[np.ndarray, " frames"]
 

@@ -9,11 +9,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from affect4d.store import ContentStore
-from affect4d.tensors import ViewImages
+from affect4d.tensor_types import ViewImages
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.batches import assemble_batch, assemble_unaugmented, resolve_schedule
 from affect4d.views.contact_sheets import contact_sheet
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 def augmentation_sheet(bank: ViewBank, schedule: pd.DataFrame, options: InputOptions, samples: int = 6) -> Image.Image:

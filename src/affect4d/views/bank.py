@@ -23,7 +23,7 @@ from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.augmentation_schedule import rendered_head_poses
 from affect4d.views.channels import derive_channels, needed_images
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 @dataclass(frozen=True, slots=True)

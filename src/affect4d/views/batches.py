@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from affect4d.rendering.options import mirrored_name
-from affect4d.tensors import ViewImages
+from affect4d.tensor_types import ViewImages
 from affect4d.views.augmentation import AUGMENTATIONS, ImageChange
 from affect4d.views.bank import ViewBank
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 ImageIndices = Int64[Tensor, "samples views"]
 _CPU = torch.device("cpu")
@@ -186,7 +186,7 @@ def _combined_change(scheduled: ScheduledViews, options: InputOptions) -> ImageC
 def _compiled_resampler() -> Callable[..., Any] | None:
     """The CPU's loop, where its compiler is installed: a GPU machine needs none."""
     try:
-        from affect4d.views.resampling import resample
+        from affect4d.views.image_warping import resample
     except ModuleNotFoundError:
         return None
     return resample

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from affect4d.arrays import Picture
+from affect4d.array_types import Picture
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.shards import Shard, open_shard
 from affect4d.store import ContentStore

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from affect4d.scans.alignment.landmark_alignment import fit_landmarks
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS
 from affect4d.scans.geometry import apply_pose, pose_of
-from affect4d.scans.landmarks import MIRROR, NAMED
+from affect4d.scans.landmark_names import MIRROR, NAMED
 
 BOSPHORUS = (0, 4, 8, 12, 16, 18, 20, 26, 28, 30, 36, 39, 43, 46, 47, 48, 51, 54, 57, 62, 66, 75)
 """Rows of 22 landmarks such as Bosphorus has."""

@@ -12,7 +12,7 @@ from scan_files import (
     wrl_text,
 )
 
-from affect4d.scans.landmarks import NAMED
+from affect4d.scans.landmark_names import NAMED
 from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import ScanError

@@ -6,7 +6,7 @@ from PIL import Image
 from scan_files import assert_same_mesh, assert_valid, bumpy_grid, refusal, write_scan, wrl_text
 
 from affect4d.scans.readers import read_scan
-from affect4d.scans.readers.scanner import MAX_COMMENTS
+from affect4d.scans.readers.text_numbers import MAX_COMMENTS
 from affect4d.scans.scan import ScanError
 
 SMALL = bumpy_grid(6)

@@ -79,7 +79,7 @@ def render_views(
         The view manifest, one row a sequence, which points into the store; the report, one row for every scan that
         could not be rendered.
     """
-    from affect4d.rendering.corpus import render_corpus, render_report
+    from affect4d.rendering.render_corpus import render_corpus, render_report
     from affect4d.synthetic.generated_source import open_source
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)

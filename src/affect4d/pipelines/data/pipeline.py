@@ -2,7 +2,6 @@
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from affect4d.pipelines.data.ingest_page import write_ingest_page
 from affect4d.pipelines.data.nodes import (
     draw_view_sheet,
     ingest_scans,
@@ -11,6 +10,7 @@ from affect4d.pipelines.data.nodes import (
     split_subjects,
 )
 from affect4d.pipelines.data.raw_corpus import generate_raw_corpus
+from affect4d.pipelines.data.write_ingest_page import write_ingest_page
 
 
 def create_pipeline() -> Pipeline:

@@ -73,7 +73,7 @@ def compare_on_micro_expressions(
 ) -> list[dict[str, Any]]:
     """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
     from affect4d.evaluation.micro_evaluation import MICRO_PROTOCOLS
-    from affect4d.experiments.evidence import micro_transfer_findings
+    from affect4d.experiments.claim_evidence import micro_transfer_findings
 
     if not predictions["model"].str.endswith(tuple(MICRO_PROTOCOLS)).any():
         return []

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.engine import IN_PROCESS, EngineOptions
-from affect4d.inference.recordings import Grouping, ScanRecording
+from affect4d.inference.find_recordings import Grouping, ScanRecording
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 
@@ -43,7 +43,7 @@ class PredictOptions(BaseModel):
             ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
             FileNotFoundError: If there is nothing at the path, or no scan in it.
         """
-        from affect4d.inference.recordings import find_recordings
+        from affect4d.inference.find_recordings import find_recordings
 
         if self.input is None:
             raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")

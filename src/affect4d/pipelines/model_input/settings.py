@@ -8,7 +8,7 @@ from affect4d.prompts.compose import PromptOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 
 class AffectMethod(BaseModel):

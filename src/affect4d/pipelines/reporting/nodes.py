@@ -101,7 +101,7 @@ def answer_claims(
         ``day`` and ``claims``.
     """
     from affect4d.experiments import claims
-    from affect4d.experiments.evidence import Evidence
+    from affect4d.experiments.claim_evidence import Evidence
     from affect4d.experiments.provenance import DataProvenance
 
     findings = {int(number): rows for number, rows in evidence["findings"].items()}

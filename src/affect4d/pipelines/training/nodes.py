@@ -30,9 +30,9 @@ def train_model(
         model_store: Where the model is written.
 
     Returns:
-        The record of the model, as :func:`affect4d.training.run.train_cached` returns it; its learning curves.
+        The record of the model (:func:`affect4d.training.cached_training.train_cached`); its learning curves.
     """
-    from affect4d.training.run import TrainingTables, read_history, train_cached  # open_clip costs seconds
+    from affect4d.training.cached_training import TrainingTables, read_history, train_cached  # open_clip costs seconds
 
     method = settings.method
     views = view_manifest.drop(columns="expression") if method in SELF_SUPERVISED else view_manifest

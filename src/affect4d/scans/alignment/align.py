@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from affect4d.arrays import Landmarks, Pose
+from affect4d.array_types import Landmarks, Pose
 from affect4d.scans.alignment.icp import Points, voxel_downsample
 from affect4d.scans.alignment.landmark_alignment import fit_landmarks, swap_sides
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS, mean_surface

@@ -6,10 +6,10 @@ from dataclasses import replace as with_changes
 import numpy as np
 from jaxtyping import Float64
 
-from affect4d.arrays import Landmarks, Pose
+from affect4d.array_types import Landmarks, Pose
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS
 from affect4d.scans.geometry import pose_of
-from affect4d.scans.landmarks import MIRROR
+from affect4d.scans.landmark_names import MIRROR
 
 MIN_LANDMARKS = 4
 MIN_TRUST = 2.0

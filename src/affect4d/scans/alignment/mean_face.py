@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from affect4d.arrays import Landmarks
-from affect4d.scans.landmarks import LANDMARK_COUNT, MIRROR
+from affect4d.array_types import Landmarks
+from affect4d.scans.landmark_names import LANDMARK_COUNT, MIRROR
 
 _RIGHT_HALF: Mapping[int, tuple[tuple[float, float, float], ...]] = {
         0: (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float64
 
-from affect4d.arrays import Landmarks, Vertices
+from affect4d.array_types import Landmarks, Vertices
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
 
 UNITS: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}

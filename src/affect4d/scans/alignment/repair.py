@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from affect4d.arrays import Faces, Vertices
+from affect4d.array_types import Faces, Vertices
 from affect4d.scans.geometry import keep_triangles
 from affect4d.scans.scan import FaceScan
 

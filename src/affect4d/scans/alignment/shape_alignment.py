@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial.transform import Rotation
 
-from affect4d.arrays import Pose
+from affect4d.array_types import Pose
 from affect4d.scans.alignment.icp import (
     Points,
     Rotations,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.arrays import Landmarks, Vertices
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.array_types import Landmarks, Vertices
+from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.scans.readers.landmark_files import LABELLED_ROWS, read_bnd, read_bndplus, read_lm3, read_tbnd
-from affect4d.scans.readers.mesh import MeshFile
+from affect4d.scans.readers.mesh_checks import MeshFile
 from affect4d.scans.readers.obj import read_obj
 from affect4d.scans.readers.off_stl import read_off, read_stl
 from affect4d.scans.readers.ply import read_ply
@@ -89,8 +89,8 @@ def read_landmarks(path: Path) -> Landmarks:
     """Read a landmark file of any known format.
 
     Returns:
-        ``float32`` [83, 3] in the scan's own frame, in the order of :mod:`affect4d.scans.landmarks`; a row of NaN is a
-        landmark that was not tracked or that the format does not have.
+        ``float32`` [83, 3] in the scan's own frame, in the order of :mod:`affect4d.scans.landmark_names`; a row of NaN
+        is a landmark that was not tracked or that the format does not have.
 
     Raises:
         ScanError: If the suffix is unknown or the file is not usable.

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.arrays import Landmarks
-from affect4d.scans.landmarks import LANDMARK_COUNT, NAMED
-from affect4d.scans.readers.mesh import MAX_COORDINATE, read_text
+from affect4d.array_types import Landmarks
+from affect4d.scans.landmark_names import LANDMARK_COUNT, NAMED
+from affect4d.scans.readers.mesh_checks import MAX_COORDINATE, read_text
 from affect4d.scans.scan import ScanError
 
 MAX_LANDMARK_BYTES = 2**16

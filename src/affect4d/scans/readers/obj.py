@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.arrays import Faces
+from affect4d.array_types import Faces
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh import MeshFile, assemble_mesh, check_indices, fan_triangles, read_text
-from affect4d.scans.readers.scanner import (
+from affect4d.scans.readers.mesh_checks import MeshFile, assemble_mesh, check_indices, fan_triangles, read_text
+from affect4d.scans.readers.text_numbers import (
     IN_LINES,
     LINE_BREAK,
     MAX_WHOLE,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh import (
+from affect4d.scans.readers.mesh_checks import (
     BYTE_ORDER_MARK,
     MAX_FACES,
     MAX_VERTICES,
@@ -31,7 +31,7 @@ from affect4d.scans.readers.mesh import (
     read_text,
     whole_indices,
 )
-from affect4d.scans.readers.scanner import (
+from affect4d.scans.readers.text_numbers import (
     IN_LINES,
     LINE_BREAK,
     NO_WIDTH,

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh import (
+from affect4d.scans.readers.mesh_checks import (
     MAX_FACES,
     MAX_VERTICES,
     MeshFile,
@@ -30,7 +30,7 @@ from affect4d.scans.readers.mesh import (
     read_text,
     whole_indices,
 )
-from affect4d.scans.readers.scanner import as_array, parse_lines, unix_lines
+from affect4d.scans.readers.text_numbers import as_array, parse_lines, unix_lines
 from affect4d.scans.scan import ScanError
 
 MAX_HEADER_BYTES = 2**16

@@ -22,8 +22,8 @@ from jaxtyping import Bool
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.arrays import RangePlanes
-from affect4d.scans.readers.mesh import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
+from affect4d.array_types import RangePlanes
+from affect4d.scans.readers.mesh_checks import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
 from affect4d.scans.scan import ScanError
 from affect4d.scans.triangles import flag_measured, join_grid
 

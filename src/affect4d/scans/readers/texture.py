@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from affect4d.arrays import Texture
-from affect4d.scans.readers.mesh import MeshFile
+from affect4d.array_types import Texture
+from affect4d.scans.readers.mesh_checks import MeshFile
 
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")

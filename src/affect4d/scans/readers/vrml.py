@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.mesh import MeshFile, assemble_mesh, fan_triangles, note_small_polygons, read_text
-from affect4d.scans.readers.scanner import MAX_COMMENTS, as_array, end_of_line, parse_list
+from affect4d.scans.readers.mesh_checks import MeshFile, assemble_mesh, fan_triangles, note_small_polygons, read_text
+from affect4d.scans.readers.text_numbers import MAX_COMMENTS, as_array, end_of_line, parse_list
 from affect4d.scans.readers.texture import find_texture
 from affect4d.scans.scan import ScanError
 

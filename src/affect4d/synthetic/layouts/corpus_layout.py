@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
-from affect4d.arrays import Texture
+from affect4d.array_types import Texture
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.action_dynamics import rise_and_fall
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack, ActionWeights

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt8
 from scipy.spatial import cKDTree
 
-from affect4d.arrays import Landmarks, TextureCoordinates
+from affect4d.array_types import Landmarks, TextureCoordinates
 from affect4d.scans.scan import FaceScan
 
 PlyEncoding = Literal["ascii", "binary_little_endian", "binary_big_endian"]

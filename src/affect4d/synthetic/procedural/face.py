@@ -8,7 +8,7 @@ import functools
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from affect4d.arrays import Faces
+from affect4d.array_types import Faces
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
 from affect4d.synthetic.face_model import (
     DENSITIES,
@@ -28,7 +28,15 @@ from affect4d.synthetic.face_model import (
     triangulate,
     with_strip,
 )
-from affect4d.synthetic.material_plane import (
+from affect4d.synthetic.procedural.displacement_fields import JAW_DROP, JAW_SLIDE, action_basis
+from affect4d.synthetic.procedural.identity import (
+    EYE_RADIUS,
+    SHAPE_COUNT,
+    eye_centre,
+    identity_basis,
+    neutral_points,
+)
+from affect4d.synthetic.skin_coordinates import (
     EYE,
     MOUTH,
     MaterialPoints,
@@ -38,14 +46,6 @@ from affect4d.synthetic.material_plane import (
     eye_opening,
     mirrored,
     mouth_slit,
-)
-from affect4d.synthetic.procedural.displacement_fields import JAW_DROP, JAW_SLIDE, action_basis
-from affect4d.synthetic.procedural.identity import (
-    EYE_RADIUS,
-    SHAPE_COUNT,
-    eye_centre,
-    identity_basis,
-    neutral_points,
 )
 from affect4d.synthetic.subjects import IdentityShape
 
@@ -84,7 +84,7 @@ class ProceduralFace:
 
 
 def landmark_points() -> MaterialPoints:
-    """Material points of the 83 landmarks, in the order of :mod:`affect4d.scans.landmarks`."""
+    """Material points of the 83 landmarks, in the order of :mod:`affect4d.scans.landmark_names`."""
     left_eye = EYE.ring(_even_angles(8))
     left_brow = _brow_outline()
     left_nose = np.array([[-7, 33], [-10, 14], [-13, 2], [-16, -5], [-8, -11]], dtype=float)

@@ -9,8 +9,16 @@ from jaxtyping import Float64
 from scipy.interpolate import PchipInterpolator
 
 from affect4d.synthetic.face_model import SpacePoints
-from affect4d.synthetic.material_plane import EYE, MOUTH, MaterialPoints, PointScalars, eye_opening, mouth_slit, sigmoid
 from affect4d.synthetic.procedural.displacement_fields import Bump, both_sides
+from affect4d.synthetic.skin_coordinates import (
+    EYE,
+    MOUTH,
+    MaterialPoints,
+    PointScalars,
+    eye_opening,
+    mouth_slit,
+    sigmoid,
+)
 
 HEIGHTS = np.array([-95, -88, -78, -68, -56, -46, -32, -20, -8, 15, 35, 52, 62, 80, 100], dtype=float)
 DEPTHS = np.array([-58, -46, -30, -21, -19, -23, -21, -22, -24, -24, -22, -17, -18, -25, -42], dtype=float)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from affect4d.store import code
+from affect4d.store import code_digest as code
 
 SOURCE = '''"""What it does."""
 

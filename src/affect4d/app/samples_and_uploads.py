@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from affect4d.app.answers import ModelResult, predict_with_models
+from affect4d.app.predictions import ModelResult, predict_with_models
 from affect4d.inference.predictor import Predictor
 from affect4d.inference.uploads import Upload, UploadReader, UploadRefusedError
 from affect4d.scans.expression import EXPRESSIONS

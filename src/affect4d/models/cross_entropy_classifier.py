@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from affect4d.models.encoders import JointEmbedding, ViewEncoder, build_encoders
 from affect4d.models.options import ModelOptions
-from affect4d.tensors import Presence, ViewImages
+from affect4d.tensor_types import Presence, ViewImages
 
 
 class ViewClassifier(nn.Module):

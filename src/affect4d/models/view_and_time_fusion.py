@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from affect4d.models.options import FusionKind
-from affect4d.tensors import Embeddings, Presence, ViewEmbeddings
+from affect4d.tensor_types import Embeddings, Presence, ViewEmbeddings
 
 PoolingKind = Literal["mean", "attention"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from affect4d.inference.recordings import find_recordings, recording_of
+from affect4d.inference.find_recordings import find_recordings, recording_of
 from affect4d.scans.readers.range_image import Intrinsics
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError, retry
+from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError
+from affect4d.engine import isolate_failures as retry
 from affect4d.rendering import sequence as sequence_module
-from affect4d.rendering.corpus import render_corpus, render_report
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.render_corpus import render_corpus, render_report
 from affect4d.rendering.renderer import OpenGLError, RenderError
 from affect4d.rendering.sequence import DroppedScan, EmptySequenceError, block_means, frame_activity
 from affect4d.rendering.shards import DamagedShardError, Shard, open_shard

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 
 from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
-from affect4d.tensors import Labels
+from affect4d.tensor_types import Labels
 from affect4d.training.dataset import TrainingSamples
 from affect4d.views.bank import ViewBank
 from affect4d.views.batches import resolve_schedule

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.arrays import Faces, TextureCoordinates, Vertices
+from affect4d.array_types import Faces, TextureCoordinates, Vertices
 from affect4d.scans.scan import ScanError
 
 MAX_FILE_BYTES = 128 * 2**20

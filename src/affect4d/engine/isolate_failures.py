@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from affect4d.engine.chunks import ChunkOutcomes, map_chunks
-from affect4d.engine.options import IN_PROCESS, EngineOptions
+from affect4d.engine.parallel_options import IN_PROCESS, EngineOptions
 
 _Chunk = TypeVar("_Chunk")
 _Result = TypeVar("_Result")

@@ -5,7 +5,7 @@ import warnings
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from affect4d.former_names import former_names
+from affect4d.renamed_options import former_names
 
 
 class Options(BaseModel, frozen=True, extra="forbid"):

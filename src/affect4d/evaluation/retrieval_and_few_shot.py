@@ -11,9 +11,9 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import label_ranking_average_precision_score
 from sklearn.preprocessing import StandardScaler
 
-from affect4d.evaluation.embed import embed_sequences
 from affect4d.evaluation.evaluator import BOOTSTRAP_SEED, Evaluator, PromptEnsembles
 from affect4d.evaluation.probing import Features, few_shot_scores
+from affect4d.evaluation.sequence_embeddings import embed_sequences
 from affect4d.evaluation.zero_shot import FREE_TEXT, prompt_embeddings
 
 PERPLEXITY = 30.0

@@ -14,11 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from affect4d.engine import EngineOptions
 from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS, split_labels
-from affect4d.scans.landmarks import LANDMARK_COUNT
+from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.store import ContentStore
-from affect4d.synthetic import corpus, generate
+from affect4d.synthetic import generate
+from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.corpus import (
+from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.generated_corpus import (
     Take,
     corpus_key,
     draw_subject,
@@ -35,7 +37,6 @@ from affect4d.synthetic.corpus import (
     take_attributes,
     takes,
 )
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.ict_facekit import IctFace
 from affect4d.synthetic.recipe import ActionUnitOptions, CorpusRecipe, PerformanceOptions, ScannerOptions
 

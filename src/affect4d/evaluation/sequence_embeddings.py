@@ -12,10 +12,10 @@ from torch.nn.functional import normalize
 
 from affect4d.models import JointEmbedding
 from affect4d.progress import track
-from affect4d.tensors import ViewImages
+from affect4d.tensor_types import ViewImages
 from affect4d.views.bank import ViewBank
 from affect4d.views.batches import assemble_unaugmented
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 FRAMES = 5
 """Frames of the apex window that are averaged."""

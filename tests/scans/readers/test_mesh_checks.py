@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.scans.readers.mesh import assemble_mesh, merge_points, read_bytes
+from affect4d.scans.readers.mesh_checks import assemble_mesh, merge_points, read_bytes
 from affect4d.scans.scan import ScanError
 
 

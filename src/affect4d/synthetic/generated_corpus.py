@@ -19,6 +19,7 @@ from affect4d.store import code_version, content_key
 from affect4d.synthetic.action_dynamics import act
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
 from affect4d.synthetic.face_model import FaceModel
+from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.ict_facekit import IctFace
 from affect4d.synthetic.ict_facekit_files import ict_digests
 from affect4d.synthetic.lighting import light_texture
@@ -26,7 +27,6 @@ from affect4d.synthetic.performance import Performance, draw_performances
 from affect4d.synthetic.procedural.face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
 from affect4d.synthetic.scanner import ScanConditions, draw_conditions, scan_surface
-from affect4d.synthetic.skin import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.subjects import (
     GENDERS,
     LEFT,

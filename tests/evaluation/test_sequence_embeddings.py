@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.embed import classify_sequences, embed_sequences, rest, window_rows
 from affect4d.evaluation.evaluator import Evaluator
+from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_sequences, rest, window_rows
 from affect4d.models import JointEmbedding
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 

@@ -5,7 +5,7 @@ import open_clip
 import pytest
 
 from affect4d.evaluation.evaluator import Evaluator
-from affect4d.evaluation.representation import (
+from affect4d.evaluation.retrieval_and_few_shot import (
     MAP_COLUMNS,
     embedding_map,
     evaluate_representation,
@@ -17,7 +17,7 @@ from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.prompts.compose import class_prompts, possible_prompts
 from affect4d.prompts.vocabulary import ACTION_UNIT_PHRASES, VOCABULARY
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.views.inputs import InputOptions
+from affect4d.views.input_options import InputOptions
 
 INPUTS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 

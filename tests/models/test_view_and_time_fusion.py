@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from affect4d.models.fusion import ViewFusion
+from affect4d.models.view_and_time_fusion import ViewFusion
 
 
 @pytest.fixture(params=["weights", "attention"])

@@ -17,11 +17,11 @@ from affect4d.models.io import WEIGHTS_FILE
 from affect4d.progress import console
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
 from affect4d.store.cache import cache_key
+from affect4d.training.build_samples import labelled_samples, unlabelled_samples
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.cost import TrainingCost
 from affect4d.training.dataset import SampleSplits
-from affect4d.training.dataset_tables import labelled_samples, unlabelled_samples
-from affect4d.training.job import CHECKPOINTS, TrainingJob
+from affect4d.training.job_folder import CHECKPOINTS, TrainingJob
 from affect4d.training.launch import launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
