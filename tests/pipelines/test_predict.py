@@ -24,7 +24,7 @@ MISTAKES = {
     "no scan among the files": ({"input": "conf"}, r"No scan in conf.*\.wrl"),
     "an unknown layout": ({"input": "conf", "layout": "cave"}, "cave.*Known layouts"),
     "an unknown grouping": ({"input": "conf", "grouping": "loosely"}, "grouping"),
-    "an unknown model": ({"input": "conf", "model": "oracle"}, "no model 'oracle'.*packaged models.*models:/"),
+    "an unknown model": ({"input": "conf", "model": "oracle"}, "no model 'oracle'.*packaged model.*models:/"),
     "an unknown run": ({"input": "conf", "model": "0" * 32}, "MLflow has nothing at runs:/0000"),
 }
 
