@@ -19,10 +19,10 @@ autoapi_root = "reference"
 autoapi_ignore = [
     "*/pipelines/*",
     "*/app/*",
-    "*/catalog/*",
-    "*/faces/*",
+    "*/datasets/*",
+    "*/synthetic/*",
     "*/reporting/*",
-    "*/hooks/*",
+    "*/hooks.py",
     "*/settings.py",
 ]
 autoapi_options = ["members"]
