@@ -15,7 +15,7 @@ def test_a_study_tells_what_it_was_run_on_and_the_report_counts_it(finished):
     assert provenance["basis"]["split"] == project.load("subject_split")["digest"]
     assert len(provenance["commit"].rstrip("+")) == 40
     project.run("report")
-    claims = {row["number"]: row for row in project.load("claims")}
+    claims = {row["number"]: row for row in project.load("claims")["claims"]}
     studied = [one for one in claims[6]["findings"] if one["source"] == "study_smile_ablation"]
     assert [(one["stale"], one["made"]) for one in studied] == [("", provenance["made"][:10])]
     assert studied[0]["remarks"][0].startswith("changed: ")

@@ -26,7 +26,7 @@ _SPEC = importlib.util.spec_from_file_location("small_job", SCRIPT)
 small_job = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(small_job)
 
-ALLOWED = ("torch", "open-clip-torch", "safetensors", "pydantic", "numpy", "jaxtyping")
+ALLOWED = ("torch", "open-clip-torch", "safetensors", "pydantic", "numpy", "jaxtyping", "lazy-loader")
 
 KILLER = """
     import os, signal, threading, time
