@@ -15,7 +15,8 @@ from affect4d.training.dataset import (
     save_samples,
     split_batch,
 )
-from affect4d.views.batches import assemble_batch, resolve_schedule
+from affect4d.views.bank import resolve_schedule
+from affect4d.views.batches import assemble_batch
 
 CPU = torch.device("cpu")
 TOKENISE = PromptTokenizer(16, 16)

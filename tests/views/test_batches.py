@@ -12,12 +12,11 @@ from affect4d.rendering.renderer import Renderer
 from affect4d.views import augmentation_schedule, batches
 from affect4d.views.augmentation import AUGMENTATIONS, Augmentation, MixedViewOptions, options_model
 from affect4d.views.augmentation_schedule import sample_schedule
-from affect4d.views.bank import ViewBank
+from affect4d.views.bank import ViewBank, resolve_schedule
 from affect4d.views.batches import (
     assemble_batch,
     assemble_unaugmented,
     mirrored_views,
-    resolve_schedule,
     unaugmented,
 )
 from affect4d.views.channels import derive_channels
@@ -249,7 +248,8 @@ def test_one_entry_of_the_list_is_an_augmentation(bank, monkeypatch, compiled):
 
     toy = Augmentation("tumble", 1.0, "tumble", Field(default=0.0, ge=0.0, le=4.0), upside_down)
     before = plan_of(bank, MixedViewOptions.none())
-    monkeypatch.setattr(batches, "AUGMENTATIONS", [*AUGMENTATIONS, toy])
+    for module in ("batches", "bank"):
+        monkeypatch.setattr(f"affect4d.views.{module}.AUGMENTATIONS", [*AUGMENTATIONS, toy])
     monkeypatch.setattr(augmentation_schedule, "AUGMENTATIONS", [*AUGMENTATIONS, toy])
     if not compiled:
         monkeypatch.setattr(batches, "_compiled_resampler", lambda: None)

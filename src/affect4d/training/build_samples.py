@@ -9,8 +9,7 @@ from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
 from affect4d.tensor_types import Labels
 from affect4d.training.dataset import TrainingSamples
-from affect4d.views.bank import ViewBank
-from affect4d.views.batches import resolve_schedule
+from affect4d.views.bank import ViewBank, resolve_schedule
 
 
 def labelled_samples(

@@ -10,8 +10,8 @@ from PIL import Image
 
 from affect4d.store import ContentStore
 from affect4d.tensor_types import ViewImages
-from affect4d.views.bank import ViewBank, load_view_bank
-from affect4d.views.batches import assemble_batch, assemble_unaugmented, resolve_schedule
+from affect4d.views.bank import ViewBank, load_view_bank, resolve_schedule
+from affect4d.views.batches import assemble_batch, assemble_unaugmented
 from affect4d.views.contact_sheets import contact_sheet
 from affect4d.views.input_options import InputOptions
 

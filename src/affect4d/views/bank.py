@@ -21,7 +21,9 @@ from affect4d.progress import track
 from affect4d.rendering.shards import Shard, open_shard, pose_channel
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.apex_detection import frame_table
+from affect4d.views.augmentation import AUGMENTATIONS
 from affect4d.views.augmentation_schedule import rendered_head_poses
+from affect4d.views.batches import ScheduledViews
 from affect4d.views.channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
 
@@ -183,3 +185,40 @@ def _derive_pose(
     needed = needed_images(options.channels, opened.header["channels"])
     rendered = {image: opened.stack(pose_channel(image, pose)) for image in needed}
     return derive_channels(rendered, angles, options.channels, opened.header.get("pitches", ()))
+
+
+def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
+    """Find the bank row of every scheduled view; do it once per run, and slice the result.
+
+    Raises:
+        ValueError: If the schedule names a frame, or a head pose, that the bank does not have.
+    """
+    rows = [
+        _bank_rows(bank, schedule[f"source_sequence_{view}"], schedule[f"source_frame_{view}"]) for view in bank.views
+    ]
+    poses = len(bank.images) // len(bank) - 1
+    if (schedule["head_pose"] > poses).any():
+        raise ValueError(
+            f"The schedule wants head pose {schedule['head_pose'].max()}, and {poses} were rendered: sample it anew."
+        )
+    offset = torch.from_numpy(schedule["head_pose"].to_numpy(np.int64, copy=True))[:, None] * len(bank)
+    mirror, still = (torch.from_numpy(schedule[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
+    values = [
+        schedule[[f"{one.name}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True) for one in AUGMENTATIONS
+    ]
+    return ScheduledViews(torch.stack(rows, dim=1) + offset, mirror, still, torch.from_numpy(np.stack(values, axis=-1)))
+
+
+def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:
+    """Bank rows of (sequence name, frame number) pairs."""
+    stride = int(max(bank.frame.max(), frames.max())) + 1
+    known = bank.sequence.numpy() * stride + bank.frame.numpy()
+    order = np.argsort(known, kind="stable")
+    names = pd.Index(bank.sequences).get_indexer(pd.Index(sequences))
+    wanted = names * stride + frames.to_numpy(np.int64)
+    rows = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)]
+    missing = np.flatnonzero((known[rows] != wanted) | (names < 0))
+    if len(missing):
+        first = missing[0]
+        raise ValueError(f"The bank has no frame {frames.iloc[first]} of sequence {sequences.iloc[first]!r}.")
+    return torch.from_numpy(rows)

@@ -6,12 +6,11 @@ within ±2 ``motion_gain``, usually well inside ±1). On the CPU a compiled pass
 """
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
@@ -20,7 +19,6 @@ from torch.nn import functional
 from affect4d.rendering.options import mirrored_name
 from affect4d.tensor_types import ViewImages
 from affect4d.views.augmentation import AUGMENTATIONS, ImageChange
-from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
 
 ImageIndices = Int64[Tensor, "samples views"]
@@ -77,43 +75,6 @@ def unaugmented(bank_rows: Int64[Tensor, " samples"], views: int) -> ScheduledVi
     return ScheduledViews(
         bank_rows[:, None].expand(samples, views), never, never, identity.expand(samples, views, len(identity))
     )
-
-
-def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
-    """Find the bank row of every scheduled view; do it once per run, and slice the result.
-
-    Raises:
-        ValueError: If the schedule names a frame, or a head pose, that the bank does not have.
-    """
-    rows = [
-        _bank_rows(bank, schedule[f"source_sequence_{view}"], schedule[f"source_frame_{view}"]) for view in bank.views
-    ]
-    poses = len(bank.images) // len(bank) - 1
-    if (schedule["head_pose"] > poses).any():
-        raise ValueError(
-            f"The schedule wants head pose {schedule['head_pose'].max()}, and {poses} were rendered: sample it anew."
-        )
-    offset = torch.from_numpy(schedule["head_pose"].to_numpy(np.int64, copy=True))[:, None] * len(bank)
-    mirror, still = (torch.from_numpy(schedule[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
-    values = [
-        schedule[[f"{one.name}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True) for one in AUGMENTATIONS
-    ]
-    return ScheduledViews(torch.stack(rows, dim=1) + offset, mirror, still, torch.from_numpy(np.stack(values, axis=-1)))
-
-
-def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:
-    """Bank rows of (sequence name, frame number) pairs."""
-    stride = int(max(bank.frame.max(), frames.max())) + 1
-    known = bank.sequence.numpy() * stride + bank.frame.numpy()
-    order = np.argsort(known, kind="stable")
-    names = pd.Index(bank.sequences).get_indexer(pd.Index(sequences))
-    wanted = names * stride + frames.to_numpy(np.int64)
-    rows = order[np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)]
-    missing = np.flatnonzero((known[rows] != wanted) | (names < 0))
-    if len(missing):
-        first = missing[0]
-        raise ValueError(f"The bank has no frame {frames.iloc[first]} of sequence {sequences.iloc[first]!r}.")
-    return torch.from_numpy(rows)
 
 
 def assemble_batch(
@@ -184,11 +145,11 @@ def _combined_change(scheduled: ScheduledViews, options: InputOptions) -> ImageC
 
 @functools.cache
 def _compiled_resampler() -> Callable[..., Any] | None:
-    """The CPU's loop, where its compiler is installed: a GPU machine needs none."""
-    try:
-        from affect4d.views.image_warping import resample
-    except ModuleNotFoundError:
+    """The compiled pass; None where Numba is not installed, as beside a bare training process."""
+    if importlib.util.find_spec("numba") is None:
         return None
+    from affect4d.views.image_warping import resample
+
     return resample
 
 
