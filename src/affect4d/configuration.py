@@ -18,6 +18,8 @@ FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "c
 """Likewise for names given with --params; options that moved warn by themselves (affect4d.renamed_options)."""
 MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")
 """Parameters that name a place on one machine."""
+LAYOUT_SETTINGS = ("corpus_roots", "corpus_patterns", "depth_cameras")
+"""Settings in ``globals.yml`` with one entry for each layout."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")
 
 
@@ -94,6 +96,18 @@ def used_parameters(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[s
         for path, value in parameters.items()
         if any(path == name or path.startswith(f"{name}.") for name in names)
     }
+
+
+def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]:
+    """The user's settings that ``conf/base/globals.yml`` lacks, each with the names that it has."""
+    from affect4d.scans.corpora import CORPORA
+
+    given, base = loader["globals"], base_configuration(loader, "globals")
+    unknown = {name: tuple(base) for name in given if name not in base}
+    for group in LAYOUT_SETTINGS:
+        known = tuple(f"{group}.{layout}" for layout in CORPORA)
+        unknown |= {f"{group}.{name}": known for name in given[group] or {} if f"{group}.{name}" not in known}
+    return unknown
 
 
 def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict[str, Any]:

@@ -30,8 +30,6 @@ from affect4d import configuration, tracking
 from affect4d.memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
-LAYOUT_SETTINGS = ("corpus_roots", "corpus_patterns", "depth_cameras")
-"""Settings in ``globals.yml`` with one entry for each layout."""
 TRAINED_METHODS = ("params:affect_vlm", "params:smile_vlm")
 LIBRARIES = (
     "affect4d", "kedro", "torch", "open_clip_torch", "pyvista", "vtk", "numpy", "pandas", "scikit-learn",
@@ -52,7 +50,7 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the configuration; warn of settings that nothing reads."""
         self._loader = context.config_loader
-        for name, known in unknown_settings(context.config_loader).items():
+        for name, known in configuration.unknown_settings(context.config_loader).items():
             LOGGER.warning("conf/local/globals.yml: nothing reads the setting %s%s", name, _suggestion(name, known))
 
     @hook_impl(tryfirst=True)
@@ -99,18 +97,6 @@ def check_devices(pipeline: Pipeline, catalog: DataCatalog) -> None:
         from affect4d.training.device import choose_device
 
         choose_device(device)
-
-
-def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]:
-    """The user's settings that ``conf/base/globals.yml`` lacks, each with the names that it has."""
-    from affect4d.scans.corpora import CORPORA
-
-    given, base = loader["globals"], configuration.base_configuration(loader, "globals")
-    unknown = {name: tuple(base) for name in given if name not in base}
-    for group in LAYOUT_SETTINGS:
-        known = tuple(f"{group}.{layout}" for layout in CORPORA)
-        unknown |= {f"{group}.{name}": known for name in given[group] or {} if f"{group}.{name}" not in known}
-    return unknown
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
