@@ -81,7 +81,7 @@ class StudyProvenance:
     ) -> Self:
         """The provenance of a study that has just been run.
 
-        ``started_with`` is the catalog entry ``run_info``: ``changes`` and ``commit``; ``predictions`` are all of the study's.
+        ``started_with`` is the catalog entry ``run_info``; ``predictions`` are all of the study's.
         """
         return cls(
             basis=basis,
