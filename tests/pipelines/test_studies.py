@@ -48,5 +48,5 @@ def test_two_processes_train_what_one_does_and_the_report_counts_it(finished):
     curves = project.load("distribution_study_curves").set_index(["variant", "epoch"])
     assert curves.loc["two", "loss"].tolist() == pytest.approx(curves.loc["affect_vlm", "loss"].tolist(), rel=0.01)
     project.run("report")
-    (claim,) = (row for row in project.load("claims") if row["number"] == 5)
+    (claim,) = (row for row in project.load("claims")["claims"] if row["number"] == 5)
     assert [one["source"] for one in claim["findings"]] == ["study_distribution"]
