@@ -11,7 +11,7 @@ from affect4d.reporting import ingest_page as page_module
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.procedural.face import ProceduralFace
+from affect4d.synthetic.procedural_face import ProceduralFace
 
 
 @pytest.fixture

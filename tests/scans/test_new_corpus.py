@@ -14,7 +14,7 @@ from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.procedural.face import ProceduralFace
+from affect4d.synthetic.procedural_face import ProceduralFace
 
 NAME = re.compile(r"(?P<subject>p\d+)-(?P<word>\w+)\.obj")
 

@@ -21,13 +21,12 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 from affect4d.synthetic import generate
 from affect4d.synthetic import generated_corpus as corpus
-from affect4d.synthetic.action_dynamics import envelopes
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.generate import export_layout, generate_corpus
 from affect4d.synthetic.generated_corpus import Take, perform, performance_of, scan_frame
 from affect4d.synthetic.generated_source import as_written, open_source
+from affect4d.synthetic.layouts import coded_units, rising_frames
 from affect4d.synthetic.layouts.corpora import BP4D_CODED, LAYOUTS, layout_named
-from affect4d.synthetic.layouts.corpus_layout import coded_units, rising_frames
 from affect4d.synthetic.layouts.file_writers import (
     BNT_BACKGROUND,
     bnd_bytes,
@@ -41,6 +40,7 @@ from affect4d.synthetic.layouts.file_writers import (
     tbnd_bytes,
     wrl_bytes,
 )
+from affect4d.synthetic.performance import envelopes
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 FACES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.int32)

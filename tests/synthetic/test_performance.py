@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS
-from affect4d.synthetic.action_dynamics import (
+from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, CENTRAL, MICRO_VARIANTS, TYPICAL, weights_of
+from affect4d.synthetic.performance import (
     POSTURES,
     RESIDUAL,
     SOUNDS,
+    Performance,
     act,
     blinks,
+    draw_micro_labels,
     draw_micro_units,
+    draw_performances,
     envelopes,
     gaze_drift,
     postures,
@@ -18,8 +22,6 @@ from affect4d.synthetic.action_dynamics import (
     talk,
     unrest,
 )
-from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, CENTRAL, MICRO_VARIANTS, TYPICAL, weights_of
-from affect4d.synthetic.performance import Performance, draw_micro_labels, draw_performances
 from affect4d.synthetic.recipe import ActionUnitOptions, PerformanceOptions, ScannerOptions
 from affect4d.synthetic.subjects import draw_style
 

@@ -9,10 +9,16 @@ from scipy.spatial import cKDTree
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmark_names import LANDMARK_COUNT, MIRROR, NAMED
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, TYPICAL
+from affect4d.synthetic.displacement_fields import action_basis
 from affect4d.synthetic.face_texture import paint_skin, wrinkle_map
-from affect4d.synthetic.procedural.displacement_fields import action_basis
-from affect4d.synthetic.procedural.face import SAMPLINGS, ProceduralFace, landmark_points, mesh_skin
-from affect4d.synthetic.procedural.identity import FREE_MODES, IDENTITY
+from affect4d.synthetic.procedural_face import (
+    FREE_MODES,
+    IDENTITY,
+    SAMPLINGS,
+    ProceduralFace,
+    landmark_points,
+    mesh_skin,
+)
 from affect4d.synthetic.subjects import AGE_GROUPS, SKIN_TONES, draw_appearance
 
 FACE = ProceduralFace()

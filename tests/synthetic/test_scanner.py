@@ -5,21 +5,21 @@ import pytest
 from pydantic import ValidationError
 
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.face_model import DENSITIES
-from affect4d.synthetic.lighting import draw_lights, light_texture
-from affect4d.synthetic.procedural.face import ProceduralFace
+from affect4d.synthetic.face_model import DENSITIES, HEIGHT, STRIP, WIDTH
+from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import ScannerOptions
 from affect4d.synthetic.scanner import (
     cover_texture,
     draw_conditions,
     draw_hair,
+    draw_lights,
     hair_relief,
+    light_texture,
     scan_surface,
     smooth_field,
     spikes,
     surface_noise,
 )
-from affect4d.synthetic.skin_coordinates import HEIGHT, STRIP, WIDTH
 
 FACE = ProceduralFace()
 NEUTRAL = np.zeros(len(ACTION_UNITS))

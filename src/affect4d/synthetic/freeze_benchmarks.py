@@ -77,9 +77,7 @@ def measure(one: Benchmark, engine: EngineOptions) -> CorpusHash:
 
 
 def freeze(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
-    """Write a benchmark's hash under its version; other versions stay as they are.
-
-    The entry of a machine that only rounds otherwise stays, too.
+    """Write a benchmark's hash under its version; other versions, and those that differ by rounding only, stay.
 
     Raises:
         FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.

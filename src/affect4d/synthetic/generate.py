@@ -15,8 +15,8 @@ from affect4d.store import ContentStore, code_version, content_key
 from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
 from affect4d.synthetic.generated_corpus import Take
+from affect4d.synthetic.layouts import CorpusLayout, LabelRow, LayoutTake, WrittenScan
 from affect4d.synthetic.layouts.corpora import layout_named, write_bu4dfe_frame
-from affect4d.synthetic.layouts.corpus_layout import CorpusLayout, LabelRow, LayoutTake, WrittenScan
 from affect4d.synthetic.recipe import CorpusRecipe
 
 HashSample = Literal["all", "apex"]
@@ -70,16 +70,13 @@ def generate_corpus(
 ) -> dict[str, Any]:
     """Generate a synthetic corpus, or find it in the store; the corpus does not depend on the engine.
 
-    Args:
-        store: Where corpora are kept, by content.
-        engine: Where the work is done.
-        raw_files: Write every scan in BU-4DFE's own layout; without, only the tables are written, and
-            :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
+    Raw files are in BU-4DFE's own layout. Without them only the tables are written, and
+    :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
 
     Returns:
         ``root`` (folder of the tables ``subjects.csv``, ``actions.parquet``, ``attributes.parquet``, and of the raw
         files), ``layout``, ``streamed``, ``recipe``, ``key``, ``subjects``, ``sequences``, ``scans``, ``synthetic``,
-        ``fingerprint`` (see :class:`~affect4d.synthetic.corpus_hash.CorpusHash`), ``split`` and ``folds``.
+        ``fingerprint`` (a :class:`~affect4d.synthetic.corpus_hash.CorpusHash`), ``split`` and ``folds``.
 
     Raises:
         FileNotFoundError: If the face model's files are missing; the message says how to get them.
@@ -104,8 +101,6 @@ def export_layout(
 
     Raises:
         ValueError: If the layout is unknown, or has a place for none of the takes.
-        FileNotFoundError: If the face model's files are missing; the message says how to get them.
-        RuntimeError: If a take could not be written.
     """
     chosen = layout_named(layout)
     key = content_key(corpus=corpus.corpus_key(recipe), layout=layout, code=code_version(__name__))
@@ -200,11 +195,7 @@ def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine
 def _map_takes(
     function: Callable[[TakeTask], Made], tasks: Sequence[TakeTask], title: str, done: str, engine: EngineOptions
 ) -> list[Made]:
-    """Results of the takes, as they come.
-
-    Raises:
-        RuntimeError: If one fails; names its sequence.
-    """
+    """Results of the takes, as they come; a RuntimeError names the sequence that fails."""
     made = []
     for task, result in map_chunks(function, tasks, title, engine, scans=_frames):
         if isinstance(result, Exception):

@@ -16,17 +16,15 @@ from affect4d.scans.expression import join_labels
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 from affect4d.store import code_version, content_key
-from affect4d.synthetic.action_dynamics import act
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
 from affect4d.synthetic.face_model import FaceModel
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.ict_facekit import IctFace
 from affect4d.synthetic.ict_facekit_files import ict_digests
-from affect4d.synthetic.lighting import light_texture
-from affect4d.synthetic.performance import Performance, draw_performances
-from affect4d.synthetic.procedural.face import ProceduralFace
+from affect4d.synthetic.performance import Performance, act, draw_performances
+from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
-from affect4d.synthetic.scanner import ScanConditions, draw_conditions, scan_surface
+from affect4d.synthetic.scanner import ScanConditions, draw_conditions, light_texture, scan_surface
 from affect4d.synthetic.subjects import (
     GENDERS,
     LEFT,
@@ -185,11 +183,7 @@ def subject_table(recipe: CorpusRecipe) -> pd.DataFrame:
 
 
 def official_split(recipe: CorpusRecipe) -> SubjectSplit:
-    """Training and test subjects: part of the recipe, balanced over gender.
-
-    Raises:
-        ValueError: If there is only one subject.
-    """
+    """Training and test subjects: part of the recipe, balanced over gender; a ValueError for one."""
     return draw_split(_genders(recipe), recipe.test_share, recipe.seed, _genders(recipe))
 
 

@@ -54,11 +54,7 @@ class GeneratedSource:
         return [self.checksum({"sequence": sequence, "frame": frame}) for sequence, frame in rows]
 
     def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
-        """Generate the scan of a row, with all of its texture.
-
-        Raises:
-            ScanError: If the recipe has no such sequence or frame.
-        """
+        """Generate the scan of a row, with all of its texture; a ScanError if the recipe has no such scan."""
         take, frame = corpus.find_take(self.recipe, str(row["sequence"])), int(row["frame"])
         if take is None or not 0 <= frame < corpus.performance_of(self.recipe, take).frames:
             raise ScanError("not-in-recipe", self.locate(row), f"{self} has no such scan")

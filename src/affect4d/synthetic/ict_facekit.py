@@ -20,9 +20,13 @@ from affect4d.synthetic.face_model import (
     DENSITIES,
     NORMAL_COLUMNS,
     NORMAL_ROWS,
+    P_HALF,
+    Q_HIGH,
+    Q_LOW,
     Blendshapes,
     FaceMesh,
     FaceSurface,
+    MaterialPoints,
     NormalMap,
     SpacePoints,
     blendshapes,
@@ -35,8 +39,7 @@ from affect4d.synthetic.face_model import (
     with_strip,
 )
 from affect4d.synthetic.ict_facekit_files import FACE_VERTICES, IBUG, IctGeometry, load_geometry, model_folder
-from affect4d.synthetic.procedural.face import landmark_points
-from affect4d.synthetic.skin_coordinates import P_HALF, Q_HIGH, Q_LOW, MaterialPoints
+from affect4d.synthetic.procedural_face import landmark_points
 from affect4d.synthetic.subjects import IdentityShape
 
 SAMPLINGS = 9
@@ -53,10 +56,7 @@ VertexIndices = Int64[np.ndarray, " vertices"]
 
 
 class IctFace:
-    """The face of ICT-FaceKit, thinned and re-meshed as a scanner would see it.
-
-    Args:
-        folder: The clone; it holds ``FaceXModel/generic_neutral_mesh.obj``.
+    """The face of ICT-FaceKit in a user's clone, thinned and re-meshed as a scanner would see it.
 
     Raises:
         FileNotFoundError: If there is no such clone; the message names the setting and the source.
@@ -204,10 +204,7 @@ def _cover(folder: Path) -> Bool[np.ndarray, "pixels pixels"]:
 
 @functools.cache
 def _landmark_vertices(folder: Path) -> VertexIndices:
-    """The vertices of the 83 landmarks, in the order of :mod:`affect4d.scans.landmark_names`.
-
-    Curves of the model's 68 landmarks, resampled in the texture plane, where the lips lie apart.
-    """
+    """Vertices of the 83 landmarks: the model's 68, resampled in the texture plane, where the lips lie apart."""
     texture = load_geometry(folder).texture
     _, nearest = cKDTree(texture).query(_landmark_places(texture[list(IBUG)]))
     return np.asarray(nearest, dtype=np.int64)

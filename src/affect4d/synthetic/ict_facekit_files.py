@@ -78,11 +78,7 @@ class IctGeometry:
 
 
 def model_folder(folder: str | None) -> Path:
-    """The folder of the model's .obj files.
-
-    Raises:
-        FileNotFoundError: If none is given, or the neutral head is not in it.
-    """
+    """The folder of the model's .obj files; a FileNotFoundError says how to get them."""
     remedy = (
         "Run `git clone https://github.com/ICT-VGL/ICT-FaceKit` and name its folder as `ict_folder` in "
         "conf/local/globals.yml (or --params ict_folder=FOLDER), or use the synthetic corpus."
@@ -108,11 +104,7 @@ def _digest(path: Path, modified: int) -> str:
 
 @functools.cache
 def load_geometry(folder: Path) -> IctGeometry:
-    """Read the model, once a process.
-
-    Raises:
-        ValueError: If a file is missing, or not of this model.
-    """
+    """Read the model, once a process; a ValueError names a file that is missing, or not of this model."""
     neutral = _vertices(folder / "generic_neutral_mesh.obj")
     identity = [_moved(path, neutral) for path in _mode_files(folder)]
     modes = np.stack(identity)
@@ -134,11 +126,7 @@ def load_geometry(folder: Path) -> IctGeometry:
 
 
 def _mode_files(folder: Path) -> list[Path]:
-    """``identity000.obj`` and on.
-
-    Raises:
-        ValueError: If there are none, or one of them is missing.
-    """
+    """``identity000.obj`` and on; a ValueError names the first one missing."""
     found = sorted(folder.glob("identity[0-9]*.obj"))
     numbered = [folder / f"identity{number:03d}.obj" for number in range(len(found))]
     missing = [path.name for path in numbered if path not in found]

@@ -1,5 +1,6 @@
-"""The scanner: head pose, surface noise, holes, spikes, hair over the forehead, landmark error."""
+"""The scanner: light, head pose, surface noise, holes, spikes, hair over the forehead, landmark error."""
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,24 @@ from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Faces, Texture, TextureCoordinates
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.face_model import DENSITIES, FaceSurface, SpacePoints
-from affect4d.synthetic.lighting import KNOT_SECONDS, SceneLights, draw_lights, wander
+from affect4d.synthetic.face_model import (
+    DENSITIES,
+    HEIGHT,
+    STRIP,
+    WIDTH,
+    FaceSurface,
+    NormalMap,
+    SpacePoints,
+    skin_pixels,
+)
+from affect4d.synthetic.face_texture import Albedo, WrinkleMap
 from affect4d.synthetic.performance import FrameTimes
 from affect4d.synthetic.recipe import ScannerOptions
-from affect4d.synthetic.skin_coordinates import HEIGHT, STRIP, WIDTH, skin_pixels
 
+KNOT_SECONDS = 4.0 / 3.0
+"""Time between two independent values of a drifting quantity."""
+FOLD_DARKNESS = 0.45
+"""How much darker the deepest fold of the skin is."""
 HEAD_CENTRE = np.array([0.0, 0.0, -80.0])
 """Centre of head rotation, mm from the tip of the nose."""
 FOURIER_WAVES = 20
@@ -25,6 +38,73 @@ HAIR_ROOT, LOWEST_TIP, HIGHEST_TIP = 86.0, 40.0, 66.0
 """Height of the hair's roots and tips over the nose tip, mm."""
 HAIR_RELIEF = 2.5
 """How far hair stands off the skin, mm."""
+
+
+@dataclass(frozen=True)
+class SceneLights:
+    """The light of one take."""
+
+    directions: Float64[np.ndarray, "frames lamps 3"]
+    """Towards each lamp, times its share of all light."""
+    colours: Float64[np.ndarray, "lamps 3"]
+    """Of the lamps, a factor on RGB near 1."""
+    ambient: Float64[np.ndarray, "3"]
+    """Colour of the ambient light, times its share."""
+    exposure: Float64[np.ndarray, " frames"]
+    """Brightness of each frame."""
+
+
+def draw_lights(times: FrameTimes, rng: np.random.Generator, options: ScannerOptions) -> SceneLights:
+    """Draw the lamps of a take."""
+    drift, colour = options.light_drift, options.light_colour
+    lamps = int(rng.integers(1, options.lamps + 1))
+    middle = np.stack([_direction(rng) for _ in range(lamps)])
+    moved = middle + drift * np.stack([wander(times, rng) for _ in range(lamps)], axis=1)
+    moved /= np.linalg.norm(moved, axis=2, keepdims=True)
+    shares = options.light_strength * rng.uniform(0.5, 1.0) * rng.dirichlet(np.full(lamps, 2.0))
+    return SceneLights(
+        directions=moved * shares[:, None],
+        colours=1.0 + colour * rng.normal(0.0, 1.0, (lamps, 3)),
+        ambient=(1.0 - 0.6 * shares.sum()) * (1.0 + 0.5 * colour * rng.normal(0.0, 1.0, 3)),
+        exposure=rng.uniform(0.75, 1.2) * (1.0 + 0.5 * drift * wander(times, rng)[:, 0]),
+    )
+
+
+def light_texture(albedo: Albedo, normals: NormalMap, wrinkles: WrinkleMap, lights: SceneLights, frame: int) -> Texture:
+    """Bake the light of a frame into the texture."""
+    lamps = np.clip(normals @ lights.directions[frame].T.astype(np.float32), 0.0, None)
+    coarse = lights.ambient.astype(np.float32) + lamps @ lights.colours.astype(np.float32)
+    shade = _enlarged(coarse, *albedo.shape[:2])
+    shade *= ((1.0 - FOLD_DARKNESS * wrinkles) * np.float32(255.0 * lights.exposure[frame]))[..., None]
+    return np.asarray(np.clip(albedo * shade, 0.0, 255.0).astype(np.uint8))
+
+
+def wander(times: FrameTimes, rng: np.random.Generator) -> Float64[np.ndarray, "frames 3"]:
+    """Three random paths with a spread of about one over several seconds; little happens within half a second."""
+    knots = rng.normal(0.0, 1.0, (int(times[-1] / KNOT_SECONDS) + 2, 3))
+    places = KNOT_SECONDS * np.arange(len(knots))
+    return np.stack([np.interp(times, places, knots[:, axis]) for axis in range(3)], axis=1)
+
+
+def _direction(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
+    """A direction to a lamp in front of the face."""
+    azimuth, height = np.radians(rng.uniform(-75.0, 75.0)), np.radians(rng.uniform(-15.0, 60.0))
+    return np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
+
+
+def _enlarged(
+    coarse: Float32[np.ndarray, "rows columns 3"], height: int, width: int
+) -> Float32[np.ndarray, "height width 3"]:
+    """Bilinear enlargement, pixel centres aligned, as two matrix products."""
+    tall = np.tensordot(_between(coarse.shape[0], height), coarse, axes=1)
+    return np.asarray(np.einsum("xc,hcd->hxd", _between(coarse.shape[1], width), tall, optimize=True))
+
+
+@functools.cache
+def _between(count: int, wanted: int) -> Float32[np.ndarray, "wanted count"]:
+    """Weights of the two nearest of ``count`` samples at ``wanted`` evenly spread places."""
+    places = np.clip((np.arange(wanted) + 0.5) * count / wanted - 0.5, 0.0, count - 1.0)
+    return np.clip(1.0 - np.abs(places[:, None] - np.arange(count)), 0.0, None).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -158,10 +238,7 @@ def scan_surface(
 
 
 def smooth_field(points: SpacePoints, length: float, rng: np.random.Generator) -> SpacePoints:
-    """A smooth random vector field with a spread of one per axis, correlated over ``length`` mm.
-
-    Random Fourier features of a Gaussian covariance.
-    """
+    """A smooth random vector field, spread one per axis, correlated over ``length`` mm (random Fourier features)."""
     waves = rng.normal(0.0, 1.0 / length, (3, FOURIER_WAVES))
     phases = rng.uniform(0.0, 2.0 * np.pi, FOURIER_WAVES)
     amplitudes = rng.normal(0.0, np.sqrt(2.0 / FOURIER_WAVES), (FOURIER_WAVES, 3))

@@ -10,7 +10,7 @@ from affect4d.scans.alignment.landmark_alignment import fit_landmarks
 from affect4d.scans.geometry import apply_pose, pose_of
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.procedural.face import ProceduralFace
+from affect4d.synthetic.procedural_face import ProceduralFace
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from affect4d.scans.alignment.landmark_alignment import fit_landmarks
 from affect4d.scans.alignment.mean_face import MEAN_DEPTHS, STEP, TOP, mean_surface
 from affect4d.scans.geometry import apply_pose
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.procedural.face import SAMPLINGS, ProceduralFace
+from affect4d.synthetic.procedural_face import SAMPLINGS, ProceduralFace
 
 
 def measured_depths() -> list[tuple[float, ...]]:

@@ -13,7 +13,7 @@ from affect4d.scans.corpora import bosphorus, bp4d, bu3dfe, bu4dfe, fourdme
 from affect4d.scans.expression import EXPRESSIONS, join_labels
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.layouts.corpus_layout import (
+from affect4d.synthetic.layouts import (
     CorpusLayout,
     LabelRow,
     LayoutTake,
@@ -64,11 +64,7 @@ FOLDER_TABLE = "scans.csv"
 
 
 def write_bu4dfe_frame(root: Path, sequence: str, frame: int, scan: FaceScan) -> None:
-    """Write mesh, image and landmarks of one frame as BU-4DFE has them.
-
-    Raises:
-        ValueError: If the scan lacks texture coordinates, texture or landmarks.
-    """
+    """Write mesh, image and landmarks of one frame as BU-4DFE has them; a ValueError if the scan lacks one."""
     stem = f"{sequence}/{frame:03d}"
     write_file(root / f"{stem}.wrl", wrl_bytes(scan, f"{frame:03d}.jpg"))
     write_file(root / f"{stem}.jpg", image_bytes(scan, "JPEG"))
@@ -343,11 +339,7 @@ LAYOUTS: Mapping[str, CorpusLayout] = {one.name: one for one in (BU3DFE, BU4DFE,
 
 
 def layout_named(name: str) -> CorpusLayout:
-    """The layout of that name.
-
-    Raises:
-        ValueError: If there is none; the message lists the known ones.
-    """
+    """The layout of that name; a ValueError of another name lists the known ones."""
     if name not in LAYOUTS:
         known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS.values())
         raise ValueError(f"Synthetic faces cannot be written as {name!r}. Known layouts: {known}.")

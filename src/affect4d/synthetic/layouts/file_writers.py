@@ -34,8 +34,7 @@ def landmarks_of(scan: FaceScan) -> Landmarks:
 def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes = b" ") -> bytes:
     """VRML 2.0 text, as BU-3DFE and BU-4DFE use it: one IndexedFaceSet, vertex and texture indices equal, v up.
 
-    Args:
-        newline: End of a line; BU-3DFE has files with CRLF.
+    BU-3DFE has files with CRLF (``newline``), and with a comma and a blank ``between`` the numbers of a row.
     """
     coordinates, faces = _coordinates_of(scan, "A .wrl scan"), index_lines(scan.faces, b", -1,\n")
     parts = (
@@ -55,11 +54,9 @@ def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes
 
 
 def obj_bytes(scan: FaceScan, material: str, indexed: bool = True) -> bytes:
-    """Wavefront text, as BP4D uses it.
+    """Wavefront text, as BP4D uses it: ``f 1/1 2/2 3/3`` where it is indexed.
 
-    Args:
-        indexed: Write ``f 1/1 2/2 3/3``; without, ``f 1 2 3`` beside a ``vt`` list in the order of the vertices, as
-            some of BP4D's files.
+    Some of BP4D's files have ``f 1 2 3`` instead, beside a ``vt`` list in the order of the vertices.
     """
     coordinates, corners = _coordinates_of(scan, "An .obj scan"), scan.faces + 1
     if indexed:
@@ -147,12 +144,7 @@ def bnd_bytes(scan: FaceScan) -> bytes:
 
 
 def tbnd_bytes(scan: FaceScan, angles: tuple[float, float, float], untracked: Iterable[int] = ()) -> bytes:
-    """BP4D's landmark file: pitch, yaw and roll in degrees, then 83 points, left-handed.
-
-    Args:
-        angles: Of the head, degrees.
-        untracked: Points written as 0 0 0.
-    """
+    """BP4D's landmark file: pitch, yaw and roll in degrees, then 83 points, left-handed; 0 0 0 if untracked."""
     points = landmarks_of(scan) * LEFT_HANDED
     points[list(untracked)] = 0.0
     rows = [f"{first:.6f} {second:.6f} {third:.6f}" for first, second, third in (angles, *points)]

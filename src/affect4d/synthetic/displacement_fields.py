@@ -11,8 +11,16 @@ from typing import Literal
 import numpy as np
 
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL
-from affect4d.synthetic.face_model import ModeBasis, SpacePoints
-from affect4d.synthetic.skin_coordinates import EYE, MOUTH, MaterialPoints, PointScalars, mirrored, sigmoid
+from affect4d.synthetic.face_model import (
+    EYE,
+    MOUTH,
+    MaterialPoints,
+    ModeBasis,
+    PointScalars,
+    SpacePoints,
+    mirrored,
+    sigmoid,
+)
 
 SkinRegion = Literal["skin", "upper", "lower"]
 
