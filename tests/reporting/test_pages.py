@@ -19,7 +19,7 @@ from affect4d.experiments.claim_evidence import Evidence, Finding, finding_docum
 from affect4d.experiments.claims import as_document, claims_by_corpus, evaluate_claims
 from affect4d.reporting.cards import render_model_card
 from affect4d.reporting.pages import render_report, render_report_markdown
-from affect4d.training.cost import TrainingCost
+from affect4d.training.state import TrainingCost
 
 SECTIONS = (
     "results",

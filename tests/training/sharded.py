@@ -28,7 +28,7 @@ TRANSFORMER = EncoderOptions(
 )
 small_job.INPUTS = small_job.InputOptions(channels=("grey", "shading", "grey"), motion="none", size=24)
 small_job.MODEL = small_job.MODEL.model_copy(update={"encoder": TRANSFORMER})
-TRAIN = small_job.TRAIN.model_copy(update={"average": 0.0})
+TRAIN = small_job.TRAIN.model_copy(update={"ema_decay": 0.0})
 
 
 def main(rank, count, store, out):

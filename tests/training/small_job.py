@@ -19,8 +19,7 @@ from affect4d.training import checkpoint
 from affect4d.training.cached_training import make_samples
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.distributed import ALONE
-from affect4d.training.job_folder import TrainingJob
-from affect4d.training.launch import launch
+from affect4d.training.launch import TrainingJob, launch
 from affect4d.training.options import (
     AffectOptions,
     CheckpointOptions,
@@ -46,7 +45,7 @@ MODEL = ModelOptions(
     projector_width=32,
 )
 TRAIN = TrainOptions(
-    epochs=EPOCHS, batch_size=6, samples_per_sequence=1, device="cpu", threads=1, average=0.9, precision="float32"
+    epochs=EPOCHS, batch_size=6, samples_per_sequence=1, device="cpu", threads=1, ema_decay=0.9, precision="float32"
 )
 OBJECTIVES = {"affect_vlm": AffectOptions(), "smile_vlm": SmileOptions(), "cross_entropy": CrossEntropyOptions()}
 IDENTITY = {"configuration": "small", "data": "job"}
@@ -102,7 +101,7 @@ def small_run(method="affect_vlm", folder=None, options=TRAIN, keep=2, policy=No
 def write_job(folder, method="affect_vlm", **distributed):
     """Write a job anew; its checkpoints stay."""
     bank, recipe = small_bank(), small_recipe(method)
-    options = DistributedOptions(**{"patience_minutes": 2, **distributed})
+    options = DistributedOptions(**{"timeout_minutes": 2, **distributed})
     checkpoints = CheckpointOptions(checkpoint_minutes=0, checkpoints=100)
     job = TrainingJob(method, recipe, bank.views, bank.sequences, IDENTITY, checkpoints, options)
     folder.mkdir(parents=True, exist_ok=True)

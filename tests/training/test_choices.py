@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 def changed(**changes):
-    return small_job.TRAIN.model_copy(update={"average": 0.0, **changes})
+    return small_job.TRAIN.model_copy(update={"ema_decay": 0.0, **changes})
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -43,7 +43,7 @@ def test_half_precision_encoders_train_single_precision_weights(precision):
 
 def test_the_average_follows_the_weights():
     last, _ = small_job.small_run(options=changed())
-    averaged, state = small_job.small_run(options=changed(average=0.5))
+    averaged, state = small_job.small_run(options=changed(ema_decay=0.5))
     start = build_model("affect_vlm", small_job.small_recipe("affect_vlm").for_views(3).model, 0)
     distances = [(model.temperature.logit_scale - start.temperature.logit_scale).abs() for model in (last, averaged)]
     assert torch.equal(state.model.temperature.logit_scale, averaged.temperature.logit_scale)
@@ -283,3 +283,12 @@ def test_making_batches_ahead_leaves_this_thread_its_number_of_threads():
         assert torch.get_num_threads() == before + 1
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("options", "old", "new", "value"), [
+    (TrainOptions, "average", "ema_decay", 0.5),
+    (DistributedOptions, "patience_minutes", "timeout_minutes", 2.0),
+])  # fmt: skip
+def test_former_names_of_options_are_accepted_with_a_warning(options, old, new, value):
+    with pytest.warns(FutureWarning, match=f"option {old} is called {new} now"):
+        assert getattr(options.model_validate({old: value}), new) == value

@@ -6,7 +6,7 @@ import torch
 
 from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
-from affect4d.training.build_samples import draw_prompts, labelled_samples, unlabelled_samples
+from affect4d.training.cached_training import draw_prompts, labelled_samples, unlabelled_samples
 from affect4d.training.dataset import (
     LabelledBatch,
     UnlabelledBatch,

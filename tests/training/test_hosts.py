@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from affect4d.training.job_folder import RESULT, TrainingJob
-from affect4d.training.launch import torchrun_command
+from affect4d.training.launch import RESULT, TrainingJob, torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -63,7 +62,7 @@ def worker_in(name):
 def test_two_hosts_train_together_and_survive_the_loss_of_a_process(two_hosts, tmp_path):
     (first, address), (second, other) = two_hosts
     folder = tmp_path / "job"
-    small_job.write_job(folder, hosts=2, endpoint=f"{address}:29511", patience_minutes=8)
+    small_job.write_job(folder, hosts=2, endpoint=f"{address}:29511", timeout_minutes=8)
     surroundings = {
         **os.environ,
         "GLOO_SOCKET_IFNAME": "cable",

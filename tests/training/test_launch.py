@@ -16,8 +16,7 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from affect4d.training.job_folder import TrainingJob
-from affect4d.training.launch import PACKAGES, TrainingFailedError, torchrun_command
+from affect4d.training.launch import PACKAGES, TrainingFailedError, TrainingJob, torchrun_command
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -165,7 +164,7 @@ def test_the_first_that_fails_is_shown_with_its_traceback(in_every_process, tmp_
         """
     )
     with pytest.raises(TrainingFailedError, match=r"(?s)Process 1 failed.*the encoder fell.*output of every process"):
-        small_job.small_launch(tmp_path / "job", processes=2, restarts=0, patience_minutes=0.5)
+        small_job.small_launch(tmp_path / "job", processes=2, restarts=0, timeout_minutes=0.5)
     assert not processes_of(tmp_path)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from affect4d.training.cached_training import train_model
 from affect4d.training.dataset import BatchLoader
-from affect4d.training.guards import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
+from affect4d.training.gradients_and_guards import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
 from affect4d.training.objectives import ObjectiveValue, TrainingTask
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainingRecipe
 from affect4d.training.trainer import Callbacks, Trainer
@@ -162,7 +162,7 @@ def test_a_batch_that_does_not_fit_names_the_remedies(train_options, monkeypatch
 
 def test_a_plan_of_another_length_is_refused(bank, plan, prompts, inputs, model_options, train_options):
     longer = train_options.model_copy(update={"epochs": 3})
-    with pytest.raises(ValueError, match="drawn for 2 epochs, training asks for 3"):
+    with pytest.raises(ValueError, match="drawn for 2 epochs, training has 3"):
         train_model("affect_vlm", bank, plan, prompts, TrainingRecipe(inputs, model_options, longer, AffectOptions()))
 
 

@@ -28,7 +28,7 @@ from affect4d.store import ContentStore, cached, cached_folder, content_key, loc
 from affect4d.training.cached_training import TrainedModel, make_samples, train_in_processes, train_model
 from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
-from affect4d.training.job_folder import TrainingJob
+from affect4d.training.launch import TrainingJob
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, TrainingRecipe
 from affect4d.training.sampling import draw_plan

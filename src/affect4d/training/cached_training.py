@@ -9,25 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Int64
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from affect4d.models import prompt_tokenizer, save_model
+from affect4d.models import PromptTokenizer, prompt_tokenizer, save_model
 from affect4d.models.io import WEIGHTS_FILE
 from affect4d.progress import console
+from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
 from affect4d.store.cache import cache_key
-from affect4d.training.build_samples import labelled_samples, unlabelled_samples
+from affect4d.tensor_types import Labels
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
-from affect4d.training.cost import TrainingCost
-from affect4d.training.dataset import SampleSplits
-from affect4d.training.job_folder import CHECKPOINTS, TrainingJob
-from affect4d.training.launch import launch
+from affect4d.training.dataset import SampleSplits, TrainingSamples
+from affect4d.training.launch import CHECKPOINTS, TrainingJob, launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.sampling import check_no_leaks, split_plan
+from affect4d.training.state import TrainingCost
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank
+from affect4d.views.batches import resolve_schedule
 
 HISTORY_FILE, COST_FILE = "history.parquet", "cost.json"
 VALIDATION_FILE = "validation.json"
@@ -70,11 +74,10 @@ def train_cached(
     """Train and store a model, unless the store has it; a run that was interrupted is resumed.
 
     Args:
-        method: One of :data:`affect4d.training.objectives.METHODS`.
+        method: Name in ``METHODS``.
         store: Has a folder for each model: ``config.json``, ``weights.safetensors``, ``history.parquet``,
             ``cost.json``, ``validation.json``; and, until training is done, checkpoints under ``jobs/``.
         on_epoch: Called with the mean terms of every epoch; for a stored model, with those of its history.
-        distributed: Options; by default this process trains alone.
 
     Returns:
         The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
@@ -170,10 +173,8 @@ def train_model(
     """Train a model in this process.
 
     Args:
-        method: One of :data:`affect4d.training.objectives.METHODS`.
         plan: Augmentation plan with as many epochs as the recipe; drawn without groups for SMILE-VLM.
         prompts: Columns sequence, prompt and expression; for SMILE-VLM pseudo_label in place of expression.
-        on_model: Called with the model after every epoch, before ``on_epoch``.
         policy: Saves and resumes; by default nothing is saved.
 
     Raises:
@@ -228,3 +229,69 @@ def progress_bar(steps: int) -> Iterator[StepCallback]:
             progress.update(task, completed=done, loss=loss, speed=trained / (time.perf_counter() - start))
 
         yield update
+
+
+def labelled_samples(
+    plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, tokenise: PromptTokenizer
+) -> TrainingSamples:
+    """Samples of supervised training.
+
+    Raises:
+        ValueError: If a sequence of the plan has no prompt, or a frame of it is not in the bank.
+    """
+    drawn = prompts.iloc[draw_prompts(plan, prompts)]
+    labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]])
+    return _samples(plan, bank, drawn, labels, tokenise)
+
+
+def unlabelled_samples(
+    plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, tokenise: PromptTokenizer
+) -> TrainingSamples:
+    """Samples of self-supervised training.
+
+    The plan is drawn without groups: the views of a sample share its sequence.
+
+    Raises:
+        ValueError: If labels could leak: through a column ``expression``, or views mixed across sequences; or if a
+            sequence of the plan has no prompt, or a frame of it is not in the bank.
+    """
+    _check_no_labels(plan, pseudo_prompts)
+    drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]
+    groups = torch.as_tensor(pd.factorize(drawn["pseudo_label"], sort=True)[0])
+    return _samples(plan, bank, drawn, groups, tokenise)
+
+
+def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray, " samples"]:
+    """Place in ``prompts`` of each sample's prompt: the ⌊draw · n⌋-th of its sequence's n, which is at least one."""
+    places = prompts.groupby("sequence").indices
+    missing = sorted(set(plan["sequence"]) - set(places))
+    if missing:
+        raise ValueError(f"{len(missing)} sequences of the plan have no prompt, the first of them {missing[0]!r}.")
+    samples = zip(plan["sequence"], plan["prompt_draw"], strict=True)
+    return np.array([places[sequence][int(draw * len(places[sequence]))] for sequence, draw in samples], np.int64)
+
+
+def _samples(
+    plan: pd.DataFrame, bank: ViewBank, drawn: pd.DataFrame, groups: Labels, tokenise: PromptTokenizer
+) -> TrainingSamples:
+    """Each prompt is tokenised once; a plan lists its samples epoch after epoch, step after step."""
+    codes, distinct = pd.factorize(drawn["prompt"])
+    sequences = pd.Index(bank.sequences).get_indexer(pd.Index(drawn["sequence"]))
+    sizes = plan.groupby(["epoch", "step"], sort=False).size().unstack("step", sort=False)
+    return TrainingSamples(
+        views=resolve_schedule(bank, plan),
+        prompts=tokenise(list(distinct)),
+        prompt=torch.as_tensor(codes),
+        groups=groups,
+        sequences=torch.as_tensor(sequences),
+        sizes=torch.as_tensor(sizes.to_numpy(np.int64, copy=True)),
+    )
+
+
+def _check_no_labels(plan: pd.DataFrame, pseudo_prompts: pd.DataFrame) -> None:
+    for name, table in (("plan", plan), ("pseudo-prompts", pseudo_prompts)):
+        if "expression" in table.columns:
+            raise ValueError(f"The {name} of self-supervised training carry a column 'expression': drop it upstream.")
+    sources = plan.filter(regex="^source_sequence_")
+    if sources.ne(plan["sequence"], axis=0).to_numpy().any():
+        raise ValueError("The plan mixes views of several sequences, which needs labels: draw it with groups=None.")

@@ -34,9 +34,7 @@ class DamagedCheckpointError(ValueError):
 class CheckpointFolder:
     """The checkpoints of one run: ``step-00000120/`` with tensors, numbers and, written last, their checksums.
 
-    Attributes:
-        root: Folder of the run.
-        identity: Digests of configuration and data; a checkpoint of another run is not loaded.
+    ``identity`` are digests of configuration and data; a checkpoint of another run is not loaded.
     """
 
     root: Path
@@ -72,11 +70,7 @@ class CheckpointFolder:
         return None
 
     def load(self, folder: Path) -> Checkpoint:
-        """Read one checkpoint.
-
-        Raises:
-            DamagedCheckpointError: If a file is missing or changed, or the checkpoint is another run's.
-        """
+        """Read one checkpoint; ``DamagedCheckpointError`` if a file is missing or changed, or it is another run's."""
         marker = folder / MARKER
         if not marker.exists():
             raise DamagedCheckpointError(f"{marker.name} is missing: it was never finished.")
@@ -135,11 +129,7 @@ class CheckpointPolicy:
         return self._stop, self._folder is not None and due and self._ranks.first
 
     def apply(self, state: TrainingState, stop: bool, save: bool) -> None:
-        """Save and stop if any process requested it.
-
-        Raises:
-            TrainingInterruptedError: On ``stop``, after saving.
-        """
+        """Save and stop if any process requested it; to stop is :class:`TrainingInterruptedError`, after saving."""
         if stop or save:
             self.save(state)
         if stop:

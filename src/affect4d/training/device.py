@@ -41,18 +41,21 @@ def encoder_precision(options: TrainOptions, device: torch.device) -> torch.dtyp
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
+def encoders_of(model: nn.Module) -> list[ViewEncoder | TextEncoder]:
+    """The image and text encoders of a model."""
+    return [module for module in model.modules() if isinstance(module, ViewEncoder | TextEncoder)]
+
+
 def set_precision(model: nn.Module, precision: torch.dtype | None) -> None:
     """Set the precision of the encoders in training; everything after them stays float32."""
-    for module in model.modules():
-        if isinstance(module, ViewEncoder | TextEncoder):
-            module.precision = precision
+    for encoder in encoders_of(model):
+        encoder.precision = precision
 
 
 def compile_encoders(model: nn.Module) -> None:
     """Compile the encoders in place; names of weights stay."""
-    for module in model.modules():
-        if isinstance(module, ViewEncoder | TextEncoder):
-            module.tower.compile()
+    for encoder in encoders_of(model):
+        encoder.tower.compile()
 
 
 def threads_of(options: TrainOptions, processes: int = 1) -> int:

@@ -1,23 +1,37 @@
-"""Training in processes of their own, started by torchrun and followed from the program that launched it."""
+"""Training in processes of their own: the job folder they read, and torchrun, followed from the program that starts it.
+
+A job folder is everything that processes need to train, on this machine or carried to another (``cp -rL``):
+``job.json``, ``train.safetensors`` (and ``validation.safetensors``), ``bank.safetensors`` (a link to the view bank),
+and the results: ``progress.jsonl``, ``checkpoints/``, ``logs/``, ``result/``.
+"""
 
 import contextlib
+import ctypes
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from safetensors import safe_open
+from torch import Tensor
 
 from affect4d.models import load_model
 from affect4d.training.checkpoint import TrainingInterruptedError, handling_sigterm
-from affect4d.training.job_folder import LOGS, PROGRESS, RESULT, TrainingJob
+from affect4d.training.dataset import SampleSplits, load_samples, save_samples
+from affect4d.training.objectives import METHODS
+from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.trainer import EpochCallback, StepCallback
-from affect4d.training.worker import end_with_parent
 
+JOB, TRAIN, VALIDATION, BANK = "job.json", "train.safetensors", "validation.safetensors", "bank.safetensors"
+PROGRESS, LOGS, RESULT, CHECKPOINTS = "progress.jsonl", "logs", "result", "checkpoints"
 POLL_SECONDS = 0.2
 SHUTDOWN_SECONDS = 60
 """Time workers have, when told to stop, to finish their step and save."""
@@ -27,6 +41,84 @@ SIGNALLED = "torch.distributed.elastic.multiprocessing.api.SignalException"
 """Error of torchrun itself when it is told to stop."""
 LOST_PEER = ("closed by peer", "reset by peer", "remote process exited")
 """Parts of errors that only follow from the failure of another process."""
+
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """A view bank's images, memory-mapped; see :class:`affect4d.views.batches.ImageBank`."""
+
+    images: Tensor
+    neutral: Tensor
+    views: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training run that processes of their own can carry out; ``identity`` are digests of configuration and data."""
+
+    method: str
+    recipe: TrainingRecipe
+    views: tuple[str, ...]
+    sequence_names: tuple[str, ...]
+    identity: Mapping[str, str]
+    checkpoints: CheckpointOptions
+    distributed: DistributedOptions
+
+    def save(self, folder: Path, samples: SampleSplits, bank: Path) -> None:
+        """Write the job; ``job.json`` comes last, so that a job that is found is complete."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (JOB, PROGRESS, VALIDATION, BANK):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / RESULT, ignore_errors=True)
+        save_samples(samples.train, folder / TRAIN)
+        if samples.validation is not None:
+            save_samples(samples.validation, folder / VALIDATION)
+        (folder / BANK).symlink_to(bank.resolve())
+        partial = folder / f"{JOB}.partial"
+        partial.write_text(json.dumps(self._to_dict(), indent=1))
+        partial.rename(folder / JOB)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrainingJob":
+        """Read a job; ``FileNotFoundError`` if the folder holds none."""
+        values: dict[str, Any] = json.loads((folder / JOB).read_text())
+        return cls(
+            method=values["method"],
+            recipe=TrainingRecipe.from_dict(values["recipe"], METHODS[values["method"]].options),
+            views=tuple(values["views"]),
+            sequence_names=tuple(values["sequence_names"]),
+            identity=values["identity"],
+            checkpoints=CheckpointOptions.model_validate(values["checkpoints"]),
+            distributed=DistributedOptions.model_validate(values["distributed"]),
+        )
+
+    def _to_dict(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in ("method", "views", "sequence_names", "identity")}
+        options = {name: getattr(self, name).model_dump(mode="json") for name in ("checkpoints", "distributed")}
+        return {**plain, **options, "recipe": self.recipe.to_dict()}
+
+    def load_samples(self, folder: Path) -> SampleSplits:
+        """Training and validation samples."""
+        validation = folder / VALIDATION
+        return SampleSplits(load_samples(folder / TRAIN), load_samples(validation) if validation.exists() else None)
+
+    def open_images(self, folder: Path) -> StoredImages:
+        """Images of the view bank."""
+        with safe_open(folder / BANK, framework="pt") as file:
+            return StoredImages(file.get_tensor("images"), file.get_tensor("neutral"), self.views)
+
+
+def find_job(folder: Path) -> Path:
+    """The folder itself where it is a job, else the newest job below it; ``FileNotFoundError`` if there is none."""
+    found = []
+    for file in folder.rglob(JOB):
+        with contextlib.suppress(FileNotFoundError):  # a finished job is removed meanwhile
+            found.append((file.stat().st_mtime, file.parent))
+    if not found:
+        raise FileNotFoundError(f"There is no training job in {folder}: the first host has not started one yet.")
+    return max(found)[1]
 
 
 class TrainingFailedError(RuntimeError):
@@ -40,7 +132,7 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
     process is left behind.
 
     Args:
-        folder: A job; see :class:`affect4d.training.job_folder.TrainingJob`.
+        folder: A :class:`TrainingJob`.
         on_step: Called about twice a second.
 
     Returns:
@@ -78,7 +170,7 @@ def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tupl
 
 def torchrun_command(job: TrainingJob, folder: Path) -> list[str]:
     """Command that trains a job on this host, where all hosts meet; see docs/training.md for the other hosts'."""
-    options, seconds = job.distributed, int(60 * job.distributed.patience_minutes)
+    options, seconds = job.distributed, int(60 * job.distributed.timeout_minutes)
     endpoint = options.endpoint or "127.0.0.1:0"
     torchrun = {
         "nnodes": options.hosts,
@@ -180,10 +272,12 @@ def _log_file(folder: Path) -> Path:
 
 
 def check_gpus(processes: int) -> None:
-    """Check that there is a GPU for every process.
-
-    Raises:
-        ValueError: If there are fewer.
-    """
+    """Check that there is a GPU for every process; ``ValueError`` if there are fewer."""
     if torch.cuda.is_available() and processes > torch.cuda.device_count():
         raise ValueError(f"{processes} processes want a GPU each, this host has {torch.cuda.device_count()}.")
+
+
+def end_with_parent() -> None:
+    """Let Linux send SIGTERM to this process when its parent ends, however it ends."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

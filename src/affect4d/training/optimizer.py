@@ -21,11 +21,7 @@ _BELOW = ("conv1", "bn1", "stem", "patch_embed", "class_embedding", "positional_
 
 
 def freeze(model: nn.Module, starts: tuple[str, ...]) -> None:
-    """Freeze the parameters whose names have one of these prefixes.
-
-    Raises:
-        ValueError: If a prefix names no parameter; the message lists the model's parts.
-    """
+    """Freeze the parameters whose names have one of these prefixes; ``ValueError`` if a prefix names no parameter."""
     names = [name for name, _ in model.named_parameters()]
     for start in starts:
         if not any(name.startswith(start) for name in names):

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from affect4d.models.options import ModelOptions
+from affect4d.renamed_options import former_names
 from affect4d.views.input_options import InputOptions
 
 
@@ -41,13 +42,15 @@ class TrainOptions(BaseModel, frozen=True, extra="forbid"):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     compile: bool = False  # the encoders: minutes at the start, for long runs
     accumulate: int = Field(default=1, ge=1, le=4096)
-    average: float = Field(default=0.0, ge=0, lt=1)  # decay of an average of the weights, then the result; 0 is none
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)  # of a moving average of the weights, then the result; 0 is none
     freeze: tuple[str, ...] = ()  # prefixes of names of parameters that are not trained: ``text.tower``
     encoder_rate: float = Field(default=1.0, ge=0, le=1)  # factor on the learning rate of the encoders
     layer_decay: float = Field(default=1.0, gt=0, le=1)  # rate of an encoder layer relative to the layer above it
     validation: float = Field(default=0.0, ge=0, le=0.5)  # share of training subjects held out to choose the best epoch
     patience: int = Field(default=0, ge=0, le=10_000)  # epochs without a better one before training stops; 0 is never
     nonfinite_limit: int = Field(default=3, ge=1, le=1000)  # non-finite steps in a row that end the run
+
+    _former = former_names(average="ema_decay")
 
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> Self:
@@ -85,7 +88,9 @@ class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
     endpoint: str = Field(default="", pattern=r"^$|^[^:\s]+:\d+$")  # host:port on this host, where hosts meet
     restarts: int = Field(default=3, ge=0, le=100)  # from the newest checkpoint, when a process is lost
     shard: bool = False
-    patience_minutes: float = Field(default=10.0, gt=0, le=1440)  # timeout of processes that wait for each other
+    timeout_minutes: float = Field(default=10.0, gt=0, le=1440)  # of processes that wait for each other
+
+    _former = former_names(patience_minutes="timeout_minutes")
 
     @model_validator(mode="after")
     def _hosts_meet_somewhere(self) -> Self:
@@ -169,11 +174,7 @@ class TrainingRecipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], objective: type[ObjectiveOptions]) -> "TrainingRecipe":
-        """Inverse of :meth:`to_dict`.
-
-        Raises:
-            pydantic.ValidationError: If a value is not allowed.
-        """
+        """Inverse of :meth:`to_dict`; ``pydantic.ValidationError`` if a value is not allowed."""
         return cls(
             InputOptions.model_validate(values["inputs"]),
             ModelOptions.model_validate(values["model"]),

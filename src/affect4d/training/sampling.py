@@ -31,10 +31,8 @@ def draw_plan(
     """Draw the augmentation plan of the training subjects, with validation rows where some of them are held out.
 
     Args:
-        train: Epochs, batches, validation share.
         kind_of: Expression of every sequence, or its pseudo-label in self-supervised training.
         supervised: Views are mixed among sequences of one kind; else inside one sequence.
-        views: Names; all views if empty.
 
     Returns:
         See :func:`~affect4d.views.augmentation_schedule.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
@@ -80,11 +78,7 @@ def _subject_sampler(
 
 
 def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
-    """Validation subjects: a pure function of (subjects, share, seed); at least one unless the share is 0.
-
-    Raises:
-        ValueError: If no subject would be left to train on.
-    """
+    """Validation subjects: a pure function of (subjects, share, seed); one or more unless the share is 0, never all."""
     names = sorted(set(subjects))
     count = max(1, round(share * len(names))) if share else 0
     if count >= len(names):
@@ -109,11 +103,7 @@ def split_plan(plan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def check_no_leaks(plan: pd.DataFrame, subjects: pd.Series) -> None:
-    """Check that no validation subject is in a training row, given the subject of every sequence.
-
-    Raises:
-        ValueError: If one is; names the first.
-    """
+    """Check that no validation subject is in a training row, given each sequence's subject; else ``ValueError``."""
     trained, held_out = split_plan(plan)
     sources = trained.filter(regex=r"^(source_sequence_|sequence$)").to_numpy().ravel()
     shared = set(subjects.loc[pd.unique(sources)]) & set(subjects.loc[held_out["sequence"].unique()])

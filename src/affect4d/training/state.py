@@ -12,7 +12,6 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from affect4d.training.cost import TrainingCost
 from affect4d.training.device import encoder_precision
 from affect4d.training.distributed import (
     Ranks,
@@ -23,6 +22,36 @@ from affect4d.training.distributed import (
 )
 from affect4d.training.optimizer import build_optimizer, build_schedule
 from affect4d.training.options import TrainOptions
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass
+class TrainingCost:
+    """Cost of a run, over all its sessions where it was interrupted.
+
+    Operations are those of forward and backward pass, a multiplication with an addition being two. ``peak_bytes`` is
+    the most memory one process held: on a GPU in this training, on a CPU since the process began.
+    """
+
+    flops_per_sample: float = 0.0
+    samples: int = 0
+    seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    processes: int = 1
+    device: str = "cpu"
+    peak_bytes: int = 0
+
+    def summary(self) -> dict[str, float | str]:
+        """Rounded figures for the report and MLflow."""
+        return {
+            "gflops_per_sample": round(self.flops_per_sample / 1e9, 4),
+            "tflops_in_all": round(self.flops_per_sample * self.samples / 1e12, 3),
+            "samples_per_second": round(self.samples / self.seconds, 1) if self.seconds else NOT_MEASURED,
+            "waiting_share": round(self.waiting_seconds / self.seconds, 4) if self.seconds else NOT_MEASURED,
+            "device": self.device,
+            "peak_gib": round(self.peak_bytes / 2**30, 3),
+        }
 
 
 @dataclass(frozen=True)
@@ -37,18 +66,15 @@ class Checkpoint:
 class TrainingState:
     """State of a training run.
 
-    Attributes:
-        scaler: Loss scaler for float16; disabled otherwise.
-        average: Exponential average of the weights, where asked for.
-        epoch: Current epoch; ``step`` is its next step.
-        history: One row a step that was taken: epoch, step, every term, gradient_norm, learning_rate.
+    ``step`` is the next of the current ``epoch``. ``history`` has a row for each step taken: epoch, step, every term,
+    gradient_norm, learning_rate. The scaler is enabled for float16 only.
     """
 
     model: nn.Module
     optimizer: AdamW
     schedule: LambdaLR
     scaler: GradScaler
-    average: AveragedModel | None = None
+    ema: AveragedModel | None = None
     epoch: int = 0
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -65,10 +91,10 @@ class TrainingState:
         """The state before the first step."""
         optimizer = build_optimizer(model, options)
         scaler = GradScaler(device.type, enabled=encoder_precision(options, device) == torch.float16)
-        average = None
-        if options.average:
-            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.average))  # type: ignore[no-untyped-call]
-        return cls(model, optimizer, build_schedule(optimizer, steps, options.warmup), scaler, average)
+        ema = None
+        if options.ema_decay:
+            ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(options.ema_decay))  # type: ignore[no-untyped-call]
+        return cls(model, optimizer, build_schedule(optimizer, steps, options.warmup), scaler, ema)
 
     @property
     def where(self) -> str:
@@ -85,8 +111,8 @@ class TrainingState:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        if self.average is not None:
-            self.average.update_parameters(self.model)
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
 
     def next_step(self, samples: int) -> None:
         """Advance past a step, taken or skipped."""
@@ -109,11 +135,11 @@ class TrainingState:
     @property
     def evaluated(self) -> nn.Module:
         """The model to validate: the average where there is one."""
-        return self.model if self.average is None else self.average.module
+        return self.model if self.ema is None else self.ema.module
 
     def finish(self) -> None:
         """Load the result into the model: the best epoch's weights, else the average's, else its own."""
-        weights = self.best or ({} if self.average is None else full_weights(self.average.module))
+        weights = self.best or ({} if self.ema is None else full_weights(self.ema.module))
         if weights:
             load_weights(self.model, weights)
         self.model.eval()
@@ -126,8 +152,8 @@ class TrainingState:
             "optimizer.safetensors": optimizer,
             "random.safetensors": _random_states(self.model, ranks),
         }
-        if self.average is not None:
-            tensors["average.safetensors"] = dict(self.average.state_dict())
+        if self.ema is not None:
+            tensors["average.safetensors"] = dict(self.ema.state_dict())
         if self.best:
             tensors["best.safetensors"] = self.best
         schedule = {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"}
@@ -153,8 +179,8 @@ class TrainingState:
         self.schedule.load_state_dict({**numbers["schedule"], "lr_lambdas": [None] * len(self.optimizer.param_groups)})
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(numbers["scaler"])
-        if self.average is not None:
-            self.average.load_state_dict(tensors["average.safetensors"])
+        if self.ema is not None:
+            self.ema.load_state_dict(tensors["average.safetensors"])
         self.epoch, self.step, self.steps_done = numbers["position"]
         self.cost = TrainingCost(**numbers["cost"])
         self.best = dict(tensors.get("best.safetensors", {}))

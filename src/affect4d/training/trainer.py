@@ -1,5 +1,6 @@
 """Training of a model, top to bottom: load data, build, resume, loop over epochs and steps, checkpoint, report."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -7,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from affect4d.memory import keep_freed_memory
+from affect4d.memory import keep_freed_memory, peak_memory
 from affect4d.models import build_model
 from affect4d.training.checkpoint import CheckpointPolicy, handling_sigterm
-from affect4d.training.cost import CostMeter, count_flops
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import (
     choose_device,
@@ -21,14 +22,18 @@ from affect4d.training.device import (
     threads_of,
     with_threads,
 )
-from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders
-from affect4d.training.gradient_accumulation import compute_gradients
-from affect4d.training.guards import FiniteGuard, NormStatistics, explained_out_of_memory
+from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders, synchronise_batchnorm
+from affect4d.training.gradients_and_guards import (
+    FiniteGuard,
+    NormStatistics,
+    compute_gradients,
+    explained_out_of_memory,
+    kept_statistics,
+)
 from affect4d.training.objectives import METHODS, TrainingTask
 from affect4d.training.optimizer import clip_gradients, freeze
 from affect4d.training.options import TrainingRecipe, TrainOptions
-from affect4d.training.state import TrainingState
-from affect4d.training.sync_batchnorm import synchronise_batchnorm
+from affect4d.training.state import TrainingCost, TrainingState
 from affect4d.views.batches import ImageBank
 
 EpochCallback = Callable[[int, dict[str, float]], None]
@@ -55,6 +60,7 @@ class Callbacks:
 
 
 NO_CALLBACKS = Callbacks()
+COUNTED_SAMPLES = 4
 
 
 def train(
@@ -90,13 +96,11 @@ def train(
 class Trainer:
     """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves.
 
-    Attributes:
-        loader: Batches; as many epochs as ``options`` asks for.
-        policy: Saves and resumes; by default nothing is saved.
-        ranks: The processes; by default this one alone.
+    ``sequence_names`` are the bank's, for error messages; ``validation`` are batches of held-out training subjects. By
+    default nothing is saved, and this process trains alone.
 
     Raises:
-        ValueError: If the batches' plan has another number of epochs, or an average of sharded weights is asked for.
+        ValueError: If the plan has another number of epochs than ``options``, or sharded weights would be averaged.
     """
 
     model: nn.Module
@@ -110,11 +114,11 @@ class Trainer:
     ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
-        drawn, asked = len(self.loader.steps), self.options.epochs
-        if drawn != asked:
-            raise ValueError(f"The plan was drawn for {drawn} epochs, training asks for {asked}: draw it anew.")
-        if self.ranks.shard and self.options.average:
-            raise ValueError("An average of sharded weights is not kept: set average to 0, or shard to false.")
+        drawn, epochs = len(self.loader.steps), self.options.epochs
+        if drawn != epochs:
+            raise ValueError(f"The plan was drawn for {drawn} epochs, training has {epochs}: draw it anew.")
+        if self.ranks.shard and self.options.ema_decay:
+            raise ValueError("A moving average of sharded weights is not kept: set ema_decay to 0, or shard to false.")
         self.device = choose_device(self.options.device)
         self.guard = FiniteGuard(self.options.nonfinite_limit, self.sequence_names)
         self.state = self._prepare()
@@ -226,3 +230,48 @@ class Trainer:
         if loss < state.best_loss:
             state.best_loss, state.best_epoch, state.best = loss, state.epoch, full_weights(model)
         state.ended = bool(self.options.patience) and state.epoch - state.best_epoch >= self.options.patience
+
+
+class CostMeter:
+    """Adds time and memory to a cost, from now on."""
+
+    def __init__(self, cost: TrainingCost, device: torch.device, ranks: Ranks) -> None:
+        self._cost, self._device, self._last = cost, device, time.perf_counter()
+        cost.processes = max(cost.processes, ranks.world_size)
+        cost.device = "cpu"
+        if device.type == "cuda":
+            cost.device = torch.cuda.get_device_name(device)
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def waiting(self, batches: Iterator[TrainingBatch]) -> Iterator[TrainingBatch]:
+        """The same batches; the time each takes to arrive is counted."""
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self._cost.waiting_seconds += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+            self.update()
+
+    def update(self) -> None:
+        """Add the time since the last update."""
+        now = time.perf_counter()
+        self._cost.seconds += now - self._last
+        self._last = now
+        on_gpu = self._device.type == "cuda"
+        held = torch.cuda.max_memory_allocated(self._device) if on_gpu else peak_memory()
+        self._cost.peak_bytes = max(self._cost.peak_bytes, held)
+
+
+def count_flops(model: Any, loader: BatchLoader, task: TrainingTask[Any, Any]) -> float:
+    """Operations a sample, forward and backward, counted on the first samples of the first batch.
+
+    Leaves the model and the random state as they were.
+    """
+    rows = loader.steps[0][0]
+    batch = loader.make(slice(rows.start, min(rows.stop, rows.start + COUNTED_SAMPLES)))
+    with torch.random.fork_rng(), kept_statistics(model), FlopCounterMode(display=False) as counter:
+        task.value(model, batch).loss.backward()  # type: ignore[no-untyped-call]
+    model.zero_grad(set_to_none=True)
+    return float(counter.get_total_flops()) / len(batch.sequences)

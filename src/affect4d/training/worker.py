@@ -4,12 +4,10 @@ FOLDER is a job, or a folder below which the newest job is taken: further hosts 
 open_clip, safetensors, pydantic, numpy and jaxtyping; no Kedro, MLflow, pandas or Dask.
 """
 
-import ctypes
 import datetime
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 import warnings
@@ -24,19 +22,12 @@ from affect4d.models import save_model
 from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.device import choose_device
 from affect4d.training.distributed import Ranks, full_weights
-from affect4d.training.job_folder import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, find_job
+from affect4d.training.launch import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, end_with_parent, find_job
 from affect4d.training.state import TrainingState
 from affect4d.training.trainer import Callbacks, train
 
 PROGRESS_SECONDS = 0.5
 """Least time between two lines of progress."""
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-
-
-def end_with_parent() -> None:
-    """Let Linux send SIGTERM to this process when its parent ends, however it ends."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @record
@@ -48,7 +39,7 @@ def main() -> None:
     rank, size, local_size = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     ranks = Ranks(rank, size, local_size, job.distributed.shard)
     device = choose_device(job.recipe.train.device)
-    timeout = datetime.timedelta(minutes=job.distributed.patience_minutes)
+    timeout = datetime.timedelta(minutes=job.distributed.timeout_minutes)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timeout)

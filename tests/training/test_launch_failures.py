@@ -5,8 +5,7 @@ import os
 
 import pytest
 
-from affect4d.training.job_folder import JOB, find_job
-from affect4d.training.launch import first_failure
+from affect4d.training.launch import JOB, find_job, first_failure
 
 LOST = "RuntimeError: Connection closed by peer [127.0.0.1]:37540"
 

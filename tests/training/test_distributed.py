@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from affect4d.training.sync_batchnorm import GlobalBatchNorm
+from affect4d.training.distributed import GlobalBatchNorm
 
 
 @pytest.fixture(autouse=True)
