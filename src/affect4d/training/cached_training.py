@@ -30,8 +30,7 @@ from affect4d.training.options import CheckpointOptions, DistributedOptions, Tra
 from affect4d.training.sampling import check_no_leaks, split_plan
 from affect4d.training.state import TrainingCost
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
-from affect4d.views.bank import ViewBank, bank_path, load_view_bank
-from affect4d.views.batches import resolve_schedule
+from affect4d.views.bank import ViewBank, bank_path, load_view_bank, resolve_schedule
 
 HISTORY_FILE, COST_FILE = "history.parquet", "cost.json"
 VALIDATION_FILE = "validation.json"
