@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 from pydantic import ValidationError
 
@@ -92,7 +94,13 @@ def test_absurd_options_are_refused_with_the_reason(options, complaint):
         RenderOptions(**options)
 
 
-def test_options_of_earlier_packaged_models_are_read():
-    assert RenderOptions.model_validate({"stances": 2, "stance_degrees": 8.0}) == RenderOptions(
-        head_poses=2, head_pose_degrees=8.0
-    )
+def test_options_of_earlier_packaged_models_are_read_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        former = RenderOptions.model_validate({"stances": 2, "stance_degrees": 8.0})
+    assert former == RenderOptions(head_poses=2, head_pose_degrees=8.0)
+
+
+def test_a_former_name_given_at_run_time_overrides_the_configuration():
+    with pytest.warns(FutureWarning, match="head_poses"):
+        assert RenderOptions.model_validate({"head_poses": 0, "stances": 3}).head_poses == 3

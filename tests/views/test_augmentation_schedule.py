@@ -162,3 +162,8 @@ def test_the_share_of_still_samples_changes_nothing_else():
 def test_absurd_strengths_are_refused(options):
     with pytest.raises(ValidationError):
         MixedViewOptions(**options)
+
+
+def test_the_former_name_of_the_head_pose_probability_is_still_read():
+    with pytest.warns(FutureWarning, match="head_pose"):
+        assert MixedViewOptions(turned=0.5) == MixedViewOptions(head_pose=0.5)

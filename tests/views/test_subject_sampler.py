@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.augmentation_schedule import sample_schedule
-from affect4d.views.subject_sampler import SubjectSampler
+from affect4d.views.augmentation_schedule import SubjectSampler, sample_schedule
 
 KINDS = ("anger", "fear", "happiness")
 NAMES = [f"F{subject:03}/{kind}/{take}" for subject in range(7) for kind in KINDS for take in range(2)]

@@ -66,7 +66,7 @@ _LANGUAGE = ("text", "image.projection", "image.fusion", "temperature")
 """Parts of the model that a training without language does not change."""
 _UNAUGMENTED = {
     f"augment.{name}": 0.0
-    for name in ("mix", "mirror", "rotation", "scale", "shift", "contrast", "brightness", "turned")
+    for name in ("mix", "mirror", "rotation", "scale", "shift", "contrast", "brightness", "head_pose")
 }
 
 CONVERGENCE: tuple[Variant, ...] = (

@@ -35,12 +35,9 @@ class RenderBuffers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenderedChannel:
-    """One kind of image of a view.
+    """One kind of image of a view, encoded as ``[views, height, width, components]`` from surface attributes.
 
-    Attributes:
-        attributes: Surface attributes that it is encoded from: ``"texture"``, ``"normals"``.
-        encode: Makes ``[views, height, width, components]``.
-        background: Value off the face; None is ``RenderOptions.background``.
+    ``background`` is its value off the face; None is ``RenderOptions.background``.
     """
 
     attributes: tuple[str, ...]

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from affect4d.renamed_options import former_names
 from affect4d.rendering.channels import RENDERED_CHANNELS
 
 Yaw = Annotated[float, Field(ge=-80.0, le=80.0)]
@@ -14,6 +15,7 @@ ViewName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Level = Annotated[int, Field(ge=0, le=255)]
 
 DEFAULT_ANGLES: Mapping[str, float] = {"front": 0.0, "left": -45.0, "right": 45.0}
+_FORMER_NAMES = {"stances": "head_poses", "stance_degrees": "head_pose_degrees"}
 ORTHOGRAPHIC_DISTANCE = 1000.0
 """Distance of an orthographic camera, in mm; its image does not depend on it."""
 
@@ -48,7 +50,8 @@ class Light(BaseModel):
 class RenderOptions(BaseModel):
     """What a rendered image shows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    _former = former_names(**_FORMER_NAMES)
 
     size: int = Field(default=96, ge=16, le=1024, description="pixels a side")
     angles: dict[ViewName, Yaw] = Field(
@@ -78,14 +81,12 @@ class RenderOptions(BaseModel):
         default=0,
         ge=0,
         le=8,
-        validation_alias=AliasChoices("head_poses", "stances"),
         description="Further images of every view with the head turned a little, for training.",
     )
     head_pose_degrees: float = Field(
         default=5.0,
         gt=0.0,
         le=20.0,
-        validation_alias=AliasChoices("head_pose_degrees", "stance_degrees"),
         description="Standard deviation of a head pose's yaw, and of its pitch.",
     )
     max_failed_share: float = Field(
@@ -95,6 +96,14 @@ class RenderOptions(BaseModel):
         default="cpu",
         description="The CPU, identical on every machine; or a GPU's number as EGL counts them, -1: OpenGL's choice.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_saved_options(cls, given: Any) -> Any:
+        """Files of earlier versions name every option: they are read without a warning."""
+        if isinstance(given, dict) and _FORMER_NAMES.keys() <= given.keys():
+            return {_FORMER_NAMES.get(name, name): value for name, value in given.items()}
+        return given
 
     @model_validator(mode="before")
     @classmethod

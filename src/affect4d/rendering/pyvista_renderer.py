@@ -42,12 +42,10 @@ STEEPEST = 6.0
 
 
 class PyVistaRenderer:
-    """Renders with OpenGL.
+    """Renders the wanted surface attributes with OpenGL.
 
-    Args:
-        size: Images are ``size`` × ``size`` pixels.
-        attributes: ``"texture"`` and ``"normals"``, whichever are wanted.
-        device: GPU number as EGL counts them; −1 leaves the choice to the driver.
+    ``texels`` suffice along a texture's shorter side; ``device`` is a GPU's number as EGL counts them, −1: the driver's
+    choice.
 
     Raises:
         OpenGLError: If OpenGL is missing or renders a known square wrongly, or there is no such device.

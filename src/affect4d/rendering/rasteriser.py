@@ -22,11 +22,9 @@ NO_TRIANGLE = -1
 
 
 class Rasteriser:
-    """Renders on one CPU thread, into arrays.
+    """Renders the wanted surface attributes on one CPU thread.
 
-    Args:
-        size: Images are ``size`` × ``size`` pixels.
-        attributes: ``"texture"`` and ``"normals"``, whichever are wanted.
+    ``texels`` suffice along a texture's shorter side; more are averaged down first.
     """
 
     name = "CPU"

@@ -54,9 +54,6 @@ def render_corpus(
 ) -> pd.DataFrame:
     """Render every usable scan of a corpus from every side.
 
-    Args:
-        engine: Where the work is done.
-
     Returns:
         The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame
         numbers), ``neutral`` (position in that list of the neutral frame: the first that could be rendered),
@@ -126,13 +123,7 @@ def _jobs(manifest: pd.DataFrame, source: ScanSource, options: RenderOptions, st
 
 
 def _render_jobs(jobs: Sequence[RenderJob], store: ContentStore, engine: EngineOptions) -> RenderOutcomes:
-    """Find existing shards and render missing ones, less the scans that crash their process.
-
-    Raises:
-        OpenGLError: If OpenGL is missing or broken.
-        CodeMismatchError: If a worker has other code than the driver.
-        StoreFullError: If the disk is full.
-    """
+    """Find existing shards and render missing ones, less the scans that crash their process."""
     outcomes: RenderOutcomes = {job.sequence: _found(job, store) for job in jobs if _is_there(job.shard, store)}
     missing = [job for job in jobs if job.sequence not in outcomes]
     rendered = map_excluding_failures(

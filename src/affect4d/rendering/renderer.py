@@ -1,8 +1,8 @@
-"""Multi-view renderer of scans: one backend, CPU or OpenGL, kept open, and the channels encoded from its buffers."""
+"""Multi-view renderer of scans (one backend, CPU or OpenGL, kept open) and previews of scans for the ingest page."""
 
 import functools
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
@@ -11,12 +11,21 @@ from PIL import Image
 from affect4d.array_types import Texture
 from affect4d.rendering.cameras import cameras
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed_attributes
-from affect4d.rendering.options import RenderOptions
-from affect4d.scans.scan import FaceScan
+from affect4d.rendering.options import Light, RenderOptions
+from affect4d.scans.ingest import load_canonical_scan
+from affect4d.scans.scan import FaceScan, ScanError
+from affect4d.scans.scan_source import ScanSource
 
 MISSING_TEXTURE = 128
 """Every texel of a scan without texture."""
 TEXELS_PER_PIXEL = 2
+PREVIEW_ANGLES = {"front": 0.0, "left": -60.0, "right": 60.0}
+PREVIEW_BACKGROUND = (38, 43, 47)
+PREVIEW_LIGHTS = (
+    Light(direction=(-0.5, 0.7, 0.6), intensity=0.7),
+    Light(direction=(0.9, 0.1, 0.5), intensity=0.3, colour=(0.8, 0.9, 1.0)),
+)
+"""A strong light from above, a weak bluish one from the other side."""
 
 RenderedImages = dict[str, np.ndarray]
 """Channel → ``[views, height, width, components]``."""
@@ -97,3 +106,31 @@ def shrink_texture(texture: Texture, side: int) -> UInt8[np.ndarray, "rows colum
     """Average whole blocks of texels until the shorter side is just above ``side`` (no aliasing, a quick upload)."""
     factor = min(texture.shape[:2]) // side
     return np.asarray(Image.fromarray(texture).reduce(factor)) if factor > 1 else texture
+
+
+def preview_options(size: int) -> RenderOptions:
+    """Options of a preview of ``size`` pixels; the window is that of the models' images."""
+    return RenderOptions(
+        size=size,
+        angles=PREVIEW_ANGLES,
+        channels=("texture", "shading"),
+        background=PREVIEW_BACKGROUND,
+        lights=PREVIEW_LIGHTS,
+        ambient=0.08,
+    )
+
+
+def render_previews(source: ScanSource, rows: Sequence[Mapping[str, Any]], size: int = 168) -> list[Image.Image | str]:
+    """Render scans of the manifest, each as one image four views wide, or the reason why it cannot be rendered."""
+    renderer = shared_renderer(preview_options(size))
+    return [_render_preview(renderer, source, row) for row in rows]
+
+
+def _render_preview(renderer: Renderer, source: ScanSource, row: Mapping[str, Any]) -> Image.Image | str:
+    try:
+        images = renderer.render(load_canonical_scan(source, row, renderer.texels))
+    except ScanError as error:
+        return error.detail
+    except RenderError as error:
+        return str(error)
+    return Image.fromarray(np.concatenate([images["texture"][0], *images["shading"]], axis=1))

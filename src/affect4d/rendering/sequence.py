@@ -4,6 +4,7 @@ A scan that cannot be rendered is dropped and reported; the sequence goes on wit
 a run that can render it later does.
 """
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -12,7 +13,6 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from affect4d.rendering.channels import most_geometric, shows_face
-from affect4d.rendering.head_poses import turn_head
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import OpenGLError, RenderedImages, Renderer, RenderError, shared_renderer
 from affect4d.rendering.shards import ShardWriter, drop_broken, pose_channel
@@ -135,22 +135,12 @@ def render_sequence(job: RenderJob) -> RenderedSequence:
 
 
 def try_scan(job: RenderJob) -> None:
-    """Render the only scan of a job and forget it: whether its process survives is what counts.
-
-    Raises:
-        ScanError: If it cannot be read.
-        RenderError: If its image is empty.
-    """
+    """Render the only scan of a job and forget it: whether its process survives is what counts."""
     render_scan(job, job.rows[0])
 
 
 def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
-    """All images of a scan; those of further head poses as ``channel~1``.
-
-    Raises:
-        ScanError: If it cannot be read.
-        RenderError: If an image is empty.
-    """
+    """All images of a scan; those of further head poses as ``channel~1``. Raises ``ScanError`` or ``RenderError``."""
     renderer, take = shared_renderer(job.options), str(job.rows[0]["checksum"])
     face = load_canonical_scan(job.source, row, renderer.texels)
     images = render_face(renderer, face, str(row["scan"]))
@@ -160,8 +150,29 @@ def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
     return images
 
 
+def pose_rotation(take: str, number: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
+    """Rotation of head pose ``number`` (0: canonical) of a take: yaw and pitch, each normally distributed [ours].
+
+    All frames of a take are turned alike, so that motion is unchanged.
+    """
+    if not number:
+        return np.eye(3)
+    yaw, pitch = np.radians(np.random.default_rng([number, zlib.crc32(take.encode())]).normal(0.0, degrees, 2))
+    about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
+    return np.asarray(about_x @ about_y)
+
+
+def turn_head(face: FaceScan, take: str, number: int, options: RenderOptions) -> FaceScan:
+    """A canonical face in a head pose, turned about the cameras' target."""
+    pivot = np.array([0.0, options.centre_height, -options.pivot_depth])
+    rotation = pose_rotation(take, number, options.head_pose_degrees)
+    turned = (face.vertices - pivot) @ rotation.T + pivot
+    return replace(face, vertices=turned.astype(np.float32), landmarks=None)
+
+
 def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages:
-    """All images of a canonical face.
+    """All images of a canonical face; ``name`` is for messages.
 
     Raises:
         RenderError: If a view shows no face.
@@ -210,10 +221,8 @@ def frame_activity(
     """How far the face has moved since the first frame: root mean square difference, 0…1.
 
     [ours] Images are averaged over blocks first, so that local noise goes and movement stays. The remaining noise is
-    the smallest difference of two successive frames; its square is subtracted (from four frames on).
-
-    Args:
-        means: :func:`block_means` of every frame.
+    the smallest difference of two successive frames; its square is subtracted (from four frames on). ``means`` are
+    the :func:`block_means` of every frame.
     """
     frames = np.stack(list(means))
     since_first = np.square(frames - frames[:1]).mean(axis=(1, 2, 3, 4))

@@ -8,9 +8,8 @@ import pandas as pd
 from affect4d.training.options import TrainOptions
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.augmentation_schedule import rendered_head_poses, sample_schedule
+from affect4d.views.augmentation_schedule import SubjectSampler, rendered_head_poses, sample_schedule
 from affect4d.views.input_options import InputOptions
-from affect4d.views.subject_sampler import SubjectSampler
 
 VALIDATION_EPOCH = -1
 """Epoch of validation rows."""

@@ -40,9 +40,8 @@ LEAST_FRAMES = 8
 class ExpressionPhases:
     """Onset, apex and offset: positions in the sequence's list of frames.
 
-    Attributes:
-        onset: The last frame at rest before the apex; 0 where the sequence begins in movement.
-        offset: The first frame at rest after the apex; the last one where the sequence ends in movement.
+    Onset and offset are the last frame at rest before the apex and the first after it (else the first and the last of
+    all); the apex is the middle of the plateau.
     """
 
     onset: int
@@ -142,14 +141,9 @@ def chosen_frames(activity: Sequence[float] | Activity, sampler: FrameSampler) -
 
 
 def frame_table(view_manifest: pd.DataFrame, sampler: FrameSampler | None = None) -> pd.DataFrame:
-    """Every frame of every sequence, in the order of the manifest; all that a schedule needs.
+    """One row a frame, in the order of the manifest: ``sequence``, ``frame``, ``in_window`` (the sampler takes it).
 
-    Args:
-        view_manifest: Columns ``sequence``, ``frames`` and ``activity`` (lists of equal length).
-        sampler: Which frames count; by default every frame of the apex window.
-
-    Returns:
-        One row a frame: ``sequence``, ``frame``, ``in_window`` (whether the sampler takes it).
+    The default sampler takes every frame of the apex window.
     """
     counts = view_manifest["frames"].map(len).to_numpy()
     window = [_marked(activity, sampler or FrameSampler()) for activity in view_manifest["activity"]]

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from affect4d.renamed_options import former_names
+
 
 @dataclass(slots=True)
 class ImageChange:
@@ -30,11 +32,9 @@ class ImageChange:
 class Augmentation:
     """One random number per view and its effect.
 
-    Attributes:
-        name: Of the schedule's columns, ``NAME_VIEW``.
-        option: Field of :class:`MixedViewOptions` that holds the greatest change.
-        field: Default, bounds and description of that field.
-        apply: Changes an :class:`ImageChange` by values [samples, views].
+    ``name`` is that of the schedule's columns, ``NAME_VIEW``. Values are uniform within ± the option of ``identity``,
+    which changes nothing; ``option`` and ``field`` are the name and the declaration of the greatest change in
+    :class:`MixedViewOptions`. ``apply`` takes values [samples, views].
     """
 
     name: str
@@ -116,11 +116,14 @@ class SampleOptions(BaseModel):
     """Which images a sample is made of; the changes of an image follow from :data:`AUGMENTATIONS`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    _former = former_names(turned="head_pose")
 
     mirror: float = Field(default=0.5, ge=0.0, le=1.0, description="probability that the whole sample is mirrored")
     mix: float = Field(default=0.25, ge=0.0, le=1.0, description="probability that a view comes from another scan")
     quiet_share: float = Field(default=0.0, ge=0.0, le=1.0, description="share from all frames, not round the apex")
-    turned: float = Field(default=0.75, ge=0.0, le=1.0, description="probability of a further head pose, if rendered")
+    head_pose: float = Field(
+        default=0.75, ge=0.0, le=1.0, description="probability of a further head pose, if rendered"
+    )
     still: float = Field(default=0.0, ge=0.0, le=1.0, description="probability that a sample shows no motion")
 
     @classmethod

@@ -5,7 +5,7 @@ expression of every sequence) it comes from any sequence of that group, and ever
 Without groups mixing stays inside the sequence, because anything wider would need a label.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,85 @@ import pandas as pd
 from jaxtyping import Int64
 
 from affect4d.views.augmentation import AUGMENTATIONS, MixedViewOptions
-from affect4d.views.subject_sampler import SubjectSampler
 
 Positions = Int64[np.ndarray, "_"]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectSampler:
+    """Batches of P subjects with K samples each, spread over a subject's kinds as evenly as can be.
+
+    The kind of a sequence is its expression or, where no label may be used, its pseudo-label. A contrastive batch in
+    which every subject shows every expression cannot be solved by recognising the subject [ours].
+    """
+
+    subjects: int
+    samples: int
+    subject_of: Mapping[str, str]
+    kind_of: Mapping[str, str]
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of a batch."""
+        return self.subjects * self.samples
+
+    def sample(
+        self, sequences: Sequence[str], steps: int, generator: np.random.Generator
+    ) -> Int64[np.ndarray, " samples"]:
+        """Positions in ``sequences`` of every sample of so many batches, one batch after the other.
+
+        The subject, and of it the kind, that came least often so far comes next, ties at random: no two subjects, no
+        two kinds of a subject and no two sequences of a kind differ by more than one turn.
+
+        Raises:
+            ValueError: If there are fewer subjects than a batch holds.
+        """
+        queues = self._queues(sequences, generator)
+        if len(queues) < self.subjects:
+            raise ValueError(
+                f"A batch of {self.subjects} subjects cannot be sampled from {len(queues)}: lower sampler.subjects."
+            )
+        turns = _Turns(len(queues), generator)
+        batches = [
+            [place for subject in turns.next(self.subjects) for place in queues[subject].next(self.samples)]
+            for _ in range(steps)
+        ]
+        return np.asarray(generator.permuted(np.array(batches), axis=1).ravel(), np.int64)
+
+    def _queues(self, sequences: Sequence[str], generator: np.random.Generator) -> "list[_SubjectQueue]":
+        shown: dict[str, dict[str, list[int]]] = {}
+        for place, sequence in enumerate(sequences):
+            kinds = shown.setdefault(self.subject_of[sequence], {})
+            kinds.setdefault(self.kind_of[sequence], []).append(place)
+        return [_SubjectQueue([kinds[kind] for kind in sorted(kinds)], generator) for _, kinds in sorted(shown.items())]
+
+
+class _Turns:
+    """Round robin with ties at random: the least used of some comes next."""
+
+    def __init__(self, count: int, generator: np.random.Generator) -> None:
+        self._taken, self._generator = np.zeros(count, np.int64), generator
+
+    def next(self, count: int) -> Int64[np.ndarray, " samples"]:
+        """So many; all of them before one comes again."""
+        order = np.lexsort((self._generator.random(len(self._taken)), self._taken))
+        chosen = np.resize(order, count)
+        np.add.at(self._taken, chosen, 1)
+        return chosen
+
+
+class _SubjectQueue:
+    """The sequences of one subject, by kind."""
+
+    def __init__(self, kinds: Sequence[Sequence[int]], generator: np.random.Generator) -> None:
+        self._kinds = kinds
+        self._turns = _Turns(len(kinds), generator)
+        self._turns_within = [_Turns(len(kind), generator) for kind in kinds]
+
+    def next(self, count: int) -> Iterator[int]:
+        """Positions of so many samples."""
+        for kind in self._turns.next(count):
+            yield self._kinds[kind][self._turns_within[kind].next(1)[0]]
 
 
 def schedule_columns(views: Sequence[str]) -> list[str]:
@@ -43,8 +119,11 @@ def sample_schedule(
 
     Args:
         bank_index: Frames that may be used: ``sequence``, ``frame`` and, to stay near the apex, ``in_window``.
+        batch_size: Samples a step; with groups, a multiple of how many there are.
+        samples_per_sequence: Samples of a sequence per epoch, on average; steps an epoch follow from it.
+        seed: The schedule of an epoch depends on the seed and the epoch's number alone.
         groups: Group (expression) of every sequence; None for training without labels.
-        subject_sampler: Batches of some subjects each; None samples from all.
+        head_poses: How many further head poses were rendered.
 
     Returns:
         One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``head_pose`` (0 is the
@@ -63,7 +142,7 @@ def sample_schedule(
         generator = np.random.default_rng((seed, epoch))
         anchors = _anchors(pool, steps, batch_size, subject_sampler, generator)
         samples = _sample_rows(pool, options, views, anchors, generator)
-        samples["head_pose"] = _sample_head_poses(len(samples), head_poses, options.turned, generator)
+        samples["head_pose"] = _sample_head_poses(len(samples), head_poses, options.head_pose, generator)
         sampled.append(samples.assign(epoch=epoch, step=np.repeat(np.arange(steps), batch_size)))
     return pd.concat(sampled, ignore_index=True)[schedule_columns(views)]
 
@@ -163,12 +242,12 @@ def _sample_rows(
     return pd.DataFrame(columns)
 
 
-def _sample_head_poses(samples: int, head_poses: int, turned: float, generator: np.random.Generator) -> Positions:
+def _sample_head_poses(samples: int, head_poses: int, probability: float, generator: np.random.Generator) -> Positions:
     """Head pose of every sample: a further one, any of them, for a share of the samples."""
     if not head_poses:
         return np.zeros(samples, np.int64)
     chosen = generator.integers(1, head_poses + 1, samples)
-    return np.where(generator.random(samples) < turned, chosen, 0).astype(np.int64)
+    return np.where(generator.random(samples) < probability, chosen, 0).astype(np.int64)
 
 
 def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:

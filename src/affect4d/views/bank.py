@@ -32,10 +32,8 @@ from affect4d.views.input_options import InputOptions
 class ViewBank:
     """Images of N frames, V views and C channels, and the sequence of each.
 
-    Attributes:
-        images: As stored, before any augmentation: all N rows, then all of them again in every further head pose.
-        sequence: Position in ``sequences`` of each row's sequence.
-        in_window: Whether the sampler takes the frame; by default, frames near the apex.
+    ``images`` are unaugmented: all N rows, then all of them again in every further head pose. ``neutral`` holds the row
+    of each row's neutral frame, ``sequence`` the position in ``sequences``; the sampler takes the rows ``in_window``.
     """
 
     images: UInt8[Tensor, "_ views channels height width"]
@@ -87,9 +85,7 @@ def bank_path(view_manifest: pd.DataFrame, store: ContentStore, options: InputOp
 def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> ViewBank:
     """The bank of a view manifest, derived now or read from the store.
 
-    Args:
-        view_manifest: One row a rendered sequence; only shards, views and activity are read, no label.
-        store: Where the shards are, and where the bank goes.
+    No label is read. Of the options only channels and frames matter here; batches apply the rest.
 
     Raises:
         ValueError: If the manifest is empty, its sequences differ in views or size, or a shard is not what it was.

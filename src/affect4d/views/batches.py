@@ -31,28 +31,23 @@ class ImageBank(Protocol):
 
     @property
     def images(self) -> UInt8[Tensor, "_ views channels height width"]:
-        """As stored, before any augmentation: all rows, then all rows again in every further head pose."""
-        ...
+        """Unaugmented: all rows, then all rows again in every further head pose."""
 
     @property
     def neutral(self) -> Int64[Tensor, " rows"]:
         """Row of each row's neutral frame."""
-        ...
 
     @property
     def views(self) -> tuple[str, ...]:
         """Names."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledViews:
     """Rows of an augmentation schedule as tensors, resolved against one bank; slice it to get a batch.
 
-    Attributes:
-        rows: Bank row of every view of every sample; beyond the bank's length, the row in a further head pose.
-        still: Which samples are shown without motion.
-        values: Of every augmentation, in the order of ``AUGMENTATIONS``.
+    ``rows`` are bank rows; beyond the bank's length, rows in a further head pose. ``still`` samples show no motion.
+    ``values`` follow the order of ``AUGMENTATIONS``.
     """
 
     rows: Int64[Tensor, "samples views"]

@@ -25,13 +25,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class RenderedFrames:
-    """Rendered images of a sequence, by rendered channel, with what several derived channels share.
-
-    Args:
-        images: ``[frames, views, height, width, components]`` by rendered channel.
-        yaws: Of every view, in degrees.
-        pitches: Of every view, in degrees.
-    """
+    """Rendered images of a sequence by channel, its views' angles (degrees), and what derived channels share."""
 
     def __init__(
         self,

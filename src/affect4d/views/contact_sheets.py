@@ -26,11 +26,7 @@ PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 
 def contact_sheet(images: Sequence[UInt8[np.ndarray, "..."]], columns: int, labels: Sequence[str] = ()) -> Image.Image:
-    """Lay images out in rows, each with its label below.
-
-    Args:
-        images: uint8 ``[height, width]`` or ``[height, width, 3]``, all of one size.
-        labels: One a image, cut to its width; none for an unlabelled sheet.
+    """Lay images of one size, ``[height, width]`` or ``[height, width, 3]``, out in rows, each with its label below.
 
     Raises:
         ValueError: If there are no images, or their sizes or the labels do not match.
@@ -75,22 +71,14 @@ def apex_image(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
 
 
 def preview_image(shard: Shard, frame: int, view: int) -> Picture:
-    """A frame's colours or, where none were rendered, the next best channel; frame and view are positions.
-
-    Returns:
-        uint8, [height, width, 3] or [height, width].
-    """
+    """A frame's colours, else the next best channel, [height, width(, 3)]; frame and view are positions."""
     channel = most_photographic(shard.header["channels"])
     image = shard.image(channel, frame, view)
     return image if channel != "depth" else (image[..., 0] >> 8).astype(np.uint8)
 
 
 def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int = 4) -> Image.Image:
-    """Every view at the apex of each sequence; every subject begins a row.
-
-    Args:
-        store: Where the shards are.
-    """
+    """Every view at the apex of each sequence of a few subjects, spread over the corpus; every subject begins a row."""
     names = sorted(view_manifest["subject"].unique())
     chosen = [names[place] for place in np.linspace(0, len(names) - 1, min(subjects, len(names))).round().astype(int)]
     rows = view_manifest[view_manifest["subject"].isin(chosen)].sort_values(["subject", "sequence"])
@@ -107,7 +95,7 @@ def _columns(of_a_subject: int, cells: int) -> int:
 
 
 def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[Picture, str]]:
-    """Pictures and labels of one sequence at its apex: its colours or, where none were rendered, what there is."""
+    """Images and labels of one sequence at its apex."""
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
     apex = detect_apex(np.asarray(row["activity"], float)).apex
     for place, view in enumerate(np.asarray(row["views"])):
@@ -126,7 +114,8 @@ def micro_sheet(
 
     Args:
         sequences: One row a sequence, with ``label``, ``onset``, ``apex``, ``offset`` (frame numbers).
-        store: Where the shards are.
+        clips: How many to show, each label in turn.
+        frames: Images of a clip before the difference.
 
     Raises:
         ValueError: If no rendered sequence has an onset and an apex.

@@ -118,7 +118,7 @@ def _previews(
 
 
 def _drawn(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
-    from affect4d.rendering.previews import render_previews
+    from affect4d.rendering.renderer import render_previews
     from affect4d.reporting.ingest_page import ScanPreview
     from affect4d.synthetic.generated_source import open_source
 

@@ -3,20 +3,20 @@ import pytest
 from generated_surface import bumpy_scan
 from scipy.spatial.transform import Rotation
 
-from affect4d.rendering.head_poses import pose_rotation, turn_head
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
+from affect4d.rendering.sequence import pose_rotation, turn_head
 
 OPTIONS = RenderOptions(size=32, head_poses=2, head_pose_degrees=8.0)
 
 
-def test_the_canonical_stance_is_the_face_as_it_is():
+def test_the_canonical_head_pose_is_the_face_as_it_is():
     assert np.array_equal(pose_rotation("take", 0, 5.0), np.eye(3))
     face = bumpy_scan()
     assert np.allclose(turn_head(face, "take", 0, OPTIONS).vertices, face.vertices, atol=1e-4)
 
 
-def test_stances_are_rotations_by_a_few_degrees_of_yaw_and_pitch():
+def test_head_poses_are_rotations_by_a_few_degrees_of_yaw_and_pitch():
     angles = np.array([Rotation.from_matrix(pose_rotation(str(n), 1, 5.0)).as_euler("YXZ", True) for n in range(400)])
     assert angles[:, :2].std(axis=0) == pytest.approx([5.0, 5.0], rel=0.15)
     assert np.abs(angles[:, 2]).max() < 3.0
