@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from affect4d.engine import EngineOptions
 from affect4d.memory import peak_memory
+from affect4d.parallel import EngineOptions
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import benchmark, changed
 from affect4d.synthetic.generate import generate_corpus

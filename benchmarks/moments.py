@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from affect4d.engine import EngineOptions
+from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus

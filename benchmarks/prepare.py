@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from affect4d.engine import available_cores
+from affect4d.parallel import available_cores
 from benchmarks.dense_corpus import write_dense_corpus
 from benchmarks.rows import Row
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from affect4d.engine import available_cores
+from affect4d.parallel import available_cores
 from benchmarks.dense_face import dense_face
 from benchmarks.peers.environment import PYRENDER, python_with
 from benchmarks.rows import Row

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from affect4d.engine.dask_client import SETTINGS
 from affect4d.memory import KEEPS_FREED, LARGEST
+from affect4d.parallel.dask_cluster import SETTINGS
 
 SCRIPT = """
 import resource, sys

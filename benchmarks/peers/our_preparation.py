@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from affect4d.engine import EngineOptions
 from affect4d.memory import peak_memory
+from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_corpus

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from faulty_source import FaultySource
 
-from affect4d.engine import EngineOptions
+from affect4d.parallel import EngineOptions
 from affect4d.scans import ingest_cache
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.store import ContentStore

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from faulty_source import nap_somewhere
 
-from affect4d.engine import EngineOptions, TlsOptions, map_chunks
-from affect4d.engine.dask_client import open_client
+from affect4d.parallel import EngineOptions, TlsOptions, map_chunks
+from affect4d.parallel.dask_cluster import open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.engine import LostChunkError
-from affect4d.engine import isolate_failures as retry
 from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.mlflow_model import _load_pyfunc
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
 from affect4d.inference.results import ResultTables, prediction_columns
+from affect4d.parallel import LostChunkError
+from affect4d.parallel import chunks as parallel_chunks
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
@@ -91,7 +91,7 @@ DEATHS = {"worker-lost": LostChunkError("its process died"), "failed": IndexErro
 @pytest.fixture(params=DEATHS)
 def deadly(monkeypatch, request):
     """Processes die of, or fail on, every chunk that holds the scan ``001.wrl`` of ``Happy``; gives the code of it."""
-    work = retry.map_chunks
+    work = parallel_chunks.map_chunks
 
     def map_chunks(function, chunks, *args, **kwargs):
         for job in chunks:
@@ -100,7 +100,7 @@ def deadly(monkeypatch, request):
             else:
                 yield from work(function, [job], *args, **kwargs)
 
-    monkeypatch.setattr(retry, "map_chunks", map_chunks)
+    monkeypatch.setattr(parallel_chunks, "map_chunks", map_chunks)
     return request.param
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError
-from affect4d.engine import isolate_failures as retry
+from affect4d.parallel import CodeMismatchError, EngineOptions, LostChunkError
+from affect4d.parallel import chunks as parallel_chunks
 from affect4d.rendering import sequence as sequence_module
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus, render_report
@@ -221,7 +221,7 @@ def test_an_accident_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, st
 def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn, store, tmp_path, monkeypatch):
     manifest = one_frame("F001/Happy", "F009/Happy")
     with monkeypatch.context() as patched:
-        patched.setattr(retry, "map_chunks", losing("F009/Happy"))
+        patched.setattr(parallel_chunks, "map_chunks", losing("F009/Happy"))
         report = render_report(render_corpus(manifest, tmp_path, OPTIONS, store))
     assert report[["scan", "reason", "lasting"]].to_numpy().tolist() == [
         ["F009/Happy", "LostChunkError: its process died", False]
@@ -263,7 +263,7 @@ DIED = LostChunkError("its process died")
 
 def losing(scan, error=DIED):
     """``map_chunks`` whose process dies of one scan."""
-    real = retry.map_chunks
+    real = parallel_chunks.map_chunks
 
     def map_chunks(function, jobs, *words, **more):
         for job, result in real(function, jobs, *words, **more):
@@ -282,7 +282,7 @@ def test_a_tolerance_that_is_lowered_later_counts(drawn, store, tmp_path):
 
 
 def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(retry, "map_chunks", losing("F001/Happy/2"))
+    monkeypatch.setattr(parallel_chunks, "map_chunks", losing("F001/Happy/2"))
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     assert [list(frames) for frames in table["frames"]] == [[0, 1, 3, 4], [0, 1, 2, 3, 4]]
     assert render_report(table)[["scan", "reason"]].to_numpy().tolist() == [

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 from scan_files import bnd_text, bumpy_grid, mean_face, obj_text, write_corpus, write_picture, wrl_text
 
-from affect4d.engine import CodeMismatchError, EngineOptions, LostChunkError, chunks
+from affect4d.parallel import CodeMismatchError, EngineOptions, LostChunkError, chunks
 from affect4d.scans import alignment
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from affect4d.engine import IN_PROCESS
+from affect4d.parallel import IN_PROCESS
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic import freeze_benchmarks
 from affect4d.synthetic.benchmarks import (

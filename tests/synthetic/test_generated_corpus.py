@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from affect4d.engine import EngineOptions
+from affect4d.parallel import EngineOptions
 from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.landmark_names import LANDMARK_COUNT

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.engine import EngineOptions
+from affect4d.parallel import EngineOptions
 from affect4d.scans.corpora.table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.manifest import SCAN_MANIFEST

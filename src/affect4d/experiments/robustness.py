@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.evaluation.corruptions import (
     CORRUPTIONS,
     FRAME_DROP,
@@ -29,6 +28,7 @@ from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilit
 from affect4d.experiments.runner import run_parallel
 from affect4d.models import load_model
 from affect4d.models.io import WEIGHTS_FILE
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import RenderError, shared_renderer
 from affect4d.rendering.sequence import render_face, scan_identity

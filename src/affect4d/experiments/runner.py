@@ -11,11 +11,11 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.evaluation.leakage import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
+from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.corpora.corpus import Protocol
 from affect4d.scans.protocols import Fold, hold_out
 from affect4d.scans.splits import SubjectSplit, draw_split

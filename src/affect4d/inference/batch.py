@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.inference.find_recordings import ScanRecording
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
 from affect4d.inference.results import FramePrediction, Prediction
+from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.renderer import OpenGLError
 

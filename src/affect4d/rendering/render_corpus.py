@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
+from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import OpenGLError, RenderError
 from affect4d.rendering.sequence import (

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.engine import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
+from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
 from affect4d.scans.corpora.completeness import completeness

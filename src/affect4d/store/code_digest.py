@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 NAME = PACKAGE.name
-INFRASTRUCTURE = frozenset({"array_types", "datasets", "engine", "hooks", "memory", "progress", "store", "tracking"})
+INFRASTRUCTURE = frozenset({"array_types", "datasets", "hooks", "memory", "parallel", "progress", "store", "tracking"})
 """Top-level modules that schedule, store, count and display, and change no result."""
 
 

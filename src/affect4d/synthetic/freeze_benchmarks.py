@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from affect4d.engine import EngineOptions
+from affect4d.parallel import EngineOptions
 from affect4d.progress import console
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import (

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from affect4d.engine import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.synthetic import generated_corpus as corpus

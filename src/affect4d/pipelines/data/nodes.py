@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.engine import IN_PROCESS, EngineOptions
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.splits import SubjectSplit, draw_split

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.pipelines.experiments.studies import ExperimentData
 from affect4d.scans.corpora.corpus import Protocol
 from affect4d.scans.protocols import Fold, draw_all, protocol_named

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import ExperimentSettings, RobustnessOptions
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts.compose import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore

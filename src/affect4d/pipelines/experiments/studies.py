@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from affect4d import tracking
-from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 

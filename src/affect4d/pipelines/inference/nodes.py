@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.engine import IN_PROCESS, EngineOptions
 from affect4d.inference.find_recordings import Grouping, ScanRecording
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 

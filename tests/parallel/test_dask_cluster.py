@@ -14,9 +14,8 @@ from kedro.framework.cli.utils import _split_params
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from affect4d.engine import EngineOptions, map_chunks
-from affect4d.engine.dask_client import open_client
-from affect4d.engine.worker import CodeMismatchError, attempt
+from affect4d.parallel import EngineOptions, map_chunks
+from affect4d.parallel.dask_cluster import CodeMismatchError, attempt, open_client
 
 
 def parameters_of(project_root, words):
@@ -83,7 +82,7 @@ def scheduler(tmp_path):
 def test_the_same_call_works_at_an_address(scheduler, monkeypatch):
     engine = EngineOptions(address=scheduler, seconds=60)
     assert dict(map_chunks(operator.neg, list(range(30)), "negating", engine)) == {n: -n for n in range(30)}
-    monkeypatch.setattr("affect4d.engine.chunks.package_digest", lambda: "other code")
+    monkeypatch.setattr("affect4d.parallel.chunks.package_digest", lambda: "other code")
     with pytest.raises(CodeMismatchError):
         list(map_chunks(operator.neg, [1], "negating", engine))
     open_client(engine).close()
