@@ -2,21 +2,66 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from affect4d.evaluation import evaluate_models
-from affect4d.evaluation.evaluate_models import EvaluationData, SavedModel, UntrainedModel
-from affect4d.evaluation.evaluator import GRANULARITIES, Evaluator
+from affect4d.evaluation.evaluate_models import GRANULARITIES, EvaluationData, Evaluator, SavedModel, UntrainedModel
+from affect4d.evaluation.leak_free_predictions import labelled_rows
+from affect4d.evaluation.sequence_embeddings import window_rows
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.models import EncoderOptions, ModelOptions, build_model, save_model
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.store import ContentStore, cached
 from affect4d.views.input_options import InputOptions
 
+
+@pytest.fixture
+def evaluator(bank, sequences, split):
+    return Evaluator(bank, sequences, split, INPUTS, quiet=True)
+
+
+def test_a_window_is_what_is_asked_about_anyway(evaluator):
+    assert evaluator.at("window") is evaluator
+
+
+def test_every_scan_of_a_window_is_asked_about_once_and_alone(evaluator):
+    single = evaluator.at("scan")
+    assert len(single.sequences) == int(evaluator.bank.in_window.sum()) == 3 * len(evaluator.sequences)
+    assert single.sequences["sequence"].is_unique
+    for name in single.sequences["sequence"][:7]:
+        rows = window_rows(single.bank, name)
+        whole, frame = name.rsplit("#", 1)
+        assert len(rows) == 1
+        assert int(single.bank.frame[rows[0]]) == int(frame)
+        assert rows[0] in window_rows(evaluator.bank, whole)
+    assert single.bank.images is evaluator.bank.images
+
+
+def test_a_scan_has_the_subject_and_expression_of_its_sequence(evaluator):
+    rows = evaluator.at("scan").sequences
+    assert (rows["sequence"].str.split("/").str[0] == rows["subject"]).all()
+    assert (rows["sequence"].str.split("/").str[1].str.split("#").str[0] == rows["expression"]).all()
+
+
+def test_a_whole_sequence_takes_every_frame(evaluator):
+    whole = evaluator.at("sequence")
+    assert len(window_rows(whole.bank, "S00/fear")) == 5
+    assert torch.equal(whole.bank.neutral, evaluator.bank.neutral)
+
+
+@pytest.mark.parametrize("level", ["scan", "window", "sequence"])
+def test_nobody_changes_sides_at_any_level(evaluator, level, split):
+    asked = evaluator.at(level)
+    fold = labelled_rows(asked.sequences, asked.split)
+    assert set(asked.sequences.iloc[fold.test]["subject"]) == set(split.test)
+
+
 SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
 INPUTS = InputOptions(channels=("grey", "shading"), size=16)
+STILL = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 
 
 def cpu():
@@ -98,3 +143,32 @@ def test_a_cached_evaluation_reads_as_it_was_made(data, saved, tmp_path):
 def test_other_labels_make_another_evaluation(data):
     other = EvaluationData(data.views.assign(expression="fear"), data.split, data.inputs, None)
     assert other.key_parts() != data.key_parts()
+
+
+@pytest.fixture
+def still(bank, sequences, split):
+    return Evaluator(bank, sequences, split, STILL, quiet=True)
+
+
+@pytest.fixture
+def model():
+    encoders = EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    return build_model("smile_vlm", ModelOptions(encoder=encoders, dim=16, views=2, channels=2), seed=0)
+
+
+def test_a_model_is_examined_from_all_sides(still, model, split):
+    scores, table = evaluate_models.evaluate_representation(still, model, "untrained", expression_prompts())
+    assert list(scores["few_shot"]) == ["1", "5"]
+    assert set(scores["retrieval"]) == {"prompts", "free_text"}
+    assert scores["retrieval"]["prompts"]["text_to_scan"]["queries"] == 6 * 22
+    assert scores["retrieval"]["free_text"]["scan_to_text"]["queries"] == 24
+    assert set(table["subject"]) == set(split.test)
+
+
+def test_labels_of_the_unseen_change_no_place_on_the_map(still, model, sequences, split, bank, generator):
+    _, told = evaluate_models.evaluate_representation(still, model, "m")
+    unseen = sequences["subject"].isin(split.test)
+    other = sequences.copy()
+    other.loc[unseen, "expression"] = generator.permutation(other.loc[unseen, "expression"])
+    _, lied = evaluate_models.evaluate_representation(Evaluator(bank, other, split, STILL, quiet=True), model, "m")
+    np.testing.assert_array_equal(told[["x", "y"]], lied[["x", "y"]])

@@ -3,18 +3,17 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from affect4d.evaluation.leakage import LeakError
+from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, LeakError
 from affect4d.evaluation.metrics import (
+    _comparisons,
     chance_scores,
     count_classes,
     score_predictions,
     score_pseudo_labels,
     score_rows,
-    subject_interval,
     unweighted_f1,
     unweighted_recall,
 )
-from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 
@@ -58,41 +57,12 @@ def test_an_expression_that_never_occurs_does_not_enter_the_recall(generator):
     assert score_predictions(table, SubjectSplit(("Z",), ("A",), 0), generator)["uar"] == 0.5
 
 
-def test_the_interval_is_reproducible():
-    values, subjects = np.array([1.0, 0, 1, 1, 0, 1]), pd.Series(list("AABBCC"))
-    intervals = [subject_interval(values, subjects, np.random.default_rng(7)) for _ in range(2)]
-    assert intervals[0] == intervals[1]
-
-
-@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
-def test_an_interval_lies_between_the_quantiles_of_means_of_people_drawn_anew(coverage):
-    generator = np.random.default_rng(3)
-    subjects = pd.Series(np.repeat(list("ABCDEFGH"), [1, 2, 3, 4, 5, 6, 7, 8]))
-    values = generator.random(len(subjects))
-    found = subject_interval(values, subjects, np.random.default_rng(5), 400, coverage)
-    picks, means = np.random.default_rng(5).integers(8, size=(400, 8)), []
-    for drawn in picks:
-        means.append(np.concatenate([values[(subjects == "ABCDEFGH"[who]).to_numpy()] for who in drawn]).mean())
-    ordered, outside = np.sort(means), (1 - coverage) / 2
-    assert found[0] == pytest.approx(np.interp(outside * 399, np.arange(400), ordered))
-    assert found[1] == pytest.approx(np.interp((1 - outside) * 399, np.arange(400), ordered))
-
-
 def test_an_interval_is_drawn_as_often_as_asked(predictions, split):
     few, many = (
         score_predictions(predictions, split, np.random.default_rng(0), draws)["interval"] for draws in (1, 200)
     )
     assert few[0] == few[1]
     assert many[0] < many[1]
-
-
-def test_sequences_of_one_subject_that_stand_or_fall_together_widen_the_interval():
-    subjects = pd.Series([f"S{number}" for number in range(12) for _ in range(10)])
-    values = np.repeat(np.arange(12) % 2, 10).astype(float)
-    single = pd.Series(np.arange(120).astype(str))
-    clustered = np.ptp(subject_interval(values, subjects, np.random.default_rng(0)))
-    independent = np.ptp(subject_interval(values, single, np.random.default_rng(0)))
-    assert clustered > 2 * independent
 
 
 def test_a_prediction_on_a_training_subject_is_not_scored(predictions, generator):
@@ -192,3 +162,21 @@ def test_pseudo_label_scores_of_hand_computed_rows():
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert scores["by_expression"] == {"anger": 1.0, "surprise": 0.0}
     assert scores["sequences"] == 4
+
+
+def answers(rounds):
+    """Two models on six people's sequences; the second is wrong on every other one, in each round."""
+    rows = [
+        {"model": model, "fold": fold, "subject": f"F{person}", "sequence": f"F{person}/joy", "expression": "happiness",
+         "predicted": "happiness" if model == "one" or person % 2 else "anger"}
+        for model in ("one", "two") for fold in range(rounds) for person in range(6)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_sequences_tested_once_are_mcnemars_pairs_and_those_of_several_rounds_are_not():
+    once, thrice = (_comparisons(answers(rounds), [("one", "two")], np.random.default_rng(0))[0] for rounds in (1, 3))
+    assert once["mcnemar"] == 2 * 0.5**3
+    assert thrice["mcnemar"] is None
+    assert once["difference"] == thrice["difference"] == 0.5
+    assert (once["first_only"], thrice["first_only"]) == (3, 9)

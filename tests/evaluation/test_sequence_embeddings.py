@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.evaluator import Evaluator
+from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_sequences, rest, window_rows
 from affect4d.models import JointEmbedding
 from affect4d.views.input_options import InputOptions
@@ -82,7 +82,7 @@ def test_a_model_is_asked_across_views_one_at_a_time(bank, sequences, split):
             seen.append(images)
             return super().embed_views(images)
 
-    with mock.patch("affect4d.evaluation.evaluator.probe_linearly") as probe:
+    with mock.patch("affect4d.evaluation.evaluate_models.probe_linearly") as probe:
         evaluator.by_probe_across_views(Counting(), "one", bank.views, bank.views, bank.views[1:])
     features = probe.call_args.args[0]
     hidden = embed_sequences(MeanModel(), bank, OPTIONS).hidden.reshape(60, 2, 2)

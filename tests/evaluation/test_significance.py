@@ -1,7 +1,15 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.significance import above_chance, compare_models, compare_predictions, holm, mcnemar
+from affect4d.evaluation.significance import (
+    above_chance,
+    compare_models,
+    compare_predictions,
+    holm,
+    mcnemar,
+    subject_interval,
+)
 
 
 def test_exact_mcnemar_of_known_counts():
@@ -56,3 +64,32 @@ def test_one_person_alone_decides_nothing(predictions, generator):
     together = pd.concat([right.assign(model="right"), wrong.assign(model="wrong")])
     assert compare_models(together, [("right", "wrong")], generator)["right", "wrong"].corrected == 1.0
     assert above_chance(right, 1 / 6, generator) == 1.0
+
+
+def test_the_interval_is_reproducible():
+    values, subjects = np.array([1.0, 0, 1, 1, 0, 1]), pd.Series(list("AABBCC"))
+    intervals = [subject_interval(values, subjects, np.random.default_rng(7)) for _ in range(2)]
+    assert intervals[0] == intervals[1]
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95])
+def test_an_interval_lies_between_the_quantiles_of_means_of_people_drawn_anew(coverage):
+    generator = np.random.default_rng(3)
+    subjects = pd.Series(np.repeat(list("ABCDEFGH"), [1, 2, 3, 4, 5, 6, 7, 8]))
+    values = generator.random(len(subjects))
+    found = subject_interval(values, subjects, np.random.default_rng(5), 400, coverage)
+    picks, means = np.random.default_rng(5).integers(8, size=(400, 8)), []
+    for drawn in picks:
+        means.append(np.concatenate([values[(subjects == "ABCDEFGH"[who]).to_numpy()] for who in drawn]).mean())
+    ordered, outside = np.sort(means), (1 - coverage) / 2
+    assert found[0] == pytest.approx(np.interp(outside * 399, np.arange(400), ordered))
+    assert found[1] == pytest.approx(np.interp((1 - outside) * 399, np.arange(400), ordered))
+
+
+def test_sequences_of_one_subject_that_stand_or_fall_together_widen_the_interval():
+    subjects = pd.Series([f"S{number}" for number in range(12) for _ in range(10)])
+    values = np.repeat(np.arange(12) % 2, 10).astype(float)
+    single = pd.Series(np.arange(120).astype(str))
+    clustered = np.ptp(subject_interval(values, subjects, np.random.default_rng(0)))
+    independent = np.ptp(subject_interval(values, single, np.random.default_rng(0)))
+    assert clustered > 2 * independent

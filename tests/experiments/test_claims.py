@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from affect4d.evaluation.significance import sign_test
-from affect4d.experiments.claim_evidence import Evidence, Finding
 from affect4d.experiments.claims import (
     BETTER,
     CLAIMS,
@@ -14,12 +13,13 @@ from affect4d.experiments.claims import (
     NO_ANSWER,
     NOT_INFERIOR,
     SOONER,
+    Evidence,
+    Finding,
     claims_by_corpus,
     combined_verdict,
     evaluate_claims,
 )
-from affect4d.experiments.provenance import DataProvenance, StudyProvenance
-from affect4d.experiments.study_results import as_document, compare_variants
+from affect4d.experiments.results_and_provenance import DataProvenance, StudyProvenance, as_document, compare_variants
 from affect4d.experiments.variants import Variant
 
 BASIS = DataProvenance("faces", "", subjects=24, sequences=144, split="s" * 24, data="d", views="v", code="c")

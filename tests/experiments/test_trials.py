@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.evaluator import Evaluator
+from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.experiments import trials
-from affect4d.experiments.runner import run_study
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
+from affect4d.experiments.studies_and_cross_validation import run_study
 from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
 from affect4d.experiments.variants import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
 from affect4d.models import EncoderOptions, ModelOptions, build_model
@@ -43,7 +43,7 @@ def calls(monkeypatch):
         table = pd.DataFrame({"model": trial.variant.name, "subject": list(trial.split.test)})
         return TrialResult(table, pd.DataFrame({"epoch": [0]}))
 
-    monkeypatch.setattr("affect4d.experiments.runner.run_trial", stand_in)
+    monkeypatch.setattr("affect4d.experiments.studies_and_cross_validation.run_trial", stand_in)
     return seen
 
 
@@ -69,7 +69,7 @@ def test_a_trial_that_fails_is_named(monkeypatch, store, split):
     def broken(*parts, **more):
         raise ValueError("a wall")
 
-    monkeypatch.setattr("affect4d.experiments.runner.run_trial", broken)
+    monkeypatch.setattr("affect4d.experiments.studies_and_cross_validation.run_trial", broken)
     with pytest.raises(RuntimeError, match="affect_vlm with seed 0 failed: a wall"):
         run_study(
             CONVERGENCE[:1], StudyOptions(name="convergence", seeds=(0,)), split, None, ExperimentSettings(), store

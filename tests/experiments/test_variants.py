@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from affect4d.experiments.runner import StudyTables
 from affect4d.experiments.settings import ExperimentSettings, Objectives, StudyOptions
+from affect4d.experiments.studies_and_cross_validation import StudyTables
 from affect4d.experiments.trials import TrialData
 from affect4d.experiments.variants import LABEL_EFFICIENCY, REGIMES, SMILE_REGIMES, STUDIES, study_named
 from affect4d.pipelines.experiments.studies import run_trials
@@ -110,7 +110,7 @@ def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequen
         seen.extend((variant, settings.changed(variant.changes)) for variant in variants)
         return StudyTables(sequences.assign(variant="", seed=0), pd.DataFrame())
 
-    monkeypatch.setattr("affect4d.experiments.runner.run_study", stand_in)
+    monkeypatch.setattr("affect4d.experiments.studies_and_cross_validation.run_study", stand_in)
     plain, objective = ExperimentSettings(), CrossEntropyOptions(label_smoothing=0.25)
     given = (
         plain.inputs, plain.model, plain.prompts, plain.pseudo_labels,

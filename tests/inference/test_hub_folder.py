@@ -9,7 +9,7 @@ import torch
 from affect4d.inference.hub_folder import CONFIG_FILE, ENCODERS_FILE, PROMPTS_FILE, README, write_hub_folder
 from affect4d.inference.packaged_weights import read_packaged_model
 from affect4d.models import clip_tokens
-from affect4d.prompts.compose import read_prompt_set
+from affect4d.prompts import read_prompt_set
 
 SENTENCES = ["a joyful smiling face", "brows lowered and lips pressed together"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from affect4d.experiments.claim_evidence import Finding
+from affect4d.experiments.claims import Finding
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from PIL import Image
 import affect4d
 from affect4d.app.model_list import FOLDERS, TITLES
 from affect4d.app.samples_and_uploads import UPLOAD, upload_reader
-from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
+from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS
 from affect4d.inference.packaged_model import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS

@@ -1,9 +1,10 @@
 """Action units of a movement, and the emotions they are typical of."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.prompts.vocabulary import ACTION_UNIT_PHRASES
+from affect4d.prompts import ACTION_UNIT_PHRASES
 from affect4d.pseudo_labels.action_coding import (
     ACTION_UNIT_EFFECTS,
     EMOTION_ACTION_UNITS,
@@ -11,8 +12,9 @@ from affect4d.pseudo_labels.action_coding import (
     action_unit_scores,
     named_units,
     prototype_scores,
+    top_margin,
 )
-from affect4d.pseudo_labels.measurements import MEASUREMENTS
+from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 
@@ -44,3 +46,7 @@ def test_opposites_are_not_named_together():
 
 def test_every_action_that_can_be_read_can_be_said():
     assert set(ACTION_UNIT_EFFECTS) <= set(ACTION_UNIT_PHRASES)
+
+
+def test_the_margin_is_best_minus_second_best():
+    assert top_margin(np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0]])) == pytest.approx([0.5, 0.0])

@@ -1,21 +1,20 @@
-"""Pseudo-labels by rules: right on faces that move on demand, independent of labels, robust to missing landmarks."""
-
 import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 
 from affect4d.pseudo_labels.action_coding import ACTION_UNIT_EFFECTS, EMOTION_ACTION_UNITS, PSEUDO_LABEL_COLUMNS, STILL
-from affect4d.pseudo_labels.measurements import MEASUREMENTS
+from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
 from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions
+from affect4d.pseudo_labels.pseudo_prompts import write_sentences
 from affect4d.pseudo_labels.rules import (
+    balancing_offsets,
     fit_rules,
     label_by_geometry,
     measure_sequences,
     measured_by_rules,
     rule_probabilities,
 )
-from affect4d.pseudo_labels.sentences import write_sentences
 from affect4d.scans.expression import EXPRESSIONS
 
 PATTERNS = np.array(
@@ -222,3 +221,12 @@ def test_spread_is_robust_and_never_below_a_scanners_noise(talking):
     usual, odd = fit_rules(moved, options, balanced=True), fit_rules(wild, options, balanced=True)
     assert all(odd.spread[name] < 1.5 * usual.spread[name] for name in MEASUREMENTS)
     assert set(fit_rules(moved * 0, options, balanced=True).spread.values()) == {0.002}
+
+
+def test_sinkhorn_fills_the_columns_evenly():
+    scores = np.random.default_rng(0).normal(size=(60, 4)) + np.array([2.0, 0.0, 0.0, -1.0])
+    offsets = balancing_offsets(scores, temperature=0.5, steps=500)
+    shares = np.exp((scores + offsets) / 0.5)
+    shares /= shares.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares.sum(axis=0), 15.0, atol=1e-6)
+    assert offsets.mean() == pytest.approx(0.0, abs=1e-12)

@@ -11,12 +11,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.evaluation.fold_scores import score_folds
-from affect4d.evaluation.metrics import chance_scores, score_predictions
+from affect4d.evaluation.metrics import chance_scores, score_folds, score_predictions
 from affect4d.evaluation.significance import compare_predictions
 from affect4d.evaluation.summary import write_summary
-from affect4d.experiments.claim_evidence import Evidence, Finding, finding_document
-from affect4d.experiments.claims import as_document, claims_by_corpus, evaluate_claims
+from affect4d.experiments.claims import (
+    Evidence,
+    Finding,
+    as_document,
+    claims_by_corpus,
+    evaluate_claims,
+)
 from affect4d.reporting.cards import render_model_card
 from affect4d.reporting.pages import render_report, render_report_markdown
 from affect4d.training.state import TrainingCost
@@ -261,7 +265,7 @@ def test_the_markdown_has_every_row_of_the_page(judged):
 
 
 def with_findings(context, *findings):
-    rows = [finding_document(one) for one in findings]
+    rows = [asdict(one) for one in findings]
     return {**context, "claims": as_document(evaluate_claims(Evidence(findings={9: rows})))}
 
 

@@ -21,12 +21,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 
-from affect4d.evaluation.leakage import labelled_rows
-from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.probing import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
+from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
+from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings import window_rows
 from affect4d.progress import track
-from affect4d.pseudo_labels.neutral_face import displacements_from_neutral, single_scans
+from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, single_scans
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities
 from affect4d.scans.expression import EXPRESSIONS

@@ -5,8 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
-from affect4d.evaluation.leakage import LeakError
-from affect4d.evaluation.predictions import PROBABILITY_COLUMNS
+from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, LeakError
 from affect4d.scans.expression import EXPRESSIONS
 
 BINS = 15

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from affect4d.evaluation.metrics import percentile_interval
+from affect4d.evaluation.significance import percentile_interval
 
 ATTRIBUTES: tuple[str, ...] = ("gender", "age_group", "skin_tone", "ethnicity")
 SMALLEST_GROUP = 5

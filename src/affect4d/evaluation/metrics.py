@@ -1,15 +1,16 @@
-"""Scores of predictions and of pseudo-labels, with bootstrap intervals over subjects.
+"""Scores of predictions, of cross-validations and of pseudo-labels.
 
 UF1 and UAR come from counts that add up over folds (as in the micro-expression challenges, MEGC): a mean of the folds'
 F1 values depends on how subjects were divided, the F1 of summed counts does not.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float64, Int64
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -19,13 +20,11 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from affect4d.evaluation.calibration import calibration_error
-from affect4d.evaluation.leakage import check_unseen
+from affect4d.evaluation.calibration import calibrate, calibration_error, negative_log_likelihood
+from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, check_unseen
+from affect4d.evaluation.significance import DRAWS, compare_models, subject_interval
 from affect4d.scans.expression import EXPRESSIONS, LABEL_JOINT
 from affect4d.scans.splits import SubjectSplit
-
-COVERAGE = 0.95
-DRAWS = 1000
 
 
 class ClassScores(TypedDict):
@@ -71,7 +70,7 @@ class PseudoLabelScores(TypedDict):
 def score_predictions(
     predictions: pd.DataFrame, split: SubjectSplit, generator: np.random.Generator, draws: int = DRAWS
 ) -> Scores:
-    """Score one model's prediction table, after :func:`affect4d.evaluation.leakage.check_unseen`."""
+    """Score one model's prediction table, after :func:`affect4d.evaluation.leak_free_predictions.check_unseen`."""
     check_unseen(predictions, split)
     return score_rows(predictions, generator, draws)
 
@@ -131,46 +130,6 @@ def score_pseudo_labels(pseudo_prompts: pd.DataFrame, sequences: pd.DataFrame) -
         "by_expression": {name: float(by_expression[name]) for name in EXPRESSIONS if name in by_expression},
         "sequences": len(table),
     }
-
-
-def cluster_bootstrap(
-    statistic: Callable[[Int64[np.ndarray, "draws clusters"]], Float[np.ndarray, " draws"]],
-    clusters: int,
-    generator: np.random.Generator,
-    draws: int = DRAWS,
-    coverage: float = COVERAGE,
-) -> tuple[float, float]:
-    """Percentile-bootstrap interval of a statistic when whole clusters (subjects) are resampled.
-
-    Samples of one subject are not independent: resampling samples would give an interval that is too narrow.
-    ``statistic`` takes the indices of the resampled clusters and returns one value per draw.
-    """
-    return percentile_interval(statistic(generator.integers(clusters, size=(draws, clusters))), coverage)
-
-
-def percentile_interval(
-    values: Sequence[float] | Float[np.ndarray, " draws"], coverage: float = COVERAGE
-) -> tuple[float, float]:
-    """The bounds between which the given fraction of bootstrap values lies."""
-    low, high = np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return float(low), float(high)
-
-
-def subject_interval(
-    values: Float[np.ndarray, " sequences"],
-    subjects: "pd.Series[str]",
-    generator: np.random.Generator,
-    draws: int = DRAWS,
-    coverage: float = COVERAGE,
-) -> tuple[float, float]:
-    """Bootstrap interval, over subjects, of the mean of one value per sequence."""
-    groups = pd.Series(np.asarray(values, dtype=float)).groupby(subjects.to_numpy())
-    sums, counts = groups.sum().to_numpy(), groups.count().to_numpy()
-
-    def means(picks: Int64[np.ndarray, "draws clusters"]) -> Float[np.ndarray, " draws"]:
-        return np.asarray(sums[picks].sum(axis=1) / counts[picks].sum(axis=1))
-
-    return cluster_bootstrap(means, len(sums), generator, draws, coverage)
 
 
 def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
@@ -237,3 +196,72 @@ def _class_scores(true: "pd.Series[str]", predicted: "pd.Series[str]") -> dict[s
         name: {"precision": float(precision), "recall": float(recall), "f1": float(f1)}
         for name, precision, recall, f1, _ in zip(EXPRESSIONS, *table, strict=True)
     }
+
+
+PAIRS: tuple[tuple[str, str], ...] = (
+    ("affect_vlm", "cross_entropy"),
+    ("affect_vlm", "landmark_logistic"),
+    ("smile_vlm.linear_probe", "cross_entropy"),
+    ("smile_vlm.zero_shot", "pseudo_labels"),
+    ("smile_vlm.linear_probe", "affect_vlm"),
+)
+"""Models compared on the same sequences; a pair of which one took no part is left out."""
+
+
+def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> dict[str, Any]:
+    """Score every model of a cross-validation.
+
+    Args:
+        predictions: Columns ``fold``, ``round``, ``side``, and those of a prediction table.
+
+    Returns:
+        ``models``: by name, the scores of :func:`affect4d.evaluation.metrics.score_rows` over all test predictions,
+        ``folds`` (accuracy of each), ``spread`` (their standard deviation), and ``calibration``;
+        ``comparisons``: paired tests of :data:`PAIRS`, Holm-corrected.
+    """
+    tested = predictions[predictions["side"] == "test"]
+    models = {}
+    for name, table in predictions.groupby("model", sort=False):
+        test = table[table["side"] == "test"]
+        folds = (test["predicted"] == test["expression"]).groupby(test["fold"]).mean()
+        models[str(name)] = {
+            **score_rows(test, generator),
+            "folds": [float(value) for value in folds],
+            "spread": float(folds.std(ddof=1)) if len(folds) > 1 else None,
+            "calibration": calibration_of(table),
+        }
+    return {"models": models, "comparisons": _comparisons(tested, PAIRS, generator)}
+
+
+def calibration_of(table: pd.DataFrame) -> dict[str, Any]:
+    """Calibration (``ece``, ``nll``) of one model ``before`` and ``after`` the ``temperatures`` fitted in every fold.
+
+    Each is fitted on its fold's validation subjects; without any, ``after`` is None.
+    """
+    test, held_out = (table[table["side"] == side] for side in ("test", "validation"))
+    if held_out.empty:
+        return {"before": _calibration(test), "after": None, "temperatures": []}
+    aside = dict(iter(held_out.groupby("fold")))
+    cooled = [calibrate(rows, aside[fold]) for fold, rows in test.groupby("fold")]
+    return {
+        "before": _calibration(test),
+        "after": _calibration(pd.concat([rows for rows, _ in cooled])),
+        "temperatures": [temperature for _, temperature in cooled],
+    }
+
+
+def _calibration(test: pd.DataFrame) -> dict[str, float]:
+    probabilities = test[list(PROBABILITY_COLUMNS)].to_numpy(np.float64)
+    return {"ece": calibration_error(test), "nll": negative_log_likelihood(probabilities, test["expression"])}
+
+
+def _comparisons(
+    tested: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Paired tests; without McNemar's, which assumes independent pairs, where several folds tested a sequence."""
+    repeated = bool(tested.duplicated(["model", "sequence"]).any())
+    named = tested.assign(sequence=tested["fold"].astype(str) + ":" + tested["sequence"])
+    found = compare_models(named, pairs, generator)
+    if repeated:
+        found = {pair: replace(one, mcnemar=None) for pair, one in found.items()}
+    return [{"first": first, "second": second, **asdict(one)} for (first, second), one in found.items()]

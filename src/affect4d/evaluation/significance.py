@@ -1,15 +1,16 @@
-"""Paired significance tests of two models on the same sequences, by sequence and by subject."""
+"""Confidence intervals over subjects, and paired significance tests of two models on the same sequences."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int64
 from scipy.stats import binomtest, permutation_test
 
-from affect4d.evaluation.metrics import subject_interval
-
+COVERAGE = 0.95
+DRAWS = 1000
 PERMUTATIONS = 9999
 
 
@@ -29,6 +30,46 @@ class PairedComparison:
     mcnemar: float | None
     permutation: float
     corrected: float
+
+
+def cluster_bootstrap(
+    statistic: Callable[[Int64[np.ndarray, "draws clusters"]], Float[np.ndarray, " draws"]],
+    clusters: int,
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    coverage: float = COVERAGE,
+) -> tuple[float, float]:
+    """Percentile-bootstrap interval of a statistic when whole clusters (subjects) are resampled.
+
+    Samples of one subject are not independent: resampling samples would give an interval that is too narrow.
+    ``statistic`` takes the indices of the resampled clusters and returns one value per draw.
+    """
+    return percentile_interval(statistic(generator.integers(clusters, size=(draws, clusters))), coverage)
+
+
+def percentile_interval(
+    values: Sequence[float] | Float[np.ndarray, " draws"], coverage: float = COVERAGE
+) -> tuple[float, float]:
+    """Bounds between which the given fraction of bootstrap values lies."""
+    low, high = np.quantile(values, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(low), float(high)
+
+
+def subject_interval(
+    values: Float[np.ndarray, " sequences"],
+    subjects: "pd.Series[str]",
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    coverage: float = COVERAGE,
+) -> tuple[float, float]:
+    """Bootstrap interval, over subjects, of the mean of one value per sequence."""
+    groups = pd.Series(np.asarray(values, dtype=float)).groupby(subjects.to_numpy())
+    sums, counts = groups.sum().to_numpy(), groups.count().to_numpy()
+
+    def means(picks: Int64[np.ndarray, "draws clusters"]) -> Float[np.ndarray, " draws"]:
+        return np.asarray(sums[picks].sum(axis=1) / counts[picks].sum(axis=1))
+
+    return cluster_bootstrap(means, len(sums), generator, draws, coverage)
 
 
 def compare_models(

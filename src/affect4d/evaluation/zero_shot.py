@@ -14,13 +14,18 @@ from jaxtyping import Float, Float32, Int64
 from scipy.special import softmax
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.leakage import labelled_rows
-from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, rest
-from affect4d.prompts.compose import class_prompts
+from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
+from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, embed_sequences, rest
+from affect4d.models import EncoderOptions, PretrainedModel
+from affect4d.models.options import open_clip_source
+from affect4d.prompts import class_prompts
+from affect4d.pseudo_labels.options import ZeroShotOptions, refuse_labels
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
+from affect4d.store import ContentStore
 from affect4d.tensor_types import TextEmbeddings, Tokens
+from affect4d.views.bank import load_view_bank
+from affect4d.views.input_options import FrameSampler, InputOptions
 
 UnitVectors = Float[np.ndarray, "_ dim"]
 INFLUENCE_COLUMNS = ("expression", "prompt", "own_similarity", "other_similarity", "accuracy_alone", "gain")
@@ -69,7 +74,7 @@ A model that learnt language about faces should understand them; one that learnt
 """
 
 
-class LanguageModel(Protocol):
+class PromptModel(Protocol):
     """A model that embeds prompts."""
 
     temperature: Any
@@ -90,7 +95,7 @@ def expression_prompts() -> dict[str, tuple[str, ...]]:
 
 @torch.inference_mode()
 def prompt_embeddings(
-    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
+    model: PromptModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
     """Unit vectors of every prompt of every expression; the model is put in evaluation mode."""
     device = rest(model, device)
@@ -101,7 +106,7 @@ def prompt_embeddings(
 
 
 def class_embeddings(
-    model: LanguageModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
+    model: PromptModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> Float32[np.ndarray, "classes dim"]:
     """Unit vector of every expression: the normalised mean over its prompts; rows in the order of the mapping."""
     means = [vectors.mean(axis=0) for vectors in prompt_embeddings(model, prompts, device).values()]
@@ -117,7 +122,7 @@ def zero_shot_probabilities(
 
 
 def predict_by_prompts(
-    model: LanguageModel,
+    model: PromptModel,
     embeddings: SequenceEmbeddings,
     sequences: pd.DataFrame,
     split: SubjectSplit,
@@ -169,6 +174,32 @@ def prompt_influence(
             gain = float("nan") if reduced is None else complete - _accuracy(fused, labels, reduced)
             rows.append((expression, sentence, _mean(cosines[own]), _mean(cosines[~own]), alone, gain))
     return pd.DataFrame(rows, columns=list(INFLUENCE_COLUMNS))
+
+
+def prompt_similarities(
+    views: pd.DataFrame, store: ContentStore, options: ZeroShotOptions, frames: FrameSampler
+) -> tuple[pd.DataFrame, float]:
+    """Cosine of every sequence with every expression's prompt ensemble, and the model's factor on cosines.
+
+    Args:
+        views: View manifest without labels.
+        store: Where the images are.
+
+    Returns:
+        One row a sequence (the index), one column an expression; and the factor.
+
+    Raises:
+        ValueError: If the table has a label column, or the model has no weights.
+        FileNotFoundError: If its file or folder of weights does not exist.
+    """
+    refuse_labels(views.columns)
+    source = open_clip_source(options.name)
+    model = PretrainedModel(EncoderOptions(image=source, text=source, pretrained=options.pretrained))
+    inputs = InputOptions(channels=(options.channel,), motion="none", frames=frames, size=model.size)
+    embeddings = embed_sequences(model, load_view_bank(views, store, inputs), inputs)
+    prompts = expression_prompts()
+    cosines = embeddings.fused @ class_embeddings(model, prompts).T
+    return pd.DataFrame(cosines, index=list(embeddings.sequences), columns=list(prompts)), model.scale
 
 
 def _accuracy(fused: UnitVectors, labels: Int64[np.ndarray, " sequences"], classes: UnitVectors) -> float:

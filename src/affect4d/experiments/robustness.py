@@ -21,11 +21,11 @@ from affect4d.evaluation.corruptions import (
     empty_like,
     kept_frames,
 )
-from affect4d.evaluation.metrics import subject_interval
-from affect4d.evaluation.predictions import prediction_table
+from affect4d.evaluation.leak_free_predictions import prediction_table
 from affect4d.evaluation.sequence_embeddings import FRAMES, classify_sequences, embed_sequences
+from affect4d.evaluation.significance import subject_interval
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
-from affect4d.experiments.runner import run_parallel
+from affect4d.experiments.studies_and_cross_validation import run_parallel
 from affect4d.models import load_model
 from affect4d.models.io import WEIGHTS_FILE
 from affect4d.parallel import IN_PROCESS, EngineOptions

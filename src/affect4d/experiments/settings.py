@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from affect4d.experiments.variants import MethodName
 from affect4d.models.options import ModelOptions
-from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts import PromptOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.renamed_options import former_names
 from affect4d.training.options import (

@@ -15,14 +15,14 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from affect4d.evaluation import baselines
-from affect4d.evaluation.evaluator import Evaluator
-from affect4d.evaluation.prompt_similarity import prompt_similarities
+from affect4d.evaluation.evaluate_models import Evaluator
+from affect4d.evaluation.zero_shot import prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import load_model, save_model
-from affect4d.prompts.compose import compose_prompts, custom_prompts, prompt_ensembles
+from affect4d.prompts import compose_prompts, custom_prompts, prompt_ensembles
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
-from affect4d.pseudo_labels.sources import write_pseudo_prompts
+from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
 from affect4d.training.cached_training import TrainedModel, make_samples, train_in_processes, train_model

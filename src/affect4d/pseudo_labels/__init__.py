@@ -2,5 +2,5 @@
 
 Three sources give the same table, one row a sequence (:data:`~.action_coding.PSEUDO_LABEL_COLUMNS`): rules on landmarks
 (``geometry``), a pretrained vision-language model (``zero_shot``) and clusters of movement (``cluster``).
-:mod:`~affect4d.pseudo_labels.sources` chooses among them; :mod:`~affect4d.pseudo_labels.sentences` writes the prompts.
+:mod:`~affect4d.pseudo_labels.pseudo_prompts` chooses among them and writes the prompts.
 """

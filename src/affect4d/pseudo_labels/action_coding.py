@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from scipy.optimize import nnls
 
-from affect4d.pseudo_labels.measurements import MEASUREMENTS
+from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
 from affect4d.pseudo_labels.options import PseudoLabelOptions
-from affect4d.pseudo_labels.sinkhorn import top_margin
 from affect4d.scans.expression import EXPRESSIONS
 
 ACTION_UNIT_EFFECTS: Mapping[str, Mapping[str, float]] = {
@@ -34,7 +34,7 @@ ACTION_UNIT_EFFECTS: Mapping[str, Mapping[str, float]] = {
     "AU25": {"lip_parting": 0.5, "lower_lip_lowering": 0.25},
     "AU26": {"jaw_drop": 1, "lip_parting": 1, "lower_lip_lowering": 1, "lip_corner_raise": -0.5},
 }
-"""AU → its effect on the measurements of :mod:`affect4d.pseudo_labels.measurements`."""
+"""AU → its effect on the measurements of :mod:`affect4d.pseudo_labels.landmark_movement`."""
 
 EMOTION_ACTION_UNITS: Mapping[str, Mapping[str, float]] = {
     "anger": {"AU4": 1, "AU5": 1, "AU7": 1, "AU24": 1},
@@ -76,6 +76,12 @@ EXCLUSIVE: frozenset[frozenset[str]] = frozenset(
     )
 )
 """AUs that no description names together: opposites, and two names for one movement."""
+
+
+def top_margin(scores: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
+    """Best score of each row minus its second best, at most 1."""
+    ordered = np.sort(scores, axis=1)
+    return np.asarray(np.clip(ordered[:, -1] - ordered[:, -2], 0.0, 1.0))
 
 
 def action_unit_scores(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Options of the pseudo-labels; light to import."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,3 +65,13 @@ class PseudoLabelOptions(BaseModel):
     geometry: GeometryOptions = GeometryOptions()
     zero_shot: ZeroShotOptions = ZeroShotOptions()
     cluster: ClusterOptions = ClusterOptions()
+
+
+def refuse_labels(columns: Iterable[str]) -> None:
+    """Raise ValueError if one of a table's columns holds labels."""
+    found = [name for name in LABELS if name in columns]
+    if found:
+        raise ValueError(
+            f"Pseudo-labels are made without labels: this table has a column {found[0]!r}. "
+            "Hand over the table without it."
+        )

@@ -1,9 +1,9 @@
 """Pseudo-labels by rules on landmarks: measurements, scores, action units, and the emotion they are typical of.
 
-A sequence is measured against its neutral frame, a single scan against its subject's estimated neutral face
-(:mod:`~.neutral_face`). Prototypes of the emotions come from a published table (:mod:`~.action_coding`), which ignores
-a corpus's habits and correlated measurements. So the rules are self-trained: a linear discriminant is fitted to their
-own decisions on the training sequences, a few times. No label is used: a table that has one is refused. [ours]
+A sequence is measured against its neutral frame, a single scan against its subject's estimated neutral face. The
+emotions' prototypes come from a published table, which ignores a corpus's habits and correlated measurements. So the
+rules are self-trained: a linear discriminant is fitted to their own decisions on the training sequences, a few times.
+No label is used: a table that has one is refused. [ours]
 """
 
 import warnings
@@ -13,14 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from affect4d.pseudo_labels.action_coding import describe_patterns, prototype_scores
-from affect4d.pseudo_labels.measurements import MEASUREMENTS, FaceLandmarks, is_measurable, measure_apex
-from affect4d.pseudo_labels.neutral_face import MIN_SCANS, is_tracked, neutral_faces, single_scans, to_points
-from affect4d.pseudo_labels.options import LABELS, GeometryOptions, PseudoLabelOptions
-from affect4d.pseudo_labels.sinkhorn import balancing_offsets
+from affect4d.pseudo_labels.landmark_movement import (
+    MEASUREMENTS,
+    MIN_SCANS,
+    FaceLandmarks,
+    is_measurable,
+    is_tracked,
+    measure_apex,
+    neutral_faces,
+    single_scans,
+    to_points,
+)
+from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions, refuse_labels
 from affect4d.scans.expression import EXPRESSIONS
 
 SMALLEST_SPREAD = 0.002
@@ -147,6 +155,24 @@ def measured_by_rules(
     return rules, rules.scores(measurements)
 
 
+def balancing_offsets(
+    scores: Float[np.ndarray, "rows columns"], temperature: float, steps: int = 100
+) -> Float[np.ndarray, " columns"]:
+    """Offset of each column, mean zero, with which a soft assignment of the rows fills all columns evenly.
+
+    Args:
+        temperature: Softness of the assignment, in the scores' own unit.
+        steps: Rounds of row and column normalisation, in logarithms.
+    """
+    logits = scores / temperature
+    column_total = np.log(logits.shape[0] / logits.shape[1])
+    columns = np.zeros(logits.shape[1])
+    for _ in range(steps):
+        rows = -logsumexp(logits + columns, axis=1, keepdims=True)
+        columns = column_total - logsumexp(logits + rows, axis=0)
+    return np.asarray((columns - columns.mean()) * temperature)
+
+
 def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
     """Apex measurements of every sequence whose landmarks allow it.
 
@@ -158,7 +184,7 @@ def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
         ValueError: If the table has a label column.
         UnmeasurableError: If no sequence can be measured.
     """
-    refuse_labels(scan_manifest)
+    refuse_labels(scan_manifest.columns)
     neutral = neutral_faces(scan_manifest)
     sequences = {str(name): _measured(rows, neutral) for name, rows in scan_manifest.groupby("sequence", sort=False)}
     measured = {name: values for name, values in sequences.items() if values is not None}
@@ -171,16 +197,6 @@ def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def subject_of(table: pd.DataFrame) -> pd.Series:
     """Subject of each sequence, by the sequence's name."""
     return table.drop_duplicates("sequence").set_index("sequence")["subject"]
-
-
-def refuse_labels(table: pd.DataFrame) -> None:
-    """Raise ValueError if a table has a label column."""
-    found = [name for name in LABELS if name in table.columns]
-    if found:
-        raise ValueError(
-            f"Pseudo-labels are made without labels: this table has a column {found[0]!r}. "
-            "Hand over the table without it."
-        )
 
 
 def _measured(rows: pd.DataFrame, neutral_of: Mapping[str, FaceLandmarks]) -> pd.Series | None:

@@ -158,7 +158,7 @@ def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
     """Unseen sequences in the plane, one colour and one symbol an expression.
 
     Args:
-        table: Of one model; see :func:`affect4d.evaluation.retrieval_and_few_shot.embedding_map`.
+        table: Of one model; see :func:`affect4d.evaluation.frozen_features.embedding_map`.
     """
     figure = _figure(height=420)
     for place, (expression, rows) in enumerate(table.groupby("expression")):

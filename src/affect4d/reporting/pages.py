@@ -15,8 +15,12 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from affect4d.evaluation.summary import display_name, result_rows
-from affect4d.experiments.provenance import StudyProvenance, describe_changes
-from affect4d.experiments.study_results import FEWEST_SUBJECTS, VariantResult
+from affect4d.experiments.results_and_provenance import (
+    FEWEST_SUBJECTS,
+    StudyProvenance,
+    VariantResult,
+    describe_changes,
+)
 from affect4d.experiments.variants import Study
 from affect4d.reporting import figures
 

@@ -59,7 +59,11 @@ def fit_folds(
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Fit and evaluate every method in every fold; finished folds are read from the store. A fold is an MLflow run."""
-    from affect4d.experiments.runner import combined, cross_validate, with_corpus_names  # open_clip costs seconds
+    from affect4d.experiments.studies_and_cross_validation import (  # open_clip costs seconds
+        combined,
+        cross_validate,
+        with_corpus_names,
+    )
 
     settings = {"affect_vlm": affect_settings, "cross_entropy": affect_settings, "smile_vlm": smile_settings}
     if options.trained_on is not None:
@@ -77,7 +81,7 @@ def score_protocol(
 ) -> dict[str, Any]:
     """Scores of every model over all folds, calibration, paired tests, and fairness."""
     from affect4d.evaluation.fairness import measure_fairness
-    from affect4d.evaluation.fold_scores import score_folds
+    from affect4d.evaluation.metrics import score_folds
 
     tested = predictions[predictions["side"] == "test"]
     people = sequences.assign(subject=_as_tested(sequences["subject"], tested["subject"], protocol["corpus"]))
@@ -105,7 +109,7 @@ def _cross_fold(
     Raises:
         ValueError: If no corpus to train on is named, or it is this one.
     """
-    from affect4d.experiments.runner import cross_corpus_fold, prefixed
+    from affect4d.experiments.studies_and_cross_validation import cross_corpus_fold, prefixed
 
     if options.trained_on in (None, raw_corpus["name"]):
         raise ValueError(

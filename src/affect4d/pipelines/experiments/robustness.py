@@ -7,7 +7,7 @@ import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings, RobustnessOptions
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.prompts.compose import prompt_ensembles
+from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
 

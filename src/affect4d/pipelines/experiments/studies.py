@@ -37,9 +37,9 @@ def run_trials(
     """Train and evaluate every variant with every seed; finished trials are read from the store.
 
     Returns:
-        Predictions on test subjects, and learning curves; see :class:`affect4d.experiments.runner.StudyTables`.
+        Predictions on test subjects, and learning curves.
     """
-    from affect4d.experiments.runner import run_study
+    from affect4d.experiments.studies_and_cross_validation import run_study
     from affect4d.experiments.variants import study_named
 
     study = study_named(options.name, options.variants)
@@ -58,7 +58,7 @@ def describe_study(
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
     """Provenance of a study: data, seeds, parameters and code."""
-    from affect4d.experiments.provenance import DataProvenance, StudyProvenance
+    from affect4d.experiments.results_and_provenance import DataProvenance, StudyProvenance
 
     basis = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), data.sequences, data.views)
     made = datetime.datetime.fromisoformat(run_info["made"])
@@ -82,8 +82,7 @@ def write_study_page(
     result: dict[str, Any], curves: pd.DataFrame, options: StudyOptions, run_info: dict[str, Any]
 ) -> tuple[str, str]:
     """The study as one self-contained page, and its tables as Markdown."""
-    from affect4d.experiments.provenance import StudyProvenance
-    from affect4d.experiments.study_results import from_document
+    from affect4d.experiments.results_and_provenance import StudyProvenance, from_document
     from affect4d.experiments.variants import study_named
     from affect4d.reporting.pages import render_study
 

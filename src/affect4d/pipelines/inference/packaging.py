@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts.compose import prompt_ensembles
+from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore, cache_key, cached_folder

@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts.compose import compose_prompts, custom_prompts
+from affect4d.prompts import compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
 from affect4d.training.sampling import draw_plan
@@ -35,10 +35,10 @@ def write_pseudo_prompts(
     cache_store: ContentStore,
 ) -> pd.DataFrame:
     """Prompts made without labels, by the source that the settings name."""
-    from affect4d.pseudo_labels.sources import write_pseudo_prompts  # scikit-learn costs seconds
+    from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts  # scikit-learn costs seconds
 
     def similarities() -> tuple[pd.DataFrame, float]:
-        from affect4d.evaluation.prompt_similarity import prompt_similarities  # torch costs seconds
+        from affect4d.evaluation.zero_shot import prompt_similarities  # torch costs seconds
 
         views = view_manifest.drop(columns=list(LABELS), errors="ignore")
         return prompt_similarities(views, view_store, options.zero_shot, settings.inputs.frames)
@@ -49,7 +49,7 @@ def write_pseudo_prompts(
     if options.source == "zero_shot":
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
         given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
-        given |= {"similarity": code_version("affect4d.evaluation.prompt_similarity")}
+        given |= {"similarity": code_version("affect4d.evaluation.zero_shot")}
     return cached(cache_store, "pseudo", partial(write_pseudo_prompts, scans, trained, options, similarities), **given)
 
 

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from affect4d.experiments.settings import ExperimentSettings, Objectives
 from affect4d.models.options import ModelOptions
-from affect4d.prompts.compose import PromptOptions
+from affect4d.prompts import PromptOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.views.augmentation import MixedViewOptions

@@ -101,8 +101,8 @@ def answer_claims(
         ``day`` and ``claims``.
     """
     from affect4d.experiments import claims
-    from affect4d.experiments.claim_evidence import Evidence
-    from affect4d.experiments.provenance import DataProvenance
+    from affect4d.experiments.claims import Evidence
+    from affect4d.experiments.results_and_provenance import DataProvenance
 
     findings = {int(number): rows for number, rows in evidence["findings"].items()}
     present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)

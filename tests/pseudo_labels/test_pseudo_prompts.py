@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.evaluation.prompt_similarity import prompt_similarities
+from affect4d.evaluation.zero_shot import prompt_similarities
 from affect4d.pseudo_labels.options import (
     LABELS,
     UNLABELLED,
@@ -15,8 +15,7 @@ from affect4d.pseudo_labels.options import (
     PseudoLabelOptions,
     ZeroShotOptions,
 )
-from affect4d.pseudo_labels.sentences import PSEUDO_PROMPT_COLUMNS
-from affect4d.pseudo_labels.sources import SOURCES, write_pseudo_prompts
+from affect4d.pseudo_labels.pseudo_prompts import PSEUDO_PROMPT_COLUMNS, SOURCES, write_pseudo_prompts
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import FrameSampler
@@ -65,7 +64,7 @@ def pictures(monkeypatch, manifests, generator):
         sequences=names,
         views=("front",),
     )
-    monkeypatch.setattr("affect4d.evaluation.prompt_similarity.load_view_bank", lambda *_: bank)
+    monkeypatch.setattr("affect4d.evaluation.zero_shot.load_view_bank", lambda *_: bank)
     return bank
 
 
@@ -88,7 +87,7 @@ def write(manifests, options, frames=FrameSampler()):  # noqa: B008
 def test_a_pretrained_model_is_given_the_frames_of_training(manifests, pictures, options, monkeypatch):
     given = []
     monkeypatch.setattr(
-        "affect4d.evaluation.prompt_similarity.load_view_bank",
+        "affect4d.evaluation.zero_shot.load_view_bank",
         lambda _, __, inputs: given.append(inputs) or pictures,
     )
     frames = FrameSampler(kind="onset_apex", frames=4)

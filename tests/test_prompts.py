@@ -10,16 +10,21 @@ from pydantic import ValidationError
 
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.pipelines.model_input.nodes import write_augmented_prompts
-from affect4d.prompts.compose import (
+from affect4d.prompts import (
+    PLAIN,
+    TEMPLATES,
+    VOCABULARY,
     PromptOptions,
+    age_words,
     class_prompts,
     compose_prompts,
+    fill,
+    gender_words,
     possible_prompts,
     prompt_ensembles,
     read_prompt_set,
+    slots,
 )
-from affect4d.prompts.templates import PLAIN, TEMPLATES, fill, slots
-from affect4d.prompts.vocabulary import VOCABULARY, age_words, gender_words
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore
 

@@ -1,4 +1,4 @@
-"""Simple classifiers on frozen features: linear probe, nearest neighbours, and few-shot accuracy.
+"""Evaluation of frozen features: linear probe, nearest neighbours, few-shot accuracy, retrieval, and a t-SNE map.
 
 Everything that is fitted (scaling, regularisation strength, number of neighbours) is fitted on training subjects, and
 chosen by cross-validation whose folds are subjects, too.
@@ -9,16 +9,18 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+from sklearn.metrics import label_ranking_average_precision_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from affect4d.evaluation.leakage import LabelledRows, check_no_copies, labelled_rows
-from affect4d.evaluation.metrics import percentile_interval
-from affect4d.evaluation.predictions import prediction_table
+from affect4d.evaluation.leak_free_predictions import LabelledRows, check_no_copies, labelled_rows, prediction_table
+from affect4d.evaluation.significance import percentile_interval
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 
@@ -54,9 +56,7 @@ class FewShotScores(TypedDict):
 def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSplit, model: str) -> pd.DataFrame:
     """Predictions of a linear probe (standardise, logistic regression) on the sequences of test subjects.
 
-    Args:
-        features: Frozen features, one row per row of ``sequences``.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
+    ``features`` have one row per row of ``sequences`` (columns ``sequence``, ``subject``, ``expression``).
     """
     estimator = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max_iter=ITERATIONS))])
     return classify_unseen(estimator, {"classify__C": STRENGTHS}, features, sequences, split, model)
@@ -77,12 +77,6 @@ def classify_unseen(
     model: str,
 ) -> pd.DataFrame:
     """Fit on training subjects, choosing from the grid by subject-wise cross-validation; predict the test subjects.
-
-    Args:
-        estimator: A scikit-learn pipeline whose classifier gives probabilities.
-        grid: Parameters to choose among, as for ``GridSearchCV``.
-        features: One row per row of ``sequences``.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
 
     Raises:
         LeakError: If a test subject or a test sample is among the training ones.
@@ -135,8 +129,21 @@ def few_shot_scores(
     return scores
 
 
+class RetrievalScores(TypedDict):
+    """Ranking scores of queries, 0…1; queries without a relevant item are left out.
+
+    ``recall_1`` and ``recall_5`` are fractions of queries with a relevant item among the first one or five; ``chance``,
+    the mean fraction of relevant items, is what ``recall_1`` is by chance.
+    """
+
+    recall_1: float
+    recall_5: float
+    mean_average_precision: float
+    chance: float
+    queries: int
+
+
 def _few_shot_hits(scaled: Features, sequences: pd.DataFrame, rows: LabelledRows, labelled: np.ndarray) -> np.ndarray:
-    """Which test sequences a classifier fitted on the labelled subjects predicts correctly."""
     known = rows.train[sequences["subject"].iloc[rows.train].isin(labelled).to_numpy()]
     labels, truth = sequences["expression"].iloc[known], sequences["expression"].iloc[rows.test].to_numpy()
     if labels.nunique() == 1:  # a single class cannot be fitted, and is always predicted
@@ -174,3 +181,57 @@ def _probabilities(fitted: Any, features: Features) -> Float[np.ndarray, "sequen
     """Probabilities in the order of ``EXPRESSIONS``; 0 for an expression that was never trained on."""
     known = pd.DataFrame(fitted.predict_proba(features), columns=fitted.classes_)
     return known.reindex(columns=list(EXPRESSIONS), fill_value=0.0).to_numpy()
+
+
+PERPLEXITY = 30.0
+COMPONENTS = 50
+"""Principal components that t-SNE starts from, as its authors advise."""
+MAP_COLUMNS = ("model", "sequence", "subject", "expression", "x", "y")
+
+
+def retrieve_both_ways(
+    fused: Float[np.ndarray, "scans dim"],
+    expressions: list[str],
+    texts: Mapping[str, Float[np.ndarray, "_ dim"]],
+) -> dict[str, RetrievalScores]:
+    """Scores of retrieving scans by prompts and prompts by scans; all vectors are of unit length."""
+    prompts = np.concatenate(list(texts.values()))
+    named = np.repeat(list(texts), [len(vectors) for vectors in texts.values()])
+    cosines = prompts @ fused.T
+    relevant = named[:, None] == np.array(expressions)[None]
+    return {
+        "text_to_scan": retrieval_scores(cosines, relevant),
+        "scan_to_text": retrieval_scores(cosines.T, relevant.T),
+    }
+
+
+def retrieval_scores(
+    similarities: Float[np.ndarray, "queries items"], relevant: Bool[np.ndarray, "queries items"]
+) -> RetrievalScores:
+    """Score rankings by similarity; raises a ValueError if no query has a relevant item."""
+    kept = relevant.any(axis=1)
+    if not kept.any():
+        raise ValueError("No query has a relevant item: there is nothing to retrieve.")
+    similarities, relevant = similarities[kept], relevant[kept]
+    first = np.argsort(-similarities, axis=1, kind="stable")[:, :5]
+    found = np.take_along_axis(relevant, first, axis=1)
+    return {
+        "recall_1": float(found[:, 0].mean()),
+        "recall_5": float(found.any(axis=1).mean()),
+        "mean_average_precision": float(label_ranking_average_precision_score(relevant, similarities)),
+        "chance": float(relevant.mean()),
+        "queries": len(relevant),
+    }
+
+
+def embedding_map(features: Features, sequences: pd.DataFrame, model: str) -> pd.DataFrame:
+    """t-SNE (van der Maaten and Hinton 2008) of features, within −1…1: columns :data:`MAP_COLUMNS`; deterministic."""
+    if len(features) < 4:
+        raise ValueError(f"A map of {len(features)} sequences shows nothing; it takes four.")
+    scaled = StandardScaler().fit_transform(features)
+    reduced = PCA(min(COMPONENTS, *scaled.shape), random_state=0).fit_transform(scaled)
+    perplexity = min(PERPLEXITY, (len(features) - 1) / 3)
+    placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+    placed = placed / max(np.abs(placed).max(), 1e-12)
+    table = sequences[["sequence", "subject", "expression"]].reset_index(drop=True)
+    return table.assign(model=model, x=placed[:, 0].astype(float), y=placed[:, 1].astype(float))[list(MAP_COLUMNS)]

@@ -4,25 +4,23 @@ import pytest
 import torch
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1
-from affect4d.evaluation.micro_evaluation import (
-    compare_clips,
-    evaluate_clips,
-    leave_one_out,
-    linear_classifier,
-    score_clips,
-    temporal_classifier,
-)
-from affect4d.evaluation.micro_features import (
+from affect4d.evaluation.micro_expressions import (
     MOMENTS,
     class_targets,
     clip_rows,
+    compare_clips,
     encoder_features,
+    evaluate_clips,
     flow_features,
     has_clips,
     labelled_clips,
+    leave_one_out,
+    linear_classifier,
+    score_clips,
     since_onset,
+    temporal_classifier,
 )
-from affect4d.experiments.claim_evidence import Finding, micro_transfer_findings
+from affect4d.experiments.claims import Finding, micro_transfer_findings
 from affect4d.models import build_model
 from affect4d.models.options import EncoderOptions, ModelOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS

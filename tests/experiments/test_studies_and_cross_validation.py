@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from affect4d.evaluation.fold_scores import score_folds
-from affect4d.evaluation.leakage import LeakError
-from affect4d.evaluation.predictions import prediction_table
-from affect4d.evaluation.probing import probe_linearly
+from affect4d.evaluation.frozen_features import probe_linearly
+from affect4d.evaluation.leak_free_predictions import LeakError, prediction_table
+from affect4d.evaluation.metrics import score_folds
 from affect4d.experiments import trials
-from affect4d.experiments.runner import (
+from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
+from affect4d.experiments.studies_and_cross_validation import (
     check_methods,
     check_no_twins,
     combined,
@@ -23,7 +23,6 @@ from affect4d.experiments.runner import (
     with_corpus_names,
     with_sides,
 )
-from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
 from affect4d.experiments.trials import TrialData
 from affect4d.pipelines.experiments.cross_validation import draw_protocol
 from affect4d.scans.expression import EXPRESSIONS

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from affect4d.evaluation.leakage import LeakError, check_distinct
+from affect4d.evaluation.leak_free_predictions import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant

@@ -1,4 +1,4 @@
-"""Rows to fit on and rows to test on, and the checks that stop a leak between them."""
+"""Tables of predictions, the rows to fit on and to test on, and the checks that stop a leak between them."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,31 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 
+from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit, check_disjoint
+
+PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"prob_{expression}" for expression in EXPRESSIONS)
+COLUMNS: tuple[str, ...] = ("model", "sequence", "subject", "expression", "predicted", *PROBABILITY_COLUMNS)
+
+
+def prediction_table(
+    sequences: pd.DataFrame, probabilities: Float[np.ndarray, "sequences classes"], model: str
+) -> pd.DataFrame:
+    """Table with :data:`COLUMNS` of one model's probabilities, which are in the order of ``EXPRESSIONS``.
+
+    Raises:
+        ValueError: If there is not one row per row of ``sequences``, or these are no probabilities.
+    """
+    expected = (len(sequences), len(EXPRESSIONS))
+    if probabilities.shape != expected:
+        raise ValueError(f"Probabilities of {model} have shape {probabilities.shape}, not {expected}.")
+    if not np.allclose(probabilities.sum(axis=1), 1, atol=1e-4) or np.any(probabilities < 0):
+        raise ValueError(f"Probabilities of {model} are not all ≥ 0 with rows that sum to one.")
+    table = sequences[["sequence", "subject", "expression"]].reset_index(drop=True)
+    table.insert(0, "model", model)
+    table["predicted"] = [EXPRESSIONS[index] for index in probabilities.argmax(axis=1)]
+    table[list(PROBABILITY_COLUMNS)] = probabilities.astype(np.float32)
+    return table
 
 
 class LeakError(ValueError):

@@ -1,0 +1,121 @@
+"""Pseudo-labeled prompts from one of three sources, behind one function: unlabelled scans in, prompts out."""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any, TypeAlias, get_args
+
+import pandas as pd
+
+from affect4d.prompts import (
+    ACTION_UNIT_PHRASES,
+    ACTION_UNIT_TEMPLATES,
+    EMOTION_ACTION_UNIT_TEMPLATES,
+    fill,
+    possible_prompts,
+    sequence_generator,
+    vocabulary_of,
+)
+from affect4d.pseudo_labels.clusters_and_zero_shot import label_by_clusters, label_by_similarity
+from affect4d.pseudo_labels.options import PseudoLabelOptions, PseudoLabelSource, refuse_labels
+from affect4d.pseudo_labels.rules import label_by_geometry, measured_by_rules, subject_of
+
+PSEUDO_PROMPT_COLUMNS = ("sequence", "prompt", "pseudo_label", "confidence", "source")
+STILL_PROMPTS = ("a face at rest", "a still face", "a relaxed, neutral face", "a face without a clear movement")
+
+
+def write_sentences(pseudo_labels: pd.DataFrame, options: PseudoLabelOptions) -> pd.DataFrame:
+    """Prompts of every pseudo-label, sampled by the seed and the sequence's name alone.
+
+    Args:
+        pseudo_labels: One row a sequence: ``PSEUDO_LABEL_COLUMNS``.
+
+    Returns:
+        One row a prompt: ``sequence``, ``prompt``, ``pseudo_label``, ``confidence``, ``source``.
+    """
+    rows = [
+        (row.sequence, prompt, row.pseudo_label, row.confidence, options.source)
+        for row in pseudo_labels.itertuples()
+        for prompt in _sentences(row, options)
+    ]
+    return pd.DataFrame(rows, columns=list(PSEUDO_PROMPT_COLUMNS))
+
+
+def _sentences(row: Any, options: PseudoLabelOptions) -> list[str]:
+    """Half about the emotion, half about the AUs; all about the one where the other is missing."""
+    rng = sequence_generator(options.seed, row.sequence)
+    about_units: list[str] = rng.permutation(_action_unit_sentences(row.emotion, tuple(row.action_units))).tolist()
+    if not row.emotion:
+        return about_units[: options.prompts_per_sequence]
+    about_emotion: list[str] = rng.permutation(possible_prompts(row.emotion)).tolist()
+    half = options.prompts_per_sequence // 2 if about_units else 0
+    return [*about_emotion[: options.prompts_per_sequence - half], *about_units[:half]]
+
+
+def _action_unit_sentences(emotion: str, units: tuple[str, ...]) -> list[str]:
+    """Every sentence about these AUs, with words of the emotion where they are typical of one."""
+    if not units:
+        return [] if emotion else list(STILL_PROMPTS)
+    words: dict[str, str] = {}
+    if emotion:
+        own = vocabulary_of(emotion)
+        words = {"adjective": own.adjectives[0], "noun": own.nouns[0], "action": own.actions[0]}
+    templates = (*ACTION_UNIT_TEMPLATES, *(EMOTION_ACTION_UNIT_TEMPLATES if emotion else ()))
+    lists = _phrase_lists(units)
+    return [fill(template, {**words, "phrases": phrases}) for template in templates for phrases in lists]
+
+
+def _phrase_lists(units: tuple[str, ...]) -> list[str]:
+    """Phrases of all AUs and of every pair, in the first and the second wording."""
+    brows = ("AU1", "AU2")
+    merged = tuple(dict.fromkeys("AU1+2" if set(brows) <= set(units) and one in brows else one for one in units))
+    choices = [merged, *combinations(merged, 2)] if len(merged) > 2 else [merged]
+    return [", ".join(ACTION_UNIT_PHRASES[one][wording] for one in choice) for choice in choices for wording in (0, 1)]
+
+
+SOURCES: tuple[PseudoLabelSource, ...] = get_args(PseudoLabelSource)
+
+Similarities: TypeAlias = Callable[[], tuple[pd.DataFrame, float]]
+"""Cosine of every sequence (the index) with every expression's prompts, and the model's factor on cosines."""
+
+
+def write_pseudo_prompts(
+    scans: pd.DataFrame,
+    train: Sequence[str],
+    options: PseudoLabelOptions,
+    similarities: Similarities | None = None,
+) -> pd.DataFrame:
+    """Pseudo-labeled prompts of every sequence.
+
+    Args:
+        scans: One row a scan: ``sequence``, ``subject``, ``frame``, ``landmarks``; it must not hold labels.
+        similarities: Called for the source ``zero_shot`` alone.
+
+    Returns:
+        One row a prompt: ``sequence``, ``prompt``, ``pseudo_label`` (an expression, or a pattern as in "AU1+AU4"),
+        ``confidence`` (0…1, see the source), ``source``. Sequences without a pseudo-label have no row;
+        ``attrs["unmeasured"]`` lists them.
+
+    Raises:
+        ValueError: If the table has a label column, or a source lacks what it needs; the message names the remedy.
+    """
+    refuse_labels(scans.columns)
+    table = write_sentences(_labelled(scans, train, options, similarities), options)
+    named = set(table["sequence"])
+    table.attrs["unmeasured"] = [name for name in subject_of(scans).index if name not in named]
+    return table
+
+
+def _labelled(
+    scans: pd.DataFrame, train: Sequence[str], options: PseudoLabelOptions, similarities: Similarities | None
+) -> pd.DataFrame:
+    """``PSEUDO_LABEL_COLUMNS`` of every sequence, by the source of the options."""
+    if options.source == "geometry":
+        return label_by_geometry(scans, train, options)
+    in_training = subject_of(scans).isin(list(train))
+    if options.source == "cluster":
+        rules, scores = measured_by_rules(scans, train, options)
+        return label_by_clusters(scores, in_training[scores.index], rules, scores, options)
+    if similarities is None:
+        raise ValueError("The source zero_shot needs the similarities of a pretrained model.")
+    cosines, scale = similarities()
+    return label_by_similarity(cosines, in_training[cosines.index], scale, options)
