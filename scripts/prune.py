@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from affect4d.store.disk import format_size
+from affect4d.store.content_store import format_size
 from affect4d.store.prune import KEEP_HOURS, Prune, UnreadableManifestError, carry_out, plan_prune
 
 console = Console(highlight=False)

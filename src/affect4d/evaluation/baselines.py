@@ -20,11 +20,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
+from tqdm import tqdm
 
 from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
 from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings import window_rows
-from affect4d.progress import track
 from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, single_scans
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities
@@ -68,7 +68,8 @@ def baseline_predictions(
         fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split, rules))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
-    return pd.concat([fit() for fit in track(fits, "fitting baselines")], ignore_index=True)
+    bar = tqdm(fits, "fitting baselines", disable=None, dynamic_ncols=True)
+    return pd.concat([fit() for fit in bar], ignore_index=True)
 
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:

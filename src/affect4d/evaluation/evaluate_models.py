@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from affect4d.evaluation.baselines import baseline_predictions
 from affect4d.evaluation.frozen_features import (
@@ -24,7 +25,6 @@ from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_se
 from affect4d.evaluation.zero_shot import FREE_TEXT, predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
-from affect4d.progress import track
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, table_digest
@@ -118,7 +118,7 @@ class Evaluator:
         probes = {"linear_probe": probe_linearly, "knn": probe_neighbours}
         return {
             kind: probe(features, self.sequences, self.split, f"{name}.{kind}")
-            for kind, probe in track(list(probes.items()), "fitting probes")
+            for kind, probe in tqdm(probes.items(), "fitting probes", disable=None, dynamic_ncols=True)
         }
 
     def by_linear_probe(self, model: Any, name: str) -> pd.DataFrame:

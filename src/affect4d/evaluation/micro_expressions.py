@@ -17,12 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate
+from tqdm import tqdm
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
 from affect4d.evaluation.sequence_embeddings import ViewModel, rest
 from affect4d.evaluation.significance import PERMUTATIONS, cluster_bootstrap
 from affect4d.models.view_and_time_fusion import TemporalPooling
-from affect4d.progress import track
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -89,7 +89,7 @@ def encoder_features(
     device = rest(model)
     seen, parts = since_onset(bank, clips), []
     rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]
-    for start in track(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips"):
+    for start in tqdm(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips", disable=None, dynamic_ncols=True):
         flat = torch.tensor([row for clip in rows[start : start + CLIPS_AT_ONCE] for row in clip])
         hidden = model.embed_views(assemble_unaugmented(seen, flat, options, device)).hidden
         parts.append(hidden.flatten(1).reshape(-1, moments, hidden.shape[1] * hidden.shape[2]))
@@ -119,7 +119,7 @@ def _flow(earlier: torch.Tensor, later: torch.Tensor) -> Float32[np.ndarray, "1 
 
 def _onset_and_apex(bank: ViewBank, clips: pd.DataFrame) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images round onset and apex, each averaged, [views, channels, 48, 48], 0…1."""
-    for _, clip in track(list(clips.iterrows()), "reading onset and apex"):
+    for _, clip in tqdm(list(clips.iterrows()), "reading onset and apex", disable=None, dynamic_ncols=True):
         rows = bank.rows_of(str(clip["sequence"]))
         onset, apex = ((bank.frame[rows] - int(clip[name])).abs().argmin() for name in ("onset", "apex"))
         yield _mean_round(bank, rows, int(onset)), _mean_round(bank, rows, int(apex))
@@ -202,7 +202,10 @@ def evaluate_clips(
     }
     scores, tables = {}, []
     for method, (features, classifier) in methods.items():
-        for protocol, one_class in track(list(MICRO_PROTOCOLS.items()), f"leaving one subject out: {method}"):
+        protocols = tqdm(
+            MICRO_PROTOCOLS.items(), f"leaving one subject out: {method}", disable=None, dynamic_ncols=True
+        )
+        for protocol, one_class in protocols:
             name = f"{method}.{protocol}"
             table = leave_one_out(classifier, features, clips, split.test, name, one_class=one_class, seed=seed)
             scores[name] = score_clips(table, rng)

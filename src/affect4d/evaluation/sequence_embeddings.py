@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from tqdm import tqdm
 
 from affect4d.models import JointEmbedding
-from affect4d.progress import track
 from affect4d.tensor_types import ViewImages
 from affect4d.views.bank import ViewBank
 from affect4d.views.batches import assemble_unaugmented
@@ -148,7 +148,7 @@ def _batches(
 ) -> Iterator[tuple[ViewImages, list[int]]]:
     """Images of some sequences at a time, and the number of frames of each."""
     starts = range(0, len(names), SEQUENCES_AT_ONCE)
-    for start in starts if quiet else track(starts, "embedding sequences"):
+    for start in tqdm(starts, "embedding sequences", disable=quiet or None, dynamic_ncols=True):
         rows = [window_rows(bank, name, count) for name in names[start : start + SEQUENCES_AT_ONCE]]
         flat = torch.tensor([row for group in rows for row in group])
         yield assemble_unaugmented(bank, flat, options, device), [len(group) for group in rows]

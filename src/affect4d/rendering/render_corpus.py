@@ -26,7 +26,7 @@ from affect4d.rendering.sequence import (
 from affect4d.rendering.shards import drop_broken, read_header
 from affect4d.scans.scan_source import ScanSource
 from affect4d.store import ContentStore, StoreFullError, content_key, file_digest, table_digest
-from affect4d.store.disk import format_size
+from affect4d.store.content_store import format_size
 
 VIEW_MANIFEST_COLUMNS = (
     "sequence",

@@ -6,13 +6,13 @@ whole. Small versioned manifests name entries; what none of them names can be pr
 """
 
 from affect4d.store.cache import cache_key, cached, cached_folder
-from affect4d.store.disk import StoreFullError
+from affect4d.store.content_store import ContentStore, Mirror, StoreFullError
 from affect4d.store.keys import KEY_LENGTH, code_version, content_key, file_digest, local_digest, table_digest
-from affect4d.store.store import ContentStore
 
 __all__ = [
     "KEY_LENGTH",
     "ContentStore",
+    "Mirror",
     "StoreFullError",
     "cache_key",
     "cached",

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import pandas as pd
 from PIL import Image
 
+from affect4d.store.content_store import ContentStore
 from affect4d.store.keys import code_version, content_key
-from affect4d.store.store import ContentStore
 
 _Result = TypeVar("_Result")
 RESULT_FILE = "result.json"

@@ -14,7 +14,6 @@ from pathlib import Path
 import yaml
 
 from affect4d.parallel import EngineOptions
-from affect4d.progress import console
 from affect4d.store import ContentStore
 from affect4d.synthetic.benchmarks import (
     FROZEN,
@@ -56,14 +55,14 @@ def main(arguments: Sequence[str]) -> int:
     for name in chosen.names or benchmark_names(chosen.folder):
         one = benchmark(name, chosen.folder)
         if one.recipe.face == "ict_facekit" and chosen.ict is None:
-            console.print(f"{name}: left out, it needs --ict FOLDER")
+            sys.stderr.write(f"{name}: left out, it needs --ict FOLDER\n")
             continue
         one = one.model_copy(update={"recipe": changed(one.recipe, {"ict_folder": chosen.ict})})
         found = measure(one, EngineOptions(workers=chosen.workers))
         if not chosen.check:
             freeze(one, found, chosen.folder, again=chosen.again)
         verdict = verify(one, one.recipe, found, chosen.folder)
-        console.print(f"{explain(one, verdict)} [{found.hash}, {found.scans} scans]", markup=False)
+        sys.stderr.write(f"{explain(one, verdict)} [{found.hash}, {found.scans} scans]\n")
         good &= verdict in ("equal", "rounding")
     return int(not good)
 

@@ -13,11 +13,10 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Int64
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tqdm import tqdm
 
 from affect4d.models import PromptTokenizer, prompt_tokenizer, save_model
 from affect4d.models.io import WEIGHTS_FILE
-from affect4d.progress import console
 from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
 from affect4d.store.cache import cache_key
@@ -216,16 +215,15 @@ def make_samples(
 @contextlib.contextmanager
 def progress_bar(steps: int) -> Iterator[StepCallback]:
     """Show steps, loss, samples a second and time left; yields the callback that updates them."""
-    pattern = "loss {task.fields[loss]:.3f}  {task.fields[speed]:.0f} samples/s  left"
-    columns = ("training", BarColumn(), MofNCompleteColumn(), TextColumn(pattern), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        task = progress.add_task("training", total=steps, loss=float("nan"), speed=0.0)
+    with tqdm(total=steps, desc="training", unit="step", disable=None, dynamic_ncols=True) as bar:
         start, trained = time.perf_counter(), 0
 
         def update(done: int, loss: float, samples: int) -> None:
             nonlocal trained
             trained += samples
-            progress.update(task, completed=done, loss=loss, speed=trained / (time.perf_counter() - start))
+            speed = trained / (time.perf_counter() - start)
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:.0f} samples/s", refresh=False)
+            bar.update(done - bar.n)
 
         yield update
 

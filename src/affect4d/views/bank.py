@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 from safetensors import safe_open
 from torch import Tensor
+from tqdm import tqdm
 
-from affect4d.progress import track
 from affect4d.rendering.shards import Shard, open_shard, pose_channel
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.apex_detection import frame_table
@@ -170,7 +170,8 @@ def _derived(
 ) -> Iterator[list[UInt8[np.ndarray, "frames views channels height width"]]]:
     """Of every sequence, its channels in the canonical head pose and in every further one."""
     columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
-    for shard, checksum, angles in track(columns, "deriving channels", total=len(view_manifest)):
+    bar = tqdm(columns, "deriving channels", total=len(view_manifest), disable=None, dynamic_ncols=True)
+    for shard, checksum, angles in bar:
         opened = open_shard(store.path(shard), checksum)
         yield [_derive_pose(opened, list(angles), options, pose) for pose in range(1 + poses)]
 

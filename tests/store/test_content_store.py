@@ -1,6 +1,10 @@
-"""A store whose entries live at a URL: written there whole, read through a local cache, checked on the way."""
+"""The content store: an entry that exists is whole, in a folder and at a URL."""
 
+import errno
 import http.server
+import os
+import subprocess
+import sys
 import threading
 
 import fsspec
@@ -8,8 +12,97 @@ import pandas as pd
 import pytest
 
 from affect4d.datasets import StoreDataset
-from affect4d.store import ContentStore, cached
-from affect4d.store.mirror import LIST_SUFFIX, DamagedEntryError, Mirror
+from affect4d.store import ContentStore, Mirror, StoreFullError, cached, content_store
+from affect4d.store.content_store import LIST_SUFFIX, DamagedEntryError
+
+
+def test_an_entry_appears_only_when_its_block_ends_well(tmp_path):
+    store = ContentStore(tmp_path)
+    with pytest.raises(UnicodeEncodeError), store.write("entry") as partial:
+        partial.write_text("half, then a crash: é", encoding="ascii")
+    assert not store.has("entry")
+    assert not list(tmp_path.iterdir())
+    with store.write("entry") as partial:
+        partial.write_text("whole")
+        assert not store.has("entry")
+    assert store.path("entry").read_text() == "whole"
+
+
+def test_the_first_of_two_writers_wins(tmp_path):
+    store = ContentStore(tmp_path)
+    with store.write("folder") as outer:
+        outer.mkdir()
+        (outer / "who").write_text("outer")
+        with store.write("folder") as inner:
+            inner.mkdir()
+            (inner / "who").write_text("inner")
+    assert (store.path("folder") / "who").read_text() == "inner"
+
+
+def test_the_first_of_two_writers_of_a_file_wins(tmp_path):
+    store = ContentStore(tmp_path)
+    with store.write("file") as outer:
+        outer.write_text("outer")
+        with store.write("file") as inner:
+            inner.write_text("inner")
+    assert store.path("file").read_text() == "inner"
+
+
+def test_to_ask_for_an_entry_counts_as_its_use(tmp_path):
+    store = ContentStore(tmp_path)
+    with store.write("entry") as partial:
+        partial.write_text("old")
+    os.utime(store.path("entry"), (0, 0))
+    assert store.has("entry")
+    assert store.path("entry").stat().st_mtime > 0
+    assert not store.has("another")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_live_one_writes_stays(tmp_path):
+    program = f"""
+import os, signal
+from pathlib import Path
+from affect4d.store import ContentStore
+with ContentStore(Path({str(tmp_path)!r})).write("half") as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    store = ContentStore(tmp_path)
+    assert not store.has("half")
+    with store.write("outer") as outer:
+        outer.write_text("outer")
+        with store.write("inner") as inner:
+            inner.write_text("inner")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inner", "outer"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left"),
+        OSError(errno.EDQUOT, "quota"),
+        ValueError("No space left on device (28)"),
+    ],
+)
+def test_a_full_disk_is_named_with_the_folder_and_what_is_there(tmp_path, error):
+    def fill(store):
+        with store.write("views/one") as path:
+            path.write_bytes(b"1234")
+            raise error
+
+    with pytest.raises(StoreFullError, match=rf"{tmp_path}.*grown to 4 B.*make prune"):
+        fill(ContentStore(tmp_path))
+    assert not list((tmp_path / "views").iterdir())
+
+
+def test_an_entry_that_cannot_be_put_in_place_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        content_store, "_put_in_place", lambda partial, target: (_ for _ in ()).throw(OSError("refused"))
+    )
+    with pytest.raises(OSError, match="refused"), ContentStore(tmp_path).write("entry") as partial:
+        partial.write_text("whole")
 
 
 @pytest.fixture(params=["file", "memory"])

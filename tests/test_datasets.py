@@ -1,18 +1,84 @@
-"""The model that answers, by whatever name a person has for it."""
+"""Settings, model records, optional partitions, former names, contact sheets and packaged models as catalog entries."""
 
+import base64
 import json
 import logging
+from io import BytesIO
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from kedro.io import DatasetError
+from PIL import Image
 
-from affect4d.datasets import ServedModelDataset
+from affect4d.datasets import (
+    PREVIEW_RATIO,
+    ContactSheetDataset,
+    OptionalPartitionsDataset,
+    RenamedDataset,
+    ServedModelDataset,
+    SettingsDataset,
+    TrainedModelDataset,
+)
+from affect4d.experiments.settings import ExperimentSettings
 from affect4d.inference import find_packaged_model
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
 from affect4d.tracking import log_artefact
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
+
+
+def test_settings_are_read_as_they_were_written(tmp_path):
+    dataset = SettingsDataset(filepath=str(tmp_path / "model/settings.json"))
+    assert not dataset.exists()
+    settings = ExperimentSettings(method="smile_vlm").changed({"train.epochs": 3, "objectives.smile_vlm.beta": 0.5})
+    dataset.save(settings)
+    assert dataset.load() == settings
+    assert json.loads((tmp_path / "model/settings.json").read_text())["train"]["epochs"] == 3
+
+
+def test_a_model_is_found_where_the_project_lies_now(tmp_path):
+    dataset = TrainedModelDataset(filepath=str(tmp_path / "model.json"), store={"filepath": str(tmp_path / "store")})
+    dataset.save({"model": "smile_vlm", "entry": "smile_vlm/key", "folder": "/elsewhere/smile_vlm/key"})
+    assert dataset.load()["folder"] == str(tmp_path / "store/smile_vlm/key")
+
+
+def test_partitions_that_nobody_has_written_are_none(tmp_path):
+    folder = tmp_path / "evidence"
+    dataset = OptionalPartitionsDataset(path=str(folder), dataset="json.JSONDataset", filename_suffix=".json")
+    assert dataset.load() == {}
+    (folder / "corpus/studies").mkdir(parents=True)
+    (folder / "corpus/studies/ablation.json").write_text('{"größer": 1}', encoding="utf-8")
+    assert {name: load() for name, load in dataset.load().items()} == {"corpus/studies/ablation": {"größer": 1}}
+
+
+def test_a_former_name_gives_the_entry_and_the_new_name(tmp_path):
+    (tmp_path / "scores.json").write_text("[1]")
+    entry = {"type": "json.JSONDataset", "filepath": str(tmp_path / "scores.json")}
+    dataset = RenamedDataset(name="scores", dataset=entry)
+    with pytest.warns(FutureWarning, match="called scores now"):
+        assert dataset.load() == [1]
+    with pytest.raises(DatasetError, match="new name"):
+        dataset.save([2])
+
+
+def previewed(tmp_path, size, **options):
+    dataset = ContactSheetDataset(filepath=str(tmp_path / "sheet.png"), **options)
+    dataset.save(Image.new("RGB", size, (200, 0, 0)))
+    return Image.open(BytesIO(base64.b64decode(dataset.preview())))
+
+
+@pytest.mark.parametrize("size", [(940, 268), (268, 940), (458, 300)])
+def test_a_preview_has_kedro_viz_own_proportions_and_is_not_stretched(tmp_path, size):
+    shown = previewed(tmp_path, size, preview=True)
+    assert shown.width / shown.height == pytest.approx(PREVIEW_RATIO, rel=0.01)
+    red = (np.asarray(shown) == (200, 0, 0)).all(axis=-1)
+    assert (red.any(axis=0).sum(), red.any(axis=1).sum()) == size
+    assert (np.asarray(shown)[~red] == 255).all()
+
+
+def test_faces_of_real_people_are_not_previewed(tmp_path):
+    assert np.unique(np.asarray(previewed(tmp_path, (60, 40)))).tolist() == [255]
 
 
 @pytest.fixture
