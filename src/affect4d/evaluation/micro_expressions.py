@@ -202,10 +202,8 @@ def evaluate_clips(
     }
     scores, tables = {}, []
     for method, (features, classifier) in methods.items():
-        protocols = tqdm(
-            MICRO_PROTOCOLS.items(), f"leaving one subject out: {method}", disable=None, dynamic_ncols=True
-        )
-        for protocol, one_class in protocols:
+        bar = tqdm(MICRO_PROTOCOLS.items(), f"leaving one subject out: {method}", disable=None, dynamic_ncols=True)
+        for protocol, one_class in bar:
             name = f"{method}.{protocol}"
             table = leave_one_out(classifier, features, clips, split.test, name, one_class=one_class, seed=seed)
             scores[name] = score_clips(table, rng)

@@ -1,8 +1,8 @@
 """A content store: immutable entries (files or folders), each named by its content key, each whole if it exists.
 
 With a mirror, the entries live at a URL: any place that fsspec can write to (``s3://``, ``gs://``, ``file://``,
-``memory://`` …). Object stores rename nothing, so an entry is whole there when its list is: ``NAME.files.json``, which is
-written last and has the digest of every file. What is fetched is checked against it.
+``memory://`` …). Object stores rename nothing, so an entry is whole there when its list is: ``NAME.files.json``, with
+the digest of every file, is written last. What is fetched is checked against it.
 """
 
 import contextlib
