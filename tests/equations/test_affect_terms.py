@@ -6,8 +6,7 @@ import math
 import pytest
 import torch
 
-from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
-from affect4d.losses.contrastive import supervised_contrast
+from affect4d.losses.contrastive import pair_and_triplet_activity, pair_contrast, supervised_contrast, triplet_margin
 
 MINING = ("all", "hardest")
 

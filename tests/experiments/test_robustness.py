@@ -5,7 +5,7 @@ import pytest
 
 from affect4d.experiments import robustness
 from affect4d.experiments.robustness import CorruptedClip, Corruption, measure_robustness, summarise_robustness
-from affect4d.models.io import WEIGHTS_FILE
+from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore, content_key
 from affect4d.views.input_options import InputOptions

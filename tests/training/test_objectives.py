@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from affect4d.losses.affect import pair_contrast, triplet_margin
-from affect4d.losses.contrastive import instance_contrast
+from affect4d.losses.contrastive import instance_contrast, pair_contrast, triplet_margin
 from affect4d.models import build_model, clip_tokens
 from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
 from affect4d.training.objectives import (

@@ -27,7 +27,7 @@ from affect4d.evaluation.significance import subject_interval
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.experiments.studies_and_cross_validation import run_parallel
 from affect4d.models import load_model
-from affect4d.models.io import WEIGHTS_FILE
+from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import RenderError, shared_renderer

@@ -15,7 +15,7 @@ from affect4d.inference.packaged_model import (
     read_description,
 )
 from affect4d.inference.packaged_weights import ENCODERS_FILE, OPEN_CLIP_NAMES, NamedWeights, read_weights, renamed
-from affect4d.models.encoders import LARGEST_SCALE
+from affect4d.models.vision_language_models import LARGEST_SCALE
 
 PROMPTS_FILE, README, CONFIG_FILE = "prompts.csv", "README.md", "open_clip_config.json"
 LOG_SCALE, OPEN_CLIP_LOG_SCALE = "temperature.logit_scale", "logit_scale"

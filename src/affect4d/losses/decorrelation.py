@@ -15,10 +15,8 @@ OFF_DIAGONAL = 0.0051
 def standardise(features: Embeddings, epsilon: float = 1e-5) -> Embeddings:
     """Zero mean and unit variance of every feature over the batch: batch normalisation without weights or memory.
 
-    A feature that is constant over the batch becomes 0; ``epsilon`` (a variance) keeps its gradient finite.
-
-    Raises:
-        ValueError: If the batch has one row: a single sample has no variance, and any loss on it would be a constant.
+    A feature that is constant over the batch becomes 0; ``epsilon`` (a variance) keeps its gradient finite. A batch of
+    one row is refused: a single sample has no variance, and any loss on it would be a constant.
     """
     if len(features) < 2:
         raise ValueError(
@@ -40,9 +38,7 @@ def cross_correlation(a: Embeddings, b: Embeddings) -> Float[Tensor, "dim dim"]:
 def barlow_twins(a: Embeddings, b: Embeddings, off_diagonal: float = OFF_DIAGONAL) -> Scalar:
     """Σ_k (1 − C_kk)² + λ Σ_{k≠l} C_kl²: Barlow Twins, eq. 1, exactly as published; of order ``dim``.
 
-    Args:
-        a: Features of one view, unnormalised.
-        b: Features of another view of the same samples, in the same order.
+    ``a`` and ``b`` are unnormalised features of two views of the same samples.
     """
     correlation = cross_correlation(a, b)
     agreement = (1 - correlation.diagonal()).square().sum()
@@ -56,12 +52,6 @@ def multiview_decorrelation(views: ViewEmbeddings, off_diagonal: float = OFF_DIA
     decorrelation in the manner of Barlow Twins [paper]; mean over view pairs and division by d [ours]: for unrelated
     Gaussian features the value is 1 + (1 + λ(d − 1)) / (B − 1), close to 1 at any width, so a weight against terms of
     order 1 means something.
-
-    Args:
-        views: One row of features a view, unnormalised.
-
-    Raises:
-        ValueError: If there is one view only, or a batch of one.
     """
     count, width = views.shape[1:]
     if count < 2:
@@ -77,12 +67,6 @@ def cross_modal_redundancy(fused: Embeddings, text: Embeddings) -> Scalar:
     SMILE-VLM (arXiv 2506.01203): cross-modal redundancy minimisation [paper]; this form, and the division by d [ours].
     For unrelated Gaussian features the value is (d − 1) / (B − 1): it takes a batch larger than the width before the
     term sees structure rather than chance.
-
-    Args:
-        text: The prompt of the same sample.
-
-    Raises:
-        ValueError: If the batch has one row.
     """
     return off_diagonal_square_sum(cross_correlation(fused, text)) / fused.shape[1]
 

@@ -5,8 +5,7 @@ what an expression is. Images are −1…1; a model with an image normalisation 
 """
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,8 @@ from affect4d.models.text_encoders import (
     training_precision,
 )
 from affect4d.models.view_and_time_fusion import ViewFusion
-from affect4d.tensor_types import Embeddings, Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.tensor_types import Embeddings, Presence, ViewEmbeddings, ViewImages
 
-LARGEST_SCALE = math.log(100)
-FIRST_SCALE = math.log(1 / 0.07)
-CLIP_SCALE = 100.0
-"""Factor on cosines that CLIP's training ends with (Radford et al. 2021, section 2.5)."""
 PICKLES = frozenset({".pt", ".pth", ".bin"})
 
 
@@ -173,7 +168,10 @@ def _adapt_channels(image: Any, channels: int) -> None:
 def _open_clip_model(options: EncoderOptions) -> Any:
     """open_clip's model; weights that are named but missing raise instead of leaving random ones."""
     if options.architecture is not None:
-        return _from_architecture(options.architecture, options.image_size)
+        model = open_clip.CustomTextCLIP(**json.loads(json.dumps(dict(options.architecture))))
+        if options.image_size is not None and hasattr(model.visual, "set_input_size"):
+            model.visual.set_input_size(options.image_size)
+        return model
     name = options.open_clip_name
     pretrained = None if options.image.startswith(TIMM) else options.pretrained  # they are the image encoder's
     shape = {
@@ -185,13 +183,6 @@ def _open_clip_model(options: EncoderOptions) -> Any:
         return open_clip.create_model(name, load_weights=False, pretrained_text=False, **shape)
     _check_weights(options)
     return open_clip.create_model_from_pretrained(name, pretrained, return_transform=False, **shape)
-
-
-def _from_architecture(architecture: Mapping[str, Any], image_size: int | None) -> Any:
-    model = open_clip.CustomTextCLIP(**json.loads(json.dumps(dict(architecture))))
-    if image_size is not None and hasattr(model.visual, "set_input_size"):
-        model.visual.set_input_size(image_size)
-    return model
 
 
 def _check_weights(options: EncoderOptions) -> None:
@@ -214,12 +205,9 @@ def _check_weights_file(name: str) -> None:
 
 @dataclass(frozen=True)
 class JointEmbedding:
-    """Embeddings of a batch of samples.
+    """The image encoder's output of each view of a batch, and unit vectors of the joint space, of views and fused.
 
-    Attributes:
-        hidden: Image encoder's output of each view, [batch, views, hidden]; what linear probes see.
-        views: Unit vectors of the joint space, [batch, views, dim]; zero where a view is missing.
-        fused: Unit vectors, [batch, dim].
+    Linear probes see ``hidden``; ``views`` are zero where a view is missing.
     """
 
     hidden: ViewEmbeddings
@@ -228,12 +216,7 @@ class JointEmbedding:
 
 
 class ViewEncoder(nn.Module):
-    """Image encoder over every view, projection to the joint space, fusion.
-
-    Args:
-        encoders: The image encoder, and the normalisation of its images.
-        projection: [..., hidden] to [..., dim].
-    """
+    """Image encoder over every view, projection [..., hidden] to the joint space [..., dim], fusion."""
 
     mean: Tensor | None
     std: Tensor | None
@@ -250,11 +233,7 @@ class ViewEncoder(nn.Module):
             self.register_buffer(name, _by_channel(values, channels), persistent=False)
 
     def forward(self, images: ViewImages, present: Presence | None = None) -> JointEmbedding:
-        """Embed a batch; images of views that are not present are not read.
-
-        Raises:
-            ValueError: If views or channels are not those the model was built for.
-        """
+        """Embed a batch; images of views that are not present are not read."""
         hidden = self.hidden(images, present)  # [batch, views, hidden]
         views = normalize(self.projection(hidden), dim=-1)  # [batch, views, dim]
         if present is not None:
@@ -295,22 +274,6 @@ def _by_channel(values: tuple[float, ...] | None, channels: int) -> Tensor | Non
     return torch.tensor([values[channel % len(values)] for channel in range(channels)]).view(channels, 1, 1)
 
 
-class Temperature(nn.Module):
-    """The factor on cosines before a softmax: ``exp(logit_scale)``, held within [1, 100] (Radford et al. 2021).
-
-    Outside the bounds the value is clamped, the gradient is not: the way back stays open.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.logit_scale = nn.Parameter(torch.tensor(FIRST_SCALE))
-
-    def forward(self) -> Scalar:
-        """The factor itself, 1…100."""
-        clamped = self.logit_scale.clamp(0, LARGEST_SCALE)
-        return (self.logit_scale + (clamped - self.logit_scale).detach()).exp()
-
-
 def view_encoder(encoders: Encoders, options: ModelOptions) -> ViewEncoder:
     """The view encoder of a vision-language model."""
     to_joint = _projection(encoders.image_width, options.dim, options.encoder.paired)
@@ -328,43 +291,3 @@ def text_encoder(encoders: Encoders, options: ModelOptions) -> TextEncoder:
 def _projection(width: int, dim: int, joint: bool) -> nn.Module:
     """Linear map to the joint space; nothing where the encoders already end in it, so that what they learnt is kept."""
     return nn.Identity() if joint and width == dim else nn.Linear(width, dim, bias=False)
-
-
-class PretrainedModel(nn.Module):
-    """A pretrained vision-language model as it was published: views are embedded one by one and averaged.
-
-    Attributes:
-        size: Side of the images it takes, pixels.
-
-    Raises:
-        ValueError: If no weights are named.
-        FileNotFoundError: If named weights do not exist.
-    """
-
-    def __init__(self, options: EncoderOptions) -> None:
-        super().__init__()
-        if options.pretrained is None and not str(options.open_clip_name).startswith(LOCAL_FOLDER):
-            raise ValueError(
-                f"{options.image!r} without weights has learnt nothing: name an open_clip tag or a .safetensors file "
-                f'as `pretrained`, or a folder as "{LOCAL_FOLDER}…".'
-            )
-        encoders = build_encoders(options, channels=3)
-        shape = ModelOptions(encoder=options, dim=encoders.image_width, views=1, channels=3)
-        self.image, self.text, self.scale = view_encoder(encoders, shape), text_encoder(encoders, shape), CLIP_SCALE
-        side = getattr(encoders.image, "image_size", 224)
-        self.size = int(side[0] if isinstance(side, tuple | list) else side)
-
-    def embed_views(self, images: ViewImages) -> JointEmbedding:
-        """Embed samples; images are −1…1, of one channel (shown as grey) or three."""
-        coloured = images.flatten(0, 1).expand(-1, 3, -1, -1)  # [batch × views, 3, size, size]
-        views = self.image(coloured.unsqueeze(1)).views.view(*images.shape[:2], -1)
-        return JointEmbedding(views, views, normalize(views.mean(dim=1), dim=-1))
-
-    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
-        """Embed prompts as unit vectors, [prompts, dim]."""
-        embeddings: TextEmbeddings = self.text(tokens)
-        return embeddings
-
-    def tokenise(self, texts: Sequence[str]) -> Tokens:
-        """Tokens of prompts, [prompts, tokens]."""
-        return self.text.tokenise(texts)

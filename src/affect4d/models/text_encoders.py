@@ -25,8 +25,7 @@ CLIP_CONTEXT = 77
 class PromptTokenizer:
     """The tokenizer that a text encoder was made with; its files are read on first use.
 
-    Args:
-        source: Folder or hub name of a Hugging Face tokenizer; None for CLIP's byte pairs.
+    ``source`` is the folder or hub name of a Hugging Face tokenizer; None for CLIP's byte pairs.
     """
 
     length: int
@@ -35,11 +34,7 @@ class PromptTokenizer:
     settings: str = "{}"
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """Tokens, [prompts, columns].
-
-        Raises:
-            ValueError: If the tokenizer's files or the package for them are missing.
-        """
+        """Tokens, [prompts, columns]; ``ValueError`` if the tokenizer's files or the package for them are missing."""
         tokenizer = _load_tokenizer(self.source, self.settings)
         tokens = tokenizer(list(texts), context_length=self.length)
         padding = getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", None) or 0
@@ -47,11 +42,7 @@ class PromptTokenizer:
 
 
 def prompt_tokenizer(options: EncoderOptions) -> PromptTokenizer:
-    """The tokenizer of the text encoder that the options describe.
-
-    Raises:
-        ValueError: If the text encoder reads fewer tokens than ``context_length``.
-    """
+    """The tokenizer of the text encoder that the options describe; ``ValueError`` if ``context_length`` is too long."""
     if options.text == COMPACT:
         length = options.context_length or FORMER_CONTEXT
         return PromptTokenizer(length, length)
@@ -92,12 +83,7 @@ def _load_tokenizer(source: str | None, settings: str) -> Callable[..., Tensor]:
 
 
 def open_clip_architecture(options: EncoderOptions) -> Mapping[str, Any]:
-    """open_clip's ``model_cfg`` of the model that is named, with the image size that is set.
-
-    Raises:
-        RuntimeError: If open_clip has no model of that name.
-        FileNotFoundError: If the folder holds no ``open_clip_config.json``.
-    """
+    """open_clip's ``model_cfg`` of the model that is named, with the image size that is set."""
     architecture = open_clip.get_model_config(options.open_clip_name)
     if architecture is None:
         raise RuntimeError(f"open_clip has no model {options.open_clip_name!r}; open_clip.list_models() lists them.")
@@ -134,11 +120,9 @@ def compact_text_encoder(options: EncoderOptions) -> TextTransformer:
 
 
 class TextEncoder(nn.Module):
-    """Text encoder and projection to unit vectors; equal prompts are encoded once.
+    """Text encoder, tokens to [prompts, width], and projection to unit vectors; equal prompts are encoded once.
 
-    Args:
-        tower: Tokens to [prompts, width]; the name is that of the weights in saved models.
-        projection: [prompts, width] to [prompts, dim].
+    The name ``tower`` is that of the weights in saved models.
     """
 
     def __init__(self, tower: nn.Module, projection: nn.Module, tokenise: PromptTokenizer, compact: bool) -> None:

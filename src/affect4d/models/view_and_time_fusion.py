@@ -18,9 +18,7 @@ PoolingKind = Literal["mean", "attention"]
 class ViewFusion(nn.Module):
     """``z = Σ_v w_v z_v`` with ``w = softmax(a)`` over the views that are present.
 
-    Args:
-        kind: ``"weights"``: ``a`` is one trainable number a view. ``"attention"``: a linear score of each view's
-            content is added to it.
+    ``a`` is one trainable number a view; by ``"attention"``, a linear score of each view's content is added to it.
     """
 
     def __init__(self, kind: FusionKind, views: int, width: int) -> None:
@@ -29,11 +27,7 @@ class ViewFusion(nn.Module):
         self.content_score = nn.Linear(width, 1, bias=False) if kind == "attention" else None
 
     def weights(self, embeddings: ViewEmbeddings, present: Presence | None = None) -> Tensor:
-        """Weight of each view, [batch, views]; each row sums to one.
-
-        Raises:
-            ValueError: If a sample has no view at all.
-        """
+        """Weight of each view, [batch, views]; each row sums to one."""
         scores = self.view_scores.expand(embeddings.shape[:2])
         if self.content_score is not None:
             scores = scores + self.content_score(embeddings).squeeze(-1)
@@ -61,9 +55,7 @@ class TemporalPooling(nn.Module):
     def forward(self, frames: Tensor, present: Tensor | None = None) -> Tensor:
         """Features of frames, [batch, frames, width], to features of sequences, [batch, width].
 
-        Args:
-            frames: In order of time.
-            present: [batch, frames], False where there is no frame; every sequence needs one.
+        ``present`` is False where there is no frame, [batch, frames]; every sequence needs one.
         """
         return (self.weights(frames, present).unsqueeze(-1) * frames).sum(dim=1)
 

@@ -13,12 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from affect4d.losses.affect import pair_and_triplet_activity, pair_contrast, triplet_margin
 from affect4d.losses.contrastive import (
     class_positives,
     instance_contrast,
     multi_positive_contrast,
+    pair_and_triplet_activity,
+    pair_contrast,
     supervised_contrast,
+    triplet_margin,
 )
 from affect4d.losses.decorrelation import cross_modal_redundancy, multiview_decorrelation, standardise
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
