@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from affect4d.parallel import IN_PROCESS
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic import freeze_benchmarks
+from affect4d.synthetic import benchmarks
 from affect4d.synthetic.benchmarks import (
     Benchmark,
     benchmark,
@@ -38,7 +38,7 @@ TINY = Benchmark(
 
 @pytest.fixture(scope="module")
 def found():
-    return freeze_benchmarks.measure(TINY, IN_PROCESS)
+    return benchmarks.measure(TINY, IN_PROCESS)
 
 
 def fingerprint_of(scan: FaceScan, label: str = "anger") -> CorpusHash:
@@ -61,10 +61,10 @@ def test_a_frozen_recipe_is_not_changed_without_a_new_version(name):
     one = benchmark(name)
     known = frozen(one)
     assert known is not None, (
-        f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.freeze_benchmarks {name}"
+        f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.benchmarks {name}"
     )
     assert (known.recipe, known.people) == (one.recipe.digest, split_digest(one.recipe)), (
-        f"The recipe of {name}, or a default it relies on, has changed. Raise its version, then freeze_benchmarks that."
+        f"The recipe of {name}, or a default it relies on, has changed. Raise its version, then freeze that."
     )
 
 
@@ -82,9 +82,9 @@ def test_changes_reach_into_groups_and_are_validated():
 
 
 def test_making_it_again_gives_the_same_hash(found):
-    assert freeze_benchmarks.measure(TINY, IN_PROCESS) == found
+    assert benchmarks.measure(TINY, IN_PROCESS) == found
     other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
-    assert freeze_benchmarks.measure(other, IN_PROCESS).hash != found.hash
+    assert benchmarks.measure(other, IN_PROCESS).hash != found.hash
 
 
 def test_the_hash_sees_geometry_picture_landmarks_and_labels():
@@ -112,7 +112,7 @@ def test_noise_far_below_a_scanners_does_not_change_the_hash():
 def test_a_verdict_for_each_case(tmp_path, found):
     folder, recipe = tmp_path, TINY.recipe
     assert verify(TINY, recipe, found, folder) == "not frozen"
-    freeze_benchmarks.freeze(TINY, found, folder)
+    benchmarks.freeze(TINY, found, folder)
     assert verify(TINY, recipe, found, folder) == "equal"
     elsewhere = found.model_copy(update={"hash": "0" * 24, "machine": "Darwin arm64"})
     assert verify(TINY, recipe, elsewhere, folder) == "rounding"
@@ -125,38 +125,38 @@ def test_a_verdict_for_each_case(tmp_path, found):
 
 def test_a_version_that_was_frozen_is_never_overwritten(tmp_path, found):
     folder = tmp_path
-    freeze_benchmarks.freeze(TINY, found, folder)
-    freeze_benchmarks.freeze(TINY, found, folder)
+    benchmarks.freeze(TINY, found, folder)
+    benchmarks.freeze(TINY, found, folder)
     other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
-    with pytest.raises(freeze_benchmarks.FrozenAlreadyError, match="Raise `version`"):
-        freeze_benchmarks.freeze(other, found, folder)
-    freeze_benchmarks.freeze(other.model_copy(update={"version": 2}), found, folder)
+    with pytest.raises(benchmarks.FrozenAlreadyError, match="Raise `version`"):
+        benchmarks.freeze(other, found, folder)
+    benchmarks.freeze(other.model_copy(update={"version": 2}), found, folder)
     assert sorted(frozen_versions(folder)["tiny"]) == [1, 2]
     assert frozen_versions(folder)["tiny"][1].recipe == TINY.recipe.digest
 
 
 def test_another_processors_rounding_is_no_other_result(tmp_path, found):
-    freeze_benchmarks.freeze(TINY, found, tmp_path)
+    benchmarks.freeze(TINY, found, tmp_path)
     elsewhere = found.model_copy(update={"hash": "0" * 24, "machine": "Darwin arm64"})
-    freeze_benchmarks.freeze(TINY, elsewhere, tmp_path)
+    benchmarks.freeze(TINY, elsewhere, tmp_path)
     assert frozen_versions(tmp_path)["tiny"][1].scans == found
     other = TINY.model_copy(update={"recipe": changed(TINY.recipe, {"seed": 12})})
-    with pytest.raises(freeze_benchmarks.FrozenAlreadyError):
-        freeze_benchmarks.freeze(other, elsewhere, tmp_path)
+    with pytest.raises(benchmarks.FrozenAlreadyError):
+        benchmarks.freeze(other, elsewhere, tmp_path)
 
 
 def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
     values = TINY.model_dump(mode="json", exclude={"name"})
     (tmp_path / "tiny.yml").write_text(yaml.safe_dump(values))
     arguments = ["tiny", "--folder", str(tmp_path), "--workers", "1"]
-    assert freeze_benchmarks.main(["--check", *arguments]) == 1
-    assert freeze_benchmarks.main(arguments) == 0
-    assert freeze_benchmarks.main(["--check", *arguments]) == 0
+    assert benchmarks.main(["--check", *arguments]) == 1
+    assert benchmarks.main(arguments) == 0
+    assert benchmarks.main(["--check", *arguments]) == 0
     (tmp_path / "tiny.yml").write_text(yaml.safe_dump({**values, "recipe": {**values["recipe"], "seed": 12}}))
-    assert freeze_benchmarks.main(["--check", *arguments]) == 1
-    with pytest.raises(freeze_benchmarks.FrozenAlreadyError):
-        freeze_benchmarks.main(arguments)
-    assert freeze_benchmarks.main(["--again", *arguments]) == 0
+    assert benchmarks.main(["--check", *arguments]) == 1
+    with pytest.raises(benchmarks.FrozenAlreadyError):
+        benchmarks.main(arguments)
+    assert benchmarks.main(["--again", *arguments]) == 0
     assert benchmark_names(tmp_path) == ("tiny",)
 
 
@@ -164,7 +164,7 @@ def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["open-4dfer-s", "open-4dmer"])
 def test_the_embedded_benchmarks_are_made_again_as_they_were_frozen(name):
     one = benchmark(name)
-    found = freeze_benchmarks.measure(one, IN_PROCESS)
+    found = benchmarks.measure(one, IN_PROCESS)
     verdict = verify(one, one.recipe, found)
     if verdict == "rounding":
         pytest.skip(explain(one, verdict))

@@ -47,8 +47,7 @@ CENTRAL: tuple[str, ...] = (
 ACTION_UNITS: tuple[str, ...] = (*(f"{unit}_{side}" for unit in BILATERAL for side in "LR"), *CENTRAL)
 """Column order of every array of weights; ``_L`` is the subject's left."""
 
-ActionWeights = Float64[np.ndarray, " units"]
-"""Activation of every unit, in the order of ``ACTION_UNITS``."""
+ActionWeights = Float64[np.ndarray, " units"]  # activation of every unit, in the order of ``ACTION_UNITS``
 ActionTrack = Float64[np.ndarray, "frames units"]
 
 TYPICAL: Mapping[str, Mapping[str, float]] = {

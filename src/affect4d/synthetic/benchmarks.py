@@ -1,25 +1,32 @@
 """Named, frozen recipes, so that a stranger can measure a result again.
 
 A recipe is a file ``recipes/NAME.yml``. ``recipes/frozen.yml`` holds, for each version of each, the digest of the
-recipe with all its defaults and the hash of its scans. A change of a recipe, or of code that moves its scans, takes a
-new version: ``python -m affect4d.synthetic.freeze_benchmarks NAME`` freezes it.
+recipe with all its defaults and the hash of its scans. A frozen version is never overwritten by another result: a
+change of a recipe, or of code that moves its scans, takes a new version or, before anything is published, ``--again``::
+
+    python -m affect4d.synthetic.benchmarks [--check] [--ict FOLDER] [NAME …]
 """
 
+import argparse
 import functools
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.store import content_key
+from affect4d.parallel import EngineOptions
+from affect4d.store import ContentStore, content_key
 from affect4d.synthetic.corpus_hash import CorpusHash, machine_type
+from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.generated_corpus import official_folds, official_split
 from affect4d.synthetic.recipe import CorpusRecipe
 
-RECIPES = Path(__file__).parent / "recipes"
-FROZEN = "frozen.yml"
+RECIPES, FROZEN = Path(__file__).parent / "recipes", "frozen.yml"
+COMMAND = "python -m affect4d.synthetic.benchmarks"
 BenchmarkVerdict = Literal["equal", "rounding", "different", "not frozen", "changed recipe"]
 
 
@@ -113,11 +120,76 @@ def explain(one: Benchmark, verdict: BenchmarkVerdict) -> str:
         "different": (
             f"{name}: the scans generated here are NOT those it was frozen with. Code or a library has changed what "
             "the recipe makes: do not compare results with published ones. If the change is meant, raise the version "
-            f"in its recipe and run: python -m affect4d.synthetic.freeze_benchmarks {one.name}"
+            f"in its recipe and run: {COMMAND} {one.name}"
         ),
-        "not frozen": f"{name} is not frozen yet: python -m affect4d.synthetic.freeze_benchmarks {one.name}",
+        "not frozen": f"{name} is not frozen yet: {COMMAND} {one.name}",
         "changed recipe": f"This run changes the recipe of {name}: its results are not results on {one.name}.",
     }[verdict]
+
+
+class FrozenAlreadyError(ValueError):
+    """A frozen version gives another result now; names it and the remedy."""
+
+
+def measure(one: Benchmark, engine: EngineOptions) -> CorpusHash:
+    """Hash of the benchmark's scans, generated in a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = ContentStore(Path(folder))
+        made = generate_corpus(one.recipe, store, engine, raw_files=False, sample=one.sample)
+    return CorpusHash.model_validate(made["fingerprint"])
+
+
+def freeze(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
+    """Write a benchmark's hash under its version; other versions, and those that differ by rounding only, stay.
+
+    Raises:
+        FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.
+    """
+    entry = FrozenVersion(recipe=one.recipe.digest, people=split_digest(one.recipe), scans=found)
+    known = frozen(one, folder)
+    if known is not None and not again:
+        same_recipe = (known.recipe, known.people) == (entry.recipe, entry.people)
+        if same_recipe and verify(one, one.recipe, found, folder) == "rounding":
+            return
+        if not same_recipe or known.scans.hash != found.hash:
+            raise FrozenAlreadyError(
+                f"{one.name} version {one.version} is frozen with another recipe, split or hash. Raise `version` in "
+                f"recipes/{one.name}.yml, then freeze that."
+            )
+    versions = frozen_versions(folder)
+    versions.setdefault(one.name, {})[one.version] = entry
+    written = {
+        name: {number: entry.model_dump(mode="json") for number, entry in sorted(numbers.items())}
+        for name, numbers in sorted(versions.items())
+    }
+    head = f"# Every frozen version of every benchmark. Written by `{COMMAND}`, never by hand.\n"
+    (folder / FROZEN).write_text(head + yaml.safe_dump(written, sort_keys=False, width=120), encoding="utf-8")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Freeze or check the named benchmarks; 1 where something differs."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"benchmarks, all by default: {', '.join(benchmark_names())}")
+    parser.add_argument("--folder", type=Path, default=RECIPES, help="recipes of your own, and their frozen versions")
+    parser.add_argument("--check", action="store_true", help="compare with the frozen versions, write nothing")
+    parser.add_argument("--again", action="store_true", help="overwrite a version that was never published")
+    parser.add_argument("--ict", help="a clone of ICT-FaceKit; without one, benchmarks on it are left out")
+    parser.add_argument("--workers", type=int, default=0, help="processes; 0 means one a core")
+    chosen = parser.parse_args(arguments)
+    good = True
+    for name in chosen.names or benchmark_names(chosen.folder):
+        one = benchmark(name, chosen.folder)
+        if one.recipe.face == "ict_facekit" and chosen.ict is None:
+            sys.stderr.write(f"{name}: left out, it needs --ict FOLDER\n")
+            continue
+        one = one.model_copy(update={"recipe": changed(one.recipe, {"ict_folder": chosen.ict})})
+        found = measure(one, EngineOptions(workers=chosen.workers))
+        if not chosen.check:
+            freeze(one, found, chosen.folder, again=chosen.again)
+        verdict = verify(one, one.recipe, found, chosen.folder)
+        sys.stderr.write(f"{explain(one, verdict)} [{found.hash}, {found.scans} scans]\n")
+        good &= verdict in ("equal", "rounding")
+    return int(not good)
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,3 +198,7 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
         nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
         merged[name] = _merged(merged[name], value) if nested else value
     return merged
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -30,10 +30,8 @@ class ScanSums:
     name: str
     digest: str
     scans: int
-    middle: tuple[float, ...]
-    """Sum over the scans of the mean vertex, mm."""
-    colour: tuple[float, ...]
-    """Sum over the scans of the mean colour, 0…255."""
+    middle: tuple[float, ...]  # sum over the scans of the mean vertex, mm
+    colour: tuple[float, ...]  # sum over the scans of the mean colour, 0…255
 
 
 class CorpusHash(BaseModel):

@@ -32,8 +32,7 @@ class Bump:
     centre: tuple[float, float]
     radius: tuple[float, float]
     shift: tuple[float, float, float]
-    region: SkinRegion = "skin"
-    """Limited to above or below the mouth's slit, or anywhere on the skin."""
+    region: SkinRegion = "skin"  # limited to above or below the mouth's slit, or anywhere on the skin
 
 
 CORNER = (26.0, MOUTH.q)
@@ -105,8 +104,7 @@ LID_SHIFTS: Mapping[str, tuple[float, float]] = {
 """Rise of the upper and of the lower lid margin, mm."""
 JAW_DROP = (0.0, -28.0, -7.0)
 JAW_SLIDE = (8.0, 0.0, 0.0)
-LIPS_DRAWN = (9.0, 0.0, 0.0)
-"""To the subject's left, mm at weight 1."""
+LIPS_DRAWN = (9.0, 0.0, 0.0)  # to the subject's left, mm at weight 1
 
 
 def left_field(points: MaterialPoints, bumps: Iterable[Bump]) -> SpacePoints:

@@ -19,21 +19,14 @@ from affect4d.synthetic.subjects import IdentityShape
 
 MaterialPoints = Float64[np.ndarray, "points 2"]
 PointScalars = Float64[np.ndarray, " points"]
-WIDTH, HEIGHT, STRIP = 160, 200, 40
-"""Pixels of the texture; the strip's height is part of the texture's."""
-P_HALF, Q_LOW, Q_HIGH = 105.0, -97.0, 101.0
-"""Extent of the material plane in the texture, mm."""
-NormalMap = Float32[np.ndarray, "rows columns 3"]
-"""Unit normals over the texture, row 0 at the top."""
-SpacePoints = Float64[np.ndarray, "points 3"]
-"""Points or displacements, mm."""
+WIDTH, HEIGHT, STRIP = 160, 200, 40  # pixels of the texture; the strip's height is part of the texture's
+P_HALF, Q_LOW, Q_HIGH = 105.0, -97.0, 101.0  # extent of the material plane in the texture, mm
+NormalMap = Float32[np.ndarray, "rows columns 3"]  # unit normals over the texture, row 0 at the top
+SpacePoints = Float64[np.ndarray, "points 3"]  # points or displacements, mm
 ModeBasis = Float64[np.ndarray, "modes points 3"]
-DENSITIES = 3
-"""Resolutions of a scanner, 0 the finest."""
-NORMAL_ROWS, NORMAL_COLUMNS = 48, 48
-"""Size of a normal map without the strip of eyes and mouth."""
-GAZE = np.radians([25.0, 18.0])
-"""Turn of the eyes at weight 1 of ``gaze_left`` and ``gaze_up``."""
+DENSITIES = 3  # resolutions of a scanner, 0 the finest
+NORMAL_ROWS, NORMAL_COLUMNS = 48, 48  # size of a normal map without the strip of eyes and mouth
+GAZE = np.radians([25.0, 18.0])  # turn of the eyes at weight 1 of ``gaze_left`` and ``gaze_up``
 
 
 @dataclass(frozen=True)
@@ -59,10 +52,8 @@ class Opening:
         return np.asarray(np.hypot(np.clip(p - self.half, 0.0, None), np.clip(q - self.upper * arch, 0.0, None)))
 
 
-EYE = Opening(p=32.0, q=38.0, half=14.5, upper=6.0, lower=4.2)
-"""The left eye."""
-MOUTH = Opening(p=0.0, q=-32.0, half=25.0, upper=1.6, lower=1.6)
-"""The mouth's slit; in space it is closed."""
+EYE = Opening(p=32.0, q=38.0, half=14.5, upper=6.0, lower=4.2)  # the left eye
+MOUTH = Opening(p=0.0, q=-32.0, half=25.0, upper=1.6, lower=1.6)  # the mouth's slit; in space it is closed
 
 
 def mirrored(points: MaterialPoints) -> MaterialPoints:
@@ -141,8 +132,7 @@ class FaceSurface:
 class FaceModel(Protocol):
     """A face driven by action-unit weights."""
 
-    shape_count: int
-    """How many identity parameters, each drawn from N(0, 1)."""
+    shape_count: int  # how many identity parameters, each drawn from N(0, 1)
 
     def surface(self, shape: IdentityShape, weights: ActionWeights, sampling: int) -> FaceSurface:
         """The face of an identity under these weights.

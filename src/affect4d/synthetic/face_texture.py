@@ -30,17 +30,14 @@ from affect4d.synthetic.face_model import (
 )
 from affect4d.synthetic.subjects import Appearance
 
-Albedo = Float32[np.ndarray, "height width 3"]
-"""Texture without light, RGB 0…1, row 0 at the top."""
-WrinkleMap = Float32[np.ndarray, "height width"]
-"""Depth of the skin's folds over the texture, 0…1."""
+Albedo = Float32[np.ndarray, "height width 3"]  # texture without light, RGB 0…1, row 0 at the top
+WrinkleMap = Float32[np.ndarray, "height width"]  # depth of the skin's folds over the texture, 0…1
 PixelMask = Float64[np.ndarray, " pixels"]
 PixelColours = Float64[np.ndarray, "pixels 3"]
 
 MONK = (0xF6EDE4, 0xF3E7DB, 0xF7EAD0, 0xEADABA, 0xD7BD96, 0xA07E56, 0x825C43, 0x604134, 0x3A312A, 0x292420)
 TONES = np.array([[tone >> 16 & 255, tone >> 8 & 255, tone & 255] for tone in MONK]) / 255.0
-BLOOD = np.array([0.95, 0.84, 0.80])
-"""Blood under pale skin, a factor on RGB; it fades with melanin."""
+BLOOD = np.array([0.95, 0.84, 0.80])  # blood under pale skin, a factor on RGB; it fades with melanin
 TEETH, GAPE = np.array([0.93, 0.9, 0.83]), np.array([0.16, 0.05, 0.05])
 TONGUE = np.array([0.62, 0.28, 0.28])
 

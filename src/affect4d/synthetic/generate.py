@@ -14,13 +14,17 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
+from affect4d.synthetic.corpus_layouts import (
+    LabelRow,
+    LayoutTake,
+    WrittenScan,
+    layout_named,
+    write_bu4dfe_frame,
+)
 from affect4d.synthetic.generated_corpus import Take
-from affect4d.synthetic.layouts import CorpusLayout, LabelRow, LayoutTake, WrittenScan
-from affect4d.synthetic.layouts.corpora import layout_named, write_bu4dfe_frame
 from affect4d.synthetic.recipe import CorpusRecipe
 
-HashSample = Literal["all", "apex"]
-"""Scans that the hash covers: all, or the apex of every sequence."""
+HashSample = Literal["all", "apex"]  # scans that the hash covers: all, or the apex of every sequence
 LABEL_COLUMNS = ("sequence", "label", "task", "onset", "apex", "offset")
 """Columns of a corpus folder's ``sequences.csv``: labels that file names do not hold."""
 NEUTRAL_SCAN = {"expression": None, "label": "neutral", "labels": "", "intensity": 0.0}
@@ -29,12 +33,11 @@ NEUTRAL_SCAN = {"expression": None, "label": "neutral", "labels": "", "intensity
 
 @dataclass(frozen=True, slots=True)
 class TakeTask:
-    """One take to generate; small enough to travel between processes."""
+    """One take to generate, for another process."""
 
     recipe: CorpusRecipe
     take: Take
-    root: Path | None
-    """Folder of the raw files; None for none."""
+    root: Path | None  # folder of the raw files; None for none
     layout: str = "bu4dfe"
     sample: HashSample = "all"
 
@@ -68,9 +71,9 @@ def generate_corpus(
     raw_files: bool = True,
     sample: HashSample = "all",
 ) -> dict[str, Any]:
-    """Generate a synthetic corpus, or find it in the store; the corpus does not depend on the engine.
+    """Generate a synthetic corpus in BU-4DFE's layout, or find it in the store; it does not depend on the engine.
 
-    Raw files are in BU-4DFE's own layout. Without them only the tables are written, and
+    Without ``raw_files`` only the tables are written, and
     :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
 
     Returns:
@@ -92,20 +95,17 @@ def export_layout(
 ) -> dict[str, Any]:
     """Write a synthetic corpus in another corpus's layout and formats, or find it in the store.
 
-    A layout has no place for some takes: a corpus of posed expressions leaves out micro-expressions and neutral takes,
-    a static one keeps a few frames of each take.
+    A corpus of posed expressions leaves out micro-expressions and neutral takes; a static one keeps a few frames of
+    each take. A ValueError names an unknown layout, or one that has a place for none of the takes.
 
     Returns:
         As :func:`generate_corpus`, under the layout's own names, with ``pattern`` and ``left_out`` (takes), without
         ``fingerprint``.
-
-    Raises:
-        ValueError: If the layout is unknown, or has a place for none of the takes.
     """
-    chosen = layout_named(layout)
+    pattern = layout_named(layout).pattern
     key = content_key(corpus=corpus.corpus_key(recipe), layout=layout, code=code_version(__name__))
-    write = partial(_write_layout, recipe, chosen, engine=engine)
-    return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=chosen.pattern)
+    write = partial(_write_layout, recipe, layout, engine=engine)
+    return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=pattern)
 
 
 def generate_take(task: TakeTask) -> GeneratedTake:
@@ -172,13 +172,14 @@ def _write_corpus(recipe: CorpusRecipe, root: Path, engine: EngineOptions, raw_f
     _write_description(recipe, root, names, counts)
 
 
-def _write_layout(recipe: CorpusRecipe, layout: CorpusLayout, root: Path, engine: EngineOptions) -> None:
+def _write_layout(recipe: CorpusRecipe, name: str, root: Path, engine: EngineOptions) -> None:
+    layout = layout_named(name)
     every = list(corpus.takes(recipe))
     held = [take for take in every if layout.holds(corpus.performance_of(recipe, take))]
     if not held:
-        raise ValueError(f"The layout {layout.name} has no place for what this recipe performs: {layout.description}.")
-    tasks = [TakeTask(recipe, take, root, layout.name) for take in held]
-    made = _map_takes(export_take, tasks, f"writing faces as {layout.name}", f"written as {layout.name}", engine)
+        raise ValueError(f"The layout {name} has no place for what this recipe performs: {layout.description}.")
+    tasks = [TakeTask(recipe, take, root, name) for take in held]
+    made = _map_takes(export_take, tasks, f"writing faces as {name}", f"written as {name}", engine)
     made.sort(key=lambda one: (one.take.subject, one.take.index))
     if layout.write_sheet is not None:
         layout.write_sheet(root, [one.label for one in made if one.label is not None])

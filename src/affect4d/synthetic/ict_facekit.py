@@ -43,12 +43,9 @@ from affect4d.synthetic.procedural_face import landmark_points
 from affect4d.synthetic.subjects import IdentityShape
 
 SAMPLINGS = 9
-SPACINGS = (0.95, 1.1, 1.25)
-"""Factors on the distance of neighbours, one for each density."""
-RIM = 3.0
-"""Height over the lower edge, mm, at which the skin's texture ends: below it lie eyes and teeth."""
-REACH_MM = 118.0
-"""Vertices farther from the tip of the nose are not scanned."""
+SPACINGS = (0.95, 1.1, 1.25)  # factors on the distance of neighbours, one for each density
+RIM = 3.0  # height over the lower edge, mm, at which the skin's texture ends: below it lie eyes and teeth
+REACH_MM = 118.0  # vertices farther from the tip of the nose are not scanned
 LONGEST_EDGE = 18.0
 COVER_PIXELS = 2048
 

@@ -67,14 +67,11 @@ class IctGeometry:
     neutral: SpacePoints
     identity: ModeBasis
     actions: ModeBasis
-    faces: Int64[np.ndarray, "faces 4"]
-    """Quads; a triangle repeats its last corner."""
-    texture: Float64[np.ndarray, "points 2"]
-    """Texture coordinates of the vertices, v up."""
+    faces: Int64[np.ndarray, "faces 4"]  # quads; a triangle repeats its last corner
+    texture: Float64[np.ndarray, "points 2"]  # texture coordinates of the vertices, v up
     eye_centres: Float64[np.ndarray, "2 3"]
     eye_identity: Float64[np.ndarray, "shape 2 3"]
-    eye_radius: float
-    """Of the front of the eyeballs."""
+    eye_radius: float  # of the front of the eyeballs
 
 
 def model_folder(folder: str | None) -> Path:

@@ -17,8 +17,7 @@ from affect4d.synthetic.subjects import STRONGEST, ExpressiveStyle, apex_weights
 
 PerformanceKind = Literal["macro", "micro", "neutral", "distractor"]
 """A posed expression, a micro-expression, a neutral face, or movement without emotion."""
-FrameTimes = Float64[np.ndarray, " frames"]
-"""Second of each frame."""
+FrameTimes = Float64[np.ndarray, " frames"]  # second of each frame
 DISTRACTORS: tuple[str, ...] = ("talk", "blink", "look")
 
 COMPOUND_MICRO: tuple[tuple[str, str], ...] = (
@@ -31,8 +30,7 @@ COMPOUND_MICRO: tuple[tuple[str, str], ...] = (
 POSED_SHARES = [0.08, 0.12, 0.2, 0.2], [0.2, 0.2, 0.35, 0.28]
 MICRO_SHARES = [0.06, 0.2, 0.06, 0.22], [0.14, 0.4, 0.14, 0.3]
 """Least and greatest share of a take's length of begin, rise, hold and fall."""
-TALKING = 0.25
-"""Chance of talk in a posed take."""
+TALKING = 0.25  # chance of talk in a posed take
 POSTURES: tuple[Mapping[str, float], ...] = (
     {"AU18": 0.8},
     {"AU22": 0.8},
@@ -84,17 +82,12 @@ class Performance:
 
     name: str
     kind: PerformanceKind
-    expression: str | None
-    """The posed expression; None for all other kinds."""
-    labels: tuple[str, ...]
-    """The expression, or the micro-expression's classes; empty where nothing is expressed."""
-    intensity: float
-    """Strength of the apex as a share of full strength; 0 where nothing is expressed."""
+    expression: str | None  # the posed expression; None for all other kinds
+    labels: tuple[str, ...]  # the expression, or the micro-expression's classes; empty where nothing is expressed
+    intensity: float  # strength of the apex as a share of full strength; 0 where nothing is expressed
     fps: float
-    scanned: tuple[int, ...]
-    """Which of the scanner's frames are kept, rising from 0."""
-    begin: float
-    """When the first action unit starts."""
+    scanned: tuple[int, ...]  # which of the scanner's frames are kept, rising from 0
+    begin: float  # when the first action unit starts
     rise: float
     hold: float
     fall: float

@@ -50,8 +50,7 @@ DEPTHS = np.array([-58, -46, -30, -21, -19, -23, -21, -22, -24, -24, -22, -17, -
 HALF_WIDTHS = np.array([40, 44, 49, 54, 60, 63, 67, 70, 72, 74, 75, 74, 73, 70, 64], dtype=float)
 HEAD_DEPTH = 88.0
 EYE_RADIUS = 15.5
-EYE_SINK = 12.0
-"""The eyeball's centre lies this far behind the skin that would cover the socket."""
+EYE_SINK = 12.0  # the eyeball's centre lies this far behind the skin that would cover the socket
 
 _depth, _half_width = PchipInterpolator(HEIGHTS, DEPTHS), PchipInterpolator(HEIGHTS, HALF_WIDTHS)
 _bridge = PchipInterpolator([-16, -12, -7, -2, 2, 12, 25, 36, 48], [0, 3, 15, 22.5, 23.5, 17.5, 9.5, 3.5, 0])
@@ -98,19 +97,14 @@ IDENTITY: tuple[tuple[Bump, ...], ...] = (
     (Bump((75, 40), (22, 40), (3.0, 0, -2.0)),),  # wide temples
 )
 """One field for each parameter, at one standard deviation."""
-FREE_MODES = 12
-"""Further smooth, asymmetric modes without a name."""
-SIZE_SPREAD = 0.045
-"""Standard deviation of the head size, as a share of it."""
+FREE_MODES = 12  # further smooth, asymmetric modes without a name
+SIZE_SPREAD = 0.045  # standard deviation of the head size, as a share of it
 SHAPE_COUNT = 1 + len(IDENTITY) + FREE_MODES
-SAMPLINGS = 18
-"""Different meshes of the same skin that are kept in memory, a third of each density."""
-SPACINGS = (0.95, 1.08, 1.22)
-"""Factors on the distance of neighbours, one for each density."""
+SAMPLINGS = 18  # different meshes of the same skin that are kept in memory, a third of each density
+SPACINGS = (0.95, 1.08, 1.22)  # factors on the distance of neighbours, one for each density
 LID_THICKNESS = 0.6
 WIDTH_HALF, HEIGHT_CENTRE, HEIGHT_HALF = 104.0, 2.0, 97.0
-FINE, COARSE = 3.9, 7.6
-"""Distance of neighbours at the features and elsewhere, mm, at spacing 1."""
+FINE, COARSE = 3.9, 7.6  # distance of neighbours at the features and elsewhere, mm, at spacing 1
 LONGEST_EDGE = 16.0
 
 

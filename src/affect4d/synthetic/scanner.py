@@ -23,35 +23,24 @@ from affect4d.synthetic.face_texture import Albedo, WrinkleMap
 from affect4d.synthetic.performance import FrameTimes
 from affect4d.synthetic.recipe import ScannerOptions
 
-KNOT_SECONDS = 4.0 / 3.0
-"""Time between two independent values of a drifting quantity."""
-FOLD_DARKNESS = 0.45
-"""How much darker the deepest fold of the skin is."""
-HEAD_CENTRE = np.array([0.0, 0.0, -80.0])
-"""Centre of head rotation, mm from the tip of the nose."""
+KNOT_SECONDS = 4.0 / 3.0  # time between two independent values of a drifting quantity
+FOLD_DARKNESS = 0.45  # how much darker the deepest fold of the skin is
+HEAD_CENTRE = np.array([0.0, 0.0, -80.0])  # centre of head rotation, mm from the tip of the nose
 FOURIER_WAVES = 20
-WHITE, SMOOTH = 0.44, 0.9
-"""Amplitudes of white and of correlated surface noise; squared, they add up to one."""
-MEAN_LENGTH = 1.596
-"""Mean length of a vector of three independent N(0, 1) numbers."""
-HAIR_ROOT, LOWEST_TIP, HIGHEST_TIP = 86.0, 40.0, 66.0
-"""Height of the hair's roots and tips over the nose tip, mm."""
-HAIR_RELIEF = 2.5
-"""How far hair stands off the skin, mm."""
+WHITE, SMOOTH = 0.44, 0.9  # amplitudes of white and of correlated surface noise; squared, they add up to one
+MEAN_LENGTH = 1.596  # mean length of a vector of three independent N(0, 1) numbers
+HAIR_ROOT, LOWEST_TIP, HIGHEST_TIP = 86.0, 40.0, 66.0  # height of the hair's roots and tips over the nose tip, mm
+HAIR_RELIEF = 2.5  # how far hair stands off the skin, mm
 
 
 @dataclass(frozen=True)
 class SceneLights:
     """The light of one take."""
 
-    directions: Float64[np.ndarray, "frames lamps 3"]
-    """Towards each lamp, times its share of all light."""
-    colours: Float64[np.ndarray, "lamps 3"]
-    """Of the lamps, a factor on RGB near 1."""
-    ambient: Float64[np.ndarray, "3"]
-    """Colour of the ambient light, times its share."""
-    exposure: Float64[np.ndarray, " frames"]
-    """Brightness of each frame."""
+    directions: Float64[np.ndarray, "frames lamps 3"]  # towards each lamp, times its share of all light
+    colours: Float64[np.ndarray, "lamps 3"]  # of the lamps, a factor on RGB near 1
+    ambient: Float64[np.ndarray, "3"]  # colour of the ambient light, times its share
+    exposure: Float64[np.ndarray, " frames"]  # brightness of each frame
 
 
 def draw_lights(times: FrameTimes, rng: np.random.Generator, options: ScannerOptions) -> SceneLights:
@@ -116,18 +105,13 @@ class LandmarkTracker:
     """
 
     seed: int
-    error_mm: float
-    """Mean distance of a landmark from its true position."""
-    lasting: float
-    """Share of the squared error that is constant over the take."""
-    own: float
-    """Share that is independent by landmark and frame; the rest drifts."""
-    length_mm: float
-    """Correlation length of the error, without the independent share."""
+    error_mm: float  # mean distance of a landmark from its true position
+    lasting: float  # share of the squared error that is constant over the take
+    own: float  # share that is independent by landmark and frame; the rest drifts
+    length_mm: float  # correlation length of the error, without the independent share
     turn: Float64[np.ndarray, "3"]
     """Misplacement of the whole face about the tip of the nose; rotation vector, degrees."""
-    shift: Float64[np.ndarray, "3"]
-    """Its translation, mm."""
+    shift: Float64[np.ndarray, "3"]  # its translation, mm
 
     def error(self, landmarks: SpacePoints, second: float, rng: np.random.Generator) -> SpacePoints:
         """Error of every true landmark in the frame at that second of the take, mm."""
@@ -154,25 +138,19 @@ class LandmarkTracker:
 class HairStrands:
     """Strands of hair over the forehead in one take."""
 
-    cover: Float32[np.ndarray, "height width"]
-    """Coverage of each pixel of the texture, 0…1."""
-    colour: Float64[np.ndarray, "3"]
-    """RGB, 0…255."""
+    cover: Float32[np.ndarray, "height width"]  # coverage of each pixel of the texture, 0…1
+    colour: Float64[np.ndarray, "3"]  # RGB, 0…255
 
 
 @dataclass(frozen=True)
 class ScanConditions:
     """Conditions of one take, and their drift from frame to frame."""
 
-    turns: Float64[np.ndarray, "frames 3"]
-    """Rotation vectors of the head, degrees."""
-    shifts: Float64[np.ndarray, "frames 3"]
-    """Translations of the head, mm."""
+    turns: Float64[np.ndarray, "frames 3"]  # rotation vectors of the head, degrees
+    shifts: Float64[np.ndarray, "frames 3"]  # translations of the head, mm
     lights: SceneLights
-    noise_mm: float
-    """Root mean square of the surface noise."""
-    density: int
-    """Which of the scanner's resolutions, 0 (finest) … ``DENSITIES`` − 1."""
+    noise_mm: float  # root mean square of the surface noise
+    density: int  # which of the scanner's resolutions, 0 (finest) … ``DENSITIES`` − 1
     strands: int
     hair: HairStrands | None
     tracker: LandmarkTracker

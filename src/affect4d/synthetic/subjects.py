@@ -23,15 +23,12 @@ AGE_GROUPS: tuple[str, ...] = ("18-30", "31-50", "51-70")
 SKIN_TONES: tuple[str, ...] = ("light", "medium", "brown", "dark")
 MONK_TONES = 10
 LIP_COLOUR = (0.62, 0.2, 0.22)
-STRONGEST = 1.2
-"""Greatest weight of an action unit."""
+STRONGEST = 1.2  # greatest weight of an action unit
 LEFT, RIGHT = slice(0, 2 * len(BILATERAL), 2), slice(1, 2 * len(BILATERAL), 2)
 """Columns of the bilateral units in an array of weights."""
 
-IdentityShape = Float64[np.ndarray, " shape"]
-"""Parameters of a face model's identity modes."""
-Colour = tuple[float, float, float]
-"""RGB, 0…1."""
+IdentityShape = Float64[np.ndarray, " shape"]  # parameters of a face model's identity modes
+Colour = tuple[float, float, float]  # RGB, 0…1
 
 
 @dataclass(frozen=True)
@@ -40,22 +37,16 @@ class Appearance:
 
     gender: str
     age_group: str
-    melanin: float
-    """0 (lightest) … 1 (darkest)."""
+    melanin: float  # 0 (lightest) … 1 (darkest)
     hair: Colour
     iris: Colour
-    lips: float
-    """How far lip colour stands out from skin colour."""
-    lipstick: Colour
-    """Colour of the lips, painted or their own."""
-    shadow: float
-    """Strength of paint on the upper lids."""
+    lips: float  # how far lip colour stands out from skin colour
+    lipstick: Colour  # colour of the lips, painted or their own
+    shadow: float  # strength of paint on the upper lids
     brows: float
     beard: float
-    hairline: float
-    """Height of the hairline over its usual place, mm."""
-    speckle: int
-    """Seed of freckles, spots and blotches."""
+    hairline: float  # height of the hairline over its usual place, mm
+    speckle: int  # seed of freckles, spots and blotches
 
     @property
     def skin_tone(self) -> str:
@@ -79,10 +70,8 @@ class ExpressiveStyle:
 
     apex: Float64[np.ndarray, "expressions units"]
     """Weights of the six expressions at full intensity, in the order of ``EXPRESSIONS``."""
-    gains: ActionWeights
-    """Factor on the strength of each unit, whatever it expresses."""
-    lag: ActionWeights
-    """Onset delay of each unit, as a share of the rise."""
+    gains: ActionWeights  # factor on the strength of each unit, whatever it expresses
+    lag: ActionWeights  # onset delay of each unit, as a share of the rise
 
     def posed(self, expression: str) -> ActionWeights:
         """The subject's weights of a posed expression at full intensity."""
@@ -102,8 +91,7 @@ class Subject:
     shape: IdentityShape
     appearance: Appearance
     style: ExpressiveStyle
-    size: float
-    """Of the head; 1 is the model's own."""
+    size: float  # of the head; 1 is the model's own
 
 
 def draw_appearance(rng: np.random.Generator, gender: str) -> Appearance:

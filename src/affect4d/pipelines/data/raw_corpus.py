@@ -76,7 +76,7 @@ class CorpusChoice(BaseModel):
         if self.layout_used == WRITTEN_AS:
             return self
         from affect4d.scans.corpora import corpus_named
-        from affect4d.synthetic.layouts.corpora import layout_named  # scipy costs half a second
+        from affect4d.synthetic.corpus_layouts import layout_named  # scipy costs half a second
 
         (corpus_named if self.source.root is not None else layout_named)(self.layout_used)
         if self.is_converted and self.raw_files is False:

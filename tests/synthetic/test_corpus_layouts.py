@@ -22,12 +22,13 @@ from affect4d.store import ContentStore
 from affect4d.synthetic import generate
 from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.action_units import ACTION_UNITS
+from affect4d.synthetic.corpus_layouts import BP4D_CODED, LAYOUTS, coded_units, layout_named, rising_frames
 from affect4d.synthetic.generate import export_layout, generate_corpus
 from affect4d.synthetic.generated_corpus import Take, perform, performance_of, scan_frame
 from affect4d.synthetic.generated_source import as_written, open_source
-from affect4d.synthetic.layouts import coded_units, rising_frames
-from affect4d.synthetic.layouts.corpora import BP4D_CODED, LAYOUTS, layout_named
-from affect4d.synthetic.layouts.file_writers import (
+from affect4d.synthetic.performance import envelopes
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.scan_file_writers import (
     BNT_BACKGROUND,
     bnd_bytes,
     bnt_bytes,
@@ -40,8 +41,6 @@ from affect4d.synthetic.layouts.file_writers import (
     tbnd_bytes,
     wrl_bytes,
 )
-from affect4d.synthetic.performance import envelopes
-from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 FACES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.int32)
 VERTICES = np.array([[0, 0, 0], [-1.5, 2, 3], [100.1234, -0.0004, 12], [7, 8, 9]], dtype=np.float32)

@@ -1,24 +1,26 @@
 """Writers of scan and landmark files: a scan in, bytes out, with the quirks of the corpora that use the format.
 
-A scan without the texture coordinates or landmarks that its format needs is a ``ValueError``.
-
-Numbers are formatted by arithmetic on whole arrays: one by one they would be most of the cost of a corpus.
+A scan without what its format needs (texture, its coordinates, landmarks) is a ``ValueError``. Numbers are formatted by
+arithmetic on whole arrays: one by one they would be most of the cost of a corpus.
 """
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt8
+from PIL import Image
 from scipy.spatial import cKDTree
 
-from affect4d.array_types import Landmarks, TextureCoordinates
+from affect4d.array_types import Landmarks, Texture, TextureCoordinates
 from affect4d.scans.scan import FaceScan
 
 PlyEncoding = Literal["ascii", "binary_little_endian", "binary_big_endian"]
-DigitColumns = UInt8[np.ndarray, "rows width"]
-"""ASCII codes; 0 marks an omitted character."""
+DigitColumns = UInt8[np.ndarray, "rows width"]  # ASCII codes; 0 marks an omitted character
+JPEG_QUALITY = 85
 LEFT_HANDED = np.array([1.0, 1.0, -1.0])
 BNT_BACKGROUND = -1e9
 BNT_ROWS, BNT_COLUMNS = 233, 186
@@ -29,6 +31,26 @@ def landmarks_of(scan: FaceScan) -> Landmarks:
     if scan.landmarks is None:
         raise ValueError("A landmark file needs landmarks, and this scan has none.")
     return scan.landmarks
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, with the folders it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def texture_of(scan: FaceScan) -> Texture:
+    """The scan's texture."""
+    if scan.texture is None:
+        raise ValueError("This layout needs a texture, and the scan has none.")
+    return scan.texture
+
+
+def image_bytes(scan: FaceScan, kind: str) -> bytes:
+    """The scan's texture as a file of one of Pillow's formats (``"JPEG"``, ``"PNG"``, ``"BMP"``)."""
+    memory = BytesIO()
+    Image.fromarray(texture_of(scan)).save(memory, format=kind, quality=JPEG_QUALITY)
+    return memory.getvalue()
 
 
 def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes = b" ") -> bytes:

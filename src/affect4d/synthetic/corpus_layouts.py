@@ -1,57 +1,43 @@
-"""The layouts of six corpora, quirks included: how every reader and corpus is tested without a licence."""
+"""Folders and file formats of the licensed corpora, quirks included: their readers are tested without a licence."""
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float64
 from scipy.spatial.transform import Rotation
 
 from affect4d.scans.corpora import bosphorus, bp4d, bu3dfe, bu4dfe, fourdme
 from affect4d.scans.expression import EXPRESSIONS, join_labels
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.layouts import (
-    CorpusLayout,
-    LabelRow,
-    LayoutTake,
-    WrittenScan,
-    coded_units,
-    image_bytes,
-    is_first_posed,
-    is_posed,
-    lettered,
-    rising_frames,
-    texture_of,
-    write_file,
-)
-from affect4d.synthetic.layouts.file_writers import (
+from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack, ActionWeights
+from affect4d.synthetic.performance import Performance, rise_and_fall
+from affect4d.synthetic.scan_file_writers import (
     PlyEncoding,
     bnd_bytes,
     bnt_bytes,
+    image_bytes,
     landmarks_of,
     lm_bytes,
     mtl_bytes,
     obj_bytes,
     ply_bytes,
     tbnd_bytes,
+    texture_of,
+    write_file,
     wrl_bytes,
 )
-from affect4d.synthetic.performance import Performance
 
+LabelRow = dict[str, str | int]
+CODED_WEIGHT = 0.15  # least weight at which a coder sees an action unit
 RAW_TURN = Rotation.from_euler("xyz", (6.0, -9.0, 4.0), degrees=True)
 RAW_SHIFT = np.array([14.0, -22.0, 35.0])
 """Pose of BU-3DFE's raw mesh, which is not aligned with the cropped one; mm."""
-BOSPHORUS_CODES: Mapping[str, str] = {
-    "anger": "ANGER",
-    "disgust": "DISGUST",
-    "fear": "FEAR",
-    "happiness": "HAPPY",
-    "sadness": "SADNESS",
-    "surprise": "SURPRISE",
-}
+BOSPHORUS_CODES = dict(zip(EXPRESSIONS, ("ANGER", "DISGUST", "FEAR", "HAPPY", "SADNESS", "SURPRISE"), strict=True))
 SOMETIMES_MISSING = "Chin middle"
 BP4D_TASKS = {**{label: task for task, label in bp4d.TASKS.items()}, "surprise": "T3"}
 """Task of each expression; surprise goes where startle is, the nearest task there is."""
@@ -61,6 +47,80 @@ FOURDME_PATTERN, FOURDME_SHEET = "meshes/{clip}/{frame}.obj", "labels.csv"
 FOURDME_CLASSES, OTHER_FOURDME_CLASS = {"happiness": "Positive", "surprise": "Surprise"}, "Negative"
 PLY_ENCODINGS: tuple[PlyEncoding, ...] = ("binary_little_endian", "binary_big_endian", "ascii")
 FOLDER_TABLE = "scans.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutTake:
+    """One take, as a layout gets it."""
+
+    subject: int  # number of the subject, from 0
+    gender: str
+    performance: Performance
+    track: ActionTrack
+    turns: Float64[np.ndarray, "frames 3"]  # rotation vector of the head in every frame, degrees
+    scan: Callable[[int], FaceScan]  # generates the scan of a frame
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenScan:
+    """One scan on disk, under the names by which the corpus is read."""
+
+    sequence: str
+    frame: int
+    source: int  # frame of the take it was made from
+    neutral: bool = False  # A neutral face, whatever the take is named after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusLayout:
+    """A corpus's own folders and formats."""
+
+    description: str
+    subject_name: Callable[[int, str], str]  # number and gender of a subject → the corpus's name
+    holds: Callable[[Performance], bool]  # whether the corpus has such takes
+    write: Callable[[Path, LayoutTake], tuple[WrittenScan, ...]]  # writes a take below a folder
+    label: Callable[[LayoutTake], LabelRow] | None = None  # a take's row of the label sheet, if the corpus has one
+    write_sheet: Callable[[Path, Sequence[LabelRow]], None] | None = None  # writes the rows in the order of the takes
+    pattern: str | None = None  # of the paths, where the corpus needs one to be read
+
+
+def lettered(digits: int) -> Callable[[int, str], str]:
+    """Names of a letter and a number, women and men counted apart: ``F001``."""
+
+    def name(subject: int, gender: str) -> str:
+        return f"{gender}{subject // 2 + 1:0{digits}d}"
+
+    return name
+
+
+def is_first_posed(performance: Performance) -> bool:
+    """True for the first take of an expression: a corpus of one take each holds no other."""
+    return performance.name == performance.expression
+
+
+def coded_units(weights: ActionWeights) -> tuple[int, ...]:
+    """Numbers of the action units that a coder sees at these weights on either side."""
+    numbers = {
+        int(unit.removeprefix("AU").partition("_")[0])
+        for unit, weight in zip(ACTION_UNITS, weights, strict=True)
+        if unit.startswith("AU") and weight >= CODED_WEIGHT
+    }
+    return tuple(sorted(numbers))
+
+
+def rising_frames(performance: Performance, levels: int) -> dict[int, int]:
+    """Level → the frame before the apex in which the expression has come that far; ``levels`` is the apex.
+
+    Distractor movements do not count. Levels that no frame shows (takes with few frames) are left out.
+    """
+    take, step = performance, 1 / levels
+    risen = rise_and_fall(take.times[: take.apex + 1], take.begin, take.rise, take.hold, take.fall)
+    frames = {levels: take.apex}
+    for level in range(levels - 1, 0, -1):
+        earlier = np.abs(risen[: frames[min(frames)]] - level * step)
+        if len(earlier) and earlier.min() <= step / 2:
+            frames[level] = int(earlier.argmin())
+    return dict(sorted(frames.items()))
 
 
 def write_bu4dfe_frame(root: Path, sequence: str, frame: int, scan: FaceScan) -> None:
@@ -86,7 +146,7 @@ def _write_bu3dfe(root: Path, take: LayoutTake) -> tuple[WrittenScan, ...]:
     Quirks: CRLF and commas in every other file; a .bmp named after F2D, for every fifth subject a .png named after F3D;
     a raw mesh in another pose beside each cropped one. The ethnicity codes are arbitrary.
     """
-    expression = take.performance.expression
+    expression = str(take.performance.expression)
     code = next(code for code, name in bu3dfe.CODES.items() if name == expression)
     wanted = [(code, level, frame) for level, frame in rising_frames(take.performance, len(bu3dfe.LEVELS)).items()]
     if expression == EXPRESSIONS[0]:
@@ -284,63 +344,55 @@ def _every_frame(sequence: str, take: LayoutTake) -> tuple[WrittenScan, ...]:
     return tuple(WrittenScan(sequence, frame, frame) for frame in range(take.performance.frames))
 
 
-def _any_take(performance: Performance) -> bool:
-    return True
-
-
-def _labelled_take(performance: Performance) -> bool:
-    return bool(performance.labels)
-
-
-BU3DFE = CorpusLayout(
-    "bu3dfe",
-    "four levels of each expression and a neutral face as .wrl, .bmp and .bnd, raw meshes beside them",
-    lettered(4),
-    is_first_posed,
-    _write_bu3dfe,
-)
-BU4DFE = CorpusLayout(
-    "bu4dfe", "every frame as .wrl and .jpg, landmarks in a folder of their own", lettered(3), _any_take, _write_bu4dfe
-)
-BOSPHORUS = CorpusLayout(
-    "bosphorus",
-    "the apex of each expression and a neutral face as .bnt range images, .png, .lm2 and .lm3",
-    _bosphorus_subject,
-    is_posed,
-    _write_bosphorus,
-)
-BP4D = CorpusLayout(
-    "bp4d",
-    "each expression as the frames of a task in .obj, .mtl and .jpg, .tbnd landmarks, coded action units",
-    lettered(3),
-    is_first_posed,
-    _write_bp4d,
-)
-FOURDME = CorpusLayout(
-    "fourdme",
-    "every frame as .obj under a pattern of this project, with 4DME's label sheet",
-    _fourdme_subject,
-    _labelled_take,
-    _write_fourdme,
-    label=_fourdme_label,
-    write_sheet=_write_fourdme_sheet,
-    pattern=FOURDME_PATTERN,
-)
-FOLDER = CorpusLayout(
-    "folder",
-    "every frame as .ply, .png and .bnd, with the table scans.csv",
-    lettered(3),
-    _any_take,
-    _write_folder,
-    label=_folder_label,
-    write_sheet=_write_folder_table,
-)
-LAYOUTS: Mapping[str, CorpusLayout] = {one.name: one for one in (BU3DFE, BU4DFE, BOSPHORUS, BP4D, FOURDME, FOLDER)}
+LAYOUTS: Mapping[str, CorpusLayout] = {
+    "bu3dfe": CorpusLayout(
+        description="four levels of each expression and a neutral face as .wrl, .bmp and .bnd, raw meshes beside them",
+        subject_name=lettered(4),
+        holds=is_first_posed,
+        write=_write_bu3dfe,
+    ),
+    "bu4dfe": CorpusLayout(
+        description="every frame as .wrl and .jpg, landmarks in a folder of their own",
+        subject_name=lettered(3),
+        holds=lambda performance: True,
+        write=_write_bu4dfe,
+    ),
+    "bosphorus": CorpusLayout(
+        description="the apex of each expression and a neutral face as .bnt range images, .png, .lm2 and .lm3",
+        subject_name=_bosphorus_subject,
+        holds=lambda performance: performance.expression is not None,
+        write=_write_bosphorus,
+    ),
+    "bp4d": CorpusLayout(
+        description="each expression as the frames of a task in .obj, .mtl and .jpg, .tbnd landmarks, action units",
+        subject_name=lettered(3),
+        holds=is_first_posed,
+        write=_write_bp4d,
+    ),
+    "fourdme": CorpusLayout(
+        description="every frame as .obj under a pattern of this project, with 4DME's label sheet",
+        subject_name=_fourdme_subject,
+        holds=lambda performance: bool(performance.labels),
+        write=_write_fourdme,
+        label=_fourdme_label,
+        write_sheet=_write_fourdme_sheet,
+        pattern=FOURDME_PATTERN,
+    ),
+    "folder": CorpusLayout(
+        description="every frame as .ply, .png and .bnd, with the table scans.csv",
+        subject_name=lettered(3),
+        holds=lambda performance: True,
+        write=_write_folder,
+        label=_folder_label,
+        write_sheet=_write_folder_table,
+    ),
+}
+"""The layout of each corpus, by the name under which it is read."""
 
 
 def layout_named(name: str) -> CorpusLayout:
     """The layout of that name; a ValueError of another name lists the known ones."""
     if name not in LAYOUTS:
-        known = "; ".join(f"{layout.name}: {layout.description}" for layout in LAYOUTS.values())
+        known = "; ".join(f"{known}: {layout.description}" for known, layout in LAYOUTS.items())
         raise ValueError(f"Synthetic faces cannot be written as {name!r}. Known layouts: {known}.")
     return LAYOUTS[name]
