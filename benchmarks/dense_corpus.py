@@ -14,8 +14,8 @@ from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.readers import read_scan
 from affect4d.scans.scan import FaceScan
 from affect4d.store import ContentStore
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.corpus_layouts import write_bu4dfe_frame
+from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from benchmarks.dense_face import TEXTURE_SIZE
 
