@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+Array = Any
+"""An array whose type and shape the compiler infers."""
 Number = Any
 """A number whose type the compiler infers, or that has the type of an argument."""
 

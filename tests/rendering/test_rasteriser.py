@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.rendering.cameras import cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.rasteriser import NO_TRIANGLE, project, visible_triangles
-from affect4d.rendering.renderer import Renderer, RenderError
+from affect4d.rendering.renderer import Renderer, RenderError, cameras
 from affect4d.scans.scan import FaceScan
 
 SIZE = 24

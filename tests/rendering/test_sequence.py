@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
-from affect4d.rendering.sequence import pose_rotation, turn_head
+from affect4d.rendering.sequence import pose_rotation, set_head_pose
 
 OPTIONS = RenderOptions(size=32, head_poses=2, head_pose_degrees=8.0)
 
@@ -13,7 +13,7 @@ OPTIONS = RenderOptions(size=32, head_poses=2, head_pose_degrees=8.0)
 def test_the_canonical_head_pose_is_the_face_as_it_is():
     assert np.array_equal(pose_rotation("take", 0, 5.0), np.eye(3))
     face = bumpy_scan()
-    assert np.allclose(turn_head(face, "take", 0, OPTIONS).vertices, face.vertices, atol=1e-4)
+    assert np.allclose(set_head_pose(face, "take", 0, OPTIONS).vertices, face.vertices, atol=1e-4)
 
 
 def test_head_poses_are_rotations_by_a_few_degrees_of_yaw_and_pitch():
@@ -32,7 +32,7 @@ def test_frames_of_a_take_are_turned_alike_and_takes_and_numbers_are_not():
 def test_a_turned_head_is_what_a_camera_on_the_other_side_sees():
     """Turned about the cameras' target by some yaw, a face shows the front camera what a camera at −yaw would see."""
     face, take = bumpy_scan(), next(name for name in map(str, range(500)) if _pitch(name) < 0.3 < abs(_yaw(name)))
-    turned = Renderer(OPTIONS).render(turn_head(face, take, 1, OPTIONS))["texture"][0].astype(int)
+    turned = Renderer(OPTIONS).render(set_head_pose(face, take, 1, OPTIONS))["texture"][0].astype(int)
     aside = RenderOptions(size=32, angles={"left" if _yaw(take) > 0 else "right": -_yaw(take)})
     seen = Renderer(aside).render(face)["texture"][0].astype(int)
     front = Renderer(OPTIONS).render(face)["texture"][0].astype(int)

@@ -16,29 +16,28 @@ NORMALS_MIDDLE = 128
 NORMALS_SCALE = 127.0
 DEPTH_BACKGROUND = 0
 DEPTH_MIDDLE = 32768
-"""Encoded depth of the plane through the turning axis, square to the line of sight."""
+"""Encoded depth of the plane through the turning axis, perpendicular to the line of sight."""
 DEPTH_STEP = 0.01
 """Millimetres per step of an encoded depth: ±327 mm fit, a scanner's noise is ten times as coarse."""
 
 
-class RenderBuffers(NamedTuple):
-    """A scan as a renderer leaves it, every view; the channels are encoded from it.
+AttributeImages = UInt8[np.ndarray, "views height width 3"]
 
-    ``attributes`` holds unlit ``"texture"`` colours and ``"normals"`` (−1…1 as 1…255), 0 off the face. ``depth`` is in
-    mm in front of the plane through the turning axis.
+
+class RenderBuffers(NamedTuple):
+    """A scan as a renderer leaves it: unlit ``"texture"`` colours and ``"normals"`` (−1…1 as 1…255), 0 off the face.
+
+    ``depth`` is in mm in front of the plane through the turning axis.
     """
 
-    attributes: Mapping[str, UInt8[np.ndarray, "views height width 3"]]
+    attributes: Mapping[str, AttributeImages]
     face: Bool[np.ndarray, "views height width"]
     depth: Float32[np.ndarray, "views height width"]
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedChannel:
-    """One kind of image of a view, encoded as ``[views, height, width, components]`` from surface attributes.
-
-    ``background`` is its value off the face; None is ``RenderOptions.background``.
-    """
+    """One kind of image of a view, encoded from surface attributes; no ``background`` means the options' own."""
 
     attributes: tuple[str, ...]
     encode: Callable[[RenderBuffers, "RenderOptions"], np.ndarray]
@@ -62,12 +61,12 @@ def shows_face(
 
 
 def most_photographic(channels: Collection[str]) -> str:
-    """The channel for people to look at: colours or, where none were rendered, the next best."""
+    """The channel closest to a photograph: colours or, where none were rendered, the next best."""
     return next(name for name in RENDERED_CHANNELS if name in channels)
 
 
 def most_geometric(channels: Collection[str]) -> str:
-    """The channel that shows movement and nothing but movement."""
+    """The channel that changes with the shape alone."""
     return next(name for name in reversed(RENDERED_CHANNELS) if name in channels)
 
 
@@ -78,11 +77,7 @@ def encode_depth(towards_camera: Float32[np.ndarray, "*images"]) -> UInt16[np.nd
 
 
 def depth_in_mm(depth: UInt16[np.ndarray, "*images"]) -> Float32[np.ndarray, "*images"]:
-    """Encoded depth in millimetres towards the camera, NaN where no face is.
-
-    >>> depth_in_mm(np.array([0, 32768, 33768], np.uint16))
-    array([nan,  0., 10.], dtype=float32)
-    """
+    """Encoded depth in millimetres towards the camera, NaN where no face is."""
     steps = np.where(depth == DEPTH_BACKGROUND, np.nan, depth.astype(np.float32) - DEPTH_MIDDLE)
     return np.asarray(steps * DEPTH_STEP, np.float32)
 
@@ -108,23 +103,20 @@ def shade(
 
 
 def _on_background(
-    rendered: UInt8[np.ndarray, "views height width 3"],
-    face: Bool[np.ndarray, "views height width"],
-    background: tuple[int, ...],
-) -> UInt8[np.ndarray, "views height width 3"]:
-    """Set the background; what was rendered there is 0."""
+    rendered: AttributeImages, face: Bool[np.ndarray, "views height width"], background: tuple[int, ...]
+) -> AttributeImages:
     complete = np.empty_like(rendered)
-    elsewhere = ~face * np.uint8(255)
+    elsewhere = ~face * np.uint8(255)  # what was rendered there is 0
     for component, level in enumerate(background):
         np.bitwise_or(rendered[..., component], elsewhere & np.uint8(level), out=complete[..., component])
     return complete
 
 
-def _texture(buffers: RenderBuffers, options: "RenderOptions") -> UInt8[np.ndarray, "views height width 3"]:
+def _texture(buffers: RenderBuffers, options: "RenderOptions") -> AttributeImages:
     return _on_background(buffers.attributes["texture"], buffers.face, options.background)
 
 
-def _shading(buffers: RenderBuffers, options: "RenderOptions") -> UInt8[np.ndarray, "views height width 3"]:
+def _shading(buffers: RenderBuffers, options: "RenderOptions") -> AttributeImages:
     return shade(buffers.attributes["normals"], buffers.face, options)
 
 
@@ -132,7 +124,7 @@ def _depth(buffers: RenderBuffers, options: "RenderOptions") -> UInt16[np.ndarra
     return np.where(buffers.face, encode_depth(buffers.depth), np.uint16(DEPTH_BACKGROUND))[..., None]
 
 
-def _normals(buffers: RenderBuffers, options: "RenderOptions") -> UInt8[np.ndarray, "views height width 3"]:
+def _normals(buffers: RenderBuffers, options: "RenderOptions") -> AttributeImages:
     return _on_background(buffers.attributes["normals"], buffers.face, (NORMALS_MIDDLE,) * 3)
 
 

@@ -21,7 +21,7 @@ ORTHOGRAPHIC_DISTANCE = 1000.0
 
 
 class Light(BaseModel):
-    """A distant light, fixed while the cameras go round the face."""
+    """A distant light, the same for all cameras."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ class Light(BaseModel):
 
 
 class RenderOptions(BaseModel):
-    """What a rendered image shows."""
+    """Options of a rendered image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     _former = former_names(**_FORMER_NAMES)
@@ -78,16 +78,10 @@ class RenderOptions(BaseModel):
     lights: tuple[Light, ...] = Field(default=(Light(),), max_length=8, description="Of shading.")
     ambient: float = Field(default=0.0, ge=0.0, le=1.0, description="Light from everywhere in shading.")
     head_poses: int = Field(
-        default=0,
-        ge=0,
-        le=8,
-        description="Further images of every view with the head turned a little, for training.",
+        default=0, ge=0, le=8, description="Further images of every view with the head rotated a little, for training."
     )
     head_pose_degrees: float = Field(
-        default=5.0,
-        gt=0.0,
-        le=20.0,
-        description="Standard deviation of a head pose's yaw, and of its pitch.",
+        default=5.0, gt=0.0, le=20.0, description="Standard deviation of a head pose's yaw, and of its pitch."
     )
     max_failed_share: float = Field(
         default=0.05, ge=0.0, le=1.0, description="Share of scans that may fail before a corpus is refused."
@@ -108,7 +102,6 @@ class RenderOptions(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _split_angles(cls, given: Any) -> Any:
-        """Split ``{yaw: …, pitch: …}``; the fields validate everything else."""
         if not isinstance(given, Mapping) or not isinstance(given.get("angles"), Mapping):
             return given
         angles, pitches = dict(given["angles"]), dict(given.get("pitches") or {})
@@ -125,7 +118,7 @@ class RenderOptions(BaseModel):
         for name, yaw in self.angles.items():
             mirrored = mirrored_name(name)
             if mirrored == name and yaw != 0.0:
-                raise ValueError(f"The view {name!r} stands at {yaw}°: name it with 'left' or 'right'.")
+                raise ValueError(f"The view {name!r} is at {yaw}°: name it with 'left' or 'right'.")
             if mirrored in self.angles and self.angles[mirrored] != -yaw:
                 raise ValueError(f"The views {name!r} and {mirrored!r} mirror each other: give them opposite angles.")
             if mirrored in self.angles and self.pitch(mirrored) != self.pitch(name):
@@ -151,8 +144,8 @@ class RenderOptions(BaseModel):
         nearest = self.pivot_depth + self.window / 2
         if self.field_of_view and self.camera_distance < nearest:
             raise ValueError(
-                f"A lens of {self.field_of_view:g}° that shows {self.window:g} mm stands {self.camera_distance:.0f} mm "
-                f"from the turning axis, inside the head: narrow the lens or widen the window until it is "
+                f"A camera of {self.field_of_view:g}° that shows {self.window:g} mm is {self.camera_distance:.0f} mm "
+                f"from the turning axis, inside the head: lower the field of view or widen the window until it is "
                 f"{nearest:.0f} mm."
             )
         return self
@@ -163,7 +156,7 @@ class RenderOptions(BaseModel):
 
     @property
     def camera_distance(self) -> float:
-        """From a camera to its target, in mm; a perspective camera stands where its lens spans the window."""
+        """From a camera to its target, in mm; a perspective camera's image spans the window there."""
         if not self.field_of_view:
             return ORTHOGRAPHIC_DISTANCE
         return self.window / 2 / math.tan(math.radians(self.field_of_view / 2))
@@ -175,17 +168,10 @@ class RenderOptions(BaseModel):
 
     @property
     def cache_options(self) -> dict[str, object]:
-        """What an image depends on to the bit, for content keys: CPU and OpenGL have different ones.
-
-        OpenGL drivers differ by rounding and share one key.
-        """
+        """What an image depends on to the bit, for content keys; OpenGL drivers differ by rounding and share one."""
         return self.image_options if self.device == "cpu" else {**self.image_options, "renderer": "opengl"}
 
 
 def mirrored_name(name: str) -> str:
-    """The name of a view after its image is flipped.
-
-    >>> mirrored_name("left"), mirrored_name("front"), mirrored_name("right_20")
-    ('right', 'front', 'left_20')
-    """
+    """The name of a view after its image is flipped: ``left`` → ``right``, ``right_20`` → ``left_20``."""
     return name.replace("left", "\0").replace("right", "left").replace("\0", "right")

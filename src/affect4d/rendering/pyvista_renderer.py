@@ -17,9 +17,8 @@ import pyvista
 from jaxtyping import Float32, UInt8
 
 from affect4d.array_types import Vertices
-from affect4d.rendering.cameras import Camera
 from affect4d.rendering.channels import NORMALS_MIDDLE, NORMALS_SCALE, RenderBuffers, decode_normals
-from affect4d.rendering.renderer import MISSING_TEXTURE, OpenGLError, shrink_texture
+from affect4d.rendering.renderer import MISSING_TEXTURE, Camera, OpenGLError, shrink_texture
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
@@ -42,9 +41,9 @@ STEEPEST = 6.0
 
 
 class PyVistaRenderer:
-    """Renders the wanted surface attributes with OpenGL.
+    """Renders the given surface attributes with OpenGL.
 
-    ``texels`` suffice along a texture's shorter side; ``device`` is a GPU's number as EGL counts them, −1: the driver's
+    Textures are reduced to ``texels`` along their shorter side; ``device`` is a GPU's number in EGL, −1 the driver's
     choice.
 
     Raises:
@@ -96,7 +95,6 @@ class PyVistaRenderer:
         self._plotter.close()
 
     def _load_mesh(self, scan: FaceScan) -> None:
-        """Replace the vertices; the triangles only where they differ."""
         same = self._mesh.n_points == len(scan.vertices) and np.array_equal(self._mesh.regular_faces, scan.faces)
         if same:
             self._mesh.points = np.array(scan.vertices, np.float32)
@@ -117,7 +115,7 @@ class PyVistaRenderer:
         self._actors["texture"].texture = texels
 
     def _render_alone(self, actor: pyvista.Actor) -> UInt8[np.ndarray, "rows columns 3"]:
-        """The colours of one actor, rows from below."""
+        """The colours of one actor, bottom row first."""
         for other in self._actors.values():
             other.visibility = other is actor
         self._plotter.render_window.Render()
@@ -127,14 +125,14 @@ class PyVistaRenderer:
         return np.asarray(pyvista.convert_array(pixels)).reshape(height, width, 3)
 
     def _read_depth(self) -> Float32[np.ndarray, "rows columns"]:
-        """The depth buffer, rows from below, 0 at the near plane, 1 at the far one and where no face is."""
+        """The depth buffer, bottom row first, 0 at the near plane, 1 at the far one and off the face."""
         width, height = self._plotter.window_size
         depth = pyvista.convert_array(np.empty(width * height, np.float32))
         self._plotter.render_window.GetZbufferData(0, 0, width - 1, height - 1, depth)
         return np.asarray(pyvista.convert_array(depth)).reshape(height, width)
 
     def _by_view(self, window: np.ndarray) -> np.ndarray:
-        """An image of the window, rows from below, as ``[views, height, width, ...]``, rows from above."""
+        """An image of the window, bottom row first, as ``[views, height, width, ...]``, top row first."""
         size, components = self._size, window.shape[2:]
         return window[::-1].reshape(size, len(self._cameras), size, *components).swapaxes(0, 1)
 
@@ -180,7 +178,6 @@ def _encode_normals(normals: Vertices) -> UInt8[np.ndarray, "*shape 3"]:
 
 
 def _actor(attribute: str) -> pyvista.Actor:
-    """An unlit surface that shows an attribute."""
     actor = pyvista.Actor(mapper=pyvista.DataSetMapper(pyvista.PolyData()))
     actor.prop.lighting, actor.prop.color = False, "white"
     actor.mapper.scalar_visibility = attribute == "normals"
@@ -239,19 +236,15 @@ def _loads(library: str) -> bool:
 
 
 def _isolate_later_imports() -> None:
-    """Let modules imported from now on find their own symbols first.
-
-    Mesa's software driver puts its LLVM into the scope that all libraries share. Triton, which torchvision imports,
-    contains another LLVM, would call Mesa's functions, and crash the process.
-    """
+    """Let modules imported later resolve their own symbols first: Mesa's LLVM would shadow Triton's and crash it."""
     if sys.platform.startswith("linux") and "libLLVM" in Path("/proc/self/maps").read_text():
         sys.setdlopenflags(sys.getdlopenflags() | os.RTLD_DEEPBIND)
 
 
-def _place(eye: pyvista.Camera, camera: Camera) -> None:
-    eye.position, eye.focal_point, eye.up = camera.position, camera.target, (0.0, 1.0, 0.0)
+def _place(view: pyvista.Camera, camera: Camera) -> None:
+    view.position, view.focal_point, view.up = camera.position, camera.target, (0.0, 1.0, 0.0)
     if camera.field_of_view:
-        eye.view_angle = camera.field_of_view
+        view.view_angle = camera.field_of_view
     else:
-        eye.parallel_projection, eye.parallel_scale = True, camera.half_height
-    eye.clipping_range = camera.clipping_range
+        view.parallel_projection, view.parallel_scale = True, camera.half_height
+    view.clipping_range = camera.clipping_range

@@ -1,8 +1,7 @@
 """CPU rasteriser: triangles to pixels in compiled loops, bit-identical on every machine.
 
-A dense scan has triangles of about a pixel, and three views hold two hundred thousand of them; a software OpenGL driver
-(Mesa's llvmpipe) treats each as if it were large. Here a triangle that covers no pixel centre costs a comparison. First
-every pixel gets its visible triangle, then each covered pixel is interpolated once (docs/decisions/0015).
+A triangle that covers no pixel centre costs a comparison, and most of a dense scan's do. First every pixel gets its
+visible triangle, then each covered pixel is interpolated once (docs/decisions/0015).
 """
 
 from collections.abc import Sequence
@@ -11,10 +10,9 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 
 from affect4d.array_types import Faces, Vertices
-from affect4d.jit import Number, compiled
-from affect4d.rendering.cameras import Camera
+from affect4d.jit import Array, Number, compiled
 from affect4d.rendering.channels import RenderBuffers
-from affect4d.rendering.renderer import MISSING_TEXTURE, shrink_texture
+from affect4d.rendering.renderer import MISSING_TEXTURE, Camera, shrink_texture
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 
@@ -22,10 +20,7 @@ NO_TRIANGLE = -1
 
 
 class Rasteriser:
-    """Renders the wanted surface attributes on one CPU thread.
-
-    ``texels`` suffice along a texture's shorter side; more are averaged down first.
-    """
+    """Renders the given surface attributes on one CPU thread; reduces textures to ``texels`` along the shorter side."""
 
     name = "CPU"
 
@@ -64,10 +59,10 @@ class Rasteriser:
 
 
 def project(vertices: Vertices, camera: Camera, size: int) -> Float64[np.ndarray, "vertices 3"]:
-    """Vertices in the image: column and row in pixels from the upper left corner, and nearness.
+    """Vertices in the image: column and row in pixels from the upper left corner, and nearness (NaN behind a camera).
 
-    Nearness grows towards the camera and is linear across an image: for an orthographic camera the millimetres in front
-    of its target, else one over the distance from the camera. Behind a camera, everything is NaN.
+    Nearness is linear across an image: for an orthographic camera the millimetres in front of its target, else one over
+    the distance from the camera.
     """
     position, target = np.array(camera.position), np.array(camera.target)
     towards = (position - target) / camera.distance
@@ -95,7 +90,6 @@ def visible_triangles(
 def _millimetres(
     nearness: Float64[np.ndarray, "size size"], face: np.ndarray, camera: Camera
 ) -> Float32[np.ndarray, "size size"]:
-    """In front of the plane through the camera's target; 0 where no face is."""
     if not camera.field_of_view:
         return np.where(face, nearness, 0.0).astype(np.float32)
     return np.where(face, camera.distance - 1.0 / np.where(face, nearness, 1.0), 0.0).astype(np.float32)
@@ -103,13 +97,7 @@ def _millimetres(
 
 @compiled
 def _project(
-    vertices: np.ndarray,
-    axes: np.ndarray,
-    target: np.ndarray,
-    lens: Number,
-    half: Number,
-    size: Number,
-    points: np.ndarray,
+    vertices: Array, axes: Array, target: Array, lens: Number, half: Number, size: Number, points: Array
 ) -> None:
     for vertex in range(len(vertices)):
         x, y, z = vertices[vertex, 0] - target[0], vertices[vertex, 1] - target[1], vertices[vertex, 2] - target[2]
@@ -127,9 +115,7 @@ def _project(
 
 
 @compiled
-def _cover(
-    points: np.ndarray, faces: np.ndarray, least: Number, most: Number, visible: np.ndarray, nearness: np.ndarray
-) -> None:
+def _cover(points: Array, faces: Array, least: Number, most: Number, visible: Array, nearness: Array) -> None:
     """Edge functions (Pineda 1988) at pixel centres; two triangles leave no gap along a shared edge."""
     size = visible.shape[0]
     for face in range(len(faces)):
@@ -164,9 +150,7 @@ def _cover(
 
 
 @compiled
-def _barycentric_weights(
-    points: np.ndarray, faces: np.ndarray, visible: np.ndarray, lens: Number, weights: np.ndarray
-) -> None:
+def _barycentric_weights(points: Array, faces: Array, visible: Array, lens: Number, weights: Array) -> None:
     """Weights of the corners of the visible triangle at every pixel, perspective-correct with a lens."""
     for row in range(visible.shape[0]):
         y = row + 0.5
@@ -180,9 +164,7 @@ def _barycentric_weights(
             second = (cx - x) * (ay - y) - (cy - y) * (ax - x)
             third = (ax - x) * (by - y) - (ay - y) * (bx - x)
             if lens:
-                first *= points[a, 2]
-                second *= points[b, 2]
-                third *= points[c, 2]
+                first, second, third = first * points[a, 2], second * points[b, 2], third * points[c, 2]
             total = first + second + third
             weights[row, column, 0] = first / total
             weights[row, column, 1] = second / total
@@ -191,12 +173,7 @@ def _barycentric_weights(
 
 @compiled
 def _sample_texture(
-    texture: np.ndarray,
-    coordinates: np.ndarray,
-    faces: np.ndarray,
-    visible: np.ndarray,
-    weights: np.ndarray,
-    image: np.ndarray,
+    texture: Array, coordinates: Array, faces: Array, visible: Array, weights: Array, image: Array
 ) -> None:
     """Bilinear, as GPUs do; clamped at the rim."""
     height, width = texture.shape[0], texture.shape[1]
@@ -223,9 +200,7 @@ def _sample_texture(
 
 
 @compiled
-def _interpolate_normals(
-    normals: np.ndarray, faces: np.ndarray, visible: np.ndarray, weights: np.ndarray, image: np.ndarray
-) -> None:
+def _interpolate_normals(normals: Array, faces: Array, visible: Array, weights: Array, image: Array) -> None:
     """Unit normals at every pixel, −1…1 as 1…255."""
     for row in range(visible.shape[0]):
         for column in range(visible.shape[1]):

@@ -1,7 +1,7 @@
 """Rendering of a whole corpus: one immutable shard per sequence, named by the content it was made from.
 
 Existing shards are not rendered again; an unchanged corpus costs the reading of one table. A scan that cannot be
-rendered, or that crashes its process, is dropped alone and named in the report.
+rendered, or that crashes its process, is dropped alone and reported.
 """
 
 import contextlib
@@ -29,18 +29,8 @@ from affect4d.store import ContentStore, StoreFullError, content_key, file_diges
 from affect4d.store.content_store import format_size
 
 VIEW_MANIFEST_COLUMNS = (
-    "sequence",
-    "subject",
-    "expression",
-    "frames",
-    "neutral",
-    "activity",
-    "shard",
-    "checksum",
-    "views",
-    "angles",
-    "size",
-    "head_poses",
+    *("sequence", "subject", "expression", "frames", "neutral", "activity"),
+    *("shard", "checksum", "views", "angles", "size", "head_poses"),
 )
 RenderOutcomes = dict[str, RenderedSequence | Exception]
 
@@ -52,7 +42,7 @@ def render_corpus(
     store: ContentStore,
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
-    """Render every usable scan of a corpus from every side.
+    """Render every usable scan of a corpus from every view.
 
     Returns:
         The view manifest, one row a sequence: ``sequence``, ``subject``, ``expression``, ``frames`` (list of frame
@@ -63,7 +53,7 @@ def render_corpus(
     Raises:
         ValueError: If there is nothing to render.
         OpenGLError: If OpenGL is missing or broken.
-        CodeMismatchError: If a worker has other code than the driver.
+        CodeMismatchError: If a worker's code differs from the driver's.
         RenderError: If nothing can be rendered, or more than ``options.max_failed_share`` of the scans failed.
         StoreFullError: If the disk is full.
     """
@@ -95,7 +85,7 @@ def render_report(view_manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
-    """The view manifest of an earlier run, if it and every shard it names are still there."""
+    """The view manifest of an earlier run, if it and all its shards still exist."""
     if not store.has(name):
         return None
     table = pd.read_parquet(store.path(name))
@@ -103,13 +93,12 @@ def _known_manifest(store: ContentStore, name: str) -> pd.DataFrame | None:
 
 
 def _is_there(shard: str, store: ContentStore) -> bool:
-    """Whether a shard is there, whole; what a power cut left of one is removed, so that it is rendered again."""
+    """Whether a shard exists; one that a power cut truncated is removed, so that it is rendered again."""
     drop_broken(store.root / shard)
     return store.has(shard)
 
 
 def _manifest_key(manifest: pd.DataFrame, options: RenderOptions) -> str:
-    """Digest of everything a view manifest depends on."""
     rows = table_digest(manifest[["sequence", "subject", "expression", "frame", "checksum", "pose", "crop_radius"]])
     return content_key(rows=rows, options=options.cache_options, views=list(options.angles), code=rendering_version())
 
@@ -132,11 +121,11 @@ def _render_jobs(jobs: Sequence[RenderJob], store: ContentStore, engine: EngineO
         "rendering views",
         engine,
         split=RenderJob.per_scan,
-        join=_join,
+        join=lambda job, parts: replace(job, rows=tuple(part.rows[0] for part in parts)),
         probe=try_scan,
         retried=LostChunkError,
         fatal=(OpenGLError,),
-        scans=_scans,
+        scans=lambda job: len(job.rows),
     )
     with contextlib.closing(rendered):
         for job, result, excluded in rendered:
@@ -150,16 +139,12 @@ def _render_jobs(jobs: Sequence[RenderJob], store: ContentStore, engine: EngineO
 def _with_crashing(
     result: RenderedSequence | Exception | None, crashing: tuple[DroppedScan, ...]
 ) -> RenderedSequence | Exception:
-    """A result with the notes of the scans that it was rendered without."""
+    """A result with the scans that it was rendered without."""
     if result is None:
         return EmptySequenceError(crashing)
     if isinstance(result, RenderedSequence):
         return result._replace(dropped=(*crashing, *result.dropped))
     return EmptySequenceError((*crashing, *result.dropped)) if isinstance(result, EmptySequenceError) else result
-
-
-def _join(job: RenderJob, parts: Sequence[RenderJob]) -> RenderJob:
-    return replace(job, rows=tuple(part.rows[0] for part in parts))
 
 
 def _found(job: RenderJob, store: ContentStore) -> RenderedSequence:
@@ -169,14 +154,10 @@ def _found(job: RenderJob, store: ContentStore) -> RenderedSequence:
     return RenderedSequence(job.shard, file_digest(path), path.stat().st_size, header, ())
 
 
-def _scans(job: RenderJob) -> int:
-    return len(job.rows)
-
-
 def _still_needed(jobs: Sequence[RenderJob], outcomes: RenderOutcomes) -> str:
-    """How much more room a batch needs, by what was written so far."""
+    """Remaining scans and the disk space they need, estimated from the shards written so far."""
     done = [outcome for outcome in outcomes.values() if isinstance(outcome, RenderedSequence)]
-    left = sum(_scans(job) for job in jobs if job.sequence not in outcomes)
+    left = sum(len(job.rows) for job in jobs if job.sequence not in outcomes)
     if not done:
         return f"{left} scans are still to be rendered."
     need = left * sum(one.size for one in done) / sum(len(one.header["frames"]) for one in done)
@@ -184,7 +165,7 @@ def _still_needed(jobs: Sequence[RenderJob], outcomes: RenderOutcomes) -> str:
 
 
 def _dropped(jobs: Iterable[RenderJob], outcomes: RenderOutcomes) -> list[DroppedScan]:
-    """Every scan that is in no image: alone, or with its whole sequence."""
+    """Every scan that was not rendered, alone or with its whole sequence."""
     notes: list[DroppedScan] = []
     for job in jobs:
         result = outcomes[job.sequence]
@@ -198,7 +179,7 @@ def _dropped(jobs: Iterable[RenderJob], outcomes: RenderOutcomes) -> list[Droppe
 
 
 def _with_successor(note: DroppedScan, first: int) -> DroppedScan:
-    """A dropped neutral frame's note names its replacement: motion is the difference to the first frame left."""
+    """The reason of a dropped neutral frame names its replacement: the first rendered frame."""
     if note.frame > first:
         return note
     return note._replace(reason=f"{note.reason.rstrip('.')}. Frame {first} is taken for the neutral one.")

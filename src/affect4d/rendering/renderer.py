@@ -1,7 +1,14 @@
-"""Multi-view renderer of scans (one backend, CPU or OpenGL, kept open) and previews of scans for the ingest page."""
+"""Multi-view renderer of scans: its cameras, its backend (CPU or OpenGL, kept open), and previews of scans.
+
+Cameras stand at named angles round the head and show a fixed metric window. A positive yaw moves a camera to the
+subject's left (+x), so the view called ``"left"`` (−45°) is taken from the left of a frontal *image* and shows the
+subject's right cheek. A camera and its mirror image carry mirrored names. A positive pitch moves the camera up.
+"""
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,13 +16,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from affect4d.array_types import Texture
-from affect4d.rendering.cameras import cameras
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed_attributes
 from affect4d.rendering.options import Light, RenderOptions
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source import ScanSource
 
+DEPTH_RANGE = 400.0
+"""How far before and behind the turning axis anything is rendered, in mm."""
 MISSING_TEXTURE = 128
 """Every texel of a scan without texture."""
 TEXELS_PER_PIXEL = 2
@@ -27,6 +35,7 @@ PREVIEW_LIGHTS = (
 )
 """A strong light from above, a weak bluish one from the other side."""
 
+Point = tuple[float, float, float]
 RenderedImages = dict[str, np.ndarray]
 """Channel → ``[views, height, width, components]``."""
 
@@ -37,6 +46,50 @@ class RenderError(RuntimeError):
 
 class OpenGLError(RenderError):
     """OpenGL is missing or broken on this machine: no image of its process can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera in the canonical frame (mm, +y up); it shows twice ``half_height`` at its target.
+
+    ``field_of_view`` is in degrees; 0 is orthographic.
+    """
+
+    name: str
+    position: Point
+    target: Point
+    half_height: float
+    field_of_view: float = 0.0
+
+    @property
+    def distance(self) -> float:
+        """From the camera to its target, in mm."""
+        return math.dist(self.position, self.target)
+
+    @property
+    def clipping_range(self) -> tuple[float, float]:
+        """Nearest and furthest rendered distance from the camera, in mm."""
+        return max(self.distance - DEPTH_RANGE, 1.0), self.distance + DEPTH_RANGE
+
+
+def cameras(options: RenderOptions) -> tuple[Camera, ...]:
+    """One camera per view, in the order of ``options.angles``."""
+    target = (0.0, options.centre_height, -options.pivot_depth)
+    half, lens, distance = options.window / 2, options.field_of_view, options.camera_distance
+    return tuple(
+        Camera(name, _on_sphere(target, yaw, options.pitch(name), distance), target, half, lens)
+        for name, yaw in options.angles.items()
+    )
+
+
+def _on_sphere(target: Point, yaw: float, pitch: float, distance: float) -> Point:
+    across, up = math.radians(yaw), math.radians(pitch)
+    level = distance * math.cos(up)
+    return (
+        target[0] + level * math.sin(across),
+        target[1] + distance * math.sin(up),
+        target[2] + level * math.cos(across),
+    )
 
 
 class RenderBackend(Protocol):

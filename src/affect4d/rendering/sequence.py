@@ -1,11 +1,11 @@
 """Rendering of one sequence into one shard: the task of a worker process.
 
-A scan that cannot be rendered is dropped and reported; the sequence goes on without it, under a key of its own, so that
-a run that can render it later does.
+A scan that cannot be rendered is dropped and reported; the rest of the sequence gets a key of its own, so that a later
+run renders the missing scan if it can.
 """
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ FRAMES_TO_ESTIMATE_NOISE = 4
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """One sequence to render: its rows of the scan manifest in order of frame; small enough for another process."""
+    """One sequence to render: its rows of the scan manifest in order of frame."""
 
     sequence: str
     rows: tuple[dict[str, Any], ...]
@@ -40,14 +40,9 @@ class RenderJob:
     def shard(self) -> str:
         """Name of the shard: a digest of everything its images depend on."""
         scans = [scan_identity(row) for row in self.rows]
-        views = list(self.options.angles)  # a key sorts the names of the angles; images lie in their order
+        views = list(self.options.angles)  # a key sorts names; images are stored in the order of the angles
         key = content_key(scans=scans, options=self.options.cache_options, views=views, code=rendering_version())
         return f"views/{key}.safetensors"
-
-    def without(self, frames: Iterable[int]) -> "RenderJob":
-        """The same job less some frames."""
-        left_out = set(frames)
-        return replace(self, rows=tuple(row for row in self.rows if int(row["frame"]) not in left_out))
 
     def per_scan(self) -> "list[RenderJob]":
         """A job for each scan, to find those that crash their process."""
@@ -55,7 +50,7 @@ class RenderJob:
 
 
 class DroppedScan(NamedTuple):
-    """A scan that is in no image; ``lasting`` if it will be so every time (an empty image), not by accident."""
+    """A scan that was not rendered; ``lasting`` if it will fail every time (an empty image), not by accident."""
 
     sequence: str
     frame: int
@@ -72,7 +67,7 @@ class EmptySequenceError(RenderError):
         super().__init__(f"none of its {len(dropped)} scans can be rendered; {dropped[0].scan}: {dropped[0].reason}")
 
     def __reduce__(self) -> tuple[type["EmptySequenceError"], tuple[tuple[DroppedScan, ...]]]:
-        """Pickle with the notes."""
+        """Pickle with ``dropped``."""
         return type(self), (self.dropped,)
 
 
@@ -92,13 +87,13 @@ def rendering_version() -> str:
 
 
 def scan_identity(row: Mapping[str, Any]) -> list[Any]:
-    """Everything an image depends on of one scan: its frame number, its bytes, its pose and its crop."""
+    """Everything that a scan's images depend on: its frame number, its bytes, its pose and its crop."""
     pose = np.asarray(row["pose"], float).ravel().tolist()
     return [int(row["frame"]), str(row["checksum"]), pose, float(row["crop_radius"])]
 
 
 def dropped_scan(job: RenderJob, row: Mapping[str, Any], error: Exception) -> DroppedScan:
-    """The note of a scan that ended in an error."""
+    """The record of a scan that ended in an error."""
     known = isinstance(error, ScanError | RenderError)
     reason = str(error) if known else f"{type(error).__name__}: {error}"
     return DroppedScan(job.sequence, int(row["frame"]), str(row["scan"]), reason, isinstance(error, RenderError))
@@ -112,7 +107,7 @@ def render_sequence(job: RenderJob) -> RenderedSequence:
         EmptySequenceError: If no scan of it can be rendered.
         StoreFullError: If the shard does not fit on the disk.
     """
-    writer, means, dropped = ShardWriter(), [], []
+    writer, rendered, means, dropped = ShardWriter(), [], [], []
     for row in job.rows:
         try:
             images = render_scan(job, row)
@@ -122,10 +117,11 @@ def render_sequence(job: RenderJob) -> RenderedSequence:
             dropped.append(dropped_scan(job, row, error))
             continue
         writer.add(images)
+        rendered.append(row)
         means.append(block_means(images))
     if not means:
         raise EmptySequenceError(tuple(dropped))
-    kept = job.without(note.frame for note in dropped)
+    kept = replace(job, rows=tuple(rendered))
     header = _manifest_columns(kept, frame_activity(means))
     drop_broken(job.store.root / kept.shard)
     with job.store.write(kept.shard, durable=False) as path:
@@ -141,34 +137,34 @@ def try_scan(job: RenderJob) -> None:
 
 def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
     """All images of a scan; those of further head poses as ``channel~1``. Raises ``ScanError`` or ``RenderError``."""
-    renderer, take = shared_renderer(job.options), str(job.rows[0]["checksum"])
+    renderer, seed = shared_renderer(job.options), str(job.rows[0]["checksum"])
     face = load_canonical_scan(job.source, row, renderer.texels)
     images = render_face(renderer, face, str(row["scan"]))
     for number in range(1, job.options.head_poses + 1):
-        turned = renderer.render(turn_head(face, take, number, job.options))
-        images.update({pose_channel(channel, number): stack for channel, stack in turned.items()})
+        posed = renderer.render(set_head_pose(face, seed, number, job.options))
+        images.update({pose_channel(channel, number): stack for channel, stack in posed.items()})
     return images
 
 
-def pose_rotation(take: str, number: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
-    """Rotation of head pose ``number`` (0: canonical) of a take: yaw and pitch, each normally distributed [ours].
+def pose_rotation(seed: str, number: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
+    """Rotation of head pose ``number`` (0: canonical): yaw and pitch, each normally distributed [ours].
 
-    All frames of a take are turned alike, so that motion is unchanged.
+    The seed is a sequence's: all its frames are rotated alike, so that motion is unchanged.
     """
     if not number:
         return np.eye(3)
-    yaw, pitch = np.radians(np.random.default_rng([number, zlib.crc32(take.encode())]).normal(0.0, degrees, 2))
+    yaw, pitch = np.radians(np.random.default_rng([number, zlib.crc32(seed.encode())]).normal(0.0, degrees, 2))
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
     return np.asarray(about_x @ about_y)
 
 
-def turn_head(face: FaceScan, take: str, number: int, options: RenderOptions) -> FaceScan:
-    """A canonical face in a head pose, turned about the cameras' target."""
+def set_head_pose(face: FaceScan, seed: str, number: int, options: RenderOptions) -> FaceScan:
+    """A canonical face in a head pose, rotated about the cameras' target."""
     pivot = np.array([0.0, options.centre_height, -options.pivot_depth])
-    rotation = pose_rotation(take, number, options.head_pose_degrees)
-    turned = (face.vertices - pivot) @ rotation.T + pivot
-    return replace(face, vertices=turned.astype(np.float32), landmarks=None)
+    rotation = pose_rotation(seed, number, options.head_pose_degrees)
+    vertices = (face.vertices - pivot) @ rotation.T + pivot
+    return replace(face, vertices=vertices.astype(np.float32), landmarks=None)
 
 
 def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages:
@@ -182,13 +178,13 @@ def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages
     if covered < LEAST_COVERAGE:
         raise RenderError(
             f"{name}: a view shows no face ({covered:.1%} of its pixels). Its pose is probably wrong (landmarks, or "
-            f"the unit): it stands outside the {renderer.options.window:g} mm window round the nose tip."
+            f"the unit): it is outside the {renderer.options.window:g} mm window round the nose tip."
         )
     return images
 
 
 def _manifest_columns(job: RenderJob, activity: np.ndarray) -> dict[str, Any]:
-    """Columns of the view manifest that a shard's header carries."""
+    """Columns of the view manifest that are in a shard's header."""
     return {
         "frames": [int(row["frame"]) for row in job.rows],
         "neutral": 0,
@@ -202,10 +198,7 @@ def _manifest_columns(job: RenderJob, activity: np.ndarray) -> dict[str, Any]:
 
 
 def block_means(images: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "views rows columns components"]:
-    """One frame's most geometric channel, 0…1, averaged over ``ACTIVITY_BLOCKS`` × ``ACTIVITY_BLOCKS`` blocks.
-
-    A remainder at the lower and right edge is left out.
-    """
+    """One frame's most geometric channel, 0…1, averaged over a square grid of blocks (remaining edges are cut off)."""
     stack = images[most_geometric(images)]
     views, size = stack.shape[:2]
     block = size // ACTIVITY_BLOCKS
@@ -218,11 +211,10 @@ def block_means(images: Mapping[str, np.ndarray]) -> Float32[np.ndarray, "views 
 def frame_activity(
     means: Sequence[Float32[np.ndarray, "views rows columns components"]],
 ) -> Float64[np.ndarray, " frames"]:
-    """How far the face has moved since the first frame: root mean square difference, 0…1.
+    """Movement since the first frame: root mean square difference of :func:`block_means`, 0…1.
 
-    [ours] Images are averaged over blocks first, so that local noise goes and movement stays. The remaining noise is
-    the smallest difference of two successive frames; its square is subtracted (from four frames on). ``means`` are
-    the :func:`block_means` of every frame.
+    [ours] Averages over blocks suppress local noise. The remaining noise is the smallest difference of two successive
+    frames; its square is subtracted (from four frames on).
     """
     frames = np.stack(list(means))
     since_first = np.square(frames - frames[:1]).mean(axis=(1, 2, 3, 4))

@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from affect4d.store.keys import file_digest
 
 LEVEL = 1
-"""Of zstd: higher levels take three times as long for a twentieth less."""
+"""Compression level of zstd: higher ones take three times as long and save a twentieth."""
 HEADER = "affect4d"
 
 
@@ -32,11 +32,11 @@ def pose_channel(channel: str, head_pose: int) -> str:
 
 
 class DamagedShardError(ValueError):
-    """A shard's bytes are not those that were written; where images are lost, the file is removed."""
+    """A shard's bytes differ from those written; if images are lost, the file is removed."""
 
 
 class ShardWriter:
-    """Collects the images of a sequence frame by frame, compressed, so that long sequences fit in memory."""
+    """Collects the images of a sequence frame by frame, compressed."""
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
@@ -45,17 +45,10 @@ class ShardWriter:
         self._kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
 
     def add(self, images: Mapping[str, np.ndarray]) -> None:
-        """Append one frame.
-
-        Args:
-            images: Channel → ``[views, height, width, components]``; alike in every frame.
-
-        Raises:
-            ValueError: If channels, shape or type differ from the first frame's.
-        """
+        """Append one frame: channel → ``[views, height, width, components]``; shapes and types as in the first one."""
         kinds = {name: (stack.shape, stack.dtype) for name, stack in images.items()}
         if self._frames and kinds != self._kinds:
-            raise ValueError(f"Every frame of a shard has the same images: {kinds} are not {self._kinds}.")
+            raise ValueError(f"Every frame of a shard has the same images: {kinds} differ from {self._kinds}.")
         self._kinds = kinds
         for name, stack in images.items():
             pieces = self._pieces.setdefault(name, [])
@@ -86,11 +79,7 @@ class Shard:
     """An open shard, mapped into memory; reading an image costs one decompression."""
 
     def __init__(self, path: Path) -> None:
-        """Map a file.
-
-        Raises:
-            DamagedShardError: If its index does not fit its bytes.
-        """
+        """Map a file; raises :class:`DamagedShardError` if its index does not fit its bytes."""
         with path.open("rb") as file:
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._path = path
@@ -112,9 +101,7 @@ class Shard:
         """One image, ``[height, width, components]``; frame and view are positions.
 
         Raises:
-            KeyError: If the shard has no such channel.
-            IndexError: If it has no such frame or view.
-            DamagedShardError: If its bytes are not those that were written.
+            DamagedShardError: If its bytes differ from those written.
         """
         kind = self._channels[channel]
         frames, views = kind.shape[:2]
@@ -131,11 +118,7 @@ class Shard:
         return images.reshape(kind.shape)
 
     def check(self) -> None:
-        """Read all images.
-
-        Raises:
-            DamagedShardError: If one of them is not as it was written.
-        """
+        """Read all images; raises :class:`DamagedShardError` if one of them differs from what was written."""
         for kind in self._channels.values():
             for place in range(len(kind.ends)):
                 self._decompress(kind, place)
@@ -151,10 +134,10 @@ class Shard:
 
 
 def open_shard(path: Path, checksum: str) -> Shard:
-    """A shard whose bytes are those that were written; a file is checked once a process.
+    """Open a shard and check its bytes, once per process.
 
     Raises:
-        DamagedShardError: If they are not.
+        DamagedShardError: If they differ from those written.
     """
     status = path.stat()
     _check(path, checksum, status.st_ino, status.st_size)
@@ -163,7 +146,7 @@ def open_shard(path: Path, checksum: str) -> Shard:
 
 @functools.lru_cache(maxsize=65536)
 def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
-    """Only that it was checked is kept, not the open shard: a process may have about a thousand files open."""
+    """Check a shard once; it is not kept open, since a process may have only about a thousand open files."""
     if file_digest(path) == checksum:
         return
     if not is_whole(path):
@@ -185,7 +168,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard's file is as long as its index says: a power cut may leave less. Images are not read."""
+    """Whether a shard's file is as long as its index says (a power cut may truncate it). Images are not read."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -198,7 +181,7 @@ def is_whole(path: Path) -> bool:
 
 
 def drop_broken(path: Path) -> None:
-    """Remove a shard that a power cut truncated, so that it is rendered again; a whole one stays."""
+    """Remove a shard that a power cut truncated, so that it is rendered again."""
     if path.exists() and not is_whole(path):
         path.unlink(missing_ok=True)
 
