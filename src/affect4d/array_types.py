@@ -12,7 +12,7 @@ Vertices = Float32[np.ndarray, "vertices 3"]
 Faces = Int32[np.ndarray, "faces 3"]
 """Triangles, counter-clockwise seen from outside."""
 TextureCoordinates = Float32[np.ndarray, "vertices 2"]
-"""u to the right, v **up** (row 0 of the picture is v = 1)."""
+"""u to the right, v **up** (row 0 of the image is v = 1)."""
 Texture = UInt8[np.ndarray, "height width 3"]
 Landmarks = Float32[np.ndarray, "landmarks 3"]
 """Millimetres, in the scan's own frame; a row of NaN is a landmark that was not tracked."""
@@ -21,4 +21,4 @@ Pose = Float64[np.ndarray, "4 4"]
 RangePlanes = Float64[np.ndarray, "5 rows columns"]
 """A range image: x, y, z in millimetres and u, v with v **top-down**; row 0 at the bottom of the face."""
 
-Picture = UInt8[np.ndarray, "height width channels"]
+ImageArray = UInt8[np.ndarray, "height width channels"]

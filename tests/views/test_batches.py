@@ -69,7 +69,7 @@ def test_the_compiled_pass_sees_what_tensors_see(bank, motion, size, monkeypatch
     bank = dataclasses.replace(bank, images=bank.images * (torch.rand(bank.images.shape) > 0.1))  # background
     plan = plan_of(bank, MixedViewOptions(mirror=0.5, still=0.3, contrast=0.4, brightness=0.2, rotation=20.0))
     found = assemble(bank, plan, options)
-    monkeypatch.setattr(batches, "_compiled_resampler", lambda: None)
+    monkeypatch.setattr(batches, "_has_compiler", lambda: False)
     torch.testing.assert_close(found, assemble(bank, plan, options), atol=2e-4, rtol=0)
 
 
@@ -103,7 +103,7 @@ def test_a_head_pose_that_was_not_rendered_is_refused(bank):
 def test_a_still_sample_shows_the_same_face_without_what_moved(bank, compiled, monkeypatch):
     options = InputOptions(motion="stacked", size=SIZE)
     if not compiled:
-        monkeypatch.setattr(batches, "_compiled_resampler", lambda: None)
+        monkeypatch.setattr(batches, "_has_compiler", lambda: False)
     still, plain = assemble(bank, changed(still=True), options), assemble_unaugmented(bank, ROWS, options)
     assert torch.equal(still[:, :, :3], plain[:, :, :3])
     assert (still[:, :, 3:] == 0).all()
@@ -252,7 +252,7 @@ def test_one_entry_of_the_list_is_an_augmentation(bank, monkeypatch, compiled):
         monkeypatch.setattr(f"affect4d.views.{module}.AUGMENTATIONS", [*AUGMENTATIONS, toy])
     monkeypatch.setattr(augmentation_schedule, "AUGMENTATIONS", [*AUGMENTATIONS, toy])
     if not compiled:
-        monkeypatch.setattr(batches, "_compiled_resampler", lambda: None)
+        monkeypatch.setattr(batches, "_has_compiler", lambda: False)
     options = options_model([*AUGMENTATIONS, toy])
     schedule = plan_of(bank, options.model_validate({**MixedViewOptions.none().model_dump(), "tumble": 2.0}))
     assert {"tumble_front", "tumble_left", "tumble_right"} == set(schedule.columns) - set(before.columns)

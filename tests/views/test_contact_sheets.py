@@ -6,13 +6,13 @@ from generated_surface import write_shard
 from affect4d.store import ContentStore, file_digest
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.augmentation_schedule import sample_schedule
-from affect4d.views.augmentation_sheet import augmentation_sheet
 from affect4d.views.contact_sheets import (
     LABEL_HEIGHT,
     MARGIN,
     _columns,
     amplify,
     apex_image,
+    augmentation_sheet,
     contact_sheet,
     has_micro,
     micro_sheet,

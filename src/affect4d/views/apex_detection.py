@@ -1,9 +1,8 @@
-"""Onset, apex and offset of an expression, detected from how far the face moves: no label, no image, no torch.
+"""Onset, apex and offset of an expression, detected from the activity of its frames without labels [ours].
 
-The activity is :func:`affect4d.rendering.sequence.frame_activity`. A running median removes what lasts a frame or two
-(a blink). The apex is the middle of the plateau of the movement that explains the activity
-best: rest, rise, plateau and decay, on a drift, for few heads come back to where they began. Where no such movement
-does, it is the middle of what moves most. [ours]
+The activity is :func:`affect4d.rendering.sequence.frame_activity`. A running median removes blinks. The apex is the
+middle of the plateau of the best-fitting movement: rest, rise, plateau and decay on a linear drift. Where none fits,
+it is the middle of the most active run of frames.
 """
 
 import functools
@@ -20,18 +19,18 @@ from affect4d.views.input_options import FrameSampler, sample_frames
 
 Activity = Float64[np.ndarray, " frames"]
 
-WINDOW_SHARE = 0.5
-"""A frame whose activity is at least this share of its sequence's greatest is in the window round the apex."""
-REST_SHARE = 0.2
-"""Below this share of the apex's activity the face counts as at rest."""
-MEDIAN_SHARE = 1 / 8
-"""Length of the running median, as a share of the sequence; at least three frames."""
+WINDOW_FRACTION = 0.5
+"""A frame with at least this fraction of its sequence's greatest activity is in the window round the apex."""
+REST_FRACTION = 0.2
+"""Below this fraction of the apex's activity the face is at rest."""
+MEDIAN_FRACTION = 1 / 8
+"""Length of the running median, as a fraction of the sequence; at least three frames."""
 SLOPES, PLATEAUS = (0.06, 0.12, 0.2, 0.3), (0.0, 0.1, 0.2, 0.3, 0.4)
-"""How long a rise or decay, and an apex, may last: shares of the sequence."""
+"""Durations of a rise or decay, and of an apex, as fractions of the sequence."""
 LARGEST_GRID = 100
-"""Moments in time at which movements are compared; longer sequences are looked at so many times, evenly spread."""
+"""Most points in time at which movements are compared; longer sequences are sampled evenly."""
 LEAST_EXPLAINED = 0.1
-"""Share of the activity's variance that a movement must explain, beyond a drift, to be believed."""
+"""Fraction of the activity's variance that a movement must explain beyond a drift."""
 LEAST_FRAMES = 8
 """Shorter clips are too short to tell a movement from a drift."""
 
@@ -40,8 +39,7 @@ LEAST_FRAMES = 8
 class ExpressionPhases:
     """Onset, apex and offset: positions in the sequence's list of frames.
 
-    Onset and offset are the last frame at rest before the apex and the first after it (else the first and the last of
-    all); the apex is the middle of the plateau.
+    Onset and offset are the last frame at rest before the apex and the first after it, else the first and last of all.
     """
 
     onset: int
@@ -50,10 +48,7 @@ class ExpressionPhases:
 
 
 def detect_apex(activity: Sequence[float] | Activity) -> ExpressionPhases:
-    """Onset, apex and offset of one sequence.
-
-    Args:
-        activity: How far every frame is from the neutral one, ≥ 0, in order of time.
+    """Onset, apex and offset of one sequence from the activity (≥ 0) of its frames in order of time.
 
     Raises:
         ValueError: If there are no frames, or the activity is not finite.
@@ -68,7 +63,7 @@ def detect_apex(activity: Sequence[float] | Activity) -> ExpressionPhases:
 
 
 def _of_best_movement(activity: Activity) -> ExpressionPhases | None:
-    """Phases of the movement that explains most of the activity, least squares; None where none explains enough."""
+    """Phases of the movement that fits the activity best by least squares; None where none fits well enough."""
     frames = len(activity)
     if frames < LEAST_FRAMES:
         return None
@@ -85,12 +80,12 @@ def _of_best_movement(activity: Activity) -> ExpressionPhases | None:
 
 
 def _of_most_active_run(activity: Activity) -> ExpressionPhases:
-    """The apex is the middle, weighted by activity, of the run that keeps a share of the greatest."""
-    first, last = _run_around(activity, int(np.argmax(activity)), WINDOW_SHARE)
+    """Phases whose apex is the activity-weighted middle of the most active run."""
+    first, last = _run_around(activity, int(np.argmax(activity)), WINDOW_FRACTION)
     inside = np.arange(first, last + 1)
-    above = activity[inside] - WINDOW_SHARE * activity.max()
+    above = activity[inside] - WINDOW_FRACTION * activity.max()
     apex = round(float(np.average(inside, weights=above))) if above.any() else (first + last) // 2
-    onset, offset = _run_around(activity, apex, REST_SHARE)
+    onset, offset = _run_around(activity, apex, REST_FRACTION)
     return ExpressionPhases(max(onset - 1, 0), apex, min(offset + 1, len(activity) - 1))
 
 
@@ -100,10 +95,9 @@ def _movements(
 ) -> tuple[
     Float64[np.ndarray, "movements moments"], Float64[np.ndarray, "movements 3"], Float64[np.ndarray, "moments 2"]
 ]:
-    """Every movement whose apex lies in the sequence, less its drift, of unit length.
+    """Movements with their apex in the sequence, without drift, of unit norm; their onset, apex and offset, 0…1.
 
-    Returns:
-        Movements; when each begins, is at its apex and ends, 0…1; an orthonormal basis of drifts: constant and slope.
+    The third array is an orthonormal basis of drifts: constant and slope.
     """
     times = np.linspace(0.0, 1.0, length)
     shapes = np.array(list(itertools.product(times, SLOPES, PLATEAUS, SLOPES)))
@@ -112,29 +106,29 @@ def _movements(
     drift = np.linalg.qr(np.stack([np.ones(length), times], axis=1))[0]
     curves -= (curves @ drift) @ drift.T
     lengths = np.linalg.norm(curves, axis=1)
-    told = lengths > 1e-3 * np.sqrt(length)  # a rise that never ends in sight is a drift
+    distinct = lengths > 1e-3 * np.sqrt(length)  # a rise that does not end within the sequence is a drift
     timings = np.concatenate([begin, begin + rise + hold / 2, begin + rise + hold + fall], axis=1)
-    return curves[told] / lengths[told, None], timings[told], drift
+    return curves[distinct] / lengths[distinct, None], timings[distinct], drift
 
 
 def _without_blinks(activity: Activity) -> Activity:
-    """Running median over an odd number of frames; two frames are left as they are."""
-    width = max(3, int(MEDIAN_SHARE * len(activity)) | 1)
+    """Running median over an odd number of frames."""
+    width = max(3, int(MEDIAN_FRACTION * len(activity)) | 1)
     return activity if len(activity) < 3 else np.asarray(median_filter(activity, width, mode="mirror"))
 
 
-def _run_around(activity: Activity, middle: int, share: float) -> tuple[int, int]:
-    """First and last frame of the unbroken run round ``middle`` that keeps a share of the greatest activity."""
-    quiet = np.flatnonzero(activity < share * activity.max())
+def _run_around(activity: Activity, middle: int, fraction: float) -> tuple[int, int]:
+    """First and last frame of the unbroken run round ``middle`` above a fraction of the greatest activity."""
+    quiet = np.flatnonzero(activity < fraction * activity.max())
     before, after = quiet[quiet < middle], quiet[quiet > middle]
     return int(before[-1]) + 1 if before.size else 0, int(after[0]) - 1 if after.size else len(activity) - 1
 
 
 def chosen_frames(activity: Sequence[float] | Activity, sampler: FrameSampler) -> Int64[np.ndarray, " chosen"]:
-    """Positions of the frames a sampler takes of one sequence, in order of time."""
+    """Positions of the frames that a sampler chooses from one sequence, in order of time."""
     values = np.asarray(activity, np.float64)
     if sampler.kind == "apex_window":
-        return sample_frames(np.flatnonzero(values >= WINDOW_SHARE * values.max()), sampler.frames)
+        return sample_frames(np.flatnonzero(values >= WINDOW_FRACTION * values.max()), sampler.frames)
     phases = detect_apex(values)
     first, last = (phases.onset, phases.apex) if sampler.kind == "onset_apex" else (0, len(values) - 1)
     return sample_frames(np.arange(first, last + 1), sampler.frames)

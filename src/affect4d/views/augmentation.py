@@ -17,34 +17,29 @@ from affect4d.renamed_options import former_names
 
 @dataclass(slots=True)
 class ImageChange:
-    """Combined effect of all augmentations on a batch; each changes it in place.
-
-    Attributes:
-        transform: Tensor [samples, views, 2, 3]: affine map from a pixel to where it is sampled, −1…1 across the image.
-        levels: Channel → tensors [samples, views] (gain, offset) on its levels, which are 0…2.
-    """
+    """Combined effect of all augmentations on a batch; each augmentation changes it in place."""
 
     transform: Any
+    """Tensor [samples, views, 2, 3]: affine map from a pixel to where it is sampled, −1…1 across the image."""
     levels: dict[str, tuple[Any, Any]]
+    """Channel → tensors [samples, views] (gain, offset) on its levels, which are 0…2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """One random number per view and its effect.
-
-    ``name`` is that of the schedule's columns, ``NAME_VIEW``. Values are uniform within ± the option of ``identity``,
-    which changes nothing; ``option`` and ``field`` are the name and the declaration of the greatest change in
-    :class:`MixedViewOptions`. ``apply`` takes values [samples, views].
-    """
+    """One random number per view, uniform within ± the value of an option of ``identity``, and its effect."""
 
     name: str
     identity: float
+    """The value without effect."""
     option: str
+    """Field of :class:`MixedViewOptions` for the greatest change; ``field`` is its declaration."""
     field: Any
     apply: Callable[[ImageChange, Any], None]
+    """Changes the image by values [samples, views]."""
 
     def sample(self, reach: float, count: int, generator: np.random.Generator) -> Float32[np.ndarray, " count"]:
-        """Values of so many samples."""
+        """Random values of ``count`` samples."""
         return np.asarray(generator.uniform(self.identity - reach, self.identity + reach, count), np.float32)
 
 
@@ -60,60 +55,40 @@ def _scale(change: ImageChange, factor: Any) -> None:
     change.transform[..., :2] /= factor[..., None, None]
 
 
-def _shift_right(change: ImageChange, share: Any) -> None:
-    change.transform[..., 2] += change.transform[..., 0] * (-2.0 * share)[..., None]
+def _shift_right(change: ImageChange, fraction: Any) -> None:
+    change.transform[..., 2] += change.transform[..., 0] * (-2.0 * fraction)[..., None]
 
 
-def _shift_down(change: ImageChange, share: Any) -> None:
-    change.transform[..., 2] += change.transform[..., 1] * (-2.0 * share)[..., None]
+def _shift_down(change: ImageChange, fraction: Any) -> None:
+    change.transform[..., 2] += change.transform[..., 1] * (-2.0 * fraction)[..., None]
 
 
 def _contrast(change: ImageChange, factor: Any) -> None:
     change.levels["grey"][0].mul_(factor)
 
 
-def _brightness(change: ImageChange, share: Any) -> None:
-    change.levels["grey"][1].add_(2.0 * share)
+def _brightness(change: ImageChange, fraction: Any) -> None:
+    change.levels["grey"][1].add_(2.0 * fraction)
 
 
-_SHIFT = Field(default=0.06, ge=0.0, le=0.5, description="greatest shift, as a share of the image's side")
+_ROTATION = Field(default=10.0, ge=0.0, le=180.0, description="greatest rotation in the image plane, degrees")
+_SCALE = Field(default=0.12, ge=0.0, lt=0.9, description="greatest relative change of size")
+_SHIFT = Field(default=0.06, ge=0.0, le=0.5, description="greatest shift, as a fraction of the image's side")
+_CONTRAST = Field(default=0.2, ge=0.0, lt=1.0, description="greatest relative change of the grey channel's contrast")
+_BRIGHTNESS = Field(default=0.08, ge=0.0, le=1.0, description="greatest offset of the grey channel, fraction of range")
 AUGMENTATIONS: list[Augmentation] = [
-    Augmentation(
-        "rotation",
-        0.0,
-        "rotation",
-        Field(default=10.0, ge=0.0, le=180.0, description="greatest rotation in the image plane, degrees"),
-        _rotate,
-    ),
-    Augmentation(
-        "scale",
-        1.0,
-        "scale",
-        Field(default=0.12, ge=0.0, lt=0.9, description="greatest relative change of size"),
-        _scale,
-    ),
+    Augmentation("rotation", 0.0, "rotation", _ROTATION, _rotate),
+    Augmentation("scale", 1.0, "scale", _SCALE, _scale),
     Augmentation("shift_x", 0.0, "shift", _SHIFT, _shift_right),
     Augmentation("shift_y", 0.0, "shift", _SHIFT, _shift_down),
-    Augmentation(
-        "contrast",
-        1.0,
-        "contrast",
-        Field(default=0.2, ge=0.0, lt=1.0, description="greatest relative change of the grey channel's contrast"),
-        _contrast,
-    ),
-    Augmentation(
-        "brightness",
-        0.0,
-        "brightness",
-        Field(default=0.08, ge=0.0, le=1.0, description="greatest offset of the grey channel, share of its range"),
-        _brightness,
-    ),
+    Augmentation("contrast", 1.0, "contrast", _CONTRAST, _contrast),
+    Augmentation("brightness", 0.0, "brightness", _BRIGHTNESS, _brightness),
 ]
 """In the order in which they are sampled and applied."""
 
 
 class SampleOptions(BaseModel):
-    """Which images a sample is made of; the changes of an image follow from :data:`AUGMENTATIONS`."""
+    """Options of a sample's source images; options of image changes follow from :data:`AUGMENTATIONS`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     _former = former_names(turned="head_pose")
@@ -133,7 +108,7 @@ class SampleOptions(BaseModel):
 
 
 def options_model(augmentations: Sequence[Augmentation]) -> type[SampleOptions]:
-    """The options of some augmentations, each a greatest change."""
+    """A model of the options of some augmentations."""
     fields: dict[str, Any] = {one.option: (float, one.field) for one in augmentations}
     return create_model("AugmentationOptions", __base__=SampleOptions, **fields)
 

@@ -1,6 +1,6 @@
-"""Mixed view augmentation, scheduled: one row a training sample, sampled ahead as a pure function of its arguments.
+"""Schedule of mixed view augmentation: one row per training sample, a pure function of its arguments.
 
-A sample shows one moment of one sequence from every view; a view may be *mixed in* from another scan. With groups (the
+A sample shows one frame of one sequence from every view; a view may be *mixed in* from another scan. With groups (the
 expression of every sequence) it comes from any sequence of that group, and every batch holds each group equally often.
 Without groups mixing stays inside the sequence, because anything wider would need a label.
 """
@@ -20,10 +20,9 @@ Positions = Int64[np.ndarray, "_"]
 
 @dataclass(frozen=True, slots=True)
 class SubjectSampler:
-    """Batches of P subjects with K samples each, spread over a subject's kinds as evenly as can be.
+    """Batches of P subjects with K samples each, spread evenly over a subject's expressions or pseudo-labels.
 
-    The kind of a sequence is its expression or, where no label may be used, its pseudo-label. A contrastive batch in
-    which every subject shows every expression cannot be solved by recognising the subject [ours].
+    [ours] A contrastive batch in which every subject shows every expression is not solved by recognising subjects.
     """
 
     subjects: int
@@ -39,10 +38,9 @@ class SubjectSampler:
     def sample(
         self, sequences: Sequence[str], steps: int, generator: np.random.Generator
     ) -> Int64[np.ndarray, " samples"]:
-        """Positions in ``sequences`` of every sample of so many batches, one batch after the other.
+        """Positions in ``sequences`` of every sample of ``steps`` batches.
 
-        The subject, and of it the kind, that came least often so far comes next, ties at random: no two subjects, no
-        two kinds of a subject and no two sequences of a kind differ by more than one turn.
+        Subjects, a subject's kinds and a kind's sequences are each used in turn, in random order.
 
         Raises:
             ValueError: If there are fewer subjects than a batch holds.
@@ -68,13 +66,13 @@ class SubjectSampler:
 
 
 class _Turns:
-    """Round robin with ties at random: the least used of some comes next."""
+    """Round robin in random order: the least used item comes next."""
 
     def __init__(self, count: int, generator: np.random.Generator) -> None:
         self._taken, self._generator = np.zeros(count, np.int64), generator
 
     def next(self, count: int) -> Int64[np.ndarray, " samples"]:
-        """So many; all of them before one comes again."""
+        """The next ``count`` items; all of them before one comes again."""
         order = np.lexsort((self._generator.random(len(self._taken)), self._taken))
         chosen = np.resize(order, count)
         np.add.at(self._taken, chosen, 1)
@@ -90,13 +88,13 @@ class _SubjectQueue:
         self._turns_within = [_Turns(len(kind), generator) for kind in kinds]
 
     def next(self, count: int) -> Iterator[int]:
-        """Positions of so many samples."""
+        """Positions of ``count`` samples."""
         for kind in self._turns.next(count):
             yield self._kinds[kind][self._turns_within[kind].next(1)[0]]
 
 
 def schedule_columns(views: Sequence[str]) -> list[str]:
-    """Columns of a schedule: no label among them."""
+    """Columns of a schedule, none of which is a label."""
     per_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "head_pose", "prompt_draw"]
     per_view = ["source_sequence", "source_frame", *(one.name for one in AUGMENTATIONS)]
     return per_sample + [f"{column}_{view}" for view in views for column in per_view]
@@ -118,9 +116,9 @@ def sample_schedule(
     """Sample the schedule of a training run.
 
     Args:
-        bank_index: Frames that may be used: ``sequence``, ``frame`` and, to stay near the apex, ``in_window``.
+        bank_index: Frames that may be used: ``sequence``, ``frame``, optionally ``in_window`` (near the apex).
         batch_size: Samples a step; with groups, a multiple of how many there are.
-        samples_per_sequence: Samples of a sequence per epoch, on average; steps an epoch follow from it.
+        samples_per_sequence: On average per epoch; the steps of an epoch follow from it.
         seed: The schedule of an epoch depends on the seed and the epoch's number alone.
         groups: Group (expression) of every sequence; None for training without labels.
         head_poses: How many further head poses were rendered.
@@ -132,8 +130,7 @@ def sample_schedule(
         (factor), ``brightness`` (offset, share of the range), each with ``_<view>``.
 
     Raises:
-        ValueError: If a sequence has no group, the batch size cannot hold every group equally often, or there are fewer
-            subjects than a batch shall hold.
+        ValueError: If a sequence has no group, or a batch cannot hold the groups or subjects that it shall.
     """
     pool = _pool_of(bank_index, groups)
     steps = max(1, round(len(pool.sequences) * samples_per_sequence / batch_size))
@@ -154,9 +151,9 @@ def rendered_head_poses(view_manifest: pd.DataFrame) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """What can be sampled, as flat arrays; a sequence's frames are ``frames[starts[s] : starts[s] + counts[s]]``.
+    """Sequences and frames as flat arrays; a sequence's frames are ``frames[starts[s] : starts[s] + counts[s]]``.
 
-    The frames of the window come first, so that the first ``active[s]`` of them are those near the apex.
+    The first ``active[s]`` of them are those near the apex.
     """
 
     sequences: np.ndarray
@@ -191,7 +188,7 @@ def _pool_of(bank_index: pd.DataFrame, groups: Mapping[str, str] | None) -> _Poo
 
 
 def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[str, Any]:
-    """Groups that are balanced in a batch, and sequences that views may be mixed in from."""
+    """Groups that are balanced in a batch, and sequences among which views may be mixed."""
     mixing = np.arange(len(sequences))
     balance: tuple[Positions, ...] = (mixing,)
     if groups is not None:
@@ -218,15 +215,14 @@ def _anchors(
     if subject_sampler is None:
         return _balanced_anchors(pool, steps, batch_size, generator)
     if subject_sampler.batch_size != batch_size:
-        wanted = f"{subject_sampler.subjects} subjects × {subject_sampler.samples} samples"
-        raise ValueError(f"A batch of {batch_size} does not hold {wanted}.")
+        composition = f"{subject_sampler.subjects} subjects × {subject_sampler.samples} samples"
+        raise ValueError(f"A batch of {batch_size} does not hold {composition}.")
     return subject_sampler.sample(pool.sequences.tolist(), steps, generator)
 
 
 def _sample_rows(
     pool: _Pool, options: MixedViewOptions, views: Sequence[str], anchors: Positions, generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Source and augmentation of every sample of an epoch."""
     samples = len(anchors)
     frames = _sample_frames(pool, anchors, options.quiet_share, generator)
     columns: dict[str, Any] = {
@@ -243,7 +239,7 @@ def _sample_rows(
 
 
 def _sample_head_poses(samples: int, head_poses: int, probability: float, generator: np.random.Generator) -> Positions:
-    """Head pose of every sample: a further one, any of them, for a share of the samples."""
+    """Head pose of every sample: any further one with a probability, else the canonical one."""
     if not head_poses:
         return np.zeros(samples, np.int64)
     chosen = generator.integers(1, head_poses + 1, samples)
@@ -251,25 +247,27 @@ def _sample_head_poses(samples: int, head_poses: int, probability: float, genera
 
 
 def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:
-    """Sequences of every sample, step after step; each step holds every group equally often, in shuffled order."""
+    """Sequence of every sample, step after step; each step holds every group equally often, in shuffled order."""
     groups = len(pool.balance_members)
     if batch_size % groups:
         raise ValueError(
             f"A batch of {batch_size} cannot hold {groups} groups equally often: use a multiple of {groups}."
         )
-    share = batch_size // groups
-    rows = [_cycled(members, steps * share, generator).reshape(steps, share) for members in pool.balance_members]
+    per_group = batch_size // groups
+    rows = [
+        _cycled(members, steps * per_group, generator).reshape(steps, per_group) for members in pool.balance_members
+    ]
     return np.asarray(generator.permuted(np.concatenate(rows, axis=1), axis=1).ravel(), np.int64)
 
 
 def _cycled(members: Positions, needed: int, generator: np.random.Generator) -> Positions:
-    """Members in random order, over and over, each time in a new order."""
+    """Members in random order, repeatedly, each time in a new order."""
     rounds = -(-needed // len(members))
     return np.concatenate([generator.permutation(members) for _ in range(rounds)])[:needed]
 
 
 def _sample_frames(pool: _Pool, sequences: Positions, quiet_share: float, generator: np.random.Generator) -> Positions:
-    """One frame of each sequence: near the apex, or, for a share of them, any."""
+    """One frame of each sequence: near the apex or, with a probability, any."""
     anywhere = generator.random(len(sequences)) < quiet_share
     choices = np.where(anywhere, pool.counts[sequences], pool.active[sequences])
     return np.asarray(pool.frames[pool.starts[sequences] + generator.integers(0, choices)], np.int64)
@@ -278,15 +276,14 @@ def _sample_frames(pool: _Pool, sequences: Positions, quiet_share: float, genera
 def _sample_view(
     pool: _Pool, options: MixedViewOptions, anchors: Positions, frames: Positions, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Source and augmentation of one view of every sample."""
     samples = len(anchors)
     mixed = generator.random(samples) < options.mix
     group = pool.mixing_group[anchors]
-    lent = pool.mixing_members[pool.mixing_starts[group] + generator.integers(0, pool.mixing_counts[group])]
-    lent_frames = _sample_frames(pool, lent, options.quiet_share, generator)
+    other = pool.mixing_members[pool.mixing_starts[group] + generator.integers(0, pool.mixing_counts[group])]
+    mixed_frames = _sample_frames(pool, other, options.quiet_share, generator)
 
     return {
-        "source_sequence": pool.sequences[np.where(mixed, lent, anchors)],
-        "source_frame": np.where(mixed, lent_frames, frames),
+        "source_sequence": pool.sequences[np.where(mixed, other, anchors)],
+        "source_frame": np.where(mixed, mixed_frames, frames),
         **{one.name: one.sample(getattr(options, one.option), samples, generator) for one in AUGMENTATIONS},
     }

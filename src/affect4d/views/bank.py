@@ -1,7 +1,6 @@
 """View bank: every image of a corpus in one tensor, without labels and subjects.
 
-The bank is derived once from the rendered shards, written to the store, and read back by memory map: opening it costs
-nothing, and processes share its pages.
+The bank is derived once from the rendered shards, written to the store, and memory-mapped, so that processes share it.
 """
 
 import json
@@ -48,21 +47,13 @@ class ViewBank:
         return len(self.frame)
 
     def rows_of(self, sequence: str) -> Int64[Tensor, " rows"]:
-        """Rows of one sequence, in order of frame.
-
-        Raises:
-            KeyError: If the bank has no such sequence.
-        """
+        """Rows of one sequence, in order of frame; raises ``KeyError`` for an unknown one."""
         if sequence not in self.sequences:
             raise KeyError(f"The bank has no sequence {sequence!r}; it has {len(self.sequences)} others.")
         return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
 
     def only(self, views: tuple[str, ...]) -> "ViewBank":
-        """The bank with some of its views, in the given order; a view may be named twice. Itself for none.
-
-        Raises:
-            ValueError: If the bank lacks one.
-        """
+        """The bank with some of its views, in the given order; a view may be named twice. All views for none."""
         unknown = [view for view in views if view not in self.views]
         if unknown:
             missing, there = ", ".join(dict.fromkeys(unknown)), ", ".join(self.views)
@@ -78,7 +69,7 @@ class ViewBank:
 
 
 def bank_path(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> Path:
-    """Path of the derived bank of a view manifest: a safetensors file that other processes can open."""
+    """Path of the derived bank of a view manifest, a safetensors file."""
     return store.path(_bank_name(view_manifest, options))
 
 
@@ -102,7 +93,6 @@ def load_view_bank(view_manifest: pd.DataFrame, store: ContentStore, options: In
 
 
 def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
-    """The views and the size all sequences share."""
     kinds = {
         (tuple(views), int(size)) for views, size in zip(view_manifest["views"], view_manifest["size"], strict=True)
     }
@@ -120,7 +110,7 @@ def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
 
 
 def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
-    """Write the bank shard by shard (safetensors: a JSON header, then the raw bytes), holding one shard at a time."""
+    """Write the bank, one shard in memory at a time (safetensors: a JSON header, then the raw bytes)."""
     index = _bank_index(view_manifest, options)
     views, size = _common_views(view_manifest)
     rows, poses = len(index["frame"]), rendered_head_poses(view_manifest)
@@ -139,7 +129,7 @@ def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, op
 
 
 def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], shards: list[str]) -> bytes:
-    """The header of a file that holds the images, then the arrays of the index, with its shards as metadata."""
+    """The header of a file with the images, then the arrays of the index; the shards' names are metadata."""
     header: dict[str, Any] = {"__metadata__": {"shards": json.dumps(shards)}}
     start = 0
     entries = [("images", "U8", shape, int(np.prod(shape)))]
@@ -168,7 +158,7 @@ def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str,
 def _derived(
     view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions, poses: int
 ) -> Iterator[list[UInt8[np.ndarray, "frames views channels height width"]]]:
-    """Of every sequence, its channels in the canonical head pose and in every further one."""
+    """The derived channels of every sequence, in the canonical head pose and in every further one."""
     columns = zip(*(view_manifest[name] for name in ("shard", "checksum", "angles")), strict=True)
     bar = tqdm(columns, "deriving channels", total=len(view_manifest), disable=None, dynamic_ncols=True)
     for shard, checksum, angles in bar:
@@ -185,11 +175,7 @@ def _derive_pose(
 
 
 def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
-    """Find the bank row of every scheduled view; do it once per run, and slice the result.
-
-    Raises:
-        ValueError: If the schedule names a frame, or a head pose, that the bank does not have.
-    """
+    """Find the bank row of every scheduled view; raises ``ValueError`` for a frame or head pose the bank lacks."""
     rows = [
         _bank_rows(bank, schedule[f"source_sequence_{view}"], schedule[f"source_frame_{view}"]) for view in bank.views
     ]
@@ -207,7 +193,6 @@ def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
 
 
 def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:
-    """Bank rows of (sequence name, frame number) pairs."""
     stride = int(max(bank.frame.max(), frames.max())) + 1
     known = bank.sequence.numpy() * stride + bank.frame.numpy()
     order = np.argsort(known, kind="stable")

@@ -1,21 +1,22 @@
 """Batches of a model's input, assembled from a bank: source images, augmentation, motion since the neutral frame.
 
 Values are float32: a channel's 0…255 becomes −1…1, motion is ``motion_gain`` times a difference of two such values (so
-within ±2 ``motion_gain``, usually well inside ±1). On the CPU a compiled pass does everything spatial, on a GPU one
-``grid_sample`` per batch; both follow the same transforms and levels.
+within ±2 ``motion_gain``, usually well inside ±1). On the CPU one compiled pass over the stored images does everything
+spatial, on a GPU one ``grid_sample`` per batch; both agree to the rounding of ``float32``.
 """
 
 import functools
 import importlib.util
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from affect4d.jit import Array, Number, compiled
 from affect4d.rendering.options import mirrored_name
 from affect4d.tensor_types import ViewImages
 from affect4d.views.augmentation import AUGMENTATIONS, ImageChange
@@ -23,11 +24,16 @@ from affect4d.views.input_options import InputOptions
 
 ImageIndices = Int64[Tensor, "samples views"]
 _CPU = torch.device("cpu")
+_ZERO: Number = np.float32(0)
+_HALF: Number = np.float32(0.5)
+_ONE: Number = np.float32(1)
+LEVEL, MOTION = (0, 0xFFFF), (16, -1)
+"""Shift and mask of the level and of the motion in a packed number."""
 
 
 @runtime_checkable
 class ImageBank(Protocol):
-    """The part of a :class:`affect4d.views.bank.ViewBank` that a batch is made from."""
+    """The part of a :class:`~affect4d.views.bank.ViewBank` that a batch is made from."""
 
     @property
     def images(self) -> UInt8[Tensor, "_ views channels height width"]:
@@ -46,8 +52,7 @@ class ImageBank(Protocol):
 class ScheduledViews:
     """Rows of an augmentation schedule as tensors, resolved against one bank; slice it to get a batch.
 
-    ``rows`` are bank rows; beyond the bank's length, rows in a further head pose. ``still`` samples show no motion.
-    ``values`` follow the order of ``AUGMENTATIONS``.
+    ``rows`` beyond the bank's length are rows in a further head pose. ``still`` samples show no motion.
     """
 
     rows: Int64[Tensor, "samples views"]
@@ -75,19 +80,15 @@ def unaugmented(bank_rows: Int64[Tensor, " samples"], views: int) -> ScheduledVi
 def assemble_batch(
     bank: ImageBank, scheduled: ScheduledViews, options: InputOptions, device: torch.device = _CPU
 ) -> ViewImages:
-    """The batch of some scheduled samples.
-
-    Returns:
-        ``[samples, *options.input_shape(views), size, size]``; with ``motion="views"`` the views' motion follows them.
+    """The batch of some scheduled samples, ``[samples, *options.input_shape(views), size, size]``.
 
     Raises:
         ValueError: If a sample is mirrored and a view's mirror image is not in the bank.
     """
     indices, neutral = _image_indices(bank, scheduled)
     change = _combined_change(scheduled, options)
-    compiled = _compiled_resampler() if device.type == "cpu" and bank.images.shape[-1] < 2 * options.size else None
-    if compiled is not None:
-        stacked = _resample_compiled(compiled, bank, indices, neutral, change, options)
+    if device.type == "cpu" and bank.images.shape[-1] < 2 * options.size and _has_compiler():
+        stacked = _resample_compiled(bank, indices, neutral, change, options)
     else:
         stacked = _resample_tensors(bank, indices, neutral, change, options, device)
     return torch.cat(stacked.chunk(2, dim=2), dim=1) if options.motion == "views" else stacked
@@ -101,11 +102,7 @@ def assemble_unaugmented(
 
 
 def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
-    """For every view, the position of the view that it becomes when its image is flipped: "left" ↔ "right".
-
-    Raises:
-        ValueError: If a view's mirror image is missing.
-    """
+    """For every view, the position of the view that it becomes when its image is flipped; raises if it is missing."""
     mirrored = [mirrored_name(view) for view in views]
     missing = set(mirrored) - set(views)
     if missing:
@@ -114,7 +111,7 @@ def mirrored_views(views: tuple[str, ...]) -> Int64[Tensor, " views"]:
 
 
 def _image_indices(bank: ImageBank, scheduled: ScheduledViews) -> tuple[ImageIndices, ImageIndices]:
-    """Index of each view's image and of its neutral's; mirrored samples exchange their views."""
+    """Index of each view's image and of its neutral's; mirrored samples exchange left and right views."""
     rows, views = scheduled.rows, torch.arange(len(bank.views)).expand_as(scheduled.rows)
     if scheduled.mirror.any():
         partners = mirrored_views(bank.views)
@@ -139,38 +136,129 @@ def _combined_change(scheduled: ScheduledViews, options: InputOptions) -> ImageC
 
 
 @functools.cache
-def _compiled_resampler() -> Callable[..., Any] | None:
-    """The compiled pass; None where Numba is not installed, as beside a bare training process."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    from affect4d.views.image_warping import resample
-
-    return resample
+def _has_compiler() -> bool:
+    """Whether Numba is installed; a bare training process may do without."""
+    return importlib.util.find_spec("numba") is not None
 
 
 def _resample_compiled(
-    resample: Callable[..., Any],
-    bank: ImageBank,
-    indices: ImageIndices,
-    neutral: ImageIndices,
-    change: ImageChange,
-    options: InputOptions,
+    bank: ImageBank, indices: ImageIndices, neutral: ImageIndices, change: ImageChange, options: InputOptions
 ) -> Float32[Tensor, "samples views stacked size size"]:
     gain = torch.ones(indices.numel(), len(options.channels))
     offset = torch.full_like(gain, -1.0)
     for channel, (factor, shift) in change.levels.items():
         place = options.channels.index(channel)
         gain[:, place], offset[:, place] = factor.flatten(), shift.flatten() - 1.0
-    images = resample(
-        bank.images.flatten(0, 1).numpy(),
-        indices.flatten().numpy(),
-        None if options.motion == "none" else neutral.flatten().numpy(),
-        change.transform.flatten(0, 1).numpy(),
-        ((gain / 127.5).numpy(), offset.numpy()),
-        options.motion_gain,
-        options.size,
+    moving, size, (channels, height, width) = options.motion != "none", options.size, bank.images.shape[2:]
+    output = np.empty((indices.numel(), channels * (2 if moving else 1), size * size), np.float32)
+    now, before = indices.flatten().numpy(), (neutral if moving else indices).flatten().numpy()
+    transforms, factors = change.transform.flatten(0, 1).numpy(), (gain / 127.5).numpy()
+    stored, motion_gain = bank.images.flatten(0, 1).flatten(2).numpy(), np.float32(options.motion_gain)
+    _resample(
+        stored, now, before, transforms, factors, offset.numpy(), motion_gain, moving, output, height, width, size
     )
-    return torch.from_numpy(images).view(*indices.shape, *images.shape[1:])
+    return torch.from_numpy(output).view(*indices.shape, -1, size, size)
+
+
+@compiled
+def _resample(
+    stored: Array,
+    indices: Array,
+    before: Array,
+    transforms: Array,
+    factors: Array,
+    offsets: Array,
+    gain: Number,
+    moving: bool,
+    output: Array,
+    height: int,
+    width: int,
+    size: int,
+) -> None:
+    """Sample images; locating, gathering and blending are loops of their own, which the compiler vectorises."""
+    channels = stored.shape[1]
+    levels, corner = np.empty(height * width, np.int32), np.empty(size * size, np.int32)
+    across, along = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
+    first, right = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
+    below, last = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
+    for image in range(len(indices)):
+        _locate(transforms[image], height, width, size, corner, across, along)
+        for channel in range(channels):
+            _pack(stored[indices[image], channel], stored[before[image], channel], levels)
+            _gather(levels, corner, width, first, right, below, last)
+            factor, offset = factors[image, channel], offsets[image, channel]
+            _blend(first, right, below, last, across, along, LEVEL, factor, offset, output[image, channel])
+            if moving:
+                moved = output[image, channels + channel]
+                _blend(first, right, below, last, across, along, MOTION, factor * gain, _ZERO, moved)
+
+
+@compiled
+def _locate(affine: Array, height: int, width: int, size: int, corner: Array, across: Array, along: Array) -> None:
+    """For every pixel, the upper left of its four source pixels, and how far to the right and down from there."""
+    zero, half, one = _ZERO, _HALF, _ONE
+    wide: Number = np.float32(width)
+    high: Number = np.float32(height)
+    last_left: Number = np.int32(width - 2)
+    last_up: Number = np.int32(height - 2)
+    for row in range(size):
+        v = np.float32(2 * row + 1) / np.float32(size) - one
+        for column in range(size):
+            u = np.float32(2 * column + 1) / np.float32(size) - one
+            x: Number = ((affine[0, 0] * u + affine[0, 1] * v + affine[0, 2] + one) * wide - one) * half
+            y: Number = ((affine[1, 0] * u + affine[1, 1] * v + affine[1, 2] + one) * high - one) * half
+            x, y = min(max(x, zero), wide - one), min(max(y, zero), high - one)
+            left, up = min(np.int32(x), last_left), min(np.int32(y), last_up)
+            pixel = row * size + column
+            corner[pixel] = up * np.int32(width) + left
+            across[pixel] = x - np.float32(left)
+            along[pixel] = y - np.float32(up)
+
+
+@compiled
+def _pack(indices: Array, before: Array, levels: Array) -> None:
+    """In one number, the level and, above it, its difference to the neutral's: 0 where either is background."""
+    for place in range(len(indices)):
+        now, then = np.int32(indices[place]), np.int32(before[place])
+        levels[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << 16) + now
+
+
+@compiled
+def _gather(levels: Array, corner: Array, width: int, first: Array, right: Array, below: Array, last: Array) -> None:
+    """The four source levels of every pixel; unsigned indices, since signed ones are tested for wrap-around."""
+    one, line = np.uint64(1), np.uint64(width)
+    for pixel in range(len(corner)):
+        place = np.uint64(corner[pixel])
+        first[pixel], right[pixel] = levels[place], levels[place + one]
+        below[pixel], last[pixel] = levels[place + line], levels[place + line + one]
+
+
+@compiled
+def _blend(
+    first: Array,
+    right: Array,
+    below: Array,
+    last: Array,
+    across: Array,
+    along: Array,
+    bits: tuple[int, int],
+    factor: Number,
+    offset: Number,
+    blended: Array,
+) -> None:
+    """Blend one of two packed numbers; ``bits``: where it begins, and the mask of the rest."""
+    shift, mask = bits
+    for pixel in range(len(blended)):
+        one, two = np.float32(first[pixel] >> shift & mask), np.float32(right[pixel] >> shift & mask)
+        three, four = np.float32(below[pixel] >> shift & mask), np.float32(last[pixel] >> shift & mask)
+        blended[pixel] = _between(one, two, three, four, across[pixel], along[pixel]) * factor + offset
+
+
+@compiled
+def _between(one: Number, two: Number, three: Number, four: Number, across: Number, along: Number) -> Number:
+    upper = one + across * (two - one)
+    lower = three + across * (four - three)
+    return upper + along * (lower - upper)
 
 
 def _resample_tensors(
@@ -181,7 +269,7 @@ def _resample_tensors(
     options: InputOptions,
     device: torch.device,
 ) -> Float[Tensor, "samples views stacked size size"]:
-    stored = _gather(bank, indices, neutral, options)
+    stored = _gather_with_neutral(bank, indices, neutral, options)
     if device.type == "cuda":
         stored = stored.pin_memory().to(device, non_blocking=True)
     if options.motion != "none":
@@ -200,10 +288,10 @@ def _resample_tensors(
     return values
 
 
-def _gather(
+def _gather_with_neutral(
     bank: ImageBank, indices: ImageIndices, neutral: ImageIndices, options: InputOptions
 ) -> UInt8[Tensor, "samples views stacked height width"]:
-    """Stored images, each followed by its neutral's where motion is wanted: one copy of whole images."""
+    """Stored images, each followed by its neutral's where motion is wanted."""
     frames = [indices] if options.motion == "none" else [indices, neutral]
     places = torch.stack(frames, dim=-1)  # [samples, views, frames]
     images = bank.images.flatten(0, 1).index_select(0, places.flatten())
@@ -211,10 +299,10 @@ def _gather(
 
 
 def _remove_motion_of_background(stored: UInt8[Tensor, "samples views stacked height width"]) -> None:
-    """Give, in place, the neutral the frame's own value where either shows background: nothing has moved there.
+    """Set the neutral, in place, to the frame's own value where either shows background: nothing has moved there.
 
-    Background is 0, which no channel has on the face; the ragged outline of a scan would be the strongest motion of
-    all. Bytes wrap around, so that their difference is exact; byte arithmetic is several times as fast as a selection.
+    Background is 0, which no channel has on the face; without this, a scan's ragged outline would be the strongest
+    motion. Bytes wrap around, so that their difference is exact.
     """
     now, before = stored.chunk(2, dim=2)
     on_face_in_both = torch.minimum(now, before).clamp_(max=1)
@@ -224,7 +312,7 @@ def _remove_motion_of_background(stored: UInt8[Tensor, "samples views stacked he
 def _shrink(
     images: Float[Tensor, "samples views channels height width"], size: int
 ) -> Float[Tensor, "samples views channels rows columns"]:
-    """Average whole blocks first where images are stored at twice the size or more, so that no pixel is skipped."""
+    """Average whole blocks where images are stored at twice the size or more, against aliasing."""
     factor = images.shape[-1] // size
     if factor < 2:
         return images

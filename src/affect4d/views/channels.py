@@ -25,7 +25,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class RenderedFrames:
-    """Rendered images of a sequence by channel, its views' angles (degrees), and what derived channels share."""
+    """Rendered images of a sequence by channel, and its views' angles in degrees."""
 
     def __init__(
         self,
@@ -49,18 +49,14 @@ class RenderedFrames:
 
 @dataclass(frozen=True, slots=True)
 class DerivedChannel:
-    """A single-channel image of a view: the rendered channels it needs, and levels of 0…255 made of them."""
+    """A single-channel image of a view, levels 0…255 derived from rendered channels."""
 
     rendered: tuple[str, ...]
     derive: Callable[[RenderedFrames], ChannelPlane]
 
 
 def needed_images(channels: Sequence[str], rendered: Collection[str]) -> tuple[str, ...]:
-    """The rendered channels that some derived channels need.
-
-    Raises:
-        ValueError: If one of them was not rendered; says what to render.
-    """
+    """The rendered channels that some derived channels need; raises ``ValueError`` if one was not rendered."""
     needed = sorted({image for channel in channels for image in DERIVED_CHANNELS[channel].rendered})
     missing = [image for image in needed if image not in rendered]
     if missing:
@@ -74,18 +70,13 @@ def needed_images(channels: Sequence[str], rendered: Collection[str]) -> tuple[s
 def derive_channels(
     images: Mapping[str, np.ndarray], angles: Sequence[float], channels: Sequence[str], pitches: Sequence[float] = ()
 ) -> UInt8[np.ndarray, "frames views channels height width"]:
-    """Derived channels of every frame and view, in the given order.
-
-    On the face every level is at least 1: a 0 in ``grey``, ``shading`` or ``depth`` is background.
+    """Derived channels of every frame and view; a 0 in ``grey``, ``shading`` or ``depth`` is background.
 
     Args:
         images: ``[frames, views, height, width, components]`` by rendered channel.
         angles: Yaw of every view, in degrees.
         channels: Of :data:`DERIVED_CHANNELS`.
-        pitches: Pitch of every view, in degrees; none where all are level.
-
-    Raises:
-        ValueError: If a rendered channel is missing.
+        pitches: Pitch of every view, in degrees; none where all are 0.
     """
     needed_images(channels, images.keys())
     frames = RenderedFrames(images, angles, pitches or [0.0] * len(angles))
@@ -117,7 +108,6 @@ def _depth(frames: RenderedFrames) -> ChannelPlane:
 
 
 def _within(face: FaceMask, levels: ChannelPlane) -> ChannelPlane:
-    """Levels at 1…255 on the face, 0 off it."""
     return np.asarray(np.where(face, np.clip(levels, 1.0, 255.0), 0.0))
 
 
@@ -135,7 +125,7 @@ def _divergence(
 
 
 def _smooth(images: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """Binomial 3 × 3 average of the last two axes, edges repeated."""
+    """Binomial 3 × 3 average of the last two axes."""
     for axis in (-1, -2):
         before, after = _shifted(images, axis, 1), _shifted(images, axis, -1)
         images = 0.5 * images + 0.25 * (before + after)
@@ -143,7 +133,6 @@ def _smooth(images: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 
 
 def _central(images: Float32[np.ndarray, "..."], axis: int) -> Float32[np.ndarray, "..."]:
-    """Central difference per pixel along an axis, edges repeated."""
     return np.asarray(0.5 * (_shifted(images, axis, -1) - _shifted(images, axis, 1)))
 
 
@@ -157,7 +146,6 @@ def _shifted(images: np.ndarray, axis: int, by: int) -> np.ndarray:
 
 
 def _erode(mask: np.ndarray, margin: int) -> np.ndarray:
-    """Where every pixel up to ``margin`` away (in rows and columns) is set."""
     for _ in range(margin):
         for axis in (-1, -2):
             mask = mask & _shifted(mask, axis, 1) & _shifted(mask, axis, -1)
@@ -170,7 +158,7 @@ DERIVED_CHANNELS: dict[str, DerivedChannel] = {
     "curvature": DerivedChannel(("normals",), _curvature),
     "depth": DerivedChannel(("depth",), _depth),
 }
-"""What a model can see of a view:
+"""Input channels of a model:
 
 - ``grey``: luma of the texture (Rec. 601).
 - ``shading``: the face as matt plaster under one light from above the front, in the plane of symmetry.

@@ -1,22 +1,27 @@
-"""Contact sheets: many small labelled images of a corpus, of micro-expressions, or the one image of a sequence.
+"""Contact sheets of a corpus, of micro-expressions, of augmented samples; the apex image of one sequence.
 
 A micro-expression cannot be seen in single frames: the amplified difference, apex less onset, shows where skin moved.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from affect4d.array_types import Picture
+from affect4d.array_types import ImageArray
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.shards import Shard, open_shard
 from affect4d.store import ContentStore
 from affect4d.views.apex_detection import detect_apex
+from affect4d.views.input_options import InputOptions
+
+if TYPE_CHECKING:
+    from affect4d.tensor_types import ViewImages
+    from affect4d.views.bank import ViewBank  # torch costs seconds
 
 AMPLIFICATION = 8.0
 GREY = 128.0
@@ -26,11 +31,7 @@ PAPER, INK = (255, 255, 255), (30, 30, 30)
 
 
 def contact_sheet(images: Sequence[UInt8[np.ndarray, "..."]], columns: int, labels: Sequence[str] = ()) -> Image.Image:
-    """Lay images of one size, ``[height, width]`` or ``[height, width, 3]``, out in rows, each with its label below.
-
-    Raises:
-        ValueError: If there are no images, or their sizes or the labels do not match.
-    """
+    """Lay images of one size, ``[height, width]`` or ``[height, width, 3]``, out in rows, each with its label below."""
     if not len(images) or columns < 1 or len(labels) not in (0, len(images)):
         raise ValueError(f"A sheet needs images and a label for all or none: {len(images)} and {len(labels)} given.")
     if len({image.shape[:2] for image in images}) != 1:
@@ -48,7 +49,6 @@ def contact_sheet(images: Sequence[UInt8[np.ndarray, "..."]], columns: int, labe
 
 
 def _write_below(sheet: Image.Image, label: str, left: int, top: int, width: int) -> None:
-    """Write a label, shortened until it fits."""
     font = ImageFont.load_default(size=10)
     while label and font.getlength(label) > width:
         label = label[:-1]
@@ -56,21 +56,21 @@ def _write_below(sheet: Image.Image, label: str, left: int, top: int, width: int
 
 
 def view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, store: ContentStore) -> Image.Image:
-    """Every expression of a few subjects at the apex, from every view; of micro-expressions, strips of frames."""
+    """:func:`corpus_sheet`, or :func:`micro_sheet` of a corpus of micro-expressions."""
     if has_micro(sequences):
         return micro_sheet(view_manifest, sequences, store)
     return corpus_sheet(view_manifest, store)
 
 
 def apex_image(row: Mapping[Any, Any], store: ContentStore) -> Image.Image:
-    """The face of a row of the view manifest at its apex, from the front or, where there is none, the first view."""
+    """The apex frame of a row of the view manifest, in the front view or, where there is none, the first."""
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
     views = list(np.asarray(row["views"]))
     apex = detect_apex(np.asarray(row["activity"], dtype=np.float64)).apex
     return Image.fromarray(preview_image(shard, apex, views.index("front") if "front" in views else 0))
 
 
-def preview_image(shard: Shard, frame: int, view: int) -> Picture:
+def preview_image(shard: Shard, frame: int, view: int) -> ImageArray:
     """A frame's colours, else the next best channel, [height, width(, 3)]; frame and view are positions."""
     channel = most_photographic(shard.header["channels"])
     image = shard.image(channel, frame, view)
@@ -89,13 +89,12 @@ def corpus_sheet(view_manifest: pd.DataFrame, store: ContentStore, subjects: int
 
 
 def _columns(of_a_subject: int, cells: int) -> int:
-    """How many images a row, so that a subject fills whole rows and the sheet is nearest to 3 : 2."""
+    """Columns for which a subject fills whole rows and the sheet is nearest to 3 : 2."""
     possible = [columns for columns in range(1, of_a_subject + 1) if of_a_subject % columns == 0]
     return min(possible, key=lambda columns: abs(math.log(columns * columns / cells / 1.5)))
 
 
-def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[Picture, str]]:
-    """Images and labels of one sequence at its apex."""
+def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[ImageArray, str]]:
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
     apex = detect_apex(np.asarray(row["activity"], float)).apex
     for place, view in enumerate(np.asarray(row["views"])):
@@ -103,22 +102,16 @@ def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[
 
 
 def has_micro(sequences: pd.DataFrame) -> bool:
-    """Whether a corpus is of micro-expressions: its clips have onset and apex, and no posed expression."""
+    """Whether a corpus is of micro-expressions: clips with onset and apex, none with a posed expression."""
     return bool((sequences["apex"].notna() & sequences["onset"].notna()).any() and sequences["expression"].isna().all())
 
 
 def micro_sheet(
     view_manifest: pd.DataFrame, sequences: pd.DataFrame, store: ContentStore, clips: int = 8, frames: int = 6
 ) -> Image.Image:
-    """A row a clip, seen by the first view: frames from onset to offset, then the amplified difference.
+    """A row per clip in its first view: ``frames`` images from onset to offset, then the amplified difference.
 
-    Args:
-        sequences: One row a sequence, with ``label``, ``onset``, ``apex``, ``offset`` (frame numbers).
-        clips: How many to show, each label in turn.
-        frames: Images of a clip before the difference.
-
-    Raises:
-        ValueError: If no rendered sequence has an onset and an apex.
+    Clips of all labels alternate. Raises ``ValueError`` if no rendered sequence has an onset and an apex.
     """
     timed = sequences.dropna(subset=["onset", "apex"])[["sequence", "label", "onset", "apex", "offset"]]
     rows = view_manifest.merge(timed, on="sequence").sort_values("sequence")
@@ -130,17 +123,14 @@ def micro_sheet(
     return contact_sheet([image for image, _ in cells], frames + 1, [label for _, label in cells])
 
 
-def amplify(before: UInt8[np.ndarray, "frames h w *c"], after: UInt8[np.ndarray, "frames h w *c"]) -> Picture:
-    """Mean of the later frames less mean of the earlier, times ``AMPLIFICATION``, about grey.
-
-    Frames are averaged against the scanner's noise, and the later ones brought to the earlier ones' mean colour.
-    """
+def amplify(before: UInt8[np.ndarray, "frames h w *c"], after: UInt8[np.ndarray, "frames h w *c"]) -> ImageArray:
+    """Difference of the frames' means (against noise) at equal mean colour, times ``AMPLIFICATION``, about grey."""
     earlier, later = (part.mean(axis=0, dtype=np.float64) for part in (before, after))
     light = earlier.mean(axis=(0, 1)) / np.maximum(later.mean(axis=(0, 1)), 1.0)
     return np.asarray(np.clip(GREY + AMPLIFICATION * (later * light - earlier), 0.0, 255.0).round().astype(np.uint8))
 
 
-def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[tuple[Picture, str]]:
+def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[tuple[ImageArray, str]]:
     """Images and labels of one clip: half of them up to the apex, half from there on."""
     shard, numbers = open_shard(store.path(str(row["shard"])), str(row["checksum"])), np.asarray(row["frames"], int)
     onset, apex = (int(np.abs(numbers - int(row[name])).argmin()) for name in ("onset", "apex"))
@@ -156,3 +146,44 @@ def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[
         return np.stack([preview_image(shard, one, 0) for one in near])
 
     yield amplify(around(onset), around(apex)), f"{AMPLIFICATION:g}x {row['label']}"
+
+
+def augmentation_sheet(
+    bank: "ViewBank", schedule: pd.DataFrame, options: InputOptions, samples: int = 6
+) -> Image.Image:
+    """The first samples of a schedule, two rows each: every view and channel before and after augmentation."""
+    from affect4d.views.bank import resolve_schedule
+    from affect4d.views.batches import assemble_batch, assemble_unaugmented
+
+    chosen = resolve_schedule(bank, schedule.head(samples))
+    anchors = resolve_schedule(bank, _anchors(schedule.head(samples), bank.views)).rows[:, 0]
+    before, after = assemble_unaugmented(bank, anchors, options), assemble_batch(bank, chosen, options)
+    cells, labels = [], []
+    for sample, row in enumerate(schedule.head(samples).to_dict("records")):
+        mark = "mirrored" if row["mirror"] else "changed"
+        for label, images in ((str(row["sequence"]), before), (mark, after)):
+            of_sample = _as_images(images[sample : sample + 1])
+            cells += of_sample
+            labels += [label] * len(of_sample)
+    return contact_sheet(cells, len(cells) // (2 * len(chosen)), labels)
+
+
+def schedule_sheet(
+    view_manifest: pd.DataFrame, store: ContentStore, schedule: pd.DataFrame, options: InputOptions, samples: int = 6
+) -> Image.Image:
+    """As :func:`augmentation_sheet`, of rendered views."""
+    from affect4d.views.bank import load_view_bank
+
+    return augmentation_sheet(load_view_bank(view_manifest, store, options), schedule, options, samples)
+
+
+def _anchors(schedule: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:
+    """The schedule without mixed-in views."""
+    own = {f"source_{part}_{view}": schedule[part] for part in ("sequence", "frame") for view in views}
+    return schedule.assign(**own)
+
+
+def _as_images(images: "ViewImages") -> list[UInt8[np.ndarray, "height width"]]:
+    """Every channel of every view, −1…1 as 0…255."""
+    levels = ((images + 1.0) * 127.5).clamp(0.0, 255.0).round().byte()
+    return list(levels.flatten(0, 2).numpy())

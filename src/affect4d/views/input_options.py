@@ -10,7 +10,7 @@ from affect4d.views.channels import DERIVED_CHANNELS
 
 
 class FrameSampler(BaseModel):
-    """Which frames of a sequence count."""
+    """Frames of a sequence that are used."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -18,11 +18,11 @@ class FrameSampler(BaseModel):
         default="apex_window",
         description="Over the whole sequence, where the face moves most, or from the onset of movement to its apex.",
     )
-    frames: int = Field(default=0, ge=0, le=10_000, description="How many, evenly spread; 0 means all there are.")
+    frames: int = Field(default=0, ge=0, le=10_000, description="Number of frames, evenly spread; 0: all.")
 
 
 class InputOptions(BaseModel):
-    """What a model sees of a view."""
+    """Options of a model's input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +44,7 @@ class InputOptions(BaseModel):
         return channels
 
     def input_shape(self, views: int) -> tuple[int, int]:
-        """Numbers of (views, channels) that the model gets of so many rendered views."""
+        """Numbers of (views, channels) of the model's input for a number of rendered views."""
         channels = len(self.channels)
         if self.motion == "stacked":
             return views, 2 * channels
@@ -52,11 +52,7 @@ class InputOptions(BaseModel):
 
 
 def sample_frames(candidates: Int64[np.ndarray, " frames"], count: int) -> Int64[np.ndarray, " frames"]:
-    """Evenly spread members of a list, its ends included; the middle one for a count of 1, all for 0.
-
-    >>> sample_frames(np.arange(10), 4).tolist()
-    [0, 3, 6, 9]
-    """
+    """Evenly spread candidates, both ends included; the middle one for a count of 1, all for 0."""
     if not count or count >= len(candidates):
         return candidates
     places = np.linspace(0, len(candidates) - 1, count) if count > 1 else np.array([(len(candidates) - 1) / 2])

@@ -82,7 +82,7 @@ def draw_augmentation_sheet(
     view_manifest: pd.DataFrame, schedule: pd.DataFrame, settings: ExperimentSettings, view_store: ContentStore
 ) -> Image.Image:
     """Contact sheet: a few rows of the augmentation schedule, before and after."""
-    from affect4d.views.augmentation_sheet import schedule_sheet  # torch costs seconds
+    from affect4d.views.contact_sheets import schedule_sheet
 
     shown = schedule.head(SHEET_SAMPLES)
     make = partial(schedule_sheet, view_manifest, view_store, shown, settings.inputs, SHEET_SAMPLES)
