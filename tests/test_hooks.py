@@ -29,7 +29,7 @@ from affect4d.configuration import (
 )
 from affect4d.hooks import ArtefactHooks, MlflowHooks, MlflowOptions, PreflightHooks, pin_versions, warn_of_runner
 from affect4d.pipeline_registry import register_pipelines
-from affect4d.pipelines.model_input.settings import SmileMethod
+from affect4d.pipelines.model_input.nodes import SmileMethod
 from affect4d.settings import CONFIG_LOADER_ARGS
 from affect4d.training.options import TrainOptions
 

@@ -24,7 +24,7 @@ from affect4d.experiments.studies_and_cross_validation import (
     with_sides,
 )
 from affect4d.experiments.trials import TrialData
-from affect4d.pipelines.experiments.cross_validation import draw_protocol
+from affect4d.pipelines.experiments.nodes import draw_protocol
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.protocols import Fold, draw_all, protocol_named
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit

@@ -5,13 +5,12 @@ from affect4d.experiments.settings import ExperimentSettings, Objectives, StudyO
 from affect4d.experiments.studies_and_cross_validation import StudyTables
 from affect4d.experiments.trials import TrialData
 from affect4d.experiments.variants import LABEL_EFFICIENCY, REGIMES, SMILE_REGIMES, STUDIES, study_named
-from affect4d.pipelines.experiments.studies import run_trials
-from affect4d.pipelines.model_input.settings import (
+from affect4d.pipelines.experiments.nodes import run_trials
+from affect4d.pipelines.model_input.nodes import (
     AffectMethod,
     CrossEntropyMethod,
     SmileMethod,
-    collect_self_supervised_settings,
-    collect_supervised_settings,
+    collect_settings,
 )
 from affect4d.training.options import CrossEntropyOptions
 
@@ -116,7 +115,7 @@ def test_a_changed_objective_of_the_peer_is_that_of_its_arms(monkeypatch, sequen
         plain.inputs, plain.model, plain.prompts, plain.pseudo_labels,
         AffectMethod(), SmileMethod(), CrossEntropyMethod(objective=objective),
     )  # fmt: skip
-    (affect, baseline), smile = collect_supervised_settings(*given), collect_self_supervised_settings(*given)
+    affect, smile, baseline = collect_settings(*given)
     assert [settings.method for settings in (affect, smile, baseline)] == ["affect_vlm", "smile_vlm", "cross_entropy"]
     options = StudyOptions(name="convergence", variants=("cross_entropy",))
     data = TrialData(sequences.assign(checksum=""), sequences, None, None)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.pipelines.data.nodes import ingest_scans, list_protocols
-from affect4d.pipelines.data.write_ingest_page import IngestPageOptions, write_ingest_page
+from affect4d.pipelines.data.nodes import IngestPageOptions, ingest_scans, list_protocols, write_ingest_page
 from affect4d.reporting import ingest_page as page_module
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore

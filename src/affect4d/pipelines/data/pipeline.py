@@ -1,6 +1,6 @@
 """Raw corpus → scan manifest → subject split → rendered views."""
 
-from kedro.pipeline import Node, Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, node, pipeline
 
 from affect4d.pipelines.data.nodes import (
     draw_view_sheet,
@@ -8,52 +8,40 @@ from affect4d.pipelines.data.nodes import (
     list_protocols,
     render_views,
     split_subjects,
+    write_ingest_page,
 )
 from affect4d.pipelines.data.raw_corpus import generate_raw_corpus
-from affect4d.pipelines.data.write_ingest_page import write_ingest_page
 
 
 def create_pipeline() -> Pipeline:
     """Stages `generate`, `ingest` and `render`."""
-    return pipeline([_generate(), *_ingest(), *_render()], namespace="data", prefix_datasets_with_namespace=False)
+    stages = _generate() + _ingest() + _render()
+    return pipeline(stages, namespace="data", prefix_datasets_with_namespace=False)
 
 
-def _generate() -> Node:
-    return node(
+def _generate() -> Pipeline:
+    generating = node(
         generate_raw_corpus,
-        inputs=["params:raw_corpus", "raw_store", "params:engine"],
-        outputs=["raw_corpus", "true_action_units"],
+        ["params:raw_corpus", "raw_store", "params:engine"],
+        ["raw_corpus", "true_action_units"],
         name="generate_raw_corpus",
-        tags="generate",
     )
+    return pipeline([generating], tags="generate")
 
 
-def _ingest() -> list[Node]:
-    return [
+def _ingest() -> Pipeline:
+    nodes = [
         node(
             ingest_scans,
-            inputs=["raw_corpus", "params:ingest", "scan_store", "params:engine"],
-            outputs=["scan_manifest", "sequences", "ingest_report", "corpus_completeness"],
+            ["raw_corpus", "params:ingest", "scan_store", "params:engine"],
+            ["scan_manifest", "sequences", "ingest_report", "corpus_completeness"],
             name="ingest_scans",
-            tags="ingest",
         ),
-        node(
-            split_subjects,
-            inputs=["sequences", "raw_corpus", "params:split"],
-            outputs="subject_split",
-            name="split_subjects",
-            tags="ingest",
-        ),
-        node(
-            list_protocols,
-            inputs=["raw_corpus", "scan_manifest"],
-            outputs="protocols",
-            name="list_protocols",
-            tags="ingest",
-        ),
+        node(split_subjects, ["sequences", "raw_corpus", "params:split"], "subject_split", name="split_subjects"),
+        node(list_protocols, ["raw_corpus", "scan_manifest"], "protocols", name="list_protocols"),
         node(
             write_ingest_page,
-            inputs={
+            {
                 "raw_corpus": "raw_corpus",
                 "manifest": "scan_manifest",
                 "report": "ingest_report",
@@ -63,27 +51,26 @@ def _ingest() -> list[Node]:
                 "scan_store": "scan_store",
                 "run_info": "run_info",
             },
-            outputs=["ingest_page", "ingest_summary"],
+            ["ingest_page", "ingest_summary"],
             name="write_ingest_page",
-            tags="ingest",
         ),
     ]
+    return pipeline(nodes, tags="ingest")
 
 
-def _render() -> list[Node]:
-    return [
+def _render() -> Pipeline:
+    nodes = [
         node(
             render_views,
-            inputs=["scan_manifest", "raw_corpus", "params:render", "view_store", "params:engine"],
-            outputs=["view_manifest", "render_report"],
+            ["scan_manifest", "raw_corpus", "params:render", "view_store", "params:engine"],
+            ["view_manifest", "render_report"],
             name="render_views",
-            tags="render",
         ),
         node(
             draw_view_sheet,
-            inputs=["view_manifest", "sequences", "view_store"],
-            outputs="view_contact_sheet",
+            ["view_manifest", "sequences", "view_store"],
+            "view_contact_sheet",
             name="draw_view_sheet",
-            tags="render",
         ),
     ]
+    return pipeline(nodes, tags="render")

@@ -2,35 +2,36 @@
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
-from affect4d.pipelines.experiments.cross_validation import draw_protocol, fit_folds, score_protocol
-from affect4d.pipelines.experiments.robustness import (
+from affect4d.pipelines.experiments.nodes import (
     choose_clips,
-    corrupt_scans,
-    gather_models,
-    summarise_robustness,
-)
-from affect4d.pipelines.experiments.studies import (
     compare_variants,
+    corrupt_scans,
     describe_study,
+    draw_protocol,
+    fit_folds,
     gather_experiment_data,
+    gather_models,
     run_trials,
+    score_protocol,
+    summarise_robustness,
     write_study_page,
 )
 
 STUDIES = ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
 CORPUS = ("view_manifest", "sequences", "scan_manifest", "view_store")
-MODELS = ("affect_vlm_model", "smile_vlm_model", "cross_entropy_model")
-SETTINGS = {"affect_settings": "affect_vlm_settings", "smile_settings": "smile_vlm_settings"}
+MODELS = ["affect_vlm_model", "smile_vlm_model", "cross_entropy_model"]
+SETTINGS = ("affect_vlm_settings", "smile_vlm_settings")
 
 
 def create_pipeline() -> Pipeline:
     """Stages `studies`, `cross_validate` and `robustness`."""
-    gathering = node(
-        gather_experiment_data, [*CORPUS], "experiment_data", name="gather_experiment_data", tags="studies"
-    )
-    studies = [step for name in STUDIES for step in _study(name)]
-    nodes = [gathering, *studies, *_cross_validation(), *_robustness()]
-    return pipeline(nodes, namespace="experiments", prefix_datasets_with_namespace=False)
+    stages = _studies() + _cross_validation() + _robustness()
+    return pipeline(stages, namespace="experiments", prefix_datasets_with_namespace=False)
+
+
+def _studies() -> Pipeline:
+    gathering = node(gather_experiment_data, [*CORPUS], "experiment_data", name="gather_experiment_data")
+    return pipeline([gathering, *(step for name in STUDIES for step in _study(name))], tags="studies")
 
 
 def _study(name: str) -> list[Node]:
@@ -39,98 +40,84 @@ def _study(name: str) -> list[Node]:
     return [
         node(
             run_trials,
-            inputs={
-                "data": "experiment_data",
-                "subject_split": "subject_split",
-                "study_store": "study_store",
-                "options": options,
-                **SETTINGS,
-                "engine": "params:engine",
-            },
-            outputs=[predictions, curves],
+            ["experiment_data", "subject_split", "study_store", options, *SETTINGS, "params:engine"],
+            [predictions, curves],
             name=f"run_{name}_trials",
-            tags="studies",
         ),
         node(
             describe_study,
-            inputs=[predictions, "experiment_data", "raw_corpus", "subject_split", options, "run_info"],
-            outputs=provenance,
+            [predictions, "experiment_data", "raw_corpus", "subject_split", options, "run_info"],
+            provenance,
             name=f"describe_{name}",
-            tags="studies",
         ),
         node(
             compare_variants,
-            inputs=[predictions, curves, provenance, options],
-            outputs=f"{name}_study",
+            [predictions, curves, provenance, options],
+            f"{name}_study",
             name=f"compare_{name}",
-            tags="studies",
         ),
         node(
             write_study_page,
-            inputs=[f"{name}_study", curves, options, "run_info"],
-            outputs=[f"{name}_study_page", f"{name}_study_tables"],
+            [f"{name}_study", curves, options, "run_info"],
+            [f"{name}_study_page", f"{name}_study_tables"],
             name=f"write_{name}_page",
-            tags="studies",
         ),
     ]
 
 
-def _cross_validation() -> list[Node]:
+def _cross_validation() -> Pipeline:
     """The corpus that is trained on is another one in cross-dataset protocols, else the same."""
     options = "params:cross_validation"
-    return [
+    nodes = [
         node(
             gather_experiment_data,
-            inputs=[f"training_{name}" for name in CORPUS],
-            outputs="training_experiment_data",
+            [f"training_{name}" for name in CORPUS],
+            "training_experiment_data",
             name="gather_training_data",
-            tags="cross_validate",
         ),
         node(
             draw_protocol,
-            inputs=["sequences", "training_sequences", "raw_corpus", options],
-            outputs="protocol_folds",
+            ["sequences", "training_sequences", "raw_corpus", options],
+            "protocol_folds",
             name="draw_protocol",
-            tags="cross_validate",
         ),
         node(
             fit_folds,
-            inputs={
+            {
                 "protocol": "protocol_folds",
                 "data": "experiment_data",
                 "training_data": "training_experiment_data",
                 "study_store": "study_store",
                 "options": options,
-                **SETTINGS,
+                "affect_settings": "affect_vlm_settings",
+                "smile_settings": "smile_vlm_settings",
                 "engine": "params:engine",
             },
-            outputs="fold_predictions",
+            "fold_predictions",
             name="fit_folds",
-            tags="cross_validate",
         ),
         node(
             score_protocol,
-            inputs=["fold_predictions", "protocol_folds", "sequences", "run_info"],
-            outputs="cross_validation_scores",
+            ["fold_predictions", "protocol_folds", "sequences", "run_info"],
+            "cross_validation_scores",
             name="score_protocol",
-            tags="cross_validate",
         ),
     ]
+    return pipeline(nodes, tags="cross_validate")
 
 
-def _robustness() -> list[Node]:
-    return [
-        node(gather_models, [*MODELS], "robustness_models", name="gather_models", tags="robustness"),
+def _robustness() -> Pipeline:
+    nodes = [
+        node(gather_models, MODELS, "robustness_models", name="gather_models"),
         node(
             choose_clips,
-            inputs=["view_manifest", "scan_manifest", "subject_split", "params:robustness", "affect_vlm_settings"],
-            outputs="robustness_clips",
+            ["view_manifest", "scan_manifest", "subject_split", "params:robustness", "affect_vlm_settings"],
+            "robustness_clips",
             name="choose_clips",
-            tags="robustness",
         ),
         node(
             corrupt_scans,
-            inputs={
+            {
                 "clips": "robustness_clips",
                 "raw_corpus": "raw_corpus",
                 "models": "robustness_models",
@@ -140,15 +127,14 @@ def _robustness() -> list[Node]:
                 "settings": "affect_vlm_settings",
                 "engine": "params:engine",
             },
-            outputs="robustness_predictions",
+            "robustness_predictions",
             name="corrupt_scans",
-            tags="robustness",
         ),
         node(
             summarise_robustness,
-            inputs=["robustness_predictions", "robustness_models"],
-            outputs="robustness",
+            ["robustness_predictions", "robustness_models"],
+            "robustness",
             name="summarise_robustness",
-            tags="robustness",
         ),
     ]
+    return pipeline(nodes, tags="robustness")

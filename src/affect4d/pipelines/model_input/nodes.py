@@ -1,19 +1,85 @@
-"""Prompts for both models, augmentation schedules, and a contact sheet of augmented views."""
+"""Settings of each model, prompts, augmentation schedules, and a contact sheet of augmented views."""
 
 from functools import partial
 from typing import Any
 
 import pandas as pd
 from PIL import Image
+from pydantic import BaseModel, ConfigDict
 
-from affect4d.experiments.settings import ExperimentSettings
-from affect4d.prompts import compose_prompts, custom_prompts
-from affect4d.pseudo_labels.options import LABELS, UNLABELLED
+from affect4d.experiments.settings import ExperimentSettings, MethodName, Objectives
+from affect4d.models.options import ModelOptions
+from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
+from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.training.sampling import draw_plan
+from affect4d.views.augmentation import MixedViewOptions
+from affect4d.views.input_options import InputOptions
 
 SHEET_SAMPLES = 5
 """Rows of the augmentation schedule that the contact sheet shows."""
+
+
+class AffectMethod(BaseModel):
+    """Parameters `affect_vlm`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    augment: MixedViewOptions = MixedViewOptions()
+    train: TrainOptions = TrainOptions()
+    objective: AffectOptions = AffectOptions()
+
+
+class SmileMethod(BaseModel):
+    """Parameters `smile_vlm`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    augment: MixedViewOptions = MixedViewOptions()
+    train: TrainOptions = TrainOptions()
+    objective: SmileOptions = SmileOptions()
+
+
+class CrossEntropyMethod(BaseModel):
+    """Parameters `cross_entropy`; schedule and training are AffectVLM's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: CrossEntropyOptions = CrossEntropyOptions()
+
+
+def collect_settings(
+    inputs: InputOptions,
+    model: ModelOptions,
+    prompts: PromptOptions,
+    pseudo_labels: PseudoLabelOptions,
+    affect_vlm: AffectMethod,
+    smile_vlm: SmileMethod,
+    cross_entropy: CrossEntropyMethod,
+) -> tuple[ExperimentSettings, ExperimentSettings, ExperimentSettings]:
+    """All settings of AffectVLM, of SMILE-VLM and of the cross-entropy baseline.
+
+    The baseline differs from AffectVLM in the method alone. Each has the losses of all, since a study trains several.
+    """
+    objectives = Objectives(
+        affect_vlm=affect_vlm.objective, smile_vlm=smile_vlm.objective, cross_entropy=cross_entropy.objective
+    )
+
+    def settings(method: MethodName, options: AffectMethod | SmileMethod) -> ExperimentSettings:
+        return ExperimentSettings(
+            method=method,
+            inputs=inputs,
+            model=model,
+            prompts=prompts,
+            pseudo_labels=pseudo_labels,
+            train=options.train,
+            augment=options.augment,
+            objectives=objectives,
+        )
+
+    affect, smile = settings("affect_vlm", affect_vlm), settings("smile_vlm", smile_vlm)
+    return affect, smile, affect.model_copy(update={"method": "cross_entropy"})
 
 
 def write_augmented_prompts(

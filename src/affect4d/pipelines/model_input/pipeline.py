@@ -3,13 +3,13 @@
 from kedro.pipeline import Pipeline, node, pipeline
 
 from affect4d.pipelines.model_input.nodes import (
+    collect_settings,
     draw_augmentation_sheet,
     schedule_self_supervised,
     schedule_supervised,
     write_augmented_prompts,
     write_pseudo_prompts,
 )
-from affect4d.pipelines.model_input.settings import collect_self_supervised_settings, collect_supervised_settings
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
 PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels", *METHODS)]
@@ -17,62 +17,48 @@ PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseud
 
 def create_pipeline() -> Pipeline:
     """Stages `settings`, `prompts` and `augment`."""
+    settings = node(collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS], name="collect_settings")
+    stages = pipeline([settings], tags="settings") + _prompts() + _augment()
+    return pipeline(stages, namespace="model_input", prefix_datasets_with_namespace=False)
+
+
+def _prompts() -> Pipeline:
     nodes = [
         node(
-            collect_supervised_settings,
-            inputs=PARAMETERS,
-            outputs=["affect_vlm_settings", "cross_entropy_settings"],
-            name="collect_supervised_settings",
-            tags="settings",
-        ),
-        node(
-            collect_self_supervised_settings,
-            inputs=PARAMETERS,
-            outputs="smile_vlm_settings",
-            name="collect_self_supervised_settings",
-            tags="settings",
-        ),
-        node(
             write_augmented_prompts,
-            inputs=["sequences", "affect_vlm_settings", "cache_store"],
-            outputs="augmented_prompts",
+            ["sequences", "affect_vlm_settings", "cache_store"],
+            "augmented_prompts",
             name="write_augmented_prompts",
-            tags="prompts",
         ),
         node(
             write_pseudo_prompts,
-            inputs={
-                "scan_manifest": "scan_manifest",
-                "view_manifest": "view_manifest",
-                "subject_split": "subject_split",
-                "settings": "smile_vlm_settings",
-                "view_store": "view_store",
-                "cache_store": "cache_store",
-            },
-            outputs="pseudo_prompts",
+            ["scan_manifest", "view_manifest", "subject_split", "smile_vlm_settings", "view_store", "cache_store"],
+            "pseudo_prompts",
             name="write_pseudo_prompts",
-            tags="prompts",
         ),
+    ]
+    return pipeline(nodes, tags="prompts")
+
+
+def _augment() -> Pipeline:
+    nodes = [
         node(
             schedule_supervised,
-            inputs=["view_manifest", "subject_split", "affect_vlm_settings"],
-            outputs="affect_vlm_augmentation_schedule",
+            ["view_manifest", "subject_split", "affect_vlm_settings"],
+            "affect_vlm_augmentation_schedule",
             name="schedule_supervised",
-            tags="augment",
         ),
         node(
             schedule_self_supervised,
-            inputs=["view_manifest", "pseudo_prompts", "subject_split", "smile_vlm_settings"],
-            outputs="smile_vlm_augmentation_schedule",
+            ["view_manifest", "pseudo_prompts", "subject_split", "smile_vlm_settings"],
+            "smile_vlm_augmentation_schedule",
             name="schedule_self_supervised",
-            tags="augment",
         ),
         node(
             draw_augmentation_sheet,
-            inputs=["view_manifest", "affect_vlm_augmentation_schedule", "affect_vlm_settings", "view_store"],
-            outputs="augmentation_sheet",
+            ["view_manifest", "affect_vlm_augmentation_schedule", "affect_vlm_settings", "view_store"],
+            "augmentation_sheet",
             name="draw_augmentation_sheet",
-            tags="augment",
         ),
     ]
-    return pipeline(nodes, namespace="model_input", prefix_datasets_with_namespace=False)
+    return pipeline(nodes, tags="augment")

@@ -5,16 +5,20 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from affect4d.pipelines.reporting.nodes import (
     answer_claims,
     compare_models,
+    describe_data,
+    describe_evaluation,
+    describe_models,
     gather_evidence,
     gather_predictions,
     measure_fairness,
+    show_failures,
     summarise,
     write_model_cards,
     write_report,
 )
-from affect4d.pipelines.reporting.sections import describe_data, describe_evaluation, describe_models, show_failures
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
+EVALUATED = ("affect_vlm", "smile_vlm", "reference", "baseline")
 
 
 def create_pipeline() -> Pipeline:
@@ -24,27 +28,15 @@ def create_pipeline() -> Pipeline:
 
 
 def _analysis() -> list[Node]:
-    predictions = [
-        "affect_vlm_predictions", "smile_vlm_predictions", "reference_predictions", "baseline_predictions",
-    ]  # fmt: skip
+    predictions, metrics = ([f"{name}_{kind}" for name in EVALUATED] for kind in ("predictions", "metrics"))
     return [
         node(gather_predictions, predictions, "all_predictions", name="gather_predictions"),
         node(compare_models, "all_predictions", "comparisons", name="compare_models"),
         node(measure_fairness, ["all_predictions", "sequences"], "fairness", name="measure_fairness"),
         node(
             summarise,
-            inputs={
-                "raw_corpus": "raw_corpus",
-                "subject_split": "subject_split",
-                "affect_vlm": "affect_vlm_metrics",
-                "smile_vlm": "smile_vlm_metrics",
-                "reference": "reference_metrics",
-                "baseline": "baseline_metrics",
-                "seconds": "stage_seconds",
-                "settings": "affect_vlm_settings",
-                "run_info": "run_info",
-            },
-            outputs=["summary", "results"],
+            ["raw_corpus", "subject_split", *metrics, "stage_seconds", "affect_vlm_settings", "run_info"],
+            ["summary", "results"],
             name="summarise",
         ),
     ]
@@ -54,13 +46,13 @@ def _claims() -> list[Node]:
     return [
         node(
             gather_evidence,
-            inputs=["evidence", "smile_vlm_micro_comparison", "raw_corpus"],
-            outputs="gathered_evidence",
+            ["evidence", "smile_vlm_micro_comparison", "raw_corpus"],
+            "gathered_evidence",
             name="gather_evidence",
         ),
         node(
             answer_claims,
-            inputs={
+            {
                 "evidence": "gathered_evidence",
                 "predictions": "all_predictions",
                 "raw_corpus": "raw_corpus",
@@ -70,7 +62,7 @@ def _claims() -> list[Node]:
                 "settings": "affect_vlm_settings",
                 "run_info": "run_info",
             },
-            outputs="claims",
+            "claims",
             name="answer_claims",
         ),
     ]
@@ -104,26 +96,18 @@ def _sections() -> list[Node]:
 
 
 def _documents() -> list[Node]:
+    sections = [f"{name}_section" for name in ("data", "model", "evaluation")]
     return [
         node(
             write_report,
-            inputs={
-                "summary": "summary",
-                "data_section": "data_section",
-                "model_section": "model_section",
-                "evaluation_section": "evaluation_section",
-                "claims": "claims",
-                "evidence": "gathered_evidence",
-                "raw_corpus": "raw_corpus",
-                "run_info": "run_info",
-            },
-            outputs=["report", "report_text"],
+            ["summary", *sections, "claims", "gathered_evidence", "raw_corpus", "run_info"],
+            ["report", "report_text"],
             name="write_report",
         ),
         node(
             write_model_cards,
-            inputs=["summary", "raw_corpus"],
-            outputs=["affect_vlm_card", "smile_vlm_card"],
+            ["summary", "raw_corpus"],
+            ["affect_vlm_card", "smile_vlm_card"],
             name="write_model_cards",
         ),
     ]
