@@ -18,13 +18,12 @@ from affect4d.memory import keep_freed_memory
 from affect4d.models import EncoderOptions, ModelOptions, build_model, prompt_tokenizer
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.cached_training import labelled_samples, progress_bar
-from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.dataset import make_loader
 from affect4d.training.device import choose_device, encoder_precision, set_precision, threads_of, with_threads
+from affect4d.training.gradients_and_optimizer import build_optimizer
 from affect4d.training.objectives import METHODS
-from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOptions
-from affect4d.training.state import TrainingCost
+from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingCost
 from affect4d.training.trainer import Callbacks, Trainer
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.augmentation_schedule import sample_schedule

@@ -13,9 +13,8 @@ from safetensors.torch import save_file
 
 from affect4d.models import EncoderOptions, ModelOptions, build_model, clip_tokens
 from affect4d.training.distributed import ALONE, Ranks, synchronise_batchnorm
-from affect4d.training.gradients_and_guards import compute_gradients
+from affect4d.training.gradients_and_optimizer import build_optimizer, clip_gradients, compute_gradients
 from affect4d.training.objectives import METHODS
-from affect4d.training.optimizer import build_optimizer, clip_gradients
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 
 SAMPLES = 11

@@ -23,7 +23,7 @@ from affect4d.experiments.claims import (
 )
 from affect4d.reporting.cards import render_model_card
 from affect4d.reporting.pages import render_report, render_report_markdown
-from affect4d.training.state import TrainingCost
+from affect4d.training.state_and_checkpoints import TrainingCost
 
 SECTIONS = (
     "results",

@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import small_job
 
 from affect4d.models import EncoderOptions
-from affect4d.training.checkpoint import CheckpointPolicy, TrainingInterruptedError
 from affect4d.training.distributed import Ranks, full_weights
 from affect4d.training.options import CheckpointOptions
+from affect4d.training.state_and_checkpoints import CheckpointPolicy, TrainingInterruptedError
 
 TRANSFORMER = EncoderOptions(
     image="open_clip:tiny",

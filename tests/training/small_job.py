@@ -15,9 +15,8 @@ from safetensors.torch import save_file
 
 from affect4d.models import EncoderOptions, ModelOptions
 from affect4d.scans.expression import EXPRESSIONS
-from affect4d.training import checkpoint
+from affect4d.training import state_and_checkpoints
 from affect4d.training.cached_training import make_samples
-from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.distributed import ALONE
 from affect4d.training.launch import TrainingJob, launch
 from affect4d.training.options import (
@@ -29,6 +28,7 @@ from affect4d.training.options import (
     TrainingRecipe,
     TrainOptions,
 )
+from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy
 from affect4d.training.trainer import Callbacks, ignore, train
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.augmentation_schedule import sample_schedule
@@ -130,7 +130,7 @@ def main(folder, method, moment, number):
     elif moment == "epoch":
         callbacks["on_epoch"] = lambda epoch, terms: die() if epoch == number else None
     else:
-        write, written = checkpoint.save_file, []
+        write, written = state_and_checkpoints.save_file, []
 
         def write_half(tensors, path):
             write(tensors, path)
@@ -139,7 +139,7 @@ def main(folder, method, moment, number):
                 os.truncate(path, path.stat().st_size // 2)
                 die()
 
-        checkpoint.save_file = write_half
+        state_and_checkpoints.save_file = write_half
     small_run(method, folder, **callbacks)
 
 

@@ -10,7 +10,7 @@ from affect4d.store import ContentStore
 from affect4d.training import cached_training as run
 from affect4d.training.cached_training import TrainingTables, train_cached
 from affect4d.training.options import CheckpointOptions
-from affect4d.training.state import TrainingCost
+from affect4d.training.state_and_checkpoints import TrainingCost
 
 HISTORY = pd.DataFrame({"epoch": [0, 0, 1], "step": [0, 1, 0], "loss": [1.0, 2.0, 1.0]})
 FRESH = CheckpointOptions(fresh=True)

@@ -4,6 +4,7 @@ import torch
 from affect4d.losses.contrastive import instance_contrast, pair_contrast, triplet_margin
 from affect4d.models import build_model, clip_tokens
 from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
+from affect4d.training.gradients_and_optimizer import build_optimizer
 from affect4d.training.objectives import (
     METHODS,
     affect_objective,
@@ -11,7 +12,6 @@ from affect4d.training.objectives import (
     simclr_objective,
     smile_objective,
 )
-from affect4d.training.optimizer import build_optimizer
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SimclrOptions, SmileOptions, TrainOptions
 
 WORDS = ["angry", "afraid", "happy", "sad"] * 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from affect4d.training.checkpoint import TrainingInterruptedError
+from affect4d.training.state_and_checkpoints import TrainingInterruptedError
 
 SCRIPT = Path(__file__).with_name("small_job.py")
 _SPEC = importlib.util.spec_from_file_location("small_job", SCRIPT)

@@ -5,7 +5,7 @@ import torch
 
 from affect4d.training.cached_training import train_model
 from affect4d.training.dataset import BatchLoader
-from affect4d.training.gradients_and_guards import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
+from affect4d.training.gradients_and_optimizer import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
 from affect4d.training.objectives import ObjectiveValue, TrainingTask
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainingRecipe
 from affect4d.training.trainer import Callbacks, Trainer

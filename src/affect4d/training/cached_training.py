@@ -21,13 +21,12 @@ from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
 from affect4d.store.cache import cache_key
 from affect4d.tensor_types import Labels
-from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.dataset import SampleSplits, TrainingSamples
 from affect4d.training.launch import CHECKPOINTS, TrainingJob, launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.sampling import check_no_leaks, split_plan
-from affect4d.training.state import TrainingCost
+from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingCost
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank, resolve_schedule
 

@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from affect4d.models.encoders import ViewEncoder
 from affect4d.models.text_encoders import TextEncoder
@@ -73,3 +73,19 @@ def with_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def random_state(model: nn.Module) -> dict[str, Tensor]:
+    """States of the generators that dropout uses, by device."""
+    states = {"cpu": torch.get_rng_state()}
+    if any(parameter.is_cuda for parameter in model.parameters()):
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random_state(states: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Set the generators as :func:`random_state` found them; those of a device that is not used stay."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"])
+    if "cuda" in states and any(parameter.is_cuda for parameter in model.parameters()):
+        torch.cuda.set_rng_state(states["cuda"])

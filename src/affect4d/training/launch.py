@@ -24,10 +24,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from affect4d.models import load_model
-from affect4d.training.checkpoint import TrainingInterruptedError, handling_sigterm
 from affect4d.training.dataset import SampleSplits, load_samples, save_samples
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.state_and_checkpoints import TrainingInterruptedError, handling_sigterm
 from affect4d.training.trainer import EpochCallback, StepCallback
 
 JOB, TRAIN, VALIDATION, BANK = "job.json", "train.safetensors", "validation.safetensors", "bank.safetensors"

@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from affect4d.memory import keep_freed_memory, peak_memory
 from affect4d.models import build_model
-from affect4d.training.checkpoint import CheckpointPolicy, handling_sigterm
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import (
     choose_device,
@@ -23,17 +22,18 @@ from affect4d.training.device import (
     with_threads,
 )
 from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders, synchronise_batchnorm
-from affect4d.training.gradients_and_guards import (
+from affect4d.training.gradients_and_optimizer import (
     FiniteGuard,
     NormStatistics,
+    clip_gradients,
     compute_gradients,
     explained_out_of_memory,
+    freeze,
     kept_statistics,
 )
 from affect4d.training.objectives import METHODS, TrainingTask
-from affect4d.training.optimizer import clip_gradients, freeze
 from affect4d.training.options import TrainingRecipe, TrainOptions
-from affect4d.training.state import TrainingCost, TrainingState
+from affect4d.training.state_and_checkpoints import CheckpointPolicy, TrainingCost, TrainingState, handling_sigterm
 from affect4d.views.batches import ImageBank
 
 EpochCallback = Callable[[int, dict[str, float]], None]

@@ -19,11 +19,10 @@ from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from affect4d.models import save_model
-from affect4d.training.checkpoint import CheckpointFolder, CheckpointPolicy
 from affect4d.training.device import choose_device
 from affect4d.training.distributed import Ranks, full_weights
 from affect4d.training.launch import CHECKPOINTS, PROGRESS, RESULT, TrainingJob, end_with_parent, find_job
-from affect4d.training.state import TrainingState
+from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingState
 from affect4d.training.trainer import Callbacks, train
 
 PROGRESS_SECONDS = 0.5

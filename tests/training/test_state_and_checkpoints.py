@@ -6,7 +6,13 @@ import logging
 import pytest
 import torch
 
-from affect4d.training.checkpoint import MARKER, NUMBERS, Checkpoint, CheckpointFolder, DamagedCheckpointError
+from affect4d.training.state_and_checkpoints import (
+    MARKER,
+    NUMBERS,
+    Checkpoint,
+    CheckpointFolder,
+    DamagedCheckpointError,
+)
 
 IDENTITY = {"configuration": "a", "data": "b"}
 
@@ -93,7 +99,7 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(folder, three, monkeypatch
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("affect4d.training.checkpoint.save_file", full)
+    monkeypatch.setattr("affect4d.training.state_and_checkpoints.save_file", full)
     with pytest.raises(OSError, match="No space"):
         folder.save(4, checkpoint(4))
     assert newest(folder) == 3

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from affect4d.models import build_model
-from affect4d.training.optimizer import build_optimizer, build_schedule, clip_gradients
+from affect4d.training.gradients_and_optimizer import build_optimizer, build_schedule, clip_gradients
 from affect4d.training.options import TrainOptions
 
 
