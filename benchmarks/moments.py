@@ -13,7 +13,8 @@ import pandas as pd
 from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus
-from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.generated_corpus import performance_of, sequence_name, takes
@@ -49,7 +50,7 @@ def _found(recipe: CorpusRecipe, store: ContentStore) -> pd.DataFrame:
     engine = EngineOptions()
     made = generate_corpus(recipe, store, engine)
     root = Path(made["root"])
-    manifest = ingest_corpus(root, "bu4dfe", IngestOptions(), store, engine).manifest
+    manifest = ingest_source(FileSource(root, "bu4dfe"), IngestOptions(), store, engine).manifest
     views = render_corpus(manifest, root, RenderOptions(channels=("normals",)), store, engine)
     truth = {sequence_name(recipe, take): performance_of(recipe, take) for take in takes(recipe)}
     columns = zip(views["sequence"], views["activity"], strict=True)

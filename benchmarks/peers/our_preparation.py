@@ -15,14 +15,15 @@ from affect4d.memory import peak_memory
 from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus
-from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.scans.ingest import IngestOptions, ingest_source
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 
 
 def prepare(corpus: Path, store: ContentStore, size: int, engine: EngineOptions) -> tuple[float, float, int]:
     """Seconds of ingest and of render, and how many scans are in the pictures."""
     start = time.perf_counter()
-    ingest = ingest_corpus(corpus, "bu4dfe", IngestOptions(), store, engine)
+    ingest = ingest_source(FileSource(corpus, "bu4dfe"), IngestOptions(), store, engine)
     between = time.perf_counter()
     views = render_corpus(ingest.manifest, corpus, RenderOptions(size=size), store, engine)
     return between - start, time.perf_counter() - between, int(views["frames"].map(len).sum())

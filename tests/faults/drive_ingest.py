@@ -6,13 +6,13 @@ from pathlib import Path
 from faulty_source import FaultySource
 
 from affect4d.parallel import EngineOptions
-from affect4d.scans import ingest_cache
+from affect4d.scans import ingest
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.store import ContentStore
 
 
 def main(corpus, folder, pause):
-    ingest_cache.SCANS = 1  # every sequence is one
+    ingest.SCANS_PER_PORTION = 1  # every sequence is one
     return ingest_source(
         FaultySource(corpus, pause=pause), IngestOptions(), ContentStore(folder), EngineOptions(workers=2)
     )

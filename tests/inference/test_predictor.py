@@ -17,8 +17,9 @@ from affect4d.inference import Predictor, preprocessing
 from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.rendering.render_corpus import render_corpus
-from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan import ScanError
+from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
 
@@ -63,7 +64,7 @@ def shares(prediction):
 
 def test_answers_are_those_of_evaluation_on_the_same_sequences(made, predictor, raw_scans, tmp_path):
     store, told = ContentStore(tmp_path), predictor.description
-    scans = ingest_corpus(raw_scans, "bu4dfe", IngestOptions(), store).manifest
+    scans = ingest_source(FileSource(raw_scans, "bu4dfe"), IngestOptions(), store).manifest
     views = render_corpus(scans, raw_scans, told.render, store)
     fused = embed_sequences(made.model, load_view_bank(views, store, told.inputs), told.inputs, quiet=True).fused
     classes = class_embeddings(made.model, expression_prompts())

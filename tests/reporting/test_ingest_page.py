@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from affect4d.reporting.ingest_page import ScanPreview, histogram, render_ingest_page
-from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
-from affect4d.scans.ingest_report import ingest_report, reasons_table
+from affect4d.scans.corpora.corpus import COMPLETENESS_COLUMNS
+from affect4d.scans.ingest_tables import ingest_report, reasons_table
 from affect4d.scans.protocols import TABLE_COLUMNS
 
 SECTIONS = ("faces", "counts", "completeness", "reasons", "spread", "protocols", "steps")

@@ -7,18 +7,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.scans.corpora import CORPORA, corpus_named, file_names
+from affect4d.scans.corpora import CORPORA, corpus_files, corpus_named
 from affect4d.scans.corpora.bosphorus import GROUPS
 from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
 from affect4d.scans.corpora.bp4d import TASKS, read_occurrence
 from affect4d.scans.corpora.bu3dfe import CODES, ETHNICITIES
 from affect4d.scans.corpora.bu3dfe import SUBJECTS as BU3DFE_SUBJECTS
-from affect4d.scans.corpora.completeness import completeness
-from affect4d.scans.corpora.file_names import ListedFile, compile_pattern
-from affect4d.scans.corpora.label_sheets import parse_actions, whole_number
-from affect4d.scans.corpora.table import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus import SCAN_COLUMNS, completeness
+from affect4d.scans.corpora.corpus_files import ListedFile, compile_pattern, parse_actions, whole_number
 from affect4d.scans.expression import EXPRESSIONS, join_labels, split_labels
-from affect4d.scans.ingest import IngestOptions, ingest_corpus
+from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.range_image import Intrinsics
@@ -85,7 +83,7 @@ def pretend(monkeypatch):
 
     def show(name: str, names: list[str]) -> pd.DataFrame:
         listed = tuple(ListedFile(path, 0, 0) for path in sorted(names))
-        monkeypatch.setattr(file_names, "list_files", lambda _root: listed)
+        monkeypatch.setattr(corpus_files, "list_files", lambda _root: listed)
         return CORPORA[name].find_scans(Path("/nowhere"))
 
     return show
@@ -561,7 +559,7 @@ def test_folders_of_expressions_are_not_taken_for_people(tmp_path):
     touch(tmp_path, "happy/anna/0.obj", "sad/anna/0.obj", "neutral/anna/0.obj")
     assert len(CORPORA["folder"].find_scans(tmp_path)) == 3, "a folder of one person is asked about like this"
     with pytest.raises(ValueError, match=r"named after expressions: happy, sad.*\{expression\}/\{subject\}/\{frame\}"):
-        ingest_corpus(tmp_path, "folder", IngestOptions(), ContentStore(tmp_path / "store"))
+        ingest_source(FileSource(tmp_path, "folder"), IngestOptions(), ContentStore(tmp_path / "store"))
     table = corpus_named("folder", "{expression}/{subject}/{frame}.obj").find_scans(tmp_path)
     assert set(table["subject"]) == {"anna"}
 

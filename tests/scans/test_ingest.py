@@ -14,16 +14,14 @@ from affect4d.scans import alignment
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.table import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus import SCAN_COLUMNS
 from affect4d.scans.ingest import (
     CorpusRefusedError,
     IngestOptions,
-    ingest_corpus,
     ingest_source,
     load_canonical_scan,
 )
-from affect4d.scans.ingest_report import REMEDIES, REPORT_COLUMNS, reasons_table
-from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
+from affect4d.scans.ingest_tables import REMEDIES, REPORT_COLUMNS, SCAN_MANIFEST, landmarks_in, pose_in, reasons_table
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
@@ -43,7 +41,7 @@ def corpus(tmp_path):
 
 
 def test_a_whole_corpus_gives_a_valid_manifest_and_a_row_a_scan(corpus, store):
-    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    ingest = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     SCAN_MANIFEST.validate(ingest.manifest)
     assert len(ingest.manifest) == 8
     assert list(ingest.report.columns) == list(REPORT_COLUMNS)
@@ -65,13 +63,13 @@ def test_the_size_of_a_texture_is_its_file_s_and_a_cut_one_is_found(corpus, stor
     cut = corpus / "F001/Angry/001.jpg"
     write_picture(cut, (320, 240))
     cut.write_bytes(cut.read_bytes()[:-600])
-    report = ingest_corpus(corpus, "bu4dfe", HERE, store).report.set_index("scan")
+    report = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store).report.set_index("scan")
     assert report.loc["F001/Angry/000.wrl", "texture_size"] == "320 × 240"
     assert "texture unreadable" in report.loc["F001/Angry/001.wrl", "reason"]
 
 
 def test_a_canonical_scan_is_read_again_from_its_row(corpus, store):
-    row = ingest_corpus(corpus, "bu4dfe", HERE, store).manifest.iloc[3]
+    row = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store).manifest.iloc[3]
     scan = load_canonical_scan(corpus, row)
     assert (len(scan.vertices), len(scan.faces)) == (row["vertices"], row["faces"])
     assert np.linalg.norm(scan.vertices, axis=1).max() <= HERE.crop_radius
@@ -85,7 +83,7 @@ def test_what_is_mended_is_mended_alike_when_it_is_read_again(corpus, store):
     scan = bumpy_grid(60)
     scan.vertices[30 * 60 + 40, 2] += 25
     (corpus / "F001/Angry/001.wrl").write_text(wrl_text(scan, "001.jpg"))
-    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    ingest = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     row = ingest.manifest.set_index("scan", drop=False).loc["F001/Angry/001.wrl"]
     assert ingest.report.set_index("scan").loc["F001/Angry/001.wrl", "spikes"] == 1
     again = load_canonical_scan(corpus, row)
@@ -97,7 +95,7 @@ def test_one_broken_scan_is_one_report_row(corpus, store):
     (corpus / "F001/Angry/001.wrl").write_text("garbage")
     (corpus / "M001/Happy/000.jpg").unlink()
     (corpus / "BU4DFE_BND_V1.1/M001/Happy/001.bnd").write_text("garbage")
-    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    ingest = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     assert len(ingest.manifest) == 7
     report = ingest.report[ingest.report["status"] != "ok"].set_index("scan")
     assert list(report.index) == ["F001/Angry/001.wrl", "M001/Happy/000.wrl", "M001/Happy/001.wrl"]
@@ -110,10 +108,10 @@ def test_one_broken_scan_is_one_report_row(corpus, store):
 
 
 def test_a_second_ingest_reads_nothing(corpus, store, monkeypatch):
-    first = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    first = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     monkeypatch.setattr(ingest_module, "map_splitting_failures", lambda *_, **__: pytest.fail("read again"))
     begun = time.perf_counter()
-    second = ingest_corpus(corpus, "bu4dfe", HERE, store, EngineOptions(workers=2))
+    second = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store, EngineOptions(workers=2))
     assert time.perf_counter() - begun < 0.5
     pd.testing.assert_frame_equal(first.manifest, second.manifest)
     pd.testing.assert_frame_equal(first.report, second.report)
@@ -121,18 +119,18 @@ def test_a_second_ingest_reads_nothing(corpus, store, monkeypatch):
 
 
 def test_a_changed_file_or_option_is_read_again(corpus, store):
-    first = ingest_corpus(corpus, "bu4dfe", HERE, store)
-    smaller = ingest_corpus(corpus, "bu4dfe", IngestOptions(crop_radius=60), store)
+    first = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
+    smaller = ingest_source(FileSource(corpus, "bu4dfe"), IngestOptions(crop_radius=60), store)
     assert smaller.manifest["vertices"].max() < first.manifest["vertices"].min()
     (corpus / "F001/Angry/000.wrl").unlink()
-    assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 7
+    assert len(ingest_source(FileSource(corpus, "bu4dfe"), HERE, store).manifest) == 7
 
 
 def test_the_order_of_work_does_not_change_the_manifest(corpus, store, tmp_path, monkeypatch):
-    alone = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    alone = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     real = chunks._run_here
     monkeypatch.setattr(chunks, "_run_here", lambda function, given: real(function, given[::-1]))
-    reordered = ingest_corpus(corpus, "bu4dfe", HERE, ContentStore(tmp_path / "other"))
+    reordered = ingest_source(FileSource(corpus, "bu4dfe"), HERE, ContentStore(tmp_path / "other"))
     pd.testing.assert_frame_equal(reordered.manifest, alone.manifest)
 
 
@@ -157,31 +155,31 @@ def failing(error):
 )
 def test_a_lost_worker_or_an_unforeseen_error_costs_its_scan_only(corpus, store, monkeypatch, error, code, remedy):
     monkeypatch.setattr(chunks, "_run_here", failing(error))
-    ingest = ingest_corpus(corpus, "bu4dfe", HERE, store)
+    ingest = ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
     assert len(ingest.manifest) == 7
     assert ingest.report["code"].value_counts().to_dict() == {"": 7, code: 1}
     assert str(error) in ingest.report.set_index("code").loc[code, "reason"]
     assert remedy in reasons_table(ingest.report).set_index("code").loc[code, "remedy"]
     monkeypatch.undo()
-    assert len(ingest_corpus(corpus, "bu4dfe", HERE, store).manifest) == 8, "an accident is kept"
+    assert len(ingest_source(FileSource(corpus, "bu4dfe"), HERE, store).manifest) == 8, "an accident is kept"
 
 
 def test_a_worker_with_other_code_ends_the_run(corpus, store, monkeypatch):
     monkeypatch.setattr(chunks, "_run_here", failing(CodeMismatchError("another version")))
     with pytest.raises(CodeMismatchError, match="another version"):
-        ingest_corpus(corpus, "bu4dfe", HERE, store)
+        ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
 
 
 def test_a_missing_or_empty_folder_says_what_to_do(tmp_path, store):
     (tmp_path / "empty").mkdir()
     for name in ("nowhere", "empty"):
         with pytest.raises(FileNotFoundError, match=f"{name}.*corpus_roots.*generate"):
-            ingest_corpus(tmp_path / name, "bu4dfe", HERE, store)
+            ingest_source(FileSource(tmp_path / name, "bu4dfe"), HERE, store)
 
 
 def test_an_unknown_layout_lists_the_known_ones(tmp_path, store):
     with pytest.raises(ValueError, match=r"bu4dfe.*folder"):
-        ingest_corpus(tmp_path, "bu5dfe", HERE, store)
+        ingest_source(FileSource(tmp_path, "bu5dfe"), HERE, store)
 
 
 def test_a_folder_of_another_layout_says_so(tmp_path, store):
@@ -190,9 +188,9 @@ def test_a_folder_of_another_layout_says_so(tmp_path, store):
     (tmp_path / "outer" / "papers" / "000.obj").touch()
     inside = f"holds the subjects: {tmp_path / 'outer' / 'corpus'}, it seems, or use the layout 'folder'"
     with pytest.raises(CorpusRefusedError, match=f"Point the corpus folder at the folder that {re.escape(inside)}"):
-        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+        ingest_source(FileSource(tmp_path / "outer", "bu4dfe"), HERE, store)
     with pytest.raises(CorpusRefusedError, match=r"holds the subjects, or use the layout"):
-        ingest_corpus(tmp_path / "outer" / "papers", "bu4dfe", HERE, store)
+        ingest_source(FileSource(tmp_path / "outer" / "papers", "bu4dfe"), HERE, store)
 
 
 def test_folders_near_the_root_are_tried_before_those_far_below(tmp_path, store):
@@ -201,7 +199,7 @@ def test_folders_near_the_root_are_tried_before_those_far_below(tmp_path, store)
         (tmp_path / "outer" / "archive" / f"{number:02}" / "000.obj").touch()
     write_corpus(tmp_path / "outer" / "corpus")
     with pytest.raises(CorpusRefusedError, match=f"subjects: {re.escape(str(tmp_path / 'outer' / 'corpus'))}, it"):
-        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+        ingest_source(FileSource(tmp_path / "outer", "bu4dfe"), HERE, store)
 
 
 def test_a_folder_that_is_tried_in_vain_does_not_hide_what_is_wrong(tmp_path, store):
@@ -209,7 +207,7 @@ def test_a_folder_that_is_tried_in_vain_does_not_hide_what_is_wrong(tmp_path, st
     (tmp_path / "outer" / "inner").mkdir(parents=True)
     (tmp_path / "outer" / "inner" / "subjects.csv").write_text("nobody\n1\n")
     with pytest.raises(CorpusRefusedError, match=r"outer is laid out as .*holds the subjects, or use"):
-        ingest_corpus(tmp_path / "outer", "bu4dfe", HERE, store)
+        ingest_source(FileSource(tmp_path / "outer", "bu4dfe"), HERE, store)
 
 
 def test_a_pattern_or_a_table_that_names_nothing_is_named(tmp_path, store):
@@ -223,26 +221,26 @@ def test_a_pattern_or_a_table_that_names_nothing_is_named(tmp_path, store):
         ingest_source(source, HERE, store)
     (root / "scans.csv").write_text("file,subject\nbob/0.obj,bob\nbob/1.obj,bob\n")
     with pytest.raises(CorpusRefusedError, match=r"None of the 2 files .* is there: bob/0\.obj, bob/1\.obj; it holds"):
-        ingest_corpus(root, "folder", HERE, store)
+        ingest_source(FileSource(root, "folder"), HERE, store)
     (root / "scans.csv").unlink()
     (root / "anna" / "0.obj").rename(root / "anna" / "0.txt")
     with pytest.raises(CorpusRefusedError, match=r"anna/0\.txt.*holds the subjects\. Scans end in \.wrl"):
-        ingest_corpus(root, "folder", HERE, store)
+        ingest_source(FileSource(root, "folder"), HERE, store)
 
 
 def test_too_many_refused_scans_refuse_the_corpus(corpus, store):
     for name in ("000", "001"):
         (corpus / f"F001/Angry/{name}.wrl").write_text("garbage")
     with pytest.raises(CorpusRefusedError, match=r"2 of 8 scans in .*2 × not-vrml.*max_refused_share"):
-        ingest_corpus(corpus, "bu4dfe", HERE, store)
-    assert len(ingest_corpus(corpus, "bu4dfe", IngestOptions(max_refused_share=0.3), store).manifest) == 6
+        ingest_source(FileSource(corpus, "bu4dfe"), HERE, store)
+    assert len(ingest_source(FileSource(corpus, "bu4dfe"), IngestOptions(max_refused_share=0.3), store).manifest) == 6
 
 
 def test_no_usable_scan_refuses_the_corpus(corpus, store):
     for path in corpus.rglob("*.wrl"):
         path.write_text("garbage")
     with pytest.raises(CorpusRefusedError, match=r"8 of 8.*check the corpus layout\.$"):
-        ingest_corpus(corpus, "bu4dfe", IngestOptions(max_refused_share=1), store)
+        ingest_source(FileSource(corpus, "bu4dfe"), IngestOptions(max_refused_share=1), store)
 
 
 def test_a_pose_beside_the_crop_is_told_from_something_that_is_no_face(corpus, monkeypatch):
@@ -298,7 +296,7 @@ def test_any_folder_is_a_corpus(tmp_path, store):
         write_picture(root / "anna" / "happy" / f"{name}.png")
     (root / "bob.wrl").write_text(wrl_text(mean_face()))
     (root / "bob.bnd").write_text(bnd_text())
-    manifest = ingest_corpus(root, "folder", HERE, store).manifest
+    manifest = ingest_source(FileSource(root, "folder"), HERE, store).manifest
     assert manifest["scan"].tolist() == ["anna/happy/f2.obj", "anna/happy/f10.obj", "bob.wrl"]
     assert manifest["subject"].tolist() == ["anna", "anna", "bob"]
     assert manifest["expression"].iloc[0] == "happiness"
@@ -313,10 +311,10 @@ def test_numbered_scans_at_the_top_are_not_taken_for_people(tmp_path, store, nam
         (tmp_path / name).write_text(obj_text(bumpy_grid()))
     first, last = min(names), sorted(names)[1]
     with pytest.raises(CorpusRefusedError, match=rf"^2 scans.*{first[:4]}.*{last[:4]}.*one person.*scans\.csv"):
-        ingest_corpus(tmp_path, "folder", HERE, store)
+        ingest_source(FileSource(tmp_path, "folder"), HERE, store)
     rows = [f"{name},P{number}" for number, name in enumerate(names)]
     (tmp_path / "scans.csv").write_text("\n".join(["file,subject", *rows]))
-    assert ingest_corpus(tmp_path, "folder", HERE, store).manifest["subject"].nunique() == len(names)
+    assert ingest_source(FileSource(tmp_path, "folder"), HERE, store).manifest["subject"].nunique() == len(names)
 
 
 def test_depth_pictures_are_taken_in_through_their_camera(tmp_path):

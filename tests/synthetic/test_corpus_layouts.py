@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.completeness import completeness
+from affect4d.scans.corpora.corpus import completeness
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.ingest import IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.scan import FaceScan

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from affect4d.parallel import EngineOptions
-from affect4d.scans.corpora.table import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
-from affect4d.scans.manifest import SCAN_MANIFEST
+from affect4d.scans.ingest_tables import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore

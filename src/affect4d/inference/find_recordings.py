@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from affect4d.scans.corpora.file_names import list_files
+from affect4d.scans.corpora.corpus import image_beside
+from affect4d.scans.corpora.corpus_files import list_files
 from affect4d.scans.corpora.folder import TABLES
-from affect4d.scans.corpora.table import beside
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan_source import FileSource
@@ -112,7 +112,7 @@ def _row(root: Path, scan: Path, frame: int) -> dict[str, Any]:
     stem = scan.name[: scan.name.rfind(".")].lower()
     landmarks = next((names[stem + suffix] for suffix in LANDMARK_READERS if stem + suffix in names), None)
     inside = folder.relative_to(root)
-    files = {"scan": scan.name, "texture": beside(names, scan.name), "landmark_file": landmarks}
+    files = {"scan": scan.name, "texture": image_beside(names, scan.name), "landmark_file": landmarks}
     paths = {kind: None if file is None else (inside / file).as_posix() for kind, file in files.items()}
     return {**paths, "frame": frame}
 

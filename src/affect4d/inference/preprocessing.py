@@ -24,7 +24,7 @@ from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
 from affect4d.rendering.sequence import block_means, frame_activity, render_face
 from affect4d.scans.alignment import align, canonical_face
-from affect4d.scans.ingest import judged
+from affect4d.scans.ingest import outcome_columns
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
 from affect4d.views.bank import ViewBank
@@ -189,7 +189,7 @@ class Preprocessor:
             return _refused(outcome, ScanError("not-drawn", path, str(error)))
         except ValueError as error:
             return _refused(outcome, ScanError("not-a-face", path, str(error)))
-        found = judged(alignment, face)
+        found = outcome_columns(alignment, face)
         noted = {name: found[name] for name in ("status", "code", "reason", "confidence")}
         return _Rendered(replace(outcome, **noted, face=face.scan if self.keep_faces else None), images)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from affect4d.reporting.pages import templates
 from affect4d.scans.alignment import TRUSTED
-from affect4d.scans.ingest_report import counts_table, expressions_table, quantile_table, reasons_table
+from affect4d.scans.ingest_tables import counts_table, expressions_table, quantile_table, reasons_table
 
 JPEG_QUALITY = 86
 MOST_SIZES = 6
@@ -75,7 +75,7 @@ def render_ingest_page(
     """The page as an HTML document that loads nothing and has no script.
 
     Args:
-        completeness: See :func:`affect4d.scans.corpora.completeness.completeness`; no rows where it is not known.
+        completeness: See :func:`affect4d.scans.corpora.corpus.completeness`; no rows where it is not known.
         protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
         no_previews: Why there are none, and how to get them.
     """

@@ -46,6 +46,11 @@ def expression_or_none(word: str | None) -> str | None:
     return None if word is None else _SPELLINGS.get(word.strip().lower())
 
 
+def label_for(word: str | None) -> str | None:
+    """The label for a corpus' own word: its expression, else the word in lower case; None for none."""
+    return expression_or_none(word) or (word.lower() if word else None)
+
+
 def expression_index(expression: str) -> int:
     """Class index of an expression, 0…5."""
     return EXPRESSIONS.index(expression)

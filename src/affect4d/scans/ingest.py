@@ -1,10 +1,14 @@
-"""From a raw corpus folder to a validated manifest and a report of what was mended or refused, and why.
+"""From a raw corpus to a validated manifest and a report of what was repaired or refused, and why.
 
 Nothing is copied: a canonical scan is its raw bytes plus the recorded pose and crop (:func:`load_canonical_scan`).
+
+Outcomes are stored in portions of a few hundred scans as they come, so that an ingest that ends early goes on from
+there. Where a portion of whole sequences ends depends on the name and length of its last sequence alone: a sequence
+that comes or goes changes its own portion and no other.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as with_changes
 from pathlib import Path
@@ -13,16 +17,21 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.completeness import COLUMNS as COMPLETENESS_COLUMNS
-from affect4d.scans.corpora.completeness import completeness
+from affect4d.scans.corpora.corpus import COMPLETENESS_COLUMNS, completeness
 from affect4d.scans.corpora.folder import named_after_expressions
-from affect4d.scans.ingest_cache import OutcomeRow, Portion, divide, find_outcomes, keep_outcomes, outcome_table
-from affect4d.scans.ingest_report import BETWEEN_NOTES, REPORT_COLUMNS, ingest_report
-from affect4d.scans.manifest import SCAN_MANIFEST, landmarks_in, pose_in
+from affect4d.scans.ingest_tables import (
+    BETWEEN_NOTES,
+    REPORT_COLUMNS,
+    SCAN_MANIFEST,
+    ingest_report,
+    landmarks_in,
+    pose_in,
+)
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source import FileSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest
@@ -30,16 +39,25 @@ from affect4d.store import ContentStore, code_version, content_key, file_digest
 if TYPE_CHECKING:
     from affect4d.scans.alignment import Alignment, RepairedScan
 
+OutcomeRow = dict[str, Any]
 TEXELS = 16
-"""Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, and not looked at."""
-ACCIDENTS = LOST, FAILED = "worker-lost", "failed"
-"""What became of a scan that was not judged: its process died, or it ended in an error nobody foresaw."""
-JUDGING = ("max_refused_share",)
-"""Options that change no scan's outcome."""
+"""Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, but not used."""
+UNREAD = LOST, FAILED = "worker-lost", "failed"
+"""Codes of scans without an outcome: the process died, or ended in an unforeseen error. The next run reads them."""
+SCANS_PER_PORTION = 300
+"""On average: few enough to lose or to read again, enough that a large corpus is few files."""
+_ARROW_TYPES: Mapping[str, pa.DataType] = {
+    **dict.fromkeys(("int64", "Int64"), pa.int64()),
+    "float64": pa.float64(),
+    "object": pa.list_(pa.float64()),
+}
+_COLUMNS = {**REPORT_COLUMNS, **{name: str(column.dtype) for name, column in SCAN_MANIFEST.columns.items()}}
+OUTCOMES = pa.schema([(name, _ARROW_TYPES.get(kind, pa.string())) for name, kind in _COLUMNS.items()])
+"""Columns of manifest and report; those that a refused scan never reached are null."""
 
 
 class IngestOptions(BaseModel):
-    """How a corpus is taken in."""
+    """Options of an ingest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,14 +67,7 @@ class IngestOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """What a corpus gave.
-
-    Attributes:
-        manifest: Usable scans, as :data:`~affect4d.scans.manifest.SCAN_MANIFEST`.
-        report: One row a scan, usable or not, as :data:`~affect4d.scans.ingest_report.REPORT_COLUMNS`.
-        completeness: What of the corpus is there, as :func:`~affect4d.scans.corpora.completeness.completeness` says;
-            no rows for a corpus that is not made of files.
-    """
+    """Usable scans, one report row a scan, and :func:`~affect4d.scans.corpora.corpus.completeness` (of files only)."""
 
     manifest: pd.DataFrame
     report: pd.DataFrame
@@ -67,77 +78,38 @@ class CorpusRefusedError(ValueError):
     """A corpus with no, or too few, usable scans; names the folder, the top reasons and the remedy."""
 
 
-def ingest_corpus(
-    root: Path, layout: str, options: IngestOptions, store: ContentStore, engine: EngineOptions = IN_PROCESS
-) -> Ingest:
-    """Take in a corpus folder: :func:`ingest_source` of its files.
-
-    Args:
-        root: The corpus folder.
-        layout: Name of one of :data:`~affect4d.scans.corpora.CORPORA`.
-        store: Where the result is kept.
-        engine: Where scans are read.
-
-    Raises:
-        FileNotFoundError: If the folder is missing or empty.
-        ValueError: If the layout is unknown.
-        CorpusRefusedError: If no scan is found or usable, or more than ``max_refused_share`` are refused.
-    """
-    return ingest_source(FileSource(root, layout), options, store, engine)
-
-
 def ingest_source(
     source: ScanSource, options: IngestOptions, store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> Ingest:
-    """Read, check and align every scan of a source that no earlier run has; what is read is kept as it comes.
-
-    Args:
-        store: Where the result is kept, and its portions.
-        engine: Where scans are read.
+    """Read, check and align every scan of a source that no earlier run has, and store the outcomes.
 
     Raises:
         CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, folders of
-            expressions are taken for people, or nothing says whose face numbered scans show.
+            expressions are taken for subjects, or nothing says whose face numbered scans show.
         CodeMismatchError: If a worker has other code than the driver.
     """
-    key = "ingest-" + _key(source, options)
+    settings = options.model_dump(exclude={"max_refused_share"})  # it changes no scan's outcome
+    key = "ingest-" + content_key(source=source.fingerprint(), options=settings, code=code_version(__name__))
     if store.has(key):
         ingest = _load(store, key)
         _check_refused(source, ingest, options)
         return ingest
     scans = source.table()
-    if scans.empty:
-        raise CorpusRefusedError(source.explain_absence())
-    if len(mistaken := named_after_expressions(scans["subject"])) > 1:
-        raise CorpusRefusedError(
-            f"The outermost folders are taken for people, and some are named after expressions: {', '.join(mistaken)}. "
-            "Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
-            "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
-        )
-    if numbered := scans.attrs.get("numbered"):
-        raise CorpusRefusedError(
-            f"{len(numbered)} scans lie at the top of the folder and differ by a number only ({numbered[0]} … "
-            f"{numbered[-1]}): frames of one person, or as many people? Put each person's scans into a folder of "
-            "their own, named after the person (anna/happy/0001.obj), or say who is who in scans.csv."
-        )
-    ingest = _take_in(source, scans, options, store, engine)
+    _check_subjects(source, scans)
+    ingest = _ingest(source, scans, options, store, engine)
     _check_refused(source, ingest, options)
-    if ingest.report["code"].isin(ACCIDENTS).any():  # the next run reads these again
+    if ingest.report["code"].isin(UNREAD).any():
         return ingest
     _save(ingest, store, key)
     return _load(store, key)
 
 
 def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> FaceScan:
-    """Read the raw scan of a manifest row again; move, crop and mend it as ingest did.
+    """The face of a manifest row in the canonical frame, read again and moved, cropped and repaired as ingest did.
 
     Args:
-        where: The corpus folder, or another source of raw scans.
         row: A manifest row (mapping, Series or named tuple as a dict).
         texels: How many suffice along the shorter side of the texture; 0 for all.
-
-    Returns:
-        The face in the canonical frame, triangles counter-clockwise seen from outside, with texture and landmarks.
 
     Raises:
         ScanError: If the file is no usable scan any more, or nothing of it is left after the crop.
@@ -155,23 +127,90 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
     return with_changes(face.scan, landmarks=landmarks_in(row))
 
 
-def _key(source: ScanSource, options: IngestOptions) -> str:
-    settings = options.model_dump(exclude=set(JUDGING))
-    return content_key(source=source.fingerprint(), options=settings, code=code_version(__name__))
+def _check_subjects(source: ScanSource, scans: pd.DataFrame) -> None:
+    """Refuse a table without rows, or one whose subjects are none."""
+    if scans.empty:
+        raise CorpusRefusedError(source.explain_absence())
+    if len(mistaken := named_after_expressions(scans["subject"])) > 1:
+        raise CorpusRefusedError(
+            f"The outermost folders are taken for people, and some are named after expressions: {', '.join(mistaken)}. "
+            "Say who is who in scans.csv, or by a pattern in conf/local/globals.yml: "
+            "corpus_patterns: {folder: '{expression}/{subject}/{frame}.obj'}"
+        )
+    if numbered := scans.attrs.get("numbered"):
+        raise CorpusRefusedError(
+            f"{len(numbered)} scans lie at the top of the folder and differ by a number only ({numbered[0]} … "
+            f"{numbered[-1]}): frames of one person, or as many people? Put each person's scans into a folder of "
+            "their own, named after the person (anna/happy/0001.obj), or say who is who in scans.csv."
+        )
 
 
-def _take_in(
+def _ingest(
     source: ScanSource, scans: pd.DataFrame, options: IngestOptions, store: ContentStore, engine: EngineOptions
 ) -> Ingest:
     """Read what no earlier run has read; the report names the portions it is made of, so that a prune spares them."""
-    portions = divide(source, scans, options.crop_radius)
-    found = {portion.name: find_outcomes(portion, store) for portion in portions}
+    portions = divide_into_portions(source, scans, options.crop_radius)
+    found = {portion.name: _stored_outcomes(portion, store) for portion in portions}
     missing = [portion for portion in portions if found[portion.name] is None]
     read = _read_portions(source, missing, options.crop_radius, store, engine)
     outcomes = pa.concat_tables(read.get(portion.name, found[portion.name]) for portion in portions)
     report = ingest_report(outcomes.select(list(REPORT_COLUMNS)).to_pandas())
     report.attrs["portions"] = [portion.name for portion in portions]
     return Ingest(_manifest(outcomes), report, _completeness(source, scans))
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some whole sequences of a corpus."""
+
+    name: str
+    scans: pd.DataFrame
+
+    def chunks(self) -> list[list[OutcomeRow]]:
+        """The rows of each sequence, with None for every missing value; small enough to travel."""
+        names, chunks = [str(name) for name in self.scans], dict[str, list[OutcomeRow]]()
+        for values in self.scans.itertuples(index=False, name=None):
+            row: OutcomeRow = {
+                name: None if pd.isna(value) else value for name, value in zip(names, values, strict=True)
+            }
+            chunks.setdefault(row["sequence"], []).append(row)
+        return list(chunks.values())
+
+
+def divide_into_portions(source: ScanSource, scans: pd.DataFrame, crop_radius: float) -> list[Portion]:
+    """The portions of a corpus, in the order of their sequences; no scan is read."""
+    table = scans.assign(identity=source.identities(scans)).sort_values(["sequence", "frame"], ignore_index=True)
+    lengths = table.groupby("sequence", sort=True).size()
+    ends = pd.Series([_ends_portion(str(name), length) for name, length in lengths.items()], lengths.index, dtype=int)
+    place = table["sequence"].map(ends.cumsum() - ends)
+    return [
+        Portion(_portion_name(rows, crop_radius), rows.drop(columns="identity"))
+        for _, rows in table.groupby(place, sort=True)
+    ]
+
+
+def _ends_portion(sequence: str, scans: int) -> bool:
+    """Whether a portion ends with this sequence: by lot, which falls on every ``SCANS_PER_PORTION``-th scan."""
+    lot = int(content_key(sequence=sequence)[:8], 16) / 16**8
+    return lot * SCANS_PER_PORTION < scans
+
+
+def _portion_name(rows: pd.DataFrame, crop_radius: float) -> str:
+    given = [list(rows), *rows.itertuples(index=False, name=None)]
+    return f"outcomes/{content_key(scans=given, crop_radius=crop_radius, code=code_version(__name__))}.parquet"
+
+
+def _stored_outcomes(portion: Portion, store: ContentStore) -> pa.Table | None:
+    """What an earlier run stored of a portion; a damaged file is removed, so that its scans are read again."""
+    if not store.has(portion.name):
+        return None
+    path = store.path(portion.name)
+    held = path.read_bytes()
+    try:
+        return pq.read_table(pa.BufferReader(held), page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        path.unlink(missing_ok=True)
+        return None
 
 
 def _read_portions(
@@ -192,7 +231,7 @@ def _single_scans(chunk: list[OutcomeRow]) -> list[list[OutcomeRow]]:
 
 
 class _Collection:
-    """Outcomes in order of arrival; a portion is stored once all of its scans are there, unless one crashed."""
+    """Outcomes in order of arrival; a portion is stored once all of its scans are there, unless one is unread."""
 
     def __init__(self, portions: Iterable[Portion], store: ContentStore) -> None:
         self._portions = {sequence: portion for portion in portions for sequence in portion.scans["sequence"].unique()}
@@ -205,22 +244,17 @@ class _Collection:
         portion = self._portions[outcomes[0]["sequence"]]
         rows = self._rows.setdefault(portion.name, [])
         rows += outcomes
-        if len(rows) == len(portion.scans):
-            self.complete[portion.name] = outcome_table(self._rows.pop(portion.name))
-            if not any(row["code"] in ACCIDENTS for row in rows):
-                keep_outcomes(portion, self.complete[portion.name], self._store)
+        if len(rows) < len(portion.scans):
+            return
+        ordered = sorted(self._rows.pop(portion.name), key=lambda row: (row["sequence"], row["frame"]))
+        table = self.complete[portion.name] = pa.Table.from_pylist(ordered, schema=OUTCOMES)
+        if not any(row["code"] in UNREAD for row in rows):
+            with self._store.write(portion.name) as partial:
+                pq.write_table(table, partial, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
 def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[OutcomeRow]) -> list[OutcomeRow]:
-    """Read, check and align the scans of one sequence; the unit of work of a process.
-
-    Args:
-        source: Where the raw scans come from.
-        crop_radius: In mm.
-
-    Returns:
-        The rows with ``status, code, reason`` and, where usable, counts, checksum, pose, landmarks and every step.
-    """
+    """The rows of one sequence with the outcome of each scan; the unit of work of a process."""
     return [_ingest_scan(source, crop_radius, scan) for scan in scans]
 
 
@@ -240,7 +274,7 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow) -> Ou
         return _refused(scan, "empty-crop", str(error))
     return {
         **scan,
-        **judged(alignment, face),
+        **outcome_columns(alignment, face),
         "raw_vertices": len(raw.vertices),
         "vertices": len(face.scan.vertices),
         "faces": len(face.scan.faces),
@@ -251,11 +285,11 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow) -> Ou
 
 
 def _checksum(source: ScanSource, scan: OutcomeRow, raw: FaceScan) -> str:
-    """Digest of a row's raw bytes, and of the picture where only the scan itself names it."""
-    told = source.checksum(scan)
+    """Digest of a row's raw bytes, and of the image where only the scan itself names it."""
+    checksum = source.checksum(scan)
     if raw.texture_file is None or scan["texture"] is not None:
-        return told
-    return content_key(told=told, picture=file_digest(raw.texture_file))
+        return checksum
+    return content_key(told=checksum, picture=file_digest(raw.texture_file))
 
 
 def _texture_size(raw: FaceScan) -> str:
@@ -265,8 +299,8 @@ def _texture_size(raw: FaceScan) -> str:
     return f"{width} × {height}"
 
 
-def judged(alignment: "Alignment", face: "RepairedScan") -> OutcomeRow:
-    """What was found and done on the way to the canonical face: the columns of the ingest report that say it."""
+def outcome_columns(alignment: "Alignment", face: "RepairedScan") -> OutcomeRow:
+    """Columns of the ingest report that say what was found and repaired on the way to the canonical face."""
     notes = (*alignment.findings.values(), *face.scan.repairs, *face.notes)
     return {
         "status": "repaired" if notes else "ok",
@@ -274,15 +308,8 @@ def judged(alignment: "Alignment", face: "RepairedScan") -> OutcomeRow:
         "reason": BETWEEN_NOTES.join(notes),
         "pose": alignment.pose.ravel().tolist(),
         "landmarks": None if alignment.landmarks is None else alignment.landmarks.ravel().tolist(),
-        "confidence": alignment.confidence,
-        "method": alignment.method,
-        "residual": alignment.residual,
-        "seen": alignment.seen,
-        "unit": alignment.unit,
-        "turned": alignment.turned,
-        "spikes": face.spikes,
-        "bridges": face.bridges,
-        "debris": face.debris,
+        **{name: getattr(alignment, name) for name in ("confidence", "method", "residual", "seen", "unit", "turned")},
+        **{name: getattr(face, name) for name in ("spikes", "bridges", "debris")},
     }
 
 

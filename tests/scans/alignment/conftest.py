@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from affect4d.scans.alignment.landmark_alignment import fit_landmarks
+from affect4d.scans.alignment.align import fit_landmarks
 from affect4d.scans.geometry import apply_pose, pose_of
 from affect4d.scans.scan import FaceScan
 from affect4d.synthetic.action_units import ACTION_UNITS

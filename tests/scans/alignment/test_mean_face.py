@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
-from affect4d.scans.alignment.landmark_alignment import fit_landmarks
+from affect4d.scans.alignment.align import fit_landmarks
 from affect4d.scans.alignment.mean_face import MEAN_DEPTHS, STEP, TOP, mean_surface
 from affect4d.scans.geometry import apply_pose
 from affect4d.synthetic.action_units import ACTION_UNITS

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
-from affect4d.scans.ingest_report import worth_a_look
+from affect4d.scans.ingest_tables import scans_to_inspect
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore, cached, table_digest
 
@@ -167,7 +167,7 @@ def _previews(
     from affect4d.rendering.renderer import RenderError
 
     try:
-        return list(_draw_previews(raw_corpus, manifest, worth_a_look(report, options.previews))), ""
+        return list(_draw_previews(raw_corpus, manifest, scans_to_inspect(report, options.previews))), ""
     except RenderError as error:
         return [], f"Nothing can be drawn here. {error}"
 

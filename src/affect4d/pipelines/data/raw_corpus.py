@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.scans.corpora.file_names import check_folder
+from affect4d.scans.corpora.corpus_files import check_folder
 from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
 

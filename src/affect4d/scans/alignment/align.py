@@ -1,20 +1,190 @@
-"""Alignment of a scan: its unit, its pose in the canonical frame, and the confidence in both."""
+"""Alignment of a scan: its unit, its pose in the canonical frame by landmarks or by shape, and the confidence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
-from affect4d.array_types import Landmarks, Pose
-from affect4d.scans.alignment.icp import Points, voxel_downsample
-from affect4d.scans.alignment.landmark_alignment import fit_landmarks, swap_sides
-from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS, mean_surface
-from affect4d.scans.alignment.orientation import UNITS, describe_orientation, relative_size, turned_by, unit_of
+from affect4d.array_types import Landmarks, Pose, Vertices
+from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
 from affect4d.scans.alignment.repair import RepairedScan, repair
-from affect4d.scans.alignment.shape_alignment import RELIEF_WITHIN, assess_fit, fit_shape
+from affect4d.scans.alignment.shape_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
 from affect4d.scans.geometry import apply_pose, crop, pose_of, transform, turn_outward
+from affect4d.scans.landmark_names import MIRROR
 from affect4d.scans.scan import FaceScan
+
+UNITS: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+"""Units a scan may be measured in, and how many millimetres each has."""
+MIN_EXTENT, MAX_EXTENT = 65.0, 1500.0
+"""Largest extents, in mm, of what is taken for a scan of a face: from half a face to head and shoulders."""
+PLAUSIBLE_SIZE = 1.6
+"""Factor between a person's landmarks and the mean face's within which a unit is believed."""
+SAMPLE = 4000
+TURNED = 60.0
+"""Angle, in degrees, between a scan and the canonical frame from which on it is said to be turned."""
+
+
+def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
+    """The unit a scan is measured in: told by its landmarks where it has some, else by its extent.
+
+    Args:
+        vertices: The whole scan; single far points do not count.
+        landmarks: [83, 3] in the same frame; rows of NaN are ignored.
+
+    Returns:
+        One of :data:`UNITS`.
+
+    Raises:
+        ValueError: If the scan has the size of a face in none of them.
+    """
+    told = None if landmarks is None else _unit_of_landmarks(landmarks)
+    if told is not None:
+        return told
+    extent = _extent(vertices)
+    for unit, scale in UNITS.items():
+        if MIN_EXTENT <= extent * scale < MAX_EXTENT:
+            return unit
+    raise ValueError(
+        f"The scan is {extent:.3g} units long: no face in {', '.join(UNITS)}. Scale it to millimetres before ingest."
+    )
+
+
+def _unit_of_landmarks(landmarks: Landmarks) -> str | None:
+    """The unit in which tracked landmarks spread as the mean face's do; None where there is none, or too few."""
+    sizes = {unit: relative_size(landmarks, unit) for unit in UNITS}
+    fitting = (unit for unit, size in sizes.items() if size is not None and 1 / PLAUSIBLE_SIZE < size < PLAUSIBLE_SIZE)
+    return next(fitting, None)
+
+
+def relative_size(landmarks: Landmarks | None, unit: str) -> float | None:
+    """How far tracked landmarks in that unit spread, in spreads of the mean face's; None where fewer than two are."""
+    if landmarks is None:
+        return None
+    tracked = ~np.isnan(landmarks).any(axis=1)
+    if tracked.sum() < 2:
+        return None
+    spread, mean_spread = (float(points[tracked].std(axis=0).sum()) for points in (landmarks, MEAN_LANDMARKS))
+    return spread * UNITS[unit] / mean_spread
+
+
+def _extent(vertices: Vertices) -> float:
+    """The longest side of the box that holds all but the outermost points."""
+    sample = vertices[:: max(1, len(vertices) // SAMPLE)]
+    low, high = np.percentile(sample, [0.5, 99.5], axis=0)
+    return float((high - low).max())
+
+
+def turned_by(rotation: Float64[np.ndarray, "3 3"]) -> float:
+    """Degrees between a scan's own frame and the canonical one."""
+    cosine = (np.trace(rotation) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+def describe_orientation(rotation: Float64[np.ndarray, "3 3"]) -> str:
+    """How a scan stands in its file, in words; empty where it stands upright and looks roughly at +z."""
+    if turned_by(rotation) < TURNED:
+        return ""
+    up, forward = rotation[1], rotation[2]  # the face's own axes, as its file has them
+    if forward[2] < -np.cos(np.radians(TURNED)):
+        return "looks away, at −z" if up[1] > 0 else "stands upside down and looks away, at −z"
+    if forward[2] < np.cos(np.radians(TURNED)):
+        return f"looks along {_axis(forward)}"
+    return "stands upside down" if up[1] < -np.cos(np.radians(TURNED)) else "lies on its side"
+
+
+def _axis(direction: Float64[np.ndarray, "3"]) -> str:
+    largest = int(np.abs(direction).argmax())
+    return ("−" if direction[largest] < 0 else "+") + "xyz"[largest]
+
+
+MIN_LANDMARKS = 4
+MIN_TRUST = 2.0
+"""Sum of :data:`LANDMARK_TRUST` below which landmarks fix no pose: two corners of the eyes and little else."""
+GROSS_ERROR = 40.0
+"""Distance from the mean face, in mm, at which a landmark counts for a quarter: people differ by less."""
+HALF_CONFIDENCE = 15.0
+"""Root mean square distance of landmarks to the mean face, in mm, at which confidence has fallen to one half."""
+ROUNDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkFit:
+    """How landmarks lie on the mean face.
+
+    Attributes:
+        pose: The scan's own frame, in mm, to the canonical one.
+        residual: Their weighted root mean square distance to the mean face, mm.
+    """
+
+    pose: Pose
+    residual: float
+    mirrored: bool = False
+
+    @property
+    def confidence(self) -> float:
+        """1 where the landmarks lie on the mean face, one half at ``HALF_CONFIDENCE``, towards 0 beyond."""
+        return 1 / (1 + (self.residual / HALF_CONFIDENCE) ** 2)
+
+
+def fit_landmarks(landmarks: Landmarks) -> LandmarkFit:
+    """The rigid pose that brings landmarks onto the mean face, least squares of trusted ones (Kabsch 1976).
+
+    Landmarks whose left and right are exchanged lie better on the mean face when they are exchanged back: the scan is
+    mirrored, or its landmarks are named from the other side. It is left as it is and ``mirrored`` says so.
+
+    Args:
+        landmarks: [83, 3] in the scan's frame, mm; rows of NaN are ignored.
+
+    Raises:
+        ValueError: If too few are tracked to fix a pose, or if they lie on one line.
+    """
+    fit = _fit(landmarks)
+    if fit.residual < HALF_CONFIDENCE:
+        return fit
+    exchanged = _fit(swap_sides(landmarks))
+    return with_changes(exchanged, mirrored=True) if 2 * exchanged.residual < fit.residual else fit
+
+
+def _fit(landmarks: Landmarks) -> LandmarkFit:
+    tracked = ~np.isnan(landmarks).any(axis=1)
+    trust = LANDMARK_TRUST[tracked]
+    if len(trust) < MIN_LANDMARKS or trust.sum() < MIN_TRUST:
+        raise ValueError(f"{len(trust)} landmarks are tracked: too few, or of too little trust, to fix a pose.")
+    points = landmarks[tracked].astype(np.float64)
+    targets = MEAN_LANDMARKS[tracked].astype(np.float64)
+    weights = trust
+    for _ in range(ROUNDS):
+        rotation, shift = _rigid(points, targets, weights)
+        squares = np.square(points @ rotation.T + shift - targets).sum(axis=1)
+        weights = trust / (1 + squares / GROSS_ERROR**2) ** 2
+    residual = float(np.sqrt((trust * squares).sum() / trust.sum()))
+    return LandmarkFit(pose_of(rotation, shift), residual)
+
+
+def _rigid(
+    points: Float64[np.ndarray, "points 3"],
+    targets: Float64[np.ndarray, "points 3"],
+    weights: Float64[np.ndarray, " points"],
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
+    """Rotation and shift of the least weighted squares."""
+    shares = weights / weights.sum()
+    middle, target_middle = shares @ points, shares @ targets
+    covariance = (shares[:, None] * (points - middle)).T @ (targets - target_middle)
+    left, strengths, right = np.linalg.svd(covariance)
+    if strengths[1] <= 1e-9 * max(strengths[0], 1e-300):
+        raise ValueError("The landmarks lie on one line: they fix no pose.")
+    handedness = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = (left @ handedness @ right).T
+    return rotation, target_middle - rotation @ middle
+
+
+def swap_sides(landmarks: Landmarks) -> Landmarks:
+    """The same points under the names of the other side."""
+    return landmarks[list(MIRROR)]
+
 
 TRUSTED = 0.5
 """Confidence below which a pose is doubted."""

@@ -1,7 +1,7 @@
 """The mean face, as landmarks and as a surface over the image plane: what scans are aligned to.
 
 The depths are those of this project's procedural face with the mean identity, at rest, in the frame that its landmarks
-give (:mod:`affect4d.scans.alignment.landmark_alignment`); no person's scan and no outside data went into them. A test
+give (:mod:`affect4d.scans.alignment.align`); no person's scan and no outside data went into them. A test
 compares them with what the generator gives.
 """
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from affect4d.array_types import Faces, Vertices
-from affect4d.scans.geometry import keep_triangles
+from affect4d.scans.geometry import any_corner, connected, keep_triangles, opposite_edges, spike_tips
 from affect4d.scans.scan import FaceScan
 
 SPIKE_STEEPNESS = 2.5
@@ -60,8 +60,6 @@ def repair(scan: FaceScan) -> RepairedScan:
     Returns:
         The scan itself where there is nothing to repair.
     """
-    from affect4d.scans.triangles import opposite_edges  # the compiler costs half a second
-
     squares = opposite_edges(scan.vertices, scan.faces)
     spikes, places = _spikes(scan.vertices, scan.faces, squares)
     bridges = _bridges(squares)
@@ -86,9 +84,7 @@ def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndar
 
     A tip is farther from its neighbours than those are from each other; few vertices are, and only those are looked at.
     """
-    from affect4d.scans.triangles import tips as find_tips
-
-    tips = np.flatnonzero(find_tips(faces, squares, len(vertices)))
+    tips = np.flatnonzero(spike_tips(faces, squares, len(vertices)))
     if len(tips) == 0:
         return tips, np.empty((0, 3), np.float32)
     middles, widths, closed = _rims(vertices, faces, tips)
@@ -99,8 +95,6 @@ def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndar
 
 def _rims(vertices: Vertices, faces: Faces, tips: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean of each tip's neighbours, their mean distance to it, and whether they go all the way round it."""
-    from affect4d.scans.triangles import any_corner
-
     number = np.full(len(vertices), -1)
     number[tips] = np.arange(len(tips))
     faces = faces[any_corner(number >= 0, faces)]
@@ -128,8 +122,6 @@ def _bridges(squares: Squares) -> Bool[np.ndarray, " faces"]:
 
 def _pieces(vertices: Vertices, faces: Faces) -> Int32[np.ndarray, " faces"]:
     """The piece each triangle belongs to; vertices at one place join pieces, whatever their numbers."""
-    from affect4d.scans.triangles import connected
-
     count, piece = connected(len(vertices), faces)
     if count > 1:
         piece = _welded(vertices, piece, count)

@@ -8,15 +8,12 @@ such as ``12``, ``12L`` and ``A12A15`` are recalled: check against the paper.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
-import pandas as pd
-
-from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole
-from affect4d.scans.corpora.file_names import paths_by_name
-from affect4d.scans.corpora.label_sheets import parse_actions
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole, find_matching, image_beside
+from affect4d.scans.corpora.corpus_files import parse_actions
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 GROUPS = ("N", "E", "LFAU", "UFAU", "CAU", "YR", "PR", "CR", "O", "IGN")
@@ -27,19 +24,13 @@ _SCAN = re.compile(
 )
 
 
-def find_bosphorus(root: Path) -> pd.DataFrame:
-    """Scans of a Bosphorus folder, by name only; each is a sequence of one frame, its group is its ``task``."""
-    paths = paths_by_name(root)
-    matches = (_SCAN.fullmatch(path) for path in paths.values())
-    return scan_table([_row(match, paths) for match in matches if match], root)
-
-
 def sequence_name(subject: str, group: str, code: str, take: int) -> str:
     """What a scan is called in the manifest: ``"bs000/E_HAPPY_0"``."""
     return f"{subject}/{group}_{code}_{take}"
 
 
 def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
+    """A scan is a sequence of one frame; its group is its task."""
     group, code, scan = match["group"].upper(), match["code"].upper(), match[0]
     expression = expression_or_none(code) if group == "E" else None
     return {
@@ -48,7 +39,7 @@ def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
         "expression": expression,
         "frame": 0,
         "scan": scan,
-        "texture": beside(paths, scan),
+        "texture": image_beside(paths, scan),
         "landmark_file": paths.get(str(PurePosixPath(scan).with_suffix(".lm3")).lower()),
         "label": "neutral" if group == "N" else expression,
         "task": group,
@@ -59,7 +50,7 @@ def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
 BOSPHORUS = Corpus(
     name="bosphorus",
     description="bs000/bs000_E_HAPPY_0.bnt with .png and .lm3 beside it (Bosphorus)",
-    find_scans=find_bosphorus,
+    find_scans=partial(find_matching, _SCAN, _row),
     classes=("neutral", *EXPRESSIONS),
     labelled_tasks=("N", "E"),
     whole=Whole(

@@ -12,29 +12,24 @@ Names and tasks are from public pages and reader code.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, numbered
-from affect4d.scans.corpora.file_names import paths_by_name
-from affect4d.scans.corpora.label_sheets import MAX_SHEET_BYTES, join_actions
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, numbered, scan_table
+from affect4d.scans.corpora.corpus_files import MAX_SHEET_BYTES, join_actions, matching_paths, paths_by_name
 from affect4d.scans.expression import expression_or_none
 
-TASKS: Mapping[str, str] = MappingProxyType(
-    {
-        "T1": "happiness",
-        "T2": "sadness",
-        "T3": "startle",
-        "T4": "embarrassment",
-        "T5": "fear",
-        "T6": "pain",
-        "T7": "anger",
-        "T8": "disgust",
-    }
-)
+TASKS: Mapping[str, str] = {
+    "T1": "happiness",
+    "T2": "sadness",
+    "T3": "startle",
+    "T4": "embarrassment",
+    "T5": "fear",
+    "T6": "pain",
+    "T7": "anger",
+    "T8": "disgust",
+}
 """What each task is meant to call forth. Startle, embarrassment and pain are none of the six expressions."""
 SCAN_FOLDER, LANDMARK_FOLDER, CODING_FOLDER = "Sequences(2D+3D)", "3DFeatures", "AUCoding/AU_OCC"
 FRAME_SHIFT = 1
@@ -57,21 +52,17 @@ def find_bp4d(root: Path) -> pd.DataFrame:
         ValueError: If a file of the action coding is not such a table.
     """
     paths = paths_by_name(root)
-    landmarks = {_key(match): match[0] for match in _matches(_LANDMARKS, paths)}
+    landmarks = {_key(match): match[0] for match in matching_paths(_LANDMARKS, paths)}
     coding: dict[Key, str] = {}
-    for match in _matches(_CODING, paths):
+    for match in matching_paths(_CODING, paths):
         subject, task = match["subject"].upper(), match["task"].upper()
         shown = actions_shown(read_occurrence(root / match[0]))
         coding |= {(subject, task, int(frame) - FRAME_SHIFT): actions for frame, actions in shown.items()}
-    return scan_table([_row(match, paths, landmarks, coding) for match in _matches(_SCAN, paths)], root)
+    return scan_table([_row(match, paths, landmarks, coding) for match in matching_paths(_SCAN, paths)], root)
 
 
 def read_occurrence(path: Path) -> pd.DataFrame:
-    """Which actions a coded frame shows.
-
-    Returns:
-        One row a coded frame, indexed by its number in the coding; columns are AU numbers; 1 shown, 0 not shown, NaN
-        unknown.
+    """One row a coded frame, indexed by its number in the coding; columns are AU numbers; 1 shown, 0 not, NaN unknown.
 
     Raises:
         ValueError: If it is not a table of numbers whose first column is 0 (the frame).
@@ -91,18 +82,13 @@ def read_occurrence(path: Path) -> pd.DataFrame:
 def actions_shown(occurrence: pd.DataFrame) -> dict[int, str]:
     """The actions of every coded frame, ``AU6+AU12``; a frame of which nothing is known is left out.
 
-    An unknown action is not listed, as one that is not shown: whoever scores single actions must ask
-    :func:`read_occurrence` which were coded at all.
+    An unknown action is not listed, as one that is not shown; :func:`read_occurrence` tells them apart.
     """
     numbers = occurrence.columns.to_numpy()
     known = occurrence.index[occurrence.notna().any(axis=1)]
     rows = (occurrence.loc[known] == 1).to_numpy()
     texts = [join_actions((int(number), "", False) for number in numbers[row]) for row in rows]
     return dict(zip(known.astype(int), texts, strict=True))
-
-
-def _matches(expression: re.Pattern[str], paths: Mapping[str, str]) -> list[re.Match[str]]:
-    return [match for path in paths.values() if (match := expression.fullmatch(path))]
 
 
 def _key(match: re.Match[str]) -> Key:
@@ -120,7 +106,7 @@ def _row(
         "expression": expression_or_none(label),
         "frame": frame,
         "scan": match[0],
-        "texture": beside(paths, match[0]),
+        "texture": image_beside(paths, match[0]),
         "landmark_file": landmarks.get((subject, task, frame)),
         "gender": subject[0],
         "label": label,

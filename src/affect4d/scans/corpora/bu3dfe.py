@@ -8,35 +8,34 @@ may be called after F2D or F3D, as .bmp or .png.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from types import MappingProxyType
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
-import pandas as pd
-
-from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole, numbered
-from affect4d.scans.corpora.file_names import paths_by_name
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.corpus import (
+    SIX_OF_60,
+    Corpus,
+    Protocol,
+    Selection,
+    Whole,
+    find_matching,
+    image_beside,
+    numbered,
+)
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
-CODES: Mapping[str, str] = MappingProxyType({name[:2].upper(): name for name in EXPRESSIONS})
+CODES: Mapping[str, str] = {name[:2].upper(): name for name in EXPRESSIONS}
 NEUTRAL_CODE = "NE"
 LEVELS = (1, 2, 3, 4)
 ETHNICITIES = ("WH", "AE", "AM", "BL", "IN", "LA")
 """The corpus's own codes: read as white, East Asian, Middle-Eastern Asian, black, Indian and Hispanic/Latin American
 (recalled, check against the paper)."""
 SUBJECTS = numbered("FM", (56, 44), 4)
+STRONG, EXPRESSIVE = Selection(levels=(3, 4)), Selection(levels=LEVELS)
 _SCAN = re.compile(
     r"(?:.*/)?(?P<stem>(?P<subject>[FM]\d{4})_(?P<code>[A-Z]{2})(?P<level>\d{2})(?P<ethnicity>[A-Z]{2}))_F3D\.wrl",
     re.IGNORECASE,
 )
-
-
-def find_bu3dfe(root: Path) -> pd.DataFrame:
-    """The cropped scans of a BU-3DFE folder, by name only; each is a sequence of one frame."""
-    paths = paths_by_name(root)
-    matches = (_SCAN.fullmatch(path) for path in paths.values())
-    return scan_table([_row(match, paths) for match in matches if match], root)
 
 
 def sequence_name(subject: str, code: str, level: int) -> str:
@@ -45,15 +44,17 @@ def sequence_name(subject: str, code: str, level: int) -> str:
 
 
 def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
+    """A cropped scan is a sequence of one frame."""
     subject, code, level = match["subject"].upper(), match["code"].upper(), int(match["level"])
     place = PurePosixPath(match[0])
+    image = image_beside(paths, str(place.with_name(f"{match['stem']}_F2D.wrl"))) or image_beside(paths, match[0])
     return {
         "sequence": sequence_name(subject, code, level),
         "subject": subject,
         "expression": expression_or_none(code),
         "frame": 0,
         "scan": match[0],
-        "texture": beside(paths, str(place.with_name(f"{match['stem']}_F2D.wrl"))) or beside(paths, match[0]),
+        "texture": image,
         "landmark_file": paths.get(str(place.with_suffix(".bnd")).lower()),
         "gender": subject[0],
         "ethnicity": match["ethnicity"].upper(),
@@ -70,7 +71,7 @@ def _scans_of(subject: str) -> list[str]:
 BU3DFE = Corpus(
     name="bu3dfe",
     description="F0001/F0001_AN01WH_F3D.wrl with .bnd and F0001_AN01WH_F2D.bmp beside it (BU-3DFE)",
-    find_scans=find_bu3dfe,
+    find_scans=partial(find_matching, _SCAN, _row),
     classes=("neutral", *EXPRESSIONS),
     whole=Whole(
         subjects=100,
@@ -82,40 +83,17 @@ BU3DFE = Corpus(
     ),
     has_landmarks=True,
     protocols=(
-        Protocol(
-            "P1",
-            "bu3dfe",
-            f"60 subjects drawn once, levels 3–4, {SIX_OF_60}",
-            selection=Selection(levels=(3, 4)),
-            subjects=60,
-        ),
+        Protocol("P1", "bu3dfe", f"60 subjects drawn once, levels 3–4, {SIX_OF_60}", selection=STRONG, subjects=60),
         Protocol(
             "P2",
             "bu3dfe",
             f"60 subjects redrawn each round, levels 3–4, {SIX_OF_60}",
-            selection=Selection(levels=(3, 4)),
+            selection=STRONG,
             subjects=60,
             redrawn=True,
         ),
-        Protocol(
-            "subset_I",
-            "bu3dfe",
-            f"60 subjects, levels 3–4, {SIX_OF_60}",
-            selection=Selection(levels=(3, 4)),
-            subjects=60,
-        ),
-        Protocol(
-            "subset_II",
-            "bu3dfe",
-            f"60 subjects, levels 1–4, {SIX_OF_60}",
-            selection=Selection(levels=(1, 2, 3, 4)),
-            subjects=60,
-        ),
-        Protocol(
-            "subset_II_all",
-            "bu3dfe",
-            "all 100 subjects, levels 1–4, ten folds",
-            selection=Selection(levels=(1, 2, 3, 4)),
-        ),
+        Protocol("subset_I", "bu3dfe", f"60 subjects, levels 3–4, {SIX_OF_60}", selection=STRONG, subjects=60),
+        Protocol("subset_II", "bu3dfe", f"60 subjects, levels 1–4, {SIX_OF_60}", selection=EXPRESSIVE, subjects=60),
+        Protocol("subset_II_all", "bu3dfe", "all 100 subjects, levels 1–4, ten folds", selection=EXPRESSIVE),
     ),
 )

@@ -1,47 +1,30 @@
 """BU-4DFE: ``F001/Angry/000.wrl`` with ``000.jpg``, landmarks in ``BU4DFE_BND_V1.1/F001/Angry/000.bnd``.
 
 101 people show six expressions once each, at 25 frames a second, neutral → apex → neutral in about 4 s. Names are as in
-public reader code; frames count from 000, and how many there are varies.
+public reader code; frames count from 000, and how many there are varies. Folders of other names (the viewer's,
+landmarks) are passed over. The gender of a subject is that of ``subjects.csv``, else the one its letter stands for.
 """
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
+from functools import partial
 from typing import Any
 
-import pandas as pd
-
-from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Whole, numbered
-from affect4d.scans.corpora.file_names import paths_by_name
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Whole, find_matching, image_beside, numbered
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 LANDMARK_FOLDER = "BU4DFE_BND_V1.1"
-FOLDERS: Mapping[str, str] = MappingProxyType(
-    {
-        "anger": "Angry",
-        "disgust": "Disgust",
-        "fear": "Fear",
-        "happiness": "Happy",
-        "sadness": "Sad",
-        "surprise": "Surprise",
-    }
-)
-_SPELLED: Mapping[str, str] = MappingProxyType({word.lower(): word for word in FOLDERS.values()})
+FOLDERS: Mapping[str, str] = {
+    "anger": "Angry",
+    "disgust": "Disgust",
+    "fear": "Fear",
+    "happiness": "Happy",
+    "sadness": "Sad",
+    "surprise": "Surprise",
+}
+_SPELLED: Mapping[str, str] = {word.lower(): word for word in FOLDERS.values()}
 SUBJECTS = numbered("FM", (58, 43), 3)
 _SCAN = re.compile(r"(?P<subject>[FM]\d{3,4})/(?P<word>[^/]+)/(?P<frame>\d{1,9})\.wrl", re.IGNORECASE)
-
-
-def find_bu4dfe(root: Path) -> pd.DataFrame:
-    """Scans of a BU-4DFE folder, by name only.
-
-    Folders of other names (the viewer's, landmarks) are passed over. The gender of a subject is that of
-    ``subjects.csv``, else the one its letter stands for.
-    """
-    paths = paths_by_name(root)
-    matches = (_SCAN.fullmatch(path) for path in paths.values())
-    return scan_table([_row(match, paths) for match in matches if match], root)
 
 
 def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
@@ -53,7 +36,7 @@ def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
         "expression": expression_or_none(word),
         "frame": int(match["frame"]),
         "scan": scan,
-        "texture": beside(paths, scan),
+        "texture": image_beside(paths, scan),
         "landmark_file": paths.get(landmarks),
         "gender": subject[0].upper(),
         "label": expression_or_none(word),
@@ -63,7 +46,7 @@ def _row(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
 BU4DFE = Corpus(
     name="bu4dfe",
     description="F001/Angry/000.wrl with 000.jpg beside it (BU-4DFE)",
-    find_scans=find_bu4dfe,
+    find_scans=partial(find_matching, _SCAN, _row),
     classes=EXPRESSIONS,
     whole=Whole(
         subjects=101,

@@ -13,11 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole
-from affect4d.scans.corpora.file_names import paths_by_name
-from affect4d.scans.corpora.label_sheets import find_sheet, parse_actions, whole_number
-from affect4d.scans.corpora.table import beside, scan_table
-from affect4d.scans.expression import expression_or_none
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, scan_table
+from affect4d.scans.corpora.corpus_files import find_sheet, matching_paths, parse_actions, paths_by_name, whole_number
+from affect4d.scans.expression import expression_or_none, label_for
 
 COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")
 CLASSES = ("anger", "disgust", "fear", "happiness", "others", "sadness", "surprise")
@@ -42,7 +40,7 @@ def find_casme3(root: Path) -> pd.DataFrame:
 
 def _recordings(paths: Mapping[str, str]) -> dict[Place, Recording]:
     found: defaultdict[Place, Recording] = defaultdict(dict)
-    for match in filter(None, (_DEPTH.fullmatch(path) for path in paths.values())):
+    for match in matching_paths(_DEPTH, paths):
         found[match["subject"].lower(), match["clip"].lower()][int(match["frame"])] = match[0]
     return dict(found)
 
@@ -65,7 +63,7 @@ def _clips(sheet: pd.DataFrame, recordings: Mapping[Place, Recording]) -> Iterat
             "clip": place[1],
             "sequence": f"{place[0]}/{place[1]}/{times['onset']}",
             "expression": expression_or_none(word),
-            "label": None if word is None else expression_or_none(word) or word.lower(),
+            "label": label_for(word),
             "actions": None if row["AU"] is None else parse_actions(row["AU"]),
             **times,
         }
@@ -82,7 +80,7 @@ def _rows(
     for frame in sorted(number for number in recording if first <= number <= last):
         scan = recording[frame]
         picture = _COLOUR.sub(r"\g<before>color\g<after>", scan)
-        yield {**clip, "frame": frame, "scan": scan, "texture": beside(paths, picture)}
+        yield {**clip, "frame": frame, "scan": scan, "texture": image_beside(paths, picture)}
 
 
 CASME3 = Corpus(

@@ -2,7 +2,7 @@
 
 - **By table.** ``scans.csv`` or ``scans.parquet`` at the top has one row a scan: ``file`` (relative to the folder) and
   ``subject``; of the optional columns in :data:`OPTIONAL`, those that are known.
-- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.file_names`).
+- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.corpus_files`).
 - **By nesting.** One sub-folder a sequence, the files in it its frames, in natural order: ``anna/happy/0001.obj`` is
   subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown; a scan at the top
   is a sequence and a subject of its own.
@@ -18,11 +18,17 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus
-from affect4d.scans.corpora.file_names import compile_pattern, paths_by_name
-from affect4d.scans.corpora.label_sheets import read_sheet, whole_number
-from affect4d.scans.corpora.table import ATTRIBUTES, WHOLE_NUMBERS, beside, check_number, scan_table
-from affect4d.scans.expression import expression_or_none
+from affect4d.scans.corpora.corpus import (
+    ATTRIBUTES,
+    WHOLE_NUMBERS,
+    Corpus,
+    check_number,
+    find_matching,
+    image_beside,
+    scan_table,
+)
+from affect4d.scans.corpora.corpus_files import compile_pattern, paths_by_name, read_sheet, whole_number
+from affect4d.scans.expression import expression_or_none, label_for
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 
 TABLES = ("scans.csv", "scans.parquet")
@@ -34,34 +40,25 @@ OPTIONAL = (
 _DIGITS = re.compile(r"\d+")
 
 
-def find_folder_scans(root: Path) -> pd.DataFrame:
-    """Scans of a folder, by its table where it has one, else by how its folders nest.
+def find_folder_scans(root: Path, pattern: str | None = None) -> pd.DataFrame:
+    """Scans of a folder, by a pattern with at least ``{subject}`` and ``{frame}``, else by its table, else by nesting.
 
     Raises:
-        ValueError: If the table lacks a column, has an unknown one, names a file outside the folder or a frame twice.
+        ValueError: If the pattern is not one; if the table lacks a column, has an unknown one, names a file outside the
+            folder or a frame twice.
     """
+    if pattern is not None:
+        return find_matching(compile_pattern(pattern, required=("subject", "frame")), _matched, root)
     paths = paths_by_name(root)
     table = next((root / paths[name] for name in TABLES if name in paths), None)
     return _by_nesting(root, paths) if table is None else _by_table(root, table, paths)
-
-
-def find_by_pattern(root: Path, pattern: str) -> pd.DataFrame:
-    """Scans whose paths fit a pattern with at least ``{subject}`` and ``{frame}``.
-
-    Raises:
-        ValueError: If the pattern is not one.
-    """
-    expression = compile_pattern(pattern, required=("subject", "frame"))
-    paths = paths_by_name(root)
-    matches = (expression.fullmatch(path) for path in paths.values())
-    return scan_table([_matched(match, paths) for match in matches if match], root)
 
 
 def _by_table(root: Path, file: Path, paths: Mapping[str, str]) -> pd.DataFrame:
     """The table's rows whose file is there; ``.attrs["absent"]`` lists the others."""
     sheet = read_sheet(file).rename(columns={"scan": "file"})
     _check_columns(sheet, file)
-    rows = [_told({str(name): value for name, value in row.items()}, file) for row in sheet.to_dict("records")]
+    rows = [_parsed({str(name): value for name, value in row.items()}, file) for row in sheet.to_dict("records")]
     _check_frames(rows, file)
     there = [row for row in rows if row["scan"].lower() in paths]
     table = scan_table([_located(row, paths) for row in there], root)
@@ -79,7 +76,7 @@ def _check_columns(sheet: pd.DataFrame, file: Path) -> None:
         )
 
 
-def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
+def _parsed(row: dict[str, Any], file: Path) -> dict[str, Any]:
     scan, subject = row.pop("file"), row["subject"]
     if scan is None or subject is None:
         raise ValueError(
@@ -98,13 +95,13 @@ def _told(row: dict[str, Any], file: Path) -> dict[str, Any]:
         "texture": _inside(row.get("texture"), file),
         "landmark_file": _inside(row.get("landmark_file"), file),
         "expression": expression_or_none(word),
-        "label": row.get("label") or expression_or_none(word) or (word.lower() if word else None),
-        "sequence": row.get("sequence") or _sequence_told(scan, subject, word, frame),
+        "label": row.get("label") or label_for(word),
+        "sequence": row.get("sequence") or _default_sequence(scan, subject, word, frame),
         "frame": frame or 0,
     }
 
 
-def _sequence_told(scan: str, subject: str, word: str | None, frame: int | None) -> str:
+def _default_sequence(scan: str, subject: str, word: str | None, frame: int | None) -> str:
     """Frames of one folder are a sequence; a scan without a frame number is one of its own."""
     place = PurePosixPath(scan.replace("\\", "/"))
     if frame is None:
@@ -137,7 +134,13 @@ def _check_frames(rows: list[dict[str, Any]], file: Path) -> None:
 def _located(row: dict[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
     scan = paths[row["scan"].lower()]
     given = {name: paths.get(row[name].lower()) for name in ("texture", "landmark_file") if row[name] is not None}
-    return {**row, "scan": scan, "texture": beside(paths, scan), "landmark_file": _landmarks(paths, scan), **given}
+    return {
+        **row,
+        "scan": scan,
+        "texture": image_beside(paths, scan),
+        "landmark_file": _landmarks(paths, scan),
+        **given,
+    }
 
 
 def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
@@ -150,9 +153,9 @@ def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
         "expression": expression_or_none(word),
         "frame": int(fields["frame"]),
         "scan": scan,
-        "texture": beside(paths, scan),
+        "texture": image_beside(paths, scan),
         "landmark_file": _landmarks(paths, scan),
-        "label": expression_or_none(word) or (word.lower() if word else None),
+        "label": label_for(word),
         "task": fields.get("task"),
     }
 
@@ -207,7 +210,7 @@ def _nested(sequence: str, frame: int, scan: str, paths: Mapping[str, str]) -> d
         "expression": expression,
         "frame": frame,
         "scan": scan,
-        "texture": beside(paths, scan),
+        "texture": image_beside(paths, scan),
         "landmark_file": _landmarks(paths, scan),
         "label": expression,
     }
@@ -222,5 +225,5 @@ FOLDER = Corpus(
     name="folder",
     description="a table scans.csv, or subject/expression/0000.wrl with any names and any known format",
     find_scans=find_folder_scans,
-    find_by_pattern=find_by_pattern,
+    takes_pattern=True,
 )

@@ -6,7 +6,7 @@ labels are matched to clips by ``sub_ID`` and ``fold_name``, never by row, and t
 outside their clip.
 
 **How its mesh files are called is published nowhere we could read.** The holder of a copy gives a pattern
-(:mod:`affect4d.scans.corpora.file_names`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
+(:mod:`affect4d.scans.corpora.corpus_files`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
 """
 
 import re
@@ -16,46 +16,44 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole
-from affect4d.scans.corpora.file_names import compile_pattern, paths_by_name
-from affect4d.scans.corpora.label_sheets import find_sheet, parse_actions, whole_number
-from affect4d.scans.corpora.table import beside, scan_table
+from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, scan_table
+from affect4d.scans.corpora.corpus_files import (
+    compile_pattern,
+    find_sheet,
+    matching_paths,
+    parse_actions,
+    paths_by_name,
+    whole_number,
+)
 from affect4d.scans.expression import MICRO_EXPRESSIONS, join_labels
 
 COLUMNS = ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs")
 UNKNOWN_SUBJECT = "unknown"
-"""Whoever is in clips of which neither path nor sheet says it: one subject, so that no fold can divide them."""
+"""Subject of clips where neither path nor sheet names one: a single one, so that no fold can divide them."""
 _BETWEEN = re.compile(r"[,;/+&，、]|\band\b", re.IGNORECASE)
 ClipLabels = Mapping[str, Any]
 SheetLabels = Mapping[str, Mapping[str, ClipLabels]]
-"""Clip → subject → what the sheet says; both in small letters."""
+"""Clip → subject → labels of the sheet; both in lower case."""
 
 
-def refuse_without_pattern(root: Path) -> pd.DataFrame:
-    """There is no default: the folder's shape is not known.
-
-    Raises:
-        ValueError: Always; the message says how to give the pattern.
-    """
-    raise ValueError(
-        f"How the scans of 4DME in {root} are called is not published: give the pattern of their paths, e.g. "
-        "{subject}/{clip}/{frame}.obj where {clip} is the label sheet's fold_name, in "
-        "conf/local/globals.yml under corpus_patterns: {fourdme: …}, or with --params corpus_pattern=…"
-    )
-
-
-def find_fourdme(root: Path, pattern: str) -> pd.DataFrame:
+def find_fourdme(root: Path, pattern: str | None = None) -> pd.DataFrame:
     """Scans whose paths fit the pattern, with the labels of their clips; a clip without labels stays, unlabelled.
 
     Raises:
-        ValueError: If the pattern lacks ``{clip}`` or ``{frame}``, the label sheet cannot be read, or a clip is of
-            several of its subjects and the path does not say of which.
+        ValueError: If there is no pattern or it lacks ``{clip}`` or ``{frame}``, the label sheet cannot be read, or a
+            clip is of several of its subjects and the path does not say of which.
     """
+    if pattern is None:
+        raise ValueError(
+            f"How the scans of 4DME in {root} are called is not published: give the pattern of their paths, e.g. "
+            "{subject}/{clip}/{frame}.obj where {clip} is the label sheet's fold_name, in "
+            "conf/local/globals.yml under corpus_patterns: {fourdme: …}, or with --params corpus_pattern=…"
+        )
     expression = compile_pattern(pattern, required=("clip", "frame"))
     paths = paths_by_name(root)
     sheet = find_sheet(root, paths, COLUMNS)
     labels = {} if sheet is None else _labels(sheet)
-    matches = [match for path in paths.values() if (match := expression.fullmatch(path))]
+    matches = matching_paths(expression, paths)
     there = {(match["clip"].lower(), str(match.groupdict().get("subject")).lower()) for match in matches}
     return scan_table([_row(match, labels, paths, there) for match in matches], root)
 
@@ -81,14 +79,14 @@ def _labels(sheet: pd.DataFrame) -> SheetLabels:
 
 
 def _known(clip: str, subject: str | None, labels: SheetLabels, there: Container[tuple[str, str]]) -> ClipLabels:
-    """What the sheet says of a clip; of a subject it calls otherwise than the path, by the clip alone.
+    """The sheet's labels of a clip; where sheet and path name the subject differently, by the clip alone.
 
-    What is said of a clip and a subject that are ``there`` under the sheet's own names is nobody else's.
+    Labels of a clip and subject that are ``there`` under the sheet's own names go to no other subject.
     """
     of_clip = labels.get(clip.lower(), {})
     if subject is not None and any(subject.lower() in subjects for subjects in labels.values()):
         return of_clip.get(subject.lower(), {})
-    of_clip = {one: told for one, told in of_clip.items() if (clip.lower(), one) not in there}
+    of_clip = {one: known for one, known in of_clip.items() if (clip.lower(), one) not in there}
     if len(of_clip) > 1:
         raise ValueError(
             f"The label sheet has the clip {clip!r} of several subjects ({', '.join(of_clip)}): let the pattern say "
@@ -110,7 +108,7 @@ def _row(
         "subject": subject,
         "frame": int(fields["frame"]),
         "scan": scan,
-        "texture": beside(paths, scan),
+        "texture": image_beside(paths, scan),
         "landmark_file": paths.get(str(PurePosixPath(scan).with_suffix(".bnd")).lower()),
         "task": fields.get("task"),
     }
@@ -119,10 +117,10 @@ def _row(
 FOURDME = Corpus(
     name="fourdme",
     description="mesh files named by a pattern you give, with the label sheet at the top (4DME)",
-    find_scans=refuse_without_pattern,
+    find_scans=find_fourdme,
     classes=MICRO_EXPRESSIONS,
     whole=Whole(subjects=None, sequences=267, scans=None, source="published description"),
-    find_by_pattern=find_fourdme,
+    takes_pattern=True,
     protocols=(
         Protocol(
             "leave_one_subject_out",

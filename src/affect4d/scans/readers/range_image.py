@@ -22,17 +22,20 @@ from jaxtyping import Bool
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.array_types import RangePlanes
+from affect4d.array_types import Faces, RangePlanes, TextureCoordinates, Vertices
+from affect4d.jit import Number, compiled
 from affect4d.scans.readers.mesh_checks import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
 from affect4d.scans.scan import ScanError
-from affect4d.scans.triangles import flag_measured, join_grid
 
 Measured = Bool[np.ndarray, "rows columns"]
 """Where a range image has a point, and not background."""
 PLANES = 5
 MAX_DEPTH_JUMP = 10.0
 """Largest difference in depth, in mm, inside one cell of the grid; beyond it there is an edge, not a surface [ours]."""
+MAX_SLOPE = 2.5
+"""Largest difference in depth inside a cell of a coarse grid, as a multiple of the cell's side [ours]."""
 DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
+_ZERO, _ONE, _TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 _HEAD, _COUNT = struct.Struct("<HHdH"), struct.Struct("<I")
 
 
@@ -163,3 +166,98 @@ def _planes(depth: np.ndarray, camera: Intrinsics) -> RangePlanes:
     x, y = (column - camera.cx) * depth / camera.fx, (camera.cy - row) * depth / camera.fy
     planes = np.stack([x, y, -depth, (column + 0.5) / columns, (row + 0.5) / rows])
     return np.ascontiguousarray(planes[:, ::-1])
+
+
+def flag_measured(planes: RangePlanes, background: float) -> tuple[Bool[np.ndarray, "rows columns"], bool]:
+    """Where none of x, y, z of a range image is the background number, and whether all such points are finite."""
+    measured = np.empty(planes.shape[1:], np.bool_)
+    x, y, z, u, v = planes.reshape(len(planes), -1)
+    return measured, bool(_flag_measured(x, y, z, u, v, background, measured.reshape(-1)))
+
+
+def join_grid(
+    planes: RangePlanes, measured: Bool[np.ndarray, "rows columns"], max_depth_jump: float
+) -> tuple[Vertices, TextureCoordinates, Faces]:
+    """Measured points of a range image, their texture coordinates (v bottom-up), and two triangles in each sound cell.
+
+    A cell is sound where its four corners are measured and differ in depth by at most ``max_depth_jump`` mm, or, in a
+    coarse grid, by at most ``MAX_SLOPE`` times the cell's side.
+    """
+    count = planes.shape[1] * planes.shape[2]
+    vertices, coordinates = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32)
+    numbers = np.empty(count, np.int32)
+    x, y, z, u, v = planes.reshape(5, count)
+    points = _gather(x, y, z, u, v, measured.reshape(count), vertices, coordinates, numbers)
+    faces = np.empty((2 * points, 3), np.int32)
+    triangles = _join(x, y, z, numbers, planes.shape[2], max_depth_jump, faces)
+    vertices.resize((points, 3), refcheck=False)
+    coordinates.resize((points, 2), refcheck=False)
+    faces.resize((triangles, 3), refcheck=False)
+    return vertices, coordinates, faces
+
+
+@compiled
+def _flag_measured(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, u: np.ndarray, v: np.ndarray, background: float, measured: np.ndarray
+) -> Number:
+    """Flag the points without a background number; whether all are finite. Many at once: it has no branches."""
+    usable = True
+    for at in range(len(x)):
+        seen = (x[at] != background) & (y[at] != background) & (z[at] != background)
+        finite = (abs(x[at]) < np.inf) & (abs(y[at]) < np.inf) & (abs(z[at]) < np.inf)
+        measured[at] = seen
+        usable &= (not seen) | (finite & (abs(u[at]) < np.inf) & (abs(v[at]) < np.inf))
+    return usable
+
+
+@compiled
+def _gather(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    measured: np.ndarray,
+    vertices: np.ndarray,
+    coordinates: np.ndarray,
+    numbers: np.ndarray,
+) -> Number:
+    """Write down the measured points; how many they are. ``numbers`` holds each one's own, −1 for none."""
+    point = np.uint64(0)
+    for place in range(len(x)):
+        at = np.uint64(place)
+        if not measured[at]:
+            numbers[at] = -1
+            continue
+        vertices[point, _ZERO], vertices[point, _ONE], vertices[point, _TWO] = x[at], y[at], z[at]
+        coordinates[point, _ZERO], coordinates[point, _ONE] = u[at], 1 - v[at]
+        numbers[at] = np.int32(point)
+        point += _ONE
+    return np.int64(point)
+
+
+@compiled
+def _join(
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    numbers: np.ndarray,
+    columns: int,
+    max_depth_jump: float,
+    faces: np.ndarray,
+) -> Number:
+    """Write down the triangles; how many they are."""
+    triangle, width = np.uint64(0), np.uint64(columns)
+    for row in range(1, len(z) // columns):
+        for column in range(1, columns):
+            d = np.uint64(row) * width + np.uint64(column)
+            c, b, a = d - _ONE, d - width, d - width - _ONE
+            if (numbers[a] | numbers[b] | numbers[c] | numbers[d]) < 0:
+                continue
+            jump = max(z[a], z[b], z[c], z[d]) - min(z[a], z[b], z[c], z[d])
+            side = max(abs(x[b] - x[a]), abs(y[c] - y[a]))
+            if jump <= max(max_depth_jump, MAX_SLOPE * side):
+                for third, second in ((numbers[d], numbers[b]), (numbers[c], numbers[d])):
+                    faces[triangle, _ZERO], faces[triangle, _ONE], faces[triangle, _TWO] = numbers[a], second, third
+                    triangle += _ONE
+    return np.int64(triangle)

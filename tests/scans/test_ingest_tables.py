@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from affect4d.scans.ingest_report import (
+from affect4d.scans.ingest_tables import (
     OTHERWISE,
     REMEDIES,
     REPORT_COLUMNS,
@@ -10,7 +10,7 @@ from affect4d.scans.ingest_report import (
     ingest_report,
     quantile_table,
     reasons_table,
-    worth_a_look,
+    scans_to_inspect,
 )
 
 
@@ -73,16 +73,16 @@ def test_every_scan_is_counted_once(report):
 
 
 def test_the_least_confident_scans_are_looked_at_first(report):
-    chosen = worth_a_look(report, 4)
+    chosen = scans_to_inspect(report, 4)
     assert chosen["scan"].iloc[0] == "A/fear/1"
     assert chosen["sequence"].is_unique
     turned = report.assign(code=report["code"].where(report["scan"] != "B/fear/1", "turned"))
-    assert worth_a_look(turned, 4)["scan"].iloc[:2].tolist() == ["A/fear/1", "B/fear/1"]
+    assert scans_to_inspect(turned, 4)["scan"].iloc[:2].tolist() == ["A/fear/1", "B/fear/1"]
     assert list(chosen.columns) == list(report.columns)
     assert "refused" not in set(chosen["status"])
-    assert len(worth_a_look(report, 100)) == report.loc[report["status"] != "refused", "sequence"].nunique()
-    assert worth_a_look(report, 0).empty
-    assert worth_a_look(ingest_report([]), 4).empty
+    assert len(scans_to_inspect(report, 100)) == report.loc[report["status"] != "refused", "sequence"].nunique()
+    assert scans_to_inspect(report, 0).empty
+    assert scans_to_inspect(ingest_report([]), 4).empty
 
 
 def test_quantiles_leave_refused_scans_out(report):

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 from scan_files import bumpy_grid, obj_text, write_corpus, write_picture
 
-from affect4d.scans import ingest_cache
-from affect4d.scans.corpora.table import SCAN_COLUMNS
-from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_corpus
-from affect4d.scans.ingest_cache import divide
+from affect4d.scans import ingest as ingest_module
+from affect4d.scans.corpora.corpus import SCAN_COLUMNS
+from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, divide_into_portions, ingest_source
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import KEY_LENGTH, ContentStore
 from affect4d.store.prune import carry_out, plan_prune
@@ -23,7 +22,7 @@ SUBJECTS = ("F001", "F002", "M001")
 
 @pytest.fixture(autouse=True)
 def a_portion_a_sequence(monkeypatch):
-    monkeypatch.setattr(ingest_cache, "SCANS", 1)
+    monkeypatch.setattr(ingest_module, "SCANS_PER_PORTION", 1)
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def seen(monkeypatch):
 
 
 def take_in(corpus, store, layout="bu4dfe", **options):
-    return ingest_corpus(corpus, layout, IngestOptions(**options), store)
+    return ingest_source(FileSource(corpus, layout), IngestOptions(**options), store)
 
 
 def assert_as_in_one_go(ingest, corpus, tmp_path, layout="bu4dfe"):
@@ -221,13 +220,13 @@ def listed(sequences, frames):
 
 @pytest.mark.parametrize("frames", [1, 40, 700])
 def test_portions_are_some_hundred_scans_and_an_added_sequence_shifts_none(frames, monkeypatch):
-    monkeypatch.setattr(ingest_cache, "SCANS", 300)
+    monkeypatch.setattr(ingest_module, "SCANS_PER_PORTION", 300)
     names = [f"S{number:04d}" for number in range(8000 // frames)]
-    before = divide(Listed(), listed(names, frames), 95.0)
+    before = divide_into_portions(Listed(), listed(names, frames), 95.0)
     sizes = pd.Series([len(portion.scans) for portion in before])
     assert sizes.sum() == len(names) * frames
     assert 0.6 < sizes.mean() / max(300, frames) < 1.6
-    after = divide(Listed(), listed([*names, "S0003b"], frames), 95.0)
+    after = divide_into_portions(Listed(), listed([*names, "S0003b"], frames), 95.0)
     gone = {portion.name for portion in before} - {portion.name for portion in after}
     assert len(gone) <= 1
-    assert divide(Listed(), listed(names[::-1], frames), 95.0)[0].name == before[0].name
+    assert divide_into_portions(Listed(), listed(names[::-1], frames), 95.0)[0].name == before[0].name
