@@ -99,5 +99,4 @@ def _mean(totals: Sequence[tuple[float, ...]], count: int) -> tuple[float, ...]:
 
 
 def _steps(values: np.ndarray, steps: float) -> bytes:
-    """Whole numbers of steps, the zero without a sign."""
     return np.rint(np.asarray(values, np.float64) * steps).astype(np.int32).tobytes()

@@ -305,7 +305,6 @@ def _write_folder(root: Path, take: LayoutTake) -> tuple[WrittenScan, ...]:
 
 
 def _folder_label(take: LayoutTake) -> LabelRow:
-    """The common cells of the take's rows of the table, and their number."""
     performance = take.performance
     return {
         "sequence": _folder_sequence(take),
@@ -320,7 +319,6 @@ def _folder_label(take: LayoutTake) -> LabelRow:
 
 
 def _write_folder_table(root: Path, rows: Sequence[LabelRow]) -> None:
-    """The table, one row a scan."""
     scans = [
         {"file": f"{row['sequence']}/{frame}.ply", "frame": frame, **row}
         for row in rows
@@ -334,7 +332,6 @@ def _folder_sequence(take: LayoutTake) -> str:
 
 
 def _write_obj(folder: Path, name: str, scan: FaceScan, indexed: bool = True) -> None:
-    """Write a mesh with its material and its image."""
     write_file(folder / f"{name}.obj", obj_bytes(scan, f"{name}.mtl", indexed))
     write_file(folder / f"{name}.mtl", mtl_bytes(f"{name}.jpg"))
     write_file(folder / f"{name}.jpg", image_bytes(scan, "JPEG"))

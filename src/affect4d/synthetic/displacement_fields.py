@@ -182,7 +182,6 @@ def _upper_lid(points: MaterialPoints) -> PointScalars:
 
 
 def _lower_lid(points: MaterialPoints) -> PointScalars:
-    """Share of the left lower lid's movement at a point."""
     arch, across = _lid_arch(points)
     drop = EYE.q - EYE.lower * arch - points[:, 1]
     return np.where(points[:, 1] <= EYE.q, across * np.exp(-0.5 * (np.clip(drop, 0.0, None) / 4.5) ** 2), 0.0)

@@ -124,8 +124,6 @@ class FaceSurface:
 
     def scaled(self, size: float) -> "FaceSurface":
         """The same face, larger or smaller by a factor."""
-        if size == 1.0:
-            return self
         return replace(self, vertices=self.vertices * size, landmarks=self.landmarks * size)
 
 
@@ -167,6 +165,22 @@ class FaceMesh:
     faces: Faces
     texture_coordinates: TextureCoordinates
 
+    def surface(
+        self,
+        skin: SpacePoints,
+        mouth: SpacePoints,
+        centres: Float64[np.ndarray, "2 3"],
+        radius: float,
+        weights: ActionWeights,
+        landmarks: SpacePoints,
+    ) -> FaceSurface:
+        """The surface of placed skin and mouth, with eyeballs of these centres turned by the gaze."""
+        turned = turn_gaze(front_of_eyeball()[0], weights)
+        vertices = np.concatenate([skin, mouth, *(centre + radius * turned for centre in centres)])
+        return FaceSurface(
+            vertices.astype(np.float32), self.faces, self.texture_coordinates, landmarks.astype(np.float32)
+        )
+
 
 def blendshapes(neutral: SpacePoints, identity: ModeBasis, actions: ModeBasis) -> Blendshapes:
     """Blendshapes from the neutral points and the displacements of each parameter, mm."""
@@ -185,13 +199,6 @@ def join_face(skin: Blendshapes, mouth: Blendshapes, skin_faces: Faces, material
     eyes = [eye_coordinates(directions, side) for side in (1.0, -1.0)]
     coordinates = np.concatenate([skin_coordinates(material), mouth_coordinates(*grid.T), *eyes])
     return FaceMesh(skin, mouth, np.concatenate(faces).astype(np.int32), coordinates)
-
-
-def eyeballs(centres: Float64[np.ndarray, "2 3"], radius: float, weights: ActionWeights) -> list[SpacePoints]:
-    """Points of both eyeballs, turned by the gaze."""
-    directions, _ = front_of_eyeball()
-    turned = turn_gaze(directions, weights)
-    return [centre + radius * turned for centre in centres]
 
 
 @functools.cache

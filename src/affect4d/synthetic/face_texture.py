@@ -58,7 +58,6 @@ def wrinkle_map(weights: ActionWeights) -> WrinkleMap:
 
 @functools.cache
 def _unit_wrinkles() -> Float32[np.ndarray, "units height width"]:
-    """Folds of each unit over the texture, 0…1."""
     points = skin_pixels()
     maps = np.zeros((len(ACTION_UNITS), HEIGHT, WIDTH), dtype=np.float32)
     for index, unit in enumerate(ACTION_UNITS):
@@ -89,7 +88,6 @@ def _skin(appearance: Appearance) -> PixelColours:
 
 
 def _tone(appearance: Appearance) -> Float64[np.ndarray, "3"]:
-    """Colour of the skin between two steps of the scale."""
     place = appearance.melanin * (len(TONES) - 1)
     tone = np.array([np.interp(place, np.arange(len(TONES)), TONES[:, channel]) for channel in range(3)])
     return np.asarray(tone * (BLOOD + (1.0 - BLOOD) * appearance.melanin))
@@ -148,7 +146,6 @@ def _lip_colour(points: MaterialPoints, paint: PixelColours, appearance: Appeara
 
 
 def _around_eyes(points: MaterialPoints, paint: PixelColours, appearance: Appearance) -> PixelColours:
-    """Lashes, the crease of the lid, and brows."""
     for sided in (points, mirrored(points)):
         p, q = sided.T
         beside = sigmoid((EYE.half + 1.0 - np.abs(p - EYE.p)) / 0.8)
@@ -187,7 +184,6 @@ def _hair(points: MaterialPoints, paint: PixelColours, appearance: Appearance) -
 
 
 def _eye(appearance: Appearance) -> Float64[np.ndarray, "strip strip 3"]:
-    """An eyeball from the front: sclera, iris, pupil and a glint."""
     axis = (np.arange(STRIP) + 0.5) / STRIP * 2.0 - 1.0
     x, y = np.meshgrid(axis / 0.94, -axis / 0.94)
     radius = np.hypot(x, y)
@@ -201,7 +197,6 @@ def _eye(appearance: Appearance) -> Float64[np.ndarray, "strip strip 3"]:
 
 
 def _mouth() -> Float64[np.ndarray, "strip wide 3"]:
-    """Upper teeth, dark, tongue and lower teeth."""
     rows = -((np.arange(STRIP) + 0.5) / STRIP * 2.0 - 1.0)[:, None] / 0.94
     columns = ((np.arange(2 * STRIP) + 0.5) / STRIP - 1.0)[None, :] / 0.94
     gaps = 1.0 - 0.25 * np.exp(-(((columns * 6.0) % 1.0 - 0.5) ** 2) / 0.01)

@@ -144,7 +144,6 @@ def export_take(task: TakeTask) -> ExportedTake:
 def _stored(
     store: ContentStore, key: str, write: Callable[[Path], None], recipe: CorpusRecipe, **facts: Any
 ) -> dict[str, Any]:
-    """Description of the corpus of that key, written if the store lacks it."""
     if not store.has(key):
         with store.write(key, durable=False) as root:
             root.mkdir(parents=True)
@@ -211,7 +210,6 @@ def _frames(task: TakeTask) -> int:
 
 
 def _write_description(recipe: CorpusRecipe, root: Path, names: Mapping[str, str], counts: dict[str, Any]) -> None:
-    """Subjects, recipe and counts of a corpus, with split and folds, under the names of its layout."""
     subjects = corpus.subject_table(recipe)
     subjects.assign(subject=subjects["subject"].map(names)).to_csv(root / "subjects.csv", index=False)
     (root / "recipe.json").write_text(json.dumps(recipe.describe(), indent=2) + "\n")
@@ -220,7 +218,6 @@ def _write_description(recipe: CorpusRecipe, root: Path, names: Mapping[str, str
 
 
 def _split_and_folds(recipe: CorpusRecipe, names: Mapping[str, str]) -> dict[str, Any]:
-    """The recipe's own split and folds; none for a single subject."""
     if recipe.subjects < 2:
         return {}
     split = corpus.official_split(recipe)
@@ -230,7 +227,6 @@ def _split_and_folds(recipe: CorpusRecipe, names: Mapping[str, str]) -> dict[str
 
 
 def _with_labels(units: pd.DataFrame, labels: Mapping[str, Any]) -> pd.DataFrame:
-    """The action units, with sequence, subject, expression and frame before them."""
     units = units[["frame", *units.columns.drop("frame")]]
     for index, name in enumerate(("sequence", "subject", "expression")):
         units.insert(index, name, pd.Series(labels[name], index=units.index, dtype="str"))
@@ -238,7 +234,6 @@ def _with_labels(units: pd.DataFrame, labels: Mapping[str, Any]) -> pd.DataFrame
 
 
 def _exported_units(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> pd.DataFrame:
-    """True action units of the written scans, one row each, under the layout's names."""
     labels = corpus.sequence_labels(recipe, made.take)
     scans = pd.DataFrame([asdict(scan) for scan in made.scans])
     scans["subject"] = names[labels["subject"]]
@@ -250,7 +245,6 @@ def _exported_units(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str
 
 
 def _exported_attributes(recipe: CorpusRecipe, made: ExportedTake, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Attributes of the written sequences, one row each."""
     labels = corpus.sequence_labels(recipe, made.take)
     named = {**labels, **corpus.take_attributes(recipe, made.take), "subject": names[labels["subject"]]}
     sequences = sorted({(scan.sequence, scan.neutral) for scan in made.scans})

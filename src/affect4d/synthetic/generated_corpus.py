@@ -19,8 +19,7 @@ from affect4d.store import code_version, content_key
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
 from affect4d.synthetic.face_model import FaceModel
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
-from affect4d.synthetic.ict_facekit import IctFace
-from affect4d.synthetic.ict_facekit_files import ict_digests
+from affect4d.synthetic.ict_facekit import IctFace, ict_digests
 from affect4d.synthetic.performance import Performance, act, draw_performances
 from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
@@ -209,7 +208,6 @@ def _makers(face: str, ict_folder: str | None) -> list[Any]:
 
 
 def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> IdentityShape:
-    """An identity in the modes that vary; the model's others are zero."""
     there = face_model(recipe).shape_count
     varying = there if recipe.identity_modes is None else recipe.identity_modes
     if varying > there:
@@ -230,7 +228,6 @@ def _painted(recipe: CorpusRecipe, subject: int) -> Albedo:
 
 
 def _genders(recipe: CorpusRecipe) -> dict[str, str]:
-    """Gender of every subject by name."""
     names = [subject_name(index) for index in range(recipe.subjects)]
     return {name: name[0] for name in names}
 

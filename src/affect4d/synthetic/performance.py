@@ -161,7 +161,6 @@ def _posed(
     rng: np.random.Generator,
     expression: str | None = None,
 ) -> Performance:
-    """A take at the usual frame rate, with the timing of posed sequences."""
     total = max(round(options.seconds * options.fps), 3)
     count = total if options.frames is None else min(options.frames, total)
     timing = options.seconds * rng.uniform(*POSED_SHARES)
@@ -275,7 +274,6 @@ def gaze_drift(times: FrameTimes, strength: float, rng: np.random.Generator) -> 
 def _apex(
     style: ExpressiveStyle, performance: Performance, rng: np.random.Generator, options: ActionUnitOptions
 ) -> ActionWeights:
-    """Weights at the apex of a take."""
     if performance.expression is not None:
         return apex_weights(style.posed(performance.expression), performance.intensity, rng, options)
     if performance.kind == "micro":
@@ -300,7 +298,6 @@ def _distractor_track(performance: Performance, rng: np.random.Generator, option
 
 
 def _named_distractor(performance: Performance, rng: np.random.Generator) -> ActionTrack:
-    """The distractor that ``performance.name`` begins with, in full strength."""
     word, times = performance.name.partition("-")[0], performance.times
     if word == "talk":
         return talk(times, 1.0, rng)
@@ -331,6 +328,5 @@ def _going(progress: FrameTimes, rng: np.random.Generator) -> FrameTimes:
 
 
 def _smooth(progress: FrameTimes) -> FrameTimes:
-    """Cubic step: 0 below 0, 1 above 1."""
     clipped = np.clip(progress, 0.0, 1.0)
     return np.asarray(clipped * clipped * (3.0 - 2.0 * clipped))

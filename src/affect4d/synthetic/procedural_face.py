@@ -32,7 +32,6 @@ from affect4d.synthetic.face_model import (
     blendshapes,
     brow_height,
     eye_opening,
-    eyeballs,
     join_face,
     lower_teeth,
     mirrored,
@@ -137,7 +136,6 @@ def eye_centre(side: float) -> Float64[np.ndarray, "3"]:
 
 
 def _skull(q: PointScalars, angle: PointScalars) -> PointScalars:
-    """Depth of the skull's front: flat before, round towards the ears."""
     return np.asarray(_depth(np.clip(q, HEIGHTS[0], HEIGHTS[-1])) - HEAD_DEPTH * (1.0 - np.cos(angle)))
 
 
@@ -153,7 +151,6 @@ def _nose(points: MaterialPoints) -> PointScalars:
 
 
 def _lips(points: MaterialPoints) -> PointScalars:
-    """Two cushions with the line of the mouth between them."""
     t = points[:, 0] / (MOUTH.half + 2.0)
     taper = np.clip(1.0 - t**2, 0.0, None)
     q = points[:, 1] - 0.8 * np.cos(2.2 * np.pi * t) * taper * (points[:, 1] > MOUTH.q)
@@ -195,11 +192,8 @@ class ProceduralFace:
         """The face of this identity under these weights; ``sampling`` picks one of ``SAMPLINGS`` meshes."""
         mesh, centres = _mesh(sampling % SAMPLINGS), _eye_centres(shape)
         skin, mouth = _over_eyes(mesh.skin.place(shape, weights), centres), mesh.mouth.place(shape, weights)
-        vertices = np.concatenate([skin, mouth, *eyeballs(centres, EYE_RADIUS, weights)])
         landmarks = _over_eyes(_landmark_shapes().place(shape, weights), centres)
-        return FaceSurface(
-            vertices.astype(np.float32), mesh.faces, mesh.texture_coordinates, landmarks.astype(np.float32)
-        )
+        return mesh.surface(skin, mouth, centres, EYE_RADIUS, weights, landmarks)
 
     def normal_map(self, shape: IdentityShape, weights: ActionWeights) -> NormalMap:
         """Normals over the texture, from a coarse grid of material points."""
@@ -311,7 +305,6 @@ def _lattice(rng: np.random.Generator, spacing: float) -> MaterialPoints:
 
 
 def _hexagons(spacing: float, rng: np.random.Generator) -> MaterialPoints:
-    """A jittered hexagonal lattice over the scanned part of the head."""
     columns, rows = np.arange(-WIDTH_HALF, WIDTH_HALF, spacing), np.arange(-96.0, 100.0, spacing * 0.866)
     p, q = np.meshgrid(columns, rows)
     p = p + 0.5 * spacing * (np.arange(len(rows)) % 2)[:, None]
@@ -322,12 +315,10 @@ def _hexagons(spacing: float, rng: np.random.Generator) -> MaterialPoints:
 
 
 def _moves(points: MaterialPoints) -> Bool[np.ndarray, " points"]:
-    """Mask of the part of the face that moves."""
     return np.asarray((points[:, 0] / 56.0) ** 4 + ((points[:, 1] - 1.0) / 66.0) ** 4 < 1.0)
 
 
 def _rings(rng: np.random.Generator) -> list[MaterialPoints]:
-    """Rings around both eyes, then around the mouth."""
     rings = []
     for outside in (0.0, 1.6, 3.6, 6.3):
         left, right = (EYE.ring(_turn(20, rng), outside) for _ in range(2))

@@ -239,7 +239,6 @@ def _cross(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _text(columns: list[DigitColumns], begin: bytes, between: bytes | tuple[bytes, ...], end: bytes) -> bytes:
-    """Columns side by side, without the omitted characters."""
     rows = len(columns[0])
     separators = (between,) * (len(columns) - 1) if isinstance(between, bytes) else between
     parts: list[np.ndarray] = []
@@ -254,7 +253,6 @@ def _mark(text: bytes, rows: int) -> DigitColumns:
 
 
 def _decimal(values: Float[np.ndarray, " rows"], decimals: int) -> DigitColumns:
-    """Sign, digits, point, digits."""
     scaled = np.rint(np.asarray(values, dtype=np.float64) * 10**decimals).astype(np.int64)
     size = np.abs(scaled)
     width = max(len(str(int(size.max(initial=1)))), decimals + 1)

@@ -76,7 +76,6 @@ def wander(times: FrameTimes, rng: np.random.Generator) -> Float64[np.ndarray, "
 
 
 def _direction(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
-    """A direction to a lamp in front of the face."""
     azimuth, height = np.radians(rng.uniform(-75.0, 75.0)), np.radians(rng.uniform(-15.0, 60.0))
     return np.array([np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height)])
 
@@ -84,7 +83,6 @@ def _direction(rng: np.random.Generator) -> Float64[np.ndarray, "3"]:
 def _enlarged(
     coarse: Float32[np.ndarray, "rows columns 3"], height: int, width: int
 ) -> Float32[np.ndarray, "height width 3"]:
-    """Bilinear enlargement, pixel centres aligned, as two matrix products."""
     tall = np.tensordot(_between(coarse.shape[0], height), coarse, axes=1)
     return np.asarray(np.einsum("xc,hcd->hxd", _between(coarse.shape[1], width), tall, optimize=True))
 
@@ -277,7 +275,6 @@ def _cut_holes(surface: FaceSurface, mean: float, rng: np.random.Generator) -> F
 
 
 def _drop_unused(count: int, faces: Faces) -> tuple[Int64[np.ndarray, " kept"], Faces]:
-    """Indices of the vertices that faces use, and the faces renumbered."""
     used = np.zeros(count, dtype=bool)
     used[faces.ravel()] = True
     renumbered = (np.cumsum(used) - 1).astype(np.int32)
@@ -285,6 +282,5 @@ def _drop_unused(count: int, faces: Faces) -> tuple[Int64[np.ndarray, " kept"], 
 
 
 def _posed(points: SpacePoints, conditions: ScanConditions, frame: int) -> SpacePoints:
-    """Points turned about the head's centre and shifted."""
     turn = Rotation.from_rotvec(conditions.turns[frame], degrees=True)
     return np.asarray(turn.apply(points - HEAD_CENTRE) + HEAD_CENTRE + conditions.shifts[frame])

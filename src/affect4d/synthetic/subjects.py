@@ -132,14 +132,12 @@ def apex_weights(
 
 
 def _hair(rng: np.random.Generator, melanin: float, grey: bool) -> Colour:
-    """Lighter where the skin is; grey with age, more or less."""
     darkness = melanin + (1.0 - melanin) * rng.uniform(0.1, 1.0)
     hair = np.array([0.6, 0.43, 0.26]) * (1.0 - 0.85 * darkness) + 0.03
     return _colour(0.4 * hair + 0.6 * np.full(3, rng.uniform(0.3, 0.75)) if grey else hair)
 
 
 def _iris(rng: np.random.Generator, melanin: float) -> Colour:
-    """Brown, and towards blue and green where the skin is light."""
     tint = 0.65 * (1.0 - melanin) * rng.uniform(0.0, 1.0)
     return _colour(np.array([0.3, 0.19, 0.1]) + tint * np.array([0.05, 0.25, 0.4]))
 
