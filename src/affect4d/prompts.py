@@ -1,10 +1,7 @@
-"""Text prompts of a face: vocabulary, sentence templates, and their composition for labelled sequences.
-
-Slots: ``{adjective}``, ``{noun}`` or ``{action}`` (exactly one of them), ``{age_group}``, ``{gender}``. A template with
-an attribute slot is used only for a subject whose corpus supplies that attribute.
+"""Text prompts of a face: words, sentence templates, and AffectVLM's augmented prompts [summary].
 
 Templates × words × given attributes; each sequence samples a few, so that the text encoder does not learn one sentence
-an emotion.
+an emotion. Gender and age group are written only where the corpus supplies them; they are never guessed from a face.
 """
 
 import re
@@ -30,11 +27,6 @@ class Vocabulary:
     adjectives: tuple[str, ...]  # "an angry face"
     nouns: tuple[str, ...]  # "a face full of anger"; the first is the expression's own name
     actions: tuple[str, ...]  # "a person scowling"
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """All words."""
-        return (*self.adjectives, *self.nouns, *self.actions)
 
 
 VOCABULARY: Mapping[str, Vocabulary] = {
@@ -106,11 +98,7 @@ ACTION_UNIT_PHRASES: Mapping[str, tuple[str, ...]] = {
 
 
 def vocabulary_of(expression: str) -> Vocabulary:
-    """The words for one expression.
-
-    Raises:
-        ValueError: If it is none of ``EXPRESSIONS``.
-    """
+    """The words for one expression; a ValueError if it is none of ``EXPRESSIONS``."""
     if expression not in VOCABULARY:
         raise ValueError(f"No words for the expression {expression!r}; known: {', '.join(EXPRESSIONS)}.")
     return VOCABULARY[expression]
@@ -208,11 +196,7 @@ EMOTION_ACTION_UNIT_TEMPLATES: tuple[str, ...] = (
 
 
 def slots(template: str) -> frozenset[str]:
-    """Names of the slots of a template.
-
-    >>> sorted(slots("a {adjective} {gender}"))
-    ['adjective', 'gender']
-    """
+    """Names of the slots of a template."""
     return frozenset(name for _, name, _, _ in Formatter().parse(template) if name)
 
 
@@ -222,12 +206,8 @@ def fill(template: str, words: Mapping[str, str]) -> str:
     >>> fill("a {adjective} {gender}", {"adjective": "angry", "gender": "woman"})
     'an angry woman'
     """
-    return re.sub(r"\b([Aa])n? (?=([a-z0-9]))", _article, template.format(**words))
-
-
-def _article(match: re.Match[str]) -> str:
-    vowel = match.group(2) in "aeiou"
-    return f"{match.group(1)}n " if vowel else f"{match.group(1)} "
+    filled = template.format(**words)
+    return re.sub(r"\b([Aa])n? (?=([a-z0-9]))", lambda match: match[1] + ("n " if match[2] in "aeiou" else " "), filled)
 
 
 PROMPT_COLUMNS = ("sequence", "prompt", "expression", "source")
@@ -248,8 +228,7 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
     """Prompts of every sequence, sampled by the seed and the sequence's name alone.
 
     Args:
-        sequences: One row a sequence: ``sequence``, ``expression``, and ``gender``, ``age_group`` where given
-            (null, or no such column, where not).
+        sequences: One row a sequence: ``sequence``, ``expression``, and ``gender``, ``age_group`` where given.
 
     Returns:
         One row a prompt: ``sequence``, ``prompt``, ``expression``, ``source`` ("template", "bare" or "file"). No prompt
@@ -268,11 +247,7 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
 
 
 def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | None = None) -> tuple[str, ...]:
-    """The prompt ensemble of one expression: no attributes, all words.
-
-    Args:
-        expression: One of ``EXPRESSIONS``.
-        prompt_set: A set of your own, from :func:`read_prompt_set`.
+    """The prompt ensemble of one expression: no attributes, all words; or that of a prompt set.
 
     Raises:
         ValueError: If the expression is unknown.
@@ -292,10 +267,6 @@ def prompt_ensembles(options: PromptOptions) -> dict[str, tuple[str, ...]]:
     """The prompt ensemble of each expression: those of the prompt file; else the project's own, or the bare one.
 
     Prediction uses the kind of prompts that training uses: where training has one bare prompt, so has prediction.
-
-    Raises:
-        FileNotFoundError: If the prompt file does not exist.
-        ValueError: As :func:`read_prompt_set`.
     """
     prompt_set = custom_prompts(options)
     if prompt_set is None and not options.augment:

@@ -6,7 +6,12 @@ import torch
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.evaluate_models import Evaluator
-from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_sequences, rest, window_rows
+from affect4d.evaluation.sequence_embeddings import (
+    classify_sequences,
+    embed_sequences,
+    set_evaluation_mode,
+    window_rows,
+)
 from affect4d.models import JointEmbedding
 from affect4d.views.input_options import InputOptions
 
@@ -67,7 +72,7 @@ def test_a_model_is_put_to_rest_before_it_embeds(bank):
 
 def test_a_model_stays_where_it_is_unless_told(bank):
     model = torch.nn.Linear(2, 2, device="meta")
-    assert rest(model) == torch.device("meta")
+    assert set_evaluation_mode(model) == torch.device("meta")
     assert model.weight.device == torch.device("meta")
     assert not model.training
 

@@ -14,7 +14,7 @@ from affect4d.experiments import trials
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
 from affect4d.experiments.studies_and_cross_validation import (
     check_methods,
-    check_no_twins,
+    check_no_copied_scans,
     combined,
     cross_corpus_fold,
     cross_validate,
@@ -157,7 +157,7 @@ def test_a_scan_copied_to_an_unseen_person_is_caught_before_anything_is_fitted(f
     with pytest.raises(LeakError, match="byte for byte"):
         run(folds, TrialData(data.views, data.sequences, copied, data.store), tmp_path)
     assert fitted == []
-    check_no_twins(data.scans, folds[0].fitted)
+    check_no_copied_scans(data.scans, folds[0].fitted)
 
 
 def test_a_sample_that_counts_twice_is_caught(folds, sequences):

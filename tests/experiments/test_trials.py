@@ -95,7 +95,7 @@ def test_labels_of_few_subjects_are_remembered_and_more_include_the_fewer(split)
     assert [len(people) for people in known] == [4, 6]
     assert limit_labels(sequences, split, 0, seed=3) is sequences
     assert two["subject"].equals(sequences["subject"])
-    with pytest.raises(ValueError, match="7 labelled subjects are asked for, of 6"):
+    with pytest.raises(ValueError, match="7 labelled subjects are wanted, of 6"):
         limit_labels(sequences, split, 7, seed=3)
 
 

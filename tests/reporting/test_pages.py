@@ -17,7 +17,6 @@ from affect4d.evaluation.summary import write_summary
 from affect4d.experiments.claims import (
     Evidence,
     Finding,
-    as_document,
     claims_by_corpus,
     evaluate_claims,
 )
@@ -223,7 +222,7 @@ def outcome_columns(context, predictions, generator):
     failure = {"model": "affect_vlm", "sequence": "S06/fear", "expression": "fear", "predicted": "anger"}
     failure |= {"confidence": 0.97, "image": Image.new("RGB", (4, 4))}
     return context | {
-        "claims": as_document(evaluate_claims(asked)),
+        "claims": [asdict(result) for result in evaluate_claims(asked)],
         "validations": [validation],
         "fairness": {"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
         "robustness": {
@@ -266,7 +265,7 @@ def test_the_markdown_has_every_row_of_the_page(judged):
 
 def with_findings(context, *findings):
     rows = [asdict(one) for one in findings]
-    return {**context, "claims": as_document(evaluate_claims(Evidence(findings={9: rows})))}
+    return {**context, "claims": [asdict(result) for result in evaluate_claims(Evidence(findings={9: rows}))]}
 
 
 FOUND = Finding("ours", "theirs", (0.8, 0.7), 0.1, (0.02, 0.2), 0.01, "permutation", 5, 64, "study_of_faces",

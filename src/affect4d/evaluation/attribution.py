@@ -1,11 +1,10 @@
 """Attribution of a prediction to image pixels and mesh vertices by integrated gradients, and to views.
 
 M. Sundararajan, A. Taly, Q. Yan, "Axiomatic Attribution for Deep Networks", ICML 2017. The score explained is the
-cosine-like product of the fused embedding with a direction of the joint space: one sentence's embedding, or one
-expression's against the others. A pixel's attribution is its difference to a reference image times the mean gradient
-on the straight path from there; the attributions of all pixels sum to the difference of both scores. The reference of a
-frame is the sequence's neutral frame, so that the map explains the *change* of the face; without one it is an empty
-image. [ours]
+product of the fused embedding with a direction of the joint space: one sentence's embedding, or one expression's
+against the others. A pixel's attribution is its difference to a reference image times the mean gradient on the straight
+path from there; all attributions sum to the difference of both scores. The reference of a frame is the sequence's
+neutral frame, so that the map explains the *change* of the face; without one it is an empty image. [ours]
 
 A map that did not depend on the weights would be worthless (Adebayo et al. 2018): a test randomises them.
 """
@@ -70,7 +69,6 @@ def image_attribution(
         model: Anything with ``embed_views``, in evaluation mode; its weights get no gradient.
         images: [batch, views, channels, size, size].
         reference: Of the same shape; where it is equal, the map is zero.
-        direction: See :func:`class_direction`; [dim].
 
     Returns:
         [batch, views, size, size], channels summed; the sum of all is ``fused(images) · direction − fused(reference) ·
@@ -89,15 +87,12 @@ def image_attribution(
 def mesh_attribution(
     maps: Float32[np.ndarray, "views height width"], scan: FaceScan, options: RenderOptions, blur: float = BLUR
 ) -> Float32[np.ndarray, " vertices"]:
-    """Project a face's maps onto its mesh: every vertex gets the sum over the views that see it.
+    """Project a face's maps onto its mesh: every vertex gets the sum over the views that see it, or zero.
 
     Args:
         maps: One per rendered view, in the order of ``options.angles``; motion as further views is added to its view.
         scan: The canonical scan that was rendered, mm.
         blur: Standard deviation of the smoothing, mm.
-
-    Returns:
-        [vertices], score per pixel as in the maps; zero where no view sees the vertex.
 
     Raises:
         ValueError: If the number of maps is no multiple of the number of views.
@@ -155,7 +150,6 @@ def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dic
 
 
 def _gradient(model: ViewModel, images: ViewImages, towards: Tensor) -> ViewImages:
-    """Gradient of the summed scores with respect to the images."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
         score = (model.embed_views(images).fused @ towards).sum()
@@ -166,7 +160,8 @@ def _seen_from(points: Vertices, camera: Camera) -> Float[np.ndarray, "vertices 
     """Points in the camera's frame: to its right, up, towards it; mm at the target, where the lens has no angle."""
     position, target = np.asarray(camera.position), np.asarray(camera.target)
     towards = (position - target) / camera.distance
-    right = _unit(np.cross([0.0, 1.0, 0.0], towards))
+    across = np.cross([0.0, 1.0, 0.0], towards)
+    right = across / np.linalg.norm(across)
     axes = np.stack([right, np.cross(towards, right), towards])
     seen = (points - target) @ axes.T
     if camera.field_of_view:
@@ -193,7 +188,3 @@ def _lattice(corners: Float32[np.ndarray, "faces 3 3"], parts: int) -> Vertices:
     weights = [(a, b, parts - a - b) for a in range(parts + 1) for b in range(parts + 1 - a)]
     points = np.einsum("lc,fcx->lfx", np.array(weights, np.float32) / parts, corners)
     return np.asarray(points.reshape(-1, 3), np.float32)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return np.asarray(vector / np.linalg.norm(vector))

@@ -117,9 +117,7 @@ def pseudo_label_rules(
 ) -> pd.DataFrame:
     """The geometric pseudo-label rules alone, which SMILE-VLM must exceed.
 
-    Every sequence gets the emotion whose pattern fits best; one that cannot be measured gets uniform probabilities. A
-    single scan is measured against its subject's neutral reference, which depends on the subject's other scans but not
-    on their labels.
+    Every sequence gets the emotion whose pattern fits best; one that cannot be measured gets uniform probabilities.
     """
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     try:
@@ -133,8 +131,8 @@ def pseudo_label_rules(
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the true action-unit weights: the upper bound of perfect measurement on synthetic data.
 
-    Weights (one row per ``sequence`` and ``frame``, a column per action unit) are relative to the neutral frame; those
-    of a single scan are absolute, since a neutral face has none.
+    Weights (one row per ``sequence`` and ``frame``) are relative to the neutral frame; those of a single scan are
+    absolute, since a neutral face has none.
     """
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
@@ -166,7 +164,8 @@ def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
     """Landmarks by (sequence, frame), one column per coordinate, millimetres; NaN where a scan has none."""
     width = 3 * LANDMARK_COUNT
     missing = np.full(width, np.nan, np.float32)
-    rows = [missing if value is None else np.asarray(value, np.float32) for value in _nullable(scan_manifest)]
+    values = scan_manifest["landmarks"]  # null as a table format writes it: None, NaN, NA
+    rows = [missing if np.ndim(value) == 0 else np.asarray(value, np.float32) for value in values]
     index = pd.MultiIndex.from_frame(scan_manifest[["sequence", "frame"]])
     return pd.DataFrame(np.stack(rows), index=index)
 
@@ -176,8 +175,7 @@ def window_displacements(
 ) -> Float32[np.ndarray, "sequences width"]:
     """Mean difference of measurements between the apex window and the neutral frame, one row per sequence.
 
-    ``measurements`` are indexed by (sequence, frame); missing or NaN frames drop out of the mean, NaN where none is
-    left.
+    ``measurements`` are indexed by (sequence, frame); missing or NaN frames drop out of the mean.
     """
     rows = []
     for name in sequences:
@@ -187,11 +185,6 @@ def window_displacements(
         moved = measurements.reindex(frames).mean() - measurements.reindex([neutral]).iloc[0]
         rows.append(moved.to_numpy(np.float32))
     return np.stack(rows)
-
-
-def _nullable(scan_manifest: pd.DataFrame) -> list[Sequence[float] | None]:
-    """Landmark lists; None for any null value of a table format."""
-    return [None if np.ndim(value) == 0 else value for value in scan_manifest["landmarks"]]
 
 
 def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
@@ -221,7 +214,8 @@ def _columns_of_view(bank: ViewBank, images: ImageFeatures, view: str) -> slice:
 
 
 def _principal_logistic(images: ImageFeatures, sequences: pd.DataFrame, split: SubjectSplit, name: str) -> pd.DataFrame:
-    steps = [("scale", StandardScaler()), ("reduce", PCA(VARIANCE, svd_solver="full")), ("classify", _logistic())]
+    reduce, classify = PCA(VARIANCE, svd_solver="full"), LogisticRegression(max_iter=ITERATIONS)
+    steps = [("scale", StandardScaler()), ("reduce", reduce), ("classify", classify)]
     grid = {"scale": [StandardScaler(), "passthrough"], "classify__C": STRENGTHS}
     features = images.reshape(len(images), -1)
     with TemporaryDirectory() as folder:  # caches the components of a fold for all strengths
@@ -231,10 +225,6 @@ def _principal_logistic(images: ImageFeatures, sequences: pd.DataFrame, split: S
 def _standard_logistic(
     features: Float32[np.ndarray, "sequences width"], sequences: pd.DataFrame, split: SubjectSplit, name: str
 ) -> pd.DataFrame:
-    impute = SimpleImputer(keep_empty_features=True)
-    steps = [("impute", impute), ("scale", StandardScaler()), ("classify", _logistic())]
+    impute, classify = SimpleImputer(keep_empty_features=True), LogisticRegression(max_iter=ITERATIONS)
+    steps = [("impute", impute), ("scale", StandardScaler()), ("classify", classify)]
     return classify_unseen(Pipeline(steps), {"classify__C": STRENGTHS}, features, sequences, split, name)
-
-
-def _logistic() -> LogisticRegression:
-    return LogisticRegression(max_iter=ITERATIONS)

@@ -59,13 +59,12 @@ def calibrate(test: pd.DataFrame, validation: pd.DataFrame) -> tuple[pd.DataFram
 
     Raises:
         LeakError: If a validation subject is tested.
-        ValueError: If there is no validation prediction.
     """
     shared = sorted(set(test["subject"]) & set(validation["subject"]))
     if shared:
         raise LeakError(f"A temperature may not be fitted on tested subjects: {', '.join(shared)}.")
     temperature = fit_temperature(validation)
     columns = list(PROBABILITY_COLUMNS)
-    cooled = test.copy()
-    cooled[columns] = tempered(test[columns].to_numpy(np.float64), temperature).astype(np.float32)
-    return cooled, temperature
+    calibrated = test.copy()
+    calibrated[columns] = tempered(test[columns].to_numpy(np.float64), temperature).astype(np.float32)
+    return calibrated, temperature

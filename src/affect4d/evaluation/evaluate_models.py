@@ -80,23 +80,18 @@ class Evaluator:
         if granularity == "sequence":
             everywhere = torch.ones_like(self.bank.in_window)
             return replace(self, bank=replace(self.bank, in_window=everywhere))
-        return replace(self, bank=self._scan_bank(), sequences=self._scan_rows())
+        return self._of_single_scans()
 
-    def _scan_bank(self) -> ViewBank:
-        """The bank in which every scan of a window is a sequence of its own; images are shared."""
+    def _of_single_scans(self) -> "Evaluator":
+        """The evaluator in which every scan of a window is a sequence of its own; images are shared."""
+        rows = torch.nonzero(self.bank.in_window).flatten()
+        whole = [self.bank.sequences[place] for place in self.bank.sequence[rows].tolist()]
+        names = [f"{name}#{frame}" for name, frame in zip(whole, self.bank.frame[rows].tolist(), strict=True)]
         places = torch.full_like(self.bank.sequence, EXCLUDED)
-        places[self.bank.in_window] = torch.arange(int(self.bank.in_window.sum()))
-        return replace(self.bank, sequence=places, sequences=tuple(self._scan_names()))
-
-    def _scan_names(self) -> list[str]:
-        rows = torch.nonzero(self.bank.in_window).flatten().tolist()
-        return [f"{self.bank.sequences[int(self.bank.sequence[row])]}#{int(self.bank.frame[row])}" for row in rows]
-
-    def _scan_rows(self) -> pd.DataFrame:
-        """One row per scan of a window: its name, and subject and expression of its sequence."""
-        names = self._scan_names()
-        rows = self.sequences.set_index("sequence").loc[[name.rsplit("#", 1)[0] for name in names]]
-        return rows.reset_index(drop=True).assign(sequence=names)[["sequence", "subject", "expression"]]
+        places[rows] = torch.arange(len(rows))
+        bank = replace(self.bank, sequence=places, sequences=tuple(names))
+        labels = self.sequences.set_index("sequence").loc[whole].reset_index(drop=True).assign(sequence=names)
+        return replace(self, bank=bank, sequences=labels[["sequence", "subject", "expression"]])
 
     def by_prompts(self, model: Any, name: str, prompts: PromptEnsembles | None = None) -> pd.DataFrame:
         """Predictions of a vision-language model by prompt ensembles; by the project's own where None."""
@@ -104,13 +99,6 @@ class Evaluator:
             model, self.bank, self.inputs, sequences=self.unseen()["sequence"].tolist(), quiet=self.quiet
         )
         return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
-
-    def prompt_influence(self, model: Any, prompts: PromptEnsembles) -> pd.DataFrame:
-        """Effect of each prompt; see :func:`affect4d.evaluation.zero_shot.prompt_influence`."""
-        unseen = self.unseen()
-        embeddings = embed_sequences(model, self.bank, self.inputs, sequences=unseen["sequence"].tolist())
-        labels = unseen["expression"].map(list(prompts).index).to_numpy()
-        return prompt_influence(embeddings.fused, labels, prompts, prompt_embeddings(model, prompts))
 
     def by_probes(self, model: Any, name: str) -> dict[str, pd.DataFrame]:
         """Predictions of a linear probe and of nearest neighbours on a model's frozen features."""
@@ -219,7 +207,11 @@ def evaluate_affect_vlm(data: EvaluationData, model: SavedModel, prompts: Prompt
 
 def measure_prompt_influence(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> pd.DataFrame:
     """Effect of each prompt of AffectVLM's ensembles on its predictions."""
-    return data.evaluator().prompt_influence(model.load(), prompts)
+    evaluator, loaded = data.evaluator(), model.load()
+    unseen = evaluator.unseen()
+    embeddings = embed_sequences(loaded, evaluator.bank, data.inputs, sequences=unseen["sequence"].tolist())
+    labels = unseen["expression"].map(list(prompts).index).to_numpy()
+    return prompt_influence(embeddings.fused, labels, prompts, prompt_embeddings(loaded, prompts))
 
 
 def evaluate_smile_vlm(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> Evaluated:
@@ -276,10 +268,7 @@ def evaluate_representation(
 def evaluate_granularity(
     data: EvaluationData, models: dict[str, SavedModel], prompts: PromptEnsembles
 ) -> dict[str, Any]:
-    """Scores of every trained model by granularity: single scans, the apex window, whole sequences.
-
-    The model named ``cross_entropy`` predicts by its head, the others by prompts.
-    """
+    """Scores of every trained model by granularity, by prompts; of the one named ``cross_entropy`` by its head."""
     window = data.evaluator()
     loaded = {name: model.load() for name, model in models.items()}
     scores: dict[str, Any] = {name: {} for name in models}

@@ -48,9 +48,7 @@ def measure_fairness(
 ) -> list[FairnessGap]:
     """Gaps of one model over every attribute that divides the test subjects, and every pair that occurs together.
 
-    Args:
-        predictions: Columns ``subject``, ``expression``, ``predicted``; of test subjects.
-        subjects: One row per sequence or subject: ``subject`` and those of :data:`ATTRIBUTES` that the corpus gives.
+    ``subjects`` has one row per sequence or subject, with those of :data:`ATTRIBUTES` that the corpus gives.
     """
     known = subjects.drop_duplicates("subject").set_index("subject").reindex(columns=list(ATTRIBUTES))
     described = predictions.join(known, on="subject")

@@ -132,8 +132,8 @@ def few_shot_scores(
 class RetrievalScores(TypedDict):
     """Ranking scores of queries, 0…1; queries without a relevant item are left out.
 
-    ``recall_1`` and ``recall_5`` are fractions of queries with a relevant item among the first one or five; ``chance``,
-    the mean fraction of relevant items, is what ``recall_1`` is by chance.
+    ``recall_1`` and ``recall_5`` are fractions of queries with a relevant item among the first one or five; ``chance``
+    is what ``recall_1`` is by chance.
     """
 
     recall_1: float
@@ -190,9 +190,7 @@ MAP_COLUMNS = ("model", "sequence", "subject", "expression", "x", "y")
 
 
 def retrieve_both_ways(
-    fused: Float[np.ndarray, "scans dim"],
-    expressions: list[str],
-    texts: Mapping[str, Float[np.ndarray, "_ dim"]],
+    fused: Float[np.ndarray, "scans dim"], expressions: list[str], texts: Mapping[str, Float[np.ndarray, "_ dim"]]
 ) -> dict[str, RetrievalScores]:
     """Scores of retrieving scans by prompts and prompts by scans; all vectors are of unit length."""
     prompts = np.concatenate(list(texts.values()))

@@ -10,13 +10,12 @@ from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit, check_disjoint
 
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"prob_{expression}" for expression in EXPRESSIONS)
-COLUMNS: tuple[str, ...] = ("model", "sequence", "subject", "expression", "predicted", *PROBABILITY_COLUMNS)
 
 
 def prediction_table(
     sequences: pd.DataFrame, probabilities: Float[np.ndarray, "sequences classes"], model: str
 ) -> pd.DataFrame:
-    """Table with :data:`COLUMNS` of one model's probabilities, which are in the order of ``EXPRESSIONS``.
+    """Table of one model's probabilities, which are in the order of ``EXPRESSIONS``.
 
     Raises:
         ValueError: If there is not one row per row of ``sequences``, or these are no probabilities.
@@ -53,7 +52,10 @@ def labelled_rows(sequences: pd.DataFrame, split: SubjectSplit) -> LabelledRows:
         LeakError: If a sequence is listed twice.
         ValueError: If a subject is on neither side, or a side has no labelled sequence.
     """
-    _check_subjects(sequences, split)
+    check_disjoint(split.train, split.test)
+    unknown = sorted(set(sequences["subject"]) - set(split.train) - set(split.test))
+    if unknown:
+        raise ValueError(f"Subjects on neither side of the split: {', '.join(unknown)}. Leave their sequences out.")
     check_distinct(sequences["sequence"])
     labelled = sequences["expression"].notna().to_numpy()
     train = np.flatnonzero(labelled & sequences["subject"].isin(split.train).to_numpy())
@@ -62,13 +64,6 @@ def labelled_rows(sequences: pd.DataFrame, split: SubjectSplit) -> LabelledRows:
         if len(rows) == 0:
             raise ValueError(f"No labelled sequence of a {side} subject: choose another split or look at the manifest.")
     return LabelledRows(train, test)
-
-
-def _check_subjects(sequences: pd.DataFrame, split: SubjectSplit) -> None:
-    check_disjoint(split.train, split.test)
-    strangers = sorted(set(sequences["subject"]) - set(split.train) - set(split.test))
-    if strangers:
-        raise ValueError(f"Subjects on neither side of the split: {', '.join(strangers)}. Leave their sequences out.")
 
 
 def check_distinct(names: "pd.Series[str]") -> None:
@@ -89,14 +84,14 @@ def check_no_copies(
     informative = np.isfinite(features).all(axis=1) & (np.ptp(features, axis=1) > 0)
     seen = {features[row].tobytes(): names[row] for row in rows.train if informative[row]}
     for row in rows.test:
-        twin = seen.get(features[row].tobytes()) if informative[row] else None
-        if twin is not None:
-            raise LeakError(f"{names[row]} of the test subjects is a copy of {twin} of the training subjects.")
+        copied = seen.get(features[row].tobytes()) if informative[row] else None
+        if copied is not None:
+            raise LeakError(f"{names[row]} of the test subjects is a copy of {copied} of the training subjects.")
 
 
 def check_unseen(predictions: pd.DataFrame, split: SubjectSplit) -> None:
     """Raise a :class:`LeakError` unless every prediction is about a test subject, once per sequence."""
     check_distinct(predictions["sequence"])
-    strangers = sorted(set(predictions["subject"]) - (set(split.test) - set(split.train)))
-    if strangers:
-        raise LeakError(f"Evaluated subjects that are not in the test side alone: {', '.join(strangers)}.")
+    outside = sorted(set(predictions["subject"]) - (set(split.test) - set(split.train)))
+    if outside:
+        raise LeakError(f"Evaluated subjects that are not in the test side alone: {', '.join(outside)}.")

@@ -133,28 +133,28 @@ def score_pseudo_labels(pseudo_prompts: pd.DataFrame, sequences: pd.DataFrame) -
 
 
 def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
-    """True positives, false positives and false negatives (``tp``, ``fp``, ``fn``) by class.
+    """True positives, false positives and false negatives (``tp``, ``fp``, ``fn``) by class; tables of folds add.
 
-    Several labels of a sample are joined by ``+``. The tables of several folds add.
+    Several labels of a sample are joined by ``+``.
 
     Raises:
         ValueError: If there are none, the two differ in number, or a label is not among the classes.
     """
-    told, named = (_indicators(labels, classes) for labels in (true, predicted))
-    if len(told) != len(named):
-        raise ValueError(f"{len(told)} labels for {len(named)} predictions.")
-    if not len(told):
+    labels, predictions = (_indicators(each, classes) for each in (true, predicted))
+    if len(labels) != len(predictions):
+        raise ValueError(f"{len(labels)} labels for {len(predictions)} predictions.")
+    if not len(labels):
         raise ValueError("No class occurs: there is nothing to score.")
-    matrices = multilabel_confusion_matrix(told, named)
+    matrices = multilabel_confusion_matrix(labels, predictions)
     columns = {"tp": matrices[:, 1, 1], "fp": matrices[:, 0, 1], "fn": matrices[:, 1, 0]}
     return pd.DataFrame(columns, index=pd.Index(classes, name="class"))
 
 
 def _indicators(labels: Iterable[str], classes: Sequence[str]) -> Int64[np.ndarray, "samples classes"]:
     sets = [set(str(label).split(LABEL_JOINT)) for label in labels]
-    strangers = sorted(set().union(*sets) - set(classes))
-    if strangers:
-        raise ValueError(f"Not among the classes {', '.join(classes)}: {', '.join(strangers)}.")
+    unknown = sorted(set().union(*sets) - set(classes))
+    if unknown:
+        raise ValueError(f"Not among the classes {', '.join(classes)}: {', '.join(unknown)}.")
     return np.array([[int(name in labels) for name in classes] for labels in sets])
 
 
@@ -209,14 +209,11 @@ PAIRS: tuple[tuple[str, str], ...] = (
 
 
 def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> dict[str, Any]:
-    """Score every model of a cross-validation.
-
-    Args:
-        predictions: Columns ``fold``, ``round``, ``side``, and those of a prediction table.
+    """Score every model of a cross-validation (columns ``fold``, ``round``, ``side``, and those of a prediction table).
 
     Returns:
-        ``models``: by name, the scores of :func:`affect4d.evaluation.metrics.score_rows` over all test predictions,
-        ``folds`` (accuracy of each), ``spread`` (their standard deviation), and ``calibration``;
+        ``models``: by name, the scores of :func:`score_rows` over all test predictions, ``folds`` (accuracy of each),
+        ``spread`` (their standard deviation), and ``calibration``;
         ``comparisons``: paired tests of :data:`PAIRS`, Holm-corrected.
     """
     tested = predictions[predictions["side"] == "test"]
@@ -241,12 +238,12 @@ def calibration_of(table: pd.DataFrame) -> dict[str, Any]:
     test, held_out = (table[table["side"] == side] for side in ("test", "validation"))
     if held_out.empty:
         return {"before": _calibration(test), "after": None, "temperatures": []}
-    aside = dict(iter(held_out.groupby("fold")))
-    cooled = [calibrate(rows, aside[fold]) for fold, rows in test.groupby("fold")]
+    validation = dict(iter(held_out.groupby("fold")))
+    calibrated = [calibrate(rows, validation[fold]) for fold, rows in test.groupby("fold")]
     return {
         "before": _calibration(test),
-        "after": _calibration(pd.concat([rows for rows, _ in cooled])),
-        "temperatures": [temperature for _, temperature in cooled],
+        "after": _calibration(pd.concat([rows for rows, _ in calibrated])),
+        "temperatures": [temperature for _, temperature in calibrated],
     }
 
 

@@ -20,7 +20,7 @@ from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, in
 from tqdm import tqdm
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
-from affect4d.evaluation.sequence_embeddings import ViewModel, rest
+from affect4d.evaluation.sequence_embeddings import ViewModel, set_evaluation_mode
 from affect4d.evaluation.significance import PERMUTATIONS, cluster_bootstrap
 from affect4d.models.view_and_time_fusion import TemporalPooling
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS, split_labels
@@ -45,10 +45,9 @@ def has_clips(sequences: pd.DataFrame) -> bool:
 
 
 def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
-    """Rows with at least one class, an onset and an apex; other labels (talking, a blink) are left out.
+    """Rows with at least one class, an onset and an apex: :data:`CLIP_COLUMNS`, the last three frame numbers.
 
-    Columns :data:`CLIP_COLUMNS`, the last three frame numbers; a clip without an offset (null) ends with its last
-    frame.
+    Other labels (talking, a blink) are left out; a clip without an offset (null) ends with its last frame.
     """
     classes = sequences["label"].map(split_labels)
     known = classes.map(lambda names: bool(names) and set(names) <= set(MICRO_EXPRESSIONS))
@@ -86,7 +85,7 @@ def encoder_features(
     model: ViewModel, bank: ViewBank, options: InputOptions, clips: pd.DataFrame, moments: int = MOMENTS
 ) -> ClipFeatures:
     """Image encoder output of every view at every moment, with motion measured from the onset."""
-    device = rest(model)
+    device = set_evaluation_mode(model)
     seen, parts = since_onset(bank, clips), []
     rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]
     for start in tqdm(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips", disable=None, dynamic_ncols=True):
@@ -183,11 +182,7 @@ def evaluate_clips(
     """Evaluate four kinds of features on the test side, one subject left out at a time.
 
     The encoder learnt, without labels, from the training side alone; classifiers learn from all but the subject left
-    out.
-
-    Args:
-        untrained: The same with the weights its training began from.
-        sequences: See :func:`~affect4d.evaluation.micro_expressions.labelled_clips`.
+    out. ``untrained`` has the weights that its training began from.
 
     Returns:
         Scores by ``features.protocol``, and the predictions of all of them.
@@ -273,10 +268,8 @@ def leave_one_out(
 ) -> pd.DataFrame:
     """Predict every clip of each unseen subject by a classifier fitted on all other subjects' clips.
 
-    With ``one_class`` only clips of a single class take part, each predicted as a single one.
-
-    Returns:
-        ``model, sequence, subject, label, predicted, prob_positive …``; several classes are joined by ``+``.
+    With ``one_class`` only clips of a single class take part, each predicted as a single one; otherwise several classes
+    are joined by ``+``.
 
     Raises:
         ValueError: If no subject is left to fit on, or none to predict.
@@ -332,8 +325,8 @@ def compare_clips(
     subjects = counts.shape[1]
 
     def differences(picks: Int64[np.ndarray, "draws clusters"]) -> Float64[np.ndarray, " draws"]:
-        ours, theirs = (unweighted_f1_of(each[picks].sum(axis=1)) for each in counts)
-        return np.asarray(ours - theirs)
+        resampled, others = (unweighted_f1_of(each[picks].sum(axis=1)) for each in counts)
+        return np.asarray(resampled - others)
 
     interval = cluster_bootstrap(differences, subjects, generator)
     swapped = generator.random((permutations, subjects, 1, 1)) < 0.5

@@ -86,14 +86,11 @@ def embed_sequences(
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> SequenceEmbeddings:
-    """Embed sequences of a bank without augmentation; the model is put in evaluation mode.
+    """Embed sequences (None: all of the bank) without augmentation; the model is put in evaluation mode.
 
-    Args:
-        model: Anything with ``embed_views``.
-        device: The model's own by default.
-        sequences: Names, in the order wanted; None for all of the bank.
+    The device is the model's own by default.
     """
-    device = rest(model, device)
+    device = set_evaluation_mode(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for images, counts in _batches(bank, names, options, frames_per_sequence, device, quiet):
@@ -117,7 +114,7 @@ def classify_sequences(
     quiet: bool = False,
 ) -> Float32[np.ndarray, "sequences classes"]:
     """Probabilities by a model's classifier head, averaged over frames; arguments as for :func:`embed_sequences`."""
-    device = rest(model, device)
+    device = set_evaluation_mode(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts = [
         mean_by_sequence(model.classify(images).softmax(dim=1), counts)
@@ -126,7 +123,7 @@ def classify_sequences(
     return torch.cat(parts).cpu().float().numpy()
 
 
-def rest(model: object, device: torch.device | None = None) -> torch.device:
+def set_evaluation_mode(model: object, device: torch.device | None = None) -> torch.device:
     """Put a model in evaluation mode, and on a device where one is named; returns its device.
 
     A model in training must stay on its device, since its optimiser refers to those weights.

@@ -46,8 +46,7 @@ def write_summary(
 ) -> dict[str, Any]:
     """Collect a run's scores in a document of plain, JSON-able values.
 
-    ``models`` and ``baselines`` are scores by name, or by name and readout (probe, prompts …); ``seconds`` are by
-    stage.
+    ``models`` and ``baselines`` are scores by name, or by name and readout (probe, prompts …); ``seconds`` by stage.
 
     Raises:
         SubjectLeakError: If the two sides share a subject.

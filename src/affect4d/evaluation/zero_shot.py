@@ -15,7 +15,7 @@ from scipy.special import softmax
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
-from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, embed_sequences, rest
+from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, embed_sequences, set_evaluation_mode
 from affect4d.models import EncoderOptions, PretrainedModel
 from affect4d.models.options import open_clip_source
 from affect4d.prompts import class_prompts
@@ -98,7 +98,7 @@ def prompt_embeddings(
     model: PromptModel, prompts: Mapping[str, Sequence[str]], device: torch.device | None = None
 ) -> dict[str, Float32[np.ndarray, "prompts dim"]]:
     """Unit vectors of every prompt of every expression; the model is put in evaluation mode."""
-    device = rest(model, device)
+    device = set_evaluation_mode(model, device)
     return {
         name: model.embed_texts(model.tokenise(list(texts)).to(device)).cpu().float().numpy()
         for name, texts in prompts.items()
@@ -131,10 +131,7 @@ def predict_by_prompts(
 ) -> pd.DataFrame:
     """Prediction table of a vision-language model on the sequences of test subjects.
 
-    Args:
-        embeddings: The same model's embeddings of at least those sequences.
-        sequences: Columns ``sequence``, ``subject``, ``expression``.
-        prompts: Prompt ensemble of every expression; the project's own where None.
+    ``embeddings`` are the same model's, of at least those sequences; ``prompts`` the project's own where None.
     """
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     classes = class_embeddings(model, prompts or expression_prompts())
@@ -153,8 +150,7 @@ def prompt_influence(
     Args:
         fused: Unit vectors of the sequences.
         labels: Expression of each, as its position in ``prompts``.
-        prompts: Prompts of each expression, in the order of the labels.
-        texts: Unit vectors of the same prompts.
+        texts: Unit vectors of the prompts.
 
     Returns:
         Columns :data:`INFLUENCE_COLUMNS`: the mean cosine with sequences of its own expression and with the others;
@@ -179,14 +175,9 @@ def prompt_influence(
 def prompt_similarities(
     views: pd.DataFrame, store: ContentStore, options: ZeroShotOptions, frames: FrameSampler
 ) -> tuple[pd.DataFrame, float]:
-    """Cosine of every sequence with every expression's prompt ensemble, and the model's factor on cosines.
+    """Cosine of every sequence (the index) with every expression's prompt ensemble, and the model's factor on cosines.
 
-    Args:
-        views: View manifest without labels.
-        store: Where the images are.
-
-    Returns:
-        One row a sequence (the index), one column an expression; and the factor.
+    ``views`` is a view manifest without labels.
 
     Raises:
         ValueError: If the table has a label column, or the model has no weights.

@@ -125,10 +125,7 @@ class Evidence:
 
 
 def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapping[str, Any]]:
-    """Findings on whether SMILE-VLM transfers to micro-expressions: its UF1 against each baseline, by protocol.
-
-    ``predictions`` are those of :func:`~affect4d.evaluation.micro_expressions.evaluate_clips`.
-    """
+    """Findings on whether SMILE-VLM transfers to micro-expressions: its UF1 against each baseline, by protocol."""
     from affect4d.evaluation.micro_expressions import compare_clips
 
     tables = {str(name): table for name, table in predictions.groupby("model", sort=False)}
@@ -197,10 +194,6 @@ ClaimVerdict = Literal["supported", "refuted", "inconclusive", "not measured", "
 _UNKNOWN = (float("-inf"), float("inf"))
 
 
-def _significantly_better(finding: Finding) -> bool:
-    return verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "supported"
-
-
 def _worse(finding: Finding) -> float:
     """Uncorrected p of being worse; 1 unless the interval and a study's corrected p agree."""
     _, high = finding.interval or _UNKNOWN
@@ -239,18 +232,18 @@ class DecisionRule:
         against = holm([self.refutes(findings[place]) if _enough(findings[place]) else 1.0 for place in counted])
         verdicts: list[ClaimVerdict] = ["excluded"] * len(findings)
         for place, p in zip(counted, against, strict=True):
-            verdicts[place] = "refuted" if p < SIGNIFICANCE else self._unless_refuted(findings[place])
+            supported = _enough(findings[place]) and self.supports(findings[place])
+            verdicts[place] = "refuted" if p < SIGNIFICANCE else "supported" if supported else "inconclusive"
         return verdicts
-
-    def _unless_refuted(self, finding: Finding) -> ClaimVerdict:
-        return "supported" if _enough(finding) and self.supports(finding) else "inconclusive"
 
 
 def _enough(finding: Finding) -> bool:
     return finding.subjects >= FEWEST_SUBJECTS
 
 
-BETTER = DecisionRule(_significantly_better, _worse)
+BETTER = DecisionRule(
+    lambda finding: verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "supported", _worse
+)
 """Significantly better or worse, where interval and test agree."""
 SOONER = DecisionRule(
     lambda finding: finding.p < SIGNIFICANCE, lambda finding: 1.0 if finding.p_worse is None else finding.p_worse
@@ -345,7 +338,7 @@ CLAIMS: tuple[Claim, ...] = (
         lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), NOT_INFERIOR, "kedro run",
     ),
     Claim(
-        8, "Each of SMILE-VLM's three terms earns its place",
+        8, "Each of SMILE-VLM's three terms improves accuracy",
         lambda found: found.variants("smile_ablation", "no_decorrelation", "no_redundancy", "no_alignment"), BETTER,
         "kedro run --pipeline=study_smile_ablation", parts=3,
     ),
@@ -373,11 +366,6 @@ def evaluate_claims(evidence: Evidence) -> list[ClaimResult]:
             combined = "inconclusive"
         results.append(ClaimResult(claim.number, claim.statement, combined, findings, verdicts, claim.how))
     return results
-
-
-def as_document(results: Sequence[ClaimResult]) -> list[dict[str, Any]]:
-    """Plain values for JSON."""
-    return [asdict(result) for result in results]
 
 
 def claims_by_corpus(reports: Mapping[str, Mapping[str, Any]]) -> ClaimsByCorpus:

@@ -119,8 +119,7 @@ def verdict(interval: tuple[float, float], p: float, subjects: int) -> Verdict:
 def convergence(curves: pd.DataFrame) -> pd.DataFrame:
     """Epochs and seconds to 90 % of the best final accuracy that any variant has with the same seed.
 
-    Returns:
-        Indexed by variant and seed: ``epochs`` (1 = after the first) and ``seconds``, NaN where it is never reached.
+    Indexed by variant and seed: ``epochs`` (1 = after the first) and ``seconds``, NaN where it is never reached.
     """
     ordered = curves.sort_values(["variant", "seed", "epoch"])
     final = ordered.groupby(["variant", "seed"])["unseen_accuracy"].last()
@@ -141,11 +140,8 @@ def as_document(results: Sequence[VariantResult]) -> list[dict[str, Any]]:
 
 def from_document(rows: Sequence[Mapping[str, Any]]) -> list[VariantResult]:
     """The results that :func:`as_document` wrote."""
-    return [VariantResult(**_with_nan(row)) for row in rows]
-
-
-def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: float("nan") if value is None else value for name, value in row.items()}
+    nan = float("nan")
+    return [VariantResult(**{name: nan if value is None else value for name, value in row.items()}) for row in rows]
 
 
 def _speed(speed: pd.DataFrame, variant: str, first: str) -> dict[str, Any]:
@@ -166,10 +162,9 @@ def _speed(speed: pd.DataFrame, variant: str, first: str) -> dict[str, Any]:
 class DataProvenance:
     """Data and code that an experiment depends on.
 
-    ``benchmark`` names the benchmark it was generated for, its version and how it differs from the frozen one, or is
-    "". ``split``, ``data``, ``views`` and ``code`` are digests: of the run's own split; of the corpus's name, its
-    labelled sequences and that split, which are what results are about; of the images; and of the code that a trial
-    depends on.
+    ``benchmark`` names the benchmark it was generated for, its version and how it differs from the frozen one.
+    The others are digests: of the run's split; of the corpus's name, its labelled sequences and that split, which are
+    what results are about (``data``); of the images; and of the code that a trial depends on.
     """
 
     corpus: str
@@ -185,10 +180,7 @@ class DataProvenance:
     def of(
         cls, raw_corpus: Mapping[str, Any], split: SubjectSplit, sequences: pd.DataFrame, views: pd.DataFrame
     ) -> Self:
-        """The provenance of the present data.
-
-        ``raw_corpus`` has ``name``, and ``benchmark`` where it was generated for one; ``views`` is the view manifest.
-        """
+        """The provenance of the present data; ``views`` is the view manifest."""
         benchmark = raw_corpus.get("benchmark")
         return cls(
             corpus=raw_corpus["name"],
@@ -208,8 +200,7 @@ class StudyProvenance:
 
     With ``redraw``, every seed but the first has other test subjects; ``tested`` is their number in all. ``changes``
     are the parameters that differ from ``conf/base``, by dotted name, or None where that is not known. ``commit`` ends
-    with a ``+`` where files differed from it, and is "" without git. ``made`` is the end of the last trial, UTC, ISO
-    8601.
+    with a ``+`` where files differed from it, and is "" without git. ``made`` is the end of the last trial, UTC.
     """
 
     basis: DataProvenance
@@ -229,10 +220,7 @@ class StudyProvenance:
         started_with: Mapping[str, Any],
         made: datetime.datetime,
     ) -> Self:
-        """The provenance of a study that has just been run.
-
-        ``started_with`` is the catalog entry ``run_info``; ``predictions`` are all of the study's.
-        """
+        """The provenance of a study that has just been run; ``started_with`` is the catalog entry ``run_info``."""
         return cls(
             basis=basis,
             seeds=options.seeds,

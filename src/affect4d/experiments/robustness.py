@@ -107,12 +107,11 @@ def measure_robustness(
 ) -> pd.DataFrame:
     """Predictions of every model under every corruption (all where none is named) at every strength, each cached.
 
-    Returns:
-        Prediction tables with the columns ``corruption`` and ``strength`` in front.
+    The columns ``corruption`` and ``strength`` stand in front.
     """
-    strangers = [name for name in corruptions if name not in CORRUPTIONS]
-    if strangers:
-        raise ValueError(f"No such corruption: {', '.join(strangers)}; there are {', '.join(CORRUPTIONS)}.")
+    unknown = [name for name in corruptions if name not in CORRUPTIONS]
+    if unknown:
+        raise ValueError(f"No such corruption: {', '.join(unknown)}; there are {', '.join(CORRUPTIONS)}.")
     every = [Corruption(name, strength) for name in corruptions or CORRUPTIONS for strength in STRENGTHS]
     cells = [Corruption(UNCORRUPTED, 0), *every]
     predict = functools.partial(predict_corrupted, test=test, store=store)
@@ -233,14 +232,10 @@ def _generator(clip: CorruptedClip, corruption: Corruption, *words: int) -> np.r
 def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
     """Accuracies, curves over strength, and the mean corruption error (Hendrycks and Dietterich 2019).
 
-    Args:
-        predictions: See :func:`measure_robustness`.
-
     Returns:
         ``subjects``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by corruption, over
-        strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (errors over
-        strengths relative to cross-entropy's, mean over corruptions; None without that baseline);
-        ``curves``: by corruption and model, accuracy at strengths 0 to 5.
+        strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (see
+        :func:`mean_corruption_error`); ``curves``: by corruption and model, accuracy at strengths 0 to 5.
     """
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
     accuracy = hits.groupby(["model", "corruption", "strength"])["hit"].mean()
@@ -251,11 +246,12 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         corruption: {name: accuracy[name, corruption].sort_index().tolist() for name in names}
         for corruption in corruptions
     }
-    wrong = {
-        corruption: {name: sum(1 - share for share in under[corruption][name]) for name in names}
-        for corruption in corruptions
-    }
-    errors = pd.DataFrame(wrong)
+    errors = pd.DataFrame(
+        {
+            corruption: {name: sum(1 - value for value in values) for name, values in of_models.items()}
+            for corruption, of_models in under.items()
+        }
+    )
     models = {
         name: {
             "clean": clean[name],

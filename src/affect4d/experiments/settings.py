@@ -108,9 +108,7 @@ class StudyOptions(BaseModel):
     """Which variants of a study are run, with which seeds.
 
     Attributes:
-        name: Of :data:`affect4d.experiments.variants.STUDIES`.
-        seeds: One training of every variant per seed. In text, joined by ``+``, as are the variants.
-        variants: Variants to run beside the first; empty means all.
+        variants: Variants to run beside the first, in text joined by ``+`` (as are the seeds); empty means all.
         redraw: Draw other test subjects for every seed, so that more subjects are tested in all.
     """
 
@@ -146,7 +144,7 @@ class CrossValidationOptions(BaseModel):
 
     Attributes:
         protocol: One of the corpus's own protocols, or of any corpus: ``10-fold`` (any number),
-            ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``; see :mod:`affect4d.scans.protocols`.
+            ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``.
         methods: Of :data:`affect4d.experiments.variants.METHODS`; in text, joined by ``+``.
         validation: Fraction of each fold's training subjects that only a temperature is fitted on; 0 for none.
         trained_on: The other corpus, where the protocol is ``cross-dataset``.
@@ -179,11 +177,7 @@ class CrossValidationOptions(BaseModel):
         return self
 
     def check_opened(self) -> None:
-        """Check that the catalog's folders are those of this protocol and this other corpus.
-
-        Raises:
-            ValueError: If they are not; the message says what to write.
-        """
+        """Raise a ValueError unless the catalog's folders are those of this protocol and this other corpus."""
         for name in ("trained_on", "protocol") if self.opened is not None else ():
             wanted, opened = getattr(self, name), getattr(self.opened, name)
             if wanted != opened:
@@ -194,11 +188,7 @@ class CrossValidationOptions(BaseModel):
 
 
 class RobustnessOptions(BaseModel):
-    """Size of a robustness test.
-
-    Attributes:
-        corruptions: Of :data:`affect4d.evaluation.corruptions.CORRUPTIONS`; empty means all. In text, joined by ``+``.
-    """
+    """Size of a robustness test; no corruption named means all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,12 +1,11 @@
-"""Runs the trials of studies and cross-validations in parallel; every result is cached as soon as it exists.
+"""Studies and cross-validations: trials of methods, splits and seeds, run in parallel.
 
-Both are a grid of methods, splits and seeds; a grid that was interrupted continues where it stopped.
+Every result is cached as soon as it exists; a run that was interrupted continues where it stopped.
 """
 
 import functools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import pandas as pd
@@ -110,11 +109,12 @@ def cross_validate(
 
     Raises:
         LeakError: If a prediction is about a subject that its fold neither tests nor holds out, or a scan is on both
-        sides. RuntimeError: If a trial failed; those that ended before it are cached.
+            sides.
+        RuntimeError: If a trial failed; those that ended before it are cached.
     """
     check_methods(methods)
     for fold in folds:
-        check_no_twins(data.only(fold.sequences).scans, fold.fitted)
+        check_no_copied_scans(data.only(fold.sequences).scans, fold.fitted)
     single = {name: each.changed({"train.threads": 1}) for name, each in settings.items()}
     places = {f"in fold {fold.number + 1}": fold for fold in folds}
     trials = [
@@ -135,10 +135,10 @@ def cross_validate(
 
 def check_methods(methods: tuple[str, ...]) -> None:
     """Raise a ValueError unless every method exists, and is named once."""
-    strangers = [name for name in methods if name not in METHODS]
-    if strangers or len(set(methods)) < len(methods):
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown or len(set(methods)) < len(methods):
         raise ValueError(
-            f"Cannot cross-validate {', '.join(strangers) or 'a method twice'}; there are {', '.join(METHODS)}."
+            f"Cannot cross-validate {', '.join(unknown) or 'a method twice'}; there are {', '.join(METHODS)}."
         )
 
 
@@ -146,13 +146,12 @@ def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     """A fold's predictions, each with the side of its subject.
 
     Raises:
-        LeakError: If one is about a subject that may have been fitted on, about a sequence that takes no part, or
-        twice.
+        LeakError: If one is about a fitted subject, about a sequence that takes no part, or twice.
     """
     allowed = {*fold.split.test, *fold.validation} - set(fold.fitted.train)
-    strangers = sorted(set(table["subject"]) - allowed)
-    if strangers:
-        raise LeakError(f"Fold {fold.number + 1} predicts subjects it was fitted on: {', '.join(strangers)}.")
+    fitted = sorted(set(table["subject"]) - allowed)
+    if fitted:
+        raise LeakError(f"Fold {fold.number + 1} predicts subjects it was fitted on: {', '.join(fitted)}.")
     outside = sorted(set(table["sequence"]) - set(fold.sequences))
     if outside:
         raise LeakError(f"Fold {fold.number + 1} predicts sequences that take no part: {', '.join(outside)}.")
@@ -165,12 +164,12 @@ def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
     return sided
 
 
-def check_no_twins(scans: pd.DataFrame, split: SubjectSplit) -> None:
+def check_no_copied_scans(scans: pd.DataFrame, split: SubjectSplit) -> None:
     """Raise a :class:`LeakError` if a raw scan of a training subject is, byte for byte, one of a test subject's."""
     known = scans[scans["subject"].isin(split.train)].drop_duplicates("checksum").set_index("checksum")["sequence"]
-    twins = scans[scans["subject"].isin(split.test) & scans["checksum"].isin(known.index)]
-    if len(twins):
-        row = twins.iloc[0]
+    copies = scans[scans["subject"].isin(split.test) & scans["checksum"].isin(known.index)]
+    if len(copies):
+        row = copies.iloc[0]
         raise LeakError(
             f"{row['sequence']} of a test subject holds a scan that is, byte for byte, one of "
             f"{known[row['checksum']]} of a training subject. Remove one of them from the corpus."
@@ -182,8 +181,7 @@ def cross_corpus_fold(
 ) -> Fold:
     """The one fold of a cross-dataset protocol: trained on all subjects of one corpus, tested on all of the other.
 
-    ``protocol`` selects the sequences of the tested corpus; the fraction ``validation`` of the training subjects is
-    held out.
+    ``protocol`` selects sequences of the tested corpus; ``validation`` is the fraction of training subjects held out.
     """
     rows = training.dropna(subset=["expression"]), protocol.selection.rows(tested)
     train, test = (tuple(part["subject"].unique()) for part in rows)
@@ -211,20 +209,16 @@ def link_entries(names: Iterable[str], source: ContentStore, target: ContentStor
     for name in names:
         if not target.has(name):
             with target.write(name, durable=False) as partial:
-                _link(source.path(name), partial)
+                try:
+                    partial.hardlink_to(source.path(name))
+                except OSError:  # another disk, or one without links
+                    shutil.copy2(source.path(name), partial)
 
 
 def prefixed(corpus: str, table: pd.DataFrame) -> pd.DataFrame:
     """The table with its subjects and sequences named ``corpus:name``."""
     names = {name: f"{corpus}:" + table[name].astype(str) for name in ("sequence", "subject")}
     return table.assign(**names)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another disk, or one without links
-        shutil.copy2(source, target)
 
 
 def _check_subjects(
@@ -237,18 +231,18 @@ def _check_subjects(
         return
     feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
     remedy = f"run the others, --params studies.{options.name}.variants={feasible}" if feasible else "take more"
-    raise ValueError(f"{most} labelled subjects are asked for, and there are {subjects} to train on: {remedy}.")
+    raise ValueError(f"{most} labelled subjects are wanted, and there are {subjects} to train on: {remedy}.")
 
 
 def _splits(options: StudyOptions, split: SubjectSplit) -> Iterator[tuple[int, SubjectSplit]]:
     subjects = (*split.train, *split.test)
-    share = len(split.test) / len(subjects)
+    fraction = len(split.test) / len(subjects)
     for place, seed in enumerate(options.seeds):
-        yield seed, draw_split(subjects, share, split.seed + seed + 1) if options.redraw and place else split
+        yield seed, draw_split(subjects, fraction, split.seed + seed + 1) if options.redraw and place else split
 
 
 def _labelled(table: pd.DataFrame, trial: Trial) -> pd.DataFrame:
-    labelled = table.drop(columns=[name for name in ("model",) if name in table])
+    labelled = table.drop(columns="model", errors="ignore")
     labelled.insert(0, "seed", trial.seed)
     labelled.insert(0, "variant", trial.variant.name)
     return labelled

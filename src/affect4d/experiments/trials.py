@@ -70,8 +70,7 @@ class Trial:
     """One cell of a grid of methods, splits and seeds.
 
     The seed is that of initial weights, augmentation schedule, prompts and pseudo-labels; the variant's changes are
-    applied to the settings. ``sequences`` names those that take part, None all; ``place`` is shown in messages: ``"with
-    seed 0"``.
+    applied to the settings. ``sequences`` names those that take part, None all; ``place`` is shown in messages.
     """
 
     variant: Variant
@@ -91,11 +90,10 @@ class Trial:
 
 
 class TrialResult(NamedTuple):
-    """Predictions on the test subjects, and the training curve.
+    """Predictions on the test subjects (``model`` is the readout where a variant has several), and the training curve.
 
-    Column ``model`` of the predictions is the readout where a variant has several. A row of the curve has ``epoch``,
-    ``seconds`` (without evaluation), ``unseen_accuracy`` (NaN for a probe, or where it is not tracked) and the loss
-    terms.
+    A row of the curve has ``epoch``, ``seconds`` (without evaluation), ``unseen_accuracy`` (NaN for a probe, or where
+    it is not tracked) and the loss terms.
     """
 
     predictions: pd.DataFrame
@@ -185,11 +183,7 @@ def _train_and_evaluate(training: _Training) -> TrialResult:
 
 
 def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame]:
-    """The trial's model and its curve.
-
-    A self-supervised model is cached where several probes share it; trials that need it at once wait for the first,
-    which trains it.
-    """
+    """The trial's model and its curve; a self-supervised model that several probes share is trained by the first."""
     settings, store = training.settings, training.store
     if training.supervised or not (settings.labelled_subjects or settings.tested_views):
         return _train(training, evaluator)
@@ -252,7 +246,7 @@ def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed:
     if not count:
         return sequences
     if count > len(split.train):
-        raise ValueError(f"{count} labelled subjects are asked for, of {len(split.train)} training subjects.")
+        raise ValueError(f"{count} labelled subjects are wanted, of {len(split.train)} training subjects.")
     drawn = np.random.default_rng(seed).permutation(sorted(split.train))[:count]
     known = sequences["subject"].isin([*drawn, *split.test])
     return sequences.assign(expression=sequences["expression"].where(known, None))

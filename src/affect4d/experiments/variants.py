@@ -179,19 +179,19 @@ STUDIES: Final[Mapping[str, Study]] = {
         ),
         Study(
             "ablation",
-            "Does each part of AffectVLM earn its place?",
+            "Does each part of AffectVLM improve accuracy?",
             "AffectVLM with one part left out in turn; everything else stays.",
             AFFECT_ABLATION,
         ),
         Study(
             "smile_ablation",
-            "Does each term of SMILE-VLM earn its place?",
+            "Does each term of SMILE-VLM improve accuracy?",
             "SMILE-VLM with one term left out in turn, by a linear probe.",
             SMILE_ABLATION,
         ),
         Study(
             "smile_regimes",
-            "Where do decorrelation and redundancy earn their place?",
+            "Where do decorrelation and redundancy improve accuracy?",
             "SMILE-VLM with and without each of the two, by a linear probe; each regime by itself.",
             SMILE_REGIMES,
         ),
@@ -221,10 +221,10 @@ def study_named(name: str, variants: tuple[str, ...] = ()) -> Study:
     if name not in STUDIES:
         raise ValueError(f"There is no study {name!r}; known studies: {', '.join(STUDIES)}.")
     study = STUDIES[name]
-    strangers = sorted(set(variants) - {variant.name for variant in study.variants})
-    if strangers:
+    unknown = sorted(set(variants) - {variant.name for variant in study.variants})
+    if unknown:
         known = ", ".join(variant.name for variant in study.variants)
-        raise ValueError(f"Study {name!r} has no variant {', '.join(strangers)}; it has {known}.")
+        raise ValueError(f"Study {name!r} has no variant {', '.join(unknown)}; it has {known}.")
     compared = {variant.against for variant in study.variants if variant.name in variants}
     wanted = (
         {study.variants[0].name, *variants, *compared} if variants else {variant.name for variant in study.variants}

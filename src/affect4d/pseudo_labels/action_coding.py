@@ -85,16 +85,11 @@ def top_margin(scores: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "
 
 
 def action_unit_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """The fewest, weakest AUs that together explain the movement: 0 (not needed) … 1 (fully shown).
+    """The fewest, weakest AUs that together explain the movement: 0 (not needed) … 1 (fully shown); one column an AU.
 
     Non-negative least squares over the effects of all AUs, with a penalty on their sum: a lip lifted by a wrinkled
-    nose is not also called a raised lip (Lawson and Hanson 1974, chapter 23, with one penalty row).
-
-    Args:
-        scores: One row a sequence, one column a measurement, each −1…1.
-
-    Returns:
-        One row a sequence, one column an AU of ``ACTION_UNIT_EFFECTS``.
+    nose is not also called a raised lip (Lawson and Hanson 1974, chapter 23, with one penalty row). ``scores`` have one
+    row a sequence, one column a measurement, each −1…1.
     """
     penalty = np.full((1, len(_EFFECTS)), SPARSITY**0.5)
     system = np.vstack([_EFFECTS.T, penalty])
@@ -104,11 +99,7 @@ def action_unit_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
-    """Cosine between the movement and that of each emotion's prototype, −1…1; 0 where nothing moved.
-
-    Args:
-        scores: One row a sequence, one column a measurement, each −1…1.
-    """
+    """Cosine between the movement and that of each emotion's prototype, −1…1; 0 where nothing moved."""
     moved, templates = scores[list(MEASUREMENTS)].to_numpy(), _PROTOTYPES @ _EFFECTS
     lengths = np.outer(np.linalg.norm(moved, axis=1), np.linalg.norm(templates, axis=1))
     values = moved @ templates.T / np.maximum(lengths, 1e-12)
@@ -116,20 +107,15 @@ def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe_patterns(scores: pd.DataFrame, emotions: pd.DataFrame, options: PseudoLabelOptions) -> pd.DataFrame:
-    """AUs of every movement, and the emotion they are typical of.
+    """AUs of every movement (scores of its measurements, −1…1), and the emotion they are typical of.
 
-    Args:
-        scores: One row a sequence (the index), one column a measurement, −1…1.
-        emotions: Fit of each sequence to each emotion; the same rows.
-
-    Returns:
-        One row a sequence: ``PSEUDO_LABEL_COLUMNS``.
+    ``emotions`` is the fit of each sequence (the index of both) to each emotion. Returns ``PSEUDO_LABEL_COLUMNS``.
     """
     confidence = top_margin(emotions.to_numpy())
     units = [named_units(row, options) for _, row in action_unit_scores(scores).iterrows()]
     typical = [bool(margin > options.confidence and named) for margin, named in zip(confidence, units, strict=True)]
     emotion = np.where(typical, emotions.idxmax(axis=1), "")
-    patterns = ["+".join(sorted(named, key=_unit_number)) or STILL for named in units]
+    patterns = ["+".join(sorted(named, key=lambda unit: int(unit.removeprefix("AU")))) or STILL for named in units]
     return pd.DataFrame(
         {
             "sequence": scores.index,
@@ -142,17 +128,10 @@ def describe_patterns(scores: pd.DataFrame, emotions: pd.DataFrame, options: Pse
 
 
 def named_units(scores: pd.Series, options: PseudoLabelOptions) -> tuple[str, ...]:
-    """AUs above the threshold, strongest first, without :data:`EXCLUSIVE` pairs.
-
-    Where none reaches the threshold, the strongest is named from half of it.
-    """
+    """AUs above the threshold (half of it, where none is), strongest first, without :data:`EXCLUSIVE` pairs."""
     enough = min(options.action_threshold, max(scores.max(), options.action_threshold / 2))
     named: list[str] = []
     for unit in scores[(scores >= enough) & (scores > 0)].sort_values(ascending=False, kind="stable").index:
         if not any(frozenset((unit, other)) in EXCLUSIVE for other in named):
             named.append(str(unit))
     return tuple(named[: options.most_actions])
-
-
-def _unit_number(unit: str) -> int:
-    return int(unit.removeprefix("AU"))

@@ -1,10 +1,7 @@
-"""Pseudo-labels by clusters of movement, and by a pretrained vision-language model.
+"""Pseudo-labels by clusters of movement, and by a vision-language model (after MultiviewVLM, arXiv 2505.09336).
 
 Clusters are found on training subjects; every other sequence joins the nearest. A cluster is described, not labelled:
 the median movement of its training members is coded in action units, and named an emotion by the rules alone.
-
-After MultiviewVLM (arXiv 2505.09336): prompt ensembles, balanced assignment, a confidence threshold. The similarities
-come from :func:`affect4d.evaluation.zero_shot.prompt_similarities`.
 """
 
 import numpy as np
@@ -30,14 +27,9 @@ ClusterFeatures = Float[np.ndarray, "rows width"]
 def label_by_clusters(
     features: pd.DataFrame, train: pd.Series, rules: Rules, scores: pd.DataFrame, options: PseudoLabelOptions
 ) -> pd.DataFrame:
-    """Pseudo-labels of sequences by the clusters they belong to.
+    """``PSEUDO_LABEL_COLUMNS`` of sequences (the index of ``features``) by the clusters they belong to.
 
-    Args:
-        features: What to cluster; one row a sequence (the index).
-        train: True where a sequence is of a training subject; clusters and balance are fitted on those alone.
-
-    Returns:
-        One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is 0 (between two centres) … 1 (at the centre).
+    Clusters and balance are fitted where ``train`` is true. Confidence is 0 (between two centres) … 1 (at the centre).
 
     Raises:
         ValueError: If there are fewer training sequences than clusters.
@@ -52,11 +44,7 @@ def label_by_clusters(
 
 
 def find_centres(features: ClusterFeatures, options: ClusterOptions, seed: int) -> Float[np.ndarray, "clusters width"]:
-    """Centres of the clusters of some rows.
-
-    Raises:
-        ValueError: If there are fewer rows than clusters.
-    """
+    """Centres of the clusters of some rows; a ValueError if there are fewer rows than clusters."""
     if len(features) < options.count:
         raise ValueError(
             f"{len(features)} training sequences cannot make {options.count} clusters: "
@@ -96,14 +84,10 @@ def _nearness(distances: ClusterFeatures, cluster: Int64[np.ndarray, " rows"]) -
 def label_by_similarity(
     similarities: pd.DataFrame, train: pd.Series, scale: float, options: PseudoLabelOptions
 ) -> pd.DataFrame:
-    """The emotion whose prompts fit each sequence best.
+    """The emotion whose prompts fit each sequence best, as ``PSEUDO_LABEL_COLUMNS``.
 
-    Args:
-        similarities: Cosine of each sequence (the index) with the prompt ensemble of each of ``EXPRESSIONS``.
-        train: True where a sequence is of a training subject; balance is fitted on those alone.
-
-    Returns:
-        One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is the margin of the best probability over the second.
+    ``similarities`` are cosines of each sequence (the index) with the prompt ensemble of each of ``EXPRESSIONS``;
+    balance is fitted where ``train`` is true. Confidence is the margin of the best probability over the second.
 
     Raises:
         ValueError: If no sequence is of a training subject, or none reaches the confidence.

@@ -68,16 +68,10 @@ MEASUREMENTS: tuple[str, ...] = (
 
 
 def measure_frames(landmarks: LandmarkTrack) -> pd.DataFrame:
-    """Movement of every frame since the first, as fractions of the distance between the outer eye corners.
+    """Movement of every frame since the first, per distance between the outer eye corners; columns ``MEASUREMENTS``.
 
-    Independent of head motion and size. An untracked landmark is left out of its mean; a measurement without any
-    tracked landmark is NaN.
-
-    Args:
-        landmarks: Millimetres, one set of 83 a frame, neutral first; any frame of reference in which +y is up.
-
-    Returns:
-        One row a frame, one column a name of ``MEASUREMENTS``; the first row is 0.
+    Independent of head motion, size and unit; +y is up. An untracked landmark is left out of its mean; a measurement
+    without any tracked landmark is NaN.
 
     Raises:
         ValueError: If the neutral frame lacks an outer eye corner, or a frame has fewer than three rigid landmarks.
@@ -201,11 +195,7 @@ def single_scans(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def neutral_faces(scan_manifest: pd.DataFrame) -> dict[str, FaceLandmarks]:
     """Neutral face of every subject with enough single scans with landmarks; longer sequences are ignored.
 
-    Args:
-        scan_manifest: Columns ``sequence``, ``subject``, ``landmarks``.
-
-    Returns:
-        By subject; canonical mm, NaN where a landmark was tracked in none of the subject's scans.
+    Canonical mm, NaN where a landmark was tracked in none of the subject's scans.
     """
     single = single_scans(scan_manifest)
     tracked = single[single["landmarks"].map(is_tracked).astype(bool)]
@@ -217,13 +207,10 @@ def neutral_faces(scan_manifest: pd.DataFrame) -> dict[str, FaceLandmarks]:
 
 
 def neutral_face(scans: LandmarkTrack) -> FaceLandmarks:
-    """Median of the half of a subject's scans that lie closest together, head motion removed.
+    """Median of the half of a subject's scans (mm, +y up) that lie closest together, head motion removed.
 
     The median, landmark by landmark, over all; then, ``ROUNDS`` times, over the half nearest to it, at least
     ``MIN_SCANS``. Independent of the order of scans.
-
-    Args:
-        scans: Landmarks of one subject, mm, one set of 83 a scan; any common frame of reference, +y up.
     """
     centre = _median(scans)
     usable = [scan for scan in scans if is_measurable(scan, centre)]
@@ -239,14 +226,10 @@ def neutral_face(scans: LandmarkTrack) -> FaceLandmarks:
 
 
 def displacements_from_neutral(scan_manifest: pd.DataFrame) -> pd.DataFrame:
-    """Displacement of each landmark of every single scan from its subject's neutral face, head motion removed.
+    """Displacement (mm) of each landmark of every single scan from its subject's neutral face, head motion removed.
 
-    Args:
-        scan_manifest: As for :func:`neutral_faces`.
-
-    Returns:
-        One row a single scan that can be aligned with its subject's neutral face (the index: its sequence), one column
-        a coordinate of the 83 landmarks, mm; NaN where one was not tracked.
+    One row a single scan that can be aligned with that face (the index: its sequence), one column a coordinate of the
+    83 landmarks; NaN where one was not tracked.
     """
     neutral_of = neutral_faces(scan_manifest)
     moved = {}

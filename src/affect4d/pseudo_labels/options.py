@@ -58,7 +58,7 @@ class PseudoLabelOptions(BaseModel):
     seed: int = Field(default=0, ge=0, description="seed of the prompts and of clustering")
     balanced: bool = Field(default=True, description="class-balanced over the training sequences")
     confidence: float = Field(
-        default=0.5, ge=0.0, le=1.0, description="margin over the second emotion that earns an emotion's word"
+        default=0.5, ge=0.0, le=1.0, description="margin over the second emotion from which an emotion is named"
     )
     action_threshold: float = Field(default=0.3, ge=0.0, le=1.0, description="score from which an AU is named")
     most_actions: int = Field(default=4, ge=1, le=6, description="most AUs of a prompt")

@@ -24,14 +24,7 @@ STILL_PROMPTS = ("a face at rest", "a still face", "a relaxed, neutral face", "a
 
 
 def write_sentences(pseudo_labels: pd.DataFrame, options: PseudoLabelOptions) -> pd.DataFrame:
-    """Prompts of every pseudo-label, sampled by the seed and the sequence's name alone.
-
-    Args:
-        pseudo_labels: One row a sequence: ``PSEUDO_LABEL_COLUMNS``.
-
-    Returns:
-        One row a prompt: ``sequence``, ``prompt``, ``pseudo_label``, ``confidence``, ``source``.
-    """
+    """Prompts (``PSEUDO_PROMPT_COLUMNS``) of every pseudo-label, sampled by the seed and the sequence's name alone."""
     rows = [
         (row.sequence, prompt, row.pseudo_label, row.confidence, options.source)
         for row in pseudo_labels.itertuples()
@@ -79,10 +72,7 @@ Similarities: TypeAlias = Callable[[], tuple[pd.DataFrame, float]]
 
 
 def write_pseudo_prompts(
-    scans: pd.DataFrame,
-    train: Sequence[str],
-    options: PseudoLabelOptions,
-    similarities: Similarities | None = None,
+    scans: pd.DataFrame, train: Sequence[str], options: PseudoLabelOptions, similarities: Similarities | None = None
 ) -> pd.DataFrame:
     """Pseudo-labeled prompts of every sequence.
 
@@ -91,8 +81,7 @@ def write_pseudo_prompts(
         similarities: Called for the source ``zero_shot`` alone.
 
     Returns:
-        One row a prompt: ``sequence``, ``prompt``, ``pseudo_label`` (an expression, or a pattern as in "AU1+AU4"),
-        ``confidence`` (0…1, see the source), ``source``. Sequences without a pseudo-label have no row;
+        One row a prompt: ``PSEUDO_PROMPT_COLUMNS``. Sequences without a pseudo-label have no row;
         ``attrs["unmeasured"]`` lists them.
 
     Raises:

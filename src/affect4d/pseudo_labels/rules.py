@@ -70,12 +70,9 @@ class Rules:
 
 
 def fit_rules(measurements: pd.DataFrame, options: GeometryOptions, balanced: bool) -> Rules:
-    """Rules fitted to training subjects' sequences, without labels.
+    """Rules fitted to the measurements of training subjects' sequences, without labels.
 
-    Args:
-        measurements: Of training subjects only; one row a sequence.
-        balanced: Class-balance the emotions (Sinkhorn). It assumes that the corpus shows all six about equally often,
-            as posed corpora do.
+    ``balanced`` assumes that the corpus shows all six emotions about equally often, as posed corpora do (Sinkhorn).
 
     Raises:
         ValueError: If there is no sequence.
@@ -118,16 +115,14 @@ def _logits(scores: pd.DataFrame, discriminant: LinearDiscriminantAnalysis | Non
 def label_by_geometry(
     scan_manifest: pd.DataFrame, train_subjects: Sequence[str], options: PseudoLabelOptions
 ) -> pd.DataFrame:
-    """Pseudo-labels of every measurable sequence.
+    """``PSEUDO_LABEL_COLUMNS`` of every measurable sequence, with the margin over the second emotion for confidence.
+
+    Sequences without usable landmarks in the neutral and one more frame have none, nor have single scans of subjects
+    whose neutral face is unknown.
 
     Args:
         scan_manifest: One row a scan: ``sequence``, ``subject``, ``frame``, ``landmarks`` (83 × 3 canonical mm as one
-            list, or null). It must not hold labels.
-
-    Returns:
-        One row a sequence: ``PSEUDO_LABEL_COLUMNS``; confidence is the margin of the best emotion over the second.
-        Sequences without usable landmarks in the neutral and one more frame have none, nor have single scans of
-        subjects whose neutral face is unknown.
+            list, or null).
 
     Raises:
         ValueError: If the table has a label column, or if no sequence, or none of a training subject, can be measured.
@@ -160,9 +155,7 @@ def balancing_offsets(
 ) -> Float[np.ndarray, " columns"]:
     """Offset of each column, mean zero, with which a soft assignment of the rows fills all columns evenly.
 
-    Args:
-        temperature: Softness of the assignment, in the scores' own unit.
-        steps: Rounds of row and column normalisation, in logarithms.
+    Sinkhorn and Knopp 1967; ``temperature`` is the softness of the assignment, in the scores' own unit.
     """
     logits = scores / temperature
     column_total = np.log(logits.shape[0] / logits.shape[1])
@@ -174,11 +167,9 @@ def balancing_offsets(
 
 
 def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
-    """Apex measurements of every sequence whose landmarks allow it.
+    """Apex measurements, per eye distance, of every sequence (the index) whose landmarks allow it.
 
-    Returns:
-        One row a sequence (the index), one column a name of ``MEASUREMENTS``, per eye distance. Warns of subjects with
-        too few single scans to measure, by name.
+    Warns of subjects with too few single scans to measure, by name.
 
     Raises:
         ValueError: If the table has a label column.

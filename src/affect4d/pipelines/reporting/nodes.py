@@ -110,7 +110,7 @@ def answer_claims(
     findings = {int(number): rows for number, rows in evidence["findings"].items()}
     present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
     found = Evidence(evidence["studies"], findings, predictions, settings.train.seed, present)
-    return {"day": run_info["made"][:10], "claims": claims.as_document(claims.evaluate_claims(found))}
+    return {"day": run_info["made"][:10], "claims": [asdict(result) for result in claims.evaluate_claims(found)]}
 
 
 def summarise(
