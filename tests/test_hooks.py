@@ -292,7 +292,7 @@ def test_a_node_may_take_what_its_run_started_with(conf, project_root):
     hooks.after_context_created(SimpleNamespace(config_loader=loader, project_path=conf))
     catalog = DataCatalog({"run_info": MemoryDataset()})
     run = Pipeline([node(lambda *values: values, ["params:seed", "run_info"], "described", name="describe")])
-    hooks.before_pipeline_run({}, run, catalog)
+    hooks.before_pipeline_run(run, catalog)
     told = catalog.load("run_info")
     assert (told["changes"], told["commit"]) == ({"seed": 5}, "")
     assert told["versions"]["torch"]
@@ -307,7 +307,7 @@ def saved(tmp_path):
         hooks = ArtefactHooks()
         hooks.after_context_created(SimpleNamespace(project_path=tmp_path))
         making = node(lambda: data, None, "artefact", name="make", tags="stage")
-        hooks.before_pipeline_run({}, Pipeline([making]), DataCatalog({"artefact": dataset}))
+        hooks.before_pipeline_run(Pipeline([making]), DataCatalog({"artefact": dataset}))
         dataset.save(data)
         hooks.after_dataset_saved("artefact", data, making)
         return tmp_path

@@ -1,8 +1,8 @@
 """Configuration of a run: the layers of ``conf/``, which parameters are read, and which differ from ``conf/base``."""
 
-import os
+import difflib
+import logging
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from kedro.config import AbstractConfigLoader, OmegaConfigLoader
 from kedro.pipeline import Pipeline
 
+LOGGER = logging.getLogger(__name__)
 WITHOUT_LOCAL = ("ci",)
 """Environments that leave ``conf/local`` out on purpose: tests do not depend on the user's own settings."""
 FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "package"}
@@ -98,8 +99,29 @@ def used_parameters(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[s
     }
 
 
-def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]:
-    """The user's settings that ``conf/base/globals.yml`` lacks, each with the names that it has."""
+def check_parameters(loader: AbstractConfigLoader, given: Mapping[str, Any], pipelines: Iterable[Pipeline]) -> None:
+    """Refuse misspelt parameters of the command line; warn of those in ``conf/local`` that no stage reads.
+
+    Raises:
+        ValueError: If nothing reads one of the parameters that were given.
+    """
+    if not Path(loader.conf_source).is_dir():  # an archive of configuration has no files to read
+        return
+    given = flatten(given)
+    read = parameter_inputs(pipelines)
+    own, base = flatten(loader["parameters"]), flatten(base_configuration(loader, "parameters"))
+    known = {*runtime_parameters(Path(loader.conf_source)), *read, *base}
+    for name in unread_parameters(given, known):
+        raise ValueError(
+            f"Nothing reads the parameter {name}, given with --params{_suggestion(name, known)} All parameters "
+            "stand in conf/base/globals.yml and conf/base/parameters; nothing was computed."
+        )
+    for name in unread_parameters(own.keys() - base.keys() - given.keys(), read):
+        LOGGER.warning("conf/local: no stage reads the parameter %s%s", name, _suggestion(name, known))
+
+
+def check_settings(loader: AbstractConfigLoader) -> None:
+    """Warn of the user's settings that ``conf/base/globals.yml`` lacks."""
     from affect4d.scans.corpora import CORPORA
 
     given, base = loader["globals"], base_configuration(loader, "globals")
@@ -107,7 +129,13 @@ def unknown_settings(loader: AbstractConfigLoader) -> dict[str, tuple[str, ...]]
     for group in LAYOUT_SETTINGS:
         known = tuple(f"{group}.{layout}" for layout in CORPORA)
         unknown |= {f"{group}.{name}": known for name in given[group] or {} if f"{group}.{name}" not in known}
-    return unknown
+    for name, known in unknown.items():
+        LOGGER.warning("conf/local/globals.yml: nothing reads the setting %s%s", name, _suggestion(name, known))
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else "."
 
 
 def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict[str, Any]:
@@ -128,19 +156,3 @@ def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict
         and not set(path.split(".")) & set(MACHINE_PARAMETERS)
         and (path.startswith(own) or not path.startswith("raw_corpus.known."))
     }
-
-
-def code_state(project: Path) -> dict[str, str]:
-    """Git commit of the project and whether the tree differs from it; empty where git cannot tell."""
-    try:
-        commit = _git(project, "rev-parse", "HEAD")
-        dirty = bool(_git(project, "status", "--porcelain"))
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"git.commit": commit, "git.dirty": str(dirty).lower()}
-
-
-def _git(project: Path, *words: str) -> str:
-    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    done = subprocess.run(["git", *words], cwd=project, env=quiet, capture_output=True, text=True, check=True)
-    return done.stdout.strip()

@@ -1,12 +1,13 @@
 """Kedro hooks: checks before a run, artefacts beside those of the nodes, and a record of every run in MLflow."""
 
 import atexit
+import contextlib
 import datetime
-import difflib
 import importlib.metadata
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -50,8 +51,7 @@ class PreflightHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Keep the configuration; warn of settings that nothing reads."""
         self._loader = context.config_loader
-        for name, known in configuration.unknown_settings(context.config_loader).items():
-            LOGGER.warning("conf/local/globals.yml: nothing reads the setting %s%s", name, _suggestion(name, known))
+        configuration.check_settings(context.config_loader)
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: Mapping[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -60,30 +60,19 @@ class PreflightHooks:
         Raises:
             ValueError: If nothing reads a parameter of the command line, or a training asks for a GPU that is absent.
         """
-        pipelines_named = dict.fromkeys(run_params.get("pipeline_names") or (), configuration.FORMER_PIPELINES)
-        parameters_named = dict.fromkeys(run_params.get("runtime_params") or {}, configuration.FORMER_PARAMETERS)
-        for name, names in {**pipelines_named, **parameters_named}.items():
-            if name in names:
-                LOGGER.warning("%s is called %s now; the old name goes.", name, names[name])
-        self._check_parameters(run_params)
+        given = run_params.get("runtime_params") or {}
+        warn_of_former_names(run_params.get("pipeline_names") or (), configuration.FORMER_PIPELINES)
+        warn_of_former_names(given, configuration.FORMER_PARAMETERS)
+        if self._loader is not None:
+            configuration.check_parameters(self._loader, given, pipelines.values())
         check_devices(pipeline, catalog)
 
-    def _check_parameters(self, run_params: Mapping[str, Any]) -> None:
-        loader = self._loader
-        if loader is None or not Path(loader.conf_source).is_dir():  # an archive of configuration has no files to read
-            return
-        given = configuration.flatten(run_params.get("runtime_params") or {})
-        read = configuration.parameter_inputs(pipelines.values())
-        own = configuration.flatten(loader["parameters"])
-        base = configuration.flatten(configuration.base_configuration(loader, "parameters"))
-        known = {*configuration.runtime_parameters(Path(loader.conf_source)), *read, *base}
-        for name in configuration.unread_parameters(given, known):
-            raise ValueError(
-                f"Nothing reads the parameter {name}, given with --params{_suggestion(name, known)} All parameters "
-                "stand in conf/base/globals.yml and conf/base/parameters; nothing was computed."
-            )
-        for name in configuration.unread_parameters(own.keys() - base.keys() - given.keys(), read):
-            LOGGER.warning("conf/local: no stage reads the parameter %s%s", name, _suggestion(name, known))
+
+def warn_of_former_names(given: Iterable[str], former: Mapping[str, str]) -> None:
+    """Warn of every given name that is a former one."""
+    for name in given:
+        if name in former:
+            LOGGER.warning("%s is called %s now; the old name goes.", name, former[name])
 
 
 def check_devices(pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -99,18 +88,12 @@ def check_devices(pipeline: Pipeline, catalog: DataCatalog) -> None:
         choose_device(device)
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else "."
-
-
 class ArtefactHooks:
     """Artefacts beside those of the nodes.
 
     ``run_info`` and ``stage_seconds`` are filled in for the nodes that take them. A catalog entry may say
     ``metadata: {latest: PATH}``, where a copy of its newest version lies, and ``metadata: {console: {title: …, columns:
-    […]}}``, to be shown on the terminal. A run reads the
-    versions that it wrote itself, also beside another run on the same corpus.
+    […]}}``, to be shown on the terminal. A run reads the versions that it wrote itself.
     """
 
     def __init__(self) -> None:
@@ -125,14 +108,14 @@ class ArtefactHooks:
         self._context = context
 
     @hook_impl
-    def before_pipeline_run(self, run_params: Mapping[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Describe the run for its nodes; pin the versions that it will write."""
         keep_freed_memory()
         self._catalog = catalog
         self._seconds.clear()
         self._marks.clear()
         if "run_info" in pipeline.inputs():
-            catalog["run_info"].save(self._describe_run(run_params, pipeline))
+            catalog["run_info"].save(self._describe_run(pipeline))
         pin_versions(pipeline, catalog)
 
     @hook_impl
@@ -174,10 +157,10 @@ class ArtefactHooks:
         self._seconds[stage_of(node)] += now - self._marks.get(node.name, now)
         self._marks[node.name] = now
 
-    def _describe_run(self, run_params: Mapping[str, Any], pipeline: Pipeline) -> dict[str, Any]:
+    def _describe_run(self, pipeline: Pipeline) -> dict[str, Any]:
         """What a run started with: time (UTC), commit, parameters that differ from the base, library versions."""
         context = self._context
-        state = {} if context is None else configuration.code_state(Path(context.project_path))
+        state = {} if context is None else code_state(Path(context.project_path))
         commit = f"{state['git.commit']}{'+' if state['git.dirty'] == 'true' else ''}" if state else ""
         changes = None if context is None else configuration.changed_parameters(context.config_loader, pipeline)
         return {
@@ -186,6 +169,23 @@ class ArtefactHooks:
             "changes": changes,
             "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
         }
+
+
+def code_state(project: Path) -> dict[str, str]:
+    """Git commit of the project and whether the tree differs from it; empty where git cannot tell."""
+
+    def git(*arguments: str) -> str:
+        quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        done = subprocess.run(["git", *arguments], cwd=project, env=quiet, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {
+            "git.commit": git("rev-parse", "HEAD"),
+            "git.dirty": str(bool(git("status", "--porcelain"))).lower(),
+        }
+    except (OSError, subprocess.CalledProcessError):
+        return {}
 
 
 def stage_of(node: Node) -> str:
@@ -286,7 +286,7 @@ class MlflowHooks:
             return
         import mlflow
 
-        self._open_store()
+        self._open_experiment()
         warn_of_runner(str(run_params.get("runner", "")))
         end_as_killed(self._run_id)  # a run that was interrupted in this notebook
         name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
@@ -334,25 +334,22 @@ class MlflowHooks:
             mlflow.set_tags({**self._upstream, "error": f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH]})
             mlflow.end_run("FAILED")
 
-    def _open_store(self) -> None:
+    def _open_experiment(self) -> None:
         """Open the experiment; one run at a time where it is a file: two that create its tables at once fail."""
-        uri = self._options.tracking_uri
-        if not uri.startswith(SQLITE):
-            self._open_experiment(uri)
-            return
-        file = self._project / uri.removeprefix(SQLITE)
-        with FileLock(f"{file}.lock", timeout=LOCK_SECONDS):
-            self._open_experiment(f"{SQLITE}{file}")
-
-    def _open_experiment(self, uri: str) -> None:
         import mlflow
 
-        mlflow.set_tracking_uri(uri)
-        if mlflow.get_experiment_by_name(self._options.experiment) is None:
-            location = (self._project / self._options.artifacts).as_uri()
-            tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs and metrics
-            mlflow.create_experiment(self._options.experiment, location, tags=tags)
-        mlflow.set_experiment(self._options.experiment)
+        uri = self._options.tracking_uri
+        lock: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if uri.startswith(SQLITE):
+            file = self._project / uri.removeprefix(SQLITE)
+            uri, lock = f"{SQLITE}{file}", FileLock(f"{file}.lock", timeout=LOCK_SECONDS)
+        with lock:
+            mlflow.set_tracking_uri(uri)
+            if mlflow.get_experiment_by_name(self._options.experiment) is None:
+                location = (self._project / self._options.artifacts).as_uri()
+                tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs and metrics
+                mlflow.create_experiment(self._options.experiment, location, tags=tags)
+            mlflow.set_experiment(self._options.experiment)
 
     def _tags(self, run_params: Mapping[str, Any]) -> dict[str, str]:
         given = {key: str(value) for key, value in run_params.items() if value}
@@ -361,7 +358,7 @@ class MlflowHooks:
             "command": "kedro " + " ".join(sys.argv[1:]),
             "kedro.env": given.get("env", "local"),
             **{f"kedro.{key}": given[key] for key in ("load_versions", "runtime_params") if key in given},
-            **configuration.code_state(self._project),
+            **code_state(self._project),
         }
 
     def _is_open(self) -> bool:

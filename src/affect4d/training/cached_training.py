@@ -18,8 +18,7 @@ from tqdm import tqdm
 from affect4d.models import PromptTokenizer, prompt_tokenizer, save_model
 from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.scans.expression import expression_index
-from affect4d.store import ContentStore, content_key, file_digest, local_digest, table_digest
-from affect4d.store.cache import cache_key
+from affect4d.store import ContentStore, cache_key, content_key, file_digest, local_digest, table_digest
 from affect4d.tensor_types import Labels
 from affect4d.training.dataset import SampleSplits, TrainingSamples
 from affect4d.training.launch import CHECKPOINTS, TrainingJob, launch

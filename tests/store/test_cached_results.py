@@ -49,7 +49,7 @@ def test_an_image_is_kept_to_the_pixel(tmp_path):
 def test_other_inputs_names_and_code_are_other_results(tmp_path, monkeypatch):
     store, numbers = ContentStore(tmp_path), iter(range(9))
     make = functools.partial(next, numbers)
-    monkeypatch.setattr("affect4d.store.cache.code_version", lambda module: module)
+    monkeypatch.setattr("affect4d.store.content_store.code_version", lambda module: module)
 
     def make_here():
         return make()
