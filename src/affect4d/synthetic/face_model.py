@@ -124,6 +124,8 @@ class FaceSurface:
 
     def scaled(self, size: float) -> "FaceSurface":
         """The same face, larger or smaller by a factor."""
+        if size == 1.0:
+            return self
         return replace(self, vertices=self.vertices * size, landmarks=self.landmarks * size)
 
 
