@@ -48,12 +48,12 @@ def curves(accuracies):
 CURVES = curves({(variant, seed): [0.1, 0.5] for variant in ("first", "other") for seed in range(2)})
 
 
-def outcome_columns(rates, learned=CURVES):
+def judged(rates, learned=CURVES):
     return compare_variants((FIRST, OTHER), predictions(rates), learned, np.random.default_rng(0))
 
 
 def test_accuracy_and_difference_are_counted_by_hand():
-    first, other = outcome_columns({"first": 5, "other": 3})
+    first, other = judged({"first": 5, "other": 3})
     assert (first.accuracy, other.accuracy) == pytest.approx((5 / 6, 3 / 6))
     assert other.difference == pytest.approx(2 / 6)
     assert (first.difference, first.verdict) == (0, "")
@@ -68,7 +68,7 @@ def test_accuracy_and_difference_are_counted_by_hand():
     ],
 )
 def test_the_verdict_follows_the_difference(rates, said):
-    assert outcome_columns(rates)[1].verdict == said
+    assert judged(rates)[1].verdict == said
 
 
 def test_one_lucky_subject_decides_nothing():
@@ -106,13 +106,13 @@ def test_convergence_is_the_first_epoch_at_nine_tenths_of_the_best_end():
 def test_who_never_gets_there_is_later():
     learned = curves({("first", 0): [0.2, 1.0], ("other", 0): [0.1, 0.5], ("first", 1): [0.2, 1.0],
                       ("other", 1): [0.1, 0.95]})  # fmt: skip
-    first, other = outcome_columns({"first": 5, "other": 3}, learned)
+    first, other = judged({"first": 5, "other": 3}, learned)
     assert (other.sooner, other.reached, other.sooner_p) == (1, 1, 0.5)
     assert first.reached == 2
 
 
 def test_results_survive_json():
-    results = outcome_columns({"first": 5, "other": 3})
+    results = judged({"first": 5, "other": 3})
     again = from_document(as_document(results))
     assert as_document(again) == as_document(results)
 

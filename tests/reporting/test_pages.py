@@ -201,7 +201,7 @@ def test_the_cost_of_every_training_is_on_the_page(context):
 
 
 @pytest.fixture
-def outcome_columns(context, predictions, generator):
+def judged(context, predictions, generator):
     """The same report with everything other runs may have left."""
     folded = predictions.assign(fold=0, round=0, side="test", model="affect_vlm")
     validation = {

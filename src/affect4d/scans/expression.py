@@ -29,11 +29,7 @@ _SPELLINGS: Mapping[str, str] = {
 
 
 def parse_expression(word: str) -> str:
-    """The expression for a corpus' own word (``"Angry"``, ``"HA"``, ``"sad"``).
-
-    Raises:
-        ValueError: If no expression is spelled so; the message lists the known spellings.
-    """
+    """The expression for a corpus' own word (``"Angry"``, ``"HA"``); a ``ValueError`` lists the known spellings."""
     try:
         return _SPELLINGS[word.strip().lower()]
     except KeyError:

@@ -34,11 +34,7 @@ def transform(scan: FaceScan, pose: Pose) -> FaceScan:
 
 
 def crop(scan: FaceScan, radius: float) -> FaceScan:
-    """The triangles wholly within a radius (mm) of the origin, the nose tip; vertices that none uses are dropped.
-
-    Raises:
-        ValueError: If no triangle is left.
-    """
+    """The triangles wholly within a radius (mm) of the origin, the nose tip; a ``ValueError`` where there is none."""
     inside = np.einsum("ij,ij->i", scan.vertices, scan.vertices) <= radius**2
     within = all_corners(inside, scan.faces)
     if not within.any():
@@ -63,11 +59,7 @@ def turn_outward(scan: FaceScan) -> FaceScan:
 
 
 def vertex_normals(vertices: Vertices, faces: Faces) -> Vertices:
-    """Unit normals at the vertices, each the area-weighted mean of its triangles'.
-
-    Returns:
-        ``float32`` [vertices, 3]; a vertex without area has the normal (0, 0, 1).
-    """
+    """Unit normals at the vertices, each the area-weighted mean of its triangles'; (0, 0, 1) at one without area."""
     sums = normal_sums(vertices, faces)
     lengths = np.linalg.norm(sums, axis=1)
     sums[lengths < 1e-12], lengths[lengths < 1e-12] = (0, 0, 1), 1

@@ -22,26 +22,19 @@ FIXED_DRAW = 0
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A protocol on a table.
-
-    Attributes:
-        folds: Who is trained on and who is tested on; empty where training is on another corpus.
-    """
+    """A protocol on a table: its rows, and its folds; no folds where training is on another corpus."""
 
     rows: pd.DataFrame
     folds: tuple[SubjectSplit, ...]
 
 
 def draw(protocol: Protocol, table: pd.DataFrame, seed: int = 0, round_number: int = 0) -> Drawn:
-    """Choose a protocol's scans and draw its folds.
+    """Choose a protocol's scans and draw its folds; a copy with fewer subjects than it names gives what it has.
 
-    A copy with fewer people than the protocol asks for gives what it has.
-
-    Args:
-        seed: Of the folds, and of the subjects where they are redrawn.
+    ``seed`` is that of the folds, and of the subjects where they are redrawn.
 
     Raises:
-        ValueError: If nothing takes part, or there are fewer people than folds; the message names the protocol.
+        ValueError: If nothing takes part, or there are fewer subjects than folds; the message names the protocol.
     """
     rows = protocol.selection.rows(table)
     names = sorted(rows["subject"].unique())
@@ -84,11 +77,7 @@ DRAWN_SHARE = 0.2
 
 
 def general_protocol(name: str, corpus: str = ANY) -> Protocol | None:
-    """A protocol any corpus can serve: ``K-fold``, ``leave-one-subject-out``, ``N-draws``, ``cross-dataset``.
-
-    Returns:
-        None if the name is of another kind.
-    """
+    """A protocol of any corpus, or None: ``K-fold``, ``leave-one-subject-out``, ``N-draws``, ``cross-dataset``."""
     if name == "cross-dataset":
         return Protocol(name, corpus, "trained on another corpus, tested on all of this one", "ours", trained_on=ANY)
     numbered = re.fullmatch(r"([1-9]\d{0,3})-(fold|draws)", name)
@@ -110,11 +99,7 @@ TABLE_COLUMNS = (
 
 
 def protocols_of(corpus: str) -> Mapping[str, Protocol]:
-    """The protocols of a corpus, by name, those of any corpus last, as its own.
-
-    Raises:
-        ValueError: If there is no such corpus.
-    """
+    """The protocols of a corpus, by name, those of any corpus last, as its own."""
     own = {one.name: one for one in corpus_named(corpus).protocols}
     general = (general_protocol(name, corpus) for name in GENERAL)
     return {**own, **{one.name: one for one in general if one is not None}}
@@ -136,12 +121,10 @@ def protocol_named(corpus: str, name: str) -> Protocol:
 
 
 def protocol_table(corpus: str, table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Every protocol of a corpus on the scans that are there.
+    """Every protocol of a corpus on the scans that are there, one row each (:data:`TABLE_COLUMNS`).
 
-    Returns:
-        One row a protocol: ``protocol``, ``subjects``, ``sequences``, ``scans``, ``folds``, ``train`` and ``test``
-        (subjects a fold: ``"54"``, or ``"10–11"`` where folds differ), ``trained_on``, ``source``, ``description``. A
-        protocol that these scans cannot serve has no folds, and its description says why.
+    ``train`` and ``test`` are subjects a fold: ``"54"``, or ``"10–11"`` where folds differ. A protocol that these scans
+    cannot serve has no folds, and its description says why.
     """
     rows = [_described(protocol, table, seed) for protocol in protocols_of(corpus).values()]
     return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
@@ -174,17 +157,11 @@ def _range(counts: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One fold.
+    """One fold, numbered from 0 over all rounds (repetitions of the cross-validation).
 
     Attributes:
-        number: From 0, over all rounds.
-        round: Which repetition of the cross-validation it belongs to, from 0.
         validation: Training subjects that nothing is fitted on: a temperature is chosen by them.
         sequences: Sequences that take part, of either side, sorted.
-
-    Raises:
-        SubjectLeakError: If a validation subject is not a training subject.
-        ValueError: If nobody is left to fit on.
     """
 
     number: int
@@ -194,7 +171,7 @@ class Fold:
     sequences: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse validation subjects of the test side."""
+        """Refuse validation subjects that are no training subjects, and a fold with nobody left to fit on."""
         strangers = sorted(set(self.validation) - set(self.split.train))
         if strangers:
             raise SubjectLeakError(f"Validation subjects that are not training subjects: {', '.join(strangers)}.")
@@ -214,11 +191,7 @@ class Fold:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Fold":
-        """The fold that :meth:`to_dict` wrote.
-
-        Raises:
-            ValueError: If the split is not the one that was written.
-        """
+        """The fold that :meth:`to_dict` wrote; a changed split is a ``ValueError``."""
         names = tuple(values["validation"]), tuple(values["sequences"])
         return cls(values["number"], values["round"], SubjectSplit.from_dict(values["split"]), *names)
 
@@ -229,7 +202,6 @@ def draw_all(
     """Every fold of a protocol: a pure function of the protocol, the table's rows (in any order) and the numbers.
 
     Args:
-        protocol: Which; not one that is trained on another corpus.
         table: A corpus table, a scan manifest, or one row a sequence: ``sequence``, ``subject``, ``expression``,
             ``label``, ``level``, ``task``.
         validation: Share of each fold's training subjects that is held out to calibrate by; 0 for none.
@@ -250,11 +222,7 @@ def draw_all(
 
 
 def hold_out(split: SubjectSplit, share: float) -> tuple[str, ...]:
-    """Some training subjects, drawn by the split's own digest: at least one if any share is asked, and never all.
-
-    Raises:
-        ValueError: If the share is not within 0…0.5, or there is only one training subject to take from.
-    """
+    """Some training subjects, drawn by the split's own digest: at least one for any share (0…0.5), never all."""
     if not 0 <= share <= 0.5:
         raise ValueError(f"A share of {share} of the training subjects cannot be held out: 0 to 0.5.")
     if not share:

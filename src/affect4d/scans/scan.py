@@ -22,9 +22,7 @@ class FaceScan:
 
     Attributes:
         vertices: Millimetres; +x the subject's left, +y up, +z towards the camera.
-        faces: Indices into ``vertices``, each 0 ≤ index < number of vertices.
         texture_coordinates: One (u, v) a vertex, v up; None where the file has none.
-        texture: RGB image; None where it is missing.
         landmarks: The 83 of :mod:`affect4d.scans.landmark_names`, in the same frame; None where there are none.
         texture_size: Width and height of the image file, of which ``texture`` may be a reduced form; None without one.
         texture_file: The image file; None where the texture was not read from one.
@@ -60,11 +58,9 @@ class FaceScan:
     def from_pyvista(
         cls, mesh: "pyvista.PolyData", texture: "pyvista.Texture | np.ndarray | None" = None
     ) -> "FaceScan":
-        """A scan from a triangulated mesh in millimetres, checked as files are.
+        """A scan from a triangulated mesh in millimetres and its 8-bit image, checked as files are.
 
-        Args:
-            mesh: Its active texture coordinates and the field data ``landmarks`` [83, 3] are used, where it has them.
-            texture: Its image, 8-bit RGB or RGBA.
+        The mesh's active texture coordinates and the field data ``landmarks`` [83, 3] are used, where it has them.
 
         Raises:
             ScanError: If it is not made of triangles alone, an index is out of range, or a number is not finite.
@@ -103,9 +99,8 @@ def _landmarks(points: np.ndarray) -> Landmarks:
 class ScanError(ValueError):
     """A file that is not a usable scan; names the file, the place in it, and the defect.
 
-    Attributes:
-        code: Short, stable word for the kind of defect, e.g. ``"truncated"``, ``"index-out-of-range"``.
-        where: Line or byte, e.g. ``"line 12"``; empty where it concerns the whole file.
+    ``code`` is a short, stable word for the kind of defect, e.g. ``"truncated"``; ``where`` is a line or byte, e.g.
+    ``"line 12"``, and empty where the defect concerns the whole file.
     """
 
     def __init__(self, code: str, path: Path, detail: str, where: str = "") -> None:

@@ -43,8 +43,7 @@ class ScanSource(Protocol):
     def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
         """The raw scan of a row, in its own coordinates.
 
-        Args:
-            texels: How many suffice along the shorter side of the texture, if that is quicker; 0 for all.
+        Of the texture, ``texels`` along the shorter side suffice, if that is quicker; 0 for all.
 
         Raises:
             ScanError: If it is not a usable scan.
@@ -62,12 +61,7 @@ class ScanSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A corpus folder.
-
-    Attributes:
-        root: The folder.
-        layout: Name of one of :data:`~affect4d.scans.corpora.CORPORA`; needed for the table, not for reading.
-    """
+    """A corpus folder; its layout, one of ``CORPORA``, is needed for the table, not for reading."""
 
     root: Path
     layout: str = ""
@@ -89,11 +83,7 @@ class FileSource:
         return str(self.root)
 
     def table(self) -> pd.DataFrame:
-        """Scans of the folder, by name only.
-
-        Raises:
-            ValueError: If they are depth pictures and no camera is given.
-        """
+        """Scans of the folder, by name only; depth images without a camera are a ``ValueError``."""
         corpus = corpus_named(self.layout, self.pattern)
         if corpus.is_depth and self.camera is None:
             raise ValueError(
@@ -104,12 +94,7 @@ class FileSource:
         return corpus.find_scans(self.root)
 
     def fingerprint(self) -> str:
-        """Digest of every file's name, size and time of change, and of the layout.
-
-        Raises:
-            FileNotFoundError: If the folder is missing or empty.
-            ValueError: If there is no such layout, or it takes no pattern.
-        """
+        """Digest of every file's name, size and time of change, and of the layout."""
         corpus_named(self.layout, self.pattern)
         listing = hashlib.blake2b()
         for file in list_files(self.root):
@@ -119,10 +104,7 @@ class FileSource:
     def identities(self, scans: pd.DataFrame) -> list[str]:
         """Digests of name, size and time of change of the files of each row, and of the camera.
 
-        A scan without a picture may name one that lies beside it, or a material that does: all of these count, too.
-
-        Raises:
-            FileNotFoundError: If the folder is missing or empty.
+        A scan without an image may name one that lies beside it, or a material that does: all of these count, too.
         """
         files = list_files(self.root)
         stamps = {file.path: [file.path, file.size, file.modified] for file in files}

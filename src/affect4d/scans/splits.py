@@ -16,12 +16,7 @@ class SubjectLeakError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SubjectSplit:
-    """Who is trained on and who is tested on.
-
-    Attributes:
-        train: Subjects, sorted.
-        test: Subjects, sorted; none of them in ``train``.
-    """
+    """Subjects that are trained on and subjects that are tested on, sorted; none is in both."""
 
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -43,11 +38,7 @@ class SubjectSplit:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "SubjectSplit":
-        """The split that :meth:`to_dict` wrote.
-
-        Raises:
-            ValueError: If the digest does not fit the subjects.
-        """
+        """The split that :meth:`to_dict` wrote; a ``ValueError`` where the digest does not fit the subjects."""
         split = cls(tuple(values["train"]), tuple(values["test"]), int(values["seed"]))
         if values.get("digest", split.digest) != split.digest:
             raise ValueError(f"The split's digest is {split.digest}, recorded as {values['digest']}: it was changed.")
@@ -55,11 +46,7 @@ class SubjectSplit:
 
 
 def check_disjoint(train: Iterable[str], test: Iterable[str]) -> None:
-    """Refuse a subject on both sides, even under another spelling (``"f001 "`` is ``"F001"``).
-
-    Raises:
-        SubjectLeakError: Naming the subjects.
-    """
+    """Refuse a subject on both sides, even under another spelling (``"f001 "`` is ``"F001"``)."""
     shared = {_spelled(name) for name in train} & {_spelled(name) for name in test}
     if shared:
         raise SubjectLeakError(f"Subjects in training and test: {', '.join(sorted(shared))}.")
@@ -76,11 +63,8 @@ def draw_split(
 
     Args:
         subjects: Names, in any order, repeated or not: the draw depends on the set and the seed only.
-        test_share: Share of subjects to test on, between 0 and 1; at least one is drawn and one is left.
+        test_share: Between 0 and 1; at least one subject is drawn and one is left.
         strata: Group of each subject, e.g. gender; subjects it does not name form a group of their own.
-
-    Raises:
-        ValueError: If there are fewer than two subjects or the share is not between 0 and 1.
     """
     names = sorted(set(subjects))
     if len(names) < 2 or not 0 < test_share < 1:
@@ -93,11 +77,7 @@ def draw_split(
 def draw_folds(
     subjects: Iterable[str], folds: int, seed: int, strata: Mapping[str, str] | None = None
 ) -> tuple[SubjectSplit, ...]:
-    """Splits in which every subject is tested on exactly once (the ten-fold protocols of BU-3DFE and BU-4DFE).
-
-    Raises:
-        ValueError: If there are fewer than two folds or fewer subjects than folds.
-    """
+    """Splits in which every subject is tested on exactly once (the ten-fold protocols of BU-3DFE and BU-4DFE)."""
     names = sorted(set(subjects))
     if not 2 <= folds <= len(names):
         raise ValueError(f"Cannot make {folds} folds of {len(names)} subjects.")

@@ -28,14 +28,7 @@ TURNED = 60.0
 
 
 def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
-    """The unit a scan is measured in: told by its landmarks where it has some, else by its extent.
-
-    Args:
-        vertices: The whole scan; single far points do not count.
-        landmarks: [83, 3] in the same frame; rows of NaN are ignored.
-
-    Returns:
-        One of :data:`UNITS`.
+    """The unit of :data:`UNITS` a scan is measured in: by its landmarks [83, 3] where it has some, else by its extent.
 
     Raises:
         ValueError: If the scan has the size of a face in none of them.
@@ -112,12 +105,7 @@ ROUNDS = 4
 
 @dataclass(frozen=True, slots=True)
 class LandmarkFit:
-    """How landmarks lie on the mean face.
-
-    Attributes:
-        pose: The scan's own frame, in mm, to the canonical one.
-        residual: Their weighted root mean square distance to the mean face, mm.
-    """
+    """How landmarks lie on the mean face: a scan's pose and their weighted root mean square distance, in mm."""
 
     pose: Pose
     residual: float
@@ -133,13 +121,10 @@ def fit_landmarks(landmarks: Landmarks) -> LandmarkFit:
     """The rigid pose that brings landmarks onto the mean face, least squares of trusted ones (Kabsch 1976).
 
     Landmarks whose left and right are exchanged lie better on the mean face when they are exchanged back: the scan is
-    mirrored, or its landmarks are named from the other side. It is left as it is and ``mirrored`` says so.
-
-    Args:
-        landmarks: [83, 3] in the scan's frame, mm; rows of NaN are ignored.
+    mirrored, or its landmarks are named from the other side. It is left as it is and marked ``mirrored``.
 
     Raises:
-        ValueError: If too few are tracked to fix a pose, or if they lie on one line.
+        ValueError: If too few of the 83 (mm; NaN where not tracked) fix a pose, or if they lie on one line.
     """
     fit = _fit(landmarks)
     if fit.residual < HALF_CONFIDENCE:
@@ -211,11 +196,10 @@ class Alignment:
 
     Attributes:
         confidence: 0 (a guess) to 1. A wrong unit, position or pose makes it low: the scan then does not lie on the
-            mean face. A size 1.5 times a face's does not, where there are no landmarks to tell it.
+            mean face. A size 1.5 times a face's does not, where no landmarks show it.
         method: ``"landmarks"`` or ``"shape"``.
         residual: Root mean square distance of landmarks, or of the surface, to the mean face's, mm.
         seen: Share of the mean face that the scan covers; the rest are holes, or was never scanned.
-        unit: Unit of the raw coordinates.
         turned: Degrees between the scan's own frame and the canonical one.
         landmarks: Canonical; None where there are none to trust.
         findings: Problems, code → words, the most serious first: ``mirrored``, ``turned``, ``low-confidence``,
@@ -234,12 +218,9 @@ class Alignment:
 
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:
-    """The face in a raw scan: moved by its pose, cropped, its triangles turned outward, repaired.
+    """The face in a raw scan: moved by its pose, cropped at a radius (mm) around the nose tip, and repaired.
 
     A function of its arguments alone: reading the scan again gives the same face.
-
-    Args:
-        crop_radius: Radius around the nose tip of what is kept, mm.
 
     Raises:
         ValueError: If nothing is left after the crop.

@@ -125,8 +125,7 @@ class MeanSurface:
     Attributes:
         planes: A row a cell, ``(normal, offset)``: the distance of a point is ``normal · point + offset``, in mm, seen
             from outside; beside the face the normal is 0 and the offset :data:`FAR`.
-        corner: Least x and y of the grid, mm.
-        spacing: Side of a cell, mm.
+        corner: Least x and y of the grid, mm, as is ``spacing``, the side of a cell.
         seen: Coarse cell (:data:`SEEN_CELL`) of every cell; the number of them where it lies beside the face.
     """
 

@@ -52,14 +52,7 @@ class RepairedScan:
 
 
 def repair(scan: FaceScan) -> RepairedScan:
-    """Press spikes down, cut bridges, drop debris.
-
-    Args:
-        scan: In mm.
-
-    Returns:
-        The scan itself where there is nothing to repair.
-    """
+    """The scan with spikes pressed down, bridges cut and debris dropped; itself where there is nothing to repair."""
     squares = opposite_edges(scan.vertices, scan.faces)
     spikes, places = _spikes(scan.vertices, scan.faces, squares)
     bridges = _bridges(squares)

@@ -58,11 +58,9 @@ MAX_TURN = 0.3
 def point_to_plane_icp(
     points: Points, rotations: Rotations, shifts: Shifts, tolerances: Sequence[float]
 ) -> tuple[Rotations, Shifts]:
-    """Move every start towards the mean surface.
+    """Move every start of a downsampled scan towards the mean surface.
 
-    Args:
-        points: A downsampled scan, mm.
-        tolerances: One a step: the distance to the surface, in mm, at which a point weighs a quarter.
+    ``tolerances`` has one a step: the distance to the surface, in mm, at which a point weighs a quarter.
     """
     for tolerance in tolerances:
         moved = points @ rotations.transpose(0, 2, 1) + shifts[:, None]
@@ -119,11 +117,7 @@ NOSE_DEPTH = -4.0
 def initial_poses(
     points: Points, positions: Sequence[Float64[np.ndarray, "3 3"]], most: int
 ) -> tuple[Rotations, Shifts]:
-    """Rotations and shifts that bring each candidate onto the mean face's nose, the surface around it facing +z.
-
-    Args:
-        points: A downsampled scan, mm.
-    """
+    """Rotations and shifts that bring each candidate onto the mean face's nose, the surface around it facing +z."""
     rotations, shifts = [], []
     for position in positions:
         turned = points @ position.T
@@ -206,10 +200,9 @@ RELIEF_HALF_WIDTH, RELIEF_BOTTOM, RELIEF_TOP = 45.0, -60.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class ShapeFit:
-    """How a scan lies on the mean face.
+    """How a scan in mm lies on the mean face.
 
     Attributes:
-        pose: The scan's own frame, in mm, to the canonical one.
         residual: Weighted root mean square distance to the mean surface, mm.
         seen: Share of the mean face on which the scan lies.
         likeness: Correlation of the scan's relief with the mean face's, the smooth (quadratic) part taken out: near 0
@@ -234,10 +227,7 @@ class ShapeFit:
 
 
 def fit_shape(points: Points) -> ShapeFit:
-    """The rigid pose that lays a scan onto the mean face.
-
-    Args:
-        points: The whole scan, downsampled, in its own frame but in mm.
+    """The rigid pose that lays a downsampled scan, in mm, onto the mean face.
 
     Raises:
         ValueError: If nothing on it stands out as a nose does.

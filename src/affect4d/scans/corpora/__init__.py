@@ -22,7 +22,7 @@ def corpus_named(name: str, pattern: str | None = None) -> Corpus:
     """The corpus layout of that name, its files found by a pattern where one is given.
 
     Raises:
-        ValueError: If there is none, the message lists the known ones; or if it takes no pattern.
+        ValueError: If there is none; the message lists the known ones; or if it takes no pattern.
     """
     if name not in CORPORA:
         known = "; ".join(f"{corpus.name}: {corpus.description}" for corpus in CORPORA.values())

@@ -112,11 +112,7 @@ class Corpus:
     protocols: tuple[Protocol, ...] = ()
 
     def by_pattern(self, pattern: str) -> "Corpus":
-        """This corpus with its files found by a pattern (:mod:`affect4d.scans.corpora.corpus_files`).
-
-        Raises:
-            ValueError: If the file names of this corpus are fixed.
-        """
+        """This corpus, if it takes one, with its files found by a pattern of file names."""
         if not self.takes_pattern:
             raise ValueError(
                 f"The layout {self.name!r} has file names of its own and takes no pattern (given: {pattern!r}). "
@@ -231,11 +227,7 @@ def _parsed_values(row: Mapping[Any, Any], place: str) -> dict[str, Any]:
 
 
 def check_number(name: str, cell: Any, place: str) -> int | None:
-    """A cell of one of the columns of whole numbers; None where it is empty.
-
-    Raises:
-        ValueError: If it is anything else, or a level above 4; the message begins with the place.
-    """
+    """A cell of one of the columns of whole numbers; None where empty. A ``ValueError`` begins with the place."""
     number = whole_number(cell)
     if cell is not None and (number is None or (name == "level" and number > HIGHEST_LEVEL)):
         wanted = f"1 to {HIGHEST_LEVEL}, 0 for neutral" if name == "level" else "the number of a frame"

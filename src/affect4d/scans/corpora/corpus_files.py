@@ -58,7 +58,6 @@ def paths_by_name(root: Path) -> dict[str, str]:
     """The paths of :func:`list_files`, keyed by their lower-case form: corpora are copied to disks that change letters.
 
     Raises:
-        FileNotFoundError: If the folder is missing, is not a folder, or is empty.
         ValueError: If two scans' names differ in nothing but capitals: one would stand for both.
     """
     paths: dict[str, str] = {}

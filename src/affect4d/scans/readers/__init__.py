@@ -59,17 +59,15 @@ def read_scan(
     reader: MeshReader | None = None,
     texels: int = 0,
 ) -> FaceScan:
-    """Read a face scan of any known format, with its image and its landmarks.
+    """A face scan of any known format in the file's own coordinates, with its image and its landmarks.
+
+    Landmarks and textures that cannot be read, and landmarks that do not lie on the mesh, are left out and noted among
+    ``repairs``.
 
     Args:
         texture: Its image; by default the one the scan names, else the one with the scan's own stem.
-        landmarks: Its landmark file, of any suffix in ``LANDMARK_READERS``.
         reader: For files whose suffix does not tell their format, such as depth images; by default ``READERS``' own.
         texels: Texels that suffice along the shorter side of the texture, if that is quicker; 0 for all.
-
-    Returns:
-        The scan in the file's own coordinates. Landmarks and textures that cannot be read, and landmarks that do not
-        lie on the mesh, are left out and noted among ``repairs``.
 
     Raises:
         ScanError: If the suffix is unknown or the mesh is not usable.
@@ -86,11 +84,9 @@ def read_scan(
 
 
 def read_landmarks(path: Path) -> Landmarks:
-    """Read a landmark file of any known format.
+    """The landmarks of a file of any known format, [83, 3] in the scan's own frame.
 
-    Returns:
-        ``float32`` [83, 3] in the scan's own frame, in the order of :mod:`affect4d.scans.landmark_names`; a row of NaN
-        is a landmark that was not tracked or that the format does not have.
+    A row of NaN is a landmark that was not tracked or that the format does not have.
 
     Raises:
         ScanError: If the suffix is unknown or the file is not usable.

@@ -66,27 +66,21 @@ _WITH_INDEX, _BARE = 4, 3
 
 
 def read_bnd(path: Path) -> Landmarks:
-    """Read the 83 landmarks of a ``.bnd`` file.
+    """The 83 landmarks of a ``.bnd`` file, NaN where not tracked.
 
     The vertex index is not used: the coordinates are the same point, and stay right when vertices are renumbered.
-
-    Returns:
-        ``float32`` [83, 3] in the scan's own frame; a row of NaN was not tracked.
-
-    Raises:
-        ScanError: If there are not 83 rows of four numbers.
     """
     return _points(_rows(path), _WITH_INDEX, path)
 
 
 def read_bndplus(path: Path) -> Landmarks:
-    """Read the 83 landmarks of a ``.bndplus`` file; returns and raises as :func:`read_bnd`."""
+    """The 83 landmarks of a ``.bndplus`` file."""
     rows = _rows(path)
     return _points(rows, _BARE if rows and len(rows[0]) == _BARE else _WITH_INDEX, path)
 
 
 def read_tbnd(path: Path) -> Landmarks:
-    """Read the 83 landmarks of a ``.tbnd`` file, right-handed; returns and raises as :func:`read_bnd`."""
+    """The 83 landmarks of a ``.tbnd`` file, right-handed."""
     rows = _rows(path)
     if not rows or len(rows[0]) != _BARE:
         raise ScanError("wrong-count", path, "the first line is not pitch, yaw and roll", "line 1")
@@ -120,14 +114,7 @@ def _points(rows: list[list[float]], width: int, path: Path) -> Landmarks:
 
 
 def read_lm3(path: Path) -> Landmarks:
-    """Read the labelled points of a Bosphorus scan.
-
-    Returns:
-        ``float32`` [83, 3] in the scan's own frame; NaN in the rows that Bosphorus does not label, or that are missing.
-
-    Raises:
-        ScanError: If the file is not a list of known labels, each with three numbers.
-    """
+    """The labelled points of a Bosphorus scan in our rows; NaN where Bosphorus has no label, or the file no point."""
     landmarks = np.full((LANDMARK_COUNT, 3), np.nan, dtype=np.float32)
     for label, point in _labelled_points(path).items():
         row = BOSPHORUS_LABELS[label]

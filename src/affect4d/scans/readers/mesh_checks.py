@@ -114,11 +114,7 @@ def check_texture_coordinates(coordinates: TextureCoordinates, path: Path) -> No
 
 
 def fan_triangles(corners: np.ndarray, lengths: np.ndarray) -> Faces:
-    """Triangle fans of consecutive polygons.
-
-    Args:
-        lengths: Corners of each polygon; those below 3 give no triangle.
-    """
+    """Triangle fans of consecutive polygons of these lengths; polygons of fewer than 3 corners give no triangle."""
     if (lengths == 3).all():
         return np.asarray(corners.reshape(-1, 3))
     starts = np.cumsum(lengths)
@@ -153,12 +149,7 @@ def assemble_mesh(
 ) -> MeshFile:
     """A checked mesh; where the two index lists differ, one vertex for every pair of point and texture coordinate.
 
-    Args:
-        vertices: Points [vertices, 3].
-        texture_faces: Triangles into the texture coordinates; None where they coincide with ``faces``.
-
-    Raises:
-        ScanError: If a check fails.
+    ``texture_faces`` are triangles into the texture coordinates; None where they coincide with ``faces``.
     """
     check_vertices(vertices, path)
     check_faces(faces, len(vertices), path)
@@ -191,11 +182,7 @@ def merge_points(points: np.ndarray) -> tuple[np.ndarray, Faces]:
 
 
 def whole_indices(indices: np.ndarray, path: Path) -> np.ndarray:
-    """Indices of any number type as ``int32``.
-
-    Raises:
-        ScanError: If one is not whole or needs more bits.
-    """
+    """Indices of any number type as ``int32``; refused where one is not whole or needs more bits."""
     wide = indices.astype(np.float64)
     wrong = np.flatnonzero(~((wide >= -(2.0**31)) & (wide < 2.0**31) & (wide == np.floor(wide))))
     if len(wrong):

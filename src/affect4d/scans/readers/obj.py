@@ -138,10 +138,9 @@ def _triangles(corners: np.ndarray, lengths: np.ndarray, count: int, path: Path,
 
 
 def _image_names(raw: bytes, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Image names of the materials in use, or of all where ``usemtl`` names none that there is.
+    """Image names of the materials in use, or of all where ``usemtl`` names none that there is; and notes.
 
-    Returns:
-        The names, untrusted, each once; and the notes on material files that are not read.
+    The names are untrusted, each once; the notes are on material files that are not read.
     """
     images: dict[bytes, str | None] = {}
     notes = []
@@ -181,10 +180,7 @@ def _arguments(word: bytes, raw: bytes) -> Iterator[bytes]:
 
 
 def _material_images(raw: bytes) -> dict[bytes, str | None]:
-    """Materials of an ``.mtl`` file, each with its image or None; before the first ``newmtl`` the name is empty.
-
-    Options before the name are dropped with every word before the last.
-    """
+    """Materials of an ``.mtl`` file, each with its image or None; options before the name are dropped."""
     images: dict[bytes, str | None] = {}
     material = b""
     for match in _STATEMENT.finditer(raw):
@@ -212,10 +208,8 @@ def _scan_lines(
 
     ``points`` and ``coordinates`` get the numbers of the ``v`` and ``vt`` lines, ``corners`` and ``texture_corners``
     the indices as written (counted from 1), ``lengths`` the corners of every ``f`` line. Numbers are counted line by
-    line and corners one by one, so that another line cannot make up for a missing one.
-
-    Returns:
-        The byte where it ended; ``counts[OUTCOME]`` is ``DONE``, or the defect there.
+    line and corners one by one, so that another line cannot make up for a missing one. Returned is the byte where it
+    ended; ``counts[OUTCOME]`` is ``DONE``, or the defect there.
     """
     at = 0
     while at < len(text):

@@ -331,9 +331,7 @@ def _find_rows(
 ) -> tuple[Number, Number]:
     """Where rows of lists start, until one does not fit.
 
-    Args:
-        count_sizes: For each property, the bytes of its list's length, negative where signed; 0 for a plain number.
-        big_endian: Byte order.
+    ``count_sizes`` are the bytes of each property's list length, negative where signed; 0 for a plain number.
     """
     at, end = start, len(body)
     for row in range(len(starts)):

@@ -55,12 +55,7 @@ class Intrinsics(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RangeImage:
-    """A range image as its file holds it, checked.
-
-    Attributes:
-        planes: The file's numbers, not copied: read-only, at any address.
-        measured: Where there is no background; every number of such a point is finite.
-    """
+    """A range image as its file holds it, checked: its numbers, not copied, and where there is no background."""
 
     planes: RangePlanes
     measured: Measured
@@ -76,12 +71,9 @@ def read_bnt(path: Path) -> MeshFile:
 
 
 def read_range_image(path: Path) -> RangeImage:
-    """Read the grid of a Bosphorus face scan without its triangles.
+    """The grid of a Bosphorus face scan without its triangles.
 
     The file is read, not mapped: a mapped file that is truncated meanwhile would end the process.
-
-    Raises:
-        ScanError: If the header and the size do not agree, or a measured point is not finite.
     """
     raw = read_bytes(path)
     rows, columns, background, name, start = _read_header(raw, path)
@@ -129,13 +121,9 @@ def grid_mesh(planes: RangePlanes, measured: Measured, path: Path) -> MeshFile:
 
 
 def read_depth(path: Path, intrinsics: Intrinsics) -> MeshFile:
-    """Read a depth image; ``functools.partial`` makes a :data:`~affect4d.scans.readers.MeshReader` of it.
+    """The mesh of a depth image in our frame: +y up, +z towards the camera, which is at the origin.
 
-    Returns:
-        The mesh in the camera's frame turned to ours: +y up, +z towards the camera, which is at the origin.
-
-    Raises:
-        ScanError: If it is not a depth image, or no usable surface.
+    ``functools.partial`` makes a :data:`~affect4d.scans.readers.MeshReader` of it.
     """
     depth = _read_depths(path) * intrinsics.millimetres_per_unit
     valid = (depth > 0) & (depth >= intrinsics.near) & (depth <= intrinsics.far)

@@ -53,12 +53,7 @@ def as_array(raw: bytes) -> np.ndarray:
 def parse_list(raw: bytes, start: int, end: int, kind: type[np.float32 | np.int32], path: Path) -> np.ndarray:
     """Numbers of a list inside a text, separated by blanks, commas or line breaks; ``#`` starts a comment.
 
-    Args:
-        end: Its end: a ``]`` or a 0 byte.
-        kind: ``float32``, where too large numbers become infinite, or ``int32``.
-
-    Raises:
-        ScanError: If something in it is not such a number; it names the byte.
+    The list ends with a ``]`` or a 0 byte. Too large ``float32`` become infinite. Refused: anything else in it.
     """
     text, filled, at = as_array(raw), 0, start
     numbers = np.empty((end - start) // 2 + 1, kind)  # a number takes two bytes, so that it is never full
@@ -80,11 +75,8 @@ def parse_list(raw: bytes, start: int, end: int, kind: type[np.float32 | np.int3
 def parse_lines(raw: bytes, start: int, path: Path, comments: bool) -> tuple[np.ndarray, np.ndarray]:
     """Lines of numbers separated by blanks, from a place in a text of :func:`unix_lines` to its end.
 
-    Returns:
-        ``float64`` [numbers], too large ones infinite, and ``int64`` [lines]: how many there are up to each line's end.
-
-    Raises:
-        ScanError: If something in it is neither a number nor, with ``comments``, a ``#`` comment; it names the byte.
+    Given are the numbers, too large ones infinite, and how many there are up to each line's end. Refused: anything that
+    is neither a number nor, with ``comments``, a ``#`` comment.
     """
     numbers = np.empty((len(raw) - start) // 2 + 1, np.float64)
     ends = np.empty(len(numbers), np.int64)
@@ -146,7 +138,6 @@ def numbers_from(
 
     Args:
         between: 256 flags, the separators: ``IN_LISTS`` or ``IN_LINES``.
-        numbers: To fill, ``float32`` or ``float64``.
         word: For lines, the two bytes every line starts with, the second 0 in a word of one letter: a line break is
             passed over where ``width`` numbers stand on the line and the next line starts with the word and a blank.
 
@@ -286,10 +277,9 @@ def _scaled(mantissa: Number, exponent: Number) -> Number:
 def lines_from(
     text: np.ndarray, start: int, comments: bool, numbers: np.ndarray, ends: np.ndarray
 ) -> tuple[Number, Number]:
-    """Read lines of numbers, empty ones left out, into ``numbers``; ``ends`` gets the count up to each line's end.
+    """Read lines of numbers, empty ones left out; ``ends`` gets the count up to each line's end.
 
-    Returns:
-        The number of lines, and the byte where reading stopped: the end, or something that is no number.
+    Given are the number of lines, and the byte where reading stopped: the end, or something that is no number.
     """
     at, filled, lines = start, 0, 0
     while at < len(text):

@@ -32,11 +32,7 @@ class ImageFile:
 
 
 def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> tuple[ImageFile | None, tuple[str, ...]]:
-    """The image of a scan, or None, and the repairs.
-
-    Args:
-        texels: Texels that suffice along the shorter side; 0 for all.
-    """
+    """The image of a scan, or None, and the repairs; ``texels`` suffice along the shorter side, 0 for all."""
     names = mesh.image_names
     if names is None and mesh.texture_coordinates is None:
         return None, ()
@@ -94,9 +90,6 @@ def read_texture(path: Path, texels: int = 0) -> ImageFile:
 
     Where fewer texels suffice along the shorter side, a JPEG is decoded to a half, a quarter or an eighth of its size,
     in a quarter of the time; other formats are read whole.
-
-    Raises:
-        TextureRefusedError: If it is missing, of another kind than JPEG, PNG or BMP, damaged, or above ``MAX_PIXELS``.
     """
     try:
         with warnings.catch_warnings():

@@ -46,11 +46,7 @@ Span = tuple[int, int]
 
 @dataclass(slots=True)
 class _Node:
-    """Brackets that hold more than numbers.
-
-    Attributes:
-        name: The word before the bracket: ``Shape``, ``children``.
-    """
+    """Brackets that hold more than numbers, under the word before the bracket: ``Shape``, ``children``."""
 
     name: str
     start: int
@@ -63,12 +59,9 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A node that opens, a list of numbers, or a string.
+    """A ``"node"`` that opens, a ``"list"`` of numbers, or a ``"string"``, with the nodes around it, the file first.
 
-    Attributes:
-        kind: ``"node"``, ``"list"`` or ``"string"``.
-        around: The nodes around it, the file itself first; a node that opens is the last of them.
-        end: Its closing bracket or quote; for a node, ``start``.
+    A node that opens is the last of ``around``; its ``end`` is ``start``, that of others their closing bracket.
     """
 
     kind: str
