@@ -22,7 +22,7 @@ from affect4d.datasets import (
 )
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.inference import find_packaged_model
-from affect4d.inference.packaged_model import DESCRIPTION_FILE
+from affect4d.inference.packaged_model import DESCRIPTION_FILE, description_file
 from affect4d.tracking import log_artefact
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")
@@ -85,12 +85,12 @@ def test_faces_of_real_people_are_not_previewed(tmp_path):
 def records(tmp_path):
     """Two versions of a project's own AffectVLM."""
     for version in VERSIONS:
-        entry = tmp_path / "bundles" / f"affect_vlm-{version[:10]}"
+        entry = tmp_path / "packaged" / f"affect_vlm-{version[:10]}"
         entry.mkdir(parents=True)
-        (entry / "bundle.json").write_text("{}")
+        (entry / DESCRIPTION_FILE).write_text("{}")
         place = tmp_path / "affect_vlm_packaged.json" / version / "affect_vlm_packaged.json"
         place.parent.mkdir(parents=True)
-        place.write_text(json.dumps({"entry": f"bundles/{entry.name}", "folder": "/moved/away"}))
+        place.write_text(json.dumps({"entry": f"packaged/{entry.name}", "folder": "/moved/away"}))
     return tmp_path
 
 
@@ -99,19 +99,19 @@ def served(model, records):
 
 
 def test_a_name_is_the_newest_of_the_project_wherever_the_project_lies(records):
-    assert served("affect_vlm", records) == records / "bundles" / "affect_vlm-2026-11-22"
+    assert served("affect_vlm", records) == records / "packaged" / "affect_vlm-2026-11-22"
 
 
 def test_a_version_is_that_one(records):
-    assert served(VERSIONS[0], records) == records / "bundles" / "affect_vlm-2026-11-21"
+    assert served(VERSIONS[0], records) == records / "packaged" / "affect_vlm-2026-11-21"
 
 
 def test_it_is_told_on_whom_the_model_was_trained(records, caplog):
     with caplog.at_level(logging.INFO):
         ServedModelDataset(model="smile_vlm", filepath=str(records)).load()
-        served("affect_vlm", records)  # its bundle is none, which is said when it is opened
+        served("affect_vlm", records)  # it is no packaged model, which is said when it is opened
     told, silent = (record.getMessage() for record in caplog.records)
-    origin = json.loads((find_packaged_model("smile_vlm") / DESCRIPTION_FILE).read_text())["origin"]
+    origin = json.loads(description_file(find_packaged_model("smile_vlm")).read_text())["origin"]
     assert f"trained on {origin['trained_on']} of {origin['corpus']}" in told
     assert "trained on" not in silent
 
@@ -119,17 +119,17 @@ def test_it_is_told_on_whom_the_model_was_trained(records, caplog):
 @pytest.fixture
 def both(records):
     """The same, and a SMILE-VLM of the first run: one run saves both under one version."""
-    entry = records / "bundles" / "smile_vlm"
+    entry = records / "packaged" / "smile_vlm"
     entry.mkdir()
     place = records / "smile_vlm_packaged.json" / VERSIONS[0] / "smile_vlm_packaged.json"
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps({"entry": "bundles/smile_vlm", "folder": "/moved/away"}))
+    place.write_text(json.dumps({"entry": "packaged/smile_vlm", "folder": "/moved/away"}))
     return records
 
 
-def test_a_name_and_a_version_are_one_bundle(both):
-    assert served(f"smile_vlm@{VERSIONS[0]}", both) == both / "bundles" / "smile_vlm"
-    assert served(f"affect_vlm@{VERSIONS[0]}", both) == both / "bundles" / "affect_vlm-2026-11-21"
+def test_a_name_and_a_version_are_one_model(both):
+    assert served(f"smile_vlm@{VERSIONS[0]}", both) == both / "packaged" / "smile_vlm"
+    assert served(f"affect_vlm@{VERSIONS[0]}", both) == both / "packaged" / "affect_vlm-2026-11-21"
     with pytest.raises(DatasetError, match=rf"no model.*Newest versions of smile_vlm: {VERSIONS[0]}\. Or"):
         served(f"smile_vlm@{VERSIONS[1]}", both)
     with pytest.raises(DatasetError, match=rf"no model.*versions of affect_vlm: {VERSIONS[1]}, {VERSIONS[0]}\. Or"):
@@ -140,7 +140,7 @@ def test_a_version_of_two_models_has_to_be_told_apart(both):
     named = rf"model=affect_vlm@{VERSIONS[0]}, model=smile_vlm@{VERSIONS[0]}"
     with pytest.raises(DatasetError, match=named):
         served(VERSIONS[0], both)
-    assert served(VERSIONS[1], both) == both / "bundles" / "affect_vlm-2026-11-22"
+    assert served(VERSIONS[1], both) == both / "packaged" / "affect_vlm-2026-11-22"
 
 
 def test_what_the_project_has_not_trained_comes_with_the_package(records):
@@ -148,13 +148,13 @@ def test_what_the_project_has_not_trained_comes_with_the_package(records):
 
 
 def test_a_folder_goes_before_every_name(records):
-    folder = records / "bundles" / "affect_vlm-2026-11-21"
+    folder = records / "packaged" / "affect_vlm-2026-11-21"
     assert served(folder, records) == folder
 
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    """Runs of an MLflow of one's own, each with the bundles of some models."""
+    """Runs of an MLflow of one's own, each with the packages of some models."""
     import mlflow
 
     monkeypatch.chdir(tmp_path)
@@ -172,14 +172,14 @@ def runs(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(before)
 
 
-def test_a_run_of_mlflow_answers_by_the_bundle_it_made_or_found_made(runs, records):
+def test_a_run_of_mlflow_answers_by_the_packaged_model_it_made_or_found_made(runs, records):
     first, again = runs("affect_vlm"), runs("affect_vlm")
     for run in (first, again):
-        description = json.loads((served(run, records) / DESCRIPTION_FILE).read_text())
-        assert description == json.loads((find_packaged_model("affect_vlm") / DESCRIPTION_FILE).read_text())
+        description = json.loads(description_file(served(run, records)).read_text())
+        assert description == json.loads(description_file(find_packaged_model("affect_vlm")).read_text())
 
 
-def test_a_run_with_several_bundles_or_none_is_asked_which(runs, records):
+def test_a_run_with_several_models_or_none_is_asked_which(runs, records):
     both, none = runs("affect_vlm", "smile_vlm"), runs()
     with pytest.raises(DatasetError, match="made 2: model=models:/affect_vlm/1 or model=models:/smile_vlm/1"):
         served(both, records)

@@ -18,7 +18,9 @@ from PIL import Image
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.inference.packaged_model import (
     DESCRIPTION_FILE,
+    FORMER_DESCRIPTION_FILE,
     PackagedModelError,
+    description_file,
     find_packaged_model,
     find_project_model,
     packaged_models,
@@ -214,7 +216,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         raise DatasetError("A model is trained, not saved: kedro run --pipeline=package")
 
     def _find(self) -> tuple[Path, str]:
-        if (Path(self._model) / DESCRIPTION_FILE).is_file():
+        if description_file(Path(self._model)).is_file():
             return Path(self._model), "a folder"
         try:
             own = find_project_model(self._model, self._filepath)
@@ -259,7 +261,7 @@ def fetch_from_mlflow(model: str) -> Path:
         fetched = Path(download_artifacts(artifact_uri=uri))
     except Exception as error:  # MLflow has an error of its own for every store
         raise DatasetError(f"MLflow has nothing at {uri}: {error}") from error
-    found = sorted(fetched.rglob(DESCRIPTION_FILE))
+    found = sorted([*fetched.rglob(DESCRIPTION_FILE), *fetched.rglob(FORMER_DESCRIPTION_FILE)])
     if not found:
         raise DatasetError(f"No packaged model among the files of MLflow at {uri}: was a model trained in that run?")
     return found[0].parent

@@ -80,7 +80,7 @@ def _log_pyfunc(record: Mapping[str, Any]) -> Any:
 
     logged = pyfunc.log_model(
         name=record["model"],
-        loader_module="affect4d.inference.mlflow_model",
+        loader_module="affect4d.inference.batch",
         data_path=record["folder"],
         registered_model_name=record["model"],
         signature=ModelSignature(inputs=Schema([ColSpec("string")])),

@@ -1,4 +1,4 @@
-"""Two untrained models as bundles, and small scan files, for whoever drives the app."""
+"""Two untrained models as model_folders, and small scan files, for whoever drives the app."""
 
 import importlib.util
 from pathlib import Path
@@ -17,7 +17,7 @@ def scan_files():
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
+def model_folders(tmp_path_factory):
     """An AffectVLM and a SMILE-VLM that never learnt anything."""
     from affect4d.evaluation.zero_shot import expression_prompts
     from affect4d.inference import PackagedModel, write_packaged_model
@@ -26,7 +26,7 @@ def bundles(tmp_path_factory):
     from affect4d.views.input_options import InputOptions
 
     encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
-    folder = tmp_path_factory.mktemp("bundles")
+    folder = tmp_path_factory.mktemp("models")
     for seed, kind in enumerate(("affect_vlm", "smile_vlm")):
         model = build_model(kind, ModelOptions(encoder=encoders, dim=32), seed).eval()
         told = {"name": kind, "kind": kind, "options": model.options, "inputs": InputOptions(), "crop_radius": 95.0}

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from affect4d.app.model_list import FOLDERS, available_models
-from affect4d.app.samples_and_uploads import UPLOAD, SelectedRecording, predict_selected, upload_reader
+from affect4d.app.model_predictions import FOLDERS, FORMER_FOLDERS, available_models
+from affect4d.app.select_recording import UPLOAD, SelectedRecording, predict_selected, upload_reader
 from affect4d.inference.uploads import Upload, UploadedScan
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
@@ -21,13 +21,14 @@ def alone(monkeypatch, tmp_path):
     """A place where nothing was trained, and a package without models."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("affect4d.inference.packaged_model.PACKAGED", tmp_path / "none")
-    monkeypatch.delenv(FOLDERS, raising=False)
+    for name in (FOLDERS, FORMER_FOLDERS):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def asked(alone, bundles, monkeypatch):
+def asked(alone, model_folders, monkeypatch):
     """Two models to ask."""
-    monkeypatch.setenv(FOLDERS, os.pathsep.join(map(str, bundles)))
+    monkeypatch.setenv(FOLDERS, os.pathsep.join(map(str, model_folders)))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,31 +62,37 @@ def test_without_a_model_the_page_says_how_to_make_one(alone, project_root):
     assert "make run" in page.warning[0].value
 
 
-def test_what_is_no_bundle_is_not_offered(alone, bundles, tmp_path, monkeypatch):
+def test_what_is_no_packaged_model_is_not_offered(alone, model_folders, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
-    monkeypatch.setenv(FOLDERS, os.pathsep.join([str(tmp_path / "empty"), str(bundles[0])]))
+    monkeypatch.setenv(FOLDERS, os.pathsep.join([str(tmp_path / "empty"), str(model_folders[0])]))
     assert list(available_models()) == [AFFECT]
 
 
-def test_models_trained_in_the_project_are_offered(alone, bundles, tmp_path):
+def test_the_former_environment_variable_still_names_folders(alone, model_folders, monkeypatch):
+    monkeypatch.setenv(FORMER_FOLDERS, str(model_folders[0]))
+    with pytest.warns(FutureWarning, match=f"{FORMER_FOLDERS} is called {FOLDERS} now"):
+        assert list(available_models()) == [AFFECT]
+
+
+def test_models_trained_in_the_project_are_offered(alone, model_folders, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[tool.kedro]\npackage_name = "a"\nproject_name = "a"\nkedro_init_version = "1"\n'
     )
     corpus = tmp_path / "data/06_models/open-4dfer-s"
-    for version, folder in (("2026-01-01", tmp_path), ("2026-01-02", bundles[1])):
+    for version, folder in (("2026-01-01", tmp_path), ("2026-01-02", model_folders[1])):
         record = corpus / "smile_vlm_packaged.json" / version / "smile_vlm_packaged.json"
         record.parent.mkdir(parents=True)
-        record.write_text(f'{{"folder": "{folder}", "entry": "bundles/key"}}')
+        record.write_text(f'{{"folder": "{folder}", "entry": "packaged/key"}}')
     assert list(available_models()) == ["SMILE-VLM · open-4dfer-s"]
-    shutil.copytree(bundles[0], corpus / "bundles/key")
+    shutil.copytree(model_folders[0], corpus / "packaged/key")
     (moved,) = available_models().values()
-    assert moved.folder == corpus / "bundles/key"
+    assert moved.folder == corpus / "packaged/key"
 
 
-def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
+def test_a_model_trained_anew_under_its_title_is_another_one(asked, model_folders):
     before = available_models()[AFFECT].identity
     assert available_models()[AFFECT].identity == before
-    weights = bundles[0] / "model.safetensors"
+    weights = model_folders[0] / "model.safetensors"
     os.utime(weights, ns=(0, weights.stat().st_mtime_ns + 1_000_000_000))
     assert available_models()[AFFECT].identity != before
     assert available_models()[AFFECT].title == before[0]
@@ -93,9 +100,7 @@ def test_a_model_trained_anew_under_its_title_is_another_one(asked, bundles):
 
 def test_what_a_model_said_before_it_was_trained_anew_is_not_said_again(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        "affect4d.app.samples_and_uploads.predict_with_models", lambda *given: asked.append(given) or []
-    )
+    monkeypatch.setattr("affect4d.app.select_recording.predict_with_models", lambda *given: asked.append(given) or [])
     chosen = SelectedRecording("before and after", "face", (), is_sample=True)
     for written in (1, 1, 2):
         predict_selected(chosen, (("AffectVLM", "/models/mine", written),), {})
@@ -210,15 +215,15 @@ def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_file
     assert "://" not in shown.replace("\\://", "")
 
 
-def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files, monkeypatch):
-    from affect4d.app.predictions import predict_with_models, result_table, result_timeline
+def test_results_are_tables_of_every_model_and_frame(asked, model_folders, scan_files, monkeypatch):
+    from affect4d.app.model_predictions import predict_with_models, result_table, result_timeline
     from affect4d.inference import Predictor
 
     passes = []
     monkeypatch.setattr(
         Predictor, "embed", lambda self, prepared, embed=Predictor.embed: passes.append(1) or embed(self, prepared)
     )
-    predictors = {f"{folder.name} · mine": Predictor.load(folder) for folder in bundles}
+    predictors = {f"{folder.name} · mine": Predictor.load(folder) for folder in model_folders}
     answers = predict_with_models([scan_files.bumpy_grid(30)] * 2, "two", predictors)
     assert answers[0].prepared is answers[1].prepared  # drawn once for both
     table, timeline = result_table(answers), result_timeline(answers)
@@ -243,7 +248,7 @@ def test_results_are_tables_of_every_model_and_frame(asked, bundles, scan_files,
 
 
 def test_the_sentences_that_stand_there_at_first_are_known_to_the_packaged_models():
-    from affect4d.app.result_view import SENTENCES
+    from affect4d.app.page import SENTENCES
     from affect4d.inference import Predictor, packaged_models
 
     strange = {name: [Predictor.load(name).unknown_words(text) for text in SENTENCES] for name in packaged_models()}

@@ -28,7 +28,7 @@ def _module(path):
 
 TESTS = Path(__file__).parents[1]
 scan_files = pytest.fixture(scope="session")(lambda: _module(TESTS / "scans" / "scan_files.py"))
-bundles = _module(TESTS / "app" / "conftest.py").bundles
+model_folders = _module(TESTS / "app" / "conftest.py").model_folders
 
 
 @pytest.fixture(scope="session")
@@ -47,11 +47,11 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def app(bundles, tmp_path_factory):
+def app(model_folders, tmp_path_factory):
     """Address of the app, with two untrained models to ask."""
     port, folder = _free_port(), tmp_path_factory.mktemp("app")
     command = [sys.executable, "-m", "affect4d.app", "--server.headless=true", f"--server.port={port}"]
-    told = os.environ | {"AFFECT4D_BUNDLES": os.pathsep.join(map(str, bundles)), "TMPDIR": str(folder)}
+    told = os.environ | {"AFFECT4D_MODELS": os.pathsep.join(map(str, model_folders)), "TMPDIR": str(folder)}
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(command, cwd=folder, env=told, stdout=log, stderr=log) as app,

@@ -1,4 +1,4 @@
-"""Small bundles on each kind of encoder, for whatever is made from a bundle."""
+"""Small packaged models on each kind of encoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ from affect4d.views.input_options import InputOptions
 
 @dataclass(frozen=True)
 class Made:
-    """A bundle, and the model it was written from."""
+    """A packaged model, and the model it was written from."""
 
     folder: Path
     model: AffectVLM | SmileVLM
 
 
 @pytest.fixture(scope="session")
-def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
+def make_packaged_model(write_clip, tmp_path_factory) -> Callable[[str], Made]:
     """Writes a packaged model: ``"compact"``, a calibrated AffectVLM; or a SMILE-VLM of ``"open_clip"``, ``"timm"``."""
 
     def make(encoder: str, dim: int = 32) -> Made:
@@ -49,7 +49,7 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
         ).eval()
         with torch.no_grad():
             model.image.fusion.view_scores.copy_(torch.linspace(-1, 1, views))
-        bundle = PackagedModel(
+        description = PackagedModel(
             name=kind,
             kind=kind,
             options=model.options,
@@ -59,7 +59,7 @@ def make_bundle(write_clip, tmp_path_factory) -> Callable[[str], Made]:
             prompts=expression_prompts(),
             calibration=calibration,
         )
-        return Made(write_packaged_model(folder / "bundle", model, bundle), model)
+        return Made(write_packaged_model(folder / "model", model, description), model)
 
     return make
 

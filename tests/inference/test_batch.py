@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from affect4d.inference import PackagedModelError, batch
-from affect4d.inference.batch import predict_recordings
+from affect4d.inference.batch import _load_pyfunc, predict_recordings
 from affect4d.inference.find_recordings import find_recordings
-from affect4d.inference.mlflow_model import _load_pyfunc
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
 from affect4d.inference.results import ResultTables, prediction_columns
 from affect4d.parallel import LostChunkError
@@ -34,8 +33,8 @@ def bad_files():
 
 
 @pytest.fixture(scope="module")
-def bundle(make_bundle):
-    return make_bundle("compact").folder
+def packaged(make_packaged_model):
+    return make_packaged_model("compact").folder
 
 
 def lay_bad_files(root):
@@ -55,13 +54,13 @@ def lay_bad_files(root):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_bad_file_is_one_row_with_its_reason(bundle, raw_scans, tmp_path):
+def test_every_bad_file_is_one_row_with_its_reason(packaged, raw_scans, tmp_path):
     lay_bad_files(tmp_path)
     for suffix in (".wrl", ".jpg"):
         (tmp_path / f"a face{suffix}").write_bytes((raw_scans / "F001" / "Happy" / f"001{suffix}").read_bytes())
     recordings = find_recordings(tmp_path)
     tables = ResultTables(EXPRESSIONS, ("front", "left", "right"))
-    for answer, _ in predict_recordings(recordings, bundle):
+    for answer, _ in predict_recordings(recordings, packaged):
         tables.add(answer)
     predictions, timelines = tables.tables()
     assert len(predictions) == len(timelines) == len(recordings) > 100
@@ -76,10 +75,10 @@ def test_every_bad_file_is_one_row_with_its_reason(bundle, raw_scans, tmp_path):
     assert set(bad.index[bad["status"] != "refused"]) <= set(cut_obj)  # nothing in an .obj says where it ends
 
 
-def test_a_wholly_refused_sequence_is_one_row_and_tells_every_frame(bundle, tmp_path):
+def test_a_wholly_refused_sequence_is_one_row_and_tells_every_frame(packaged, tmp_path):
     for frame in range(3):
         (tmp_path / f"{frame}.ply").write_bytes(b"garbage")
-    ((answer, image),) = predict_recordings(find_recordings(tmp_path), bundle, images=1)
+    ((answer, image),) = predict_recordings(find_recordings(tmp_path), packaged, images=1)
     assert (answer.status, answer.expression, image) == ("refused", None, b"")
     assert [frame.status for frame in answer.frames] == ["refused"] * 3
     assert "none of 3 scans" in answer.reason
@@ -104,9 +103,9 @@ def deadly(monkeypatch, request):
     return request.param
 
 
-def test_a_scan_that_kills_its_process_costs_itself(deadly, bundle, raw_scans):
+def test_a_scan_that_kills_its_process_costs_itself(deadly, packaged, raw_scans):
     recordings = [one for one in find_recordings(raw_scans / "F001") if one.name in ("Happy", "Sad")]
-    answers = {answer.name: answer for answer, _ in predict_recordings(recordings, bundle)}
+    answers = {answer.name: answer for answer, _ in predict_recordings(recordings, packaged)}
     assert answers["Sad"].status != "refused"
     happy = answers["Happy"]
     assert [frame.status == "refused" for frame in happy.frames] == [False, True, False]
@@ -114,16 +113,16 @@ def test_a_scan_that_kills_its_process_costs_itself(deadly, bundle, raw_scans):
     assert happy.expression in EXPRESSIONS
     (recording,) = [one for one in recordings if one.name == "Happy"]
     kept = dataclasses.replace(recording, rows=(recording.rows[0], recording.rows[2]))
-    ((rest, _),) = predict_recordings([kept], bundle)
+    ((rest, _),) = predict_recordings([kept], packaged)
     assert rest.probabilities == pytest.approx(dict(happy.probabilities), abs=1e-5)
 
 
-def test_a_single_scan_that_kills_its_process_is_a_row(deadly, bundle, raw_scans):
+def test_a_single_scan_that_kills_its_process_is_a_row(deadly, packaged, raw_scans):
     (recording,) = find_recordings(raw_scans / "F001" / "Happy" / "001.wrl")
     recording = dataclasses.replace(
         recording, root=raw_scans, rows=({**recording.rows[0], "scan": "F001/Happy/001.wrl"},)
     )
-    ((answer, _),) = predict_recordings([recording], bundle)
+    ((answer, _),) = predict_recordings([recording], packaged)
     assert (answer.status, answer.code, len(answer.frames)) == ("refused", deadly, 1)
 
 
@@ -133,16 +132,16 @@ def test_a_model_at_fault_ends_the_batch_with_a_word(tmp_path, raw_scans):
         list(predict_recordings(recordings, tmp_path))
 
 
-def test_pictures_are_drawn_of_the_first_recordings_only(bundle, raw_scans):
+def test_pictures_are_drawn_of_the_first_recordings_only(packaged, raw_scans):
     recordings = find_recordings(raw_scans / "F001")[:2]
-    outcomes = list(predict_recordings(recordings, bundle, images=1))
+    outcomes = list(predict_recordings(recordings, packaged, images=1))
     assert [len(outcome.image) > 1000 for outcome in outcomes] == [True, False]
 
 
-def test_tables_have_their_columns_whatever_was_refused(bundle, tmp_path):
+def test_tables_have_their_columns_whatever_was_refused(packaged, tmp_path):
     (tmp_path / "bad.stl").write_bytes(b"")
     tables = ResultTables(EXPRESSIONS, ("front",))
-    for answer, _ in predict_recordings(find_recordings(tmp_path), bundle):
+    for answer, _ in predict_recordings(find_recordings(tmp_path), packaged):
         tables.add(answer)
     predictions, timelines = tables.tables()
     assert list(predictions.columns) == prediction_columns(EXPRESSIONS, ("front",))
@@ -150,10 +149,10 @@ def test_tables_have_their_columns_whatever_was_refused(bundle, tmp_path):
     assert predictions["onset"].dtype == "Int64"
 
 
-def test_columns_keep_their_types_when_the_last_part_is_empty(bundle, raw_scans, monkeypatch):
+def test_columns_keep_their_types_when_the_last_part_is_empty(packaged, raw_scans, monkeypatch):
     monkeypatch.setattr("affect4d.inference.results.CHUNK", 1)
     whole, parts = ResultTables(EXPRESSIONS, ("front",)), ResultTables(EXPRESSIONS, ("front",))
-    for answer, _ in predict_recordings(find_recordings(raw_scans / "F001" / "Happy"), bundle):
+    for answer, _ in predict_recordings(find_recordings(raw_scans / "F001" / "Happy"), packaged):
         parts.add(answer)  # packed at once: nothing is left for the last part
         monkeypatch.setattr("affect4d.inference.results.CHUNK", 99)
         whole.add(answer)
@@ -161,10 +160,10 @@ def test_columns_keep_their_types_when_the_last_part_is_empty(bundle, raw_scans,
         pd.testing.assert_frame_equal(ours, usual)
 
 
-def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):
+def test_mlflow_gets_a_row_for_every_path(packaged, raw_scans, tmp_path):
     scan = raw_scans / "F001" / "Happy" / "001.wrl"
     (tmp_path / "bad.ply").write_bytes(b"")
-    model = _load_pyfunc(str(bundle))
+    model = _load_pyfunc(str(packaged))
     table = model.predict([str(scan), str(tmp_path / "bad.ply")])
     assert table["status"].tolist() == ["ok", "refused"]
     one = model.predict(table.assign(path=[str(scan)] * 2)[["path"]].head(1))
@@ -173,11 +172,11 @@ def test_mlflow_gets_a_row_for_every_path(bundle, raw_scans, tmp_path):
         model.predict(["/nowhere"])
 
 
-def test_a_process_reads_a_bundle_anew_that_was_written_anew(tmp_path, monkeypatch):
+def test_a_process_reads_a_packaged_model_anew_that_was_written_anew(tmp_path, monkeypatch):
     """A worker of a cluster may outlive a training that writes into the same folder."""
     read = []
     model = SimpleNamespace(preprocessor=SimpleNamespace(try_scan=lambda recording: None))
-    monkeypatch.setattr("affect4d.inference.predictor.Predictor.load", lambda bundle: read.append(bundle) or model)
+    monkeypatch.setattr("affect4d.inference.predictor.Predictor.load", lambda packaged: read.append(packaged) or model)
     job = SimpleNamespace(model=tmp_path, recording=None)
     for written in (1, 1, 2):
         (tmp_path / DESCRIPTION_FILE).touch()

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -16,9 +17,9 @@ PARITY = 1e-4
 
 
 @pytest.fixture(scope="module", params=["compact", "open_clip", "timm"])
-def exported(request, make_bundle, tmp_path_factory):
-    """A bundle of each kind of encoder, with its ONNX file."""
-    opened = read_packaged_model(make_bundle(request.param).folder)
+def exported(request, make_packaged_model, tmp_path_factory):
+    """A packaged model of each kind of encoder, with its ONNX file."""
+    opened = read_packaged_model(make_packaged_model(request.param).folder)
     return opened, export_onnx(opened, tmp_path_factory.mktemp("onnx") / "model.onnx")
 
 
@@ -69,6 +70,15 @@ def test_the_file_says_what_goes_in_and_what_comes_out(exported):
     assert (len(json.loads(told["views"])), len(json.loads(told["channels"]))) == (views, channels)
     assert json.loads(told["size"]) == 32
     assert OnnxModel(path).description == opened.description
+
+
+@pytest.mark.slow
+def test_a_file_with_the_former_metadata_is_read(exported, tmp_path):
+    program = onnx.load(str(exported[1]))
+    (entry,) = [entry for entry in program.metadata_props if entry.key == "packaged_model"]
+    entry.key = "bundle"
+    onnx.save(program, str(tmp_path / "former.onnx"))
+    assert OnnxModel(tmp_path / "former.onnx").description == exported[0].description
 
 
 @pytest.mark.slow

@@ -1,23 +1,27 @@
-"""A bundle gives the model back: the same answers on words it knows, and a plain word where it is damaged."""
+"""A packaged model predicts as the model it was made from, calibrated or not; a damaged one is named."""
 
 import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from affect4d.evaluation.calibration import tempered
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts
 from affect4d.inference import (
     PackagedModel,
     PackagedModelError,
     Predictor,
+    calibrate_packaged_model,
     find_packaged_model,
     packaged_models,
     read_packaged_model,
     write_packaged_model,
 )
+from affect4d.inference.packaged_model import DESCRIPTION_FILE, FORMER_DESCRIPTION_FILE, read_description
 from affect4d.inference.packaged_weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, clip_tokens
 from affect4d.rendering.options import RenderOptions
@@ -30,14 +34,14 @@ NEVER_SEEN = "a flabbergasted person, doesn't smile"
 
 
 @pytest.fixture(scope="module")
-def made(make_bundle):
-    return make_bundle("compact", dim=128)
+def made(make_packaged_model):
+    return make_packaged_model("compact", dim=128)
 
 
 @pytest.fixture
 def damaged(made, tmp_path):
     """A copy to damage."""
-    return shutil.copytree(made.folder, tmp_path / "bundle")
+    return shutil.copytree(made.folder, tmp_path / "model")
 
 
 def embedded(model, sentences):
@@ -45,12 +49,12 @@ def embedded(model, sentences):
         return model.embed_texts(model.tokenise(sentences)).numpy()
 
 
-def test_a_bundle_says_what_it_was_told(made):
-    bundle = read_packaged_model(made.folder).description
-    assert bundle.expressions == EXPRESSIONS
-    assert bundle.options.channels == 6
-    assert bundle.prompts == expression_prompts()
-    assert "device" not in json.loads((made.folder / "bundle.json").read_text())["render"]
+def test_a_packaged_model_says_what_it_was_told(made):
+    description = read_packaged_model(made.folder).description
+    assert description.expressions == EXPRESSIONS
+    assert description.options.channels == 6
+    assert description.prompts == expression_prompts()
+    assert "device" not in json.loads((made.folder / "packaged_model.json").read_text())["render"]
 
 
 def test_every_weight_that_answers_comes_back_to_the_bit(made):
@@ -93,16 +97,33 @@ def test_words_of_training_are_known(made, tmp_path):
     assert Predictor.load(folder).unknown_words(NEVER_SEEN) == ()
 
 
-def test_an_open_clip_encoder_knows_every_word(make_bundle):
-    predictor = Predictor.load(make_bundle("open_clip").folder)
+def test_an_open_clip_encoder_knows_every_word(make_packaged_model):
+    predictor = Predictor.load(make_packaged_model("open_clip").folder)
     assert isinstance(predictor.model, SmileVLM)
     assert predictor.unknown_words(NEVER_SEEN) == ()
     assert predictor.views == ("front", "left", "right", "front motion", "left motion", "right motion")
 
 
-def test_what_only_training_needs_is_left_out(make_bundle):
-    made = make_bundle("open_clip")
+def test_what_only_training_needs_is_left_out(make_packaged_model):
+    made = make_packaged_model("open_clip")
     assert not [name for name in load_file(made.folder / "model.safetensors") if name.startswith("projector")]
+
+
+def test_a_model_under_its_former_names_is_the_same_model(made, damaged, tmp_path, recwarn):
+    """``bundle.json`` beside weights by the names of the model's parts, as the models of the package are."""
+    (damaged / DESCRIPTION_FILE).rename(damaged / FORMER_DESCRIPTION_FILE)
+    weights = load_file(damaged / "model.safetensors")
+    former = {name.replace("image.encoder.", "image.tower.").replace("text.encoder.", "text.tower."): weight
+              for name, weight in weights.items()}  # fmt: skip
+    assert set(former) != set(weights)
+    save_file(former, damaged / "model.safetensors")
+    assert find_packaged_model(damaged) == damaged
+    before, after = read_packaged_model(made.folder), read_packaged_model(damaged)
+    assert after.description == before.description
+    assert all(map(torch.equal, before.model.state_dict().values(), after.model.state_dict().values()))
+    assert not recwarn
+    half = halve_precision(damaged, tmp_path / "half")
+    assert sorted(file.name for file in half.iterdir()) == ["card.md", "model.safetensors", DESCRIPTION_FILE]
 
 
 def cut(folder):
@@ -112,43 +133,43 @@ def cut(folder):
 
 def without_a_tensor(folder):
     weights = load_file(folder / "model.safetensors")
-    del weights["image.tower.stem.weight"]
+    del weights["image.encoder.stem.weight"]
     save_file(weights, folder / "model.safetensors")
 
 
 def with_other_prompts(folder):
-    file = folder / "bundle.json"
+    file = folder / "packaged_model.json"
     told = json.loads(file.read_text())
     told["prompts"]["anger"].pop()
     file.write_text(json.dumps(told))
 
 
 def of_a_later_version(folder):
-    file = folder / "bundle.json"
+    file = folder / "packaged_model.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
 
 
 def for_other_pictures(folder):
-    file = folder / "bundle.json"
+    file = folder / "packaged_model.json"
     told = json.loads(file.read_text())
     told["inputs"]["motion"] = "none"
     file.write_text(json.dumps(told))
 
 
 DAMAGE = {
-    "no description": (lambda folder: (folder / "bundle.json").unlink(), "is not a packaged model"),
+    "no description": (lambda folder: (folder / "packaged_model.json").unlink(), "is not a packaged model"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors is missing"),
     "cut weights": (cut, "damaged"),
-    "a tensor short": (without_a_tensor, "image.tower.stem.weight"),
+    "a tensor short": (without_a_tensor, "image.encoder.stem.weight"),
     "other prompts": (with_other_prompts, "prompts"),
     "a later version": (of_a_later_version, "format"),
     "other pictures": (for_other_pictures, "3 of 3"),
-    "no JSON": (lambda folder: (folder / "bundle.json").write_bytes(b"\xff\xfe{"), "bundle.json"),
+    "no JSON": (lambda folder: (folder / "packaged_model.json").write_bytes(b"\xff\xfe{"), "packaged_model.json"),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_a_damaged_bundle_is_named(damaged, kind):
+def test_a_damaged_packaged_model_is_named(damaged, kind):
     damage, words = DAMAGE[kind]
     damage(damaged)
     with pytest.raises(PackagedModelError, match=words):
@@ -176,8 +197,67 @@ def test_a_model_without_pictures_to_fit_is_refused():
 def test_a_packaged_model_is_small_measured_and_carries_its_card(name):
     folder = find_packaged_model(name)
     assert (folder / "model.safetensors").stat().st_size <= LARGEST
-    bundle = read_packaged_model(folder).description
-    assert bundle.name == name
-    assert bundle.scores is not None
-    assert {"corpus", "command"} <= set(bundle.origin)
-    assert f"{100 * bundle.scores.accuracy:.1f} %" in (folder / "card.md").read_text()
+    description = read_packaged_model(folder).description
+    assert description.name == name
+    assert description.scores is not None
+    assert {"corpus", "command"} <= set(description.origin)
+    assert f"{100 * description.scores.accuracy:.1f} %" in (folder / "card.md").read_text()
+
+
+COLUMNS = [f"prob_{name}" for name in EXPRESSIONS]
+
+
+def answers(sure, right, count=60):
+    """Recordings answered with one certainty, of which a share is right; and one that was refused."""
+    rng = np.random.default_rng(0)
+    rows, truth = [], {}
+    for number in range(count):
+        told = int(rng.integers(6))
+        shown = told if number < right * count else (told + 1) % 6
+        shares = np.full(6, (1 - sure) / 5)
+        shares[told] = sure
+        rows.append({"recording": f"r{number}", **dict(zip(COLUMNS, shares, strict=True))})
+        truth[f"r{number}"] = EXPRESSIONS[shown]
+    refused = {"recording": "refused", **dict.fromkeys(COLUMNS, np.nan)}
+    stranger = {"recording": "stranger", **dict.fromkeys(COLUMNS, 1 / 6)}
+    return pd.DataFrame([*rows, refused, stranger]), {**truth, "refused": "anger"}
+
+
+@pytest.mark.parametrize(("sure", "right"), [(0.95, 0.6), (0.4, 0.9)])
+def test_a_calibrated_copy_is_as_sure_as_it_is_right(tmp_path, sure, right):
+    table, truth = answers(sure, right)
+    made = calibrate_packaged_model(
+        find_packaged_model("affect_vlm"), tmp_path / "copy", table, truth, "sixty faces of nobody"
+    )
+    shares = tempered(table.loc[:0, COLUMNS].to_numpy(), made.temperature)
+    assert shares.max() == pytest.approx(right, abs=0.03)
+    assert read_description(tmp_path / "copy").calibration == made
+    assert made.fitted_on == "sixty faces of nobody"
+
+
+def test_the_copy_answers_by_its_temperature_and_the_packaged_model_as_before(tmp_path):
+    table, truth = answers(0.95, 0.6)
+    source = find_packaged_model("affect_vlm")
+    before = read_description(source)
+    made = calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
+    plain, calibrated = Predictor.load(source), Predictor.load(tmp_path / "copy")
+    assert calibrated.scale == pytest.approx(plain.scale / made.temperature)
+    assert read_description(source) == before
+
+
+def test_what_cannot_be_calibrated_is_refused(tmp_path):
+    source, (table, truth) = find_packaged_model("affect_vlm"), answers(0.9, 0.9)
+    with pytest.raises(ValueError, match="there is none"):
+        calibrate_packaged_model(source, tmp_path / "none", table, {}, "nobody")
+    assert not (tmp_path / "none").exists()
+    calibrate_packaged_model(source, tmp_path / "copy", table, truth, "sixty faces")
+    with pytest.raises(ValueError, match=r"calibrated already \(on sixty faces\)"):
+        calibrate_packaged_model(tmp_path / "copy", tmp_path / "again", table, truth, "nobody")
+    with pytest.raises(FileExistsError, match="name a new folder"):
+        calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
+    shutil.copytree(source, tmp_path / "two")
+    told = read_description(source)
+    two = told.model_copy(update={"prompts": {name: told.prompts[name] for name in EXPRESSIONS[:2]}})
+    (tmp_path / "two" / "packaged_model.json").write_text(two.model_dump_json())
+    with pytest.raises(ValueError, match=r"predicts anger, disgust; .* to the six alone"):
+        calibrate_packaged_model(tmp_path / "two", tmp_path / "three", table, truth, "nobody")

@@ -1,5 +1,6 @@
-"""One scan, one answer: by the pipeline's stages, from a folder, scan by scan, and from any thread."""
+"""One scan, one answer: by the pipeline's stages, from a folder, scan by scan, from any thread; and its attribution."""
 
+import importlib.util
 import os
 import shutil
 import threading
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import affect4d
+from affect4d.evaluation.attribution import class_direction, image_attribution
 from affect4d.evaluation.sequence_embeddings import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
 from affect4d.inference import Predictor, preprocessing
 from affect4d.inference.find_recordings import find_recordings
+from affect4d.inference.predictor import attribution_on_mesh
 from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_source
@@ -22,13 +26,14 @@ from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
+from affect4d.views.batches import assemble_unaugmented
 
 CLOSE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def made(make_bundle):
-    return make_bundle("compact")
+def made(make_packaged_model):
+    return make_packaged_model("compact")
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +190,9 @@ def test_a_scan_in_memory_is_answered(predictor, frames):
     assert sum(again.probabilities.values()) == pytest.approx(1)
 
 
-def test_pictures_of_another_preparation_are_not_accepted(predictor, make_bundle, frames):
+def test_pictures_of_another_preparation_are_not_accepted(predictor, make_packaged_model, frames):
     prepared = predictor.prepare(frames[0])
-    other = Predictor.load(make_bundle("open_clip").folder)
+    other = Predictor.load(make_packaged_model("open_clip").folder)
     assert predictor.accepts(prepared)
     assert not other.accepts(prepared)
     with pytest.raises(ValueError, match="prepared for other images"):
@@ -202,7 +207,7 @@ def test_one_call_is_enough(made, frames, answer):
 
 
 def test_a_model_trained_anew_in_its_place_is_loaded_anew(made, tmp_path):
-    folder = tmp_path / "bundle"
+    folder = tmp_path / "model"
     shutil.copytree(made.folder, folder)
     before = affect4d.load(folder)
     weights = folder / "model.safetensors"
@@ -229,3 +234,53 @@ def test_a_bad_neutral_scan_is_named_as_such(predictor, frames, tmp_path):
     with pytest.raises(ScanError, match="the neutral scan: ") as caught:
         predictor.prepare(frames[0], neutral=tmp_path / "rest.ply")
     assert caught.value.path.name == "rest.ply"
+
+
+_SPEC = importlib.util.spec_from_file_location("looking_files", Path(__file__).parents[1] / "scans" / "scan_files.py")
+FILES = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(FILES)
+
+
+@pytest.mark.parametrize("encoder", ["compact", "open_clip", "timm"])
+def test_a_face_gets_a_finite_number_a_vertex_whatever_the_encoder(make_packaged_model, encoder):
+    predictor = Predictor.load(make_packaged_model(encoder).folder)
+    faces = [FILES.bumpy_grid(24), FILES.bumpy_grid(26)]
+    prepared = predictor.prepare(faces, keep_faces=True)
+    for place in (0, 1):  # the neutral frame itself, and one that is compared with it
+        relevance = attribution_on_mesh(predictor, prepared, place, "fear", steps=2)
+        assert relevance.shape == (len(prepared.usable[place].face.vertices),)
+        assert np.isfinite(relevance).all()
+        assert relevance.any()
+
+
+def test_meshes_that_were_not_kept_and_unknown_expressions_are_named(make_packaged_model):
+    predictor = Predictor.load(make_packaged_model("compact").folder)
+    with pytest.raises(ValueError, match="keep_faces=True"):
+        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24)), 0, "fear")
+    with pytest.raises(ValueError, match="'boredom' is none of anger"):
+        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True), 0, "boredom")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("person", "expression"), [("F003", "happiness"), ("F003", "surprise"), ("M001", "disgust")])
+def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person, expression):
+    from affect4d.app.select_recording import generate_sample
+
+    predictor = Predictor.load("affect_vlm")
+    prepared = predictor.prepare(generate_sample(person, expression, lambda share: None))
+    rows = torch.tensor([prepared.rows[prepared.moments.apex], prepared.rows[0]])
+    shown, rest = assemble_unaugmented(prepared.bank, rows, predictor.description.inputs).split(1)
+    direction = class_direction(predictor.classes, predictor.expressions.index(expression))
+    maps = image_attribution(predictor.model, shown, rest, direction)
+    tenth = int((maps != 0).sum() / 10)
+
+    def loss(pixels):  # of the score, when these pixels are as they were in the neutral frame
+        hidden = np.zeros(maps.size, bool)
+        hidden[pixels] = True
+        poor = torch.where(torch.from_numpy(hidden.reshape(maps.shape))[:, :, None], rest, shown)
+        with torch.inference_mode():
+            whole, poorer = predictor.model.embed_views(torch.cat([shown, poor])).fused @ torch.from_numpy(direction)
+        return float(whole - poorer)
+
+    anywhere = [generator.choice(np.flatnonzero(maps), tenth, replace=False) for _ in range(5)]
+    assert loss(np.argsort(-maps.ravel())[:tenth]) > 5 * max(map(loss, anywhere))

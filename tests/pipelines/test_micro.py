@@ -22,5 +22,5 @@ def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselin
         (f"smile_vlm.{protocol}", f"{way}.{protocol}") for way in ways[1:] for protocol in protocols
     }
     packaged = project.load("smile_vlm_packaged_model", corpus="open-4dmer")
-    described = json.loads((project.folder / packaged["folder"] / "bundle.json").read_text())
+    described = json.loads((project.folder / packaged["folder"] / "packaged_model.json").read_text())
     assert described["scores"] is None  # its prompts were never asked about these clips

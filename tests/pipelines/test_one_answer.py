@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 
 import affect4d
-from affect4d.app.model_list import FOLDERS, TITLES
-from affect4d.app.samples_and_uploads import UPLOAD, upload_reader
+from affect4d.app.model_predictions import FOLDERS, TITLES
+from affect4d.app.select_recording import UPLOAD, upload_reader
 from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS
 from affect4d.inference.packaged_model import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
@@ -26,7 +26,7 @@ from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 
 CLOSE, EXPORTED = 1e-5, 1e-4
-"""Largest difference of a probability: of whatever asks the bundle, and of the ONNX file."""
+"""Largest difference of a probability: of whatever asks the packaged model, and of the ONNX file."""
 FRAMES = 4
 TEXTURE = (1040, 1300)
 """Width and height of a scanner's picture; ours are smaller, and would be read whole by everybody."""

@@ -1,4 +1,4 @@
-"""The card of a bundle names a command that can be typed as it stands; the words it knows are training people's."""
+"""The card of a packaged model names a command that can be typed as it stands; it knows the words of training alone."""
 
 import pandas as pd
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from affect4d.pipelines.inference.packaging import _origin, describe_training_data
 
 
-def test_a_bundle_knows_the_words_of_training_people_only():
+def test_a_packaged_model_knows_the_words_of_training_people_only():
     written = pd.DataFrame(
         {"sequence": ["A/1", "A/1", "B/1", "C/1"], "prompt": ["a smile", "a grin", "a scowl", "a smile"]}
     )

@@ -20,8 +20,7 @@ from affect4d.experiments.claims import (
     claims_by_corpus,
     evaluate_claims,
 )
-from affect4d.reporting.cards import render_model_card
-from affect4d.reporting.pages import render_report, render_report_markdown
+from affect4d.reporting.pages import render_model_card, render_report, render_report_markdown
 from affect4d.training.state_and_checkpoints import TrainingCost
 
 SECTIONS = (

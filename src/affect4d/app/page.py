@@ -1,11 +1,27 @@
-"""The page, from top to bottom: inputs, predictions, similarities with sentences, tables to download."""
+"""The page, from top to bottom: inputs, face and predictions, similarities with sentences, tables to download."""
+
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from affect4d.app.model_list import AvailableModel, available_models
-from affect4d.app.predictions import ModelResult, result_table, result_timeline
-from affect4d.app.result_view import show_result, show_similarities
-from affect4d.app.samples_and_uploads import SelectedRecording, open_predictor, predict_selected, select_recording
+from affect4d.app.figures import (
+    Colouring,
+    face_figure,
+    probability_chart,
+    sheet_rows,
+    similarity_chart,
+    timeline_chart,
+    view_order,
+    view_sheet,
+)
+from affect4d.app.model_predictions import AvailableModel, ModelResult, available_models, result_table, result_timeline
+from affect4d.app.select_recording import (
+    SelectedRecording,
+    escape_markdown,
+    open_predictor,
+    predict_selected,
+    select_recording,
+)
 from affect4d.inference.uploads import Upload
 
 TIGHT = (
@@ -24,6 +40,19 @@ NO_MODELS = (
     "There is no model: this installation came without packaged ones, and none was trained here. "
     "Train both with `make run`, then reload this page."
 )
+SKIN, SHAPE, ATTRIBUTION = "Skin", "Shape", "Attribution of {}"
+FIXED = {"displayModeBar": False, "scrollZoom": False}
+TURNABLE = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "tableRotation", "resetCameraLastSave3d"]}
+SECONDS_A_FRAME = 0.7
+SHEET_WIDTH = 560
+"""Pixels; a narrow screen shrinks it."""
+EXPLANATION = (
+    "Red speaks for the answer, blue against it: integrated gradients of what changed since the neutral frame "
+    "(of the whole face where there is none), scaled to each picture's strongest places."
+)
+SENTENCES = ("a joyful smiling face", "a surprised face", "an angry face", "")
+"""Initial sentences, of words that both packaged models know."""
+LONGEST = 200
 
 
 def main() -> None:
@@ -80,3 +109,129 @@ def show_tables(results: list[ModelResult], upload: Upload | None) -> None:
         first = timeline[timeline["model"] == timeline["model"].iloc[0]]
         named = [] if upload is None else ["file"]
         st.dataframe(first[[*named, "frame", "status", "reason", "activity", "in_window"]], hide_index=True)
+
+
+def show_result(key: str, results: Sequence[ModelResult], models: Mapping[str, AvailableModel]) -> None:
+    """Face, predictions, timeline and views; the part that changes with time is redrawn alone while it plays."""
+    playing = is_playing()
+    several = len(results[0].prepared.usable) > 1
+    st.fragment(show_frame, run_every=SECONDS_A_FRAME if playing and several else None)(key, results, models, playing)
+
+
+def is_playing() -> bool:
+    """Whether the frames advance by themselves."""
+    return bool(st.session_state.get("playing"))
+
+
+def show_frame(key: str, results: Sequence[ModelResult], models: Mapping[str, AvailableModel], playing: bool) -> None:
+    """One frame of the recording; reruns the page if the button was pressed since ``playing`` was read."""
+    if is_playing() != playing:
+        st.rerun()
+    frames = len(results[0].prepared.usable)
+    face, predictions = st.columns([1.15, 1], gap="medium")
+    with face:
+        place = show_face(key, results, frames)
+    with predictions:
+        for result in results:
+            show_prediction(result, models[result.title])
+    if frames > 1:
+        st.plotly_chart(timeline_chart(results, place), config=FIXED, key="timeline")
+    show_views(results, place)
+
+
+def show_face(key: str, results: Sequence[ModelResult], frames: int) -> int:
+    """The coloured face, and the frame selected below it."""
+    attributions: dict[str, ModelResult] = {ATTRIBUTION.format(result.title): result for result in results}
+    options = [SKIN, SHAPE, *attributions]
+    colouring = st.segmented_control(
+        "Show", options, default=SKIN, required=True, key="paint", label_visibility="collapsed"
+    )
+    mesh = st.container()
+    place = select_frame(key, results[0], frames) if frames > 1 else 0
+    with mesh:
+        show_mesh(results[0], place, colouring or SKIN, attributions.get(colouring or SKIN))
+    return place
+
+
+def show_prediction(result: ModelResult, model: AvailableModel) -> None:
+    """One model's prediction, and how reliable it is."""
+    prediction = result.prediction
+    with st.container(border=True):
+        st.caption(result.title)
+        top = prediction.expression or "no answer"
+        st.markdown(f"### {top} · {prediction.probabilities.get(top, 0.0):.0%}")
+        chart = probability_chart(prediction.probabilities)
+        st.plotly_chart(chart, config=FIXED, key=f"probabilities {result.title}")
+        calibrated = "Probabilities are calibrated."
+        uncalibrated = "Probabilities are not calibrated: read their order."
+        st.caption(f"{calibrated if prediction.calibrated else uncalibrated} {model.measured}")
+        if prediction.reason:
+            st.caption(f":material/info: {escape_markdown(prediction.reason)}")
+
+
+def select_frame(key: str, result: ModelResult, frames: int) -> int:
+    """The frame: selected by hand, or the next one while it plays."""
+    if st.session_state.get("recording") != key:
+        moments = result.prepared.moments
+        st.session_state.update(recording=key, place=moments.apex if moments else 0)
+    elif is_playing():
+        st.session_state["place"] = (st.session_state["place"] + 1) % frames
+    button, slider = st.columns([1, 5], vertical_alignment="bottom")
+    label = ":material/pause: Stop" if is_playing() else ":material/play_arrow: Play"
+    button.button(label, key="play", width="stretch", on_click=_set_playing, args=(not is_playing(),))
+    return int(slider.slider("Frame", 0, frames - 1, key="place"))
+
+
+def _set_playing(on: bool) -> None:
+    """Set, not toggled: a press that is handled twice has the same effect."""
+    st.session_state["playing"] = on
+
+
+def show_mesh(result: ModelResult, place: int, colouring: str, attributed: ModelResult | None) -> None:
+    """The mesh with its texture, plain, or with the attribution of one model."""
+    face = (attributed or result).prepared.usable[place].face
+    if face is None:
+        return
+    kind: Colouring = "attribution" if attributed is not None else ("shape" if colouring == SHAPE else "skin")
+    figure = face_figure(face, kind, attributed.attribution(place) if attributed is not None else None)
+    st.plotly_chart(figure, config=TURNABLE, key="mesh")
+    if attributed is not None:
+        st.caption(f"{EXPLANATION} Answer: **{attributed.prediction.expression}**.")
+
+
+def show_views(results: Sequence[ModelResult], place: int) -> None:
+    """Model input, and the weight of each view."""
+    result = results[0]
+    with st.expander("What the models see", expanded=len(result.prepared.usable) == 1):
+        caption = f"{' · '.join(view_order(result))}: {', '.join(sheet_rows(result))}"
+        st.image(view_sheet(result, place), width=SHEET_WIDTH, caption=caption)
+        for one in results:
+            weights = " · ".join(f"{name} {weight:.0%}" for name, weight in one.prediction.view_weights.items())
+            st.caption(f"How much each view counts for {one.title}: {weights}")
+
+
+@st.fragment
+def show_similarities(results: Sequence[ModelResult]) -> None:
+    """Text fields, and the similarity of each sentence with the face, updated while typing."""
+    st.subheader("In your own words", anchor=False)
+    st.caption("How near a sentence comes to this face in each model's joint space: the cosine, −1 to 1.")
+    left, right = st.columns([1, 1.3], gap="medium")
+    with left:
+        typed = [_text_field(place, first) for place, first in enumerate(SENTENCES)]
+    sentences = [sentence.strip() for sentence in typed if sentence.strip()]
+    with right:
+        if sentences:
+            cosines = {one.title: one.predictor.embed_texts(sentences) @ one.embedding.fused for one in results}
+            st.plotly_chart(similarity_chart(sentences, cosines), config=FIXED, key="likeness")
+    for result in results:
+        unknown = [word for sentence in sentences for word in result.predictor.unknown_words(sentence)]
+        if unknown:
+            words = ", ".join(f"“{word}”" for word in dict.fromkeys(unknown))
+            st.caption(f":material/help: {words} not in the vocabulary of {result.title}: without effect.")
+
+
+def _text_field(place: int, first: str) -> str:
+    return st.text_input(
+        f"Sentence {place + 1}", first, LONGEST, key=f"sentence {place}", live=True,
+        label_visibility="collapsed", placeholder="Type a sentence about the face …",
+    )  # fmt: skip

@@ -1,4 +1,8 @@
-"""Batch prediction, in this process or in many: failed scans, including those that crash a worker, become rows."""
+"""Batch prediction, in this process or in many: failed scans, including those that crash a worker, become rows.
+
+MLflow calls ``_load_pyfunc`` with the folder of a packaged model, without pickle:
+``mlflow.pyfunc.load_model("models:/affect_vlm@newest").predict(["face.ply"])`` gives a row for each recording.
+"""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from affect4d.inference.find_recordings import ScanRecording
+from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
-from affect4d.inference.results import FramePrediction, Prediction
+from affect4d.inference.results import FramePrediction, Prediction, ResultTables
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.renderer import OpenGLError
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 
 LOST, FAILED = "worker-lost", "failed"
 JPEG_QUALITY = 86
+PATH = "path"
+"""Column of a table of paths, the input in MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,44 @@ def predict_recording(job: PredictionJob) -> RecordingResult:
 def try_scan(job: PredictionJob) -> None:
     """Read and render a job's only scan, to detect crashes."""
     _predictor(job.model, last_written(job.model)).preprocessor.try_scan(job.recording)
+
+
+class MlflowModel:
+    """Predictions for paths: a scan, a folder of scans, or a folder of sequence folders each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._description = folder, read_description(folder)
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """One row a recording, in order, with the columns of ``docs/predict.md``; failed scans have their reason.
+
+        Args:
+            model_input: Paths: a list, or a table with the column ``path``.
+
+        Raises:
+            FileNotFoundError: If there is nothing at a path.
+        """
+        tables = ResultTables(self._description.expressions, self._description.views)
+        for path in _paths(model_input):
+            for prediction, _ in predict_recordings(find_recordings(path), self._folder):
+                tables.add(prediction)
+        return tables.tables(by_name=False)[0]
+
+
+def _paths(given: Any) -> Iterator[Path]:
+    """Paths in MLflow's input: a list, an array, a table, or one string."""
+    if isinstance(given, str | Path):
+        yield Path(given)
+        return
+    if isinstance(given, pd.DataFrame):
+        given = given[PATH] if PATH in given else given.iloc[:, 0]
+    for path in given:
+        yield Path(str(path[PATH]) if isinstance(path, Mapping) else str(path))
+
+
+def _load_pyfunc(data_path: str) -> MlflowModel:
+    """MLflow's entry point."""
+    return MlflowModel(Path(data_path))
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,26 +1,41 @@
-"""Export of a packaged model: a folder to share, with the model as ONNX, checked against the packaged model."""
+"""Export of a packaged model to a folder to share, with the model as ONNX, checked against the packaged model.
+
+The folder loads with ``affect4d.load``, and with open_clip where that built the encoders.
+"""
 
 import contextlib
+import csv
+import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from affect4d.inference.find_recordings import ScanRecording, find_recordings
-from affect4d.inference.hub_folder import write_hub_folder
-from affect4d.inference.onnx_model import (
-    CALIBRATION,
-    ImageArray,
-    OnnxModel,
-    export_onnx,
-    input_shape,
-    quantise_onnx,
+from affect4d.inference.onnx_model import CALIBRATION, ImageArray, OnnxModel, export_onnx, input_shape, quantise_onnx
+from affect4d.inference.packaged_model import (
+    CARD_FILE,
+    WEIGHTS_FILE,
+    PackagedModel,
+    read_description,
+    write_description,
 )
-from affect4d.inference.packaged_weights import read_packaged_model
+from affect4d.inference.packaged_weights import (
+    ENCODERS_FILE,
+    OPEN_CLIP_NAMES,
+    NamedWeights,
+    read_packaged_model,
+    read_weights,
+    renamed,
+    save_weights,
+)
 from affect4d.inference.predictor import Predictor
+from affect4d.models.vision_language_models import LARGEST_SCALE
 from affect4d.scans.scan import ScanError
 from affect4d.views.batches import assemble_unaugmented
 
@@ -30,6 +45,29 @@ ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 TOLERANCE = 1e-4
 """Largest difference of a probability from the packaged model's."""
 CHECKED = 8
+PROMPTS_FILE, README, CONFIG_FILE = "prompts.csv", "README.md", "open_clip_config.json"
+LOG_SCALE, OPEN_CLIP_LOG_SCALE = "temperature.logit_scale", "logit_scale"
+HALF = [0.5, 0.5, 0.5]
+"""Mean and deviation that turn an image's 0…1 into the model's −1…1."""
+
+LOADING = """## Load it
+
+    import affect4d
+    model = affect4d.load("path/to/{name}")
+    print(model.predict("smile.ply", neutral="at_rest.ply").probabilities)   # movement is relative to it
+
+`prompts.csv` holds the sentences that stand for each expression.
+"""
+LOADING_OPEN_CLIP = """
+Both encoders load with plain open_clip too:
+
+    import open_clip
+    encoders = open_clip.create_model("local-dir:path/to/{name}")
+    tokeniser = open_clip.get_tokenizer("local-dir:path/to/{name}")
+
+An image's three channels are {channels}, each rendered from a scan as `packaged_model.json` describes; views are
+fused, and probabilities calibrated, only by `affect4d`.
+"""
 
 
 class ParityError(RuntimeError):
@@ -91,6 +129,25 @@ def calibration_images(predictor: Predictor, place: Path) -> ImageArray:
     return np.concatenate(found)
 
 
+def write_hub_folder(source: Path, target: Path) -> Path:
+    """Write a packaged model with its prompts as a table, a README and open_clip's two files.
+
+    Raises:
+        PackagedModelError: If the source is no packaged model.
+    """
+    description = read_description(source)
+    target.mkdir(parents=True, exist_ok=True)
+    write_description(description, target)
+    shutil.copyfile(source / CARD_FILE, target / CARD_FILE)
+    weights = read_weights(source)
+    if _for_open_clip(description):
+        weights = _write_open_clip(target, description, weights)
+    save_weights(weights, target / WEIGHTS_FILE)
+    _write_prompts(description, target / PROMPTS_FILE)
+    (target / README).write_text(_readme(description, target), encoding="utf-8")
+    return target
+
+
 def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], frames: int) -> Iterator[ImageArray]:
     """Images of evenly spread frames of each usable recording."""
     for recording in recordings:
@@ -116,3 +173,40 @@ def _check(predictor: Predictor, file: Path) -> float:
         )
     LOGGER.info("%s agrees with %s within %.0e", file.name, predictor.description.name, found)
     return found
+
+
+def _for_open_clip(description: PackagedModel) -> bool:
+    """True if both encoders are open_clip's, and take the three channels that it builds them for."""
+    options = description.options
+    return options.encoder.paired and options.channels == 3
+
+
+def _write_open_clip(folder: Path, description: PackagedModel, weights: NamedWeights) -> NamedWeights:
+    """Write both encoders as open_clip reads them; return the other weights: heads, fusion, prompts."""
+    side = description.inputs.size
+    encoder = description.options.encoder
+    mean, std = list(encoder.image_mean or HALF), list(encoder.image_std or HALF)
+    images = {"size": [side, side], "mode": "RGB", "mean": mean, "std": std, "resize_mode": "squash"}
+    architecture = {**(encoder.architecture or {}), "custom_text": True}
+    config = {"model_cfg": architecture, "preprocess_cfg": images}
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    names = {ours: renamed(ours, OPEN_CLIP_NAMES) for ours in weights}
+    encoders = {theirs: weights[ours].contiguous() for ours, theirs in names.items() if theirs is not None}
+    encoders[OPEN_CLIP_LOG_SCALE] = weights[LOG_SCALE].clamp(0, LARGEST_SCALE)
+    save_file(encoders, folder / ENCODERS_FILE)
+    return {ours: weights[ours] for ours, theirs in names.items() if theirs is None}
+
+
+def _write_prompts(description: PackagedModel, file: Path) -> None:
+    """Write the table that ``prompts.file`` takes back."""
+    with file.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(("expression", "prompt"))
+        writer.writerows((expression, text) for expression, texts in description.prompts.items() for text in texts)
+
+
+def _readme(description: PackagedModel, folder: Path) -> str:
+    """Model card and loading instructions."""
+    text = LOADING + LOADING_OPEN_CLIP if _for_open_clip(description) else LOADING
+    card = (folder / CARD_FILE).read_text(encoding="utf-8").rstrip() or f"# {description.name}"
+    return f"{card}\n\n{text.format(name=description.name, channels=', '.join(description.inputs.channels))}"

@@ -26,8 +26,8 @@ from affect4d.tensor_types import Embeddings, Presence, ViewImages
 
 INPUTS = ("images", "present")
 OUTPUTS = ("probabilities", "embedding", "view_weights", "sequence_probabilities")
-DESCRIPTION = "bundle"
-"""Metadata entry that holds the packaged model's description."""
+DESCRIPTION, FORMER_DESCRIPTION = "packaged_model", "bundle"
+"""Metadata entry that holds the packaged model's description; its name in earlier files."""
 CALIBRATION = 128
 """Most images from which the ranges of activations are taken."""
 QUANTISED = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool")
@@ -101,9 +101,10 @@ class OnnxModel:
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         metadata = self._session.get_modelmeta().custom_metadata_map
-        if DESCRIPTION not in metadata:
+        description = metadata.get(DESCRIPTION) or metadata.get(FORMER_DESCRIPTION)
+        if description is None:
             raise ValueError(f"{path} was not written by affect4d: its metadata have no entry {DESCRIPTION!r}.")
-        self.description = PackagedModel.model_validate_json(metadata[DESCRIPTION])
+        self.description = PackagedModel.model_validate_json(description)
 
     def answer(self, images: ImageArray, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxPrediction:
         """Outputs for a batch; all views are present by default.

@@ -1,7 +1,7 @@
 """Packaged model: one folder with everything that prediction needs.
 
-``bundle.json`` describes cropping, rendering, inputs, expressions, prompts, origin and scores; ``model.safetensors``
-holds the weights; ``card.md`` is the model card.
+``packaged_model.json`` describes cropping, rendering, inputs, expressions, prompts, origin and scores;
+``model.safetensors`` holds the weights; ``card.md`` is the model card.
 """
 
 import json
@@ -19,7 +19,9 @@ from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.input_options import InputOptions
 
-DESCRIPTION_FILE, WEIGHTS_FILE, CARD_FILE = "bundle.json", "model.safetensors", "card.md"
+DESCRIPTION_FILE, WEIGHTS_FILE, CARD_FILE = "packaged_model.json", "model.safetensors", "card.md"
+FORMER_DESCRIPTION_FILE = "bundle.json"
+"""Name of the description in models that were packaged earlier; they stay readable."""
 FORMAT = 1
 PACKAGED = Path(__file__).parent / "models"
 RECORDS = "*_packaged.json"
@@ -52,7 +54,7 @@ class MeasuredScores(BaseModel):
 
 
 class PackagedModel(BaseModel):
-    """Contents of ``bundle.json``."""
+    """Contents of ``packaged_model.json``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -115,13 +117,19 @@ class ProjectModel:
         return inside if inside.exists() else Path(written["folder"])
 
 
+def description_file(folder: Path) -> Path:
+    """Description in a folder, by its former name if it has only that; may be missing."""
+    file, former = folder / DESCRIPTION_FILE, folder / FORMER_DESCRIPTION_FILE
+    return former if former.is_file() and not file.is_file() else file
+
+
 def read_description(folder: Path) -> PackagedModel:
     """Description of a packaged model; does not import torch.
 
     Raises:
         PackagedModelError: If the folder is no packaged model, or one of a later version.
     """
-    file = folder / DESCRIPTION_FILE
+    file = description_file(folder)
     if not file.is_file():
         raise PackagedModelError(
             f"{folder} is not a packaged model: it has no {DESCRIPTION_FILE}. `kedro run --pipeline=package` packages "
@@ -134,13 +142,14 @@ def read_description(folder: Path) -> PackagedModel:
 
 
 def write_description(description: PackagedModel, folder: Path) -> None:
-    """Write ``bundle.json``."""
+    """Write ``packaged_model.json``, in place of a description by the former name."""
     (folder / DESCRIPTION_FILE).write_text(description.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / FORMER_DESCRIPTION_FILE).unlink(missing_ok=True)
 
 
 def packaged_models() -> tuple[str, ...]:
     """Names of the models that come with the package."""
-    return tuple(sorted(file.parent.name for file in PACKAGED.glob(f"*/{DESCRIPTION_FILE}")))
+    return tuple(sorted(folder.name for folder in PACKAGED.glob("*") if description_file(folder).is_file()))
 
 
 def find_packaged_model(model: str | Path) -> Path:
@@ -150,7 +159,7 @@ def find_packaged_model(model: str | Path) -> Path:
         PackagedModelError: If it is neither; lists the available names.
     """
     folder = Path(model)
-    if (folder / DESCRIPTION_FILE).is_file():
+    if description_file(folder).is_file():
         return folder
     if str(model) in packaged_models():
         return PACKAGED / str(model)
@@ -195,8 +204,8 @@ def find_project_model(model: str, records: Path) -> ProjectModel | None:
 
 def last_written(folder: Path) -> int:
     """Time of the last change of a packaged model, nanoseconds; tells a retrained model from its predecessor."""
-    files = [*folder.glob("*.safetensors"), *folder.glob(DESCRIPTION_FILE)]
-    return max((file.stat().st_mtime_ns for file in files), default=0)
+    files = [*folder.glob("*.safetensors"), description_file(folder)]
+    return max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
 
 
 def calibrate_packaged_model(

@@ -1,18 +1,22 @@
-"""Weights of a packaged model: a model to its safetensors file and back.
+"""Weights of a packaged model: a model to its safetensors file and back, with the tokens it was trained on.
 
-The image encoder and the embeddings of the model's own prompts are kept in full, so probabilities are exact. Of the
-compact text encoder's token embedding only the known rows are kept (:mod:`affect4d.inference.vocabulary`); weights
+The image encoder and the embeddings of the model's own prompts are kept in full, so probabilities are exact. Weights
 that only training needs (SMILE-VLM's projector) are left out. The text encoder may be kept in half precision.
+
+The compact text encoder's token embedding is frozen and random: a row means something only through what was trained on
+top of it. Only rows of training tokens are kept. Any other token is the zero vector, the mean of the distribution of
+such rows: an unknown word then contributes nothing instead of noise.
 """
 
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,18 +24,17 @@ from torch import Tensor
 from affect4d.evaluation.zero_shot import prompt_embeddings
 from affect4d.inference.packaged_model import (
     CARD_FILE,
-    DESCRIPTION_FILE,
     WEIGHTS_FILE,
     PackagedModel,
     PackagedModelError,
+    description_file,
     read_description,
     write_description,
 )
-from affect4d.inference.vocabulary import known_tokens
-from affect4d.models import AffectVLM, SmileVLM, build_model
+from affect4d.models import AffectVLM, SmileVLM, build_model, clip_tokens
 from affect4d.models.options import COMPACT
 
-LanguageModel = AffectVLM | SmileVLM
+VisionLanguageModel = AffectVLM | SmileVLM
 NamedWeights = dict[str, Tensor]
 
 TOKEN_ROWS = "text.tower.token_embedding.weight"
@@ -39,7 +42,12 @@ KNOWN_IDS, KNOWN_ROWS, PROMPTS = "tokens.ids", "tokens.rows", "prompts"
 TRAINING_ONLY = "projector."
 ENCODERS_FILE = "open_clip_model.safetensors"
 OPEN_CLIP_NAMES: Mapping[str, str] = {"image.tower.": "visual.", "text.tower.": "text."}
-"""Beginnings of weight names: ours → open_clip's."""
+"""Beginnings of weight names: a model's → open_clip's."""
+FILE_NAMES: Mapping[str, str] = {"image.tower.": "image.encoder.", "text.tower.": "text.encoder."}
+"""Beginnings of weight names: a model's → the file's; earlier files have the model's."""
+LONGEST = 77
+"""Tokens of CLIP's own context: enough for any word."""
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class LoadedModel:
     """Packaged model in memory: in evaluation mode, on the CPU."""
 
     description: PackagedModel
-    model: LanguageModel
+    model: VisionLanguageModel
     prompts: Mapping[str, Float32[np.ndarray, "prompts dim"]]
     """Expression → unit vectors of its prompts, computed in full precision."""
     known: frozenset[int] | None
@@ -62,7 +70,12 @@ class LoadedModel:
 
 
 def write_packaged_model(
-    folder: Path, model: LanguageModel, description: PackagedModel, sentences: Sequence[str] = (), *, card: str = ""
+    folder: Path,
+    model: VisionLanguageModel,
+    description: PackagedModel,
+    sentences: Sequence[str] = (),
+    *,
+    card: str = "",
 ) -> Path:
     """Write a trained model as a packaged model.
 
@@ -80,7 +93,7 @@ def write_packaged_model(
     weights[PROMPTS] = torch.from_numpy(np.concatenate(list(vectors.values())))
     write_description(description.model_copy(update={"options": model.options}), folder)
     (folder / CARD_FILE).write_text(card.rstrip() + "\n", encoding="utf-8")
-    save_file({name: value.contiguous() for name, value in weights.items()}, folder / WEIGHTS_FILE)
+    save_weights(weights, folder / WEIGHTS_FILE)
     return folder
 
 
@@ -94,10 +107,10 @@ def halve_precision(folder: Path, target: Path) -> Path:
     """
     read_packaged_model(folder)
     target.mkdir(parents=True, exist_ok=True)
-    for name in (DESCRIPTION_FILE, CARD_FILE):
-        shutil.copyfile(folder / name, target / name)
+    write_description(read_description(folder), target)
+    shutil.copyfile(folder / CARD_FILE, target / CARD_FILE)
     weights = _load(folder / WEIGHTS_FILE)
-    save_file({name: _halved(name, value) for name, value in weights.items()}, target / WEIGHTS_FILE)
+    save_weights({name: _halved(name, value) for name, value in weights.items()}, target / WEIGHTS_FILE)
     return target
 
 
@@ -117,24 +130,28 @@ def read_packaged_model(folder: Path) -> LoadedModel:
             raise ValueError(f"it has {len(prompts)} prompts")
     except (ValueError, RuntimeError, KeyError, IndexError) as error:
         raise PackagedModelError(
-            f"{folder / WEIGHTS_FILE} does not hold the model that {DESCRIPTION_FILE} describes: {error}"
+            f"{folder / WEIGHTS_FILE} does not hold the model that {description_file(folder).name} describes: {error}"
         ) from error
     tokens = None if known is None else frozenset(known.tolist())
     return LoadedModel(description, model.eval(), dict(zip(description.prompts, parts, strict=True)), tokens)
 
 
 def read_weights(folder: Path) -> NamedWeights:
-    """Weights of a packaged model by our names; open_clip encoders may lie in open_clip's own file.
+    """Weights of a packaged model by the model's names; open_clip encoders may lie in open_clip's own file.
 
     Raises:
         PackagedModelError: If a file is missing or damaged.
     """
     weights, encoders = _load(folder / WEIGHTS_FILE), folder / ENCODERS_FILE
-    if encoders.is_file():  # open_clip's temperature is ours, clamped: left out
-        names = {theirs: ours for ours, theirs in OPEN_CLIP_NAMES.items()}
-        theirs = {renamed(name, names): value for name, value in _load(encoders).items()}
-        weights |= {name: value for name, value in theirs.items() if name is not None}
+    if encoders.is_file():  # open_clip's temperature is the model's, clamped: left out
+        named = {renamed(name, _reversed(OPEN_CLIP_NAMES)): value for name, value in _load_file(encoders).items()}
+        weights |= {name: value for name, value in named.items() if name is not None}
     return weights
+
+
+def save_weights(weights: Mapping[str, Tensor], file: Path) -> None:
+    """Write weights, given by the model's names."""
+    save_file({renamed(name, FILE_NAMES) or name: value.contiguous() for name, value in weights.items()}, file)
 
 
 def renamed(name: str, beginnings: Mapping[str, str]) -> str | None:
@@ -145,10 +162,29 @@ def renamed(name: str, beginnings: Mapping[str, str]) -> str | None:
     return None
 
 
-def _build(description: PackagedModel, weights: NamedWeights, known: Tensor | None) -> LanguageModel:
+def known_tokens(sentences: Iterable[str]) -> Int64[Tensor, " tokens"]:
+    """Tokens of some sentences, sorted; start, end and padding included."""
+    texts = sorted(set(sentences))
+    padded = torch.cat([torch.zeros(1, dtype=torch.int64), clip_tokens(texts, LONGEST).flatten()])
+    return torch.tensor(sorted(set(padded.tolist())))
+
+
+def unknown_words(sentence: str, known: Collection[int]) -> tuple[str, ...]:
+    """Distinct words of a sentence, as typed, with a token that is not known."""
+    words = list(dict.fromkeys(_WORD.findall(sentence)))
+    return tuple(word for word in words if not set(_tokens(word)) <= set(known))
+
+
+def _tokens(word: str) -> list[int]:
+    """Tokens of one word, without start and end."""
+    row = clip_tokens([word], LONGEST)[0]
+    return [int(token) for token in row[1 : int(row.argmax())]]
+
+
+def _build(description: PackagedModel, weights: NamedWeights, known: Tensor | None) -> VisionLanguageModel:
     """Build the described model with its weights; training-only parts keep their random initialisation."""
     model = build_model(description.kind, description.options)
-    if not isinstance(model, LanguageModel):
+    if not isinstance(model, VisionLanguageModel):
         raise ValueError(f"a {description.kind} has no text encoder, which prediction needs")
     if known is not None:
         rows = torch.zeros_like(model.state_dict()[TOKEN_ROWS])
@@ -156,7 +192,7 @@ def _build(description: PackagedModel, weights: NamedWeights, known: Tensor | No
     missing, unexpected = model.load_state_dict(weights, strict=False)
     wrong = [name for name in (*missing, *unexpected) if not name.startswith(TRAINING_ONLY)]
     if wrong:
-        raise ValueError(f"missing or unknown: {', '.join(wrong[:3])}")
+        raise ValueError(f"missing or unknown: {', '.join(renamed(name, FILE_NAMES) or name for name in wrong[:3])}")
     return model
 
 
@@ -166,9 +202,18 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 
 def _load(file: Path) -> NamedWeights:
+    """Weights in a file by the model's names."""
+    return {renamed(name, _reversed(FILE_NAMES)) or name: value for name, value in _load_file(file).items()}
+
+
+def _load_file(file: Path) -> NamedWeights:
     if not file.is_file():
         raise PackagedModelError(f"{file} is missing: the model was not written completely; write it again.")
     try:
         return dict(load_file(file))
     except SafetensorError as error:
         raise PackagedModelError(f"{file} is damaged ({error}): write the model again.") from error
+
+
+def _reversed(names: Mapping[str, str]) -> dict[str, str]:
+    return {new: old for old, new in names.items()}

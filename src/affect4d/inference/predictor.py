@@ -1,4 +1,4 @@
-"""Predictor: a packaged model that takes raw scans and gives expressions."""
+"""Predictor: a packaged model that takes raw scans, and gives expressions and their attributions to the face mesh."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float32, Float64
 from torch.nn.functional import normalize
 
+from affect4d.evaluation.attribution import STEPS, class_direction, empty_images, image_attribution, mesh_attribution
 from affect4d.evaluation.sequence_embeddings import FRAMES, mean_by_sequence, window_rows
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
 from affect4d.inference.packaged_model import PackagedModel, find_packaged_model
-from affect4d.inference.packaged_weights import LoadedModel, read_packaged_model
+from affect4d.inference.packaged_weights import LoadedModel, read_packaged_model, unknown_words
 from affect4d.inference.preprocessing import NO_NEUTRAL, PreparedSequence, Preprocessor, ScanInput, refused_frame
 from affect4d.inference.results import FramePrediction, Prediction
-from affect4d.inference.vocabulary import unknown_words
 from affect4d.memory import keep_freed_memory
 from affect4d.views.batches import assemble_unaugmented
 
@@ -196,6 +196,39 @@ class Predictor:
             expression = self.expressions[int(probabilities.argmax())]
             status = (scan.file, scan.frame, scan.status, scan.code, scan.reason)
             yield FramePrediction(*status, expression, self._by_name(probabilities), in_window, scan.activity)
+
+
+def attribution_on_mesh(
+    predictor: Predictor, prepared: PreparedSequence, place: int, expression: str, steps: int = STEPS
+) -> Float32[np.ndarray, " vertices"]:
+    """Attribution of an expression's score, less the mean of the others', to every vertex of a face.
+
+    The baseline is the recording's neutral frame; an empty image where there is none, and for the neutral frame itself.
+
+    Args:
+        prepared: Recording, prepared with ``keep_faces``.
+
+    Returns:
+        One number a vertex of ``prepared.usable[place].face``; positive in favour of the expression.
+
+    Raises:
+        ValueError: If the faces were not kept, or the expression is not one of the predictor's.
+    """
+    face = prepared.usable[place].face
+    if face is None:
+        raise ValueError("The meshes of this recording were not kept: prepare it with keep_faces=True.")
+    if expression not in predictor.expressions:
+        raise ValueError(f"{expression!r} is none of {', '.join(predictor.expressions)}.")
+    inputs, row = predictor.description.inputs, prepared.rows[place]
+    neutral = int(prepared.bank.neutral[row])
+    images = assemble_unaugmented(prepared.bank, torch.tensor([row]), inputs)
+    if prepared.has_neutral and neutral != row:
+        baseline = assemble_unaugmented(prepared.bank, torch.tensor([neutral]), inputs)
+    else:
+        baseline = empty_images(images, inputs)
+    direction = class_direction(predictor.classes, predictor.expressions.index(expression))
+    maps = image_attribution(predictor.model, images, baseline, direction, steps)[0]
+    return mesh_attribution(maps, face, predictor.description.render)
 
 
 def _remarks(prepared: PreparedSequence) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Pages of a run, a prediction and a study: self-contained, for any screen, light or dark, without a network."""
+"""Pages of a run, a prediction and a study, and model cards (Mitchell et al. 2019).
+
+Pages are self-contained, for any screen, light or dark, without a network.
+"""
 
 import base64
 import datetime
@@ -52,6 +55,12 @@ CURVES: Mapping[str, str] = {
     "alpha": "The learnable margin α",
 }
 """Columns of a study's curves that are drawn, and their titles."""
+METHODS: Mapping[str, str] = {
+    "affect_vlm": "Supervised: views and prompts of one expression are drawn together (image-text alignment, pair and "
+    "triplet terms under a learnable margin). After AffectVLM, arXiv 2504.19739.",
+    "smile_vlm": "Self-supervised: multiview decorrelation, vision-language contrast with pseudo-labeled prompts, and "
+    "cross-modal redundancy minimisation; no human label is used. After SMILE-VLM, arXiv 2506.01203.",
+}
 MOST_TIMELINES = 24
 MOST_REFUSED = 200
 
@@ -183,6 +192,37 @@ def render_study(
         for template in ("study.html.jinja", "study.md.jinja")
     )
     return page, markdown
+
+
+def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool) -> str:
+    """Card of a model as a run measured it, in Markdown.
+
+    Args:
+        model: Its name in the summary, e.g. ``"affect_vlm"``.
+        summary: See :func:`affect4d.evaluation.summary.write_summary`.
+
+    Raises:
+        ValueError: If the summary has no such model; lists those it has.
+    """
+    if model not in summary["models"]:
+        raise ValueError(f"The summary has no model {model!r}; it has: {', '.join(summary['models'])}.")
+    own = dict(result_rows({"models": {model: summary["models"][model]}, "baselines": {}}))
+    baselines = dict(result_rows({"models": {}, "baselines": summary["baselines"]}))
+    return _render(
+        "model_card.md.jinja",
+        name=display_name(model),
+        method=METHODS.get(model, ""),
+        summary=summary,
+        own=own,
+        rows={**own, **baselines},
+        corpus=corpus,
+        synthetic=synthetic,
+    )
+
+
+def render_packaged_model_card(description: Mapping[str, Any]) -> str:
+    """Card of a packaged model, in Markdown, from the contents of ``packaged_model.json``."""
+    return _render("packaged_model_card.md.jinja", method=METHODS.get(description["name"], ""), **description)
 
 
 def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:

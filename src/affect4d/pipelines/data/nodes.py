@@ -129,7 +129,7 @@ def _render_page(
     options: IngestPageOptions,
     run_info: dict[str, Any],
 ) -> str:
-    from affect4d.reporting.commands import corpus_parameters
+    from affect4d.configuration import corpus_parameters
     from affect4d.reporting.ingest_page import render_ingest_page
 
     previews, why_none = _previews(raw_corpus, manifest, report, options)

@@ -22,7 +22,7 @@ def describe_training_data(
     prompts: pd.DataFrame, view_manifest: pd.DataFrame, raw_corpus: dict[str, Any], subject_split: dict[str, Any]
 ) -> dict[str, Any]:
     """The corpus and subjects that a model is trained on, and the sentences of their prompts, each once, in order."""
-    from affect4d.reporting.commands import corpus_parameters
+    from affect4d.configuration import corpus_parameters
 
     subjects = "synthetic people" if raw_corpus["synthetic"] else "people"
     trained = view_manifest.loc[view_manifest["subject"].isin(subject_split["train"]), "sequence"]
@@ -70,7 +70,7 @@ def package_model(
 def _write(trained: Path, description: dict[str, Any], sentences: list[str], folder: Path) -> None:
     from affect4d.inference import PackagedModel, write_packaged_model
     from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
-    from affect4d.reporting.cards import render_packaged_model_card
+    from affect4d.reporting.pages import render_packaged_model_card
 
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):

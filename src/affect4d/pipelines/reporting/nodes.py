@@ -151,8 +151,8 @@ def write_report(
     run_info: dict[str, Any],
 ) -> tuple[str, str]:
     """The report as one self-contained page, and its tables as Markdown."""
+    from affect4d.configuration import corpus_parameters
     from affect4d.experiments.claims import claims_by_corpus
-    from affect4d.reporting.commands import corpus_parameters
     from affect4d.reporting.pages import render_report, render_report_markdown
 
     report = {
@@ -172,7 +172,7 @@ def write_report(
 
 def write_model_cards(summary: dict[str, Any], raw_corpus: dict[str, Any]) -> tuple[str, str]:
     """Model cards of AffectVLM and SMILE-VLM as this run measured them."""
-    from affect4d.reporting.cards import render_model_card
+    from affect4d.reporting.pages import render_model_card
 
     corpus, synthetic = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"])
     affect, smile = (

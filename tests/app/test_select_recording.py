@@ -1,6 +1,6 @@
 import pytest
 
-from affect4d.app.samples_and_uploads import FRAMES, SUBJECTS, generate_sample, sample_source, subjects
+from affect4d.app.select_recording import FRAMES, SUBJECTS, generate_sample, sample_source, subjects
 
 
 def test_people_of_the_samples_are_in_no_corpus():

@@ -1,9 +1,47 @@
+import base64
 import dataclasses
+import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from affect4d.app.mesh import FACES, FOR, display_mesh, face_figure
+from affect4d.app.figures import FOR, IMAGE_SIDE, TRIANGLES, display_mesh, face_figure, sheet_rows, view_sheet
+from affect4d.rendering.options import RenderOptions
+from affect4d.views.input_options import InputOptions
+
+SIDE = 16
+
+
+def answered(drawn, channels):
+    """What :func:`view_sheet` needs of an answer: one frame, three views."""
+    rng = np.random.default_rng(0)
+    depth = {"depth": rng.integers(1, 2**16, (1, 3, SIDE, SIDE, 1), dtype=np.uint16)}
+    pictures = {name: rng.integers(0, 256, (1, 3, SIDE, SIDE, 3), dtype=np.uint8) for name in drawn if name != "depth"}
+    description = SimpleNamespace(
+        render=RenderOptions(size=SIDE, channels=drawn), inputs=InputOptions(channels=channels)
+    )
+    pictures |= depth if "depth" in drawn else {}
+    return SimpleNamespace(
+        predictor=SimpleNamespace(description=description), prepared=SimpleNamespace(pictures=pictures)
+    )
+
+
+@pytest.mark.parametrize(
+    ("drawn", "channels", "rows"),
+    [
+        (("texture", "normals"), ("grey", "shading", "curvature"), ["skin", "shading", "curvature"]),
+        (("texture", "normals"), ("grey",), ["skin"]),
+        (("normals",), ("shading",), ["shading"]),
+        (("depth",), ("depth",), ["depth"]),
+    ],
+)
+def test_the_sheet_shows_what_the_model_sees_whatever_was_drawn(drawn, channels, rows):
+    answer = answered(drawn, channels)
+    assert sheet_rows(answer) == rows
+    picture = Image.open(io.BytesIO(base64.b64decode(view_sheet(answer, 0).partition(",")[2])))
+    assert picture.size == (3 * IMAGE_SIDE, len(rows) * IMAGE_SIDE)
 
 
 @pytest.fixture
@@ -15,7 +53,7 @@ def grid(scan_files):
 
 def test_a_coarse_mesh_is_divided_so_that_its_texture_shows(grid):
     columns, faces = display_mesh(grid)
-    assert FACES / 4 < len(faces) <= FACES
+    assert TRIANGLES / 4 < len(faces) <= TRIANGLES
     assert set(map(tuple, grid.vertices.tolist())) <= set(map(tuple, columns[:, :3].tolist()))
     assert area(columns, faces) == pytest.approx(area(grid.vertices, grid.faces), rel=1e-4)
 
@@ -23,8 +61,8 @@ def test_a_coarse_mesh_is_divided_so_that_its_texture_shows(grid):
 def test_a_fine_mesh_is_thinned_and_keeps_its_shape(scan_files):
     fine = scan_files.bumpy_grid(260)
     columns, faces = display_mesh(fine)
-    assert len(fine.faces) > FACES
-    assert FACES / 4 < len(faces) <= FACES
+    assert len(fine.faces) > TRIANGLES
+    assert TRIANGLES / 4 < len(faces) <= TRIANGLES
     assert faces.max() < len(columns)
     assert area(columns, faces) == pytest.approx(area(fine.vertices, fine.faces), rel=0.05)
 

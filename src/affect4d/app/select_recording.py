@@ -1,4 +1,4 @@
-"""Inputs of the page: a synthetic sample, generated on the spot, or an upload; and cached predictions for them."""
+"""Selection of a recording, a synthetic sample or an upload, and cached predictions for it."""
 
 import functools
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from affect4d.app.predictions import ModelResult, predict_with_models
+from affect4d.app.model_predictions import ModelResult, predict_with_models
 from affect4d.inference.predictor import Predictor
 from affect4d.inference.uploads import Upload, UploadReader, UploadRefusedError
 from affect4d.scans.expression import EXPRESSIONS

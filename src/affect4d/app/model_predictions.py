@@ -1,19 +1,81 @@
-"""Predictions of every selected model for a recording, and their tables."""
+"""Available models, and their predictions for a recording with tables of them."""
 
+import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float32
+from kedro.utils import find_kedro_project
 
-from affect4d.inference.attribution import attribution_on_mesh
-from affect4d.inference.predictor import Predictor, RecordingEmbedding
-from affect4d.inference.preprocessing import PreparedSequence
+from affect4d.inference.packaged_model import (
+    PackagedModel,
+    PackagedModelError,
+    find_packaged_model,
+    last_written,
+    packaged_models,
+    project_models,
+    read_description,
+)
+from affect4d.inference.predictor import Predictor, RecordingEmbedding, attribution_on_mesh
+from affect4d.inference.preprocessing import PreparedSequence, texels_for
 from affect4d.inference.results import SEPARATOR, Prediction
 from affect4d.inference.uploads import Upload
 from affect4d.scans.scan import FaceScan
+
+TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}
+FOLDERS, FORMER_FOLDERS = "AFFECT4D_MODELS", "AFFECT4D_BUNDLES"
+"""Environment variable: folders of further packaged models, separated by colons; its former name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableModel:
+    """Packaged model with the title it is selected by."""
+
+    title: str
+    folder: Path
+    description: PackagedModel
+
+    @property
+    def texels(self) -> int:
+        """Texels it needs along the shorter side of a texture."""
+        return texels_for(self.description.render)
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Cache key: title, folder, and time of writing, which changes when it is trained anew."""
+        return self.title, str(self.folder), last_written(self.folder)
+
+    @property
+    def measured(self) -> str:
+        """Sentence on its accuracy."""
+        scores = self.description.scores
+        if scores is None:
+            return "Its accuracy is not measured."
+        low, high = scores.interval
+        return (
+            f"Accuracy {scores.accuracy:.0%} on {scores.sequences} sequences of {scores.subjects} unseen subjects of "
+            f"{scores.corpus} (95 % interval {low:.0%}–{high:.0%})."
+        )
+
+
+def available_models() -> dict[str, AvailableModel]:
+    """Models by title: folders given by hand first, then packaged ones, then the project's."""
+    found: dict[str, AvailableModel] = {}
+    for folder, suffix in _folders():
+        try:
+            description = read_description(folder)
+        except PackagedModelError:
+            continue
+        title = TITLES.get(description.kind, description.name) + suffix
+        while title in found:
+            title += "′"
+        found[title] = AvailableModel(title, folder, description)
+    return found
 
 
 @dataclass(frozen=True)
@@ -75,6 +137,22 @@ def result_timeline(results: Sequence[ModelResult], upload: Upload | None = None
     """One row a model and frame; of an upload with file names, and its refused scans last."""
     rows = [{**row, "model": result.title} for result in results for row in _frame_rows(result, upload)]
     return pd.DataFrame(rows).astype({"frame": "Int64"})
+
+
+def _folders() -> Iterator[tuple[Path, str]]:
+    """Folders of models, and the ends of their titles."""
+    if FORMER_FOLDERS in os.environ:
+        message = f"The environment variable {FORMER_FOLDERS} is called {FOLDERS} now; the old name goes."
+        warnings.warn(message, FutureWarning, stacklevel=2)
+    given = os.environ.get(FOLDERS, os.environ.get(FORMER_FOLDERS, ""))
+    for folder in filter(None, given.split(os.pathsep)):
+        yield Path(folder), f" · {Path(folder).name}"
+    for name in packaged_models():
+        yield find_packaged_model(name), ""
+    project = find_kedro_project(Path.cwd())
+    for corpus in sorted(project.glob("data/06_models/*")) if project is not None else []:
+        newest = {model.name: model for model in reversed(project_models(corpus))}
+        yield from ((newest[name].folder, f" · {corpus.name}") for name in sorted(newest))
 
 
 def _frame_rows(result: ModelResult, upload: Upload | None) -> Iterator[dict[str, Any]]:
