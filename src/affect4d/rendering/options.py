@@ -163,7 +163,7 @@ class RenderOptions(BaseModel):
 
     @property
     def image_options(self) -> dict[str, object]:
-        """The options that decide what an image shows, on whatever device."""
+        """The options that affect an image, without the device."""
         return self.model_dump(mode="json", exclude={"max_failed_share", "device"})
 
     @property

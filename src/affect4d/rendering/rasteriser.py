@@ -134,16 +134,16 @@ def _cover(points: Array, faces: Array, least: Number, most: Number, visible: Ar
         az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
         if area == 0.0 or not np.isfinite(area + az + bz + cz):
             continue
-        turn = 1.0 if area > 0.0 else -1.0
+        winding = 1.0 if area > 0.0 else -1.0
         for row in range(int(max(top, 0.0)), int(min(bottom, size - 1.0)) + 1):
             y = row + 0.5
             for column in range(int(max(left, 0.0)), int(min(right, size - 1.0)) + 1):
                 x = column + 0.5
-                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * turn
-                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * turn
-                third = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * turn
+                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * winding
+                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * winding
+                third = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * winding
                 if first >= 0.0 and second >= 0.0 and third >= 0.0:
-                    near = (first * az + second * bz + third * cz) / (area * turn)
+                    near = (first * az + second * bz + third * cz) / (area * winding)
                     if near > nearness[row, column] and least <= near <= most:
                         nearness[row, column] = near
                         visible[row, column] = face

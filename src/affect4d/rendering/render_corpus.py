@@ -58,11 +58,11 @@ def render_corpus(
         StoreFullError: If the disk is full.
     """
     if manifest.empty:
-        raise ValueError("The scan manifest has no rows: look at the ingest report for what was refused, and why.")
+        raise ValueError("The scan manifest has no rows: the ingest report lists the refused scans and their reasons.")
     name = f"view_manifests/{_manifest_key(manifest, options)}.parquet"
     known = _known_manifest(store, name)
     if known is not None:
-        dropped = [DroppedScan(*note) for note in known.attrs.get("dropped", [])]
+        dropped = [DroppedScan(*scan) for scan in known.attrs.get("dropped", [])]
         _check_dropped(dropped, len(manifest), options.max_failed_share)
         return known
     jobs = _jobs(manifest, source, options, store)
@@ -70,8 +70,8 @@ def render_corpus(
     dropped = _dropped(jobs, outcomes)
     _check_dropped(dropped, len(manifest), options.max_failed_share)
     table = _view_manifest(jobs, outcomes, manifest, store)
-    table.attrs["dropped"] = [list(note) for note in dropped]
-    if all(note.lasting for note in dropped):
+    table.attrs["dropped"] = [list(scan) for scan in dropped]
+    if all(scan.lasting for scan in dropped):
         with store.write(name) as path:
             table.to_parquet(path)
     return table
@@ -166,28 +166,28 @@ def _still_needed(jobs: Sequence[RenderJob], outcomes: RenderOutcomes) -> str:
 
 def _dropped(jobs: Iterable[RenderJob], outcomes: RenderOutcomes) -> list[DroppedScan]:
     """Every scan that was not rendered, alone or with its whole sequence."""
-    notes: list[DroppedScan] = []
+    dropped: list[DroppedScan] = []
     for job in jobs:
         result = outcomes[job.sequence]
         if isinstance(result, RenderedSequence):
-            notes += [_with_successor(note, result.header["frames"][0]) for note in result.dropped]
+            dropped += [_with_successor(scan, result.header["frames"][0]) for scan in result.dropped]
         elif isinstance(result, EmptySequenceError):
-            notes += result.dropped
+            dropped += result.dropped
         else:
-            notes += [dropped_scan(job, row, result) for row in job.rows]
-    return notes
+            dropped += [dropped_scan(job, row, result) for row in job.rows]
+    return dropped
 
 
-def _with_successor(note: DroppedScan, first: int) -> DroppedScan:
+def _with_successor(scan: DroppedScan, first: int) -> DroppedScan:
     """The reason of a dropped neutral frame names its replacement: the first rendered frame."""
-    if note.frame > first:
-        return note
-    return note._replace(reason=f"{note.reason.rstrip('.')}. Frame {first} is taken for the neutral one.")
+    if scan.frame > first:
+        return scan
+    return scan._replace(reason=f"{scan.reason.rstrip('.')}. Frame {first} is taken for the neutral one.")
 
 
 def _check_dropped(dropped: Sequence[DroppedScan], scans: int, allowed: float) -> None:
     if len(dropped) == scans or len(dropped) > allowed * scans:
-        examples = "; ".join(f"{note.sequence}, frame {note.frame}: {note.reason}" for note in dropped[:3])
+        examples = "; ".join(f"{scan.sequence}, frame {scan.frame}: {scan.reason}" for scan in dropped[:3])
         rest = f" The rendered ones are kept; if they are enough, raise render.max_failed_share (now {allowed:g})."
         raise RenderError(
             f"{len(dropped)} of {scans} scans could not be rendered. {examples}."

@@ -1,6 +1,6 @@
 """Multi-view renderer of scans: its cameras, its backend (CPU or OpenGL, kept open), and previews of scans.
 
-Cameras stand at named angles round the head and show a fixed metric window. A positive yaw moves a camera to the
+Cameras are at named angles round the head and show a fixed metric window. A positive yaw moves a camera to the
 subject's left (+x), so the view called ``"left"`` (−45°) is taken from the left of a frontal *image* and shows the
 subject's right cheek. A camera and its mirror image carry mirrored names. A positive pitch moves the camera up.
 """
@@ -41,7 +41,7 @@ RenderedImages = dict[str, np.ndarray]
 
 
 class RenderError(RuntimeError):
-    """A scan cannot be rendered; says why and what to do."""
+    """A scan cannot be rendered; the message gives the reason and a remedy."""
 
 
 class OpenGLError(RenderError):
@@ -110,7 +110,7 @@ class Renderer:
     """Renders scans. It keeps its backend open: make one per process and use it for every scan.
 
     Raises:
-        OpenGLError: If a GPU is wanted and there is no way to it; names the system package to install.
+        OpenGLError: If the device needs OpenGL and it is missing; names the system package to install.
     """
 
     def __init__(self, options: RenderOptions) -> None:

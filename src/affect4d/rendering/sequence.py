@@ -60,7 +60,7 @@ class DroppedScan(NamedTuple):
 
 
 class EmptySequenceError(RenderError):
-    """No scan of a sequence can be rendered; ``dropped`` has a note for each of them."""
+    """No scan of a sequence can be rendered; ``dropped`` lists them."""
 
     def __init__(self, dropped: tuple[DroppedScan, ...]) -> None:
         self.dropped = dropped
@@ -131,7 +131,7 @@ def render_sequence(job: RenderJob) -> RenderedSequence:
 
 
 def try_scan(job: RenderJob) -> None:
-    """Render the only scan of a job and forget it: whether its process survives is what counts."""
+    """Render the only scan of a job and discard it, to see whether its process survives."""
     render_scan(job, job.rows[0])
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import zstandard
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from affect4d.store.keys import file_digest
@@ -106,7 +107,7 @@ class Shard:
         kind = self._channels[channel]
         frames, views = kind.shape[:2]
         if not (0 <= frame < frames and 0 <= view < views):
-            raise IndexError(f"{self._path} has {frames} frames of {views} views; frame {frame}, view {view} is none.")
+            raise IndexError(f"{self._path} has {frames} frames of {views} views, not frame {frame}, view {view}.")
         return self._decompress(kind, frame * views + view)
 
     def stack(self, channel: str) -> np.ndarray:
@@ -162,22 +163,17 @@ def _check(path: Path, checksum: str, _inode: int, _size: int) -> None:
 
 def read_header(path: Path) -> dict[str, Any]:
     """Header of a shard; its images are not read."""
-    with path.open("rb") as file:
-        index = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return dict(json.loads(index["__metadata__"][HEADER]))
+    with safe_open(path, framework="numpy") as file:
+        return dict(json.loads(file.metadata()[HEADER]))
 
 
 def is_whole(path: Path) -> bool:
     """Whether a shard's file is as long as its index says (a power cut may truncate it). Images are not read."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
-            index = json.loads(file.read(length)) if length < size else {}
-        except ValueError:
-            return False
-    ends = [entry["data_offsets"][1] for name, entry in index.items() if name != "__metadata__"]
-    return HEADER in index.get("__metadata__", {}) and size == 8 + length + max(ends, default=0)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return HEADER in (file.metadata() or {})
+    except SafetensorError:
+        return False
 
 
 def drop_broken(path: Path) -> None:

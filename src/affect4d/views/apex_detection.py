@@ -32,7 +32,7 @@ LARGEST_GRID = 100
 LEAST_EXPLAINED = 0.1
 """Fraction of the activity's variance that a movement must explain beyond a drift."""
 LEAST_FRAMES = 8
-"""Shorter clips are too short to tell a movement from a drift."""
+"""In shorter clips a movement cannot be distinguished from a drift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,7 @@ def detect_apex(activity: Sequence[float] | Activity) -> ExpressionPhases:
     """
     raw = np.asarray(activity, np.float64)
     if not raw.size or not np.isfinite(raw).all():
-        raise ValueError(
-            f"Onset, apex and offset need the finite activity of at least one frame; there are {raw.size} frames."
-        )
+        raise ValueError(f"Apex detection needs at least one frame and finite activity; there are {raw.size} frames.")
     smooth = _without_blinks(raw)
     return _of_best_movement(smooth) or _of_most_active_run(smooth)
 
@@ -68,12 +66,12 @@ def _of_best_movement(activity: Activity) -> ExpressionPhases | None:
     if frames < LEAST_FRAMES:
         return None
     grid = np.linspace(0, frames - 1, min(frames, LARGEST_GRID))
-    seen = np.interp(grid, np.arange(frames), activity)
+    sampled = np.interp(grid, np.arange(frames), activity)
     movements, timings, drift = _movements(len(grid))
-    rest = seen - drift @ (drift.T @ seen)
-    explained = np.square(np.maximum(movements @ rest, 0.0))
+    without_drift = sampled - drift @ (drift.T @ sampled)
+    explained = np.square(np.maximum(movements @ without_drift, 0.0))
     best = int(np.argmax(explained))
-    if explained[best] <= LEAST_EXPLAINED * np.square(seen - seen.mean()).sum():
+    if explained[best] <= LEAST_EXPLAINED * np.square(sampled - sampled.mean()).sum():
         return None
     begin, apex, end = timings[best] * (frames - 1)
     return ExpressionPhases(int(begin), round(apex), min(int(np.ceil(end)), frames - 1))
@@ -135,10 +133,7 @@ def chosen_frames(activity: Sequence[float] | Activity, sampler: FrameSampler) -
 
 
 def frame_table(view_manifest: pd.DataFrame, sampler: FrameSampler | None = None) -> pd.DataFrame:
-    """One row a frame, in the order of the manifest: ``sequence``, ``frame``, ``in_window`` (the sampler takes it).
-
-    The default sampler takes every frame of the apex window.
-    """
+    """One row per frame of a view manifest: ``sequence``, ``frame``, ``in_window`` (whether the sampler chooses it)."""
     counts = view_manifest["frames"].map(len).to_numpy()
     window = [_marked(activity, sampler or FrameSampler()) for activity in view_manifest["activity"]]
     return pd.DataFrame(

@@ -126,8 +126,8 @@ def sample_schedule(
     Returns:
         One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``head_pose`` (0 is the
         canonical one), ``prompt_draw`` (0 ≤ · < 1) and, for every view, ``source_sequence``, ``source_frame``,
-        ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y`` (shares of the side), ``contrast``
-        (factor), ``brightness`` (offset, share of the range), each with ``_<view>``.
+        ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y`` (fractions of the side), ``contrast``
+        (factor), ``brightness`` (offset, fraction of the range), each with ``_<view>``.
 
     Raises:
         ValueError: If a sequence has no group, or a batch cannot hold the groups or subjects that it shall.

@@ -1,6 +1,6 @@
 """Contact sheets of a corpus, of micro-expressions, of augmented samples; the apex image of one sequence.
 
-A micro-expression cannot be seen in single frames: the amplified difference, apex less onset, shows where skin moved.
+Single frames do not show a micro-expression; the amplified difference of apex and onset shows where skin moved.
 """
 
 import math
@@ -117,8 +117,8 @@ def micro_sheet(
     rows = view_manifest.merge(timed, on="sequence").sort_values("sequence")
     if rows.empty:
         raise ValueError("No rendered sequence has an onset and an apex: there is no micro-expression to show.")
-    turn = rows.groupby("label", dropna=False).cumcount()
-    chosen = rows.assign(turn=turn).sort_values(["turn", "label"]).head(clips)
+    number = rows.groupby("label", dropna=False).cumcount()
+    chosen = rows.assign(number=number).sort_values(["number", "label"]).head(clips)
     cells = [cell for row in chosen.to_dict("records") for cell in _strip(row, store, frames)]
     return contact_sheet([image for image, _ in cells], frames + 1, [label for _, label in cells])
 
@@ -138,8 +138,8 @@ def _strip(row: Mapping[Any, Any], store: ContentStore, count: int) -> Iterator[
     rise = count // 2 + 1
     halves = np.linspace(onset, apex, rise), np.linspace(apex, max(last, apex), count - rise + 1)[1:]
     for place in np.concatenate(halves).round().astype(int):
-        mark = str(row["sequence"]) if place == onset else "apex" if place == apex else f"frame {numbers[place]}"
-        yield preview_image(shard, int(place), 0), mark
+        label = str(row["sequence"]) if place == onset else "apex" if place == apex else f"frame {numbers[place]}"
+        yield preview_image(shard, int(place), 0), label
 
     def around(place: int) -> np.ndarray:
         near = range(max(place - 1, 0), min(place + 2, len(numbers)))
@@ -156,12 +156,13 @@ def augmentation_sheet(
     from affect4d.views.batches import assemble_batch, assemble_unaugmented
 
     chosen = resolve_schedule(bank, schedule.head(samples))
-    anchors = resolve_schedule(bank, _anchors(schedule.head(samples), bank.views)).rows[:, 0]
-    before, after = assemble_unaugmented(bank, anchors, options), assemble_batch(bank, chosen, options)
+    unmixed = {f"source_{part}_{view}": schedule[part] for part in ("sequence", "frame") for view in bank.views}
+    rows = resolve_schedule(bank, schedule.assign(**unmixed).head(samples)).rows[:, 0]
+    before, after = assemble_unaugmented(bank, rows, options), assemble_batch(bank, chosen, options)
     cells, labels = [], []
     for sample, row in enumerate(schedule.head(samples).to_dict("records")):
-        mark = "mirrored" if row["mirror"] else "changed"
-        for label, images in ((str(row["sequence"]), before), (mark, after)):
+        change = "mirrored" if row["mirror"] else "changed"
+        for label, images in ((str(row["sequence"]), before), (change, after)):
             of_sample = _as_images(images[sample : sample + 1])
             cells += of_sample
             labels += [label] * len(of_sample)
@@ -175,12 +176,6 @@ def schedule_sheet(
     from affect4d.views.bank import load_view_bank
 
     return augmentation_sheet(load_view_bank(view_manifest, store, options), schedule, options, samples)
-
-
-def _anchors(schedule: pd.DataFrame, views: Sequence[str]) -> pd.DataFrame:
-    """The schedule without mixed-in views."""
-    own = {f"source_{part}_{view}": schedule[part] for part in ("sequence", "frame") for view in views}
-    return schedule.assign(**own)
 
 
 def _as_images(images: "ViewImages") -> list[UInt8[np.ndarray, "height width"]]:
