@@ -7,7 +7,7 @@ from affect4d.rendering.options import RenderOptions, mirrored_name
 from affect4d.rendering.renderer import cameras
 
 
-def test_left_camera_stands_at_the_left_of_a_frontal_picture():
+def test_left_camera_stands_at_the_left_of_a_frontal_image():
     front, left, right = cameras(RenderOptions())
     assert left.position[0] < front.position[0] < right.position[0]
 
@@ -47,7 +47,7 @@ def test_a_longer_lens_stands_further_away_and_shows_the_same_window():
     assert far.half_height == near.half_height
 
 
-def test_which_card_draws_is_no_part_of_what_a_picture_shows():
+def test_the_gpu_number_is_no_part_of_the_image_options():
     assert RenderOptions(device=3).image_options == RenderOptions().image_options
 
 

@@ -86,10 +86,10 @@ def test_what_lies_behind_the_camera_or_has_no_area_is_not_drawn():
     assert (visible_triangles(points, faces, camera, SIZE)[0] == NO_TRIANGLE).all()
 
 
-def test_a_triangle_far_larger_than_the_picture_fills_it():
+def test_a_triangle_far_larger_than_the_image_fills_it():
     vertices = np.array([(-1e7, -1e7, 0), (1e7, -1e7, 0), (0, 1e7, 0)], np.float32)
-    pictures = Renderer(RenderOptions(size=16)).render(FaceScan(vertices, np.array([(0, 1, 2)], np.int32)))
-    assert (pictures["texture"] == 128).all()
+    images = Renderer(RenderOptions(size=16)).render(FaceScan(vertices, np.array([(0, 1, 2)], np.int32)))
+    assert (images["texture"] == 128).all()
 
 
 @pytest.mark.parametrize("changes", [{}, {"field_of_view": 25.0, "angles": {"above": {"yaw": 0, "pitch": 30}}}])
@@ -100,7 +100,7 @@ def test_the_processor_draws_what_an_opengl_driver_draws(changes, opengl):
         for device in ("cpu", opengl)
     ]
     for channel in channels:
-        ours, drivers = (pictures[channel].astype(int) for pictures in drawn)
+        ours, drivers = (images[channel].astype(int) for images in drawn)
         apart = np.abs(ours - drivers).max(axis=-1)
         most = 3 if channel == "shading" else 2  # one step of a normal is two to three levels of shading
         assert (apart <= most).mean() >= 0.995, channel

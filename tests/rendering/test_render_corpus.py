@@ -66,7 +66,7 @@ def scan_manifest(*sequences, offset=0.0):
     )
 
 
-def test_one_row_a_sequence_tells_where_its_pictures_are(drawn, store, tmp_path):
+def test_one_row_a_sequence_tells_where_its_images_are(drawn, store, tmp_path):
     table = render_corpus(scan_manifest("F001/Happy", "M001/Happy"), tmp_path, OPTIONS, store)
     first = table.iloc[0]
     shard = Shard(store.path(first["shard"]))
@@ -158,7 +158,7 @@ def test_changed_scans_poses_and_options_are_drawn_anew(drawn, store, tmp_path):
     assert len(set(shards)) == 4
 
 
-def test_views_in_another_order_are_other_pictures(drawn, store, tmp_path):
+def test_views_in_another_order_are_other_images(drawn, store, tmp_path):
     manifest, turned = scan_manifest("F001/Happy"), {"right": 45.0, "front": 0.0, "left": -45.0}
     first = render_corpus(manifest, tmp_path, OPTIONS, store)
     second = render_corpus(manifest, tmp_path, OPTIONS.model_copy(update={"angles": turned}), store)
@@ -229,7 +229,7 @@ def test_a_dead_process_that_costs_a_sequence_of_one_frame_is_tried_again(drawn,
     assert list(render_corpus(manifest, tmp_path, OPTIONS, store)["sequence"]) == ["F001/Happy", "F009/Happy"]
 
 
-def test_notes_of_a_sequence_without_a_picture_travel_between_processes_whole():
+def test_notes_of_a_sequence_without_an_image_travel_between_processes_whole():
     error = EmptySequenceError((DroppedScan("F001/Happy", 0, "F001/Happy/0", "ends early", False),))
     again = copy.copy(error)  # as between processes: by what it says to be made of
     assert (again.dropped, str(again)) == (error.dropped, str(error))
@@ -290,7 +290,7 @@ def test_a_scan_that_its_process_does_not_survive_costs_itself(drawn, store, tmp
     ]
 
 
-def test_an_empty_picture_is_an_error_with_its_likely_cause(drawn, store, tmp_path):
+def test_an_empty_image_is_an_error_with_its_likely_cause(drawn, store, tmp_path):
     with pytest.raises(RenderError, match="pose is probably wrong") as raised:
         render_corpus(scan_manifest("F001/Happy", offset=900.0), tmp_path, OPTIONS, store)
     assert "max_failed_share" not in str(raised.value), "nothing is left to be enough"
@@ -341,15 +341,15 @@ def test_activity_rises_with_movement_and_not_with_noise():
     still = generator.normal(150, 6, (8, 2, 48, 48, 3))
     moving = still.copy()
     moving[4:6, :, 12:24, 12:24] += 40
-    noise, movement = (activity(pictures.astype(np.uint8)) for pictures in (still, moving))
+    noise, movement = (activity(images.astype(np.uint8)) for images in (still, moving))
     assert noise.max() < 0.3 * movement.max()
     assert set(np.flatnonzero(movement > 0.5 * movement.max())) == {4, 5}
 
 
 def test_a_neutral_and_an_apex_alone_keep_their_activity():
-    pictures = np.full((2, 1, 24, 24, 3), 128, np.uint8)
-    pictures[1, :, :12] = 255
-    assert activity(pictures)[1] > 0.1
+    images = np.full((2, 1, 24, 24, 3), 128, np.uint8)
+    images[1, :, :12] = 255
+    assert activity(images)[1] > 0.1
 
 
 def test_after_a_prune_what_is_named_is_not_drawn_again_and_what_is_not_is(drawn, tmp_path):

@@ -15,8 +15,8 @@ GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"
 FRONT, LEFT, RIGHT = range(3)
 
 
-def sheet(pictures):
-    return np.concatenate([np.concatenate(list(pictures[kind]), axis=1) for kind in ("texture", "normals")])
+def sheet(images):
+    return np.concatenate([np.concatenate(list(images[kind]), axis=1) for kind in ("texture", "normals")])
 
 
 def test_the_bumpy_surface_looks_as_it_always_did(draw):
@@ -24,17 +24,17 @@ def test_the_bumpy_surface_looks_as_it_always_did(draw):
     assert np.abs(sheet(draw(bumpy_scan(lopsided=6))).astype(int) - golden).mean() < 1.0
 
 
-def test_mirrored_left_picture_of_a_symmetric_face_is_its_right_picture(draw):
-    pictures = draw(bumpy_scan())
-    flipped = pictures["texture"][LEFT][:, ::-1].astype(int)
-    assert (np.abs(flipped - pictures["texture"][RIGHT]).max(axis=-1) > 8).mean() < 0.02
+def test_mirrored_left_image_of_a_symmetric_face_is_its_right_image(draw):
+    images = draw(bumpy_scan())
+    flipped = images["texture"][LEFT][:, ::-1].astype(int)
+    assert (np.abs(flipped - images["texture"][RIGHT]).max(axis=-1) > 8).mean() < 0.02
 
 
 def test_mirrored_normals_of_a_symmetric_face_have_the_other_sign_in_x(draw):
-    pictures = draw(bumpy_scan())
-    flipped = pictures["normals"][LEFT][:, ::-1].astype(int)
+    images = draw(bumpy_scan())
+    flipped = images["normals"][LEFT][:, ::-1].astype(int)
     flipped[..., 0] = 256 - flipped[..., 0]
-    assert (np.abs(flipped - pictures["normals"][RIGHT]).max(axis=-1) > 8).mean() < 0.02
+    assert (np.abs(flipped - images["normals"][RIGHT]).max(axis=-1) > 8).mean() < 0.02
 
 
 def test_drawing_again_gives_the_same_pixels(draw):
@@ -52,9 +52,9 @@ def test_connectivity_may_change_from_frame_to_frame(draw):
 
 
 def test_backgrounds_are_black_and_the_zero_normal(draw):
-    pictures = draw(bumpy_scan())
-    assert (pictures["texture"][:, 0, 0] == 0).all()
-    assert (pictures["normals"][:, 0, 0] == 128).all()
+    images = draw(bumpy_scan())
+    assert (images["texture"][:, 0, 0] == 0).all()
+    assert (images["normals"][:, 0, 0] == 128).all()
 
 
 def test_normals_have_unit_length_on_the_face(draw):
@@ -80,11 +80,11 @@ def test_texture_stands_upright(draw):
 def test_sizes_are_metric(drawn):
     square = np.array([(-50, -50, 0), (50, -50, 0), (50, 50, 0), (-50, 50, 0)], np.float32)
     scan = FaceScan(square, np.array([(0, 1, 2), (0, 2, 3)], np.int32))
-    pictures = drawn(scan, size=100, window=200, centre_height=0, angles={"front": 0})
-    assert (pictures["texture"][0, ..., 0] > 0).sum() == pytest.approx(50 * 50, rel=0.03)
+    images = drawn(scan, size=100, window=200, centre_height=0, angles={"front": 0})
+    assert (images["texture"][0, ..., 0] > 0).sum() == pytest.approx(50 * 50, rel=0.03)
 
 
-def test_textures_are_averaged_down_to_what_a_picture_can_show():
+def test_textures_are_averaged_down_to_what_an_image_can_show():
     stripes = np.zeros((400, 600, 3), np.uint8)
     stripes[:, ::2] = 200
     small = shrink_texture(stripes, 100)
@@ -133,11 +133,11 @@ def test_depth_has_its_own_background_and_survives_its_encoding(drawn):
 
 def test_shading_is_the_normals_under_the_lights(drawn):
     lights = (Light(direction=(1, 1, 1), intensity=0.8),)
-    pictures = drawn(bumpy_scan(), channels=("normals", "shading"), lights=lights, ambient=0.1, background=(0, 0, 90))
-    face = (pictures["normals"] != 128).any(axis=-1)
+    images = drawn(bumpy_scan(), channels=("normals", "shading"), lights=lights, ambient=0.1, background=(0, 0, 90))
+    face = (images["normals"] != 128).any(axis=-1)
     assert np.array_equal(
-        pictures["shading"],
-        shade(pictures["normals"], face, RenderOptions(lights=lights, ambient=0.1, background=(0, 0, 90))),
+        images["shading"],
+        shade(images["normals"], face, RenderOptions(lights=lights, ambient=0.1, background=(0, 0, 90))),
     )
 
 
@@ -152,7 +152,7 @@ def test_a_background_is_where_no_face_is_and_nowhere_else(drawn):
 def test_a_camera_above_sees_the_forehead_and_one_below_the_chin(drawn):
     views = {"front": 0, "above": {"pitch": 35}, "below": {"pitch": -35}}
     normals = drawn(bumpy_scan(), channels=("normals",), angles=views)["normals"].astype(int)
-    seen = [picture[(picture != 128).any(axis=-1)][:, 1].mean() for picture in normals]
+    seen = [image[(image != 128).any(axis=-1)][:, 1].mean() for image in normals]
     front, above, below = seen
     assert above > front > below
 

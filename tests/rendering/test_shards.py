@@ -1,4 +1,4 @@
-"""A shard gives back every picture bit by bit, alone or together, or says that it is damaged."""
+"""A shard gives back every image bit by bit, alone or together, or says that it is damaged."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ from affect4d.store import file_digest
 
 
 @pytest.fixture
-def pictures(generator):
+def images(generator):
     return {
         "texture": generator.integers(0, 256, (4, 3, 20, 20, 3), np.uint8),
         "depth": generator.integers(0, 65536, (4, 3, 20, 20, 1), np.uint16),
@@ -32,14 +32,14 @@ def pictures(generator):
 
 
 @pytest.fixture
-def path(tmp_path, pictures):
-    write_shard(tmp_path / "shard.safetensors", pictures, {"frames": [0, 2, 4, 6]})
+def path(tmp_path, images):
+    write_shard(tmp_path / "shard.safetensors", images, {"frames": [0, 2, 4, 6]})
     return tmp_path / "shard.safetensors"
 
 
-def test_every_picture_comes_back_alone_and_together(path, pictures):
+def test_every_image_comes_back_alone_and_together(path, images):
     shard = open_shard(path, file_digest(path))
-    for channel, stack in pictures.items():
+    for channel, stack in images.items():
         np.testing.assert_array_equal(shard.stack(channel), stack)
         assert shard.stack(channel).dtype == stack.dtype
         np.testing.assert_array_equal(shard.image(channel, 3, 1), stack[3, 1])
@@ -66,14 +66,14 @@ def test_any_stack_is_kept_bit_by_bit(stack, tmp_path_factory):
     np.testing.assert_array_equal(Shard(path).stack("texture"), stack)
 
 
-def test_pictures_that_resemble_pictures_take_less_room(tmp_path):
+def test_similar_images_take_less_room(tmp_path):
     face = np.zeros((4, 3, 64, 64, 3), np.uint8)
     face[:, :, 16:48, 16:48] = np.linspace(0, 255, 32, dtype=np.uint8)[:, None, None]
     write_shard(tmp_path / "shard", {"texture": face}, {})
     assert (tmp_path / "shard").stat().st_size < face.nbytes / 10
 
 
-def test_one_flipped_bit_is_found_on_opening_and_in_the_picture_itself(path, pictures):
+def test_one_flipped_bit_is_found_on_opening_and_in_the_image_itself(path, images):
     checksum, data = file_digest(path), bytearray(path.read_bytes())
     data[-1000] ^= 4
     path.write_bytes(data)
@@ -83,11 +83,11 @@ def test_one_flipped_bit_is_found_on_opening_and_in_the_picture_itself(path, pic
     path.write_bytes(data)
     shard = Shard(path)
     with pytest.raises(DamagedShardError):
-        [shard.stack(channel) for channel in pictures]
+        [shard.stack(channel) for channel in images]
 
 
-def test_a_list_of_pictures_that_does_not_fit_is_damage(path):
-    """The high byte of where the last picture ends: zstd reads a frame and minds nothing behind it."""
+def test_a_list_of_images_that_does_not_fit_is_damage(path):
+    """The high byte of where the last image ends: zstd reads a frame and minds nothing behind it."""
     data = bytearray(path.read_bytes())
     start, end = safetensors_place(data, "texture.ends")
     assert end - start == 8 * 12
@@ -153,7 +153,7 @@ def test_a_shard_that_nobody_holds_keeps_no_file_open(path, tmp_path):
 
 
 @pytest.mark.parametrize(("frame", "view"), [(4, 0), (0, 3), (-1, 0)])
-def test_a_picture_that_is_not_there_is_named(path, frame, view):
+def test_an_image_that_is_not_there_is_named(path, frame, view):
     with pytest.raises(IndexError, match="4 frames of 3 views"):
         Shard(path).image("texture", frame, view)
 

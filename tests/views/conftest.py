@@ -1,4 +1,4 @@
-"""Small banks of made-up pictures, and the surface the rendering tests draw."""
+"""Small banks of made-up images, and the surface the rendering tests draw."""
 
 import importlib.util
 import sys
@@ -24,7 +24,7 @@ FRAMES, SIZE = 4, 32
 def small_bank(
     subjects: tuple[str, ...] = ("F001", "M001"), expressions: tuple[str, ...] = ("Happy", "Sad")
 ) -> ViewBank:
-    """Smooth random pictures; frame 0 is neutral, frames 2 and 3 are near the apex."""
+    """Smooth random images; frame 0 is neutral, frames 2 and 3 are near the apex."""
     sequences = tuple(f"{subject}/{expression}" for subject in subjects for expression in expressions)
     rows = len(sequences) * FRAMES
     coarse = torch.rand(rows, 9, 6, 6, generator=torch.Generator().manual_seed(0)) * 254 + 1
@@ -43,5 +43,5 @@ def small_bank(
 
 @pytest.fixture
 def bank() -> ViewBank:
-    """Two people, two expressions, four frames each."""
+    """Two subjects, two expressions, four frames each."""
     return small_bank()

@@ -21,10 +21,10 @@ def store(tmp_path):
 
 def shard(store, name, seed, frames=3):
     generator = np.random.default_rng(seed)
-    pictures = {kind: generator.integers(0, 256, (frames, 3, 16, 16, 3), np.uint8) for kind in ("texture", "normals")}
+    images = {kind: generator.integers(0, 256, (frames, 3, 16, 16, 3), np.uint8) for kind in ("texture", "normals")}
     with store.write(name) as path:
-        write_shard(path, pictures, {})
-    return pictures
+        write_shard(path, images, {})
+    return images
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_further_head_poses_follow_as_rows_that_only_a_schedule_names(view_manif
     for position in range(2):
         generator = np.random.default_rng(10 + position)
         names = ("texture", "normals", "texture~1", "normals~1")
-        pictures = {name: generator.integers(0, 256, (3, 3, 16, 16, 3), np.uint8) for name in names}
+        images = {name: generator.integers(0, 256, (3, 3, 16, 16, 3), np.uint8) for name in names}
         with store.write(f"views/s{position}.safetensors") as path:
-            write_shard(path, pictures, {})
+            write_shard(path, images, {})
     shards = [f"views/s{position}.safetensors" for position in range(2)]
     checksums = [file_digest(store.path(name)) for name in shards]
     manifest = view_manifest.assign(shard=shards, checksum=checksums, head_poses=1)
@@ -80,7 +80,7 @@ def test_further_head_poses_follow_as_rows_that_only_a_schedule_names(view_manif
     plain = load_view_bank(manifest.assign(head_poses=0), store, OPTIONS)
     assert (len(bank), len(bank.images), len(plain.images)) == (6, 12, 6)
     assert torch.equal(bank.images[:6], plain.images)
-    turned = {name: pictures[f"{name}~1"] for name in ("texture", "normals")}
+    turned = {name: images[f"{name}~1"] for name in ("texture", "normals")}
     assert np.array_equal(bank.images[9:].numpy(), derive_channels(turned, ANGLES, OPTIONS.channels))
     assert torch.equal(bank.in_window, plain.in_window)
 
@@ -121,8 +121,8 @@ def test_a_sampler_decides_which_frames_are_in_the_window(view_manifest, store):
 
 def test_a_bank_can_be_cut_to_some_views():
     rows = torch.arange(4)
-    pictures = torch.arange(4 * 2).view(4, 2, 1, 1, 1).to(torch.uint8)
-    bank = ViewBank(pictures, rows, rows, rows, rows > 1, tuple("abcd"), ("front", "left"))
+    images = torch.arange(4 * 2).view(4, 2, 1, 1, 1).to(torch.uint8)
+    bank = ViewBank(images, rows, rows, rows, rows > 1, tuple("abcd"), ("front", "left"))
     cut = bank.only(("left", "left"))
     assert cut.views == ("left", "left")
     assert torch.equal(cut.images, bank.images[:, [1, 1]])

@@ -55,7 +55,7 @@ def plan_of(bank, options):
 
 @pytest.mark.parametrize("motion", ["none", "stacked", "views"])
 @pytest.mark.parametrize("size", [SIZE, 24, 16])
-def test_a_plan_of_strength_zero_gives_the_plain_pictures(bank, motion, size):
+def test_a_plan_of_strength_zero_gives_the_plain_images(bank, motion, size):
     options = InputOptions(motion=motion, size=size)
     plan = plan_of(bank, MixedViewOptions.none())
     plain = assemble_unaugmented(bank, resolve_schedule(bank, plan).rows[:, 0], options)
@@ -73,16 +73,16 @@ def test_the_compiled_pass_sees_what_tensors_see(bank, motion, size, monkeypatch
     torch.testing.assert_close(found, assemble(bank, plan, options), atol=2e-4, rtol=0)
 
 
-def test_plain_pictures_at_the_stored_size_are_the_stored_ones(bank):
+def test_plain_images_at_the_stored_size_are_the_stored_ones(bank):
     expected = bank.images[ROWS].float() / 127.5 - 1
     torch.testing.assert_close(assemble_unaugmented(bank, ROWS, STORED), expected, atol=1e-5, rtol=0)
 
 
 def test_motion_is_the_difference_to_the_neutral_frame(bank):
     options = InputOptions(motion="stacked", size=SIZE, motion_gain=3.0)
-    pictures = bank.images.float() / 127.5 - 1
+    images = bank.images.float() / 127.5 - 1
     motion = assemble_unaugmented(bank, ROWS, options)[:, :, 3:]
-    torch.testing.assert_close(motion, 3 * (pictures[ROWS] - pictures[bank.neutral[ROWS]]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(motion, 3 * (images[ROWS] - images[bank.neutral[ROWS]]), atol=1e-4, rtol=0)
 
 
 def test_a_head_pose_is_taken_with_its_own_neutral(bank):
@@ -121,24 +121,24 @@ def test_a_neutral_frame_has_no_motion(bank):
 
 
 def test_there_is_no_motion_where_one_of_both_shows_background(bank):
-    pictures = bank.images.clone()
-    pictures[2, ..., :16] = 0
-    motion = assemble_unaugmented(
-        dataclasses.replace(bank, images=pictures), torch.tensor([2]), InputOptions(size=SIZE)
-    )[:, :, 3:]
+    images = bank.images.clone()
+    images[2, ..., :16] = 0
+    motion = assemble_unaugmented(dataclasses.replace(bank, images=images), torch.tensor([2]), InputOptions(size=SIZE))[
+        :, :, 3:
+    ]
     assert not motion[..., :16].any()
     assert motion[..., 16:].any()
 
 
-def test_mirroring_flips_pictures_and_exchanges_left_and_right(bank):
+def test_mirroring_flips_images_and_exchanges_left_and_right(bank):
     plain, mirrored = assemble_unaugmented(bank, ROWS, STORED), assemble(bank, changed(mirror=True), STORED)
     torch.testing.assert_close(mirrored, plain[:, [0, 2, 1]].flip(-1), atol=1e-5, rtol=0)
 
 
-def _holding(pictures):
-    """A bank of just these pictures."""
-    rows = torch.arange(len(pictures))
-    return ViewBank(pictures, rows, rows, rows, rows >= 0, tuple("abc"), ("front", "left", "right"))
+def _holding(images):
+    """A bank of just these images."""
+    rows = torch.arange(len(images))
+    return ViewBank(images, rows, rows, rows, rows >= 0, tuple("abc"), ("front", "left", "right"))
 
 
 def test_mirroring_twice_is_no_change(bank):
@@ -150,11 +150,9 @@ def test_mirroring_twice_is_no_change(bank):
 
 def test_a_symmetric_face_stays_what_it_is_when_mirrored():
     drawn = Renderer(RenderOptions(size=64)).render(bumpy_scan())
-    pictures = derive_channels(
-        {name: stack[None] for name, stack in drawn.items()}, (0.0, -45.0, 45.0), STORED.channels
-    )
+    images = derive_channels({name: stack[None] for name, stack in drawn.items()}, (0.0, -45.0, 45.0), STORED.channels)
     one = torch.zeros(1, dtype=torch.long)
-    bank = ViewBank(torch.from_numpy(pictures), one, one, one, one.bool(), ("F001/Happy",), ("front", "left", "right"))
+    bank = ViewBank(torch.from_numpy(images), one, one, one, one.bool(), ("F001/Happy",), ("front", "left", "right"))
     options = InputOptions(motion="none", size=64)
     plain, mirrored = assemble_unaugmented(bank, one, options), assemble(bank, changed(one, mirror=True), options)
     assert ((plain - mirrored).abs() > 0.1).float().mean() < 0.02
@@ -233,7 +231,7 @@ def test_mirroring_needs_the_mirror_image():
 
 
 @pytest.mark.gpu
-def test_the_gpu_gives_the_same_pictures(bank):
+def test_the_gpu_gives_the_same_images(bank):
     plan, options = plan_of(bank, MixedViewOptions()), InputOptions(size=16)
     there = assemble(bank, plan, options, torch.device("cuda")).cpu()
     assert np.allclose(there, assemble(bank, plan, options), atol=1e-3)

@@ -14,12 +14,12 @@ ANGLES = (0.0, -45.0, 45.0)
 
 @pytest.fixture(scope="module")
 def rendered():
-    pictures = Renderer(RenderOptions(size=96, channels=("texture", "normals", "depth"))).render(bumpy_scan())
-    return {channel: stack[None] for channel, stack in pictures.items()}
+    images = Renderer(RenderOptions(size=96, channels=("texture", "normals", "depth"))).render(bumpy_scan())
+    return {channel: stack[None] for channel, stack in images.items()}
 
 
 def sphere_normals(inwards=False):
-    """Normals of a ball that fills half of the picture, or of the bowl it leaves."""
+    """Normals of a ball that fills half of the image, or of the bowl it leaves."""
     y, x = np.mgrid[1:-1:96j, -1:1:96j] / 0.5
     radius = x**2 + y**2
     z = np.sqrt(np.clip(1 - radius, 0, 1))
@@ -28,8 +28,8 @@ def sphere_normals(inwards=False):
 
 
 def test_flipping_a_symmetric_face_exchanges_left_and_right_in_every_channel(rendered):
-    pictures = derive_channels(rendered, ANGLES, CHANNELS).astype(int)[0]
-    _, left, right = pictures
+    images = derive_channels(rendered, ANGLES, CHANNELS).astype(int)[0]
+    _, left, right = images
     assert (np.abs(left[..., ::-1] - right) > 10).mean() < 0.02
 
 
@@ -58,7 +58,7 @@ def test_a_ball_is_bright_in_curvature_and_a_bowl_dark():
 
 
 def test_curvature_is_that_of_the_ball_and_does_not_depend_on_where_it_is_seen_from():
-    """A ball of radius r has divergence 2 / r at its nearest point; here r is a quarter of the picture's height."""
+    """A ball of radius r has divergence 2 / r at its nearest point; here r is a quarter of the image's height."""
     turned = sphere_normals().astype(float) - 128
     angle = np.radians(45)
     x, z = turned[..., 0].copy(), turned[..., 2].copy()
@@ -94,7 +94,7 @@ def test_curvature_of_a_ball_does_not_depend_on_the_pitch_either():
     assert (middle - 128) / 127 * 24 == pytest.approx(2 / 0.25, rel=0.1)
 
 
-def test_a_channel_whose_pictures_were_not_rendered_says_what_to_render(rendered):
+def test_a_channel_whose_images_were_not_rendered_says_what_to_render(rendered):
     with pytest.raises(ValueError, match=r"add \['depth'\] to render.channels"):
         derive_channels({"normals": rendered["normals"]}, ANGLES, ("shading", "depth"))
 

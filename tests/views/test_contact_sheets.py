@@ -22,14 +22,14 @@ from affect4d.views.input_options import InputOptions
 SIZE, FRAMES = 24, 9
 
 
-def test_pictures_stand_in_rows_in_their_order():
-    pictures = [np.full((10, 20), 40 * number, np.uint8) for number in range(5)]
-    sheet = np.asarray(contact_sheet(pictures, columns=3))
+def test_images_stand_in_rows_in_their_order():
+    images = [np.full((10, 20), 40 * number, np.uint8) for number in range(5)]
+    sheet = np.asarray(contact_sheet(images, columns=3))
     assert sheet.shape == (2 * (10 + MARGIN) + MARGIN, 3 * (20 + MARGIN) + MARGIN, 3)
-    assert (sheet[MARGIN + 10 + MARGIN, MARGIN] == 120).all(), "the fourth picture begins the second row"
+    assert (sheet[MARGIN + 10 + MARGIN, MARGIN] == 120).all(), "the fourth image begins the second row"
 
 
-def test_labels_are_written_below_and_stay_within_their_picture():
+def test_labels_are_written_below_and_stay_within_their_image():
     sheet = np.asarray(contact_sheet([np.zeros((10, 20), np.uint8)], 1, ["a label far too long for it"]))
     below = sheet[MARGIN + 10 :]
     assert below.shape[0] == LABEL_HEIGHT + MARGIN
@@ -38,7 +38,7 @@ def test_labels_are_written_below_and_stay_within_their_picture():
 
 
 @pytest.mark.parametrize(
-    ("pictures", "columns", "labels"),
+    ("images", "columns", "labels"),
     [
         ([], 3, []),
         ([np.zeros((4, 4), np.uint8)], 0, []),
@@ -46,9 +46,9 @@ def test_labels_are_written_below_and_stay_within_their_picture():
         ([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)], 2, []),
     ],
 )
-def test_what_makes_no_sheet_is_refused(pictures, columns, labels):
+def test_what_makes_no_sheet_is_refused(images, columns, labels):
     with pytest.raises(ValueError, match=r"sheet"):
-        contact_sheet(pictures, columns, labels)
+        contact_sheet(images, columns, labels)
 
 
 def test_an_augmentation_sheet_shows_samples_before_and_after(bank):
@@ -72,14 +72,14 @@ def test_a_sheet_is_neither_a_strip_nor_a_column():
 def drawn(channel):
     """A patch that brightens, or comes nearer, towards frame 4."""
     shape, kind, step = ((1,), np.uint16, 256) if channel == "depth" else ((3,), np.uint8, 1)
-    pictures = np.full((FRAMES, 1, SIZE, SIZE, *shape), 100 * step, kind)
-    pictures[:, 0, 8:12, 8:12] += (step * (5 - np.abs(np.arange(FRAMES) - 4))).astype(kind)[:, None, None, None]
-    return pictures
+    images = np.full((FRAMES, 1, SIZE, SIZE, *shape), 100 * step, kind)
+    images[:, 0, 8:12, 8:12] += (step * (5 - np.abs(np.arange(FRAMES) - 4))).astype(kind)[:, None, None, None]
+    return images
 
 
 @pytest.fixture(params=["texture", "normals", "depth"])
 def rendered(request, tmp_path):
-    """Two clips of such a patch, and one without times; of each, one kind of picture."""
+    """Two clips of such a patch, and one without times; of each, one kind of image."""
     rows = []
     for number, name in enumerate(("F001/micro-1", "F001/micro-2", "F001/talk-1")):
         path = tmp_path / f"{number}.safetensors"
@@ -103,7 +103,7 @@ def test_a_clip_is_a_row_and_takes_without_times_are_left_out(rendered):
     assert sheet.size == (5 * (SIZE + MARGIN) + MARGIN, 2 * (SIZE + MARGIN + LABEL_HEIGHT) + MARGIN)
 
 
-def test_the_last_picture_shows_where_something_moved(rendered):
+def test_the_last_image_shows_where_something_moved(rendered):
     sheet = np.asarray(micro_sheet(*rendered, frames=4)).astype(int)
     left = MARGIN + 4 * (SIZE + MARGIN)
     difference = sheet[MARGIN : MARGIN + SIZE, left : left + SIZE]
@@ -138,9 +138,9 @@ def test_clips_without_times_are_refused(rendered):
 
 
 @pytest.mark.parametrize("rendered", ["depth"], indirect=True)
-def test_the_picture_of_a_face_of_which_only_depth_was_drawn_is_not_white(rendered):
+def test_the_image_of_a_face_of_which_only_depth_was_drawn_is_not_white(rendered):
     views, _, store = rendered
     row = {**views.iloc[0], "views": ["front"], "activity": [4 - abs(frame - 4) for frame in range(FRAMES)]}
-    picture = np.asarray(apex_image(row, store))
-    assert picture.dtype == np.uint8
-    assert (picture[0, 0], picture[9, 9]) == (100, 105)
+    image = np.asarray(apex_image(row, store))
+    assert image.dtype == np.uint8
+    assert (image[0, 0], image[9, 9]) == (100, 105)

@@ -16,7 +16,7 @@ KIND_OF = {name: name.split("/")[1] for name in NAMES}
 INDEX = pd.DataFrame([{"sequence": name, "frame": frame} for name in NAMES for frame in range(3)])
 
 
-def people(subjects=4, samples=3, subject_of=SUBJECT_OF, kind_of=KIND_OF):
+def subject_sampler(subjects=4, samples=3, subject_of=SUBJECT_OF, kind_of=KIND_OF):
     return SubjectSampler(subjects, samples, subject_of, kind_of)
 
 
@@ -33,22 +33,22 @@ def batches(drawn):
 
 @pytest.mark.parametrize("groups", [None, KIND_OF])
 def test_every_batch_holds_so_many_subjects_with_so_many_samples_each(groups):
-    for batch in batches(plan(people(), groups=groups)):
+    for batch in batches(plan(subject_sampler(), groups=groups)):
         assert batch["subject"].value_counts().tolist() == [3] * 4
 
 
 def test_the_samples_of_a_subject_are_spread_over_what_it_shows():
-    for batch in batches(plan(people())):
+    for batch in batches(plan(subject_sampler())):
         assert (batch.groupby(["subject", "kind"]).size() == 1).all()
-    for batch in batches(plan(people(3, 4))):
+    for batch in batches(plan(subject_sampler(3, 4))):
         assert set(batch.groupby(["subject", "kind"]).size()) <= {1, 2}
         assert (batch.groupby("subject")["kind"].nunique() == 3).all()
-    for batch in batches(plan(people(6, 2))):
+    for batch in batches(plan(subject_sampler(6, 2))):
         assert (batch.groupby("subject")["kind"].nunique() == 2).all()
 
 
 def test_over_an_epoch_subjects_kinds_and_sequences_come_equally_often():
-    for _, epoch in plan(people()).groupby("epoch"):
+    for _, epoch in plan(subject_sampler()).groupby("epoch"):
         shown = epoch["sequence"].value_counts().reindex(NAMES, fill_value=0)
         of_subjects = shown.groupby(SUBJECT_OF).sum()
         assert of_subjects.max() - of_subjects.min() <= 3  # one turn
@@ -57,22 +57,22 @@ def test_over_an_epoch_subjects_kinds_and_sequences_come_equally_often():
 
 
 def test_the_order_is_a_pure_function_of_seed_and_epoch():
-    drawn = plan(people())
-    pd.testing.assert_frame_equal(drawn, plan(people()))
-    pd.testing.assert_frame_equal(drawn, plan(people(), epochs=4).query("epoch < 3"))
-    assert not drawn.equals(plan(people(), seed=8))
+    drawn = plan(subject_sampler())
+    pd.testing.assert_frame_equal(drawn, plan(subject_sampler()))
+    pd.testing.assert_frame_equal(drawn, plan(subject_sampler(), epochs=4).query("epoch < 3"))
+    assert not drawn.equals(plan(subject_sampler(), seed=8))
     epochs = [epoch["sequence"].tolist() for _, epoch in drawn.groupby("epoch")]
     assert all(one != other for one, other in pairwise(epochs))
 
 
 def test_subjects_are_not_in_order_inside_a_batch():
-    first = batches(plan(people()))[0]["subject"].tolist()
+    first = batches(plan(subject_sampler()))[0]["subject"].tolist()
     assert first != sorted(first, key=first.index)
 
 
 def test_without_labels_kinds_are_pseudo_labels_and_nothing_else_enters():
     pseudo = {name: str(place % 2) for place, name in enumerate(NAMES)}
-    drawn = plan(people(3, 2, kind_of=pseudo), 6, groups=None)
+    drawn = plan(subject_sampler(3, 2, kind_of=pseudo), 6, groups=None)
     for batch in batches(drawn):
         assert (batch.assign(pseudo=batch["sequence"].map(pseudo)).groupby("subject")["pseudo"].nunique() == 2).all()
     assert not {"subject", "expression", "pseudo_label"} & set(drawn.columns)
@@ -80,7 +80,7 @@ def test_without_labels_kinds_are_pseudo_labels_and_nothing_else_enters():
 
 def test_names_of_kinds_do_not_matter_only_which_are_equal():
     numbered = {name: str(KINDS.index(kind)) for name, kind in KIND_OF.items()}  # in the same order
-    pd.testing.assert_frame_equal(plan(people()), plan(people(kind_of=numbered)))
+    pd.testing.assert_frame_equal(plan(subject_sampler()), plan(subject_sampler(kind_of=numbered)))
 
 
 def test_subjects_of_unequal_wealth_take_equal_part():
@@ -88,7 +88,7 @@ def test_subjects_of_unequal_wealth_take_equal_part():
     index = INDEX[~INDEX["sequence"].isin(poor)]
     drawn = sample_schedule(
         index, MixedViewOptions(), epochs=1, batch_size=12, samples_per_sequence=4, seed=0, views=("front",),
-        subject_sampler=people(),
+        subject_sampler=subject_sampler(),
     )  # fmt: skip
     shown = drawn["sequence"].map(SUBJECT_OF).value_counts()
     assert shown.max() - shown.min() <= 3
@@ -96,15 +96,15 @@ def test_subjects_of_unequal_wealth_take_equal_part():
 
 def test_more_subjects_than_there_are_is_refused():
     with pytest.raises(ValueError, match=r"8 subjects cannot be sampled from 7: lower sampler\.subjects"):
-        plan(people(8, 3), 24)
+        plan(subject_sampler(8, 3), 24)
 
 
 def test_a_batch_of_another_size_is_refused():
     with pytest.raises(ValueError, match="12 does not hold 4 subjects × 2 samples"):
-        plan(people(4, 2))
+        plan(subject_sampler(4, 2))
 
 
-def test_without_people_a_plan_is_what_it_was():
+def test_without_subjects_a_plan_is_what_it_was():
     drawn = plan(None)
     assert (pd.concat(batches(drawn)).groupby(["epoch", "step", "kind"]).size() == 4).all()
     assert np.array_equal(np.unique(drawn["step"]), np.arange(14))

@@ -24,17 +24,12 @@ _LIGHT = np.array(Light().direction, np.float32)
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+@dataclass(frozen=True)
 class RenderedFrames:
-    """Rendered images of a sequence by channel, and its views' angles in degrees."""
+    """Rendered images of a sequence by channel, and its views' yaws and pitches in degrees."""
 
-    def __init__(
-        self,
-        images: Mapping[str, UInt8[np.ndarray, "frames views height width 3"] | UInt16[np.ndarray, "... 1"]],
-        yaws: Sequence[float],
-        pitches: Sequence[float],
-    ) -> None:
-        self.images = images
-        self.angles = np.array([yaws, pitches], np.float32)
+    images: Mapping[str, UInt8[np.ndarray, "frames views height width 3"] | UInt16[np.ndarray, "... 1"]]
+    angles: Float32[np.ndarray, "2 views"]
 
     @functools.cached_property
     def face(self) -> FaceMask:
@@ -79,7 +74,7 @@ def derive_channels(
         pitches: Pitch of every view, in degrees; none where all are 0.
     """
     needed_images(channels, images.keys())
-    frames = RenderedFrames(images, angles, pitches or [0.0] * len(angles))
+    frames = RenderedFrames(images, np.array([angles, pitches or [0.0] * len(angles)], np.float32))
     planes = [DERIVED_CHANNELS[channel].derive(frames) for channel in channels]
     return np.stack([np.rint(plane).astype(np.uint8) for plane in planes], axis=2)
 
