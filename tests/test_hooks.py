@@ -351,7 +351,7 @@ def test_seconds_of_a_stage_are_there_for_a_node_that_takes_them():
     catalog = DataCatalog({"stage_seconds": MemoryDataset(), "run_info": MemoryDataset()})
     first = node(lambda: 1, None, "one", name="first", tags="render")
     last = node(lambda seconds: seconds, "stage_seconds", "told", name="last", tags="report")
-    hooks.before_pipeline_run({}, Pipeline([first, last]), catalog)
+    hooks.before_pipeline_run(Pipeline([first, last]), catalog)
     hooks.before_dataset_loaded("params:x", first)
     hooks.after_node_run(first)
     hooks.before_dataset_loaded("stage_seconds", last)

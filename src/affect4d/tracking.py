@@ -10,13 +10,13 @@ from kedro.io.core import AbstractVersionedDataset
 from affect4d.configuration import flatten
 
 Report = Callable[[int, Mapping[str, float]], None]
+_MODEL_TAG = "bundle."
+NEWEST = "newest"
+"""Alias of the registered version that was made last; "latest" is MLflow's own word."""
 
 
 def reporter(model: str) -> Report:
-    """A ``report(step, numbers)`` callable that sends a model's learning curves to the open MLflow run, live.
-
-    Without an open run it does nothing, so that the library never needs MLflow.
-    """
+    """A ``report(step, numbers)`` callable that sends a model's learning curves to the open MLflow run, if any."""
 
     def report(step: int, numbers: Mapping[str, float]) -> None:
         import mlflow
@@ -28,7 +28,7 @@ def reporter(model: str) -> Report:
 
 
 def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]) -> None:
-    """Record a part of the open MLflow run (a fold) as a child run of its own; without an open run, do nothing."""
+    """Record a part of the open MLflow run (a fold) as a child run of its own, if a run is open."""
     import mlflow
 
     if mlflow.active_run() is not None:
@@ -37,16 +37,11 @@ def report_part(name: str, numbers: Mapping[str, float], tags: Mapping[str, str]
             mlflow.log_metrics(dict(numbers))
 
 
-_MODEL_TAG = "bundle."
-NEWEST = "newest"
-"""Alias of the registered version that was made last; "latest" is MLflow's own word."""
-
-
 def register_model(record: Mapping[str, Any]) -> None:
     """Log a packaged model for MLflow to serve, and register it under its name, unless that was done before.
 
-    ``mlflow.pyfunc.load_model("models:/affect_vlm@newest").predict(["face.ply"])`` then answers, in any process that
-    has this package. No pickle: MLflow keeps the model's files and the name of the module that opens them.
+    ``mlflow.pyfunc.load_model("models:/affect_vlm@newest").predict(["face.ply"])`` then predicts, in any process that
+    has this package. No pickle: MLflow keeps the model's files and the name of the module that loads them.
 
     Args:
         record: ``model`` (its name), ``key`` and ``folder`` of the packaged model.
@@ -60,13 +55,8 @@ def register_model(record: Mapping[str, Any]) -> None:
     client.set_registered_model_alias(name, NEWEST, version)
 
 
-def model_tag(name: str) -> str:
-    """The tag that holds the key of the packaged model of that name which a run made, or found made."""
-    return f"{_MODEL_TAG}{name}"
-
-
 def tagged_models(tags: Mapping[str, str]) -> dict[str, str]:
-    """Keys of the packaged models of a run, by name, from its tags."""
+    """Keys of the packaged models that a run made, or found made, by name, from its tags."""
     return {tag.removeprefix(_MODEL_TAG): key for tag, key in tags.items() if tag.startswith(_MODEL_TAG)}
 
 
@@ -92,8 +82,7 @@ def _log_pyfunc(record: Mapping[str, Any]) -> Any:
 def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
     """``accuracy/…`` of each model and baseline: few enough to compare runs by, in one section of MLflow's page.
 
-    Args:
-        owner: Whose scores: a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself.
+    ``owner`` is a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself.
     """
     found = {path: value for path, value in flatten(scores).items() if path.split(".")[-1] == "accuracy"}
     first = [] if owner in ("reference", "baseline") else [owner]
@@ -104,10 +93,10 @@ def log_artefact(name: str, dataset: Any, data: Any) -> None:
     """Send one saved artefact where its catalog entry's ``metadata.mlflow`` says, unless its faces may not be shown."""
     import mlflow
 
-    told = getattr(dataset, "metadata", None) or {}
-    if told.get("show_faces") is False:
+    metadata = getattr(dataset, "metadata", None) or {}
+    if metadata.get("show_faces") is False:
         return
-    kind = told.get("mlflow")
+    kind = metadata.get("mlflow")
     if kind == "metrics":
         model = re.sub(r"[._]metrics$", "", name)
         numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in flatten(data).items()}
@@ -121,7 +110,7 @@ def log_artefact(name: str, dataset: Any, data: Any) -> None:
         _log_model(data)
     elif kind == "package":
         register_model(data)
-        mlflow.set_tag(model_tag(data["model"]), data["key"])
+        mlflow.set_tag(f"{_MODEL_TAG}{data['model']}", data["key"])
 
 
 def _log_model(record: Mapping[str, Any]) -> None:

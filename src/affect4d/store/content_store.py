@@ -59,8 +59,7 @@ class Mirror:
     def send(self, local: Path, name: str) -> None:
         """Copy an entry there: its files, then their list.
 
-        Raises:
-            OSError: If it could not be written there.
+        An error of fsspec becomes an :class:`OSError`.
         """
         place, root = self._open()
         files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]

@@ -22,17 +22,12 @@ INFRASTRUCTURE = frozenset({"array_types", "datasets", "hooks", "memory", "paral
 
 
 def content_key(**parts: Any) -> str:
-    """Digest of named parts (JSON-able values, paths, or anything whose ``repr`` is its value).
-
-    Returns:
-        ``KEY_LENGTH`` hexadecimal characters; the order of the parts does not matter.
-    """
+    """Digest of named parts (JSON-able values, paths, or anything whose ``repr`` is its value), in any order."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.blake2b(text.encode(), digest_size=KEY_LENGTH // 2).hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """JSON form of what ``json`` does not know: pydantic models, sets, paths."""
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, set | frozenset):
@@ -71,13 +66,9 @@ def _cell_bytes(cell: Any) -> bytes:
 
 
 def _listed(value: Any) -> Any:
-    """JSON form of an array, or of a number of numpy's, within a list.
-
-    Raises:
-        TypeError: If it is something else: it may look otherwise in another process.
-    """
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
+    # the repr of anything else may differ in another process
     raise TypeError(f"A table's digest needs plain values in its lists; {value!r} is none.")
 
 
@@ -85,14 +76,9 @@ def _listed(value: Any) -> Any:
 def code_version(module: str) -> str:
     """Digest of the code that runs when a module does, and of the libraries.
 
-    A result whose key holds this is made again when that code changes, or a library's version does. Docstrings,
-    comments, annotations and layout do not count, nor does infrastructure that changes no result.
-
-    Args:
-        module: Full name, usually ``__name__``: it and all modules of this package that it imports, directly or not.
-
-    Raises:
-        ValueError: If the module does not exist.
+    A result whose key holds this is made again when the code of that module, or of one that it imports at any depth,
+    changes, or a library's version does. Docstrings, comments, annotations and layout do not count, nor does
+    infrastructure that changes no result.
     """
     return content_key(code=closure_digest(module), libraries=library_versions())
 
@@ -110,14 +96,7 @@ def library_versions() -> dict[str, str]:
 
 
 def local_digest(*names: str | None) -> list[str]:
-    """Digests of the files behind names that may be local weights: a file may change under its name.
-
-    Args:
-        names: A file, a folder (with open_clip's ``local-dir:`` in front or without), or a name of something else.
-
-    Returns:
-        One digest a file; none for what is no file of this machine.
-    """
+    """Digests of the files at names of weights, which may be files, folders (``local-dir:…``) or no local ones."""
     places = [Path(name.removeprefix("local-dir:")) for name in names if name]
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*")))]
     return [file_digest(file) for file in files if file.is_file()]
@@ -125,11 +104,7 @@ def local_digest(*names: str | None) -> list[str]:
 
 @functools.cache
 def closure_digest(module: str) -> str:
-    """Digest of the code of a module and of its import closure.
-
-    Raises:
-        ValueError: If the module does not exist.
-    """
+    """Digest of the code of a module and of its import closure."""
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(import_closure(module)):
         digest.update(f"{name}\0{code_digest(_file_of(name))}\0".encode())
@@ -142,9 +117,6 @@ def import_closure(module: str) -> frozenset[str]:
     An import from a package counts as an import from the module that defines the name; the package's other names do
     not. Imports for type checking and :data:`INFRASTRUCTURE` are left out. The closure of another package's module is
     empty.
-
-    Raises:
-        ValueError: If the module does not exist.
     """
     if module.split(".")[0] != PACKAGE_NAME:
         return frozenset()

@@ -8,11 +8,10 @@ entry. An entry stays
 - if it was made or used within the last hours (a run in progress has not written its manifest yet), or
 - if it names other entries, and all of those stay (a bank of images stays with the shards it was derived from).
 
-What is dropped is first renamed, so that no run meets half an entry.
+An entry is first renamed and then removed, so that no run meets half of one.
 """
 
 import contextlib
-import json
 import re
 import shutil
 import time
@@ -60,11 +59,8 @@ class Prune:
 def plan_prune(data: Path, keep_hours: float = KEEP_HOURS) -> Prune:
     """Find what no manifest names; drops nothing.
 
-    Args:
-        data: The folder that holds stores and manifests.
-
     Raises:
-        FileNotFoundError: If there is no such folder.
+        FileNotFoundError: If there is no folder ``data``, which holds stores and manifests.
         UnreadableManifestError: If a manifest cannot be read.
     """
     if not data.is_dir():
@@ -170,20 +166,16 @@ def _keys_in_text(text: bytes) -> frozenset[str]:
 
 
 def _keys_in_table(file: Path) -> frozenset[str]:
-    """Keys in the text columns of a table, lists of text included, and in what it says of itself."""
+    """Keys in the text columns of a table, lists of text included, and in its metadata."""
     table = pq.ParquetFile(file)
-    said = json.dumps({key.decode(): value.decode("utf-8", "replace") for key, value in _metadata(table).items()})
-    keys = set(_keys_in_text(said.encode()))
+    metadata = dict(table.schema_arrow.metadata or {})
+    keys = set(_keys_in_text(b" ".join(part for pair in metadata.items() for part in pair)))
     texts = [field.name for field in table.schema_arrow if _holds_text(field.type)]
     for batch in table.iter_batches(columns=texts):
         for column in batch.columns:
             values = column.flatten() if pa.types.is_list(column.type) else column
             keys.update(key for value in pc.unique(values).to_pylist() for key in KEY.findall(str(value)))
     return frozenset(keys)
-
-
-def _metadata(table: pq.ParquetFile) -> dict[bytes, bytes]:
-    return dict(table.schema_arrow.metadata or {})
 
 
 def _holds_text(kind: pa.DataType) -> bool:

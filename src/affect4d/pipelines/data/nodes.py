@@ -96,12 +96,31 @@ def write_ingest_page(
 
     A page made from the same report, options and code is kept; its date is that of the run that made it.
     """
+    from affect4d.configuration import corpus_parameters
+    from affect4d.reporting.ingest_page import render_ingest_page
+
+    description = _describe_corpus(raw_corpus, report)
+
+    def render() -> str:
+        previews, why_none = _previews(raw_corpus, manifest, report, options)
+        return render_ingest_page(
+            report,
+            completeness,
+            protocols,
+            corpus=raw_corpus["name"],
+            description=description,
+            previews=previews,
+            no_previews=why_none,
+            command=f"kedro run --pipeline=ingest --params {corpus_parameters(raw_corpus)}",
+            made=datetime.datetime.fromisoformat(run_info["made"]),
+        )
+
     page = cached(
         scan_store,
         "pages",
-        partial(_render_page, raw_corpus, manifest, report, completeness, protocols, options, run_info),
+        render,
         corpus=raw_corpus["name"],
-        description=_describe_corpus(raw_corpus, report),
+        description=description,
         report=table_digest(report[REPORT_COLUMNS]),
         completeness=table_digest(completeness),
         protocols=table_digest(protocols),
@@ -113,37 +132,11 @@ def write_ingest_page(
 def _summarise_ingest(raw_corpus: dict[str, Any], report: pd.DataFrame, protocols: pd.DataFrame) -> str:
     """Counts of the scans, and the protocols that the corpus cannot serve."""
     counts = report["status"].value_counts()
-    told = ", ".join(f"{counts.get(status, 0):,} {status}" for status in ("ok", "repaired", "refused"))
+    summary = ", ".join(f"{counts.get(status, 0):,} {status}" for status in ("ok", "repaired", "refused"))
     absent = protocols[(protocols["folds"] == 0) & (protocols["trained_on"] == "")]
     lines = [f"{row.protocol}: {row.description}" for row in absent.itertuples()]
-    lines.append(f"{len(report):,} scans: {told}. data/08_reporting/{raw_corpus['name']}/ingest.html shows them.")
+    lines.append(f"{len(report):,} scans: {summary}. data/08_reporting/{raw_corpus['name']}/ingest.html shows them.")
     return "\n\n".join(lines)
-
-
-def _render_page(
-    raw_corpus: dict[str, Any],
-    manifest: pd.DataFrame,
-    report: pd.DataFrame,
-    completeness: pd.DataFrame,
-    protocols: pd.DataFrame,
-    options: IngestPageOptions,
-    run_info: dict[str, Any],
-) -> str:
-    from affect4d.configuration import corpus_parameters
-    from affect4d.reporting.ingest_page import render_ingest_page
-
-    previews, why_none = _previews(raw_corpus, manifest, report, options)
-    return render_ingest_page(
-        report,
-        completeness,
-        protocols,
-        corpus=raw_corpus["name"],
-        description=_describe_corpus(raw_corpus, report),
-        previews=previews,
-        no_previews=why_none,
-        command=f"kedro run --pipeline=ingest --params {corpus_parameters(raw_corpus)}",
-        made=datetime.datetime.fromisoformat(run_info["made"]),
-    )
 
 
 def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
@@ -157,7 +150,7 @@ def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
 def _previews(
     raw_corpus: dict[str, Any], manifest: pd.DataFrame, report: pd.DataFrame, options: IngestPageOptions
 ) -> "tuple[list[ScanPreview], str]":
-    """Scans to look at; or none, and why."""
+    """Scans to look at, or the reason why there are none."""
     if not options.show_faces:
         return [], (
             "The faces of this corpus are not shown, as is the rule for people's faces. To see them, set show_faces: "
@@ -181,12 +174,12 @@ def _draw_previews(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: p
     placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]
     rows = [{str(name): value for name, value in row.items()} for row in placed.to_dict("records")]
     images = render_previews(open_source(raw_corpus), rows)
-    for told, image in zip(chosen.to_dict("records"), images, strict=True):
-        named = told["scan"], told["method"], told["confidence"]
+    for scan, image in zip(chosen.to_dict("records"), images, strict=True):
+        named = scan["scan"], scan["method"], scan["confidence"]
         if isinstance(image, str):
             yield ScanPreview(*named, f"It cannot be drawn: {image}", None)
         else:
-            yield ScanPreview(*named, told["reason"], image)
+            yield ScanPreview(*named, scan["reason"], image)
 
 
 def render_views(

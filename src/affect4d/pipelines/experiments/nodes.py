@@ -39,11 +39,7 @@ def run_trials(
     smile_settings: ExperimentSettings,
     engine: EngineOptions = IN_PROCESS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train and evaluate every variant with every seed; finished trials are read from the store.
-
-    Returns:
-        Predictions on test subjects, and learning curves.
-    """
+    """Predictions on test subjects and learning curves of every variant with every seed; the store keeps trials."""
     from affect4d.experiments.studies_and_cross_validation import run_study
     from affect4d.experiments.variants import study_named
 
@@ -269,11 +265,7 @@ def corrupt_scans(
 
 
 def summarise_robustness(predictions: pd.DataFrame, models: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Accuracy by corruption and strength, and the mean corruption error against cross-entropy.
-
-    Returns:
-        As :func:`affect4d.experiments.robustness.summarise_robustness`; ``entries``: the models that were evaluated.
-    """
+    """Accuracy by corruption and strength, mean corruption error against cross-entropy, and the models evaluated."""
     from affect4d.experiments import robustness
 
     entries = {record["model"]: record["entry"] for record in models.values()}

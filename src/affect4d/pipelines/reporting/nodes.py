@@ -60,17 +60,12 @@ def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> dict
 def gather_evidence(
     evidence: Mapping[str, Callable[[], Any]], micro_comparison: list[dict[str, Any]], raw_corpus: dict[str, Any]
 ) -> dict[str, Any]:
-    """Results that other pipelines left, of this corpus and of others.
+    """Results that other pipelines left, of this corpus (studies, cross-validations, robustness) and of all (claims).
 
     Args:
         evidence: Partitions ``CORPUS/studies/NAME``, ``CORPUS/claim_9``, ``CORPUS/cross_validation/NAME``,
             ``CORPUS/robustness`` and ``CORPUS/claims``.
-        micro_comparison: Claim 9 as this run measured it; empty where the corpus has no micro-expressions. Then it is
-            that of the micro-expression corpus that was run last.
-        raw_corpus: ``name``.
-
-    Returns:
-        ``studies``, ``findings``, ``cross_validations``, ``robustness``, and ``claims`` of every corpus.
+        micro_comparison: Claim 9 as this run measured it; where it is empty, the newest of other corpora stands in.
     """
     own = f"{raw_corpus['name']}/"
     robustness = evidence.get(f"{own}robustness")
@@ -98,11 +93,7 @@ def answer_claims(
     settings: ExperimentSettings,
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
-    """The claims table, from this run's predictions and from the evidence about the same data.
-
-    Returns:
-        ``day`` and ``claims``.
-    """
+    """``day`` and ``claims``, from this run's predictions and from the evidence about the same data."""
     from affect4d.experiments import claims
     from affect4d.experiments.claims import Evidence
     from affect4d.experiments.results_and_provenance import DataProvenance
