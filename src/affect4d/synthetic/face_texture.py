@@ -5,7 +5,6 @@ The skin tones run over the ten steps of the Monk Skin Tone Scale (E. Monk, Goog
 
 import functools
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -34,6 +33,7 @@ Albedo = Float32[np.ndarray, "height width 3"]  # texture without light, RGB 0â€
 WrinkleMap = Float32[np.ndarray, "height width"]  # depth of the skin's folds over the texture, 0â€¦1
 PixelMask = Float64[np.ndarray, " pixels"]
 PixelColours = Float64[np.ndarray, "pixels 3"]
+FoldMask = Callable[[PointScalars, PointScalars], PixelMask]
 
 MONK = (0xF6EDE4, 0xF3E7DB, 0xF7EAD0, 0xEADABA, 0xD7BD96, 0xA07E56, 0x825C43, 0x604134, 0x3A312A, 0x292420)
 TONES = np.array([[tone >> 16 & 255, tone >> 8 & 255, tone & 255] for tone in MONK]) / 255.0
@@ -83,7 +83,8 @@ def _skin(appearance: Appearance) -> PixelColours:
     paint = _beard(points, paint, appearance)
     paint = _lip_colour(points, paint, appearance)
     paint = _around_eyes(points, paint, appearance)
-    paint = _over(paint, 0.35 * base * np.array([0.8, 0.6, 0.6]), 0.9 * _nostrils(points))
+    nostrils = _spot(points, (6.5, -10.5), (3.2, 1.6)) + _spot(points, (-6.5, -10.5), (3.2, 1.6))
+    paint = _over(paint, 0.35 * base * np.array([0.8, 0.6, 0.6]), 0.9 * nostrils)
     return _hair(points, paint, appearance)
 
 
@@ -168,10 +169,6 @@ def _brow(points: MaterialPoints, appearance: Appearance) -> PixelMask:
     return np.asarray(appearance.brows * along * np.exp(-(np.abs((q - middle) / thick) ** 3)))
 
 
-def _nostrils(points: MaterialPoints) -> PixelMask:
-    return np.asarray(_spot(points, (6.5, -10.5), (3.2, 1.6)) + _spot(points, (-6.5, -10.5), (3.2, 1.6)))
-
-
 def _hair(points: MaterialPoints, paint: PixelColours, appearance: Appearance) -> PixelColours:
     p, q = np.abs(points[:, 0]), points[:, 1]
     top = 84.0 + appearance.hairline - 0.004 * p**2
@@ -233,49 +230,30 @@ def _stroke(points: MaterialPoints, start: tuple[float, float], end: tuple[float
     return np.asarray(np.exp(-0.5 * (distance / width) ** 2))
 
 
-def _forehead(centre: float, p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(_comb(q, (64.0, 71.0, 78.0)) * np.exp(-0.5 * ((p - centre) / 14.0) ** 2))
+def _line(strength: float, start: tuple[float, float], end: tuple[float, float]) -> FoldMask:
+    return lambda p, q: strength * _stroke(np.stack([p, q], axis=1), start, end, 1.4)
 
 
-def _frown(p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(np.exp(-0.5 * ((p - 5.0) / 1.3) ** 2 - 0.5 * ((q - 50.0) / 6.0) ** 2))
+def _forehead(centre: float) -> FoldMask:
+    return lambda p, q: _comb(q, (64.0, 71.0, 78.0)) * np.exp(-0.5 * ((p - centre) / 14.0) ** 2)
 
 
-def _crows_feet(p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(0.8 * _comb(q + 0.3 * (p - 50.0), (30.0, 35.5, 41.0)) * np.exp(-0.5 * ((p - 54.0) / 4.5) ** 2))
-
-
-def _nose_wrinkles(p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(_comb(q - 0.3 * p, (22.0, 27.0, 32.0)) * np.exp(-0.5 * ((p - 4.0) / 5.0) ** 2))
-
-
-def _pebbled_chin(p: PointScalars, q: PointScalars) -> PixelMask:
-    chin = np.exp(-0.5 * ((p / 11.0) ** 2 + ((q + 58.0) / 6.0) ** 2))
-    return np.asarray(0.4 * chin * (1.0 + np.cos(1.6 * p) * np.cos(1.6 * q)))
-
-
-def _puckered_lips(p: PointScalars, q: PointScalars) -> PixelMask:
-    return np.asarray(0.6 * np.exp(-0.5 * ((q - MOUTH.q) / 7.0) ** 2) * _comb(np.abs(p), (5.0, 10.0, 15.0)))
-
-
-def _line(
-    strength: float, start: tuple[float, float], end: tuple[float, float], p: PointScalars, q: PointScalars
-) -> PixelMask:
-    return np.asarray(strength * _stroke(np.stack([p, q], axis=1), start, end, 1.4))
-
-
-FOLDS: Mapping[str, Callable[[PointScalars, PointScalars], PixelMask]] = {
-    "AU1": partial(_forehead, 12.0),
-    "AU2": partial(_forehead, 38.0),
-    "AU4": _frown,
-    "AU6": _crows_feet,
-    "AU9": _nose_wrinkles,
-    "AU10": partial(_line, 0.8, (17.0, -3.0), (33.0, -33.0)),
-    "AU12": partial(_line, 0.8, (17.0, -3.0), (33.0, -33.0)),
-    "AU14": partial(_line, 1.0, (30.0, -27.0), (32.0, -38.0)),
-    "AU15": partial(_line, 0.7, (28.0, -37.0), (33.0, -52.0)),
-    "AU17": _pebbled_chin,
-    "AU18": _puckered_lips,
-    "AU20": partial(_line, 0.6, (37.0, -24.0), (39.0, -46.0)),
+FOLDS: Mapping[str, FoldMask] = {
+    "AU1": _forehead(12.0),
+    "AU2": _forehead(38.0),
+    "AU4": lambda p, q: np.exp(-0.5 * ((p - 5.0) / 1.3) ** 2 - 0.5 * ((q - 50.0) / 6.0) ** 2),  # frown
+    "AU6": lambda p, q: (  # crow's feet
+        0.8 * _comb(q + 0.3 * (p - 50.0), (30.0, 35.5, 41.0)) * np.exp(-0.5 * ((p - 54.0) / 4.5) ** 2)
+    ),
+    "AU9": lambda p, q: _comb(q - 0.3 * p, (22.0, 27.0, 32.0)) * np.exp(-0.5 * ((p - 4.0) / 5.0) ** 2),  # of the nose
+    "AU10": _line(0.8, (17.0, -3.0), (33.0, -33.0)),
+    "AU12": _line(0.8, (17.0, -3.0), (33.0, -33.0)),
+    "AU14": _line(1.0, (30.0, -27.0), (32.0, -38.0)),
+    "AU15": _line(0.7, (28.0, -37.0), (33.0, -52.0)),
+    "AU17": lambda p, q: (  # pebbled chin
+        0.4 * np.exp(-0.5 * ((p / 11.0) ** 2 + ((q + 58.0) / 6.0) ** 2)) * (1.0 + np.cos(1.6 * p) * np.cos(1.6 * q))
+    ),
+    "AU18": lambda p, q: 0.6 * np.exp(-0.5 * ((q - MOUTH.q) / 7.0) ** 2) * _comb(np.abs(p), (5.0, 10.0, 15.0)),
+    "AU20": _line(0.6, (37.0, -24.0), (39.0, -46.0)),
 }
 """Folds of each unit over p and q, for the left half."""

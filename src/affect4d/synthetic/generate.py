@@ -14,13 +14,7 @@ from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.synthetic import generated_corpus as corpus
 from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
-from affect4d.synthetic.corpus_layouts import (
-    LabelRow,
-    LayoutTake,
-    WrittenScan,
-    layout_named,
-    write_bu4dfe_frame,
-)
+from affect4d.synthetic.corpus_layouts import LabelRow, LayoutTake, WrittenScan, layout_named, write_bu4dfe_frame
 from affect4d.synthetic.generated_corpus import Take
 from affect4d.synthetic.recipe import CorpusRecipe
 

@@ -24,15 +24,7 @@ from affect4d.synthetic.performance import Performance, act, draw_performances
 from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
 from affect4d.synthetic.scanner import ScanConditions, draw_conditions, light_texture, scan_surface
-from affect4d.synthetic.subjects import (
-    GENDERS,
-    LEFT,
-    RIGHT,
-    IdentityShape,
-    Subject,
-    draw_appearance,
-    draw_style,
-)
+from affect4d.synthetic.subjects import GENDERS, LEFT, RIGHT, IdentityShape, Subject, draw_appearance, draw_style
 
 SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
 """First words of the seeds: subjects, takes and performances draw from different random streams."""
@@ -56,7 +48,7 @@ def takes(recipe: CorpusRecipe) -> Iterator[Take]:
 @functools.cache
 def face_model(recipe: CorpusRecipe) -> FaceModel:
     """The recipe's face model, loaded once a process."""
-    return _face_model(recipe.face, recipe.ict_folder)
+    return ProceduralFace() if recipe.face == "procedural" else IctFace(recipe.ict_folder)
 
 
 @functools.lru_cache(maxsize=64)
@@ -215,11 +207,6 @@ def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> IdentityShape
     shape = np.zeros(there)
     shape[:varying] = recipe.identity_spread * rng.normal(0.0, 1.0, varying)
     return shape
-
-
-@functools.cache
-def _face_model(face: str, ict_folder: str | None) -> FaceModel:
-    return ProceduralFace() if face == "procedural" else IctFace(ict_folder)
 
 
 @functools.lru_cache(maxsize=8)

@@ -3,7 +3,8 @@
 None of the mouth postures is typical of an expression; they are large, and may be most of the movement of a take.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -123,12 +124,17 @@ def draw_performances(
     options: PerformanceOptions, actions: ActionUnitOptions, rng: np.random.Generator
 ) -> tuple[Performance, ...]:
     """Draw all takes of one subject: posed expressions, micro-expressions, neutral faces, movement without emotion."""
-    return (
-        *_macros(options, actions, rng),
-        *(_micro(take, options, rng) for take in range(options.micro)),
-        *(_posed(f"neutral-{take + 1}", "neutral", 0.0, options, rng) for take in range(options.neutral)),
-        *_distractors(options, rng),
-    )
+    drawn = []
+    for expression, take in itertools.product(EXPRESSIONS, range(options.macro)):
+        name = expression if take == 0 else f"{expression}-{take + 1}"
+        intensity = float(rng.uniform(actions.intensity_low, actions.intensity_high))
+        drawn.append(_posed(name, "macro", intensity, options, rng, expression))
+    drawn += [_micro(take, options, rng) for take in range(options.micro)]
+    drawn += [_posed(f"neutral-{take + 1}", "neutral", 0.0, options, rng) for take in range(options.neutral)]
+    for take in range(options.distractors):
+        name = f"{DISTRACTORS[take % len(DISTRACTORS)]}-{take // len(DISTRACTORS) + 1}"
+        drawn.append(_posed(name, "distractor", 0.0, options, rng))
+    return tuple(drawn)
 
 
 def draw_micro_labels(rng: np.random.Generator, several: float) -> tuple[str, ...]:
@@ -137,20 +143,6 @@ def draw_micro_labels(rng: np.random.Generator, several: float) -> tuple[str, ..
         pair = COMPOUND_MICRO[int(rng.integers(len(COMPOUND_MICRO)))]
         return tuple(sorted(pair, key=MICRO_EXPRESSIONS.index))
     return (MICRO_EXPRESSIONS[int(rng.integers(len(MICRO_EXPRESSIONS)))],)
-
-
-def _macros(options: PerformanceOptions, actions: ActionUnitOptions, rng: np.random.Generator) -> Iterator[Performance]:
-    for expression in EXPRESSIONS:
-        for take in range(options.macro):
-            name = expression if take == 0 else f"{expression}-{take + 1}"
-            intensity = float(rng.uniform(actions.intensity_low, actions.intensity_high))
-            yield _posed(name, "macro", intensity, options, rng, expression)
-
-
-def _distractors(options: PerformanceOptions, rng: np.random.Generator) -> Iterator[Performance]:
-    for take in range(options.distractors):
-        word = DISTRACTORS[take % len(DISTRACTORS)]
-        yield _posed(f"{word}-{take // len(DISTRACTORS) + 1}", "distractor", 0.0, options, rng)
 
 
 def _posed(

@@ -7,6 +7,7 @@ As with a real scanner, every sampling joins other points of the same skin.
 """
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -192,12 +193,12 @@ class ProceduralFace:
         """The face of this identity under these weights; ``sampling`` picks one of ``SAMPLINGS`` meshes."""
         mesh, centres = _mesh(sampling % SAMPLINGS), _eye_centres(shape)
         skin, mouth = _over_eyes(mesh.skin.place(shape, weights), centres), mesh.mouth.place(shape, weights)
-        landmarks = _over_eyes(_landmark_shapes().place(shape, weights), centres)
+        landmarks = _over_eyes(_shapes_at(landmark_points).place(shape, weights), centres)
         return mesh.surface(skin, mouth, centres, EYE_RADIUS, weights, landmarks)
 
     def normal_map(self, shape: IdentityShape, weights: ActionWeights) -> NormalMap:
         """Normals over the texture, from a coarse grid of material points."""
-        place = _normal_shapes().place(shape, weights).reshape(NORMAL_ROWS, NORMAL_COLUMNS, 3)
+        place = _shapes_at(normal_grid).place(shape, weights).reshape(NORMAL_ROWS, NORMAL_COLUMNS, 3)
         normals = np.cross(np.gradient(place, axis=1), -np.gradient(place, axis=0))
         normals /= np.linalg.norm(normals, axis=2, keepdims=True) + 1e-9
         return with_strip(normals)
@@ -238,18 +239,12 @@ def _skin_shapes(points: MaterialPoints) -> Blendshapes:
 
 
 @functools.cache
-def _landmark_shapes() -> Blendshapes:
-    return _skin_shapes(landmark_points())
+def _shapes_at(places: Callable[[], MaterialPoints]) -> Blendshapes:
+    return _skin_shapes(places())
 
 
-@functools.cache
-def _normal_shapes() -> Blendshapes:
-    return _skin_shapes(normal_grid())
-
-
-@functools.cache
-def _socket_shapes() -> Blendshapes:
-    return _skin_shapes(np.array([[EYE.p, EYE.q], [-EYE.p, EYE.q]]))
+def _sockets() -> MaterialPoints:
+    return np.array([[EYE.p, EYE.q], [-EYE.p, EYE.q]])
 
 
 def _mouth_shapes() -> Blendshapes:
@@ -270,7 +265,7 @@ def _mouth_shapes() -> Blendshapes:
 
 def _eye_centres(shape: IdentityShape) -> Float64[np.ndarray, "2 3"]:
     """Centres of left and right eyeball; they move with identity, never with action units."""
-    socket = _socket_shapes()
+    socket = _shapes_at(_sockets)
     moved = socket.place(shape, np.zeros(len(ACTION_UNITS))) - socket.neutral
     return np.asarray(np.stack([eye_centre(1.0), eye_centre(-1.0)]) + moved)
 
