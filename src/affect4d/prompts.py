@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.scans.expression import EXPRESSIONS, parse_expression
 
@@ -213,10 +213,8 @@ def fill(template: str, words: Mapping[str, str]) -> str:
 PROMPT_COLUMNS = ("sequence", "prompt", "expression", "source")
 
 
-class PromptOptions(BaseModel):
+class PromptOptions(BaseModel, frozen=True, extra="forbid"):
     """Number and source of the prompts of a sequence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="most prompts of a sequence")
     seed: int = Field(default=0, ge=0, description="seed of the sample")

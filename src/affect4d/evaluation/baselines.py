@@ -40,7 +40,6 @@ VARIANCE = 0.99
 """Fraction of the variance that the principal components keep."""
 
 RULES = PseudoLabelOptions()
-"""Default options of the pseudo-label rules."""
 
 ImageFeatures = Float32[np.ndarray, "sequences views channels height width"]
 
@@ -69,7 +68,8 @@ def baseline_predictions(
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     bar = tqdm(fits, "fitting baselines", disable=None, dynamic_ncols=True)
-    return pd.concat([fit() for fit in bar], ignore_index=True)
+    tables: list[pd.DataFrame] = [fit() for fit in bar]
+    return pd.concat(tables, ignore_index=True)
 
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:

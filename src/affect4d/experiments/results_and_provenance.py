@@ -140,7 +140,7 @@ def as_document(results: Sequence[VariantResult]) -> list[dict[str, Any]]:
 
 def from_document(rows: Sequence[Mapping[str, Any]]) -> list[VariantResult]:
     """The results that :func:`as_document` wrote."""
-    nan = float("nan")
+    nan: Any = float("nan")
     return [VariantResult(**{name: nan if value is None else value for name, value in row.items()}) for row in rows]
 
 

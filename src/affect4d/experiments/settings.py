@@ -6,7 +6,7 @@ Free of torch, so that the parameters of a run are read and checked without load
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from affect4d.experiments.variants import MethodName
 from affect4d.models.options import ModelOptions
@@ -37,10 +37,8 @@ SeedList = Annotated[tuple[int, ...], BeforeValidator(_split)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
-class Objectives(BaseModel):
+class Objectives(BaseModel, frozen=True, extra="forbid"):
     """Weights of the loss terms of each method."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     affect_vlm: AffectOptions = AffectOptions()
     smile_vlm: SmileOptions = SmileOptions()
@@ -49,7 +47,7 @@ class Objectives(BaseModel):
     supervised_contrast: ContrastOptions = ContrastOptions()
 
 
-class ExperimentSettings(BaseModel):
+class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
     """Everything that one training depends on, except the data; a variant changes named places.
 
     Attributes:
@@ -62,8 +60,6 @@ class ExperimentSettings(BaseModel):
             model's views, side by side.
         distributed: Number of training processes; several are not evaluated before the end.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: MethodName = "affect_vlm"
     inputs: InputOptions = InputOptions()
@@ -104,15 +100,13 @@ class ExperimentSettings(BaseModel):
         return type(self).model_validate(document)
 
 
-class StudyOptions(BaseModel):
+class StudyOptions(BaseModel, frozen=True, extra="forbid"):
     """Which variants of a study are run, with which seeds.
 
     Attributes:
         variants: Variants to run beside the first, in text joined by ``+`` (as are the seeds); empty means all.
         redraw: Draw other test subjects for every seed, so that more subjects are tested in all.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     seeds: SeedList = Field(default=(0, 1, 2, 3, 4), min_length=1)
@@ -130,16 +124,14 @@ class StudyOptions(BaseModel):
         return self
 
 
-class OpenedFolders(BaseModel):
+class OpenedFolders(BaseModel, frozen=True, extra="forbid"):
     """The protocol and the other corpus (None without one) that the catalog's folders were opened for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: str
     trained_on: str | None = None
 
 
-class CrossValidationOptions(BaseModel):
+class CrossValidationOptions(BaseModel, frozen=True, extra="forbid"):
     """Protocol, methods and folds of a cross-validation.
 
     Attributes:
@@ -150,8 +142,6 @@ class CrossValidationOptions(BaseModel):
         trained_on: The other corpus, where the protocol is ``cross-dataset``.
         opened: What the catalog has opened; None outside a pipeline.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: str = "10-fold"
     methods: NameList = Field(
@@ -187,10 +177,8 @@ class CrossValidationOptions(BaseModel):
                 )
 
 
-class RobustnessOptions(BaseModel):
+class RobustnessOptions(BaseModel, frozen=True, extra="forbid"):
     """Size of a robustness test; no corruption named means all."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     subjects: int = Field(default=4, ge=1, le=100_000)
     seed: int = Field(default=0, ge=0)

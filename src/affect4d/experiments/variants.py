@@ -171,45 +171,23 @@ steps."""
 STUDIES: Final[Mapping[str, Study]] = {
     study.name: study
     for study in (
-        Study(
-            "convergence",
-            "Does AffectVLM's loss converge sooner?",
+        Study("convergence", "Does AffectVLM's loss converge sooner?",
             "One encoder, one augmentation schedule, one optimiser, as many steps; only the loss differs.",
-            CONVERGENCE,
-        ),
-        Study(
-            "ablation",
-            "Does each part of AffectVLM improve accuracy?",
-            "AffectVLM with one part left out in turn; everything else stays.",
-            AFFECT_ABLATION,
-        ),
-        Study(
-            "smile_ablation",
-            "Does each term of SMILE-VLM improve accuracy?",
-            "SMILE-VLM with one term left out in turn, by a linear probe.",
-            SMILE_ABLATION,
-        ),
-        Study(
-            "smile_regimes",
-            "Where do decorrelation and redundancy improve accuracy?",
-            "SMILE-VLM with and without each of the two, by a linear probe; each regime by itself.",
-            SMILE_REGIMES,
-        ),
-        Study(
-            "distribution",
-            "Does distributed training change anything but the time?",
+            CONVERGENCE),
+        Study("ablation", "Does each part of AffectVLM improve accuracy?",
+            "AffectVLM with one part left out in turn; everything else stays.", AFFECT_ABLATION),
+        Study("smile_ablation", "Does each term of SMILE-VLM improve accuracy?",
+            "SMILE-VLM with one term left out in turn, by a linear probe.", SMILE_ABLATION),
+        Study("smile_regimes", "Where do decorrelation and redundancy improve accuracy?",
+            "SMILE-VLM with and without each of the two, by a linear probe; each regime by itself.", SMILE_REGIMES),
+        Study("distribution", "Does distributed training change anything but the time?",
             "One model, one schedule, one batch size; one process takes the steps, or several share each. Whether "
-            "they end within five points of each other is tested in the report's table of claims.",
-            DISTRIBUTION,
-        ),
-        Study(
-            "label_efficiency",
-            "Are few labels worth more after SMILE-VLM?",
+            "they end within five points of each other is tested in the report's table of claims.", DISTRIBUTION),
+        Study("label_efficiency", "Are few labels worth more after SMILE-VLM?",
             "One encoder, one optimiser, as many steps; the same few subjects are labelled, the same others tested.",
-            LABEL_EFFICIENCY,
-        ),
+            LABEL_EFFICIENCY),
     )
-}
+}  # fmt: skip
 
 
 def study_named(name: str, variants: tuple[str, ...] = ()) -> Study:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 PseudoLabelSource = Literal["geometry", "zero_shot", "cluster"]
 """Rules on landmarks, a pretrained vision-language model, or clusters of movement."""
@@ -14,20 +14,16 @@ LABELS = ("expression", "label")
 """Columns that no pseudo-label may be made from."""
 
 
-class GeometryOptions(BaseModel):
+class GeometryOptions(BaseModel, frozen=True, extra="forbid"):
     """The rules on landmarks."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     self_training: int = Field(
         default=5, ge=0, le=100, description="rounds of self-training; 0: the published prototypes alone"
     )
 
 
-class ZeroShotOptions(BaseModel):
+class ZeroShotOptions(BaseModel, frozen=True, extra="forbid"):
     """The pretrained vision-language model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="ViT-B-32", description='open_clip architecture, or "local-dir:" and a folder')
     pretrained: str | None = Field(default=None, description="open_clip tag, or a .safetensors file")
@@ -39,19 +35,15 @@ class ZeroShotOptions(BaseModel):
     )
 
 
-class ClusterOptions(BaseModel):
+class ClusterOptions(BaseModel, frozen=True, extra="forbid"):
     """The clusters of movement."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Literal["kmeans", "agglomerative"] = "kmeans"
     count: int = Field(default=18, ge=2, le=1000, description="more than emotions: one emotion has several forms")
 
 
-class PseudoLabelOptions(BaseModel):
+class PseudoLabelOptions(BaseModel, frozen=True, extra="forbid"):
     """Source of the pseudo-labels, and their wording."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: PseudoLabelSource = "geometry"
     prompts_per_sequence: int = Field(default=8, ge=1, le=64)
