@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from affect4d.renamed_options import former_names
 
@@ -14,10 +14,8 @@ COMPACT, TIMM, OPEN_CLIP, LOCAL_FOLDER = "compact", "timm:", "open_clip:", "loca
 FORMER_CONTEXT = 32
 
 
-class EncoderOptions(BaseModel):
+class EncoderOptions(BaseModel, frozen=True, extra="forbid"):
     """Image and text encoder, and the size of the compact ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: str = Field(default=COMPACT, pattern=r"^(compact|(timm|open_clip|local-dir):.+)$")
     text: str = Field(default=COMPACT, pattern=r"^(compact|(open_clip|local-dir):.+)$")
@@ -87,10 +85,8 @@ class EncoderOptions(BaseModel):
         return tuple(dict.fromkeys(name for name in (self.image, self.text, self.pretrained) if name))
 
 
-class ModelOptions(BaseModel):
+class ModelOptions(BaseModel, frozen=True, extra="forbid"):
     """Size and shape of a model; the same values make baselines of the same size."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: EncoderOptions = EncoderOptions()
     dim: int = Field(default=128, ge=8, le=4096, description="width of the joint space")

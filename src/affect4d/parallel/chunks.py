@@ -40,15 +40,13 @@ def map_chunks(
 ) -> ChunkOutcomes[_Chunk, _Result]:
     """Apply a function to every chunk; yield each chunk with its result, or with the exception it ended in.
 
+    Pairs come in order of completion, with the chunk object that was given; a consumer that stops cancels the rest. In
+    this process nothing protects from a chunk that crashes or hangs it.
+
     Args:
         function: Importable by name (it travels to other processes), idempotent, returning small values.
         chunks: Small, picklable descriptions of work (paths, rows), never pixels.
-        description: Label of the progress bar: "reading scans".
-        engine: The place. In this process nothing protects from a chunk that crashes or hangs it.
         scans: How many scans a chunk holds, for the progress bar; without, it counts chunks.
-
-    Yields:
-        Pairs in order of completion, with the chunk object that was given. A consumer that stops cancels the rest.
 
     Raises:
         CodeMismatchError: If a worker runs another version of this package.
@@ -75,11 +73,7 @@ def map_splitting_failures(
     split: Callable[[_Chunk], Sequence[_Chunk]],
     scans: Callable[[_Chunk], int] | None = None,
 ) -> ChunkOutcomes[_Chunk, _Result]:
-    """:func:`map_chunks`, with the parts of a failed chunk in its place: for results that can be put together.
-
-    Yields:
-        Pairs in order of completion: chunks that succeed, then parts of the others, with their result or exception.
-    """
+    """:func:`map_chunks`, with the parts of a failed chunk in its place, last: for results that can be put together."""
     failed: list[_Chunk] = []
     for chunk, result in map_chunks(function, chunks, description, engine, scans):
         if isinstance(result, Exception):
@@ -106,14 +100,10 @@ def map_excluding_failures(
 ) -> Generator[tuple[_Chunk, _Result | Exception | None, list[tuple[_Chunk, Exception]]], None, None]:
     """:func:`map_chunks`, where a failed chunk is repeated without the scans that fail: for one result a chunk.
 
-    Args:
-        join: The chunk made of some parts of a chunk: the inverse of ``split``.
-        retried: Exceptions that make a chunk repeated and a part excluded; a chunk keeps any other as its outcome.
-
-    Yields:
-        Triples ``(chunk, result, excluded)`` in order of completion, each given chunk once. The result is an exception
-        where the chunk failed, also in its second attempt, and None where all of its parts are excluded; ``excluded``
-        pairs parts with their exceptions.
+    Yields triples ``(chunk, result, excluded)`` in order of completion, each given chunk once. The result is an
+    exception where the chunk failed, also in its second attempt, and None where all of its parts are excluded;
+    ``excluded`` pairs parts with their exceptions. ``join``, of a chunk and some of its parts, inverts ``split``; a
+    chunk keeps an exception that is not ``retried`` as its outcome.
     """
     failed: list[_Chunk] = []
     for chunk, result in map_chunks(function, chunks, description, engine, scans, fatal):
@@ -192,7 +182,6 @@ class _QueueLength:
         self._chunks, self._counted = MIN_QUEUED, -math.inf
 
     def current(self) -> int:
-        """The number for the present workers, which are counted once a second at most."""
         if time.monotonic() - self._counted >= RECOUNT_AFTER:
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
             self._chunks = max(MIN_QUEUED, QUEUED_PER_WORKER * len(workers))
@@ -201,11 +190,7 @@ class _QueueLength:
 
 
 def _outcome(future: Any) -> Any:
-    """The result of a future, or its exception; a dead process as :class:`LostChunkError`.
-
-    Raises:
-        ConnectionError: If the scheduler has gone.
-    """
+    """The result of a future, or its exception; a dead process as :class:`LostChunkError`."""
     from distributed.scheduler import KilledWorker
 
     try:

@@ -59,11 +59,7 @@ GRACE = 30.0
 
 
 def open_client(engine: EngineOptions) -> Any:
-    """The client of an engine; a cluster that was opened before for the same place is used again.
-
-    Raises:
-        ConnectionError: If nothing answers at ``engine.address``.
-    """
+    """The client of a place, opened once; ``ConnectionError`` if nothing answers at ``engine.address``."""
     return _kept_client(engine.model_copy(update={"seconds": 1.0}))
 
 
@@ -123,7 +119,6 @@ def _replace_closed_workers(cluster: Any) -> None:
 
 
 def _connect(engine: EngineOptions) -> Any:
-    """A client of a scheduler that is already running."""
     from distributed import Client
 
     try:
@@ -140,10 +135,9 @@ def _security(tls: TlsOptions) -> Any:
     from distributed.security import Security
 
     files = {"cert": str(tls.cert_file), "key": str(tls.key_file)}
-    parties = {
-        f"tls_{party}_{kind}": file for party in ("client", "scheduler", "worker") for kind, file in files.items()
-    }
-    return Security(require_encryption=True, tls_ca_file=str(tls.ca_file), **parties)
+    parties = ("client", "scheduler", "worker")
+    keys = {f"tls_{party}_{kind}": file for party in parties for kind, file in files.items()}
+    return Security(require_encryption=True, tls_ca_file=str(tls.ca_file), **keys)
 
 
 def _closing_at_exit(cluster: Any) -> Any:
@@ -176,13 +170,8 @@ class CodeMismatchError(RuntimeError):
 def attempt(function: Callable[[_Chunk], _Result], chunk: _Chunk, seconds: float, code: str | None) -> _Result:
     """Apply the function to a chunk, in a worker.
 
-    Args:
-        seconds: Time limit; after it this process is ended, also inside native code that lets nothing else run.
-        code: Digest of the driver's package; None where the worker has the same files.
-
-    Raises:
-        ChunkTimeoutError: If it took longer.
-        CodeMismatchError: If this worker has other code.
+    After ``seconds`` this process is ended, also inside native code that lets nothing else run. ``code`` is the digest
+    of the driver's package; None where the worker has the same files.
     """
     if code is not None and code != package_digest():
         raise CodeMismatchError(

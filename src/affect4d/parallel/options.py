@@ -1,4 +1,4 @@
-"""Options of the engine (``params:engine``): number of processes, limits, scheduler address, certificates."""
+"""Options of parallel work (``params:engine``): number of processes, limits, scheduler address, certificates."""
 
 import ipaddress
 import os
@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 
-class TlsOptions(BaseModel):
+class TlsOptions(BaseModel, frozen=True, extra="forbid"):
     """Certificates for a scheduler at an address: only holders of one signed by the same authority are accepted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ca_file: Path = Field(description="Certificate of the authority (PEM).")
     cert_file: Path = Field(description="Certificate of this party.")
@@ -30,10 +28,8 @@ def _empty_is_none(value: object) -> object:
     return None if value in ("", "null", "none", "None") else value
 
 
-class EngineOptions(BaseModel):
+class EngineOptions(BaseModel, frozen=True, extra="forbid"):
     """Processes that run chunks of work, and the limits of one chunk."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(
         default=0, ge=0, le=1024, description="Processes of this machine; 0: one a core; 1: this process, unprotected."

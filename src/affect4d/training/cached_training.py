@@ -69,16 +69,13 @@ def train_cached(
 ) -> dict[str, Any]:
     """Train and store a model, unless the store has it; a run that was interrupted is resumed.
 
-    Args:
-        method: Name in ``METHODS``.
-        store: Has a folder for each model: ``config.json``, ``weights.safetensors``, ``history.parquet``,
-            ``cost.json``, ``validation.json``; and, until training is done, checkpoints under ``jobs/``.
-        on_epoch: Called with the mean terms of every epoch; for a stored model, with those of its history.
+    The store has a folder for each model: ``config.json``, ``weights.safetensors``, ``history.parquet``, ``cost.json``,
+    ``validation.json``; and, until training is done, checkpoints under ``jobs/``. ``on_epoch`` is called with the mean
+    terms of every epoch; for a stored model, with those of its history.
 
     Returns:
         The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
-        others), ``entry`` (its name in the store), ``folder``, ``parameters`` (how many), ``seconds`` (of the training
-        that made it) and ``cost``.
+        others), ``entry`` (its name in the store), ``folder``, ``parameters``, ``seconds`` and ``cost``.
     """
     checkpoints, distributed = checkpoints or CheckpointOptions(), distributed or DistributedOptions()
     entry = f"{method}/{training_key(data, recipe)}"
@@ -166,16 +163,10 @@ def train_model(
     on_model: ModelCallback = ignore,
     policy: CheckpointPolicy | None = None,
 ) -> TrainedModel:
-    """Train a model in this process.
+    """Train a model in this process; by default nothing is saved.
 
-    Args:
-        plan: Augmentation plan with as many epochs as the recipe; drawn without groups for SMILE-VLM.
-        prompts: Columns sequence, prompt and expression; for SMILE-VLM pseudo_label in place of expression.
-        policy: Saves and resumes; by default nothing is saved.
-
-    Raises:
-        KeyError: If no method has that name.
-        ValueError: If the plan does not fit the recipe, or a label could leak.
+    The plan has as many epochs as the recipe, and is drawn without groups for SMILE-VLM. Prompts have columns sequence,
+    prompt and expression; for SMILE-VLM pseudo_label in place of expression. ``ValueError`` if a label could leak.
     """
     samples = make_samples(method, bank, plan, prompts, recipe)
     with progress_bar(samples.train.sizes.numel()) as on_step:
@@ -229,11 +220,7 @@ def progress_bar(steps: int) -> Iterator[StepCallback]:
 def labelled_samples(
     plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, tokenise: PromptTokenizer
 ) -> TrainingSamples:
-    """Samples of supervised training.
-
-    Raises:
-        ValueError: If a sequence of the plan has no prompt, or a frame of it is not in the bank.
-    """
+    """Samples of supervised training; every sequence of the plan needs a prompt, and its frames in the bank."""
     drawn = prompts.iloc[draw_prompts(plan, prompts)]
     labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]])
     return _samples(plan, bank, drawn, labels, tokenise)
@@ -244,11 +231,7 @@ def unlabelled_samples(
 ) -> TrainingSamples:
     """Samples of self-supervised training.
 
-    The plan is drawn without groups: the views of a sample share its sequence.
-
-    Raises:
-        ValueError: If labels could leak: through a column ``expression``, or views mixed across sequences; or if a
-            sequence of the plan has no prompt, or a frame of it is not in the bank.
+    ``ValueError`` if labels could leak: through a column ``expression``, or views mixed across sequences.
     """
     _check_no_labels(plan, pseudo_prompts)
     drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]

@@ -29,21 +29,14 @@ PREFETCHED_BATCHES = 2
 
 @dataclass(frozen=True)
 class TrainingSamples:
-    """Every sample of every step of every epoch.
-
-    Attributes:
-        prompts: Tokens of the distinct prompts, [prompts, context].
-        prompt: Position in ``prompts`` of each sample's.
-        groups: Class of each sample, or a number that is equal where pseudo-labels are.
-        sizes: Samples of each step, [epochs, steps].
-    """
+    """Every sample of every step of every epoch."""
 
     views: ScheduledViews
-    prompts: Tokens
-    prompt: Int64[Tensor, " samples"]
-    groups: Labels
+    prompts: Tokens  # the distinct ones
+    prompt: Int64[Tensor, " samples"]  # position in ``prompts``
+    groups: Labels  # classes, or numbers that are equal where pseudo-labels are
     sequences: Labels
-    sizes: Int64[Tensor, "epochs steps"]
+    sizes: Int64[Tensor, "epochs steps"]  # samples of each step
 
     @property
     def steps(self) -> Sequence[Sequence[slice]]:
@@ -80,27 +73,21 @@ def load_samples(path: Path) -> TrainingSamples:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """Input of AffectVLM and the supervised baselines: augmented views, a prompt and a class for each sample.
-
-    ``labels`` are positions in ``EXPRESSIONS``, ``sequences`` positions in the bank, for error messages.
-    """
+    """Input of AffectVLM and the supervised baselines: augmented views, a prompt and a class for each sample."""
 
     images: ViewImages
     tokens: Tokens
-    labels: Labels
-    sequences: Labels
+    labels: Labels  # positions in EXPRESSIONS
+    sequences: Labels  # positions in the bank, for error messages
 
 
 @dataclass(frozen=True)
 class UnlabelledBatch:
-    """Input of SMILE-VLM: no field holds, or was made from, a human label.
-
-    ``groups`` are equal where pseudo-labels are, ``sequences`` are positions in the bank, for error messages.
-    """
+    """Input of SMILE-VLM: no field holds, or was made from, a human label."""
 
     images: ViewImages
     tokens: Tokens
-    groups: Labels
+    groups: Labels  # equal where pseudo-labels are
     sequences: Labels
 
 
@@ -109,7 +96,7 @@ TrainingBatch = LabelledBatch | UnlabelledBatch
 
 @dataclass(frozen=True)
 class BatchLoader:
-    """Batches of a run, made from the samples of each step of each epoch; calling it yields an epoch's."""
+    """Batches of a run, made from the samples of each step of each epoch."""
 
     steps: Sequence[Sequence[slice]]
     make: Callable[[slice], TrainingBatch]
@@ -136,11 +123,7 @@ class BatchLoader:
 
 
 def make_loader(
-    samples: TrainingSamples,
-    bank: ImageBank,
-    kind: type[TrainingBatch],
-    inputs: InputOptions,
-    device: torch.device,
+    samples: TrainingSamples, bank: ImageBank, kind: type[TrainingBatch], inputs: InputOptions, device: torch.device
 ) -> BatchLoader:
     """Batches of one kind from the bank's images, which are augmented on the device."""
     prompts, groups = samples.prompts.to(device), samples.groups.to(device)
@@ -198,19 +181,14 @@ def prefetched(batches: Iterator[Any], device: torch.device) -> Iterator[Iterato
 
 
 def _received(ready: "queue.Queue[Any]") -> Iterator[Any]:
-    """Batches from the queue, to their end or to an error."""
     while (item := ready.get())[0] is not None:
         batch, event = item
         if isinstance(batch, BaseException):
             raise batch
         if event is not None:
-            _use_on_current_stream(batch, event)
+            current = torch.cuda.current_stream()
+            current.wait_event(event)
+            for tensor in vars(batch).values():
+                if tensor.is_cuda:
+                    tensor.record_stream(current)
         yield batch
-
-
-def _use_on_current_stream(batch: Any, event: torch.cuda.Event) -> None:
-    current = torch.cuda.current_stream()
-    current.wait_event(event)
-    for tensor in vars(batch).values():
-        if tensor.is_cuda:
-            tensor.record_stream(current)

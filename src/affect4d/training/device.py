@@ -15,11 +15,7 @@ _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.flo
 
 
 def choose_device(name: str) -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU; on a host with several processes, each has its own GPU.
-
-    Raises:
-        ValueError: If CUDA is asked for and there is no GPU that it reaches.
-    """
+    """``"auto"`` is CUDA where there is one, else the CPU; on a host with several processes, each has its own GPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
@@ -50,12 +46,6 @@ def set_precision(model: nn.Module, precision: torch.dtype | None) -> None:
     """Set the precision of the encoders in training; everything after them stays float32."""
     for encoder in encoders_of(model):
         encoder.precision = precision
-
-
-def compile_encoders(model: nn.Module) -> None:
-    """Compile the encoders in place; names of weights stay."""
-    for encoder in encoders_of(model):
-        encoder.tower.compile()
 
 
 def threads_of(options: TrainOptions, processes: int = 1) -> int:

@@ -50,9 +50,7 @@ def compute_gradients(
 ) -> ObjectiveValue:
     """Leave the (scaled) gradient of the whole batch's loss in the parameters, the same on every process.
 
-    Args:
-        model: In training mode, without gradients.
-        batch: This process's share of ``total`` samples; passes the encoders in ``parts``.
+    ``batch`` is this process's share of ``total`` samples, and passes the encoders in ``parts``.
     """
     if parts == 1:
         value = task.objective(model, ranks.gather(task.encode(model, batch), total))
@@ -189,18 +187,16 @@ class BatchTooLargeError(RuntimeError):
 
 
 class NormStatistics:
-    """Running statistics of a model's batch normalisations, saved before a step and restored if it is skipped."""
+    """Running statistics of a model's batch normalisations, to restore them if a step is skipped."""
 
     def __init__(self, model: nn.Module) -> None:
         norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
         self._buffers = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
-        self._saved: list[Tensor] = []
+        self._saved = [buffer.clone() for buffer in self._buffers]
 
     @torch.no_grad()
     def save(self) -> None:
         """Copy them."""
-        if not self._saved:
-            self._saved = [torch.empty_like(buffer) for buffer in self._buffers]
         for saved, buffer in zip(self._saved, self._buffers, strict=True):
             saved.copy_(buffer)
 
@@ -215,7 +211,6 @@ class NormStatistics:
 def kept_statistics(model: nn.Module) -> Iterator[None]:
     """Forward passes inside the block leave running statistics unchanged."""
     running = NormStatistics(model)
-    running.save()
     try:
         yield
     finally:
@@ -247,13 +242,8 @@ class FiniteGuard:
     def accepts(self, terms: Mapping[str, float], sequences: Tensor, where: str, scaled: bool = False) -> bool:
         """Decide if a step may be taken.
 
-        Args:
-            terms: Numbers of the step, with ``loss`` and ``gradient_norm``.
-            where: ``"epoch 3, step 17"``.
-            scaled: The loss is scaled for float16: the scaler itself skips gradients that overflow.
-
-        Raises:
-            NonFiniteLossError: If this step is one non-finite step too many, or no scale is small enough.
+        Where the loss is scaled for float16, the scaler itself skips gradients that overflow. It is a
+        ``NonFiniteLossError`` if this step is one non-finite step too many, or no scale is small enough.
         """
         checked = [terms["loss"]] if scaled else [terms["loss"], terms["gradient_norm"]]
         if all(abs(number) < float("inf") for number in checked):

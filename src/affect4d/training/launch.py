@@ -128,24 +128,20 @@ class TrainingFailedError(RuntimeError):
 def launch(folder: Path, on_epoch: EpochCallback, on_step: StepCallback) -> tuple[Any, dict[str, Any]]:
     """Carry out a job in processes of their own, and wait for its end.
 
-    Every epoch is reported once, also where processes were restarted and trained it twice. However this call ends, no
-    process is left behind.
-
-    Args:
-        folder: A :class:`TrainingJob`.
-        on_step: Called about twice a second.
+    Every epoch is reported once, also where processes were restarted and trained it twice; steps about twice a second.
+    However this call ends, no process is left behind.
 
     Returns:
         The trained model, on the CPU; and its ``history``, ``cost`` and ``validation`` (the loss by epoch).
 
     Raises:
-        ValueError: If there are fewer GPUs than processes.
         TrainingFailedError: If a process failed too often.
         TrainingInterruptedError: If the processes were told to stop; they have saved.
     """
     job, started = TrainingJob.load(folder), time.time()
-    if job.recipe.train.device != "cpu":
-        check_gpus(job.distributed.processes)
+    processes, gpus = job.distributed.processes, torch.cuda.device_count()
+    if job.recipe.train.device != "cpu" and torch.cuda.is_available() and processes > gpus:
+        raise ValueError(f"{processes} processes want a GPU each, this host has {gpus}.")
     progress = _ProgressReader(folder / PROGRESS, on_epoch, on_step)
     with (
         _log_file(folder).open("wb") as log,
@@ -269,12 +265,6 @@ def first_failure(folder: Path, started: float = 0.0) -> str:
 
 def _log_file(folder: Path) -> Path:
     return folder / "torchrun.log"
-
-
-def check_gpus(processes: int) -> None:
-    """Check that there is a GPU for every process; ``ValueError`` if there are fewer."""
-    if torch.cuda.is_available() and processes > torch.cuda.device_count():
-        raise ValueError(f"{processes} processes want a GPU each, this host has {torch.cuda.device_count()}.")
 
 
 def end_with_parent() -> None:

@@ -14,8 +14,6 @@ from affect4d.views.input_options import InputOptions
 VALIDATION_EPOCH = -1
 """Epoch of validation rows."""
 
-_UNCHANGED = MixedViewOptions.none()
-
 
 def draw_plan(
     view_manifest: pd.DataFrame,
@@ -29,15 +27,9 @@ def draw_plan(
 ) -> pd.DataFrame:
     """Draw the augmentation plan of the training subjects, with validation rows where some of them are held out.
 
-    Args:
-        kind_of: Expression of every sequence, or its pseudo-label in self-supervised training.
-        supervised: Views are mixed among sequences of one kind; else inside one sequence.
-
-    Returns:
-        See :func:`~affect4d.views.augmentation_schedule.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
-
-    Raises:
-        ValueError: If nothing is left to train on, or the held-out sequences are too few for a loss.
+    ``kind_of`` is the expression of every sequence, or its pseudo-label in self-supervised training. Supervised, views
+    are mixed among sequences of one kind; else inside one sequence. Columns are those of
+    :func:`~affect4d.views.augmentation_schedule.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
     """
     if view_manifest.empty:
         raise ValueError(
@@ -47,6 +39,10 @@ def draw_plan(
     views = list(views or view_manifest["views"].iloc[0])
     subjects = validation_subjects(view_manifest["subject"], train.validation, train.seed)
     held_out = view_manifest["subject"].isin(subjects)
+    subject_sampler = None
+    if train.sampler is not None:
+        subject_of = dict(zip(view_manifest["sequence"], view_manifest["subject"], strict=True))
+        subject_sampler = SubjectSampler(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
     plan = sample_schedule(
         frame_table(view_manifest[~held_out], inputs.frames),
         options,
@@ -56,7 +52,7 @@ def draw_plan(
         seed=train.seed,
         views=views,
         groups=kind_of if supervised else None,
-        subject_sampler=_subject_sampler(view_manifest, train, kind_of),
+        subject_sampler=subject_sampler,
         head_poses=rendered_head_poses(view_manifest),
     )
     if not held_out.any():
@@ -65,15 +61,6 @@ def draw_plan(
         raise ValueError("A loss compares sequences, and one alone is held out: raise `validation`, or set it to 0.")
     frames = frame_table(view_manifest[held_out], inputs.frames)
     return pd.concat([plan, validation_plan(frames, train.batch_size, train.seed, views)], ignore_index=True)
-
-
-def _subject_sampler(
-    view_manifest: pd.DataFrame, train: TrainOptions, kind_of: Mapping[str, str]
-) -> SubjectSampler | None:
-    if train.sampler is None:
-        return None
-    subject_of = dict(zip(view_manifest["sequence"], view_manifest["subject"], strict=True))
-    return SubjectSampler(train.sampler.subjects, train.sampler.samples, subject_of, kind_of)
 
 
 def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tuple[str, ...]:
@@ -88,8 +75,9 @@ def validation_subjects(subjects: Iterable[str], share: float, seed: int) -> tup
 def validation_plan(bank_index: pd.DataFrame, batch_size: int, seed: int, views: Sequence[str]) -> pd.DataFrame:
     """Validation rows of a plan: every sequence once, not augmented, in steps of nearly equal size."""
     count = bank_index["sequence"].nunique()
+    unchanged = MixedViewOptions.none()
     drawn = sample_schedule(
-        bank_index, _UNCHANGED, epochs=1, batch_size=count, samples_per_sequence=1, seed=seed, views=views
+        bank_index, unchanged, epochs=1, batch_size=count, samples_per_sequence=1, seed=seed, views=views
     )
     steps = np.array_split(np.arange(count), max(1, round(count / batch_size)))
     return drawn.assign(epoch=VALIDATION_EPOCH, step=np.repeat(np.arange(len(steps)), [len(step) for step in steps]))

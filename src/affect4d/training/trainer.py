@@ -15,8 +15,8 @@ from affect4d.models import build_model
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import (
     choose_device,
-    compile_encoders,
     encoder_precision,
+    encoders_of,
     set_precision,
     threads_of,
     with_threads,
@@ -98,9 +98,6 @@ class Trainer:
 
     ``sequence_names`` are the bank's, for error messages; ``validation`` are batches of held-out training subjects. By
     default nothing is saved, and this process trains alone.
-
-    Raises:
-        ValueError: If the plan has another number of epochs than ``options``, or sharded weights would be averaged.
     """
 
     model: nn.Module
@@ -132,7 +129,8 @@ class Trainer:
         flops = count_flops(model, self.loader, self.task)
         set_precision(model, encoder_precision(options, device))
         if options.compile:
-            compile_encoders(model)
+            for encoder in encoders_of(model):
+                encoder.tower.compile()  # in place: names of weights stay
         synchronise_batchnorm(model, self.ranks, device)
         if self.ranks.shard:
             shard_encoders(model, device)
@@ -144,12 +142,7 @@ class Trainer:
         """Train to the end; the model ends in evaluation mode, on its device. Returns the last state.
 
         Deterministic on a CPU: the same model, batches and options give the same weights, to the last bit, however
-        often training was interrupted.
-
-        Raises:
-            NonFiniteLossError: If too many losses in a row are not finite.
-            BatchTooLargeError: If a batch does not fit into memory.
-            TrainingInterruptedError: On SIGTERM, after saving; also where it comes after the last step.
+        often training was interrupted (:class:`TrainingInterruptedError`: on SIGTERM, after saving).
         """
         state, options = self.state, self.options
         if self.policy.resume(state):
