@@ -6,9 +6,9 @@ the process that computes a sample nor an interruption changes it.
 
 import contextlib
 import dataclasses
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from affect4d.views.batches import ImageBank, ScheduledViews, assemble_batch
 from affect4d.views.input_options import InputOptions
 
 _PLAN = "plan."
-PREFETCHED_BATCHES = 2
+BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -149,46 +149,28 @@ def prefetched(batches: Iterator[Any], device: torch.device) -> Iterator[Iterato
     The thread computes on one core, which changes no result. Its errors are raised where the batch would have come; it
     has ended when the block is left.
     """
-    ready: queue.Queue[Any] = queue.Queue(PREFETCHED_BATCHES)
-    left = threading.Event()
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
-    def put(item: Any) -> None:
-        while not left.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put(item, timeout=0.1)
-                return
+    def make() -> tuple[Any, torch.cuda.Event | None]:
+        with torch.cuda.stream(stream):
+            batch = next(batches, None)
+            return batch, None if stream is None else stream.record_event()
 
-    def work() -> None:
-        torch.set_num_threads(1)  # of this thread; the others keep theirs
+    def receive() -> Iterator[Any]:
+        while (item := ahead.popleft().result())[0] is not None:
+            ahead.append(thread.submit(make))
+            batch, event = item
+            if event is not None:
+                current = torch.cuda.current_stream()
+                current.wait_event(event)
+                for tensor in vars(batch).values():
+                    if tensor.is_cuda:
+                        tensor.record_stream(current)
+            yield batch
+
+    with ThreadPoolExecutor(1, "prefetch", torch.set_num_threads, (1,)) as thread:  # of that thread alone
+        ahead = deque(thread.submit(make) for _ in range(BATCHES_AHEAD))
         try:
-            with torch.cuda.stream(stream):
-                while not left.is_set():
-                    batch = next(batches, None)
-                    put((batch, stream and stream.record_event()))
-                    if batch is None:
-                        return
-        except BaseException as error:
-            put((error, None))
-
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
-    thread.start()
-    try:
-        yield _received(ready)
-    finally:
-        left.set()
-        thread.join()
-
-
-def _received(ready: "queue.Queue[Any]") -> Iterator[Any]:
-    while (item := ready.get())[0] is not None:
-        batch, event = item
-        if isinstance(batch, BaseException):
-            raise batch
-        if event is not None:
-            current = torch.cuda.current_stream()
-            current.wait_event(event)
-            for tensor in vars(batch).values():
-                if tensor.is_cuda:
-                    tensor.record_stream(current)
-        yield batch
+            yield receive()
+        finally:
+            thread.shutdown(cancel_futures=True)

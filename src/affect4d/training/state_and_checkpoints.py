@@ -41,6 +41,8 @@ LOGGER = logging.getLogger(__name__)
 MARKER = "checksums.json"
 NUMBERS = "state.json"
 NOT_MEASURED = "not measured"
+_SAVED = ("epoch", "step", "steps_done", "best_loss", "best_epoch", "ended", "history")
+"""Fields of a state that a checkpoint holds as they are."""
 
 
 @dataclass
@@ -177,17 +179,13 @@ class TrainingState:
             tensors["average.safetensors"] = dict(self.ema.state_dict())
         if self.best:
             tensors["best.safetensors"] = self.best
-        schedule = {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"}
         numbers = {
-            "position": [self.epoch, self.step, self.steps_done],
+            "state": {name: getattr(self, name) for name in _SAVED},
             "cost": vars(self.cost),
             "optimizer_groups": groups,
-            "schedule": schedule,
+            "schedule": {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"},
             "scaler": self.scaler.state_dict(),
-            "best": [self.best_loss, self.best_epoch],
             "validation": sorted(self.validation.items()),
-            "ended": self.ended,
-            "history": self.history,
             "processes": ranks.world_size,
         }
         return Checkpoint(tensors, numbers)
@@ -202,12 +200,11 @@ class TrainingState:
             self.scaler.load_state_dict(numbers["scaler"])
         if self.ema is not None:
             self.ema.load_state_dict(tensors["average.safetensors"])
-        self.epoch, self.step, self.steps_done = numbers["position"]
+        for name in _SAVED:
+            setattr(self, name, numbers["state"][name])
         self.cost = TrainingCost(**numbers["cost"])
         self.best = dict(tensors.get("best.safetensors", {}))
-        self.best_loss, self.best_epoch = numbers["best"]
         self.validation = {int(epoch): loss for epoch, loss in numbers["validation"]}
-        self.ended, self.history = numbers["ended"], list(numbers["history"])
         states = tensors["random.safetensors"]  # a process that did not exist when saving keeps its own
         own = f"{ranks.rank}."
         restore_random_state(
@@ -246,7 +243,8 @@ class CheckpointFolder:
         _sync(partial)
         partial.rename(target)
         _sync_folder(self.root)
-        self._delete_old()
+        for old in list(self._folders())[self.keep :]:
+            shutil.rmtree(old, ignore_errors=True)
         return target
 
     def newest(self) -> Checkpoint | None:
@@ -278,10 +276,6 @@ class CheckpointFolder:
     def _folders(self) -> Iterator[Path]:
         """Newest first."""
         yield from sorted((folder for folder in self.root.glob("step-????????") if folder.is_dir()), reverse=True)
-
-    def _delete_old(self) -> None:
-        for folder in list(self._folders())[self.keep :]:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class TrainingInterruptedError(RuntimeError):
