@@ -136,10 +136,14 @@ def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[Any, int]:
     name = options.image.removeprefix(TIMM)
     model: Any = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **size)
     if options.pretrained is not None:
-        _check_weights_file(options.pretrained)
+        file = Path(options.pretrained)
+        if file.suffix != ".safetensors":
+            raise ValueError(f"'{file}' is no .safetensors file: timm's weights are read from one, or left out (null).")
+        if not file.is_file():
+            raise FileNotFoundError(f"There is no file {file}: the image encoder would start from random weights.")
         classifier = model.default_cfg.get("classifier") or ()
         heads = (classifier,) if isinstance(classifier, str) else tuple(classifier)
-        weights = load_file(options.pretrained)
+        weights = load_file(file)
         for key in {f"{first}.weight" for first in _first_layers(model)} & weights.keys():
             weights[key] = timm.models.adapt_input_conv(channels, weights[key])
         leave = tuple(f"{head}." for head in heads)
@@ -194,13 +198,6 @@ def _check_weights(options: EncoderOptions) -> None:
             raise FileNotFoundError(f"No .safetensors file in {folder}: the encoders would start from random weights.")
     elif options.pretrained and Path(options.pretrained).suffix in PICKLES:
         raise ValueError(f"{options.pretrained} is a pickle: convert it to .safetensors first.")
-
-
-def _check_weights_file(name: str) -> None:
-    if Path(name).suffix != ".safetensors":
-        raise ValueError(f"{name!r} is no .safetensors file: timm's weights are read from one, or left out (null).")
-    if not Path(name).is_file():
-        raise FileNotFoundError(f"There is no file {name}: the image encoder would start from random weights.")
 
 
 @dataclass(frozen=True)

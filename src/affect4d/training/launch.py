@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import torch
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
 from safetensors import safe_open
 from torch import Tensor
 
@@ -77,27 +79,15 @@ class TrainingJob:
             save_samples(samples.validation, folder / VALIDATION)
         (folder / BANK).symlink_to(bank.resolve())
         partial = folder / f"{JOB}.partial"
-        partial.write_text(json.dumps(self._to_dict(), indent=1))
+        partial.write_text(json.dumps(to_jsonable_python(self), indent=1))
         partial.rename(folder / JOB)
 
     @classmethod
     def load(cls, folder: Path) -> "TrainingJob":
         """Read a job; ``FileNotFoundError`` if the folder holds none."""
         values: dict[str, Any] = json.loads((folder / JOB).read_text())
-        return cls(
-            method=values["method"],
-            recipe=TrainingRecipe.from_dict(values["recipe"], METHODS[values["method"]].options),
-            views=tuple(values["views"]),
-            sequence_names=tuple(values["sequence_names"]),
-            identity=values["identity"],
-            checkpoints=CheckpointOptions.model_validate(values["checkpoints"]),
-            distributed=DistributedOptions.model_validate(values["distributed"]),
-        )
-
-    def _to_dict(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in ("method", "views", "sequence_names", "identity")}
-        options = {name: getattr(self, name).model_dump(mode="json") for name in ("checkpoints", "distributed")}
-        return {**plain, **options, "recipe": self.recipe.to_dict()}
+        recipe = TrainingRecipe.from_dict(values["recipe"], METHODS[values["method"]].options)
+        return TypeAdapter(cls).validate_python({**values, "recipe": recipe})
 
     def load_samples(self, folder: Path) -> SampleSplits:
         """Training and validation samples."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, model_validator
 
 from affect4d.models.options import ModelOptions
 from affect4d.renamed_options import former_names
@@ -175,9 +175,4 @@ class TrainingRecipe:
     @classmethod
     def from_dict(cls, values: dict[str, Any], objective: type[ObjectiveOptions]) -> "TrainingRecipe":
         """Inverse of :meth:`to_dict`; ``pydantic.ValidationError`` if a value is not allowed."""
-        return cls(
-            InputOptions.model_validate(values["inputs"]),
-            ModelOptions.model_validate(values["model"]),
-            TrainOptions.model_validate(values["train"]),
-            objective.model_validate(values["objective"]),
-        )
+        return TypeAdapter(cls).validate_python({**values, "objective": objective.model_validate(values["objective"])})
