@@ -8,7 +8,7 @@ spatial, on a GPU one ``grid_sample`` per batch; both agree to the rounding of `
 import functools
 import importlib.util
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -150,52 +150,43 @@ def _resample_compiled(
         place = options.channels.index(channel)
         gain[:, place], offset[:, place] = factor.flatten(), shift.flatten() - 1.0
     moving, size, (channels, height, width) = options.motion != "none", options.size, bank.images.shape[2:]
+    stored = bank.images.flatten(0, 1).flatten(2).numpy()
+    frames = indices.flatten().numpy(), (neutral if moving else indices).flatten().numpy()
+    transforms, levels = change.transform.flatten(0, 1).numpy(), ((gain / 127.5).numpy(), offset.numpy())
     output = np.empty((indices.numel(), channels * (2 if moving else 1), size * size), np.float32)
-    now, before = indices.flatten().numpy(), (neutral if moving else indices).flatten().numpy()
-    transforms, factors = change.transform.flatten(0, 1).numpy(), (gain / 127.5).numpy()
-    stored, motion_gain = bank.images.flatten(0, 1).flatten(2).numpy(), np.float32(options.motion_gain)
     _resample(
-        stored, now, before, transforms, factors, offset.numpy(), motion_gain, moving, output, height, width, size
+        stored, frames, transforms, levels, np.float32(options.motion_gain), moving, (height, width, size), output
     )
     return torch.from_numpy(output).view(*indices.shape, -1, size, size)
 
 
 @compiled
 def _resample(
-    stored: Array,
-    indices: Array,
-    before: Array,
-    transforms: Array,
-    factors: Array,
-    offsets: Array,
-    gain: Number,
-    moving: bool,
-    output: Array,
-    height: int,
-    width: int,
-    size: int,
+    stored: Array, frames: Any, transforms: Array, levels: Any, gain: Number, moving: bool, sides: Any, output: Array
 ) -> None:
     """Sample images; locating, gathering and blending are loops of their own, which the compiler vectorises."""
-    channels = stored.shape[1]
-    levels, corner = np.empty(height * width, np.int32), np.empty(size * size, np.int32)
-    across, along = np.empty(size * size, np.float32), np.empty(size * size, np.float32)
-    first, right = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
-    below, last = np.empty(size * size, np.int32), np.empty(size * size, np.int32)
-    for image in range(len(indices)):
-        _locate(transforms[image], height, width, size, corner, across, along)
+    (now, before), (factors, offsets), (height, width, size) = frames, levels, sides
+    channels, pixels = stored.shape[1], size * size
+    packed, corner = np.empty(height * width, np.int32), np.empty(pixels, np.int32)
+    weights = np.empty(pixels, np.float32), np.empty(pixels, np.float32)
+    first, right = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
+    below, last = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
+    sources = first, right, below, last
+    for image in range(len(now)):
+        _locate(transforms[image], height, width, size, corner, weights)
         for channel in range(channels):
-            _pack(stored[indices[image], channel], stored[before[image], channel], levels)
-            _gather(levels, corner, width, first, right, below, last)
+            _pack(stored[now[image], channel], stored[before[image], channel], packed)
+            _gather(packed, corner, width, sources)
             factor, offset = factors[image, channel], offsets[image, channel]
-            _blend(first, right, below, last, across, along, LEVEL, factor, offset, output[image, channel])
+            _blend(sources, weights, LEVEL, factor, offset, output[image, channel])
             if moving:
-                moved = output[image, channels + channel]
-                _blend(first, right, below, last, across, along, MOTION, factor * gain, _ZERO, moved)
+                _blend(sources, weights, MOTION, factor * gain, _ZERO, output[image, channels + channel])
 
 
 @compiled
-def _locate(affine: Array, height: int, width: int, size: int, corner: Array, across: Array, along: Array) -> None:
+def _locate(affine: Array, height: int, width: int, size: int, corner: Array, weights: Any) -> None:
     """For every pixel, the upper left of its four source pixels, and how far to the right and down from there."""
+    across, along = weights
     zero, half, one = _ZERO, _HALF, _ONE
     wide: Number = np.float32(width)
     high: Number = np.float32(height)
@@ -216,38 +207,28 @@ def _locate(affine: Array, height: int, width: int, size: int, corner: Array, ac
 
 
 @compiled
-def _pack(indices: Array, before: Array, levels: Array) -> None:
+def _pack(image: Array, neutral: Array, packed: Array) -> None:
     """In one number, the level and, above it, its difference to the neutral's: 0 where either is background."""
-    for place in range(len(indices)):
-        now, then = np.int32(indices[place]), np.int32(before[place])
-        levels[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << 16) + now
+    for place in range(len(image)):
+        now, then = np.int32(image[place]), np.int32(neutral[place])
+        packed[place] = ((now - then) * np.int32((now != 0) & (then != 0)) << 16) + now
 
 
 @compiled
-def _gather(levels: Array, corner: Array, width: int, first: Array, right: Array, below: Array, last: Array) -> None:
+def _gather(packed: Array, corner: Array, width: int, sources: Any) -> None:
     """The four source levels of every pixel; unsigned indices, since signed ones are tested for wrap-around."""
+    first, right, below, last = sources
     one, line = np.uint64(1), np.uint64(width)
     for pixel in range(len(corner)):
         place = np.uint64(corner[pixel])
-        first[pixel], right[pixel] = levels[place], levels[place + one]
-        below[pixel], last[pixel] = levels[place + line], levels[place + line + one]
+        first[pixel], right[pixel] = packed[place], packed[place + one]
+        below[pixel], last[pixel] = packed[place + line], packed[place + line + one]
 
 
 @compiled
-def _blend(
-    first: Array,
-    right: Array,
-    below: Array,
-    last: Array,
-    across: Array,
-    along: Array,
-    bits: tuple[int, int],
-    factor: Number,
-    offset: Number,
-    blended: Array,
-) -> None:
+def _blend(sources: Any, weights: Any, bits: tuple[int, int], factor: Number, offset: Number, blended: Array) -> None:
     """Blend one of two packed numbers; ``bits``: where it begins, and the mask of the rest."""
-    shift, mask = bits
+    (first, right, below, last), (across, along), (shift, mask) = sources, weights, bits
     for pixel in range(len(blended)):
         one, two = np.float32(first[pixel] >> shift & mask), np.float32(right[pixel] >> shift & mask)
         three, four = np.float32(below[pixel] >> shift & mask), np.float32(last[pixel] >> shift & mask)
