@@ -100,7 +100,7 @@ def test_a_module_that_is_not_there_is_named():
 
 
 def test_the_drawing_of_views_depends_on_neither_training_nor_reporting():
-    closure = keys.import_closure("affect4d.rendering.sequence")
+    closure = keys.import_closure("affect4d.rendering.render_sequence")
     assert any(name.startswith("affect4d.scans.") for name in closure)
     assert not [
         name for name in closure if name.split(".")[1] in {"training", "models", "reporting", "app", "pipelines"}

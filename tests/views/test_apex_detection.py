@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from affect4d.views.apex_detection import chosen_frames, detect_apex, frame_table
-from affect4d.views.input_options import FrameSampler, sample_frames
+from affect4d.views.apex_detection import chosen_frames, detect_apex, frame_table, sample_frames
+from affect4d.views.input_options import FrameSampler
 
 
 def movement(frames, onset, apex, offset, noise=0.0, seed=0):

@@ -1,8 +1,8 @@
 """Onset, apex and offset of an expression, detected from the activity of its frames without labels [ours].
 
-The activity is :func:`affect4d.rendering.sequence.frame_activity`. A running median removes blinks. The apex is the
-middle of the plateau of the best-fitting movement: rest, rise, plateau and decay on a linear drift. Where none fits,
-it is the middle of the most active run of frames.
+The activity is :func:`affect4d.rendering.render_sequence.frame_activity`. A running median removes blinks. The apex is
+the middle of the plateau of the best-fitting movement: rest, rise, plateau and decay on a linear drift. Where none
+fits, it is the middle of the most active run of frames.
 """
 
 import functools
@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float64, Int64
 from scipy.ndimage import median_filter
 
-from affect4d.views.input_options import FrameSampler, sample_frames
+from affect4d.views.input_options import FrameSampler
 
 Activity = Float64[np.ndarray, " frames"]
 
@@ -130,6 +130,14 @@ def chosen_frames(activity: Sequence[float] | Activity, sampler: FrameSampler) -
     phases = detect_apex(values)
     first, last = (phases.onset, phases.apex) if sampler.kind == "onset_apex" else (0, len(values) - 1)
     return sample_frames(np.arange(first, last + 1), sampler.frames)
+
+
+def sample_frames(candidates: Int64[np.ndarray, " frames"], count: int) -> Int64[np.ndarray, " frames"]:
+    """Evenly spread candidates, both ends included; the middle one for a count of 1, all for 0."""
+    if not count or count >= len(candidates):
+        return candidates
+    places = np.linspace(0, len(candidates) - 1, count) if count > 1 else np.array([(len(candidates) - 1) / 2])
+    return np.asarray(candidates[np.rint(places).astype(np.int64)])
 
 
 def frame_table(view_manifest: pd.DataFrame, sampler: FrameSampler | None = None) -> pd.DataFrame:

@@ -2,8 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
-from jaxtyping import Int64
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from affect4d.views.channels import DERIVED_CHANNELS
@@ -49,11 +47,3 @@ class InputOptions(BaseModel):
         if self.motion == "stacked":
             return views, 2 * channels
         return (2 * views, channels) if self.motion == "views" else (views, channels)
-
-
-def sample_frames(candidates: Int64[np.ndarray, " frames"], count: int) -> Int64[np.ndarray, " frames"]:
-    """Evenly spread candidates, both ends included; the middle one for a count of 1, all for 0."""
-    if not count or count >= len(candidates):
-        return candidates
-    places = np.linspace(0, len(candidates) - 1, count) if count > 1 else np.array([(len(candidates) - 1) / 2])
-    return np.asarray(candidates[np.rint(places).astype(np.int64)])
