@@ -121,11 +121,15 @@ def measure_robustness(
 
 def predict_corrupted(corruption: Corruption, *, test: RobustnessTest, store: ContentStore) -> pd.DataFrame:
     """Predictions of every model under one corruption, computed once."""
+    return cached(store, "corrupted", functools.partial(_predict, corruption, test), **_key(corruption, test))
+
+
+def _key(corruption: Corruption, test: RobustnessTest) -> dict[str, Any]:
     clips = [
         [clip.sequence, clip.expression, *(scan_identity(row) for row in (clip.neutral, *clip.window))]
         for clip in test.clips
     ]
-    key = {
+    return {
         "corruption": [corruption.name, corruption.strength],
         "clips": clips,
         "render": test.render.cache_options,
@@ -134,7 +138,6 @@ def predict_corrupted(corruption: Corruption, *, test: RobustnessTest, store: Co
         "models": {name: file_digest(folder / WEIGHTS_FILE) for name, folder in test.models.items()},
         "prompts": dict(test.prompts),
     }
-    return cached(store, "corrupted", functools.partial(_predict, corruption, test), **key)
 
 
 def _predict(corruption: Corruption, test: RobustnessTest) -> pd.DataFrame:
