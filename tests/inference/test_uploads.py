@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import multiprocessing
 import os
 import signal
 import stat
@@ -232,11 +233,58 @@ def huge_picture():
 
 def test_a_reader_that_dies_costs_one_scan_and_the_next_is_read(room):
     room.start()
-    worker = room._pool().submit(os.getpid).result()
+    worker = room._worker.process.pid
     os.kill(worker, signal.SIGKILL)
     (sent,) = room.read([("face.ply", PLY)]).scans  # noticed before the job: a new one is started
     assert sent.scan is not None
-    assert room._pool().submit(os.getpid).result() != worker
+    assert room._worker.process.pid != worker
+
+
+def forged(field, array):
+    """What a worker that its file has taken over may return in place of a scan."""
+    arrays = {name: getattr(GRID, name) for name in ("vertices", "faces")}
+    return {"repairs": []}, {**arrays, field: array}
+
+
+@pytest.mark.parametrize(
+    ("field", "array"),
+    [
+        ("faces", np.full((4, 3), 10**6, np.int32)),
+        ("faces", np.zeros((4, 3), np.float32)),
+        ("vertices", np.zeros((4, 2), np.float32)),
+        ("vertices", np.full((9, 3), np.nan, np.float32)),
+        ("texture", np.zeros((4, 4, 3), np.float64)),
+        ("texture", np.zeros((), np.uint8)),
+        ("stranger", np.zeros(3, np.float32)),
+    ],
+)
+def test_what_a_worker_returns_is_checked_again(field, array, monkeypatch):
+    opened = UploadReader()
+    monkeypatch.setattr(opened, "_run", lambda function, *args: forged(field, array))
+    sent = opened._read(Path("face.ply"), 0)
+    assert sent.scan is None
+    assert sent.code
+
+
+class Stranger:
+    """An object that would act when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("taken-over",)
+
+
+def test_no_object_of_a_worker_is_unpickled(room, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    room.start()
+    honest = room._worker
+    ours, theirs = multiprocessing.Pipe()
+    room._worker = honest._replace(connection=ours)
+    theirs.send(Stranger())
+    with pytest.raises(ScanError, match="broke its reader"):
+        room._run(time.sleep, 0)
+    honest.connection.close()
+    assert not list(tmp_path.iterdir())
+    assert room.read([("face.ply", PLY)]).usable
 
 
 def test_computing_without_end_is_ended(tmp_path, monkeypatch):

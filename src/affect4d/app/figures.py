@@ -133,10 +133,9 @@ def similarity_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.
 
 
 def view_sheet(result: ModelResult, place: int) -> str:
-    """Images of one frame: views from left to right, one row a name of :func:`sheet_rows`.
+    """Images of one frame as a ``data:`` address: views from left to right, one row a name of :func:`sheet_rows`.
 
-    Returns:
-        A ``data:`` address: when a sequence plays, a file would be gone before the browser requests it.
+    When a sequence plays, a file would be gone before the browser requests it.
     """
     render = result.predictor.description.render
     places = [list(render.angles).index(name) for name in view_order(result)]
@@ -167,11 +166,7 @@ def view_order(result: ModelResult) -> list[str]:
 def face_figure(
     face: FaceScan, colouring: Colouring, attribution: Float32[np.ndarray, " vertices"] | None = None
 ) -> go.Figure:
-    """A canonical face, seen from the front and a little from above.
-
-    Args:
-        face: In mm, nose tip at the origin.
-    """
+    """A canonical face (mm, nose tip at the origin), seen from the front and a little from above."""
     columns, faces = display_mesh(face, attribution)
     x, y, z = columns[:, :3].T
     colours = _painted(columns, face, colouring)
@@ -206,8 +201,7 @@ def display_mesh(
 ) -> tuple[VertexColumns, Faces]:
     """The mesh with about ``TRIANGLES`` triangles: subdivided where it is coarse, decimated where it is fine.
 
-    Returns:
-        Columns x, y, z (mm), u, v, attribution of every vertex (0 where it has none), and the triangles.
+    Columns of its vertices: x, y, z (mm), u, v, attribution (0 where it has none).
     """
     count = len(face.vertices)
     coordinates = face.texture_coordinates

@@ -105,14 +105,7 @@ class ModelResult:
 def predict_with_models(
     scans: Sequence[FaceScan], name: str, predictors: Mapping[str, Predictor], neutral: FaceScan | None = None
 ) -> list[ModelResult]:
-    """Predict a recording with every model; models with the same images share one rendering.
-
-    Args:
-        neutral: Neutral scan of the same face.
-
-    Raises:
-        ScanError: If no scan is usable.
-    """
+    """Predict a recording with every model; models with the same images share one rendering. May raise ScanError."""
     results: list[ModelResult] = []
     for title, predictor in predictors.items():
         prepared = next((other.prepared for other in results if predictor.accepts(other.prepared)), None)

@@ -57,11 +57,7 @@ def escape_markdown(text: str) -> str:
 
 
 def select_recording(texels: int) -> SelectedRecording | None:
-    """A sample or an upload; None while nothing is uploaded.
-
-    Args:
-        texels: Texels that the models need along the shorter side of a texture, as in the pipeline `predict`.
-    """
+    """A sample or an upload, None while nothing is uploaded; ``texels`` as the pipeline `predict` reads textures."""
     where = st.segmented_control("Look at", [SAMPLE, UPLOAD], default=SAMPLE, required=True, key="where")
     return select_upload(texels) if where == UPLOAD else select_sample()
 
@@ -79,11 +75,7 @@ def subjects() -> tuple[str, ...]:
 
 
 def generate_sample(subject: str, expression: str, progress: Callable[[float], object]) -> tuple[FaceScan, ...]:
-    """Scans of one sample, in order of time; ``progress`` is called with the share that is done.
-
-    Raises:
-        ValueError: If there is no such subject or expression.
-    """
+    """Scans of one sample, in order of time; ``progress`` is called with the fraction that is done."""
     table = sample_source().table()
     rows = table[(table["subject"] == subject) & (table["expression"] == expression)].to_dict("records")
     if not rows:

@@ -50,17 +50,11 @@ class RecordingResult(NamedTuple):
 def predict_recordings(
     recordings: Sequence[ScanRecording], model: Path, engine: EngineOptions = IN_PROCESS, images: int = 0
 ) -> Iterator[RecordingResult]:
-    """Predict every recording.
+    """One result a recording, in order of completion; those that lost a scan to a crash come last, without it.
 
     Args:
-        recordings: What :func:`affect4d.inference.find_recordings.find_recordings` found.
         model: Folder of the packaged model.
-        engine: Where the work is done.
         images: Number of recordings, from the first on, whose faces are returned as images.
-
-    Yields:
-        One result a recording, in order of completion. Recordings whose process died, or that ended in an unforeseen
-        error, come last, without the scans that cause it.
 
     Raises:
         PackagedModelError: If the folder is no packaged model.
@@ -112,14 +106,7 @@ class MlflowModel:
         self._folder, self._description = folder, read_description(folder)
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """One row a recording, in order, with the columns of ``docs/predict.md``; failed scans have their reason.
-
-        Args:
-            model_input: Paths: a list, or a table with the column ``path``.
-
-        Raises:
-            FileNotFoundError: If there is nothing at a path.
-        """
+        """One row a recording, as in ``docs/predict.md``, for paths in a list or in the column ``path`` of a table."""
         tables = ResultTables(self._description.expressions, self._description.views)
         for path in _paths(model_input):
             for prediction, _ in predict_recordings(find_recordings(path), self._folder):
@@ -139,7 +126,6 @@ def _paths(given: Any) -> Iterator[Path]:
 
 
 def _load_pyfunc(data_path: str) -> MlflowModel:
-    """MLflow's entry point."""
     return MlflowModel(Path(data_path))
 
 
@@ -161,7 +147,6 @@ def _joined(job: PredictionJob, parts: Sequence[PredictionJob]) -> PredictionJob
 
 
 def _lost_frame(job: PredictionJob, row: Mapping[str, Any], error: Exception) -> FramePrediction:
-    """Row of a scan whose process died, or that ended in an unforeseen error."""
     file, died = str(job.recording.source.locate(row)), isinstance(error, LostChunkError)
     code, reason = (LOST, str(error)) if died else (FAILED, f"{type(error).__name__}: {error}")
     return FramePrediction(file, int(row["frame"]), "refused", code, reason, None, {}, False, 0.0)

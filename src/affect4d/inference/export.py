@@ -77,16 +77,14 @@ class ParityError(RuntimeError):
 def export_packaged_model(
     source: Path, target: Path, *, onnx: bool = True, calibration: Path | None = None
 ) -> dict[str, Any]:
-    """Write the folder to share and the requested files.
+    """Write the folder to share; return ``model``, its name, ``bytes`` of every file, and differences in probability.
+
+    ``onnx_difference`` is the largest from the packaged model's on random images, ``int8_difference`` on calibration's.
 
     Args:
         target: New folder.
         calibration: Raw scans, of other subjects than the model is measured on, for the ranges of an int8 model;
             None: no int8.
-
-    Returns:
-        ``model`` (its name), ``bytes`` of every file, and the largest difference of a probability from the packaged
-        model's: ``onnx_difference`` on random images, ``int8_difference`` on the calibration's.
 
     Raises:
         ParityError: If the ONNX file differs by more than the tolerance.
@@ -115,11 +113,7 @@ def difference(predictor: Predictor, file: Path, images: ImageArray) -> float:
 
 
 def calibration_images(predictor: Predictor, place: Path) -> ImageArray:
-    """Model inputs from raw scans, spread over the recordings at a path.
-
-    Raises:
-        ValueError: If none of the scans is usable.
-    """
+    """Model inputs from raw scans, spread over the recordings at a path; ValueError if none is usable."""
     recordings = find_recordings(place.expanduser())
     frames = -(-CALIBRATION // len(recordings))
     spread = np.linspace(0, len(recordings) - 1, min(CALIBRATION, len(recordings))).round().astype(int)
@@ -130,11 +124,7 @@ def calibration_images(predictor: Predictor, place: Path) -> ImageArray:
 
 
 def write_hub_folder(source: Path, target: Path) -> Path:
-    """Write a packaged model with its prompts as a table, a README and open_clip's two files.
-
-    Raises:
-        PackagedModelError: If the source is no packaged model.
-    """
+    """Write a packaged model with its prompts as a table, a README and open_clip's two files."""
     description = read_description(source)
     target.mkdir(parents=True, exist_ok=True)
     write_description(description, target)
@@ -159,11 +149,7 @@ def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], fra
 
 
 def _check(predictor: Predictor, file: Path) -> float:
-    """The difference on random images.
-
-    Raises:
-        ParityError: If it exceeds the tolerance; the file is removed.
-    """
+    """The difference on random images; a file beyond the tolerance is removed, and ParityError raised."""
     shape = (CHECKED, *input_shape(predictor.description))
     found = difference(predictor, file, np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
     if not found <= TOLERANCE:
@@ -206,7 +192,6 @@ def _write_prompts(description: PackagedModel, file: Path) -> None:
 
 
 def _readme(description: PackagedModel, folder: Path) -> str:
-    """Model card and loading instructions."""
     text = LOADING + LOADING_OPEN_CLIP if _for_open_clip(description) else LOADING
     card = (folder / CARD_FILE).read_text(encoding="utf-8").rstrip() or f"# {description.name}"
     return f"{card}\n\n{text.format(name=description.name, channels=', '.join(description.inputs.channels))}"

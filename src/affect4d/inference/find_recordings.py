@@ -93,11 +93,7 @@ def find_recordings(
 
 
 def recording_of(scans: Sequence[Path], name: str = "") -> ScanRecording:
-    """Single scan, or the frames of one sequence, given one by one.
-
-    Raises:
-        ValueError: If there are none.
-    """
+    """Single scan, or the frames of one sequence, given one by one."""
     if not scans:
         raise ValueError("There is nothing to predict: give a scan, or a sequence of at least one.")
     root = Path(os.path.commonpath([scan.absolute().parent for scan in scans]))

@@ -36,11 +36,7 @@ ImageArray = Float32[np.ndarray, "batch views channels size size"]
 
 
 class ProbabilityGraph(nn.Module):
-    """Images to probabilities, without the text encoder.
-
-    Args:
-        classes: Unit vector of every expression's prompts.
-    """
+    """Images to probabilities; ``classes`` are the unit vectors of every expression's prompts."""
 
     classes: Tensor
 
@@ -50,12 +46,7 @@ class ProbabilityGraph(nn.Module):
         self.register_buffer("classes", classes)
 
     def forward(self, images: ViewImages, present: Presence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The outputs of the file.
-
-        Returns:
-            Probabilities [batch, classes]; fused unit vectors [batch, dim]; view weights [batch, views]; and the
-            probabilities [1, classes] of the batch taken as the frames of one sequence.
-        """
+        """Probabilities [batch, classes], fused vectors, view weights; probabilities of the batch as a sequence."""
         hidden = self.image.hidden(images)  # [batch, views, hidden]
         views = normalize(self.image.projection(hidden), dim=-1) * present.unsqueeze(-1)
         weights = self.image.fusion.weights(views) * present
@@ -80,16 +71,7 @@ class OnnxPrediction:
 
 
 class OnnxModel:
-    """Exported model in onnxruntime, on the CPU.
-
-    Args:
-        path: File written by :func:`export_onnx`, or its int8 form.
-        threads: Threads of one call; 0: onnxruntime's default.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it was not exported by affect4d.
-    """
+    """Exported model, in full precision or int8, in onnxruntime on the CPU; 0 ``threads`` is onnxruntime's default."""
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         require_onnx()
@@ -107,11 +89,7 @@ class OnnxModel:
         self.description = PackagedModel.model_validate_json(description)
 
     def answer(self, images: ImageArray, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxPrediction:
-        """Outputs for a batch; all views are present by default.
-
-        Raises:
-            ValueError: If the images have another shape than the model takes.
-        """
+        """Outputs for a batch; all views are present by default. ValueError for images of another shape."""
         shape = input_shape(self.description)
         if images.shape[1:] != shape:
             raise ValueError(f"The model takes images of the shape (batch, {str(shape)[1:]}, not {images.shape}.")
@@ -120,14 +98,11 @@ class OnnxModel:
 
 
 def export_onnx(loaded: LoadedModel, path: Path) -> Path:
-    """Write a packaged model as one ONNX file.
+    """Write a packaged model as one ONNX file; needs the extra ``export``.
 
     Inputs are ``images`` (float32 [batch, views, channels, size, size], as
     :func:`~affect4d.views.batches.assemble_unaugmented` makes them) and ``present`` (bool [batch, views]; images of
     absent views must be finite and are ignored). A sample without any view gives NaN.
-
-    Raises:
-        ModuleNotFoundError: If the extra ``export`` is not installed; names the command.
     """
     require_onnx()
     graph = ProbabilityGraph(loaded.model.image, class_matrix(loaded), loaded.scale).eval()
@@ -139,11 +114,7 @@ def export_onnx(loaded: LoadedModel, path: Path) -> Path:
 
 
 def require_onnx() -> None:
-    """Check that the extra ``export`` is installed.
-
-    Raises:
-        ModuleNotFoundError: If it is not; names the command.
-    """
+    """Raise ModuleNotFoundError, with the command to install it, without the extra ``export``."""
     for package in ("onnx", "onnxruntime", "onnxscript"):
         if find_spec(package) is None:
             raise ModuleNotFoundError(
@@ -194,18 +165,10 @@ def _translate(graph: ProbabilityGraph, sample: tuple[int, int, int, int]) -> to
 
 
 def quantise_onnx(source: Path, target: Path, images: ImageArray) -> Path:
-    """Write the int8 form of an exported file by onnxruntime's static quantisation.
+    """Write the int8 form of an exported file by onnxruntime's static quantisation; needs the extra ``export``.
 
     Weights are int8 with one scale a channel; activations are uint8 within the range of all but a hundred-thousandth
-    of their values.
-
-    Args:
-        source: File written by :func:`export_onnx`.
-        images: Model inputs of other subjects than it is measured on; :data:`CALIBRATION` of them are used.
-
-    Raises:
-        ModuleNotFoundError: If the extra ``export`` is not installed.
-        ValueError: If there is no image.
+    of their values, on up to :data:`CALIBRATION` model inputs of other subjects than it is measured on.
     """
     require_onnx()
     if not len(images):

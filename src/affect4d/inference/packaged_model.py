@@ -124,11 +124,7 @@ def description_file(folder: Path) -> Path:
 
 
 def read_description(folder: Path) -> PackagedModel:
-    """Description of a packaged model; does not import torch.
-
-    Raises:
-        PackagedModelError: If the folder is no packaged model, or one of a later version.
-    """
+    """Description of a packaged model, or PackagedModelError; does not import torch."""
     file = description_file(folder)
     if not file.is_file():
         raise PackagedModelError(
@@ -153,11 +149,7 @@ def packaged_models() -> tuple[str, ...]:
 
 
 def find_packaged_model(model: str | Path) -> Path:
-    """Folder of a packaged model: given itself, or by the name of one that comes with the package.
-
-    Raises:
-        PackagedModelError: If it is neither; lists the available names.
-    """
+    """Folder of a packaged model, given itself or by the name of one of the package, or PackagedModelError."""
     folder = Path(model)
     if description_file(folder).is_file():
         return folder
@@ -186,11 +178,7 @@ def project_models(records: Path) -> list[ProjectModel]:
 
 
 def find_project_model(model: str, records: Path) -> ProjectModel | None:
-    """Project model called ``NAME`` (the newest), ``NAME@VERSION``, or ``VERSION``; None if there is none.
-
-    Raises:
-        PackagedModelError: If several models have that version.
-    """
+    """Project model called ``NAME`` (the newest), ``NAME@VERSION``, or ``VERSION``; None if there is none."""
     models = project_models(records)
     named = [one for one in models if model in (one.name, f"{one.name}@{one.version}")]
     if named:
@@ -211,17 +199,14 @@ def last_written(folder: Path) -> int:
 def calibrate_packaged_model(
     source: Path, target: Path, predictions: pd.DataFrame, truth: Mapping[str, str], fitted_on: str
 ) -> Calibration:
-    """Write a copy of a packaged model with a fitted temperature.
+    """Write a copy of a packaged model, which is not calibrated, with a fitted temperature to a new folder.
 
     Args:
-        source: Model that made the predictions, not calibrated.
-        target: New folder.
         predictions: Its ``predictions`` table: ``recording`` and ``prob_…`` of the six expressions, of subjects it was
             neither trained on nor will be measured on.
         truth: Recording → expression; recordings it lacks, and refused ones, are left out.
 
     Raises:
-        PackagedModelError: If the source is no packaged model.
         FileExistsError: If the target exists.
         ValueError: If the model is calibrated, has other classes than the six expressions, or no prediction is left.
     """

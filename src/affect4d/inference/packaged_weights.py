@@ -77,12 +77,7 @@ def write_packaged_model(
     *,
     card: str = "",
 ) -> Path:
-    """Write a trained model as a packaged model.
-
-    Args:
-        folder: New folder.
-        sentences: Training texts: their tokens are known, besides those of the description's prompts.
-    """
+    """Write a trained model as a packaged model, which knows the tokens of ``sentences``, its training texts."""
     folder.mkdir(parents=True, exist_ok=True)
     vectors = prompt_embeddings(model.eval(), description.prompts)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith(TRAINING_ONLY)}
@@ -101,9 +96,6 @@ def halve_precision(folder: Path, target: Path) -> Path:
     """Copy a packaged model with its text encoder in half precision.
 
     Probabilities stay the same; similarities with other sentences change by up to 0.002.
-
-    Raises:
-        PackagedModelError: If the folder is no packaged model, or damaged.
     """
     read_packaged_model(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -115,11 +107,7 @@ def halve_precision(folder: Path, target: Path) -> Path:
 
 
 def read_packaged_model(folder: Path) -> LoadedModel:
-    """Load a packaged model.
-
-    Raises:
-        PackagedModelError: If the folder is no packaged model, or its weights do not match its description.
-    """
+    """Load a packaged model; PackagedModelError if it is none, or its weights do not match its description."""
     description = read_description(folder)
     weights = read_weights(folder)
     try:
@@ -137,11 +125,7 @@ def read_packaged_model(folder: Path) -> LoadedModel:
 
 
 def read_weights(folder: Path) -> NamedWeights:
-    """Weights of a packaged model by the model's names; open_clip encoders may lie in open_clip's own file.
-
-    Raises:
-        PackagedModelError: If a file is missing or damaged.
-    """
+    """Weights of a packaged model by the model's names; open_clip encoders may lie in open_clip's own file."""
     weights, encoders = _load(folder / WEIGHTS_FILE), folder / ENCODERS_FILE
     if encoders.is_file():  # open_clip's temperature is the model's, clamped: left out
         named = {renamed(name, _reversed(OPEN_CLIP_NAMES)): value for name, value in _load_file(encoders).items()}
@@ -176,7 +160,6 @@ def unknown_words(sentence: str, known: Collection[int]) -> tuple[str, ...]:
 
 
 def _tokens(word: str) -> list[int]:
-    """Tokens of one word, without start and end."""
     row = clip_tokens([word], LONGEST)[0]
     return [int(token) for token in row[1 : int(row.argmax())]]
 

@@ -56,11 +56,7 @@ class Predictor:
 
     @classmethod
     def load(cls, model: str | Path = "affect_vlm") -> "Predictor":
-        """Model that comes with the package, by name, or the packaged model in a folder.
-
-        Raises:
-            PackagedModelError: If there is no such model, or its folder is damaged.
-        """
+        """Model that comes with the package, by name, or the packaged model in a folder."""
         return cls(read_packaged_model(find_packaged_model(model)))
 
     @property
@@ -86,7 +82,6 @@ class Predictor:
         Args:
             scans: A scan (its file, or in memory); several, as the frames of one sequence; or a folder of them.
             neutral: Neutral scan of the same face, the reference of movement; by default, a sequence's first frame.
-            name: Name of the recording; by default its file or folder.
 
         Raises:
             ScanError: If no scan is usable; of several, the first one's.
@@ -110,11 +105,7 @@ class Predictor:
 
     @torch.inference_mode()
     def embed(self, prepared: PreparedSequence) -> RecordingEmbedding:
-        """Embed every usable scan of a recording.
-
-        Raises:
-            ValueError: If it was prepared for a model with other images.
-        """
+        """Embed every usable scan of a recording; ValueError if it was prepared for a model with other images."""
         if not self.accepts(prepared):
             raise ValueError(
                 f"{prepared.name} was prepared for other images than {self.description.name} was trained on."
@@ -201,18 +192,10 @@ class Predictor:
 def attribution_on_mesh(
     predictor: Predictor, prepared: PreparedSequence, place: int, expression: str, steps: int = STEPS
 ) -> Float32[np.ndarray, " vertices"]:
-    """Attribution of an expression's score, less the mean of the others', to every vertex of a face.
+    """Attribution of an expression's score, less the mean of the others', to every vertex of a usable scan's face.
 
-    The baseline is the recording's neutral frame; an empty image where there is none, and for the neutral frame itself.
-
-    Args:
-        prepared: Recording, prepared with ``keep_faces``.
-
-    Returns:
-        One number a vertex of ``prepared.usable[place].face``; positive in favour of the expression.
-
-    Raises:
-        ValueError: If the faces were not kept, or the expression is not one of the predictor's.
+    Positive is in favour. The baseline is the recording's neutral frame; an empty image where there is none, and for
+    the neutral frame itself. ValueError if the recording was not prepared with ``keep_faces``.
     """
     face = prepared.usable[place].face
     if face is None:

@@ -129,12 +129,10 @@ class Preprocessor:
     def prepare(
         self, scans: ScanInput | Sequence[ScanInput], *, neutral: ScanInput | None = None, name: str = ""
     ) -> PreparedSequence:
-        """Read and render a scan, or a sequence of scans of one face.
+        """Read and render a scan, a sequence of scans of one face, or a folder of its frames.
 
         Args:
-            scans: A scan; several, as the frames of one sequence; or a folder, whose scans are its frames.
             neutral: Neutral scan of the same face; by default, the first usable frame of a sequence.
-            name: Name of the recording; by default its file or folder.
 
         Raises:
             ScanError: If no scan is usable; of several, the first one's.
@@ -258,11 +256,7 @@ def _as_list(scans: ScanInput | Sequence[ScanInput]) -> Sequence[ScanInput]:
 
 
 def _only_recording(folder: Path) -> ScanRecording:
-    """The recording in a folder, as its ``scans.csv`` defines it if it has one.
-
-    Raises:
-        ValueError: If there are several.
-    """
+    """The recording in a folder, as its ``scans.csv`` defines it if it has one; ValueError if there are several."""
     (recording, *others) = find_recordings(folder, grouping="sequences")
     if others:
         raise ValueError(

@@ -1,12 +1,13 @@
 """Uploaded scans, read in a confined worker process: limited in memory and time, and kept nowhere.
 
 Nothing in an upload is trusted. File types are checked by content; sizes in an archive's directory are ignored; links
-and folders are not followed; of a name only its last part is used, if it is plain. A worker that dies is replaced.
+and folders are not followed; of a name only its last part is used, if it is plain. A worker that dies is replaced; it
+returns JSON and safetensors, which are checked again, never pickled objects.
 """
 
 import io
+import json
 import multiprocessing
-import os
 import re
 import resource
 import signal
@@ -16,36 +17,44 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.numpy import load, save
 
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
+from affect4d.scans.readers.mesh_checks import assemble_mesh
 from affect4d.scans.scan import FaceScan, ScanError
 
-_Result = TypeVar("_Result")
-
+PlainData = tuple[dict[str, Any], dict[str, np.ndarray]]  # a JSON document, and arrays by name
+SCAN_ARRAYS: Mapping[str, tuple[str, int, int]] = {
+    "vertices": ("float32", 2, 3),
+    "faces": ("int32", 2, 3),
+    "texture_coordinates": ("float32", 2, 2),
+    "texture": ("uint8", 3, 3),
+    "landmarks": ("float32", 2, 3),
+}  # arrays of a scan: type, number of axes, length of the last
 IMAGES: Mapping[str, tuple[bytes, ...]] = {
     ".jpg": (b"\xff\xd8\xff",),
     ".jpeg": (b"\xff\xd8\xff",),
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".bmp": (b"BM",),
-}
-"""Suffix of an image → its first bytes."""
+}  # suffix of an image → its first bytes
 ARCHIVE, MATERIAL = b"PK\x03\x04", ".mtl"
 KNOWN = (*READERS, MATERIAL, *IMAGES, *LANDMARK_READERS)
-PIECE = 2**20
+PIECE, LARGEST_ANSWER = 2**20, 2**30
 _PLAIN = re.compile(r"\w[\w .()+-]{0,99}")
 _CLUTTER = re.compile(r"(^|/)(__MACOSX(/|$)|\.|Thumbs\.db$|desktop\.ini$)")
 ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 
-CLOCK = 3
-"""Wall-clock seconds a job may take for each second of its computing limit."""
-UPLOAD = Path("upload")
-STATUS = Path("/proc/self/statm")
+REFUSED = "refused"
+CLOCK = 3  # wall-clock seconds a job may take for each second of its computing limit
+UPLOAD, STATUS = Path("upload"), Path("/proc/self/statm")
 _POINTS = "0 0 0\n9 0 0\n0 9 0\n"
 TRIANGLE: Mapping[str, str] = {
     ".wrl": "#VRML V2.0 utf8\nShape { geometry IndexedFaceSet { coord Coordinate { point [ 0 0 0, 9 0 0, 0 9 0 ] }\n"
@@ -64,7 +73,6 @@ class UploadLimits(BaseModel):
     """Largest upload, and the resources for reading it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
     files: int = Field(default=600, ge=1, description="Files in all, those in archives included.")
     scans: int = Field(default=150, ge=1)
     file_bytes: int = Field(default=64 * 2**20, ge=1)
@@ -100,12 +108,17 @@ class Upload:
         return tuple(one for one in self.scans if one.scan is not None)
 
 
+class _Worker(NamedTuple):
+    process: SpawnProcess
+    connection: Connection
+
+
 class UploadReader:
     """Reads uploads in one warm worker process, which is replaced when it dies."""
 
     def __init__(self, limits: UploadLimits | None = None) -> None:
         self.limits = limits or UploadLimits()
-        self._executor: ProcessPoolExecutor | None = None
+        self._worker: _Worker | None = None
         self._lock = threading.Lock()
 
     def read(
@@ -114,34 +127,28 @@ class UploadReader:
         progress: Callable[[int, int], object] | None = None,
         texels: int = 0,
     ) -> Upload:
-        """Read an upload; a bad scan does not affect the others.
+        """Read names, untrusted, and bytes of files or zips; a bad scan does not affect the others.
 
-        Args:
-            files: Names, untrusted, and bytes: scans with their images and materials, or zips of them.
-            texels: Texels that suffice along the shorter side of a texture; 0 for all.
-
-        Raises:
-            UploadRefusedError: If there is no scan in it, or a limit is exceeded.
+        ``texels`` suffice along the shorter side of a texture; 0 for all. UploadRefusedError if nothing can be used.
         """
         if len(files) > self.limits.files or sum(len(content) for _, content in files) > self.limits.total_bytes:
-            raise UploadRefusedError(
-                f"At most {self.limits.files} files and {self.limits.total_bytes >> 20} MB are taken at a time: "
-                "send one sequence."
-            )
+            most = f"{self.limits.files} files and {self.limits.total_bytes >> 20} MB"
+            raise UploadRefusedError(f"At most {most} are taken at a time: send one sequence.")
         with self._lock, tempfile.TemporaryDirectory(prefix="affect4d-upload-") as folder:
             self._check_worker()
             try:
-                unpacked = self._run(unpack, files, Path(folder), self.limits)
+                unpacked, _ = self._run(unpack, files, Path(folder), self.limits)
             except ScanError as error:
                 raise UploadRefusedError(error.detail) from error
-            if not unpacked.scans:
-                raise UploadRefusedError(_no_scan(unpacked.refused))
+            names, refused = unpacked["scans"], tuple((name, reason) for name, reason in unpacked["refused"])
+            if not names:
+                raise UploadRefusedError(_no_scan(refused))
             scans = []
-            for count, name in enumerate(unpacked.scans):
+            for count, name in enumerate(names):
                 if progress is not None:
-                    progress(count, len(unpacked.scans))
+                    progress(count, len(names))
                 scans.append(self._read(Path(folder, name), texels))
-            return Upload(tuple(scans), tuple(unpacked.refused))
+            return Upload(tuple(scans), refused)
 
     def start(self) -> None:
         """Start the worker now, so that the first upload does not wait for it."""
@@ -150,77 +157,91 @@ class UploadReader:
 
     def close(self) -> None:
         """End the worker."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.connection.close()
+            worker.process.kill()
+            worker.process.join()
 
     def _read(self, file: Path, texels: int) -> UploadedScan:
         try:
-            scan = self._run(_read_uploaded, file, texels)
+            scan = _checked_scan(*self._run(_read_uploaded, file, texels))
         except ScanError as error:
             place = f" ({error.where})" if error.where else ""
             return UploadedScan(file.name, None, error.code, f"{error.detail}{place}")
         return UploadedScan(file.name, scan, "", "; ".join(scan.repairs))
 
-    def _run(self, function: Callable[..., _Result], *args: Any) -> _Result:
-        """Result of a job in the worker.
-
-        Raises:
-            ScanError: If the worker dies, runs out of memory, or its reader fails.
-            UploadRefusedError: If the job raises it.
-        """
+    def _run(self, function: Callable[..., PlainData], *args: Any) -> PlainData:
+        """What a function returns in the worker; ScanError if it fails or the worker dies, or UploadRefusedError."""
+        self._worker = worker = self._worker or _start_worker(self.limits.memory_bytes)
         try:
-            return self._pool().submit(_limited, self.limits.seconds, function, *args).result()
-        except (ScanError, UploadRefusedError):
-            raise
-        except MemoryError as error:
-            raise ScanError("too-large", UPLOAD, "needs more memory than a scan may") from error
+            worker.connection.send((self.limits.seconds, function, args))
+            document, (code, detail, where) = json.loads(worker.connection.recv_bytes(LARGEST_ANSWER))
+            arrays = load(worker.connection.recv_bytes(LARGEST_ANSWER))
         except Exception as error:
             self.close()
             reason = f"took more than {self.limits.seconds} s, or broke its reader"
             raise ScanError("reader-lost", UPLOAD, reason) from error
+        if code == REFUSED:
+            raise UploadRefusedError(detail)
+        if code:
+            raise ScanError(code, UPLOAD, detail, where)
+        return document, arrays
 
     def _check_worker(self) -> None:
-        """Wait until the worker is ready; replace one that died since its last job."""
+        """Wait until the worker has done an empty job; replace one that died since its last."""
         try:
-            self._pool().submit(os.getpid).result()
-        except BrokenExecutor:
-            self.close()
-            self._pool().submit(os.getpid).result()
-
-    def _pool(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            context = multiprocessing.get_context("spawn")
-            memory = (self.limits.memory_bytes,)
-            self._executor = ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=memory)
-        return self._executor
+            self._run(unpack, (), Path(), self.limits)
+        except ScanError:
+            self._run(unpack, (), Path(), self.limits)
 
 
-def _start_worker(memory: int) -> None:
+def _start_worker(memory: int) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    connection, other_end = context.Pipe()
+    process = context.Process(target=_work, args=(other_end, memory), daemon=True)
+    process.start()
+    other_end.close()  # so that the connection ends with the worker
+    return _Worker(process, connection)
+
+
+def _work(connection: Connection, memory: int) -> None:
+    """Do one job after the other until the parent is gone; a job of unforeseen failure ends the process."""
+    _confine(memory)
+    while True:
+        try:
+            seconds, function, args = connection.recv()
+        except EOFError:
+            return
+        document, arrays, error = {}, {}, ("", "", "")
+        try:
+            document, arrays = _limited(seconds, function, *args)
+        except ScanError as defect:
+            error = defect.code, defect.detail, defect.where
+        except UploadRefusedError as refusal:
+            error = REFUSED, str(refusal), ""
+        except MemoryError:
+            error = "too-large", "needs more memory than a scan may", ""
+        connection.send_bytes(json.dumps([document, error]).encode())
+        connection.send_bytes(save(arrays))
+
+
+def _confine(memory: int) -> None:
     """Warm up the readers, then limit for good what this process may allocate, write and leave behind."""
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     with tempfile.TemporaryDirectory() as folder:
         for suffix, text in TRIANGLE.items():
             file = Path(folder, f"face{suffix}")
             file.write_text(text)
             read_scan(file)
-
     if STATUS.exists():  # Linux: the limit counts from what is taken now
-        limit = int(STATUS.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + memory
+        limit = int(STATUS.read_text().split()[0]) * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**30, 2**30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _exit_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _limited(seconds: int, function: Callable[..., _Result], *args: Any) -> _Result:
+def _limited(seconds: int, function: Callable[..., PlainData], *args: Any) -> PlainData:
     """Run a job in limited time; the system ends the process that exceeds it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
@@ -232,7 +253,7 @@ def _limited(seconds: int, function: Callable[..., _Result], *args: Any) -> _Res
         signal.alarm(0)
 
 
-def _read_uploaded(file: Path, texels: int) -> FaceScan:
+def _read_uploaded(file: Path, texels: int) -> PlainData:
     """Read one scan with its landmarks, and with the upload's only image if it is the upload's only scan."""
     landmarks = next((near for near in map(file.with_suffix, LANDMARK_READERS) if near.is_file()), None)
     beside = list(file.parent.iterdir())
@@ -240,7 +261,19 @@ def _read_uploaded(file: Path, texels: int) -> FaceScan:
     scans = [near for near in beside if near.suffix.lower() in READERS]
     image = images[0] if len(images) == len(scans) == 1 else None
     scan = read_scan(file, image, landmarks, texels=texels)
-    return replace(scan, texture_size=None, texture_file=None)  # the file is temporary
+    arrays = {name: getattr(scan, name) for name in SCAN_ARRAYS}
+    return {"repairs": scan.repairs}, {name: np.ascontiguousarray(a) for name, a in arrays.items() if a is not None}
+
+
+def _checked_scan(document: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> FaceScan:
+    """Scan from what a worker returned, which may have been taken over by the file it read."""
+    arrays = {name: array.copy() for name, array in arrays.items()}  # writable, as those of a reader
+    kinds = {name: (str(array.dtype), array.ndim, *array.shape[-1:]) for name, array in arrays.items()}
+    if not {"vertices", "faces"} <= kinds.keys() or not kinds.items() <= SCAN_ARRAYS.items():
+        raise ScanError("reader-lost", UPLOAD, f"broke its reader: {kinds}")
+    mesh = assemble_mesh(UPLOAD, arrays["vertices"], arrays["faces"], arrays.get("texture_coordinates"))
+    shape = (mesh.vertices, mesh.faces, mesh.texture_coordinates)
+    return FaceScan(*shape, arrays.get("texture"), arrays.get("landmarks"), tuple(document["repairs"]))
 
 
 @dataclass
@@ -252,25 +285,16 @@ class Unpacked:
     scans: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     files: int = 0
-    size: int = 0
-    """Bytes copied."""
+    size: int = 0  # bytes copied
 
     def count_file(self) -> None:
-        """Count one more file.
-
-        Raises:
-            UploadRefusedError: If there are too many.
-        """
+        """Count one more file; UploadRefusedError if there are too many."""
         self.files += 1
         if self.files > self.limits.files:
             raise UploadRefusedError(f"More than {self.limits.files} files: send one sequence at a time.")
 
     def copy(self, file: IO[bytes], target: Path) -> bool:
-        """Copy a file; stop where it exceeds its limit, and return whether it did.
-
-        Raises:
-            UploadRefusedError: If all files together exceed theirs.
-        """
+        """Copy a file; stop where it exceeds its limit, and return whether it did. All together have theirs, too."""
         with target.open("xb") as copied:
             while piece := file.read(PIECE):
                 self.size += len(piece)
@@ -283,20 +307,15 @@ class Unpacked:
         return False
 
 
-def unpack(files: Sequence[tuple[str, bytes]], folder: Path, limits: UploadLimits) -> Unpacked:
-    """Write the files of an upload, and of its archives, to an empty folder under plain names.
-
-    Raises:
-        UploadRefusedError: If there are too many files, or too many bytes once unpacked.
-    """
+def unpack(files: Sequence[tuple[str, bytes]], folder: Path, limits: UploadLimits) -> PlainData:
+    """Write the files of an upload, and of its archives, to an empty folder under plain names; list the scans."""
     unpacked = Unpacked(limits, folder)
     for name, content in files:
         if content.startswith(ARCHIVE):
             _unpack_archive(name, content, unpacked)
         else:
             _add(name, io.BytesIO(content), unpacked)
-    unpacked.scans.sort(key=natural_order)
-    return unpacked
+    return {"scans": sorted(unpacked.scans, key=natural_order), "refused": unpacked.refused}, {}
 
 
 def _unpack_archive(name: str, content: bytes, unpacked: Unpacked) -> None:
@@ -319,7 +338,6 @@ def _unpack_archive(name: str, content: bytes, unpacked: Unpacked) -> None:
 
 
 def _not_opened(member: zipfile.ZipInfo) -> str:
-    """Reason why an entry of an archive is not opened."""
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         return "is a link or a device, not a file"
     if member.flag_bits & 1:
@@ -348,7 +366,6 @@ def _add(name: str, file: IO[bytes], unpacked: Unpacked) -> None:
 
 
 def _unwanted(target: Path, unpacked: Unpacked) -> str:
-    """Reason why a file is not copied."""
     suffix = target.suffix.lower()
     if suffix not in KNOWN:
         return f"is of no known kind; scans: {', '.join(READERS)}; images: {', '.join(IMAGES)}; or a zip of them"
@@ -378,7 +395,5 @@ def _megabytes(count: int) -> str:
 
 
 def _no_scan(refused: Sequence[tuple[str, str]]) -> str:
-    listed = "; ".join(f"{name} {reason}" for name, reason in refused[:3])
-    return (
-        f"There is no scan in this upload{': ' + listed if listed else ''}. Send .wrl, .obj, .ply, .bnt, .off or .stl."
-    )
+    listed = ": " + "; ".join(f"{name} {reason}" for name, reason in refused[:3]) if refused else ""
+    return f"There is no scan in this upload{listed}. Send .wrl, .obj, .ply, .bnt, .off or .stl."

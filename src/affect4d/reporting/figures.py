@@ -82,11 +82,7 @@ def confusion_figure(scores: Scores) -> go.Figure:
 
 
 def learning_figures(history: pd.DataFrame) -> dict[str, go.Figure]:
-    """Learning curves of one model, epoch means: its terms and, where it has a margin, what steers that.
-
-    Args:
-        history: One row a step; columns ``epoch``, ``loss``, and the terms of the model's objective.
-    """
+    """Epoch means of a model's terms and, where it has one, of its margin; ``history`` has one row a step."""
     means = history.select_dtypes("number").groupby("epoch").mean()
     terms = [name for name in means if name not in {*STEERING, *BESIDE_THE_POINT}]
     steering = [name for name in STEERING if name in means]
@@ -155,11 +151,7 @@ def few_shot_figure(representations: Mapping[str, Any]) -> go.Figure:
 
 
 def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
-    """Unseen sequences in the plane, one colour and one symbol an expression.
-
-    Args:
-        table: Of one model; see :func:`affect4d.evaluation.frozen_features.embedding_map`.
-    """
+    """Unseen sequences of one model in the plane, one colour and one symbol an expression."""
     figure = _figure(height=420)
     for place, (expression, rows) in enumerate(table.groupby("expression")):
         figure.add_scatter(

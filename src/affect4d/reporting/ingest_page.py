@@ -77,7 +77,6 @@ def render_ingest_page(
     Args:
         completeness: See :func:`affect4d.scans.corpora.corpus.completeness`; no rows where it is not known.
         protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
-        no_previews: Why there are none, and how to get them.
     """
     usable = report[report["status"] != "refused"]
     return (
@@ -152,12 +151,7 @@ def histogram(
     bounds: tuple[float, float] | None = None,
     doubt_below: float = -np.inf,
 ) -> Histogram | None:
-    """Histogram of finite values in bars of a round width; None if there is none.
-
-    Args:
-        values: Not finite ones are left out.
-        bounds: Ends; by default, those of the values.
-    """
+    """Histogram of finite values in bars of a round width; None if there is none."""
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return None

@@ -166,11 +166,7 @@ def render_study(
     command: str,
     versions: Mapping[str, str],
 ) -> tuple[str, str]:
-    """Page of a study as an HTML document, and its tables as Markdown.
-
-    Args:
-        curves: Columns ``variant``, ``seed``, ``epoch`` and measured ones.
-    """
+    """Page of a study as HTML, and its tables as Markdown; ``curves`` has ``variant``, ``seed``, ``epoch``."""
     drawn = study_figures(curves, {row.variant: row.description for row in results})
     page, markdown = (
         _render(
@@ -195,15 +191,7 @@ def render_study(
 
 
 def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool) -> str:
-    """Card of a model as a run measured it, in Markdown.
-
-    Args:
-        model: Its name in the summary, e.g. ``"affect_vlm"``.
-        summary: See :func:`affect4d.evaluation.summary.write_summary`.
-
-    Raises:
-        ValueError: If the summary has no such model; lists those it has.
-    """
+    """Card of a model as a run measured it, in Markdown, from :func:`affect4d.evaluation.summary.write_summary`."""
     if model not in summary["models"]:
         raise ValueError(f"The summary has no model {model!r}; it has: {', '.join(summary['models'])}.")
     own = dict(result_rows({"models": {model: summary["models"][model]}, "baselines": {}}))
