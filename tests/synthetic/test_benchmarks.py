@@ -63,7 +63,7 @@ def test_a_frozen_recipe_is_not_changed_without_a_new_version(name):
     assert known is not None, (
         f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.benchmarks {name}"
     )
-    assert (known.recipe, known.people) == (one.recipe.digest, split_digest(one.recipe)), (
+    assert (known.recipe, known.split) == (one.recipe.digest, split_digest(one.recipe)), (
         f"The recipe of {name}, or a default it relies on, has changed. Raise its version, then freeze that."
     )
 
@@ -158,6 +158,14 @@ def test_the_command_freezes_checks_and_refuses(tmp_path, capsys):
         benchmarks.main(arguments)
     assert benchmarks.main(["--again", *arguments]) == 0
     assert benchmark_names(tmp_path) == ("tiny",)
+
+
+def test_a_file_with_the_former_key_is_read_with_a_warning(tmp_path, found):
+    benchmarks.freeze(TINY, found, tmp_path)
+    known, file = frozen(TINY, tmp_path), tmp_path / benchmarks.FROZEN
+    file.write_text(file.read_text().replace("split:", "people:"))
+    with pytest.warns(FutureWarning, match="people is called split now"):
+        assert frozen(TINY, tmp_path) == known
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.parallel import EngineOptions
+from affect4d.renamed_options import former_names
 from affect4d.store import ContentStore, content_key
 from affect4d.synthetic.corpus_hash import CorpusHash, machine_type
 from affect4d.synthetic.generate import generate_corpus
@@ -49,7 +50,8 @@ class FrozenVersion(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = Field(description="digest of the recipe, defaults included")
-    people: str = Field(description="digest of the split and the folds")
+    split: str = Field(description="digest of the split and the folds")
+    _former = former_names(people="split")
     scans: CorpusHash
 
 
@@ -142,13 +144,12 @@ def measure(one: Benchmark, engine: EngineOptions) -> CorpusHash:
 def freeze(one: Benchmark, found: CorpusHash, folder: Path = RECIPES, *, again: bool = False) -> None:
     """Write a benchmark's hash under its version; other versions, and those that differ by rounding only, stay.
 
-    Raises:
-        FrozenAlreadyError: If this version was frozen with another recipe, split or hash, unless ``again``.
+    A FrozenAlreadyError, unless ``again``: this version is frozen with another recipe, split or hash.
     """
-    entry = FrozenVersion(recipe=one.recipe.digest, people=split_digest(one.recipe), scans=found)
+    entry = FrozenVersion(recipe=one.recipe.digest, split=split_digest(one.recipe), scans=found)
     known = frozen(one, folder)
     if known is not None and not again:
-        same_recipe = (known.recipe, known.people) == (entry.recipe, entry.people)
+        same_recipe = (known.recipe, known.split) == (entry.recipe, entry.split)
         if same_recipe and verify(one, one.recipe, found, folder) == "rounding":
             return
         if not same_recipe or known.scans.hash != found.hash:

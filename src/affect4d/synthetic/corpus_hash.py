@@ -1,8 +1,8 @@
 """The hash of a synthetic corpus, by which two machines compare what they generated.
 
-Two corpora with one hash have the same labels, and the same geometry to 0.01 mm and textures to the last bit in every
-scan that the hash covers. Another processor, or another version of numpy, may round one number in a million the other
-way, which gives another hash of a corpus that no experiment could tell apart; the mean figures beside the hash show it.
+One hash means the same labels, geometry to 0.01 mm and textures to the last bit in each scan covered. Another processor
+or numpy may round one number in a million the other way, for another hash of a corpus that no experiment could tell
+apart; the mean figures beside the hash show it.
 """
 
 import hashlib

@@ -135,10 +135,7 @@ class FaceModel(Protocol):
     shape_count: int  # how many identity parameters, each drawn from N(0, 1)
 
     def surface(self, shape: IdentityShape, weights: ActionWeights, sampling: int) -> FaceSurface:
-        """The face of an identity under these weights.
-
-        ``sampling`` picks one of several meshes, any integer; its remainder by ``DENSITIES`` is the density.
-        """
+        """The face under these weights; ``sampling`` picks a mesh, its remainder by ``DENSITIES`` the density."""
 
     def normal_map(self, shape: IdentityShape, weights: ActionWeights) -> NormalMap:
         """Normals over the texture, for light baked into it; straight ahead for eyes and mouth."""

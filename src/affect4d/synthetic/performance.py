@@ -58,7 +58,7 @@ RESIDUAL: tuple[Mapping[str, float], ...] = (
     {"AU24": 0.6},
     {"AU25": 0.5, "AU26": 0.25},
 )
-"""Units that a face told to be neutral may still show, at full strength."""
+"""Units that a posed neutral face may still show, at full strength."""
 SOUNDS: tuple[Mapping[str, float], ...] = (
     {"AU26": 0.5, "AU25": 0.6},
     {"AU26": 0.25, "AU25": 0.5},

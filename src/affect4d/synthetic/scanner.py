@@ -98,29 +98,25 @@ def _between(count: int, wanted: int) -> Float32[np.ndarray, "wanted count"]:
 class LandmarkTracker:
     """Landmark error of one take: partly constant, partly drifting, partly independent in each frame.
 
-    The whole face may also be misplaced for a take, as one rigid body: alignment by these landmarks then leaves that
-    residual misalignment in every frame of the take; movement from frame to frame is not affected.
+    The whole face may also be misplaced for a take, as one rigid body: aligned by these landmarks, every frame of the
+    take keeps that residual misalignment; movement from frame to frame is not affected.
     """
 
     seed: int
-    error_mm: float  # mean distance of a landmark from its true position
-    lasting: float  # share of the squared error that is constant over the take
-    own: float  # share that is independent by landmark and frame; the rest drifts
-    length_mm: float  # correlation length of the error, without the independent share
-    turn: Float64[np.ndarray, "3"]
-    """Misplacement of the whole face about the tip of the nose; rotation vector, degrees."""
-    shift: Float64[np.ndarray, "3"]  # its translation, mm
+    options: ScannerOptions
+    turn: Float64[np.ndarray, "3"]  # of the whole face about the tip of the nose; rotation vector, degrees
+    shift: Float64[np.ndarray, "3"]  # of the whole face, mm
 
     def error(self, landmarks: SpacePoints, second: float, rng: np.random.Generator) -> SpacePoints:
         """Error of every true landmark in the frame at that second of the take, mm."""
-        drifting = max(1.0 - self.lasting - self.own, 0.0)
+        lasting, own = self.options.landmark_bias, self.options.landmark_own
         total = (
-            self.lasting**0.5 * self._field(landmarks, 0)
-            + drifting**0.5 * self._drift(landmarks, second)
-            + self.own**0.5 * rng.normal(0.0, 1.0, landmarks.shape)
+            lasting**0.5 * self._field(landmarks, 0)
+            + max(1.0 - lasting - own, 0.0) ** 0.5 * self._drift(landmarks, second)
+            + own**0.5 * rng.normal(0.0, 1.0, landmarks.shape)
         )
         misplaced = Rotation.from_rotvec(self.turn, degrees=True).apply(landmarks) - landmarks + self.shift
-        return np.asarray(total * (self.error_mm / MEAN_LENGTH) + misplaced)
+        return np.asarray(total * (self.options.landmark_error_mm / MEAN_LENGTH) + misplaced)
 
     def _drift(self, landmarks: SpacePoints, second: float) -> SpacePoints:
         """Between two consecutive fields, with a spread of one all the way."""
@@ -129,7 +125,7 @@ class LandmarkTracker:
         return np.asarray(((1.0 - share) * before + share * after) / np.hypot(1.0 - share, share))
 
     def _field(self, landmarks: SpacePoints, number: int) -> SpacePoints:
-        return smooth_field(landmarks, self.length_mm, np.random.default_rng([self.seed, number]))
+        return smooth_field(landmarks, self.options.landmark_length_mm, np.random.default_rng([self.seed, number]))
 
 
 @dataclass(frozen=True)
@@ -175,10 +171,7 @@ def draw_conditions(times: FrameTimes, rng: np.random.Generator, options: Scanne
         hair=draw_hair(rng, strands) if strands else None,
         tracker=LandmarkTracker(
             int(rng.integers(2**31)),
-            options.landmark_error_mm,
-            options.landmark_bias,
-            options.landmark_own,
-            options.landmark_length_mm,
+            options,
             turn=rng.normal(0.0, options.residue_deg, 3),
             shift=rng.normal(0.0, options.residue_mm, 3),
         ),
