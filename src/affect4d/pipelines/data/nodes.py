@@ -9,10 +9,13 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from affect4d.configuration import corpus_parameters
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.renderer import RenderError
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.ingest_tables import scans_to_inspect
+from affect4d.scans.protocols import protocol_table
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore, cached, table_digest
 
@@ -77,8 +80,6 @@ def split_subjects(sequences: pd.DataFrame, raw_corpus: dict[str, Any], options:
 
 def list_protocols(raw_corpus: dict[str, Any], scan_manifest: pd.DataFrame) -> pd.DataFrame:
     """Evaluation protocols of the corpus and their size on the usable scans."""
-    from affect4d.scans.protocols import protocol_table
-
     return protocol_table(raw_corpus["layout"], scan_manifest)
 
 
@@ -96,7 +97,6 @@ def write_ingest_page(
 
     A page made from the same report, options and code is kept; its date is that of the run that made it.
     """
-    from affect4d.configuration import corpus_parameters
     from affect4d.reporting.ingest_page import render_ingest_page
 
     description = _describe_corpus(raw_corpus, report)
@@ -157,8 +157,6 @@ def _previews(
             f"{{{raw_corpus['name']}: true}} in conf/local/globals.yml and run again; Kedro-Viz shows them then, too, "
             "and MLflow keeps them where its tracking_uri says, by default on this machine."
         )
-    from affect4d.rendering.renderer import RenderError
-
     try:
         return list(_draw_previews(raw_corpus, manifest, scans_to_inspect(report, options.previews))), ""
     except RenderError as error:

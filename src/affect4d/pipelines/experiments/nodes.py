@@ -9,6 +9,7 @@ import pandas as pd
 
 from affect4d import tracking
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings, RobustnessOptions, StudyOptions
+from affect4d.experiments.variants import study_named
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
@@ -41,7 +42,6 @@ def run_trials(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions on test subjects and learning curves of every variant with every seed; the store keeps trials."""
     from affect4d.experiments.studies_and_cross_validation import run_study
-    from affect4d.experiments.variants import study_named
 
     study = study_named(options.name, options.variants)
     settings = smile_settings if study.variants[0].method == "smile_vlm" else affect_settings
@@ -70,13 +70,12 @@ def compare_variants(
     predictions: pd.DataFrame, curves: pd.DataFrame, provenance: dict[str, Any], options: StudyOptions
 ) -> dict[str, Any]:
     """Accuracy, difference, interval, test, verdict and speed of every variant, with the provenance."""
-    from affect4d.experiments import study_results
-    from affect4d.experiments.variants import study_named
+    from affect4d.experiments import results_and_provenance
 
     variants = study_named(options.name, options.variants).variants
-    results = study_results.compare_variants(variants, predictions, curves, np.random.default_rng(0))
+    results = results_and_provenance.compare_variants(variants, predictions, curves, np.random.default_rng(0))
     tracking.reporter(f"study_{options.name}")(0, {row.variant: row.accuracy for row in results})
-    return {"provenance": provenance, "variants": study_results.as_document(results)}
+    return {"provenance": provenance, "variants": results_and_provenance.as_document(results)}
 
 
 def write_study_page(
@@ -84,7 +83,6 @@ def write_study_page(
 ) -> tuple[str, str]:
     """The study as one self-contained page, and its tables as Markdown."""
     from affect4d.experiments.results_and_provenance import StudyProvenance, from_document
-    from affect4d.experiments.variants import study_named
     from affect4d.reporting.pages import render_study
 
     provenance = StudyProvenance.from_document(result["provenance"])

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from affect4d.inference.find_recordings import Grouping, ScanRecording
+from affect4d.inference.find_recordings import Grouping, ScanRecording, find_recordings
+from affect4d.inference.packaged_model import read_description
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
@@ -43,8 +44,6 @@ class PredictOptions(BaseModel):
             ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
             FileNotFoundError: If there is nothing at the path, or no scan in it.
         """
-        from affect4d.inference.find_recordings import find_recordings
-
         if self.input is None:
             raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
         camera = self.cameras.get(self.layout)
@@ -73,7 +72,6 @@ def predict_scans(
         FileNotFoundError: If there is nothing at the path, or no scan in it.
     """
     from affect4d.inference.batch import predict_recordings
-    from affect4d.inference.packaged_model import read_description
     from affect4d.inference.results import ResultTables
 
     recordings = options.recordings()
@@ -96,7 +94,6 @@ def draw_gallery(
     run_info: dict[str, Any],
 ) -> str:
     """One self-contained page of the faces and their predictions."""
-    from affect4d.inference.packaged_model import read_description
     from affect4d.reporting.pages import render_gallery_page
 
     description = read_description(packaged_model)
@@ -153,8 +150,6 @@ def export_model(options: ExportOptions, packaged_model: Path, export_store: Con
         FileNotFoundError: If there are no scans where ``calibration`` says.
         ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
     """
-    from affect4d.inference.packaged_model import read_description
-
     name = read_description(packaged_model).name
     fill, given = partial(_fill_export, packaged_model, options), _export_inputs(options, packaged_model)
     entry = cached_folder(export_store, name, fill, **given)

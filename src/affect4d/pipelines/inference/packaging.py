@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from affect4d.configuration import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
@@ -22,8 +23,6 @@ def describe_training_data(
     prompts: pd.DataFrame, view_manifest: pd.DataFrame, raw_corpus: dict[str, Any], subject_split: dict[str, Any]
 ) -> dict[str, Any]:
     """The corpus and subjects that a model is trained on, and the sentences of their prompts, each once, in order."""
-    from affect4d.configuration import corpus_parameters
-
     subjects = "synthetic people" if raw_corpus["synthetic"] else "people"
     trained = view_manifest.loc[view_manifest["subject"].isin(subject_split["train"]), "sequence"]
     return {

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
+from affect4d.configuration import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
@@ -34,8 +36,6 @@ def gather_predictions(
 
 def compare_models(predictions: pd.DataFrame) -> list[dict[str, Any]]:
     """Paired tests of selected pairs of models, Holm-corrected for their number."""
-    import numpy as np
-
     from affect4d.evaluation import significance
 
     found = significance.compare_models(predictions, COMPARED, np.random.default_rng(0))
@@ -44,8 +44,6 @@ def compare_models(predictions: pd.DataFrame) -> list[dict[str, Any]]:
 
 def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> dict[str, Any]:
     """Fairness of the headline models over the subject attributes that the corpus supplies."""
-    import numpy as np
-
     from affect4d.evaluation import fairness
     from affect4d.reporting.pages import HEADLINES
 
@@ -142,7 +140,6 @@ def write_report(
     run_info: dict[str, Any],
 ) -> tuple[str, str]:
     """The report as one self-contained page, and its tables as Markdown."""
-    from affect4d.configuration import corpus_parameters
     from affect4d.experiments.claims import claims_by_corpus
     from affect4d.reporting.pages import render_report, render_report_markdown
 
