@@ -47,8 +47,8 @@ from scan_files import (
 )
 
 from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
+from affect4d.scans.readers.mesh_and_texture import TextureRefusedError, read_texture
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
-from affect4d.scans.readers.texture import TextureRefusedError, read_texture
 from affect4d.scans.scan import ScanError
 
 DEPTH_READER = functools.partial(read_depth, intrinsics=Intrinsics(fx=50, fy=50, cx=4, cy=4))

@@ -128,7 +128,6 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
 
 
 def _check_subjects(source: ScanSource, scans: pd.DataFrame) -> None:
-    """Refuse a table without rows, or one whose subjects are none."""
     if scans.empty:
         raise CorpusRefusedError(source.explain_absence())
     if len(mistaken := named_after_expressions(scans["subject"])) > 1:
@@ -240,7 +239,6 @@ class _Collection:
         self.complete: dict[str, pa.Table] = {}
 
     def add(self, outcomes: list[OutcomeRow]) -> None:
-        """Add outcomes of one sequence."""
         portion = self._portions[outcomes[0]["sequence"]]
         rows = self._rows.setdefault(portion.name, [])
         rows += outcomes

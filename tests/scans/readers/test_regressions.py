@@ -8,8 +8,8 @@ import pytest
 from scan_files import assert_valid
 
 from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
+from affect4d.scans.readers.mesh_and_texture import TextureRefusedError, read_texture
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
-from affect4d.scans.readers.texture import TextureRefusedError, read_texture
 from affect4d.scans.scan import ScanError
 
 FILES = sorted(path for path in Path(__file__).with_name("regressions").iterdir() if path.suffix != ".md")

@@ -64,7 +64,7 @@ def relative_size(landmarks: Landmarks | None, unit: str) -> float | None:
 
 
 def _extent(vertices: Vertices) -> float:
-    """The longest side of the box that holds all but the outermost points."""
+    """The longest side of the box of all but the outermost points."""
     sample = vertices[:: max(1, len(vertices) // SAMPLE)]
     low, high = np.percentile(sample, [0.5, 99.5], axis=0)
     return float((high - low).max())
@@ -154,7 +154,6 @@ def _rigid(
     targets: Float64[np.ndarray, "points 3"],
     weights: Float64[np.ndarray, " points"],
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
-    """Rotation and shift of the least weighted squares."""
     shares = weights / weights.sum()
     middle, target_middle = shares @ points, shares @ targets
     covariance = (shares[:, None] * (points - middle)).T @ (targets - target_middle)

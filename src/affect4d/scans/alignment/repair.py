@@ -137,6 +137,5 @@ def _welded(vertices: Vertices, piece: np.ndarray, count: int) -> np.ndarray:
 
 
 def _debris(pieces: Int32[np.ndarray, " faces"]) -> Bool[np.ndarray, " pieces"]:
-    """Which pieces are debris."""
     sizes = np.bincount(pieces, minlength=1)
     return np.asarray((sizes > 0) & (sizes < DEBRIS_SHARE * sizes.max()))

@@ -46,11 +46,7 @@ Key = tuple[str, str, int]
 
 
 def find_bp4d(root: Path) -> pd.DataFrame:
-    """Scans of a BP4D folder by name, with the actions coded for their frames; numbers may be padded in any way.
-
-    Raises:
-        ValueError: If a file of the action coding is not such a table.
-    """
+    """Scans of a BP4D folder by name, with the actions coded for their frames; numbers may be padded in any way."""
     paths = paths_by_name(root)
     landmarks = {_key(match): match[0] for match in matching_paths(_LANDMARKS, paths)}
     coding: dict[Key, str] = {}

@@ -26,11 +26,7 @@ Place = tuple[str, str]
 
 
 def find_casme3(root: Path) -> pd.DataFrame:
-    """Depth pictures of every labelled clip, by name and label sheet.
-
-    Raises:
-        ValueError: If the label sheet cannot be read.
-    """
+    """Depth images of every labelled clip, by name and label sheet."""
     paths = paths_by_name(root)
     recordings = _recordings(paths)
     sheet = find_sheet(root, paths, COLUMNS)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus_files import matching_paths, paths_by_name, read_sheet, whole_number
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none, label_for
-from affect4d.scans.readers.texture import SUFFIXES
+from affect4d.scans.readers.mesh_and_texture import SUFFIXES
 
 RECALLED = "recalled, check against the paper"
 ANY = "any"
@@ -198,9 +198,7 @@ def _check_sequences(table: pd.DataFrame, root: Path) -> None:
 def read_values(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:
     """Values of each subject, or sequence, indexed by it, as the manifest has them; empty without the file.
 
-    Raises:
-        ValueError: If it is not a table with that column, names one twice, has a column not among ``names``, or an
-            impossible number.
+    Refused: another key or column, a key named twice, an impossible number.
     """
     if not file.is_file():
         return pd.DataFrame()
@@ -215,7 +213,6 @@ def read_values(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _parsed_values(row: Mapping[Any, Any], place: str) -> dict[str, Any]:
-    """A row with its numbers as numbers and its expression as one of the six; another word gives only a label."""
     values = {
         str(name): check_number(name, cell, place) if name in WHOLE_NUMBERS else cell for name, cell in row.items()
     }
@@ -284,7 +281,6 @@ def completeness(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_the_whole(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Subjects, sequences and scans against those of a complete copy."""
     whole = corpus.whole or Whole(None, None, None, "")
     subjects, sequences = set(table["subject"]), set(table["sequence"])
     lacking = [name for name in whole.subject_names if name not in subjects]

@@ -151,10 +151,7 @@ def _explain() -> str:
 def find_sheet(root: Path, paths: Mapping[str, str], columns: Sequence[str]) -> pd.DataFrame | None:
     """The label sheet at the top of a corpus folder, or None: the table that has all of these columns, in any case.
 
-    Its columns are returned under these names, every cell text or None.
-
-    Raises:
-        ValueError: If several tables have these columns and none is called ``labels``, or a table cannot be read.
+    Its columns are returned under these names, every cell text or None. Refused: several such tables, none ``labels``.
     """
     tables = [path for key, path in paths.items() if "/" not in key and key.endswith(SHEET_SUFFIXES)]
     found = {path: sheet for path in tables if (sheet := _with_columns(read_sheet(root / path), columns)) is not None}

@@ -43,9 +43,7 @@ _DIGITS = re.compile(r"\d+")
 def find_folder_scans(root: Path, pattern: str | None = None) -> pd.DataFrame:
     """Scans of a folder, by a pattern with at least ``{subject}`` and ``{frame}``, else by its table, else by nesting.
 
-    Raises:
-        ValueError: If the pattern is not one; if the table lacks a column, has an unknown one, names a file outside the
-            folder or a frame twice.
+    Refused: a table that lacks a column, has an unknown one, names a file outside the folder or a frame twice.
     """
     if pattern is not None:
         return find_matching(compile_pattern(pattern, required=("subject", "frame")), _matched, root)
@@ -196,7 +194,6 @@ def _frames(scans: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 
 def _stem(path: str) -> str:
-    """A path less its suffix, in small letters."""
     return path[: path.rfind(".")].lower()
 
 

@@ -39,9 +39,7 @@ SheetLabels = Mapping[str, Mapping[str, ClipLabels]]
 def find_fourdme(root: Path, pattern: str | None = None) -> pd.DataFrame:
     """Scans whose paths fit the pattern, with the labels of their clips; a clip without labels stays, unlabelled.
 
-    Raises:
-        ValueError: If there is no pattern or it lacks ``{clip}`` or ``{frame}``, the label sheet cannot be read, or a
-            clip is of several of its subjects and the path does not say of which.
+    Refused: no pattern, one without ``{clip}`` or ``{frame}``, a clip of several subjects of which the path names none.
     """
     if pattern is None:
         raise ValueError(

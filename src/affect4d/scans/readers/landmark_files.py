@@ -26,7 +26,7 @@ import numpy as np
 
 from affect4d.array_types import Landmarks
 from affect4d.scans.landmark_names import LANDMARK_COUNT, NAMED
-from affect4d.scans.readers.mesh_checks import MAX_COORDINATE, read_text
+from affect4d.scans.readers.mesh_and_texture import MAX_COORDINATE, read_text
 from affect4d.scans.scan import ScanError
 
 MAX_LANDMARK_BYTES = 2**16
@@ -90,7 +90,6 @@ def read_tbnd(path: Path) -> Landmarks:
 
 
 def _rows(path: Path) -> list[list[float]]:
-    """Numbers of every line that is not empty."""
     lines = read_text(path, MAX_LANDMARK_BYTES).replace(b",", b" ").splitlines()
     rows = ([_number(word, path, f"line {place}") for word in line.split()] for place, line in enumerate(lines, 1))
     return [row for row in rows if row]

@@ -17,7 +17,16 @@ import numpy as np
 
 from affect4d.array_types import Faces
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_checks import MeshFile, assemble_mesh, check_indices, fan_triangles, read_text
+from affect4d.scans.readers.mesh_and_texture import (
+    MeshFile,
+    assemble_mesh,
+    check_indices,
+    fan_triangles,
+    in_folder,
+    is_plain_name,
+    is_there,
+    read_text,
+)
 from affect4d.scans.readers.text_numbers import (
     IN_LINES,
     LINE_BREAK,
@@ -29,7 +38,6 @@ from affect4d.scans.readers.text_numbers import (
     numbers_from,
     unix_lines,
 )
-from affect4d.scans.readers.texture import in_folder, is_plain_name, is_there
 from affect4d.scans.scan import ScanError
 
 MAX_MATERIAL_BYTES, MAX_MATERIAL_FILES = 2**20, 16
@@ -128,7 +136,6 @@ def _assemble(
 
 
 def _triangles(corners: np.ndarray, lengths: np.ndarray, count: int, path: Path, what: str) -> Faces:
-    """Triangles counted from 0."""
     if corners.min() < 0:
         detail = f"negative {what} indices are not read: export the mesh with absolute ones"
         raise ScanError("relative-index", path, detail)
@@ -250,7 +257,7 @@ def _rows(text: np.ndarray, start: int, word: np.ndarray, table: np.ndarray, cou
 
 
 @compiled
-def _polygons(  # noqa: PLR0912, PLR0915 - one loop, compiled whole: a call a corner costs more than its work
+def _polygons(  # noqa: PLR0912 - one loop, compiled whole: a call a corner costs more than its work
     text: np.ndarray,
     start: int,
     corners: np.ndarray,
@@ -258,7 +265,6 @@ def _polygons(  # noqa: PLR0912, PLR0915 - one loop, compiled whole: a call a co
     lengths: np.ndarray,
     counts: np.ndarray,
 ) -> Number:
-    """Lines of corners in a row."""
     at, end = np.uint64(start), np.uint64(len(text))
     count, first, polygons, form = counts[CORNERS], counts[CORNERS], counts[POLYGONS], counts[FORM]
     while True:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_checks import (
+from affect4d.scans.readers.mesh_and_texture import (
     MAX_FACES,
     MAX_VERTICES,
     MeshFile,
@@ -60,8 +60,6 @@ class _Property:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """A table of the file, its rows one after the other."""
-
     name: str
     rows: int
     properties: list[_Property] = field(default_factory=list)
@@ -129,7 +127,6 @@ def _mesh(tables: dict[str, _Table], repairs: tuple[str, ...], path: Path) -> Me
 
 
 def _vertices(table: _Table, path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Points and, where there are any, texture coordinates."""
     if table.lists or not {"x", "y", "z"} <= set(table.columns):
         raise ScanError("no-mesh", path, "its vertices are not x, y, z and other numbers")
     pair = next((pair for pair in _COORDINATE_NAMES if set(pair) <= set(table.columns)), None)
@@ -202,7 +199,6 @@ def _check_room(fits: bool, element: _Element, path: Path) -> None:
 
 
 def _text_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
-    """All elements, one row a line."""
     numbers, ends = parse_lines(unix_lines(raw), header.end, path, comments=False)
     starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
     tables, line = {}, 0
@@ -243,7 +239,6 @@ def _text_table(numbers: np.ndarray, starts: np.ndarray, ends: np.ndarray, eleme
 
 
 def _binary_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _Table], tuple[str, ...]]:
-    """All elements, and the repairs."""
     at, tables = header.end, {}
     for element in header.elements:
         tables[element.name], at = _binary_table(raw, at, element, header.order, path)
@@ -254,88 +249,58 @@ def _binary_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _
 
 
 def _binary_table(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
-    """One element and the byte behind it; one structured array where all rows have lists of the first row's lengths."""
+    """One element and the byte behind it."""
     least = sum(np.dtype(part.count or part.item).itemsize for part in element.properties)
     _check_room(at + least * element.rows <= len(raw), element, path)
-    lengths = _first_lengths(raw, at, element, order)
-    kind = _row_type(element, lengths, order) if lengths is not None else None
-    end = at + kind.itemsize * element.rows if kind is not None else 0
-    if kind is None or end > len(raw):
-        return _varying_table(raw, at, element, order, path)
-    rows = np.frombuffer(raw, kind, element.rows, at) if end > at else np.empty(element.rows, kind)
-    table = _Table()
-    for part, length in zip(element.properties, lengths or (), strict=True):
-        if part.count is None:
-            table.columns[part.name] = rows[part.name]
-        elif (rows[part.name]["count"] == length).all():
-            items = np.ascontiguousarray(rows[part.name]["items"]).reshape(-1)
-            table.lists[part.name] = _Lists(items, np.full(element.rows, length))
-        else:
-            return _varying_table(raw, at, element, order, path)
-    return table, end
+    if element.has_lists:
+        return _table_of_lists(raw, at, element, order, path)
+    kind = np.dtype([(part.name, order + part.item) for part in element.properties])
+    rows = np.frombuffer(raw, kind, element.rows, at) if least * element.rows else np.empty(element.rows, kind)
+    return _Table({part.name: rows[part.name] for part in element.properties}), at + least * element.rows
 
 
-def _first_lengths(raw: bytes, at: int, element: _Element, order: str) -> list[int] | None:
-    """Values of each property in the first row; None where they do not fit in the file."""
-    lengths = []
-    for part in element.properties:
-        length = 1
-        if part.count is not None:
-            kind = np.dtype(order + part.count)
-            inside = element.rows > 0 and at + kind.itemsize <= len(raw)
-            length = int(np.frombuffer(raw, kind, 1, at)[0]) if inside else 0
-            at += kind.itemsize
-        at += length * np.dtype(part.item).itemsize
-        if length < 0 or (element.rows and at > len(raw)):
-            return None
-        lengths.append(length)
-    return lengths
-
-
-def _row_type(element: _Element, lengths: list[int], order: str) -> np.dtype:
-    fields = []
-    for part, length in zip(element.properties, lengths, strict=True):
-        item = np.dtype(order + part.item)
-        if part.count is not None:
-            item = np.dtype([("count", order + part.count), ("items", item, (length,))])
-        fields.append((part.name, item))
-    return np.dtype(fields)
-
-
-def _varying_table(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
-    """As :func:`_binary_table`, where lists differ in length from row to row."""
-    body, starts = as_array(raw), np.empty(element.rows, np.int64)
-    counts = [np.dtype(order + part.count) if part.count else None for part in element.properties]
+def _table_of_lists(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
+    """As :func:`_binary_table`, where rows differ in length; only the lists that make a mesh are kept."""
+    body = as_array(raw)
+    counts = [np.dtype(order + (part.count or "u1")) for part in element.properties]
     items = [np.dtype(order + part.item) for part in element.properties]
-    signed = [-1 if count is not None and count.kind == "i" else 1 for count in counts]
-    sizes = np.array([sign * (count.itemsize if count else 0) for sign, count in zip(signed, counts, strict=True)])
-    done, end = _find_rows(body, at, sizes, np.array([item.itemsize for item in items]), order == ">", starts)
+    sizes = [count.itemsize if part.count else 0 for part, count in zip(element.properties, counts, strict=True)]
+    signed = np.array([-1 if count.kind == "i" else 1 for count in counts])
+    names = (*_INDEX_NAMES, _CORNER_COORDINATES) if element.name == "face" else ()
+    kept = [number for number, part in enumerate(element.properties) if part.count and part.name in names]
+    slots = np.full(len(items), -1)
+    slots[kept] = np.arange(len(kept))
+    starts, lengths = np.empty((2, len(kept), element.rows), np.int64)
+    item_sizes = np.array([item.itemsize for item in items])
+    done, end = _find_lists(body, at, signed * sizes, item_sizes, order == ">", element.rows, slots, starts, lengths)
     if done < element.rows:
         raise ScanError("truncated", path, "a list is longer than what is left of the file", f"row {done + 1}")
     table = _Table()
-    for part, count, item in zip(element.properties, counts, items, strict=True):
-        if count is None:
-            starts = starts + item.itemsize
-            continue
-        lengths = body[starts[:, None] + np.arange(count.itemsize)].view(count)[:, 0].astype(np.int64)
-        starts = starts + count.itemsize
-        if element.name == "face" and part.name in (*_INDEX_NAMES, _CORNER_COORDINATES):
-            table.lists[part.name] = _Lists(body[ranges(starts, lengths * item.itemsize)].view(item), lengths)
-        starts = starts + lengths * item.itemsize
+    for slot, number in enumerate(kept):
+        found = np.empty(int(lengths[slot].sum()) * items[number].itemsize, np.uint8)
+        _copy_lists(body, starts[slot], lengths[slot] * items[number].itemsize, found)
+        table.lists[element.properties[number].name] = _Lists(found.view(items[number]), lengths[slot])
     return table, end
 
 
 @compiled
-def _find_rows(
-    body: np.ndarray, start: int, count_sizes: np.ndarray, item_sizes: np.ndarray, big_endian: bool, starts: np.ndarray
+def _find_lists(
+    body: np.ndarray,
+    start: int,
+    count_sizes: np.ndarray,
+    item_sizes: np.ndarray,
+    big_endian: bool,
+    rows: int,
+    slots: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
 ) -> tuple[Number, Number]:
-    """Where rows of lists start, until one does not fit.
+    """First byte and length of every list that has a slot, row by row, until a row does not fit.
 
     ``count_sizes`` are the bytes of each property's list length, negative where signed; 0 for a plain number.
     """
     at, end = start, len(body)
-    for row in range(len(starts)):
-        starts[row] = at
+    for row in range(rows):
         for part in range(len(count_sizes)):
             size = abs(count_sizes[part])
             count = np.int64(1)
@@ -350,5 +315,17 @@ def _find_rows(
                 at += size
             if count > (end - at) // item_sizes[part]:
                 return row, at
+            if slots[part] >= 0:
+                starts[slots[part], row], lengths[slots[part], row] = at, count
             at += count * item_sizes[part]
-    return len(starts), at
+    return rows, at
+
+
+@compiled
+def _copy_lists(body: np.ndarray, starts: np.ndarray, sizes: np.ndarray, found: np.ndarray) -> None:
+    """Copy the bytes of all lists, one after the other."""
+    filled = 0
+    for row in range(len(starts)):
+        for byte in range(sizes[row]):
+            found[filled + byte] = body[starts[row] + byte]
+        filled += sizes[row]

@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.array_types import Faces, RangePlanes, TextureCoordinates, Vertices
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_checks import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
+from affect4d.scans.readers.mesh_and_texture import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
 from affect4d.scans.scan import ScanError
 
 Measured = Bool[np.ndarray, "rows columns"]
@@ -108,7 +108,7 @@ def _read_header(raw: bytes, path: Path) -> tuple[int, int, float, str, int]:
 
 
 def _check_grid(rows: int, columns: int, path: Path) -> None:
-    """Refuse a grid without a cell, or of more points than a scan may have, before it is allocated."""
+    """Refuse a grid without a cell, or of too many points, before it is allocated."""
     if min(rows, columns) < 2:
         raise ScanError("wrong-count", path, f"a grid of {rows} rows of {columns} points has no cells")
     check_count(rows * columns, MAX_VERTICES, path, f"points ({rows} rows of {columns})")
@@ -131,7 +131,6 @@ def read_depth(path: Path, intrinsics: Intrinsics) -> MeshFile:
 
 
 def _read_depths(path: Path) -> np.ndarray:
-    """Numbers of the image, ``float64`` [rows, columns]."""
     read_bytes(path)
     try:
         with warnings.catch_warnings():
@@ -159,8 +158,7 @@ def _planes(depth: np.ndarray, camera: Intrinsics) -> RangePlanes:
 def flag_measured(planes: RangePlanes, background: float) -> tuple[Bool[np.ndarray, "rows columns"], bool]:
     """Where none of x, y, z of a range image is the background number, and whether all such points are finite."""
     measured = np.empty(planes.shape[1:], np.bool_)
-    x, y, z, u, v = planes.reshape(len(planes), -1)
-    return measured, bool(_flag_measured(x, y, z, u, v, background, measured.reshape(-1)))
+    return measured, bool(_flag_measured(planes.reshape(PLANES, -1), background, measured.reshape(-1)))
 
 
 def join_grid(
@@ -174,10 +172,10 @@ def join_grid(
     count = planes.shape[1] * planes.shape[2]
     vertices, coordinates = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32)
     numbers = np.empty(count, np.int32)
-    x, y, z, u, v = planes.reshape(5, count)
-    points = _gather(x, y, z, u, v, measured.reshape(count), vertices, coordinates, numbers)
+    flat = planes.reshape(PLANES, count)
+    points = _gather(flat, measured.reshape(count), vertices, coordinates, numbers)
     faces = np.empty((2 * points, 3), np.int32)
-    triangles = _join(x, y, z, numbers, planes.shape[2], max_depth_jump, faces)
+    triangles = _join(flat, numbers, planes.shape[2], max_depth_jump, faces)
     vertices.resize((points, 3), refcheck=False)
     coordinates.resize((points, 2), refcheck=False)
     faces.resize((triangles, 3), refcheck=False)
@@ -185,10 +183,9 @@ def join_grid(
 
 
 @compiled
-def _flag_measured(
-    x: np.ndarray, y: np.ndarray, z: np.ndarray, u: np.ndarray, v: np.ndarray, background: float, measured: np.ndarray
-) -> Number:
+def _flag_measured(planes: np.ndarray, background: float, measured: np.ndarray) -> Number:
     """Flag the points without a background number; whether all are finite. Many at once: it has no branches."""
+    x, y, z, u, v = planes[0], planes[1], planes[2], planes[3], planes[4]
     usable = True
     for at in range(len(x)):
         seen = (x[at] != background) & (y[at] != background) & (z[at] != background)
@@ -200,17 +197,10 @@ def _flag_measured(
 
 @compiled
 def _gather(
-    x: np.ndarray,
-    y: np.ndarray,
-    z: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    measured: np.ndarray,
-    vertices: np.ndarray,
-    coordinates: np.ndarray,
-    numbers: np.ndarray,
+    planes: np.ndarray, measured: np.ndarray, vertices: np.ndarray, coordinates: np.ndarray, numbers: np.ndarray
 ) -> Number:
     """Write down the measured points; how many they are. ``numbers`` holds each one's own, −1 for none."""
+    x, y, z, u, v = planes[0], planes[1], planes[2], planes[3], planes[4]
     point = np.uint64(0)
     for place in range(len(x)):
         at = np.uint64(place)
@@ -225,16 +215,9 @@ def _gather(
 
 
 @compiled
-def _join(
-    x: np.ndarray,
-    y: np.ndarray,
-    z: np.ndarray,
-    numbers: np.ndarray,
-    columns: int,
-    max_depth_jump: float,
-    faces: np.ndarray,
-) -> Number:
+def _join(planes: np.ndarray, numbers: np.ndarray, columns: int, max_depth_jump: float, faces: np.ndarray) -> Number:
     """Write down the triangles; how many they are."""
+    x, y, z = planes[0], planes[1], planes[2]
     triangle, width = np.uint64(0), np.uint64(columns)
     for row in range(1, len(z) // columns):
         for column in range(1, columns):

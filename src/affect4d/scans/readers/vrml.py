@@ -19,9 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.mesh_checks import MeshFile, assemble_mesh, fan_triangles, note_small_polygons, read_text
+from affect4d.scans.readers.mesh_and_texture import (
+    MeshFile,
+    assemble_mesh,
+    fan_triangles,
+    find_texture,
+    note_small_polygons,
+    read_text,
+)
 from affect4d.scans.readers.text_numbers import MAX_COMMENTS, as_array, end_of_line, parse_list
-from affect4d.scans.readers.texture import find_texture
 from affect4d.scans.scan import ScanError
 
 HEADER = b"#VRML V2.0"
@@ -242,7 +248,6 @@ def _rows(raw: bytes, face_set: _FaceSet, name: str, width: int, path: Path) -> 
 
 
 def _polygons(raw: bytes, span: Span, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of all polygons, one after the other, and the number of corners of each."""
     numbers = parse_list(raw, *span, np.int32, path)
     if len(numbers) and numbers.min() < -1:
         place = int(np.flatnonzero(numbers < -1)[0])

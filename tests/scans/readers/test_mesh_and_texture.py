@@ -1,9 +1,59 @@
+"""Assembly of checked meshes, and their textures."""
+
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from affect4d.scans.readers import texture
-from affect4d.scans.readers.texture import TextureRefusedError, find_texture, is_plain_name, read_texture
+from affect4d.scans.readers import mesh_and_texture
+from affect4d.scans.readers.mesh_and_texture import (
+    TextureRefusedError,
+    assemble_mesh,
+    find_texture,
+    is_plain_name,
+    merge_points,
+    read_bytes,
+    read_texture,
+)
+from affect4d.scans.scan import ScanError
+
+
+def test_texture_corners_of_other_faces_are_refused():
+    vertices = np.array([[0, 0, 0], [10, 0, 0], [0, 10, 0], [10, 10, 1]], np.float32)
+    faces = np.array([[0, 1, 2], [1, 3, 2]], np.int32)
+    with pytest.raises(ScanError, match="position and texture index lists differ in length") as refused:
+        assemble_mesh(Path("a.wrl"), vertices, faces, vertices[:3, :2], faces[:1])
+    assert (refused.value.code, refused.value.path) == ("wrong-count", Path("a.wrl"))
+
+
+def test_points_that_differ_in_the_last_bit_stay_apart():
+    tiny = np.array([[1e-30, 0, 0], [2e-30, 0, 0], [-0.0, 0, 0], [0.0, 0, 0], [1e-30, 0, 0]], np.float32)
+    points, index = merge_points(tiny)
+    np.testing.assert_array_equal(points[index], tiny)
+    assert len(points) == 3
+
+
+class InPieces(io.FileIO):
+    """A file of which a read gives three bytes at most."""
+
+    def read(self, size: int = -1) -> bytes:
+        return super().read(min(size, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "cap", "read"),
+    [(b"01234567", 99, b"01234567"), (b"0123", 4, b"0123"), (b"0", 99, b"0"), (b"0123456789", 4, None)],
+)
+def test_a_file_that_comes_in_pieces_is_read_whole(tmp_path, monkeypatch, content, cap, read):
+    (tmp_path / "a.obj").write_bytes(content)
+    monkeypatch.setattr(Path, "open", lambda path, mode, buffering: InPieces(path, mode))
+    if read is None:
+        with pytest.raises(ScanError, match="larger than 4 bytes"):
+            read_bytes(tmp_path / "a.obj", cap)
+    else:
+        assert read_bytes(tmp_path / "a.obj", cap) == read
 
 
 @pytest.fixture
@@ -66,7 +116,7 @@ def test_a_picture_of_another_kind_is_refused_whatever_its_name(tmp_path, pictur
 @pytest.mark.parametrize(("most", "refused"), [(260 * 348, False), (260 * 348 - 1, True)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, picture, monkeypatch, most, refused):
     Image.fromarray(picture).save(tmp_path / "a.png")
-    monkeypatch.setattr(texture, "MAX_PIXELS", most)
+    monkeypatch.setattr(mesh_and_texture, "MAX_PIXELS", most)
     if refused:
         with pytest.raises(TextureRefusedError, match="texture refused: 260 by 348 pixels"):
             read_texture(tmp_path / "a.png")
