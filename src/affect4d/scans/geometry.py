@@ -219,7 +219,7 @@ def _connected(faces: np.ndarray, piece: np.ndarray) -> Number:
             piece[high] = low
             first = low
     count = 0
-    for vertex in range(len(piece)):  # whatever it hangs on has a lower number, and its piece by now
+    for vertex in range(len(piece)):  # its parent has a lower number, and its piece by now
         if piece[vertex] == vertex:
             piece[vertex] = count
             count += 1

@@ -85,7 +85,7 @@ def ingest_source(
 
     Raises:
         CorpusRefusedError: If no scan is found or usable, more than ``max_refused_share`` are refused, folders of
-            expressions are taken for subjects, or nothing says whose face numbered scans show.
+            expressions are taken for subjects, or it is unknown whose face numbered scans show.
         CodeMismatchError: If a worker has other code than the driver.
     """
     settings = options.model_dump(exclude={"max_refused_share"})  # it changes no scan's outcome

@@ -58,7 +58,7 @@ SCAN_MANIFEST = DataFrameSchema(
     unique=["sequence", "frame"],
     name="scan manifest",
 )
-"""What a corpus says of a scan, each null where it does not say:
+"""What a corpus declares of a scan, each null where it does not:
 
 - ``expression``: one of the six; null for everything else (neutral, poses, startle, micro-expression classes).
 - ``label``: the class in the corpus's own vocabulary, lower case; several are joined by ``+`` (``negative+surprise``).
@@ -112,7 +112,7 @@ REPORT_COLUMNS: Mapping[str, str] = {
 """One row a scan, with the outcome of every step; what a refused scan never reached is null.
 
 - ``expression``: one of the six; ``label``: the class in the corpus's own vocabulary, ``neutral`` among them.
-- ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the gravest reason in one word; ``reason``: all, in words.
+- ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the most serious reason in one word; ``reason``: all, in words.
 - orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
 - alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
 - ``seen``: share of a mean face that is there; what is missing are holes.
@@ -128,22 +128,22 @@ REMEDIES: Mapping[str, str] = {
     "size": "If these are not children or giants, the corpus has another unit: scale its scans to millimetres.",
     "scaled": "Nothing to do if the unit is right.",
     "landmarks": "Check that the landmark files belong to these scans and use the corpus's own order.",
-    "repaired": "Nothing to do; what was mended is said with each scan.",
+    "repaired": "Nothing to do; the repairs are listed with each scan.",
     "not-a-face": "Look at it in a viewer: it may be another object, in another unit, or only part of a face.",
     "worker-lost": "Its process died, mostly for want of memory: run again with fewer workers.",
     "failed": "An error nobody foresaw: run again; if it stays so, report it with the words beside it.",
     "empty-crop": "Raise ingest.crop_radius, or give landmarks: the pose puts the face beside the crop.",
     "unreadable": "Check the file's rights and the disk, then run again.",
 }
-"""What a person can do about a code; for the others, the reader's own words say what is wrong with the file."""
+"""Remedy for a code; for others, the reader's message names the defect of the file."""
 OTHERWISE = "Get the file again from the corpus; if every scan has this, check the layout and the format."
 EXAMPLES = 3
 BETWEEN_NOTES = "; "
-"""Between what was found or mended on one scan, in its ``reason``."""
+"""Separator of the findings and repairs of one scan in its ``reason``."""
 MOST_NOTES = 12
-"""How many different notes of one code are told apart; the rest are in the report's rows."""
+"""How many different notes of one code are listed; the rest are in the report's rows."""
 DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "size", "scaled")
-"""Codes of poses that a person should look at."""
+"""Codes of poses to inspect."""
 UNLABELLED = "unlabelled"
 
 
@@ -180,8 +180,8 @@ def _notes(scans: pd.DataFrame) -> tuple[tuple[str, int], ...]:
     """Notes of some scans and how many scans have them; those that differ in numbers alone are one kind."""
     notes = scans["reason"].str.split(BETWEEN_NOTES).explode()
     kinds = notes.groupby(notes.str.replace(r"\d[\d.,]*", "#", regex=True), sort=False)
-    told = [(str(kind.iloc[0]), kind.index.nunique()) for _, kind in kinds]
-    return tuple(sorted(told, key=lambda note: -note[1])[:MOST_NOTES])
+    counted = [(str(kind.iloc[0]), kind.index.nunique()) for _, kind in kinds]
+    return tuple(sorted(counted, key=lambda note: -note[1])[:MOST_NOTES])
 
 
 def _refused_first(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -189,7 +189,7 @@ def _refused_first(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def scans_to_inspect(report: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Usable scans to look at, one a sequence: at most half turned, mirrored or unsure, the rest spread evenly."""
+    """Usable scans to inspect, one a sequence: at most half turned, mirrored or unsure, the rest spread evenly."""
     usable = report[report["status"] != "refused"]
     usable = usable.assign(plain=~usable["code"].isin(DOUBTFUL)).sort_values(["plain", "confidence"], kind="stable")
     usable = usable.drop(columns="plain")

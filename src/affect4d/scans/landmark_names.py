@@ -2,7 +2,7 @@
 
 The *order inside each group* is this project's convention ([ours]: BU publishes it as a drawing only); every face
 model of ``affect4d.synthetic`` writes it, and every measurement reads it through the names below. "right" is the
-**subject's** right (−x), which stands on the left of a frontal picture.
+**subject's** right (−x), which is on the left of a frontal image.
 
 ::
 

@@ -53,7 +53,7 @@ def draw(protocol: Protocol, table: pd.DataFrame, seed: int = 0, round_number: i
 
 
 def _subjects_needed(protocol: Protocol) -> int:
-    """One for every fold, as each is tested once; two where each fold draws whom it tests on."""
+    """One for every fold, as each is tested once; two where each fold draws its test subjects."""
     if protocol.trained_on is not None:
         return 1
     return max(protocol.folds, 2) if protocol.test_share is None else 2
@@ -172,15 +172,15 @@ class Fold:
 
     def __post_init__(self) -> None:
         """Refuse validation subjects that are no training subjects, and a fold with nobody left to fit on."""
-        strangers = sorted(set(self.validation) - set(self.split.train))
-        if strangers:
-            raise SubjectLeakError(f"Validation subjects that are not training subjects: {', '.join(strangers)}.")
+        others = sorted(set(self.validation) - set(self.split.train))
+        if others:
+            raise SubjectLeakError(f"Validation subjects that are not training subjects: {', '.join(others)}.")
         check_disjoint(self.validation, self.split.test)
         _ = self.fitted
 
     @property
     def fitted(self) -> SubjectSplit:
-        """Who everything is fitted on, and who it has then never seen: validation and test subjects."""
+        """Subjects that everything is fitted on, and those unseen: validation and test subjects."""
         train = tuple(set(self.split.train) - set(self.validation))
         return SubjectSplit(train, (*self.split.test, *self.validation), self.split.seed)
 

@@ -1,4 +1,4 @@
-"""Where raw scans come from: a folder of files, or a generator that makes each scan when it is asked for.
+"""Where raw scans come from: a folder of files, or a generator that makes each scan on demand.
 
 Ingest and renderer know only this seam, so that a corpus too large to lie on a disk goes through the same code as one
 that does. Files are one source, here; the generated faces of :mod:`affect4d.synthetic` are another.
@@ -22,7 +22,7 @@ from affect4d.scans.scan import FaceScan
 from affect4d.store import KEY_LENGTH, content_key
 
 MOST_FOLDERS = 50
-"""Folders that are looked into for a corpus that was not where it was said to be."""
+"""Folders that are searched for a corpus that is not where it was configured."""
 
 ScanRow = Mapping[str, Any]
 """A row of a source's table, or of the scan manifest: both have its columns."""
@@ -87,7 +87,7 @@ class FileSource:
         corpus = corpus_named(self.layout, self.pattern)
         if corpus.is_depth and self.camera is None:
             raise ValueError(
-                f"The scans of {self.layout} are depth pictures, which do not say what camera took them. Give its "
+                f"The scans of {self.layout} are depth images, which do not record the camera that took them. Give its "
                 f"focal lengths and principal point, in pixels, in conf/local/globals.yml: depth_cameras: "
                 f"{{{self.layout}: {{fx: …, fy: …, cx: …, cy: …, millimetres_per_unit: 1.0}}}}"
             )
@@ -120,7 +120,7 @@ class FileSource:
         ]
 
     def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
-        """Read the files of a row; the landmarks only where they are wanted, of the texture what is enough."""
+        """Read the files of a row; the landmarks only if requested, of the texture what is enough."""
         reader = None if self.camera is None else partial(read_depth, intrinsics=self.camera)
         marks = self._file(row, "landmark_file", landmarks)
         return read_scan(self.locate(row), self._file(row, "texture"), marks, reader, texels)
@@ -168,13 +168,13 @@ class FileSource:
         counts = {folder: _count(with_changes(self, root=folder)) for folder in folders}
         return max(counts, key=counts.__getitem__) if any(counts.values()) else None
 
-    def _file(self, row: ScanRow, column: str, wanted: bool = True) -> Path | None:
-        name = row[column] if wanted else None
+    def _file(self, row: ScanRow, column: str, requested: bool = True) -> Path | None:
+        name = row[column] if requested else None
         return None if name is None or pd.isna(name) else self.root / name
 
 
 def _count(source: FileSource) -> int:
-    """Scans of a folder that was only tried: 0 where it is not even a corpus."""
+    """Number of scans of a candidate folder: 0 where it is not a corpus."""
     try:
         return len(source.table())
     except (ValueError, FileNotFoundError):
@@ -182,7 +182,7 @@ def _count(source: FileSource) -> int:
 
 
 def _loose_files(files: Iterable[ListedFile]) -> dict[str, str]:
-    """Of every folder, digest of what is in it beside scans and landmarks: pictures, materials."""
+    """Of every folder, digest of what is in it beside scans and landmarks: images, materials."""
     scans_and_landmarks = {*READERS, *LANDMARK_READERS}
     folders: dict[str, list[tuple[str, int, int]]] = {}
     for file in files:

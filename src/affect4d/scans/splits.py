@@ -59,7 +59,7 @@ def _spelled(name: str) -> str:
 def draw_split(
     subjects: Iterable[str], test_share: float, seed: int, strata: Mapping[str, str] | None = None
 ) -> SubjectSplit:
-    """Draw test subjects at random, the same share of every stratum as nearly as whole people allow.
+    """Draw test subjects at random, the same share of every stratum as nearly as whole subjects allow.
 
     Args:
         subjects: Names, in any order, repeated or not: the draw depends on the set and the seed only.

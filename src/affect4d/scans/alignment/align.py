@@ -24,7 +24,7 @@ PLAUSIBLE_SIZE = 1.6
 """Factor between a person's landmarks and the mean face's within which a unit is believed."""
 SAMPLE = 4000
 TURNED = 60.0
-"""Angle, in degrees, between a scan and the canonical frame from which on it is said to be turned."""
+"""Angle, in degrees, between a scan and the canonical frame from which on it counts as turned."""
 
 
 def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
@@ -33,9 +33,9 @@ def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
     Raises:
         ValueError: If the scan has the size of a face in none of them.
     """
-    told = None if landmarks is None else _unit_of_landmarks(landmarks)
-    if told is not None:
-        return told
+    unit = None if landmarks is None else _unit_of_landmarks(landmarks)
+    if unit is not None:
+        return unit
     extent = _extent(vertices)
     for unit, scale in UNITS.items():
         if MIN_EXTENT <= extent * scale < MAX_EXTENT:
@@ -77,7 +77,7 @@ def turned_by(rotation: Float64[np.ndarray, "3 3"]) -> float:
 
 
 def describe_orientation(rotation: Float64[np.ndarray, "3 3"]) -> str:
-    """How a scan stands in its file, in words; empty where it stands upright and looks roughly at +z."""
+    """The orientation of a scan in its file, in words; empty where it is upright and faces roughly +z."""
     if turned_by(rotation) < TURNED:
         return ""
     up, forward = rotation[1], rotation[2]  # the face's own axes, as its file has them
@@ -97,7 +97,7 @@ MIN_LANDMARKS = 4
 MIN_TRUST = 2.0
 """Sum of :data:`LANDMARK_TRUST` below which landmarks fix no pose: two corners of the eyes and little else."""
 GROSS_ERROR = 40.0
-"""Distance from the mean face, in mm, at which a landmark counts for a quarter: people differ by less."""
+"""Distance from the mean face, in mm, at which a landmark counts for a quarter: subjects differ by less."""
 HALF_CONFIDENCE = 15.0
 """Root mean square distance of landmarks to the mean face, in mm, at which confidence has fallen to one half."""
 ROUNDS = 4
@@ -327,7 +327,7 @@ def _by_shape(points: Points, doubt: str = "") -> _PoseEstimate:
 def _findings(
     estimate: _PoseEstimate, unit: str, position: str, seen: float, size: float | None
 ) -> Iterator[tuple[str, str]]:
-    """Code and words of everything that is not as it should be, the gravest first."""
+    """Code and words of everything unusual, the most serious first."""
     if estimate.mirrored:
         yield "mirrored", "the scan is mirrored, or left and right of its landmarks are exchanged"
     if position:

@@ -115,7 +115,7 @@ PLANES_PER_STEP = 3
 FAR = 1e6
 """Distance, in mm, of a point beside the face to it: far enough to weigh nothing."""
 SEEN_CELL = 12.0
-"""Side, in mm, of the cells in which it is asked whether a scan covers the face."""
+"""Side, in mm, of the cells in which a scan covers the face or not."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ MIN_COVERED = 0.35
 FACE_RADIUS = 60.0
 MIN_POINTS = 30
 NOSE_DEPTH = -4.0
-"""Where the mean face's nose stands, mm."""
+"""Depth of the mean face's nose in its surroundings, mm."""
 
 
 def initial_poses(
@@ -192,7 +192,7 @@ UPRIGHT_BONUS = 1.3
 LIKELY = 0.5
 """Confidence from which on the other positions of a cube are not tried."""
 SEEN_WITHIN = 6.0
-"""Distance to the mean face, in mm, within which a scan is said to cover it."""
+"""Distance to the mean face, in mm, within which a scan covers it."""
 RELIEF_WITHIN = 20.0
 RELIEF_HALF_WIDTH, RELIEF_BOTTOM, RELIEF_TOP = 45.0, -60.0, 60.0
 """Part of the face, in mm round the nose tip, whose relief is compared."""
@@ -284,7 +284,7 @@ def _refine(
 
 
 def _upright_first(fit: ShapeFit) -> float:
-    """Quality, with a bonus for the position most scans stand in."""
+    """Quality, with a bonus for the orientation of most scans."""
     return fit.quality * (UPRIGHT_BONUS if min(fit.pose[1, 1], fit.pose[2, 2]) > 0 else 1.0)
 
 

@@ -1,8 +1,8 @@
-"""Bosphorus: 105 people, 4,666 static scans: expressions, single facial actions, poses, occlusions.
+"""Bosphorus: 105 subjects, 4,666 static scans: expressions, single facial actions, poses, occlusions.
 
 Names (verified on files and in public reader code): ``bs000/bs000_<GROUP>_<CODE>_<k>.bnt`` with ``.png``, ``.lm2`` and
 ``.lm3``. Groups: N neutral, E the six expressions, LFAU, UFAU and CAU lower, upper and combined facial actions, YR, PR
-and CR head poses, O occlusions, IGN to be ignored. Only 65 of the 105 people have all six expressions. Action codes
+and CR head poses, O occlusions, IGN to be ignored. Only 65 of the 105 subjects have all six expressions. Action codes
 such as ``12``, ``12L`` and ``A12A15`` are recalled: check against the paper.
 """
 

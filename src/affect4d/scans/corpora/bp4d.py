@@ -1,4 +1,4 @@
-"""BP4D-Spontaneous: 41 people in eight tasks, 25 frames a second, actions coded frame by frame.
+"""BP4D-Spontaneous: 41 subjects in eight tasks, 25 frames a second, actions coded frame by frame.
 
 - Scans ``Sequences(2D+3D)/F001/T1/0000.obj`` with ``.mtl`` and ``.jpg``; numbers have three or four digits, mixed.
 - Landmarks ``3DFeatures/…/*.tbnd``; 544 frames have none. The folders between are not published: any that name subject

@@ -1,8 +1,8 @@
-"""BU-3DFE: 100 people, six expressions at four levels and a neutral face, static.
+"""BU-3DFE: 100 subjects, six expressions at four levels and a neutral face, static.
 
-Names (read in public reader code): ``F0001/F0001_AN01WH_F3D.wrl`` with ``.bnd`` beside it and the picture
+Names (read in public reader code): ``F0001/F0001_AN01WH_F3D.wrl`` with ``.bnd`` beside it and the image
 ``F0001_AN01WH_F2D.bmp``; expression AN DI FE HA SA SU NE, level 01 to 04 (00 for NE), ethnicity code, kind F3D (the
-cropped face), F2D (its picture) or RAW (uncropped, in another pose: passed over, and no landmarks fit it). The picture
+cropped face), F2D (its image) or RAW (uncropped, in another pose: passed over, and no landmarks fit it). The image
 may be called after F2D or F3D, as .bmp or .png.
 """
 

@@ -75,8 +75,8 @@ def _rows(
     last = max(times, default=max(recording))
     for frame in sorted(number for number in recording if first <= number <= last):
         scan = recording[frame]
-        picture = _COLOUR.sub(r"\g<before>color\g<after>", scan)
-        yield {**clip, "frame": frame, "scan": scan, "texture": image_beside(paths, picture)}
+        colour = _COLOUR.sub(r"\g<before>color\g<after>", scan)
+        yield {**clip, "frame": frame, "scan": scan, "texture": image_beside(paths, colour)}
 
 
 CASME3 = Corpus(

@@ -227,8 +227,8 @@ def check_number(name: str, cell: Any, place: str) -> int | None:
     """A cell of one of the columns of whole numbers; None where empty. A ``ValueError`` begins with the place."""
     number = whole_number(cell)
     if cell is not None and (number is None or (name == "level" and number > HIGHEST_LEVEL)):
-        wanted = f"1 to {HIGHEST_LEVEL}, 0 for neutral" if name == "level" else "the number of a frame"
-        raise ValueError(f"{place}: {name} is {cell!r}. Give {wanted}, or leave it empty.")
+        expected = f"1 to {HIGHEST_LEVEL}, 0 for neutral" if name == "level" else "the number of a frame"
+        raise ValueError(f"{place}: {name} is {cell!r}. Give {expected}, or leave it empty.")
     return number
 
 
@@ -273,7 +273,7 @@ def completeness(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
     """Counts of a scan table beside those of a complete copy, one row an item.
 
     Partial copies are normal: what is missing is counted and reported, never an error. ``expected`` and ``missing`` are
-    null where the expectation is not known, ``examples`` names some of the missing, ``source`` says who expects it.
+    null where the expectation is not known, ``examples`` names some of the missing, ``source`` is where the expectation comes from.
     """
     rows = [*_of_the_whole(corpus, table), *_within(corpus, table), *_wrong(table)]
     types: dict[str, Any] = {**dict.fromkeys(("found", "expected", "missing"), "Int64"), "examples": "str"}

@@ -1,6 +1,6 @@
 """Files of a corpus folder: their list, patterns of their names, label sheets, and action units as corpora write them.
 
-In a pattern, ``{frame}`` is a whole number, every other field any text within one folder name; ``*`` stands for any
+In a pattern, ``{frame}`` is a whole number, every other field any text within one folder name; ``*`` is any
 text within one folder name that means nothing. Case does not matter.
 """
 
@@ -58,7 +58,7 @@ def paths_by_name(root: Path) -> dict[str, str]:
     """The paths of :func:`list_files`, keyed by their lower-case form: corpora are copied to disks that change letters.
 
     Raises:
-        ValueError: If two scans' names differ in nothing but capitals: one would stand for both.
+        ValueError: If two scans' names differ in nothing but capitals: one would replace the other.
     """
     paths: dict[str, str] = {}
     for file in list_files(root):
@@ -72,7 +72,7 @@ def paths_by_name(root: Path) -> dict[str, str]:
 
 
 def check_folder(root: Path) -> None:
-    """Refuse a corpus folder that is not there, with a ``FileNotFoundError`` that says where it is set."""
+    """Refuse a corpus folder that is not there, with a ``FileNotFoundError`` that names where it is set."""
     if not root.is_dir():
         raise FileNotFoundError(f"There is no folder {root}. {WHERE_IT_IS}")
 

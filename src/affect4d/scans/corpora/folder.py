@@ -1,4 +1,4 @@
-"""Any folder of scans: told by its own table, by a pattern of file names, or by how its folders nest.
+"""Any folder of scans, found by its own table, by a pattern of file names, or by how its folders nest.
 
 - **By table.** ``scans.csv`` or ``scans.parquet`` at the top has one row a scan: ``file`` (relative to the folder) and
   ``subject``; of the optional columns in :data:`OPTIONAL`, those that are known.
@@ -7,7 +7,7 @@
   subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown; a scan at the top
   is a sequence and a subject of its own.
 
-Pictures and landmarks lie beside a scan under its own stem, unless the table says where.
+Images and landmarks lie beside a scan under its own stem, unless the table has their paths.
 """
 
 import re
@@ -159,7 +159,7 @@ def _matched(match: re.Match[str], paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def named_after_expressions(subjects: Iterable[str]) -> list[str]:
-    """Those of some subjects whose names are expressions': more than one, and folders were mistaken for people."""
+    """Subjects with the names of expressions; of more than one, folders were mistaken for subjects."""
     return sorted(name for name in set(subjects) if len(name) > 2 and expression_or_none(name))
 
 
@@ -174,7 +174,7 @@ def _by_nesting(root: Path, paths: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _numbered(names: Iterable[str]) -> list[str]:
-    """Names that differ by a number only: frames of one person, or people? Nothing says which."""
+    """Names that differ by a number only: frames of one subject or several subjects, which is unknown."""
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(_DIGITS.sub("#", PurePosixPath(name).stem), []).append(name)
