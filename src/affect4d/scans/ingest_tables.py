@@ -112,7 +112,7 @@ REPORT_COLUMNS: Mapping[str, str] = {
 """One row a scan, with the outcome of every step; what a refused scan never reached is null.
 
 - ``expression``: one of the six; ``label``: the class in the corpus's own vocabulary, ``neutral`` among them.
-- ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the most serious reason in one word; ``reason``: all, in words.
+- ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the most serious reason; ``reason``: all, in words.
 - orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
 - alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
 - ``seen``: share of a mean face that is there; what is missing are holes.

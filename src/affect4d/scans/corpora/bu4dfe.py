@@ -1,7 +1,7 @@
 """BU-4DFE: ``F001/Angry/000.wrl`` with ``000.jpg``, landmarks in ``BU4DFE_BND_V1.1/F001/Angry/000.bnd``.
 
-101 subjects show six expressions once each, at 25 frames a second, neutral → apex → neutral in about 4 s. Names are as in
-public reader code; frames count from 000, and how many there are varies. Folders of other names (the viewer's,
+101 subjects show six expressions once each, at 25 frames a second, neutral → apex → neutral in about 4 s. Names are as
+in public reader code; frames count from 000, and how many there are varies. Folders of other names (the viewer's,
 landmarks) are passed over. The gender of a subject is that of ``subjects.csv``, else the one its letter stands for.
 """
 

@@ -273,7 +273,7 @@ def completeness(corpus: Corpus, table: pd.DataFrame) -> pd.DataFrame:
     """Counts of a scan table beside those of a complete copy, one row an item.
 
     Partial copies are normal: what is missing is counted and reported, never an error. ``expected`` and ``missing`` are
-    null where the expectation is not known, ``examples`` names some of the missing, ``source`` is where the expectation comes from.
+    null where the expectation is not known, ``examples`` names some of the missing, ``source`` is its origin.
     """
     rows = [*_of_the_whole(corpus, table), *_within(corpus, table), *_wrong(table)]
     types: dict[str, Any] = {**dict.fromkeys(("found", "expected", "missing"), "Int64"), "examples": "str"}
