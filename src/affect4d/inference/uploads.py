@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load, save
 
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
-from affect4d.scans.readers.mesh_checks import assemble_mesh
+from affect4d.scans.readers.mesh_and_texture import assemble_mesh
 from affect4d.scans.scan import FaceScan, ScanError
 
 PlainData = tuple[dict[str, Any], dict[str, np.ndarray]]  # a JSON document, and arrays by name
