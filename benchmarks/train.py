@@ -19,7 +19,7 @@ from affect4d.models import EncoderOptions, ModelOptions, build_model, prompt_to
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.cached_training import labelled_samples, progress_bar
 from affect4d.training.dataset import make_loader
-from affect4d.training.device import choose_device, encoder_precision, set_precision, threads_of, with_threads
+from affect4d.training.device import choose_device, encoder_precision, encoders_of, threads_of, with_threads
 from affect4d.training.gradients_and_optimizer import build_optimizer
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOptions
@@ -131,7 +131,8 @@ class Trial:
     def bare(self) -> float:
         """Seconds of the shortest loop there is, on tensors that are in memory already."""
         model: Any = build_model("affect_vlm", self.size).to(self.device).train()
-        set_precision(model, encoder_precision(self.options, self.device))
+        for encoder in encoders_of(model):
+            encoder.precision = encoder_precision(self.options, self.device)
         optimizer = build_optimizer(model, self.options)
         prepared = list(self.batches(0))
         start = time.perf_counter()

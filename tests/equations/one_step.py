@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from affect4d.models import EncoderOptions, ModelOptions, build_model, clip_tokens
-from affect4d.training.distributed import ALONE, Ranks, synchronise_batchnorm
+from affect4d.training.distributed import SINGLE_PROCESS, Ranks, synchronise_batchnorm
 from affect4d.training.gradients_and_optimizer import build_optimizer, clip_gradients, compute_gradients
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntropyOptions, SmileOptions, TrainOptions
@@ -52,7 +52,7 @@ def draw_batch(kind):
     return kind(images, tokens, groups, torch.arange(SAMPLES))
 
 
-def walk(case, encoders, ranks=ALONE, steps=4):
+def walk(case, encoders, ranks=SINGLE_PROCESS, steps=4):
     """Weights after some steps of AdamW."""
     model, method, share, options = prepared(case, encoders, ranks)
     optimiser = build_optimizer(model, TrainOptions())
@@ -64,7 +64,7 @@ def walk(case, encoders, ranks=ALONE, steps=4):
     return {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
 
 
-def step(case, encoders, ranks=ALONE, parts=1):
+def step(case, encoders, ranks=SINGLE_PROCESS, parts=1):
     """Loss, gradients and running statistics after one step of one case, by name."""
     model, method, share, options = prepared(case, encoders, ranks)
     value = compute_gradients(

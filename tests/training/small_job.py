@@ -17,7 +17,7 @@ from affect4d.models import EncoderOptions, ModelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training import state_and_checkpoints
 from affect4d.training.cached_training import make_samples
-from affect4d.training.distributed import ALONE
+from affect4d.training.distributed import SINGLE_PROCESS
 from affect4d.training.launch import TrainingJob, launch
 from affect4d.training.options import (
     AffectOptions,
@@ -89,7 +89,7 @@ def small_recipe(method, options=TRAIN):
     return TrainingRecipe(INPUTS, MODEL, options, OBJECTIVES[method])
 
 
-def small_run(method="affect_vlm", folder=None, options=TRAIN, keep=2, policy=None, ranks=ALONE, **callbacks):
+def small_run(method="affect_vlm", folder=None, options=TRAIN, keep=2, policy=None, ranks=SINGLE_PROCESS, **callbacks):
     """Train; with a folder, saving after every step and resuming what is there."""
     bank, recipe = small_bank(), small_recipe(method, options)
     samples = make_samples(method, bank, *small_tables(bank, method), recipe)

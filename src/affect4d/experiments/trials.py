@@ -216,7 +216,7 @@ def _train(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame
     objective = getattr(settings.objectives, variant.method)
     recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
     recorder = _CurveRecorder(_accuracy_of(variant, settings, evaluator))
-    if settings.distributed.alone:
+    if settings.distributed.single_process:
         trained = train_model(variant.method, bank, plan, prompts, recipe, recorder.report, recorder.examine)
     else:
         samples = make_samples(variant.method, bank, plan, prompts, recipe)

@@ -118,7 +118,7 @@ def _train(
     check_no_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
     bank = load_view_bank(data.views, data.store, recipe.inputs)
     identity = {"configuration": content_key(recipe=recipe.to_dict()), "data": content_key(**data.digests())}
-    if distributed.alone:
+    if distributed.single_process:
         saved = CheckpointFolder(folder / CHECKPOINTS, identity, checkpoints.checkpoints)
         policy = CheckpointPolicy(saved, checkpoints)
         return train_model(method, bank, data.plan, data.prompts, recipe, on_epoch, policy=policy)

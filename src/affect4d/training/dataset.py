@@ -117,9 +117,8 @@ class BatchLoader:
 
     def resume(self, epoch: int, step: int) -> Iterator[TrainingBatch]:
         """Yield the batches of an epoch from a step on, and those of all later epochs."""
-        yield from self(epoch, step) if epoch < len(self.steps) else ()
-        for later in range(epoch + 1, len(self.steps)):
-            yield from self(later)
+        for later in range(epoch, len(self.steps)):
+            yield from self(later, step if later == epoch else 0)
 
 
 def make_loader(

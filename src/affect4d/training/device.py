@@ -42,12 +42,6 @@ def encoders_of(model: nn.Module) -> list[ViewEncoder | TextEncoder]:
     return [module for module in model.modules() if isinstance(module, ViewEncoder | TextEncoder)]
 
 
-def set_precision(model: nn.Module, precision: torch.dtype | None) -> None:
-    """Set the precision of the encoders in training; everything after them stays float32."""
-    for encoder in encoders_of(model):
-        encoder.precision = precision
-
-
 def threads_of(options: TrainOptions, processes: int = 1) -> int:
     """CPU threads of each of the processes of one host, which share the threads asked for."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

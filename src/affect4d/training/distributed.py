@@ -106,7 +106,7 @@ class Ranks:
         return parts
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = Ranks()
 
 
 class _Gather(torch.autograd.Function):

@@ -111,16 +111,18 @@ def build_optimizer(model: nn.Module, options: TrainOptions) -> AdamW:
     factors = encoder_rates(list(trainable), options.encoder_rate, options.layer_decay)
     kinds: dict[tuple[int, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in trainable.items():
-        kind = 2 if name.endswith("free_margin") else 0 if _decays(name, parameter) else 1
+        decays = parameter.ndim >= 2 and "embedding" not in name  # norms, biases, learnt scalars and positions do not
+        kind = 2 if name.endswith("free_margin") else 0 if decays else 1
         kinds[kind, -factors[name]].append(parameter)  # fastest first
-    decays = (options.weight_decay, 0.0, 0.0)
+    weight_decays = (options.weight_decay, 0.0, 0.0)
     faster = (1.0, 1.0, options.margin_rate)
+    lr = options.learning_rate
     groups = [
-        {"params": kinds[kind, rate], "weight_decay": decays[kind], "lr": faster[kind] * -rate * options.learning_rate}
+        {"params": kinds[kind, rate], "weight_decay": weight_decays[kind], "lr": faster[kind] * -rate * lr}
         for kind, rate in sorted(kinds)
     ]
     sharded = any(is_sharded(parameter) for parameter in trainable.values())
-    return AdamW(groups, lr=options.learning_rate, fused=not sharded)  # one pass over memory instead of a dozen
+    return AdamW(groups, lr=lr, fused=not sharded)  # one pass over memory instead of a dozen
 
 
 def encoder_rates(names: list[str], encoder_rate: float, layer_decay: float) -> dict[str, float]:
@@ -142,11 +144,6 @@ def _depth(name: str) -> int | None:
     if found:
         return int(found[1]) + 1
     return 0 if any(f".{part}" in name for part in _BELOW) else None
-
-
-def _decays(name: str, parameter: nn.Parameter) -> bool:
-    """Weight matrices and kernels decay; norms, biases, temperatures, view weights and positions do not."""
-    return parameter.ndim >= 2 and "embedding" not in name
 
 
 def build_schedule(optimizer: Optimizer, steps: int, warmup: float) -> LambdaLR:

@@ -99,7 +99,7 @@ class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
         return self
 
     @property
-    def alone(self) -> bool:
+    def single_process(self) -> bool:
         """This process trains by itself."""
         return self.processes * self.hosts == 1 and not self.shard
 

@@ -26,7 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from affect4d.training.device import encoder_precision, random_state, restore_random_state
 from affect4d.training.distributed import (
-    ALONE,
+    SINGLE_PROCESS,
     Ranks,
     full_optimizer_state,
     full_weights,
@@ -286,7 +286,10 @@ class CheckpointPolicy:
     """Decides when to save and to stop; all processes must call its methods alike, the first one writes."""
 
     def __init__(
-        self, folder: CheckpointFolder | None = None, options: CheckpointOptions | None = None, ranks: Ranks = ALONE
+        self,
+        folder: CheckpointFolder | None = None,
+        options: CheckpointOptions | None = None,
+        ranks: Ranks = SINGLE_PROCESS,
     ) -> None:
         self._folder, self._options, self._ranks = folder, options or CheckpointOptions(), ranks
         self._stop = False

@@ -13,15 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from affect4d.memory import keep_freed_memory, peak_memory
 from affect4d.models import build_model
 from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
-from affect4d.training.device import (
-    choose_device,
-    encoder_precision,
-    encoders_of,
-    set_precision,
-    threads_of,
-    with_threads,
-)
-from affect4d.training.distributed import ALONE, Ranks, full_weights, shard_encoders, synchronise_batchnorm
+from affect4d.training.device import choose_device, encoder_precision, encoders_of, threads_of, with_threads
+from affect4d.training.distributed import SINGLE_PROCESS, Ranks, full_weights, shard_encoders, synchronise_batchnorm
 from affect4d.training.gradients_and_optimizer import (
     FiniteGuard,
     NormStatistics,
@@ -71,7 +64,7 @@ def train(
     sequence_names: tuple[str, ...],
     callbacks: Callbacks = NO_CALLBACKS,
     policy: CheckpointPolicy | None = None,
-    ranks: Ranks = ALONE,
+    ranks: Ranks = SINGLE_PROCESS,
 ) -> tuple[Any, TrainingState]:
     """Build and train a model by one of :data:`affect4d.training.objectives.METHODS`; returns it with the last state.
 
@@ -108,7 +101,7 @@ class Trainer:
     validation: Sequence[TrainingBatch] = ()
     callbacks: Callbacks = NO_CALLBACKS
     policy: CheckpointPolicy = field(default_factory=CheckpointPolicy)
-    ranks: Ranks = ALONE
+    ranks: Ranks = SINGLE_PROCESS
 
     def __post_init__(self) -> None:
         drawn, epochs = len(self.loader.steps), self.options.epochs
@@ -127,9 +120,9 @@ class Trainer:
         freeze(model, options.freeze)
         model.to(device).train()
         flops = count_flops(model, self.loader, self.task)
-        set_precision(model, encoder_precision(options, device))
-        if options.compile:
-            for encoder in encoders_of(model):
+        for encoder in encoders_of(model):
+            encoder.precision = encoder_precision(options, device)  # everything after the encoders stays float32
+            if options.compile:
                 encoder.tower.compile()  # in place: names of weights stay
         synchronise_batchnorm(model, self.ranks, device)
         if self.ranks.shard:
