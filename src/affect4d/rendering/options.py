@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from affect4d.renamed_options import former_names
 from affect4d.rendering.channels import RENDERED_CHANNELS
@@ -20,10 +20,8 @@ ORTHOGRAPHIC_DISTANCE = 1000.0
 """Distance of an orthographic camera, in mm; its image does not depend on it."""
 
 
-class Light(BaseModel):
+class Light(BaseModel, frozen=True, extra="forbid"):
     """A distant light, the same for all cameras."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     direction: tuple[float, float, float] = Field(
         default=(0.0, math.sin(math.radians(35.0)), math.cos(math.radians(35.0))),
@@ -47,10 +45,9 @@ class Light(BaseModel):
         return colour
 
 
-class RenderOptions(BaseModel):
+class RenderOptions(BaseModel, frozen=True, extra="forbid"):
     """Options of a rendered image."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     _former = former_names(**_FORMER_NAMES)
 
     size: int = Field(default=96, ge=16, le=1024, description="pixels a side")

@@ -8,7 +8,7 @@ import ctypes
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,7 @@ from affect4d.scans.scan import FaceScan
 
 DRIVER_CHOOSES = -1
 WINDOW_VARIABLE = "VTK_DEFAULT_OPENGL_WINDOW"
-WINDOW_LIBRARIES: Mapping[str, str] = {
-    "vtkEGLRenderWindow": "libEGL.so.1",
-    "vtkOSOpenGLRenderWindow": "libOSMesa.so.8",
-}
+WINDOW_LIBRARIES = {"vtkEGLRenderWindow": "libEGL.so.1", "vtkOSOpenGLRenderWindow": "libOSMesa.so.8"}
 REMEDY = (
     "Install a software driver (Debian, Ubuntu: 'apt-get install libegl1 libgl1 libgl1-mesa-dri', or 'libosmesa6' on "
     "older releases) or the GPU's own driver, or render on the CPU (render.device=cpu)."
@@ -43,8 +40,7 @@ STEEPEST = 6.0
 class PyVistaRenderer:
     """Renders the given surface attributes with OpenGL.
 
-    Textures are reduced to ``texels`` along their shorter side; ``device`` is a GPU's number in EGL, −1 the driver's
-    choice.
+    Textures are reduced to ``texels`` along their shorter side; ``device`` is a GPU's number in EGL.
 
     Raises:
         OpenGLError: If OpenGL is missing or renders a known square wrongly, or there is no such device.
@@ -148,11 +144,7 @@ class PyVistaRenderer:
 
 
 def check_square(renderer: PyVistaRenderer, camera: Camera, size: int) -> None:
-    """Compare the centre pixels of an untextured square that faces the front with what they must be.
-
-    Raises:
-        OpenGLError: If they differ.
-    """
+    """Render an untextured square that faces the front; raises :class:`OpenGLError` if its centre pixels are wrong."""
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32) * camera.half_height
     vertices = np.column_stack([corners, np.zeros(4, np.float32)]) + np.array(camera.target, np.float32)
     buffers = renderer.render(FaceScan(vertices.astype(np.float32), np.array([(0, 1, 2), (0, 2, 3)], np.int32)))
@@ -208,11 +200,7 @@ def _open_plotter(views: int, size: int, device: int) -> Any:
 
 
 def _choose_window() -> None:
-    """Prefer EGL, then OSMesa, then the screen; the environment variable overrides the choice.
-
-    Raises:
-        OpenGLError: If there is no library for any of them.
-    """
+    """Prefer EGL, then OSMesa, then the screen; the environment variable overrides the choice."""
     if not sys.platform.startswith("linux"):
         return
     if chosen := os.environ.get(WINDOW_VARIABLE):

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from affect4d.renamed_options import former_names
 
@@ -87,10 +87,9 @@ AUGMENTATIONS: list[Augmentation] = [
 """In the order in which they are sampled and applied."""
 
 
-class SampleOptions(BaseModel):
+class SampleOptions(BaseModel, frozen=True, extra="forbid"):
     """Options of a sample's source images; options of image changes follow from :data:`AUGMENTATIONS`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     _former = former_names(turned="head_pose")
 
     mirror: float = Field(default=0.5, ge=0.0, le=1.0, description="probability that the whole sample is mirrored")

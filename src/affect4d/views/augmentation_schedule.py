@@ -250,9 +250,7 @@ def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.ra
     """Sequence of every sample, step after step; each step holds every group equally often, in shuffled order."""
     groups = len(pool.balance_members)
     if batch_size % groups:
-        raise ValueError(
-            f"A batch of {batch_size} cannot hold {groups} groups equally often: use a multiple of {groups}."
-        )
+        raise ValueError(f"A batch of {batch_size} cannot hold {groups} groups equally: use a multiple of {groups}.")
     per_group = batch_size // groups
     rows = [
         _cycled(members, steps * per_group, generator).reshape(steps, per_group) for members in pool.balance_members
@@ -281,7 +279,6 @@ def _sample_view(
     group = pool.mixing_group[anchors]
     other = pool.mixing_members[pool.mixing_starts[group] + generator.integers(0, pool.mixing_counts[group])]
     mixed_frames = _sample_frames(pool, other, options.quiet_share, generator)
-
     return {
         "source_sequence": pool.sequences[np.where(mixed, other, anchors)],
         "source_frame": np.where(mixed, mixed_frames, frames),

@@ -2,15 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from affect4d.views.channels import DERIVED_CHANNELS
 
 
-class FrameSampler(BaseModel):
+class FrameSampler(BaseModel, frozen=True, extra="forbid"):
     """Frames of a sequence that are used."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["uniform", "apex_window", "onset_apex"] = Field(
         default="apex_window",
@@ -19,10 +17,8 @@ class FrameSampler(BaseModel):
     frames: int = Field(default=0, ge=0, le=10_000, description="Number of frames, evenly spread; 0: all.")
 
 
-class InputOptions(BaseModel):
+class InputOptions(BaseModel, frozen=True, extra="forbid"):
     """Options of a model's input."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     channels: tuple[str, ...] = Field(default=("grey", "shading", "curvature"), min_length=1, max_length=3)
     motion: Literal["none", "stacked", "views"] = Field(
