@@ -68,7 +68,7 @@ class WrittenScan:
     sequence: str
     frame: int
     source: int  # frame of the take it was made from
-    neutral: bool = False  # A neutral face, whatever the take is named after
+    neutral: bool = False  # a neutral face, whatever the take is named after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

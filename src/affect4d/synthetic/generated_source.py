@@ -71,7 +71,7 @@ class GeneratedSource:
 
     def explain_absence(self) -> str:
         """Message for a recipe without performances."""
-        return f"{self} has no scans: its recipe lets nobody perform anything; look at recipe.performances."
+        return f"{self} has no scans: its recipe has no performances; look at recipe.performances."
 
 
 def open_source(raw_corpus: Mapping[str, Any]) -> ScanSource:

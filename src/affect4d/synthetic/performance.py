@@ -95,7 +95,7 @@ class Performance:
 
     @property
     def frames(self) -> int:
-        """How many frames are kept; they are numbered from 0."""
+        """Number of kept frames; they are numbered from 0."""
         return len(self.scanned)
 
     @property

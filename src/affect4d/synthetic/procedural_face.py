@@ -225,7 +225,9 @@ def mesh_skin(rng: np.random.Generator, spacing: float = 1.0) -> tuple[MaterialP
     lattice = _lattice(rng, spacing)
     points = np.concatenate([*_rings(rng), lattice])
     faces = triangulate(points)
-    return points, faces[~_in_a_hole(points[faces].mean(axis=1)) & _short(points, faces)]
+    corners = points[faces]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    return points, faces[~_in_a_hole(corners.mean(axis=1)) & (longest < LONGEST_EDGE)]
 
 
 @functools.cache
@@ -332,9 +334,3 @@ def _in_a_hole(centres: MaterialPoints) -> Bool[np.ndarray, " faces"]:
     eyes = (eye_opening(centres) < -0.05) | (eye_opening(mirrored(centres)) < -0.05)
     mouth = np.abs(centres[:, 1] - MOUTH.q) < mouth_slit(centres) - 0.02
     return np.asarray(eyes | mouth)
-
-
-def _short(points: MaterialPoints, faces: Faces) -> Bool[np.ndarray, " faces"]:
-    corners = points[faces]
-    edges = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
-    return np.asarray(edges.max(axis=1) < LONGEST_EDGE)

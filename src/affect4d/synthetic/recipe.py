@@ -11,7 +11,7 @@ FEWEST_SCANNED = 5
 
 
 class PerformanceOptions(BaseModel):
-    """What every subject performs, and how it is sampled in time."""
+    """Performances of every subject, and their sampling in time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -66,7 +66,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class ExpressiveStyle:
-    """How one subject shows expressions."""
+    """One subject's way to show expressions."""
 
     apex: Float64[np.ndarray, "expressions units"]
     """Weights of the six expressions at full intensity, in the order of ``EXPRESSIONS``."""
