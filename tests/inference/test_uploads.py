@@ -277,12 +277,12 @@ def test_no_object_of_a_worker_is_unpickled(room, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     room.start()
     honest = room._worker
-    ours, theirs = multiprocessing.Pipe()
-    room._worker = honest._replace(connection=ours)
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    room._worker = honest._replace(results=ours)
     theirs.send(Stranger())
     with pytest.raises(ScanError, match="broke its reader"):
         room._run(time.sleep, 0)
-    honest.connection.close()
+    honest.results.close()
     assert not list(tmp_path.iterdir())
     assert room.read([("face.ply", PLY)]).usable
 

@@ -30,15 +30,11 @@ PALE = 0.42
 GRID = "rgba(128,128,128,0.22)"
 IMAGE_SIDE = 192
 CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
-TRIANGLES = 40_000
-"""Most triangles; a coarser mesh is subdivided up to it, so that its texture shows."""
+TRIANGLES = 40_000  # most triangles; a coarser mesh is subdivided up to it, so that its texture shows
 CLAY = (208, 200, 190)
-FOR, AGAINST = (203, 66, 30), (48, 105, 170)
-"""VertexColours of positive and negative attribution."""
-STRONGEST = 0.8
-"""Opacity of the strongest attribution."""
-SATURATED = 98.0
-"""Percentile of the attribution that counts as strongest."""
+FOR, AGAINST = (203, 66, 30), (48, 105, 170)  # vertex colours of positive and negative attribution
+STRONGEST = 0.8  # opacity of the strongest attribution
+SATURATED = 98.0  # percentile of the attribution that counts as strongest
 
 Colouring = Literal["skin", "shape", "attribution"]
 VertexColumns = Float32[np.ndarray, "vertices columns"]

@@ -27,8 +27,7 @@ from affect4d.inference.uploads import Upload
 TIGHT = (
     "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"
     ".stButtonGroup [role=radiogroup] { flex-wrap: wrap; row-gap: 0.25rem }</style>"
-)
-"""Narrow margins; on a phone, buttons wrap to a second line."""
+)  # narrow margins; on a phone, buttons wrap to a second line
 LEAD = "Vision-language models that read facial **expressions** from 3D scans and 4D sequences."
 INTENDED_USE = (
     "**Intended use.** For research. The prediction names the *expression* a face shows, not the emotion a person "
@@ -44,8 +43,7 @@ SKIN, SHAPE, ATTRIBUTION = "Skin", "Shape", "Attribution of {}"
 FIXED = {"displayModeBar": False, "scrollZoom": False}
 TURNABLE = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "tableRotation", "resetCameraLastSave3d"]}
 SECONDS_A_FRAME = 0.7
-SHEET_WIDTH = 560
-"""Pixels; a narrow screen shrinks it."""
+SHEET_WIDTH = 560  # pixels; a narrow screen shrinks it
 EXPLANATION = (
     "Red speaks for the answer, blue against it: integrated gradients of what changed since the neutral frame "
     "(of the whole face where there is none), scaled to each picture's strongest places."

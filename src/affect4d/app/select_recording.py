@@ -26,10 +26,8 @@ CHANGES = {
     "seed": 8501,
     "performances": {"frames": FRAMES},
     "actions": {"intensity_low": 0.75, "intensity_high": 1.0, "distractors": 0.6},
-}
-"""Differences from the default corpus: other subjects, stronger expressions, more frames."""
-ModelIdentity = tuple[str, str, int]
-"""Title and folder of a model, and when it was written."""
+}  # differences from the default corpus: other subjects, stronger expressions, more frames
+ModelIdentity = tuple[str, str, int]  # title and folder of a model, and when it was written
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 
 
@@ -37,13 +35,11 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&])")
 class SelectedRecording:
     """Recording selected on the page."""
 
-    key: str
-    """Unique within the session; of a sample, for all sessions."""
+    key: str  # unique within the session; of a sample, for all sessions
     name: str
     scans: tuple[FaceScan, ...]
     neutral: FaceScan | None = None
-    is_sample: bool = False
-    """A synthetic face: its results are shared by all sessions."""
+    is_sample: bool = False  # a synthetic face: its results are shared by all sessions
     upload: Upload | None = None
 
 

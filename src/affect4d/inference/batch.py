@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 LOST, FAILED = "worker-lost", "failed"
 JPEG_QUALITY = 86
-PATH = "path"
-"""Column of a table of paths, the input in MLflow."""
+PATH = "path"  # column of a table of paths, the input in MLflow
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,13 +42,11 @@ from affect4d.views.batches import assemble_unaugmented
 LOGGER = logging.getLogger(__name__)
 
 ONNX_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
-TOLERANCE = 1e-4
-"""Largest difference of a probability from the packaged model's."""
+TOLERANCE = 1e-4  # largest difference of a probability from the packaged model's
 CHECKED = 8
 PROMPTS_FILE, README, CONFIG_FILE = "prompts.csv", "README.md", "open_clip_config.json"
 LOG_SCALE, OPEN_CLIP_LOG_SCALE = "temperature.logit_scale", "logit_scale"
-HALF = [0.5, 0.5, 0.5]
-"""Mean and deviation that turn an image's 0…1 into the model's −1…1."""
+HALF = [0.5, 0.5, 0.5]  # mean and deviation that turn an image's 0…1 into the model's −1…1
 
 LOADING = """## Load it
 

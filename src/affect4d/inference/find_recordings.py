@@ -30,15 +30,12 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 class ScanRecording:
     """A single scan, or a sequence; small enough to send to another process."""
 
-    name: str
-    """Path of the scan or of the sequence's folder, relative to ``root``."""
+    name: str  # path of the scan or of the sequence's folder, relative to root
     subject: str | None
     root: Path
-    rows: tuple[Mapping[str, Any], ...]
-    """One a scan, in order of frame: ``scan``, ``texture``, ``landmark_file``, ``frame``."""
+    rows: tuple[Mapping[str, Any], ...]  # one a scan, in order of frame: scan, texture, landmark_file, frame
     is_sequence: bool
-    camera: Intrinsics | None = None
-    """Of depth images."""
+    camera: Intrinsics | None = None  # of depth images
 
     @property
     def source(self) -> FileSource:

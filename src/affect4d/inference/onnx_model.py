@@ -28,8 +28,7 @@ INPUTS = ("images", "present")
 OUTPUTS = ("probabilities", "embedding", "view_weights", "sequence_probabilities")
 DESCRIPTION, FORMER_DESCRIPTION = "packaged_model", "bundle"
 """Metadata entry that holds the packaged model's description; its name in earlier files."""
-CALIBRATION = 128
-"""Most images from which the ranges of activations are taken."""
+CALIBRATION = 128  # most images from which the ranges of activations are taken
 QUANTISED = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool")
 """Operators computed in int8, but for the products with the prompts."""
 ImageArray = Float32[np.ndarray, "batch views channels size size"]

@@ -45,8 +45,7 @@ OPEN_CLIP_NAMES: Mapping[str, str] = {"image.tower.": "visual.", "text.tower.": 
 """Beginnings of weight names: a model's → open_clip's."""
 FILE_NAMES: Mapping[str, str] = {"image.tower.": "image.encoder.", "text.tower.": "text.encoder."}
 """Beginnings of weight names: a model's → the file's; earlier files have the model's."""
-LONGEST = 77
-"""Tokens of CLIP's own context: enough for any word."""
+LONGEST = 77  # tokens of CLIP's own context: enough for any word
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -58,8 +57,7 @@ class LoadedModel:
     model: VisionLanguageModel
     prompts: Mapping[str, Float32[np.ndarray, "prompts dim"]]
     """Expression → unit vectors of its prompts, computed in full precision."""
-    known: frozenset[int] | None
-    """Tokens the model was trained on; None for a pretrained text encoder, which has all."""
+    known: frozenset[int] | None  # tokens the model was trained on; None for a pretrained text encoder, which has all
 
     @property
     def scale(self) -> float:

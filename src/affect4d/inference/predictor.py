@@ -20,20 +20,16 @@ from affect4d.inference.results import FramePrediction, Prediction
 from affect4d.memory import keep_freed_memory
 from affect4d.views.batches import assemble_unaugmented
 
-NEAREST = 3
-"""Nearest prompts in a prediction."""
-BATCH = 32
-"""Frames that are embedded together."""
+NEAREST = 3  # nearest prompts in a prediction
+BATCH = 32  # frames that are embedded together
 
 
 @dataclass(frozen=True)
 class RecordingEmbedding:
     """Embeddings of a recording in the joint space."""
 
-    frames: Float32[np.ndarray, "frames dim"]
-    """Unit vector of every usable scan."""
-    fused: Float32[np.ndarray, " dim"]
-    """Normalised mean over the frames in the window."""
+    frames: Float32[np.ndarray, "frames dim"]  # unit vector of every usable scan
+    fused: Float32[np.ndarray, " dim"]  # normalised mean over the frames in the window
     view_weights: Float32[np.ndarray, "frames views"]
     in_window: tuple[bool, ...]
 
@@ -45,8 +41,7 @@ class Predictor:
         keep_freed_memory()
         self.description: PackagedModel = loaded.description
         self.model = loaded.model
-        self.scale = loaded.scale
-        """Factor on cosines before the softmax, calibration included."""
+        self.scale = loaded.scale  # factor on cosines before the softmax, calibration included
         self.preprocessor = Preprocessor(loaded.description)
         self._known = loaded.known
         self._sentences = [text for texts in loaded.description.prompts.values() for text in texts]

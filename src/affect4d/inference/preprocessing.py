@@ -31,17 +31,12 @@ from affect4d.views.bank import ViewBank
 from affect4d.views.channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
 
-ScanInput = str | Path | FaceScan
-"""A scan's file, or a scan in memory."""
-ImageOptions = tuple[RenderOptions, InputOptions, float]
-"""What images depend on: rendering, inputs and crop radius."""
+ScanInput = str | Path | FaceScan  # a scan's file, or a scan in memory
+ImageOptions = tuple[RenderOptions, InputOptions, float]  # what images depend on: rendering, inputs and crop radius
 
-NEUTRAL_FRAME = -1
-"""Frame number of a separate neutral scan."""
-BATCH = 64
-"""Frames whose channels are derived together."""
-ALIGNING = threading.Lock()
-"""Taken while a scan is aligned: limits on library threads hold for the whole process."""
+NEUTRAL_FRAME = -1  # frame number of a separate neutral scan
+BATCH = 64  # frames whose channels are derived together
+ALIGNING = threading.Lock()  # taken while a scan is aligned: limits on library threads hold for the whole process
 NO_NEUTRAL = "no neutral frame given: nothing is taken to have moved"
 
 
@@ -61,20 +56,14 @@ class UnusableRecordingError(ScanError):
 class PreparedScan:
     """Outcome of preparing one raw scan."""
 
-    file: str
-    """Its path, as given; empty for a scan in memory."""
+    file: str  # its path, as given; empty for a scan in memory
     frame: int
-    status: str
-    """``"ok"``, ``"repaired"`` (usable, with a remark) or ``"refused"``."""
-    code: str = ""
-    """Short, stable word for the defect, e.g. ``"truncated"``; empty where there is none."""
+    status: str  # "ok", "repaired" (usable, with a remark) or "refused"
+    code: str = ""  # short, stable word for the defect, e.g. "truncated"; empty where there is none
     reason: str = ""
-    confidence: float = 0.0
-    """Of the pose, 0…1."""
-    activity: float = 0.0
-    """Movement since the neutral frame, 0…1."""
-    face: FaceScan | None = None
-    """Canonical mesh, mm, if kept."""
+    confidence: float = 0.0  # of the pose, 0…1
+    activity: float = 0.0  # movement since the neutral frame, 0…1
+    face: FaceScan | None = None  # canonical mesh, mm, if kept
 
     @property
     def usable(self) -> bool:
@@ -88,18 +77,13 @@ class PreparedSequence:
 
     name: str
     subject: str | None
-    scans: tuple[PreparedScan, ...]
-    """All raw scans, refused ones too, in order."""
-    bank: ViewBank
-    """Images of every usable scan, after those of a separate neutral scan."""
-    rows: tuple[int, ...]
-    """The bank's rows of the usable scans, in order."""
+    scans: tuple[PreparedScan, ...]  # all raw scans, refused ones too, in order
+    bank: ViewBank  # images of every usable scan, after those of a separate neutral scan
+    rows: tuple[int, ...]  # the bank's rows of the usable scans, in order
     pictures: Mapping[str, Shaped[np.ndarray, "frames views height width components"]]
     """Rendered channels of the usable scans."""
-    has_neutral: bool
-    """Whether movement is relative to a neutral frame."""
-    is_sequence: bool
-    """Whether more than one scan was given."""
+    has_neutral: bool  # whether movement is relative to a neutral frame
+    is_sequence: bool  # whether more than one scan was given
     made_for: ImageOptions
 
     @property
@@ -118,8 +102,7 @@ class Preprocessor:
     """Renders raw scans as the training corpus of a packaged model was rendered."""
 
     description: PackagedModel
-    keep_faces: bool = False
-    """Keep the canonical mesh of every scan, for display."""
+    keep_faces: bool = False  # keep the canonical mesh of every scan, for display
 
     @property
     def image_options(self) -> ImageOptions:

@@ -8,8 +8,7 @@ from typing import Any
 import pandas as pd
 
 SEPARATOR = " | "
-CHUNK = 2_000
-"""Rows that are held as dictionaries before they become a table, which takes a tenth of the memory."""
+CHUNK = 2_000  # rows that are held as dictionaries before they become a table, which takes a tenth of the memory
 BEFORE = ("recording", "file", "subject", "model", "expression")
 TEXTS = (*BEFORE, "nearest_prompts", "status", "code", "reason")
 INTEGERS = ("onset", "apex", "offset")
@@ -19,21 +18,15 @@ INTEGERS = ("onset", "apex", "offset")
 class FramePrediction:
     """Prediction for one scan."""
 
-    file: str
-    """Its path; empty for a scan in memory."""
+    file: str  # its path; empty for a scan in memory
     frame: int
-    status: str
-    """``"ok"``, ``"repaired"`` (usable, with a remark) or ``"refused"``."""
-    code: str
-    """Short word for the defect; empty where there is none."""
+    status: str  # "ok", "repaired" (usable, with a remark) or "refused"
+    code: str  # short word for the defect; empty where there is none
     reason: str
     expression: str | None
-    probabilities: Mapping[str, float]
-    """Empty of a refused scan."""
-    in_window: bool
-    """Whether the frame counts for its sequence."""
-    activity: float
-    """Movement since the neutral frame, 0…1."""
+    probabilities: Mapping[str, float]  # empty of a refused scan
+    in_window: bool  # whether the frame counts for its sequence
+    activity: float  # movement since the neutral frame, 0…1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +36,15 @@ class Prediction:
     model: str
     name: str
     subject: str | None
-    expression: str | None
-    """The most probable; None where no scan was usable."""
+    expression: str | None  # the most probable; None where no scan was usable
     probabilities: Mapping[str, float]
     calibrated: bool
-    nearest_prompts: tuple[tuple[str, float], ...]
-    """Prompts with the largest cosines."""
+    nearest_prompts: tuple[tuple[str, float], ...]  # prompts with the largest cosines
     view_weights: Mapping[str, float]
     status: str
     code: str
     reason: str
-    frames: tuple[FramePrediction, ...]
-    """One a scan, refused ones too, in order."""
+    frames: tuple[FramePrediction, ...]  # one a scan, refused ones too, in order
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None

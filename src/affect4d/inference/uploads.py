@@ -27,6 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load, save
 
+from affect4d.memory import keep_freed_memory
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
 from affect4d.scans.readers.mesh_and_texture import assemble_mesh
 from affect4d.scans.scan import FaceScan, ScanError
@@ -65,8 +66,7 @@ TRIANGLE: Mapping[str, str] = {
     ".off": f"OFF\n3 1 0\n{_POINTS}3 0 1 2\n",
     ".stl": "solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 9 0 0\nvertex 0 9 0\nendloop\nendfacet\n"
     "endsolid a\n",
-}
-"""The smallest file of every text format: reading it loads, and on a new machine compiles, the reader's loops."""
+}  # the smallest file of every text format: reading it loads, and on a new machine compiles, the reader's loops
 
 
 class UploadLimits(BaseModel):
@@ -110,7 +110,8 @@ class Upload:
 
 class _Worker(NamedTuple):
     process: SpawnProcess
-    connection: Connection
+    jobs: Connection
+    results: Connection
 
 
 class UploadReader:
@@ -159,7 +160,8 @@ class UploadReader:
         """End the worker."""
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.connection.close()
+            worker.jobs.close()
+            worker.results.close()
             worker.process.kill()
             worker.process.join()
 
@@ -175,13 +177,14 @@ class UploadReader:
         """What a function returns in the worker; ScanError if it fails or the worker dies, or UploadRefusedError."""
         self._worker = worker = self._worker or _start_worker(self.limits.memory_bytes)
         try:
-            worker.connection.send((self.limits.seconds, function, args))
-            document, (code, detail, where) = json.loads(worker.connection.recv_bytes(LARGEST_ANSWER))
-            arrays = load(worker.connection.recv_bytes(LARGEST_ANSWER))
+            worker.jobs.send((self.limits.seconds, function, args))
+            document, (code, detail, where) = json.loads(worker.results.recv_bytes(LARGEST_ANSWER))
+            arrays = load(worker.results.recv_bytes(LARGEST_ANSWER))
         except Exception as error:
             self.close()
-            reason = f"took more than {self.limits.seconds} s, or broke its reader"
-            raise ScanError("reader-lost", UPLOAD, reason) from error
+            raise ScanError(
+                "reader-lost", UPLOAD, f"took more than {self.limits.seconds} s, or broke its reader"
+            ) from error
         if code == REFUSED:
             raise UploadRefusedError(detail)
         if code:
@@ -198,19 +201,20 @@ class UploadReader:
 
 def _start_worker(memory: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
-    connection, other_end = context.Pipe()
-    process = context.Process(target=_work, args=(other_end, memory), daemon=True)
+    (taken, jobs), (results, given) = context.Pipe(duplex=False), context.Pipe(duplex=False)  # faster than one duplex
+    process = context.Process(target=_work, args=(taken, given, memory), daemon=True)
     process.start()
-    other_end.close()  # so that the connection ends with the worker
-    return _Worker(process, connection)
+    taken.close()
+    given.close()  # so that the results end with the worker
+    return _Worker(process, jobs, results)
 
 
-def _work(connection: Connection, memory: int) -> None:
+def _work(jobs: Connection, results: Connection, memory: int) -> None:
     """Do one job after the other until the parent is gone; a job of unforeseen failure ends the process."""
     _confine(memory)
     while True:
         try:
-            seconds, function, args = connection.recv()
+            seconds, function, args = jobs.recv()
         except EOFError:
             return
         document, arrays, error = {}, {}, ("", "", "")
@@ -222,12 +226,13 @@ def _work(connection: Connection, memory: int) -> None:
             error = REFUSED, str(refusal), ""
         except MemoryError:
             error = "too-large", "needs more memory than a scan may", ""
-        connection.send_bytes(json.dumps([document, error]).encode())
-        connection.send_bytes(save(arrays))
+        results.send_bytes(json.dumps([document, error]).encode())
+        results.send_bytes(save(arrays))
 
 
 def _confine(memory: int) -> None:
     """Warm up the readers, then limit for good what this process may allocate, write and leave behind."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this process
     with tempfile.TemporaryDirectory() as folder:
         for suffix, text in TRIANGLE.items():
@@ -299,8 +304,8 @@ class Unpacked:
             while piece := file.read(PIECE):
                 self.size += len(piece)
                 if self.size > self.limits.total_bytes:
-                    total = _megabytes(self.limits.total_bytes)
-                    raise UploadRefusedError(f"More than {total} once unpacked: send a shorter sequence.")
+                    total = self.limits.total_bytes / 2**20
+                    raise UploadRefusedError(f"More than {total:g} MB once unpacked: send a shorter sequence.")
                 copied.write(piece)
                 if copied.tell() > self.limits.file_bytes:
                     return True
@@ -348,13 +353,12 @@ def _not_opened(member: zipfile.ZipInfo) -> str:
 
 
 def _add(name: str, file: IO[bytes], unpacked: Unpacked) -> None:
-    """Copy one file under a plain name, or note why not."""
     unpacked.count_file()
     target = unpacked.folder / _plain_name(name, unpacked.files)
     reason = _unwanted(target, unpacked)
     if not reason:
         if unpacked.copy(file, target):
-            reason = f"is larger than {_megabytes(unpacked.limits.file_bytes)}"
+            reason = f"is larger than {unpacked.limits.file_bytes / 2**20:g} MB"
         elif target.suffix.lower() in IMAGES and not _is_image(target):
             reason = "is named as an image, and is no JPEG, PNG or BMP"
         if reason:
@@ -382,16 +386,12 @@ def _is_image(file: Path) -> bool:
 
 
 def _plain_name(name: str, number: int) -> str:
-    """Last part of a name if it is plain, else one of our own with its suffix."""
+    """Last part of a name if it is plain, else another with its suffix."""
     last = PurePosixPath(name.replace("\\", "/")).name
     if _PLAIN.fullmatch(last):
         return last
     suffix = Path(last).suffix.lower()
     return f"file-{number}{suffix if suffix in KNOWN else ''}"
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:.0f} MB" if count >= 2**20 else f"{count} bytes"
 
 
 def _no_scan(refused: Sequence[tuple[str, str]]) -> str:

@@ -41,8 +41,7 @@ class HistogramBar:
     high: float
     count: int
     height: float
-    doubted: bool
-    """Whether it lies below the histogram's threshold."""
+    doubted: bool  # whether it lies below the histogram's threshold
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,12 @@ NO_RESULTS: Mapping[str, Any] = {
     "failures": (),
     "command": "make run",
     "made": None,
-}
-"""Parts of a report that may be missing; their sections are then left out."""
+}  # parts of a report that may be missing; their sections are then left out
 CURVES: Mapping[str, str] = {
     "unseen_accuracy": "Accuracy on unseen subjects after each epoch",
     "gradient_norm": "Norm of the gradient, before clipping",
     "alpha": "The learnable margin α",
-}
-"""Columns of a study's curves that are drawn, and their titles."""
+}  # columns of a study's curves that are drawn, and their titles
 METHODS: Mapping[str, str] = {
     "affect_vlm": "Supervised: views and prompts of one expression are drawn together (image-text alignment, pair and "
     "triplet terms under a learnable margin). After AffectVLM, arXiv 2504.19739.",
