@@ -39,7 +39,7 @@ _LONGEST_WORD = 80
 _CLOSES = {ord("{"): ord("}"), ord("["): ord("]")}
 _STRUCTURE = re.compile(rb'[{}\[\]"#]')
 _IN_COMMENTED_LIST = re.compile(rb'#[^\r\n]*|[{\[\]"]')
-_STRING_END = re.compile(rb'(?<!\\)(?:\\\\)*"')
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ELSEWHERE = re.compile(rb"(?<![\w.-])(USE|PROTO|EXTERNPROTO|IS)(?![\w.-])")
 _PROTOTYPE = re.compile(rb"(?<![\w.-])(PROTO|EXTERNPROTO|IS)(?![\w.-])")
 _CLOCKWISE = re.compile(rb"(?<![\w.-])ccw\s+FALSE(?![\w.-])")
@@ -274,7 +274,10 @@ def _outline(raw: bytes, path: Path) -> Iterator[_Item]:
         if mark == ord("#"):
             position = end_of_line(raw, at, len(raw))
         elif mark == ord('"'):
-            position = _string_end(raw, at, path) + 1
+            string = _STRING.match(raw, at)
+            if string is None:
+                raise _missing(b'"', at + 1, path)
+            position = string.end()
             yield _Item("string", _word_before(raw, stack[-1].gaps), tuple(stack), at + 1, position - 1)
         elif mark in _CLOSES:
             name = _word_before(raw, stack[-1].gaps)
@@ -307,7 +310,9 @@ def _pop(stack: list[_Node], mark: int, at: int, path: Path) -> None:
 
 def _number_list_end(raw: bytes, at: int, path: Path) -> int | None:
     """Where the list that opens here closes, if it holds numbers only; None if it holds nodes or strings."""
-    end = _find(raw, b"]", at, path)
+    end = raw.find(b"]", at)
+    if end < 0:
+        raise _missing(b"]", at, path)
     if raw.find(b"#", at + 1, end) >= 0:
         return _commented_list_end(raw, at, path)
     nested = any(raw.find(mark, at + 1, end) >= 0 for mark in (b"{", b"[", b'"'))
@@ -322,24 +327,6 @@ def _commented_list_end(raw: bytes, at: int, path: Path) -> int | None:
         if comments >= MAX_COMMENTS:
             raise ScanError("too-complex", path, f"more than {MAX_COMMENTS} comments in one list", f"byte {at + 1}")
     raise _missing(b"]", at, path)
-
-
-def _string_end(raw: bytes, at: int, path: Path) -> int:
-    """The quote that ends the string that opens here; one behind a backslash is part of it."""
-    end = _find(raw, b'"', at + 1, path)
-    if raw[end - 1] != ord("\\"):
-        return end
-    found = _STRING_END.search(raw, at + 1)
-    if found is None:
-        raise _missing(b'"', at + 1, path)
-    return found.end() - 1
-
-
-def _find(raw: bytes, mark: bytes, start: int, path: Path) -> int:
-    end = raw.find(mark, start)
-    if end < 0:
-        raise _missing(mark, start, path)
-    return end
 
 
 def _missing(mark: bytes, start: int, path: Path) -> ScanError:
