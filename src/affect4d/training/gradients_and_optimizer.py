@@ -164,7 +164,7 @@ def clip_gradients(model: nn.Module, limit: float) -> Tensor:
     sharded = [parameter for parameter in with_gradient if is_sharded(parameter.grad)]
     plain = [parameter for parameter in with_gradient if not is_sharded(parameter.grad)]
     if not sharded:  # as clip_grad_norm_, to the bit; on a CPU, small gradients are not multiplied by 1
-        norm = get_total_norm([p.grad for p in plain if p.grad is not None])
+        norm: Tensor = get_total_norm([p.grad for p in plain if p.grad is not None])
         if norm.is_cuda or not limit / (norm + 1e-6) >= 1:
             clip_grads_with_norm_(plain, limit, norm)
         return norm
