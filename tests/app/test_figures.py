@@ -24,7 +24,7 @@ def answered(drawn, channels):
     )
     pictures |= depth if "depth" in drawn else {}
     return SimpleNamespace(
-        predictor=SimpleNamespace(description=description), prepared=SimpleNamespace(pictures=pictures)
+        predictor=SimpleNamespace(description=description), prepared=SimpleNamespace(images=pictures)
     )
 
 

@@ -135,14 +135,14 @@ def view_sheet(result: ModelResult, place: int) -> str:
     """
     render = result.predictor.description.render
     places = [list(render.angles).index(name) for name in view_order(result)]
-    drawn = {channel: stack[place : place + 1] for channel, stack in result.prepared.pictures.items()}
+    drawn = {channel: stack[place : place + 1] for channel, stack in result.prepared.images.items()}
     angles, pitches = list(render.angles.values()), [render.pitch(name) for name in render.angles]
     channels = _shapes(result)
     rows = [[drawn["texture"][0, view] for view in places]] if "texture" in drawn else []
     if channels:
         shapes = derive_channels(drawn, angles, channels, pitches)[0]
         rows += [[shapes[view, channel] for view in places] for channel in range(len(channels))]
-    sheet = np.concatenate([np.concatenate([_enlarged(picture) for picture in row], axis=1) for row in rows], axis=0)
+    sheet = np.concatenate([np.concatenate([_enlarged(image) for image in row], axis=1) for row in rows], axis=0)
     file = io.BytesIO()
     Image.fromarray(sheet).save(file, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
@@ -150,7 +150,7 @@ def view_sheet(result: ModelResult, place: int) -> str:
 
 def sheet_rows(result: ModelResult) -> list[str]:
     """Names of the rows of :func:`view_sheet`: skin where it was rendered, then the channels of the shape."""
-    return [*(["skin"] if "texture" in result.prepared.pictures else []), *_shapes(result)]
+    return [*(["skin"] if "texture" in result.prepared.images else []), *_shapes(result)]
 
 
 def view_order(result: ModelResult) -> list[str]:
@@ -216,9 +216,9 @@ def _shapes(result: ModelResult) -> list[str]:
     return [channel for channel in result.predictor.description.inputs.channels if channel != "grey"]
 
 
-def _enlarged(picture: UInt8[np.ndarray, "height width *components"]) -> UInt8[np.ndarray, "height width 3"]:
+def _enlarged(image: UInt8[np.ndarray, "height width *components"]) -> UInt8[np.ndarray, "height width 3"]:
     side = (IMAGE_SIDE, IMAGE_SIDE)
-    return np.asarray(Image.fromarray(picture).convert("RGB").resize(side, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(image).convert("RGB").resize(side, Image.Resampling.BICUBIC))
 
 
 def _shortened(sentence: str, most: int = 70) -> str:
@@ -275,10 +275,10 @@ def _skin(columns: VertexColumns, face: FaceScan) -> VertexColours:
 def _over(skin: VertexColours, attribution: Float32[np.ndarray, " vertices"]) -> VertexColours:
     """Attribution over pale skin: red in favour, blue against."""
     size = np.abs(attribution)
-    share = np.clip(size / max(float(np.percentile(size, SATURATED)), 1e-12), 0, 1)[:, None] ** 0.8 * STRONGEST
+    strength = np.clip(size / max(float(np.percentile(size, SATURATED)), 1e-12), 0, 1)[:, None] ** 0.8 * STRONGEST
     grey = skin.astype(np.float32).mean(axis=1, keepdims=True) * 0.4 + 140
     colour = np.where(attribution[:, None] > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
-    return np.asarray(np.clip(grey * (1 - share) + colour * share, 0, 255), np.uint8)
+    return np.asarray(np.clip(grey * (1 - strength) + colour * strength, 0, 255), np.uint8)
 
 
 def _as_text(colours: VertexColours) -> list[str]:

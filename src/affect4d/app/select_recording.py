@@ -99,7 +99,7 @@ def select_sample() -> SelectedRecording:
 def sample_scans(subject: str, expression: str) -> tuple[FaceScan, ...]:
     """Scans of a sample, generated at first use."""
     bar = st.progress(0.0, "Making the face …")
-    scans = generate_sample(subject, expression, lambda share: bar.progress(share, "Making the face …"))
+    scans = generate_sample(subject, expression, lambda fraction: bar.progress(fraction, "Making the face …"))
     bar.empty()
     return scans
 

@@ -173,7 +173,6 @@ def _scans(job: PredictionJob) -> int:
 
 
 def _refused(job: PredictionJob, frames: tuple[FramePrediction, ...]) -> Prediction:
-    """Result for a recording without a usable scan."""
     frames = tuple(sorted(frames, key=lambda frame: frame.frame))
     first = frames[0]
     reason = first.reason if len(frames) == 1 else f"none of {len(frames)} scans is usable; {first.reason}"
@@ -198,10 +197,10 @@ def _apex_image(prepared: "PreparedSequence") -> bytes:
     from PIL import Image
 
     frame = 0 if prepared.moments is None else prepared.moments.apex
-    channel = most_photographic(prepared.pictures)
-    views = prepared.pictures[channel][frame]
-    if channel == "texture" and len(np.unique(views[views.any(axis=-1)])) <= 1 and "normals" in prepared.pictures:
-        views = prepared.pictures["normals"][frame]
+    channel = most_photographic(prepared.images)
+    views = prepared.images[channel][frame]
+    if channel == "texture" and len(np.unique(views[views.any(axis=-1)])) <= 1 and "normals" in prepared.images:
+        views = prepared.images["normals"][frame]
     if views.shape[-1] == 1:
         views = np.repeat((views >> 8).astype(np.uint8), 3, axis=-1)
     buffer = BytesIO()

@@ -182,7 +182,6 @@ def _write_open_clip(folder: Path, description: PackagedModel, weights: NamedWei
 
 
 def _write_prompts(description: PackagedModel, file: Path) -> None:
-    """Write the table that ``prompts.file`` takes back."""
     with file.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines)
         writer.writerow(("expression", "prompt"))

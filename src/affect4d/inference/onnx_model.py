@@ -146,7 +146,6 @@ def onnx_metadata(model: PackagedModel) -> dict[str, str]:
 
 
 def _translate(graph: ProbabilityGraph, sample: tuple[int, int, int, int]) -> torch.onnx.ONNXProgram:
-    """The graph in ONNX, for batches of any size."""
     example = (torch.zeros(2, *sample), torch.ones(2, sample[0], dtype=torch.bool))
     batch = {0: torch.export.Dim("batch")}
     with warnings.catch_warnings(), torch.inference_mode():

@@ -80,7 +80,7 @@ class PreparedSequence:
     scans: tuple[PreparedScan, ...]  # all raw scans, refused ones too, in order
     bank: ViewBank  # images of every usable scan, after those of a separate neutral scan
     rows: tuple[int, ...]  # the bank's rows of the usable scans, in order
-    pictures: Mapping[str, Shaped[np.ndarray, "frames views height width components"]]
+    images: Mapping[str, Shaped[np.ndarray, "frames views height width components"]]
     """Rendered channels of the usable scans."""
     has_neutral: bool  # whether movement is relative to a neutral frame
     is_sequence: bool  # whether more than one scan was given
@@ -156,7 +156,6 @@ class Preprocessor:
         return self._render(raw, path, outcome)
 
     def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan) -> "_Rendered":
-        """Align, crop, repair and render a raw scan."""
         try:
             with ALIGNING, _library_threads().limit(limits=1):  # as in a worker: more threads round otherwise
                 alignment = align(raw)
@@ -200,7 +199,7 @@ class Preprocessor:
             scans=tuple(scans),
             bank=_bank(name, stacks, frames, activity, self.description),
             rows=tuple(range(len(rest), len(rest) + len(images))),
-            pictures={channel: stack[len(rest) :] for channel, stack in stacks.items()},
+            images={channel: stack[len(rest) :] for channel, stack in stacks.items()},
             has_neutral=bool(rest) or is_sequence,
             is_sequence=is_sequence,
             made_for=self.image_options,

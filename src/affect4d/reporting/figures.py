@@ -1,6 +1,6 @@
 """Interactive figures of the report; the page gives them its own colours, light or dark, and its fonts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,12 +15,12 @@ CYCLE: tuple[str, ...] = (TEAL, AMBER, SLATE, "#b86f9c", "#8a9a3b", "#5aa6d6")
 """Hues that read on white and on black paper; neighbours differ in lightness, too."""
 
 SYMBOLS: tuple[str, ...] = ("circle", "diamond", "square", "triangle-up", "x", "star")
-"""Expressions are told apart by shape as well as by hue."""
+"""Expressions differ in shape as well as in hue."""
 FEATURES_OF: Mapping[str, str] = {"untrained_encoder": "Untrained encoder", "affect_vlm": "AffectVLM (saw all labels)"}
 """What a model is called where only its features are looked at."""
 
 STEERING = ("alpha", "active_pairs", "active_triplets")
-"""Shares that steer the margin losses; drawn apart from the terms."""
+"""Margin of the losses and fractions of active terms; drawn apart from the terms."""
 BESIDE_THE_POINT = ("epoch", "step", "scale", "learning_rate", "gradient_norm", "accuracy")
 TERM_NAMES: Mapping[str, str] = {
     "loss": "whole loss",
@@ -47,7 +47,7 @@ def results_figure(summary: Mapping[str, Any]) -> go.Figure:
         orientation="h",
         width=0.62,
         marker={"color": [_hue(name) for name, _ in rows], "cornerradius": 4},
-        error_x=_interval_bars(rows),
+        error_x=_interval_bars([scores for _, scores in rows]),
         customdata=[[100 * bound for bound in scores["interval"]] for _, scores in rows],
         hovertemplate="%{y}<br>%{x:.1f} % (%{customdata[0]:.0f} – %{customdata[1]:.0f})<extra></extra>",
     )
@@ -93,7 +93,7 @@ def learning_figures(history: pd.DataFrame) -> dict[str, go.Figure]:
 
 
 def view_weights_figure(weights: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    """Share each view has in each model's fused embedding, per cent."""
+    """Weight of each view in each model's fused embedding, per cent."""
     names = list(next(iter(weights.values()))) if weights else []
     figure = _figure(height=300)
     for place, (model, shares) in enumerate(weights.items()):
@@ -109,7 +109,7 @@ def view_weights_figure(weights: Mapping[str, Mapping[str, float]]) -> go.Figure
 
 
 def purity_figure(purity: PseudoLabelScores) -> go.Figure:
-    """Share of pseudo-labels that are right, for each true expression, per cent."""
+    """Accuracy of pseudo-labels for each true expression, per cent."""
     shares = purity["by_expression"]
     figure = _figure(height=300)
     figure.add_bar(
@@ -134,14 +134,7 @@ def few_shot_figure(representations: Mapping[str, Any]) -> go.Figure:
             name=FEATURES_OF.get(model, display_name(model)),
             mode="lines+markers",
             line={"color": CYCLE[place % len(CYCLE)], "width": 2},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (each["interval"][1] - each["accuracy"]) for each in shots.values()],
-                "arrayminus": [100 * (each["accuracy"] - each["interval"][0]) for each in shots.values()],
-                "thickness": 1.4,
-                "width": 4,
-            },
+            error_y=_interval_bars(shots.values()),
             hovertemplate="%{x} labelled: %{y:.1f} %<extra>%{fullData.name}</extra>",
         )
     figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
@@ -238,12 +231,13 @@ def lines(means: pd.DataFrame, names: Mapping[str, str] = TERM_NAMES) -> go.Figu
     return figure.update_xaxes(title={"text": "epoch"}, showgrid=False)
 
 
-def _interval_bars(rows: Sequence[tuple[str, Scores]]) -> dict[str, Any]:
+def _interval_bars(scores: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    scores = list(scores)
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * (scores["interval"][1] - scores["accuracy"]) for _, scores in rows],
-        "arrayminus": [100 * (scores["accuracy"] - scores["interval"][0]) for _, scores in rows],
+        "array": [100 * (each["interval"][1] - each["accuracy"]) for each in scores],
+        "arrayminus": [100 * (each["accuracy"] - each["interval"][0]) for each in scores],
         "thickness": 1.4,
         "width": 4,
     }
@@ -271,7 +265,7 @@ def _hue(name: str) -> str:
 
 
 def timeline_figure(timeline: pd.DataFrame, expressions: Sequence[str]) -> go.Figure:
-    """Share of every expression over the frames of a sequence; the frames that speak for it are shaded."""
+    """Probability of every expression over the frames of a sequence; the frames in its window are shaded."""
     usable = timeline[timeline["status"] != "refused"]
     figure = _figure(height=250, hovermode="x unified", margin={"l": 8, "r": 8, "t": 8, "b": 36})
     for place, name in enumerate(expressions):

@@ -113,7 +113,6 @@ def jpeg_address(image: Image.Image) -> str:
 
 
 def _totals(report: pd.DataFrame) -> Mapping[str, Any]:
-    """Numbers at the top of the page."""
     statuses = report["status"].value_counts()
     doubted = (report["confidence"] < TRUSTED) & (report["status"] != "refused")
     return {

@@ -258,7 +258,6 @@ def _models(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _report_figures(context: Mapping[str, Any]) -> dict[str, go.Figure]:
-    """Figures of the report by their names in the template."""
     summary = context["summary"]
     drawn = {"results": figures.results_figure(summary), "seconds": figures.seconds_figure(summary["seconds"])}
     for name, scores in result_rows(summary):
@@ -326,7 +325,6 @@ def _difference(value: float | None, unit: str) -> str:
 
 
 def _source(finding: Mapping[str, Any]) -> str:
-    """Source of a finding in a few words."""
     seeds = [f"{finding['seeds']} seeds"] if finding["seeds"] != 1 else []
     made = [finding["made"]] if finding["made"] else []
     return ", ".join([finding["source"], *seeds, f"{finding['subjects']} subjects", *made])
