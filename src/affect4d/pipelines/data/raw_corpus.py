@@ -8,7 +8,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.parallel import IN_PROCESS, EngineOptions
+from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.corpus_files import check_folder
+from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
 
@@ -36,8 +38,6 @@ class CorpusSource(BaseModel):
     @model_validator(mode="after")
     def _camera_is_one(self) -> Self:
         if self.camera is not None:
-            from affect4d.scans.readers.range_image import Intrinsics  # the readers cost half a second
-
             Intrinsics.model_validate(self.camera)
         return self
 
@@ -62,8 +62,6 @@ class CorpusChoice(BaseModel):
 
     @model_validator(mode="after")
     def _name_is_known(self) -> Self:
-        from affect4d.scans.corpora import CORPORA
-
         if self.name not in {*self.known, *CORPORA}:
             raise ValueError(
                 f"No corpus is called {self.name!r}; known corpora: {', '.join(sorted({*self.known, *CORPORA}))}. "
@@ -75,7 +73,6 @@ class CorpusChoice(BaseModel):
     def _layout_is_known(self) -> Self:
         if self.layout_used == WRITTEN_AS:
             return self
-        from affect4d.scans.corpora import corpus_named
         from affect4d.synthetic.corpus_layouts import layout_named  # scipy costs half a second
 
         (corpus_named if self.source.root is not None else layout_named)(self.layout_used)
@@ -121,7 +118,7 @@ def generate_raw_corpus(
         FileNotFoundError: If a licensed corpus has no folder in the configuration, or the folder is not there.
         ValueError: If there is no such benchmark, or the layout has no place for what it performs.
     """
-    raw_corpus = _raw_corpus(choice, raw_store, engine)
+    raw_corpus = {**_raw_corpus(choice, raw_store, engine), "name": choice.name}
     truth = Path(raw_corpus["root"]) / "actions.parquet"
     return raw_corpus, pd.read_parquet(truth) if truth.exists() else pd.DataFrame()
 
@@ -129,15 +126,14 @@ def generate_raw_corpus(
 def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     source = choice.source
     if choice.is_converted:
-        return {**_convert(choice, raw_store, engine), "name": choice.name}
+        return _convert(choice, raw_store, engine)
     if source.benchmark is not None:
-        return {**_make_benchmark(source.benchmark, choice, raw_store, engine), "name": choice.name}
+        return _make_benchmark(source.benchmark, choice, raw_store, engine)
     if source.recipe is not None:
         from affect4d.synthetic.generate import generate_corpus
 
         recipe = _located(source.recipe, choice)
-        made = generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
-        return {**made, "name": choice.name}
+        return generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
     if source.root is None:
         raise FileNotFoundError(
             f"Corpus {choice.name!r} has no folder yet. Name it in conf/local/globals.yml, under "
@@ -145,7 +141,6 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
         )
     check_folder(Path(source.root))  # before it is written down, and read from there by a run that is resumed
     return {
-        "name": choice.name,
         "layout": choice.layout_used,
         "root": source.root,
         "pattern": source.pattern,
@@ -184,6 +179,6 @@ def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, en
 
 
 def _located(recipe: CorpusRecipe, choice: CorpusChoice) -> CorpusRecipe:
-    """The recipe with this run's number of people, and with the face model where it lies here."""
+    """The recipe with this run's number of subjects, and with the face model where it lies here."""
     changes = {"subjects": choice.subjects, "ict_folder": choice.source.ict_folder}
     return recipe.model_copy(update={name: value for name, value in changes.items() if value is not None})
