@@ -217,17 +217,18 @@ def _work(jobs: Connection, results: Connection, memory: int) -> None:
             seconds, function, args = jobs.recv()
         except EOFError:
             return
-        document, arrays, error = {}, {}, ("", "", "")
+        outcome: PlainData = {}, {}
+        error = ("", "", "")
         try:
-            document, arrays = _limited(seconds, function, *args)
+            outcome = _limited(seconds, function, *args)
         except ScanError as defect:
             error = defect.code, defect.detail, defect.where
         except UploadRefusedError as refusal:
             error = REFUSED, str(refusal), ""
         except MemoryError:
             error = "too-large", "needs more memory than a scan may", ""
-        results.send_bytes(json.dumps([document, error]).encode())
-        results.send_bytes(save(arrays))
+        results.send_bytes(json.dumps([outcome[0], error]).encode())
+        results.send_bytes(save(outcome[1]))
 
 
 def _confine(memory: int) -> None:
