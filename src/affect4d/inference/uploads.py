@@ -387,7 +387,6 @@ def _is_image(file: Path) -> bool:
 
 
 def _plain_name(name: str, number: int) -> str:
-    """Last part of a name if it is plain, else another with its suffix."""
     last = PurePosixPath(name.replace("\\", "/")).name
     if _PLAIN.fullmatch(last):
         return last
