@@ -15,8 +15,8 @@ from affect4d.scans.readers import read_scan
 from affect4d.scans.scan import FaceScan
 from affect4d.store import ContentStore
 from affect4d.synthetic.corpus_layouts import write_bu4dfe_frame
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 from benchmarks.dense_face import TEXTURE_SIZE
 
 DISTINCT = 8

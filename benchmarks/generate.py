@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from affect4d.memory import peak_memory
+from affect4d.malloc_and_peak_memory import peak_memory
 from affect4d.parallel import EngineOptions
 from affect4d.store import ContentStore
-from affect4d.synthetic.benchmarks import benchmark, changed
-from affect4d.synthetic.generate import generate_corpus
-from affect4d.synthetic.generated_source import GeneratedSource
+from affect4d.synthetic.frozen_benchmarks import benchmark, changed
+from affect4d.synthetic.generated_scan_source import GeneratedSource
+from affect4d.synthetic.write_corpus import generate_corpus
 from benchmarks.rows import Row
 
 NAMES = ("generate.scans", "generate.stream", "generate.memory")

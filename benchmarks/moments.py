@@ -16,10 +16,10 @@ from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
-from affect4d.synthetic.generate import generate_corpus
-from affect4d.synthetic.generated_corpus import performance_of, sequence_name, takes
+from affect4d.synthetic.generate_scans import performance_of, sequence_name, takes
 from affect4d.synthetic.performance import Performance
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 from affect4d.views.apex_detection import detect_apex
 from benchmarks.rows import Row
 

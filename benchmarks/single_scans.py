@@ -14,8 +14,8 @@ from affect4d.inference import Prediction, Predictor
 from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.scans.expression import parse_expression
 from affect4d.store import ContentStore
-from affect4d.synthetic.benchmarks import benchmark
-from affect4d.synthetic.generate import generate_corpus
+from affect4d.synthetic.frozen_benchmarks import benchmark
+from affect4d.synthetic.write_corpus import generate_corpus
 from benchmarks.rows import Row
 
 NAMES = ("predict.single",)

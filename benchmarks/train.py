@@ -14,11 +14,11 @@ import pandas as pd
 import torch
 from open_clip.loss import ClipLoss
 
-from affect4d.memory import keep_freed_memory
+from affect4d.malloc_and_peak_memory import keep_freed_memory
 from affect4d.models import EncoderOptions, ModelOptions, build_model, prompt_tokenizer
 from affect4d.scans.expression import EXPRESSIONS
+from affect4d.training.batch_loader import make_loader
 from affect4d.training.cached_training import labelled_samples, progress_bar
-from affect4d.training.dataset import make_loader
 from affect4d.training.device import choose_device, encoder_precision, encoders_of, threads_of, with_threads
 from affect4d.training.gradients_and_optimizer import build_optimizer
 from affect4d.training.objectives import METHODS
@@ -26,9 +26,9 @@ from affect4d.training.options import AffectOptions, CheckpointOptions, TrainOpt
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingCost
 from affect4d.training.trainer import Callbacks, Trainer
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
+from affect4d.views.training_sample_table import sample_schedule
 from benchmarks.rows import Row
 
 NAMES = ("train.overhead", "train.overhead.spare", "gpu.train")

@@ -16,8 +16,8 @@ from affect4d.scans.alignment.landmark_detection import (
     fit_similarity,
 )
 from affect4d.scans.geometry import transform
-from affect4d.synthetic.benchmarks import benchmark
-from affect4d.synthetic.generated_source import GeneratedSource
+from affect4d.synthetic.frozen_benchmarks import benchmark
+from affect4d.synthetic.generated_scan_source import GeneratedSource
 
 ROUNDS = 4
 RIGID = 3.0

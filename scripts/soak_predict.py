@@ -18,8 +18,8 @@ from affect4d.inference import find_packaged_model
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.find_recordings import find_recordings
 from affect4d.store import ContentStore
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 
 RECIPE = CorpusRecipe(subjects=4, seed=11, performances=PerformanceOptions(frames=8))
 READINGS = 40

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.leak_free_predictions import prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import prediction_table
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 

@@ -14,7 +14,7 @@ from affect4d.inference import Predictor
 from affect4d.inference.batch import predict_recordings
 from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.results import ResultTables
-from affect4d.memory import peak_memory
+from affect4d.malloc_and_peak_memory import peak_memory
 
 
 def one(bundle: str, files: list[str]) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from affect4d.memory import peak_memory
+from affect4d.malloc_and_peak_memory import peak_memory
 from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus

@@ -28,7 +28,7 @@ from kedro.pipeline.node import Node
 from pydantic import BaseModel, ConfigDict
 
 from affect4d import configuration, tracking
-from affect4d.memory import keep_freed_memory
+from affect4d.malloc_and_peak_memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
 TRAINED_METHODS = ("params:affect_vlm", "params:smile_vlm")

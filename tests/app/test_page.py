@@ -39,7 +39,7 @@ def _room_closes():
 
 
 def open_page(project_root):
-    page = AppTest.from_file(str(project_root / "src/affect4d/app/main.py"), default_timeout=180).run()
+    page = AppTest.from_file(str(project_root / "src/affect4d/app/streamlit_app.py"), default_timeout=180).run()
     assert not page.exception
     return page
 

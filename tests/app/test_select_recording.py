@@ -4,7 +4,7 @@ from affect4d.app.select_recording import FRAMES, SUBJECTS, generate_sample, sam
 
 
 def test_people_of_the_samples_are_in_no_corpus():
-    from affect4d.synthetic.benchmarks import benchmark, benchmark_names
+    from affect4d.synthetic.frozen_benchmarks import benchmark, benchmark_names
 
     assert len(subjects()) == SUBJECTS
     assert sample_source().recipe.seed not in {benchmark(name).recipe.seed for name in benchmark_names()}

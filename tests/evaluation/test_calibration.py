@@ -12,7 +12,7 @@ from affect4d.evaluation.calibration import (
     negative_log_likelihood,
     tempered,
 )
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, LeakError, prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, LeakError, prediction_table
 from affect4d.scans.expression import EXPRESSIONS
 
 

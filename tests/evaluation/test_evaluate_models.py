@@ -9,8 +9,8 @@ import torch
 
 from affect4d.evaluation import evaluate_models
 from affect4d.evaluation.evaluate_models import GRANULARITIES, EvaluationData, Evaluator, SavedModel, UntrainedModel
-from affect4d.evaluation.leak_free_predictions import labelled_rows
-from affect4d.evaluation.sequence_embeddings import window_rows
+from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows
+from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.models import EncoderOptions, ModelOptions, build_model, save_model
 from affect4d.pseudo_labels.options import PseudoLabelOptions

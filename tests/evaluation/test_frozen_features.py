@@ -13,7 +13,7 @@ from affect4d.evaluation.frozen_features import (
     retrieval_scores,
     retrieve_both_ways,
 )
-from affect4d.evaluation.leak_free_predictions import LeakError, prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, prediction_table
 from affect4d.evaluation.zero_shot import FREE_TEXT
 from affect4d.prompts import ACTION_UNIT_PHRASES, VOCABULARY, class_prompts, possible_prompts
 from affect4d.scans.expression import EXPRESSIONS

@@ -3,7 +3,6 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, LeakError
 from affect4d.evaluation.metrics import (
     _comparisons,
     chance_scores,
@@ -14,6 +13,7 @@ from affect4d.evaluation.metrics import (
     unweighted_f1,
     unweighted_recall,
 )
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, LeakError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings
+from affect4d.evaluation.sequence_embeddings_and_probabilities import SequenceEmbeddings
 from affect4d.evaluation.zero_shot import (
     class_embeddings,
     expression_prompts,

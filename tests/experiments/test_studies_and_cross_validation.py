@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from affect4d.evaluation.frozen_features import probe_linearly
-from affect4d.evaluation.leak_free_predictions import LeakError, prediction_table
 from affect4d.evaluation.metrics import score_folds
+from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, prediction_table
 from affect4d.experiments import trials
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings
 from affect4d.experiments.studies_and_cross_validation import (

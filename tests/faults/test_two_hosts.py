@@ -18,7 +18,7 @@ import pytest
 from faulty_source import nap_somewhere
 
 from affect4d.parallel import EngineOptions, TlsOptions, map_chunks
-from affect4d.parallel.dask_cluster import open_client
+from affect4d.parallel.dask_client_and_workers import open_client
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

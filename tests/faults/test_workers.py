@@ -8,7 +8,7 @@ import pytest
 from faulty_source import FaultySource, hold, nap, obey
 
 from affect4d.parallel import ChunkTimeoutError, EngineOptions, LostChunkError, map_chunks
-from affect4d.parallel.dask_cluster import open_client
+from affect4d.parallel.dask_client_and_workers import open_client
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus, render_report
 from affect4d.scans.ingest import IngestOptions, ingest_source

@@ -13,8 +13,8 @@ from affect4d.inference.packaged_weights import write_packaged_model
 from affect4d.models import AffectVLM, EncoderOptions, ModelOptions, SmileVLM, build_model
 from affect4d.rendering.options import RenderOptions
 from affect4d.store import ContentStore
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 from affect4d.views.input_options import InputOptions
 
 

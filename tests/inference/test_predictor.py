@@ -14,7 +14,7 @@ import torch
 
 import affect4d
 from affect4d.evaluation.attribution import class_direction, image_attribution
-from affect4d.evaluation.sequence_embeddings import embed_sequences
+from affect4d.evaluation.sequence_embeddings_and_probabilities import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
 from affect4d.inference import Predictor, preprocessing
 from affect4d.inference.find_recordings import find_recordings
@@ -26,7 +26,7 @@ from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 CLOSE = 1e-5
 

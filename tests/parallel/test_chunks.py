@@ -16,7 +16,7 @@ from affect4d.parallel import (
     EngineOptions,
     LostChunkError,
     chunks,
-    dask_cluster,
+    dask_client_and_workers,
     map_chunks,
     map_excluding_failures,
     map_splitting_failures,
@@ -126,7 +126,7 @@ def test_processes_that_take_their_leave_are_replaced():
     async def leave(dask_worker):
         await dask_worker.close()
 
-    client = dask_cluster.open_client(TWO)
+    client = dask_client_and_workers.open_client(TWO)
     before = set(client.run(os.getpid).values())
     client.run(leave, wait=False)
     while any(psutil.pid_exists(pid) for pid in before):
@@ -140,7 +140,7 @@ def test_processes_that_take_their_leave_are_replaced():
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_worker_that_slept_is_not_taken_for_dead(monkeypatch):
-    monkeypatch.setitem(dask_cluster.SETTINGS, "distributed.scheduler.worker-ttl", "1 s")
+    monkeypatch.setitem(dask_client_and_workers.SETTINGS, "distributed.scheduler.worker-ttl", "1 s")
     outcomes = list(map_chunks(os.system, [SLEEP_LIKE_A_LAPTOP], "sleeping", EngineOptions(workers=3, seconds=60)))
     assert outcomes == [(SLEEP_LIKE_A_LAPTOP, 0)]
 

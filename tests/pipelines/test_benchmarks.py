@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.synthetic.benchmarks import benchmark
+from affect4d.synthetic.frozen_benchmarks import benchmark
 
 pytestmark = pytest.mark.slow
 

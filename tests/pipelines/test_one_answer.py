@@ -17,13 +17,13 @@ from PIL import Image
 import affect4d
 from affect4d.app.model_predictions import FOLDERS, TITLES
 from affect4d.app.select_recording import UPLOAD, upload_reader
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS
 from affect4d.inference.packaged_model import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore
-from affect4d.synthetic.generate import generate_corpus
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 
 CLOSE, EXPORTED = 1e-5, 1e-4
 """Largest difference of a probability: of whatever asks the packaged model, and of the ONNX file."""
@@ -112,7 +112,7 @@ def by_app(project_root, model, place, monkeypatch):
 
     monkeypatch.chdir(place.parent)
     monkeypatch.setenv(FOLDERS, "")
-    page = AppTest.from_file(str(project_root / "src/affect4d/app/main.py"), default_timeout=180)
+    page = AppTest.from_file(str(project_root / "src/affect4d/app/streamlit_app.py"), default_timeout=180)
     page.session_state["where"], page.session_state["models"] = UPLOAD, [TITLES[model]]  # no sample is made first
     page.run()
     page.file_uploader(key="scans").set_value(sent(place)).run()
@@ -148,10 +148,10 @@ def charts(page):
 
 def by_onnx(project, model, place):
     """`kedro run --pipeline=export`, and its file asked as `docs/export.md` says, about the frames near the apex."""
-    from affect4d.evaluation.sequence_embeddings import FRAMES as SPEAKING
-    from affect4d.evaluation.sequence_embeddings import window_rows
-    from affect4d.inference.onnx_model import OnnxModel
-    from affect4d.views.batches import assemble_unaugmented
+    from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES as SPEAKING
+    from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
+    from affect4d.inference.onnx_export_and_runtime import OnnxModel
+    from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
     project.run("export", model=model)
     folder = Path(project.load("exported_model")["folder"])

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import affect4d
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
 

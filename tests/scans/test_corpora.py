@@ -7,14 +7,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from affect4d.scans.corpora import CORPORA, corpus_files, corpus_named
+from affect4d.scans.corpora import CORPORA, corpus_named
+from affect4d.scans.corpora import file_patterns_and_label_sheets as corpus_files
 from affect4d.scans.corpora.bosphorus import GROUPS
 from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
 from affect4d.scans.corpora.bp4d import TASKS, read_occurrence
 from affect4d.scans.corpora.bu3dfe import CODES, ETHNICITIES
 from affect4d.scans.corpora.bu3dfe import SUBJECTS as BU3DFE_SUBJECTS
-from affect4d.scans.corpora.corpus import SCAN_COLUMNS, completeness
-from affect4d.scans.corpora.corpus_files import ListedFile, compile_pattern, parse_actions, whole_number
+from affect4d.scans.corpora.corpus_declaration import SCAN_COLUMNS, completeness
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
+    ListedFile,
+    compile_pattern,
+    parse_actions,
+    whole_number,
+)
 from affect4d.scans.expression import EXPRESSIONS, join_labels, split_labels
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of

@@ -7,8 +7,8 @@ import pytest
 
 from affect4d.pipelines.data.raw_corpus import CorpusChoice
 from affect4d.scans import corpora, protocols
-from affect4d.scans.corpora.corpus import Corpus, Protocol, scan_table
-from affect4d.scans.corpora.corpus_files import paths_by_name
+from affect4d.scans.corpora.corpus_declaration import Corpus, Protocol, scan_table
+from affect4d.scans.corpora.file_patterns_and_label_sheets import paths_by_name
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore

@@ -13,19 +13,18 @@ from scipy.spatial import cKDTree
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.corpus import completeness
+from affect4d.scans.corpora.corpus_declaration import completeness
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.ingest import IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
-from affect4d.synthetic import generate
-from affect4d.synthetic import generated_corpus as corpus
+from affect4d.synthetic import generate_scans as corpus
+from affect4d.synthetic import write_corpus as generate
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.corpus_layouts import BP4D_CODED, LAYOUTS, coded_units, layout_named, rising_frames
-from affect4d.synthetic.generate import export_layout, generate_corpus
-from affect4d.synthetic.generated_corpus import Take, perform, performance_of, scan_frame
-from affect4d.synthetic.generated_source import as_written, open_source
+from affect4d.synthetic.generate_scans import Take, perform, performance_of, scan_frame
+from affect4d.synthetic.generated_scan_source import as_written, open_source
 from affect4d.synthetic.performance import envelopes
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from affect4d.synthetic.scan_file_writers import (
@@ -41,6 +40,7 @@ from affect4d.synthetic.scan_file_writers import (
     tbnd_bytes,
     wrl_bytes,
 )
+from affect4d.synthetic.write_corpus import export_layout, generate_corpus
 
 FACES = np.array([[0, 1, 2], [2, 1, 3]], dtype=np.int32)
 VERTICES = np.array([[0, 0, 0], [-1.5, 2, 3], [100.1234, -0.0004, 12], [7, 8, 9]], dtype=np.float32)

@@ -31,9 +31,9 @@ from affect4d.training.options import (
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy
 from affect4d.training.trainer import Callbacks, ignore, train
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
+from affect4d.views.training_sample_table import sample_schedule
 
 SEQUENCES = tuple(f"F{subject:03d}/{expression}" for subject in (1, 2, 3) for expression in EXPRESSIONS)
 FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))

@@ -10,13 +10,18 @@ import pytest
 import torch
 
 from affect4d.models import EncoderOptions, ModelOptions, build_model
+from affect4d.training.batch_loader import prefetched
 from affect4d.training.cached_training import train_model
-from affect4d.training.dataset import prefetched
 from affect4d.training.device import with_threads
 from affect4d.training.distributed import Ranks
 from affect4d.training.gradients_and_optimizer import build_optimizer, encoder_rates
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
-from affect4d.training.sampling import check_no_leaks, split_plan, validation_plan, validation_subjects
+from affect4d.training.sample_table_and_validation_split import (
+    check_no_leaks,
+    split_plan,
+    validation_plan,
+    validation_subjects,
+)
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy
 from affect4d.views.input_options import InputOptions
 

@@ -3,7 +3,7 @@ import torch
 
 from affect4d.losses.contrastive import instance_contrast, pair_contrast, triplet_margin
 from affect4d.models import build_model, clip_tokens
-from affect4d.training.dataset import LabelledBatch, UnlabelledBatch
+from affect4d.training.batch_loader import LabelledBatch, UnlabelledBatch
 from affect4d.training.gradients_and_optimizer import build_optimizer
 from affect4d.training.objectives import (
     METHODS,

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
+from affect4d.training.batch_loader import BatchLoader
 from affect4d.training.cached_training import train_model
-from affect4d.training.dataset import BatchLoader
 from affect4d.training.gradients_and_optimizer import OVERFLOWS, BatchTooLargeError, FiniteGuard, NonFiniteLossError
 from affect4d.training.objectives import ObjectiveValue, TrainingTask
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainingRecipe

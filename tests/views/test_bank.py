@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from affect4d.store import ContentStore, file_digest
 from affect4d.views.bank import ViewBank, load_view_bank
-from affect4d.views.channels import derive_channels
+from affect4d.views.derived_channels import derive_channels
 from affect4d.views.input_options import FrameSampler, InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), size=16)

@@ -5,7 +5,6 @@ from generated_surface import write_shard
 
 from affect4d.store import ContentStore, file_digest
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.augmentation_schedule import sample_schedule
 from affect4d.views.contact_sheets import (
     LABEL_HEIGHT,
     MARGIN,
@@ -18,6 +17,7 @@ from affect4d.views.contact_sheets import (
     micro_sheet,
 )
 from affect4d.views.input_options import InputOptions
+from affect4d.views.training_sample_table import sample_schedule
 
 SIZE, FRAMES = 24, 9
 

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from affect4d.app.model_predictions import ModelResult
 from affect4d.array_types import Faces
 from affect4d.scans.scan import FaceScan
-from affect4d.views.channels import derive_channels
+from affect4d.views.derived_channels import derive_channels
 
 EXPRESSION_COLOURS: Mapping[str, str] = {
     "anger": "#c8452f",

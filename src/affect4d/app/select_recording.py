@@ -14,8 +14,8 @@ from affect4d.inference.uploads import Upload, UploadReader, UploadRefusedError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.readers import READERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.synthetic.benchmarks import benchmark, changed
-from affect4d.synthetic.generated_source import GeneratedSource
+from affect4d.synthetic.frozen_benchmarks import benchmark, changed
+from affect4d.synthetic.generated_scan_source import GeneratedSource
 
 SAMPLE, UPLOAD = "A synthetic face", "Your own scan"
 FIRST = "F003"

@@ -19,13 +19,13 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from torch import Tensor
 
 from affect4d.array_types import Vertices
-from affect4d.evaluation.sequence_embeddings import ViewModel
+from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Camera, cameras
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 from affect4d.tensor_types import ViewImages
-from affect4d.views.channels import LEVELS_MIDDLE
+from affect4d.views.derived_channels import LEVELS_MIDDLE
 from affect4d.views.input_options import InputOptions
 
 STEPS = 16

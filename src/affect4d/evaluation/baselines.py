@@ -23,8 +23,8 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
-from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
-from affect4d.evaluation.sequence_embeddings import window_rows
+from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
+from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, single_scans
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, LeakError
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, LeakError
 from affect4d.scans.expression import EXPRESSIONS
 
 BINS = 15

@@ -18,10 +18,10 @@ from affect4d.evaluation.frozen_features import (
     probe_neighbours,
     retrieve_both_ways,
 )
-from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
 from affect4d.evaluation.metrics import Scores, chance_scores, score_predictions
-from affect4d.evaluation.micro_expressions import evaluate_clips
-from affect4d.evaluation.sequence_embeddings import classify_sequences, embed_sequences
+from affect4d.evaluation.micro_expression_recognition import evaluate_clips
+from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
+from affect4d.evaluation.sequence_embeddings_and_probabilities import classify_sequences, embed_sequences
 from affect4d.evaluation.zero_shot import FREE_TEXT, predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions

@@ -19,7 +19,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from affect4d.evaluation.leak_free_predictions import LabelledRows, check_no_copies, labelled_rows, prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import (
+    LabelledRows,
+    check_no_copies,
+    labelled_rows,
+    prediction_table,
+)
 from affect4d.evaluation.significance import percentile_interval
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 )
 
 from affect4d.evaluation.calibration import calibrate, calibration_error, negative_log_likelihood
-from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS, check_unseen
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, check_unseen
 from affect4d.evaluation.significance import DRAWS, compare_models, subject_interval
 from affect4d.scans.expression import EXPRESSIONS, LABEL_JOINT
 from affect4d.scans.splits import SubjectSplit
@@ -70,7 +70,7 @@ class PseudoLabelScores(TypedDict):
 def score_predictions(
     predictions: pd.DataFrame, split: SubjectSplit, generator: np.random.Generator, draws: int = DRAWS
 ) -> Scores:
-    """Score one model's prediction table, after :func:`affect4d.evaluation.leak_free_predictions.check_unseen`."""
+    """Score one model's prediction table, after :func:`check_unseen`."""
     check_unseen(predictions, split)
     return score_rows(predictions, generator, draws)
 

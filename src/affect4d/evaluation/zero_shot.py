@@ -14,8 +14,12 @@ from jaxtyping import Float, Float32, Int64
 from scipy.special import softmax
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.leak_free_predictions import labelled_rows, prediction_table
-from affect4d.evaluation.sequence_embeddings import SequenceEmbeddings, embed_sequences, set_evaluation_mode
+from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
+from affect4d.evaluation.sequence_embeddings_and_probabilities import (
+    SequenceEmbeddings,
+    embed_sequences,
+    set_evaluation_mode,
+)
 from affect4d.models import EncoderOptions, PretrainedModel
 from affect4d.models.options import open_clip_source
 from affect4d.prompts import class_prompts

@@ -21,8 +21,8 @@ from affect4d.evaluation.corruptions import (
     empty_like,
     kept_frames,
 )
-from affect4d.evaluation.leak_free_predictions import prediction_table
-from affect4d.evaluation.sequence_embeddings import FRAMES, classify_sequences, embed_sequences
+from affect4d.evaluation.prediction_tables_and_leak_checks import prediction_table
+from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, classify_sequences, embed_sequences
 from affect4d.evaluation.significance import subject_interval
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
 from affect4d.experiments.studies_and_cross_validation import run_parallel
@@ -39,7 +39,7 @@ from affect4d.store import ContentStore, cached, content_key, file_digest
 from affect4d.training.device import choose_device
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.bank import ViewBank
-from affect4d.views.channels import derive_channels
+from affect4d.views.derived_channels import derive_channels
 from affect4d.views.input_options import InputOptions
 
 BASELINE = "cross_entropy"

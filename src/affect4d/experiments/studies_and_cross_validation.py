@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeVar
 
 import pandas as pd
 
-from affect4d.evaluation.leak_free_predictions import LeakError, check_distinct
+from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, check_distinct
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
-from affect4d.scans.corpora.corpus import Protocol
+from affect4d.scans.corpora.corpus_declaration import Protocol
 from affect4d.scans.protocols import Fold, hold_out
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore

@@ -25,13 +25,13 @@ from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
+from affect4d.training.batch_loader import SampleSplits
 from affect4d.training.cached_training import TrainedModel, make_samples, train_in_processes, train_model
-from affect4d.training.dataset import SampleSplits
 from affect4d.training.device import choose_device
 from affect4d.training.launch import TrainingJob
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, TrainingRecipe
-from affect4d.training.sampling import draw_plan
+from affect4d.training.sample_table_and_validation_split import draw_plan
 from affect4d.training.trainer import EpochCallback
 from affect4d.views.bank import ViewBank, load_view_bank
 

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import image_beside
-from affect4d.scans.corpora.corpus_files import list_files
+from affect4d.scans.corpora.corpus_declaration import image_beside
+from affect4d.scans.corpora.file_patterns_and_label_sheets import list_files
 from affect4d.scans.corpora.folder import TABLES
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics

@@ -211,7 +211,7 @@ def calibrate_packaged_model(
         ValueError: If the model is calibrated, has other classes than the six expressions, or no prediction is left.
     """
     from affect4d.evaluation.calibration import fit_temperature
-    from affect4d.evaluation.leak_free_predictions import PROBABILITY_COLUMNS
+    from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS
 
     model = read_description(source)
     if model.calibration is not None:

@@ -11,14 +11,14 @@ from jaxtyping import Float32, Float64
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.attribution import STEPS, class_direction, empty_images, image_attribution, mesh_attribution
-from affect4d.evaluation.sequence_embeddings import FRAMES, mean_by_sequence, window_rows
+from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, mean_by_sequence, window_rows
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
 from affect4d.inference.packaged_model import PackagedModel, find_packaged_model
 from affect4d.inference.packaged_weights import LoadedModel, read_packaged_model, unknown_words
 from affect4d.inference.preprocessing import NO_NEUTRAL, PreparedSequence, Preprocessor, ScanInput, refused_frame
 from affect4d.inference.results import FramePrediction, Prediction
-from affect4d.memory import keep_freed_memory
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.malloc_and_peak_memory import keep_freed_memory
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 NEAREST = 3  # nearest prompts in a prediction
 BATCH = 32  # frames that are embedded together

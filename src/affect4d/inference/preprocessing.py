@@ -28,7 +28,7 @@ from affect4d.scans.ingest import outcome_columns
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
 from affect4d.views.bank import ViewBank
-from affect4d.views.channels import derive_channels, needed_images
+from affect4d.views.derived_channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
 
 ScanInput = str | Path | FaceScan  # a scan's file, or a scan in memory

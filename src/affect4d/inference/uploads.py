@@ -27,7 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load, save
 
-from affect4d.memory import keep_freed_memory
+from affect4d.malloc_and_peak_memory import keep_freed_memory
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
 from affect4d.scans.readers.mesh_and_texture import assemble_mesh
 from affect4d.scans.scan import FaceScan, ScanError

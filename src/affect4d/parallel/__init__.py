@@ -6,7 +6,7 @@ and statuses, never pixels. A chunk that crashes its process costs itself.
 """
 
 from affect4d.parallel.chunks import map_chunks, map_excluding_failures, map_splitting_failures
-from affect4d.parallel.dask_cluster import ChunkTimeoutError, CodeMismatchError, LostChunkError
+from affect4d.parallel.dask_client_and_workers import ChunkTimeoutError, CodeMismatchError, LostChunkError
 from affect4d.parallel.options import IN_PROCESS, EngineOptions, TlsOptions, available_cores
 
 __all__ = [

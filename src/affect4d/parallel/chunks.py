@@ -15,8 +15,14 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from affect4d.memory import keep_freed_memory
-from affect4d.parallel.dask_cluster import CodeMismatchError, LostChunkError, attempt, open_client, package_digest
+from affect4d.malloc_and_peak_memory import keep_freed_memory
+from affect4d.parallel.dask_client_and_workers import (
+    CodeMismatchError,
+    LostChunkError,
+    attempt,
+    open_client,
+    package_digest,
+)
 from affect4d.parallel.options import IN_PROCESS, EngineOptions
 
 _Chunk = TypeVar("_Chunk")

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.corpus import COMPLETENESS_COLUMNS, completeness
+from affect4d.scans.corpora.corpus_declaration import COMPLETENESS_COLUMNS, completeness
 from affect4d.scans.corpora.folder import named_after_expressions
 from affect4d.scans.ingest_tables import (
     BETWEEN_NOTES,
@@ -67,7 +67,7 @@ class IngestOptions(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """Usable scans, one report row a scan, and :func:`~affect4d.scans.corpora.corpus.completeness` (of files only)."""
+    """Usable scans, one report row a scan, and the corpus's completeness (of files only)."""
 
     manifest: pd.DataFrame
     report: pd.DataFrame

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.corpus_files import ListedFile, list_files
+from affect4d.scans.corpora.file_patterns_and_label_sheets import ListedFile, list_files
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import FaceScan
@@ -32,7 +32,7 @@ class ScanSource(Protocol):
     """Raw scans, one a table row. Frozen, small and picklable: it travels with every chunk of work."""
 
     def table(self) -> pd.DataFrame:
-        """What there is, before any of it is read: the columns of ``scans.corpora.corpus.SCAN_COLUMNS``."""
+        """What there is, before any of it is read: the columns of ``scans.corpora.corpus_declaration.SCAN_COLUMNS``."""
 
     def fingerprint(self) -> str:
         """Digest of everything the table and the raw scans depend on; takes no reading."""

@@ -20,11 +20,11 @@ from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, cache_key, content_key, file_digest, local_digest, table_digest
 from affect4d.tensor_types import Labels
-from affect4d.training.dataset import SampleSplits, TrainingSamples
+from affect4d.training.batch_loader import SampleSplits, TrainingSamples
 from affect4d.training.launch import CHECKPOINTS, TrainingJob, launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
-from affect4d.training.sampling import check_no_leaks, split_plan
+from affect4d.training.sample_table_and_validation_split import check_no_leaks, split_plan
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingCost
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank, resolve_schedule

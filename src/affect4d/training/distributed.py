@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from affect4d.training.dataset import BatchLoader
+from affect4d.training.batch_loader import BatchLoader
 from affect4d.training.device import encoders_of
 from affect4d.training.objectives import Outputs, map_outputs
 

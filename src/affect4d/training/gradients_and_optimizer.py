@@ -20,7 +20,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from affect4d.training.dataset import split_batch
+from affect4d.training.batch_loader import split_batch
 from affect4d.training.device import random_state, restore_random_state
 from affect4d.training.distributed import Ranks, full_tensor, is_sharded
 from affect4d.training.objectives import Model, ObjectiveValue, TrainingTask, join_outputs, map_outputs, output_tensors

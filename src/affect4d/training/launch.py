@@ -26,7 +26,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from affect4d.models import load_model
-from affect4d.training.dataset import SampleSplits, load_samples, save_samples
+from affect4d.training.batch_loader import SampleSplits, load_samples, save_samples
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.state_and_checkpoints import TrainingInterruptedError, handling_sigterm
@@ -49,7 +49,7 @@ _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 @dataclass(frozen=True)
 class StoredImages:
-    """A view bank's images, memory-mapped; see :class:`affect4d.views.batches.ImageBank`."""
+    """A view bank's images, memory-mapped; see :class:`affect4d.views.batch_augmentation_and_motion.ImageBank`."""
 
     images: Tensor
     neutral: Tensor

@@ -25,7 +25,7 @@ from affect4d.losses.contrastive import (
 from affect4d.losses.decorrelation import cross_modal_redundancy, multiview_decorrelation, standardise
 from affect4d.models import AffectVLM, JointEmbedding, SmileVLM, ViewClassifier
 from affect4d.tensor_types import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
-from affect4d.training.dataset import LabelledBatch, TrainingBatch, UnlabelledBatch
+from affect4d.training.batch_loader import LabelledBatch, TrainingBatch, UnlabelledBatch
 from affect4d.training.options import (
     AffectOptions,
     ContrastOptions,

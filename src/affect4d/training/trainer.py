@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from affect4d.memory import keep_freed_memory, peak_memory
+from affect4d.malloc_and_peak_memory import keep_freed_memory, peak_memory
 from affect4d.models import build_model
-from affect4d.training.dataset import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
+from affect4d.training.batch_loader import BatchLoader, SampleSplits, TrainingBatch, make_loader, prefetched
 from affect4d.training.device import choose_device, encoder_precision, encoders_of, threads_of, with_threads
 from affect4d.training.distributed import SINGLE_PROCESS, Ranks, full_weights, shard_encoders, synchronise_batchnorm
 from affect4d.training.gradients_and_optimizer import (
@@ -27,7 +27,7 @@ from affect4d.training.gradients_and_optimizer import (
 from affect4d.training.objectives import METHODS, TrainingTask
 from affect4d.training.options import TrainingRecipe, TrainOptions
 from affect4d.training.state_and_checkpoints import CheckpointPolicy, TrainingCost, TrainingState, handling_sigterm
-from affect4d.views.batches import ImageBank
+from affect4d.views.batch_augmentation_and_motion import ImageBank
 
 EpochCallback = Callable[[int, dict[str, float]], None]
 """Takes an epoch's number and the mean of every term."""

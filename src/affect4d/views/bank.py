@@ -21,10 +21,10 @@ from affect4d.rendering.shards import Shard, open_shard, pose_channel
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.augmentation import AUGMENTATIONS
-from affect4d.views.augmentation_schedule import rendered_head_poses
-from affect4d.views.batches import ScheduledViews
-from affect4d.views.channels import derive_channels, needed_images
+from affect4d.views.batch_augmentation_and_motion import ScheduledViews
+from affect4d.views.derived_channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
+from affect4d.views.training_sample_table import rendered_head_poses
 
 
 @dataclass(frozen=True, slots=True)

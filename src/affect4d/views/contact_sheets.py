@@ -153,7 +153,7 @@ def augmentation_sheet(
 ) -> Image.Image:
     """The first samples of a schedule, two rows each: every view and channel before and after augmentation."""
     from affect4d.views.bank import resolve_schedule
-    from affect4d.views.batches import assemble_batch, assemble_unaugmented
+    from affect4d.views.batch_augmentation_and_motion import assemble_batch, assemble_unaugmented
 
     chosen = resolve_schedule(bank, schedule.head(samples))
     unmixed = {f"source_{part}_{view}": schedule[part] for part in ("sequence", "frame") for view in bank.views}

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
-from affect4d.views.channels import DERIVED_CHANNELS
+from affect4d.views.derived_channels import DERIVED_CHANNELS
 
 
 class FrameSampler(BaseModel, frozen=True, extra="forbid"):

@@ -256,7 +256,7 @@ def test_what_is_no_depth_picture_is_refused(tmp_path, kind):
 MEMORY = """
 import sys
 from pathlib import Path
-from affect4d.memory import peak_memory
+from affect4d.malloc_and_peak_memory import peak_memory
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.scan import ScanError
 from affect4d.scans.readers import obj, off_stl, ply, range_image, vrml

@@ -58,7 +58,7 @@ def ingest_scans(
         The manifest of usable scans; the sequences, one row each; the ingest report, one row a scan; what is there and
         what is missing of a licensed corpus.
     """
-    from affect4d.synthetic.generated_source import open_source  # scipy costs half a second
+    from affect4d.synthetic.generated_scan_source import open_source  # scipy costs half a second
 
     ingest = ingest_source(open_source(raw_corpus), options, scan_store, engine)
     sequences = ingest.manifest[SEQUENCE_COLUMNS].drop_duplicates("sequence").reset_index(drop=True)
@@ -166,7 +166,7 @@ def _previews(
 def _draw_previews(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
     from affect4d.rendering.renderer import render_previews
     from affect4d.reporting.ingest_page import ScanPreview
-    from affect4d.synthetic.generated_source import open_source
+    from affect4d.synthetic.generated_scan_source import open_source
 
     place = ["sequence", "frame"]  # a file may be in several sequences
     placed = manifest.set_index(place, drop=False).loc[list(chosen[place].itertuples(index=False, name=None))]
@@ -194,7 +194,7 @@ def render_views(
         could not be rendered.
     """
     from affect4d.rendering.render_corpus import render_corpus, render_report
-    from affect4d.synthetic.generated_source import open_source
+    from affect4d.synthetic.generated_scan_source import open_source
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)
     return views, render_report(views)

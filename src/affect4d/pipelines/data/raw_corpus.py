@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.corpus_files import check_folder
+from affect4d.scans.corpora.file_patterns_and_label_sheets import check_folder
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
@@ -25,7 +25,7 @@ class CorpusSource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: str = Field(default="bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
-    benchmark: str | None = Field(default=None, description="name of a frozen recipe (affect4d.synthetic.benchmarks)")
+    benchmark: str | None = Field(default=None, description="name of a frozen recipe")
     changes: dict[str, Any] = Field(
         default={}, description="values that replace the benchmark's; with any, it is that benchmark no more"
     )
@@ -130,7 +130,7 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
     if source.benchmark is not None:
         return _make_benchmark(source.benchmark, choice, raw_store, engine)
     if source.recipe is not None:
-        from affect4d.synthetic.generate import generate_corpus
+        from affect4d.synthetic.write_corpus import generate_corpus
 
         recipe = _located(source.recipe, choice)
         return generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
@@ -151,8 +151,8 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
 
 def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """The synthetic corpus in another corpus's layout."""
-    from affect4d.synthetic.benchmarks import benchmark, changed
-    from affect4d.synthetic.generate import export_layout
+    from affect4d.synthetic.frozen_benchmarks import benchmark, changed
+    from affect4d.synthetic.write_corpus import export_layout
 
     source = choice.source
     recipe = source.recipe
@@ -165,9 +165,9 @@ def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOption
 
 def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
     """A benchmark's corpus, and whether it is the one that was frozen."""
-    from affect4d.synthetic.benchmarks import benchmark, changed, explain, verify
-    from affect4d.synthetic.corpus_hash import CorpusHash
-    from affect4d.synthetic.generate import generate_corpus
+    from affect4d.synthetic.frozen_benchmarks import benchmark, changed, explain, verify
+    from affect4d.synthetic.scan_content_hash import CorpusHash
+    from affect4d.synthetic.write_corpus import generate_corpus
 
     one = benchmark(name)
     recipe = _located(changed(one.recipe, choice.source.changes), choice)

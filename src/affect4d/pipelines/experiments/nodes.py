@@ -13,7 +13,7 @@ from affect4d.experiments.variants import study_named
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
-from affect4d.scans.corpora.corpus import Protocol
+from affect4d.scans.corpora.corpus_declaration import Protocol
 from affect4d.scans.protocols import Fold, draw_all, protocol_named
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
@@ -248,7 +248,7 @@ def corrupt_scans(
 ) -> pd.DataFrame:
     """Predictions of every model on the clips, under every corruption at every strength."""
     from affect4d.experiments.robustness import RobustnessTest, measure_robustness
-    from affect4d.synthetic.generated_source import open_source
+    from affect4d.synthetic.generated_scan_source import open_source
 
     test = RobustnessTest(
         clips=clips,

@@ -166,7 +166,7 @@ def _export_inputs(options: ExportOptions, packaged_model: Path) -> dict[str, An
 
 
 def _fill_export(packaged_model: Path, options: ExportOptions, folder: Path) -> None:
-    from affect4d.inference.export import export_packaged_model
+    from affect4d.inference.shareable_model_folder import export_packaged_model
 
     made = export_packaged_model(packaged_model, folder, onnx=options.onnx, calibration=options.calibration)
     (folder / EXPORT_RECORD).write_text(json.dumps(made, indent=2) + "\n")

@@ -7,13 +7,14 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from affect4d.experiments.settings import ExperimentSettings, MethodName, Objectives
+from affect4d.experiments.settings import ExperimentSettings, Objectives
+from affect4d.experiments.variants import MethodName
 from affect4d.models.options import ModelOptions
 from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
-from affect4d.training.sampling import draw_plan
+from affect4d.training.sample_table_and_validation_split import draw_plan
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
 

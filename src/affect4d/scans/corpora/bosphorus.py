@@ -12,8 +12,16 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Selection, Whole, find_matching, image_beside
-from affect4d.scans.corpora.corpus_files import parse_actions
+from affect4d.scans.corpora.corpus_declaration import (
+    SIX_OF_60,
+    Corpus,
+    Protocol,
+    Selection,
+    Whole,
+    find_matching,
+    image_beside,
+)
+from affect4d.scans.corpora.file_patterns_and_label_sheets import parse_actions
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 GROUPS = ("N", "E", "LFAU", "UFAU", "CAU", "YR", "PR", "CR", "O", "IGN")

@@ -16,8 +16,21 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, numbered, scan_table
-from affect4d.scans.corpora.corpus_files import MAX_SHEET_BYTES, join_actions, matching_paths, paths_by_name
+from affect4d.scans.corpora.corpus_declaration import (
+    Corpus,
+    Protocol,
+    Selection,
+    Whole,
+    image_beside,
+    numbered,
+    scan_table,
+)
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
+    MAX_SHEET_BYTES,
+    join_actions,
+    matching_paths,
+    paths_by_name,
+)
 from affect4d.scans.expression import expression_or_none
 
 TASKS: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from affect4d.scans.corpora.corpus import (
+from affect4d.scans.corpora.corpus_declaration import (
     SIX_OF_60,
     Corpus,
     Protocol,

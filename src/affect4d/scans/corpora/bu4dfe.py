@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from affect4d.scans.corpora.corpus import SIX_OF_60, Corpus, Protocol, Whole, find_matching, image_beside, numbered
+from affect4d.scans.corpora.corpus_declaration import (
+    SIX_OF_60,
+    Corpus,
+    Protocol,
+    Whole,
+    find_matching,
+    image_beside,
+    numbered,
+)
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none
 
 LANDMARK_FOLDER = "BU4DFE_BND_V1.1"

@@ -13,8 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, scan_table
-from affect4d.scans.corpora.corpus_files import find_sheet, matching_paths, parse_actions, paths_by_name, whole_number
+from affect4d.scans.corpora.corpus_declaration import Corpus, Protocol, Selection, Whole, image_beside, scan_table
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
+    find_sheet,
+    matching_paths,
+    parse_actions,
+    paths_by_name,
+    whole_number,
+)
 from affect4d.scans.expression import expression_or_none, label_for
 
 COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "emotion")

@@ -2,7 +2,7 @@
 
 - **By table.** ``scans.csv`` or ``scans.parquet`` at the top has one row a scan: ``file`` (relative to the folder) and
   ``subject``; of the optional columns in :data:`OPTIONAL`, those that are known.
-- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.corpus_files`).
+- **By pattern.** ``{subject}/{expression}/{frame}.ply`` (:mod:`affect4d.scans.corpora.file_patterns_and_label_sheets`).
 - **By nesting.** One sub-folder a sequence, the files in it its frames, in natural order: ``anna/happy/0001.obj`` is
   subject ``anna``, expression happiness; ``clip7/0001.wrl`` is subject ``clip7``, expression unknown; a scan at the top
   is a sequence and a subject of its own.
@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import (
+from affect4d.scans.corpora.corpus_declaration import (
     ATTRIBUTES,
     WHOLE_NUMBERS,
     Corpus,
@@ -27,7 +27,12 @@ from affect4d.scans.corpora.corpus import (
     image_beside,
     scan_table,
 )
-from affect4d.scans.corpora.corpus_files import compile_pattern, paths_by_name, read_sheet, whole_number
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
+    compile_pattern,
+    paths_by_name,
+    read_sheet,
+    whole_number,
+)
 from affect4d.scans.expression import expression_or_none, label_for
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 

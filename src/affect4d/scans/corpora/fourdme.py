@@ -6,7 +6,8 @@ labels are matched to clips by ``sub_ID`` and ``fold_name``, never by row, and t
 outside their clip.
 
 **How its mesh files are called is published nowhere we could read.** The holder of a copy gives a pattern
-(:mod:`affect4d.scans.corpora.corpus_files`), in which ``{clip}`` is the sheet's ``fold_name``; nothing is guessed.
+(:mod:`affect4d.scans.corpora.file_patterns_and_label_sheets`), in which ``{clip}`` is the sheet's ``fold_name``;
+nothing is guessed.
 """
 
 import re
@@ -16,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import Corpus, Protocol, Selection, Whole, image_beside, scan_table
-from affect4d.scans.corpora.corpus_files import (
+from affect4d.scans.corpora.corpus_declaration import Corpus, Protocol, Selection, Whole, image_beside, scan_table
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
     compile_pattern,
     find_sheet,
     matching_paths,

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.renderer import Renderer
-from affect4d.views.channels import DERIVED_CHANNELS, DerivedChannel, derive_channels, face_mask, needed_images
+from affect4d.views.derived_channels import DERIVED_CHANNELS, DerivedChannel, derive_channels, face_mask, needed_images
 from affect4d.views.input_options import InputOptions
 
 CHANNELS = ("grey", "shading", "curvature")

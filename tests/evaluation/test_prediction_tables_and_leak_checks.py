@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.evaluation.leak_free_predictions import LeakError, check_no_copies, labelled_rows
+from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, check_no_copies, labelled_rows
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit
 
 

@@ -12,11 +12,11 @@ import pandas as pd
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, code_version, content_key
-from affect4d.synthetic import generated_corpus as corpus
-from affect4d.synthetic.corpus_hash import CorpusHash, ScanSums, join_sums, sum_scan
+from affect4d.synthetic import generate_scans as corpus
 from affect4d.synthetic.corpus_layouts import LabelRow, LayoutTake, WrittenScan, layout_named, write_bu4dfe_frame
-from affect4d.synthetic.generated_corpus import Take
+from affect4d.synthetic.generate_scans import Take
 from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.scan_content_hash import CorpusHash, ScanSums, join_sums, sum_scan
 
 HashSample = Literal["all", "apex"]  # scans that the hash covers: all, or the apex of every sequence
 LABEL_COLUMNS = ("sequence", "label", "task", "onset", "apex", "offset")
@@ -68,12 +68,12 @@ def generate_corpus(
     """Generate a synthetic corpus in BU-4DFE's layout, or find it in the store; it does not depend on the engine.
 
     Without ``raw_files`` only the tables are written, and
-    :func:`affect4d.synthetic.generated_source.open_source` generates each scan on demand.
+    :func:`affect4d.synthetic.generated_scan_source.open_source` generates each scan on demand.
 
     Returns:
         ``root`` (folder of the tables ``subjects.csv``, ``actions.parquet``, ``attributes.parquet``, and of the raw
         files), ``layout``, ``streamed``, ``recipe``, ``key``, ``subjects``, ``sequences``, ``scans``, ``synthetic``,
-        ``fingerprint`` (a :class:`~affect4d.synthetic.corpus_hash.CorpusHash`), ``split`` and ``folds``.
+        ``fingerprint`` (a :class:`~affect4d.synthetic.scan_content_hash.CorpusHash`), ``split`` and ``folds``.
 
     Raises:
         FileNotFoundError: If the face model's files are missing; the message says how to get them.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from affect4d.evaluation.zero_shot import class_embeddings, zero_shot_probabilities
-from affect4d.inference.onnx_model import OnnxModel, export_onnx
+from affect4d.inference.onnx_export_and_runtime import OnnxModel, export_onnx
 from affect4d.inference.packaged_weights import read_packaged_model
 from affect4d.scans.expression import EXPRESSIONS
 

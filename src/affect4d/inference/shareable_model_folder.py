@@ -17,7 +17,14 @@ import torch
 from safetensors.torch import save_file
 
 from affect4d.inference.find_recordings import ScanRecording, find_recordings
-from affect4d.inference.onnx_model import CALIBRATION, ImageArray, OnnxModel, export_onnx, input_shape, quantise_onnx
+from affect4d.inference.onnx_export_and_runtime import (
+    CALIBRATION,
+    ImageArray,
+    OnnxModel,
+    export_onnx,
+    input_shape,
+    quantise_onnx,
+)
 from affect4d.inference.packaged_model import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -37,7 +44,7 @@ from affect4d.inference.packaged_weights import (
 from affect4d.inference.predictor import Predictor
 from affect4d.models.vision_language_models import LARGEST_SCALE
 from affect4d.scans.scan import ScanError
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 LOGGER = logging.getLogger(__name__)
 

@@ -100,7 +100,7 @@ def export_onnx(loaded: LoadedModel, path: Path) -> Path:
     """Write a packaged model as one ONNX file; needs the extra ``export``.
 
     Inputs are ``images`` (float32 [batch, views, channels, size, size], as
-    :func:`~affect4d.views.batches.assemble_unaugmented` makes them) and ``present`` (bool [batch, views]; images of
+    ``assemble_unaugmented`` makes them) and ``present`` (bool [batch, views]; images of
     absent views must be finite and are ignored). A sample without any view gives NaN.
     """
     require_onnx()

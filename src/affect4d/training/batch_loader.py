@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from affect4d.tensor_types import Labels, Tokens, ViewImages
-from affect4d.views.batches import ImageBank, ScheduledViews, assemble_batch
+from affect4d.views.batch_augmentation_and_motion import ImageBank, ScheduledViews, assemble_batch
 from affect4d.views.input_options import InputOptions
 
 _PLAN = "plan."

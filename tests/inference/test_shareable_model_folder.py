@@ -8,8 +8,11 @@ import open_clip
 import pytest
 import torch
 
-from affect4d.inference import export
-from affect4d.inference.export import (
+from affect4d.inference import shareable_model_folder as export
+from affect4d.inference.onnx_export_and_runtime import OnnxModel, quantise_onnx
+from affect4d.inference.packaged_weights import read_packaged_model
+from affect4d.inference.predictor import Predictor
+from affect4d.inference.shareable_model_folder import (
     CONFIG_FILE,
     ENCODERS_FILE,
     INT8_FILE,
@@ -22,12 +25,9 @@ from affect4d.inference.export import (
     export_packaged_model,
     write_hub_folder,
 )
-from affect4d.inference.onnx_model import OnnxModel, quantise_onnx
-from affect4d.inference.packaged_weights import read_packaged_model
-from affect4d.inference.predictor import Predictor
 from affect4d.models import clip_tokens
 from affect4d.prompts import read_prompt_set
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ A recipe is a file ``recipes/NAME.yml``. ``recipes/frozen.yml`` holds, for each 
 recipe with all its defaults and the hash of its scans. A frozen version is never overwritten by another result: a
 change of a recipe, or of code that moves its scans, takes a new version or, before anything is published, ``--again``::
 
-    python -m affect4d.synthetic.benchmarks [--check] [--ict FOLDER] [NAME …]
+    python -m affect4d.synthetic.frozen_benchmarks [--check] [--ict FOLDER] [NAME …]
 """
 
 import argparse
@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from affect4d.parallel import EngineOptions
 from affect4d.renamed_options import former_names
 from affect4d.store import ContentStore, content_key
-from affect4d.synthetic.corpus_hash import CorpusHash, machine_type
-from affect4d.synthetic.generate import generate_corpus
-from affect4d.synthetic.generated_corpus import official_folds, official_split
+from affect4d.synthetic.generate_scans import official_folds, official_split
 from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.scan_content_hash import CorpusHash, machine_type
+from affect4d.synthetic.write_corpus import generate_corpus
 
 RECIPES, FROZEN = Path(__file__).parent / "recipes", "frozen.yml"
-COMMAND = "python -m affect4d.synthetic.benchmarks"
+COMMAND = "python -m affect4d.synthetic.frozen_benchmarks"
 BenchmarkVerdict = Literal["equal", "rounding", "different", "not frozen", "changed recipe"]
 
 

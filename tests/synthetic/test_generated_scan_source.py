@@ -6,17 +6,17 @@ import pandas as pd
 import pytest
 
 from affect4d.parallel import EngineOptions
-from affect4d.scans.corpora.corpus import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus_declaration import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.ingest_tables import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
 from affect4d.scans.scan_source import FileSource
 from affect4d.store import ContentStore
-from affect4d.synthetic import generated_corpus as corpus
-from affect4d.synthetic.generate import generate_corpus
-from affect4d.synthetic.generated_corpus import Take, scan_frame
-from affect4d.synthetic.generated_source import GeneratedSource, as_written, open_source
+from affect4d.synthetic import generate_scans as corpus
+from affect4d.synthetic.generate_scans import Take, scan_frame
+from affect4d.synthetic.generated_scan_source import GeneratedSource, as_written, open_source
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 
 TINY = CorpusRecipe(subjects=2, performances=PerformanceOptions(frames=3), seed=11)
 MICRO = CorpusRecipe(subjects=2, performances=PerformanceOptions(macro=0, micro=2, distractors=1, frames=3))

@@ -15,7 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.parallel import EngineOptions, map_chunks
-from affect4d.parallel.dask_cluster import CodeMismatchError, attempt, open_client
+from affect4d.parallel.dask_client_and_workers import CodeMismatchError, attempt, open_client
 
 
 def parameters_of(project_root, words):

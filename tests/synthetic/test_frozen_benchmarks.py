@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from affect4d.parallel import IN_PROCESS
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic import benchmarks
-from affect4d.synthetic.benchmarks import (
+from affect4d.synthetic import frozen_benchmarks as benchmarks
+from affect4d.synthetic.frozen_benchmarks import (
     Benchmark,
     benchmark,
     benchmark_names,
@@ -22,9 +22,9 @@ from affect4d.synthetic.benchmarks import (
     split_digest,
     verify,
 )
-from affect4d.synthetic.corpus_hash import CorpusHash, join_sums, sum_scan
-from affect4d.synthetic.generated_corpus import Take, official_folds, scan_frame
+from affect4d.synthetic.generate_scans import Take, official_folds, scan_frame
 from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
+from affect4d.synthetic.scan_content_hash import CorpusHash, join_sums, sum_scan
 
 TINY = Benchmark(
     name="tiny",
@@ -61,7 +61,7 @@ def test_a_frozen_recipe_is_not_changed_without_a_new_version(name):
     one = benchmark(name)
     known = frozen(one)
     assert known is not None, (
-        f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.benchmarks {name}"
+        f"{name} version {one.version} is not frozen: python -m affect4d.synthetic.frozen_benchmarks {name}"
     )
     assert (known.recipe, known.split) == (one.recipe.digest, split_digest(one.recipe)), (
         f"The recipe of {name}, or a default it relies on, has changed. Raise its version, then freeze that."

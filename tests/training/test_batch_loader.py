@@ -6,8 +6,7 @@ import torch
 
 from affect4d.models import PromptTokenizer
 from affect4d.scans.expression import expression_index
-from affect4d.training.cached_training import draw_prompts, labelled_samples, unlabelled_samples
-from affect4d.training.dataset import (
+from affect4d.training.batch_loader import (
     LabelledBatch,
     UnlabelledBatch,
     load_samples,
@@ -15,8 +14,9 @@ from affect4d.training.dataset import (
     save_samples,
     split_batch,
 )
+from affect4d.training.cached_training import draw_prompts, labelled_samples, unlabelled_samples
 from affect4d.views.bank import resolve_schedule
-from affect4d.views.batches import assemble_batch
+from affect4d.views.batch_augmentation_and_motion import assemble_batch
 
 CPU = torch.device("cpu")
 TOKENISE = PromptTokenizer(16, 16)

@@ -20,13 +20,13 @@ from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, in
 from tqdm import tqdm
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
-from affect4d.evaluation.sequence_embeddings import ViewModel, set_evaluation_mode
+from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel, set_evaluation_mode
 from affect4d.evaluation.significance import PERMUTATIONS, cluster_bootstrap
 from affect4d.models.view_and_time_fusion import TemporalPooling
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 CLIP_COLUMNS = ("sequence", "subject", "label", "onset", "apex", "offset")

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from affect4d.memory import KEEPS_FREED, LARGEST
-from affect4d.parallel.dask_cluster import SETTINGS
+from affect4d.malloc_and_peak_memory import KEEPS_FREED, LARGEST
+from affect4d.parallel.dask_client_and_workers import SETTINGS
 
 SCRIPT = """
 import resource, sys
 import numpy as np
-from affect4d.memory import keep_freed_memory
+from affect4d.malloc_and_peak_memory import keep_freed_memory
 if {kept}:
     assert keep_freed_memory()
 for _ in range(3):
@@ -43,7 +43,7 @@ def test_workers_keep_memory_too():
 PEAK = """
 import sys
 import numpy as np
-from affect4d.memory import peak_memory
+from affect4d.malloc_and_peak_memory import peak_memory
 held = np.ones(int(sys.argv[1]) // 8)
 del held
 print(peak_memory())

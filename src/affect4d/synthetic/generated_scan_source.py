@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.scans.corpora.corpus import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
+from affect4d.scans.corpora.corpus_declaration import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source import FileSource, ScanRow, ScanSource
 from affect4d.store import content_key
-from affect4d.synthetic import generated_corpus as corpus
-from affect4d.synthetic.generated_corpus import Take
+from affect4d.synthetic import generate_scans as corpus
+from affect4d.synthetic.generate_scans import Take
 from affect4d.synthetic.recipe import CorpusRecipe
 
 VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4

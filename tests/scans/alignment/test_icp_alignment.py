@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affect4d.scans.alignment.shape_alignment import cube_positions, fit_shape, voxel_downsample
+from affect4d.scans.alignment.icp_alignment import cube_positions, fit_shape, voxel_downsample
 from affect4d.scans.geometry import apply_pose
 
 POSES = [(0, 0, 0), (20, 0, 0), (-20, 0, 0), (0, 30, 0), (0, -30, 0), (0, 0, 20), (0, 0, -20), (15, -25, 12)]

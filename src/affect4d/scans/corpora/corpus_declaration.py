@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_files import matching_paths, paths_by_name, read_sheet, whole_number
+from affect4d.scans.corpora.file_patterns_and_label_sheets import (
+    matching_paths,
+    paths_by_name,
+    read_sheet,
+    whole_number,
+)
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none, label_for
 from affect4d.scans.readers.mesh_and_texture import SUFFIXES
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from affect4d.models import JointEmbedding
 from affect4d.tensor_types import ViewImages
 from affect4d.views.bank import ViewBank
-from affect4d.views.batches import assemble_unaugmented
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 FRAMES = 5

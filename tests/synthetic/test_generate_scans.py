@@ -16,11 +16,10 @@ from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.store import ContentStore
-from affect4d.synthetic import generate
-from affect4d.synthetic import generated_corpus as corpus
+from affect4d.synthetic import generate_scans as corpus
+from affect4d.synthetic import write_corpus as generate
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.generate import generate_corpus
-from affect4d.synthetic.generated_corpus import (
+from affect4d.synthetic.generate_scans import (
     Take,
     corpus_key,
     draw_subject,
@@ -39,6 +38,7 @@ from affect4d.synthetic.generated_corpus import (
 )
 from affect4d.synthetic.ict_facekit import IctFace
 from affect4d.synthetic.recipe import ActionUnitOptions, CorpusRecipe, PerformanceOptions, ScannerOptions
+from affect4d.synthetic.write_corpus import generate_corpus
 
 TINY = CorpusRecipe(subjects=2, performances=PerformanceOptions(frames=3), seed=11)
 MICRO = CorpusRecipe(

@@ -19,7 +19,7 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from affect4d.memory import KEEPS_FREED, keep_freed_memory
+from affect4d.malloc_and_peak_memory import KEEPS_FREED, keep_freed_memory
 from affect4d.parallel.options import EngineOptions, TlsOptions, available_cores
 
 _Chunk = TypeVar("_Chunk")

@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.evaluate_models import Evaluator
-from affect4d.evaluation.sequence_embeddings import (
+from affect4d.evaluation.sequence_embeddings_and_probabilities import (
     classify_sequences,
     embed_sequences,
     set_evaluation_mode,
