@@ -1,6 +1,6 @@
 """What a run tells MLflow first."""
 
-from affect4d.tracking import headline
+from affect4d.tracking import headline, tagged_models
 
 
 def test_a_model_is_named_with_its_way_of_answering():
@@ -12,3 +12,8 @@ def test_a_model_is_named_with_its_way_of_answering():
 def test_references_and_baselines_stand_for_themselves():
     assert headline("baseline", {"chance": {"accuracy": 0.125}}) == {"accuracy/chance": 0.125}
     assert headline("reference", {"cross_entropy": {"accuracy": 1}}) == {"accuracy/cross_entropy": 1.0}
+
+
+def test_packaged_models_of_a_run_are_found_by_the_present_and_the_former_tag():
+    tags = {"packaged_model.affect_vlm": "k1", "bundle.smile_vlm": "k2", "model.affect_vlm": "k3"}
+    assert tagged_models(tags) == {"affect_vlm": "k1", "smile_vlm": "k2"}

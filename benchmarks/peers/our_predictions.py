@@ -1,4 +1,4 @@
-"""Our prediction of scans. ``python our_predictions.py one BUNDLE FILE…`` or ``… many BUNDLE FOLDER``.
+"""Our prediction of scans. ``python our_predictions.py one MODEL FILE…`` or ``… many MODEL FOLDER``.
 
 ``one`` prints the seconds each file took, the first one not counted; then the processor seconds of the middle one.
 ``many`` prints the seconds a whole folder took, start left out, how many scans it was, and the most memory the process
@@ -17,9 +17,9 @@ from affect4d.inference.results import ResultTables
 from affect4d.malloc_and_peak_memory import peak_memory
 
 
-def one(bundle: str, files: list[str]) -> None:
+def one(model: str, files: list[str]) -> None:
     """Predict every file by the Python call's own method."""
-    predictor = Predictor.load(bundle)
+    predictor = Predictor.load(model)
     taken, busy = [], []
     for name in files:
         start, before = time.perf_counter(), time.process_time()
@@ -30,15 +30,15 @@ def one(bundle: str, files: list[str]) -> None:
     print(statistics.median(busy[1:]))
 
 
-def many(bundle: str, folder: str) -> None:
+def many(model: str, folder: str) -> None:
     """Predict a folder as the pipeline does, in this process; the first scan pays the start."""
     recordings = find_recordings(Path(folder), grouping="single")
-    list(predict_recordings(recordings[:1], Path(bundle)))
-    predictor = Predictor.load(bundle)
+    list(predict_recordings(recordings[:1], Path(model)))
+    predictor = Predictor.load(model)
     tables = ResultTables(predictor.expressions, predictor.views)
     start = time.perf_counter()
-    for answer, _ in predict_recordings(recordings, Path(bundle), pictures=60):
-        tables.add(answer)
+    for prediction, _ in predict_recordings(recordings, Path(model), images=60):
+        tables.add(prediction)
     scans = len(tables.tables()[0])
     print(time.perf_counter() - start, scans, peak_memory() / 2**20)
 

@@ -25,7 +25,7 @@ from kedro.io import DataCatalog
 from kedro.io.core import AbstractVersionedDataset, Version
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from affect4d import configuration, tracking
 from affect4d.malloc_and_peak_memory import keep_freed_memory
@@ -239,10 +239,8 @@ def show(data: Any, title: str = "", columns: list[str] | None = None) -> None:
         console.print(table)
 
 
-class MlflowOptions(BaseModel):
+class MlflowOptions(BaseModel, frozen=True, extra="forbid"):
     """``conf/base/mlflow.yml``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tracking_uri: str = "sqlite:///mlflow.db"
     experiment: str = "affect4d"

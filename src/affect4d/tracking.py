@@ -10,7 +10,7 @@ from kedro.io.core import AbstractVersionedDataset
 from affect4d.configuration import flatten
 
 Report = Callable[[int, Mapping[str, float]], None]
-_MODEL_TAG = "bundle."
+_MODEL_TAG, _FORMER_MODEL_TAG = "packaged_model.", "bundle."
 NEWEST = "newest"
 """Alias of the registered version that was made last; "latest" is MLflow's own word."""
 
@@ -57,7 +57,8 @@ def register_model(record: Mapping[str, Any]) -> None:
 
 def tagged_models(tags: Mapping[str, str]) -> dict[str, str]:
     """Keys of the packaged models that a run made, or found made, by name, from its tags."""
-    return {tag.removeprefix(_MODEL_TAG): key for tag, key in tags.items() if tag.startswith(_MODEL_TAG)}
+    prefixes = (_FORMER_MODEL_TAG, _MODEL_TAG)
+    return {tag.removeprefix(prefix): key for prefix in prefixes for tag, key in tags.items() if tag.startswith(prefix)}
 
 
 def _log_pyfunc(record: Mapping[str, Any]) -> Any:

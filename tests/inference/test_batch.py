@@ -14,7 +14,7 @@ from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import _load_pyfunc, predict_recordings
 from affect4d.inference.find_recordings import find_recordings
 from affect4d.inference.packaged_model import DESCRIPTION_FILE
-from affect4d.inference.results import ResultTables, prediction_columns
+from affect4d.inference.results import ResultTables
 from affect4d.parallel import LostChunkError
 from affect4d.parallel import chunks as parallel_chunks
 
@@ -144,7 +144,11 @@ def test_tables_have_their_columns_whatever_was_refused(packaged, tmp_path):
     for answer, _ in predict_recordings(find_recordings(tmp_path), packaged):
         tables.add(answer)
     predictions, timelines = tables.tables()
-    assert list(predictions.columns) == prediction_columns(EXPRESSIONS, ("front",))
+    before = ["recording", "file", "subject", "model", "expression"]
+    between = ["calibrated", "nearest_prompts", "weight_front"]
+    after = ["frames", "usable", "onset", "apex", "offset", "status", "code", "reason"]
+    probabilities = [f"prob_{name}" for name in EXPRESSIONS]
+    assert list(predictions.columns) == [*before, *probabilities, *between, *after]
     assert predictions["prob_anger"].dtype == timelines["prob_anger"].dtype == "float64"
     assert predictions["onset"].dtype == "Int64"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_serializer, model_validator
 
 from affect4d.models.options import ModelOptions
 from affect4d.rendering.options import RenderOptions
@@ -32,19 +32,15 @@ class PackagedModelError(ValueError):
     """Folder that is missing, damaged, or not a packaged model; names it and the remedy."""
 
 
-class Calibration(BaseModel):
+class Calibration(BaseModel, frozen=True, extra="forbid"):
     """Temperature scaling of the model's scaled cosines (Guo et al. 2017)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(gt=0)
     fitted_on: str = Field(description="Data it was fitted on; never subjects of the test.")
 
 
-class MeasuredScores(BaseModel):
+class MeasuredScores(BaseModel, frozen=True, extra="forbid"):
     """Accuracy on subjects that the model was not trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: float = Field(ge=0, le=1, description="Per sequence.")
     interval: tuple[float, float] = Field(description="95 %, over subjects.")
@@ -53,10 +49,8 @@ class MeasuredScores(BaseModel):
     corpus: str
 
 
-class PackagedModel(BaseModel):
+class PackagedModel(BaseModel, frozen=True, extra="forbid"):
     """Contents of ``packaged_model.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

@@ -9,8 +9,7 @@ import pandas as pd
 
 SEPARATOR = " | "
 CHUNK = 2_000  # rows that are held as dictionaries before they become a table, which takes a tenth of the memory
-BEFORE = ("recording", "file", "subject", "model", "expression")
-TEXTS = (*BEFORE, "nearest_prompts", "status", "code", "reason")
+TEXTS = ("recording", "file", "subject", "model", "expression", "nearest_prompts", "status", "code", "reason")
 INTEGERS = ("onset", "apex", "offset")
 
 
@@ -110,25 +109,19 @@ class Prediction:
         return f"{self.name}: {self.expression or self.status} ({listed or self.reason}) by {self.model}{remark}"
 
 
-def prediction_columns(expressions: Sequence[str], views: Sequence[str]) -> list[str]:
-    """Columns of the predictions, one row a recording."""
-    probabilities, weights = (f"prob_{name}" for name in expressions), (f"weight_{view}" for view in views)
-    after = ("frames", "usable", *INTEGERS, "status", "code", "reason")
-    return [*BEFORE, *probabilities, "calibrated", "nearest_prompts", *weights, *after]
-
-
-def timeline_columns(expressions: Sequence[str]) -> list[str]:
-    """Columns of the timelines, one row a scan."""
-    before = ("recording", "file", "subject", "frame", "model", "expression")
-    after = ("activity", "in_window", "status", "code", "reason")
-    return [*before, *(f"prob_{name}" for name in expressions), *after]
+def table_columns(expressions: Sequence[str], views: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Columns of predictions and timelines, whatever was refused."""
+    numbers = dict.fromkeys(expressions, 0.0)
+    frame = FramePrediction("", 0, "", "", "", None, numbers, False, 0.0)
+    example = Prediction("", "", None, None, numbers, False, (), dict.fromkeys(views, 0.0), "", "", "", (frame,))
+    return list(example.row()), list(next(example.frame_rows()))
 
 
 class ResultTables:
     """Collects predictions into two tables with all columns, whatever was refused; small in memory."""
 
     def __init__(self, expressions: Sequence[str], views: Sequence[str]) -> None:
-        self._columns = prediction_columns(expressions, views), timeline_columns(expressions)
+        self._columns = table_columns(expressions, views)
         self._rows: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         self._parts: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
 

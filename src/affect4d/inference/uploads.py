@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from safetensors.numpy import load, save
 
 from affect4d.malloc_and_peak_memory import keep_freed_memory
@@ -69,10 +69,9 @@ TRIANGLE: Mapping[str, str] = {
 }  # the smallest file of every text format: reading it loads, and on a new machine compiles, the reader's loops
 
 
-class UploadLimits(BaseModel):
+class UploadLimits(BaseModel, frozen=True, extra="forbid"):
     """Largest upload, and the resources for reading it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     files: int = Field(default=600, ge=1, description="Files in all, those in archives included.")
     scans: int = Field(default=150, ge=1)
     file_bytes: int = Field(default=64 * 2**20, ge=1)

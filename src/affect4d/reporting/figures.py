@@ -125,18 +125,12 @@ def purity_figure(purity: PseudoLabelScores) -> go.Figure:
 def few_shot_figure(representations: Mapping[str, Any]) -> go.Figure:
     """Accuracy of a linear probe by the number of labelled subjects, per cent, with its interval; one line a model."""
     figure = _figure(height=320)
-    for place, (model, scores) in enumerate(representations.items()):
+    for model, scores in representations.items():
         shots = scores["few_shot"]
         accuracies = [100 * each["accuracy"] for each in shots.values()]
-        figure.add_scatter(
-            x=[int(count) for count in shots],
-            y=accuracies,
-            name=FEATURES_OF.get(model, display_name(model)),
-            mode="lines+markers",
-            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
-            error_y=_interval_bars(shots.values()),
-            hovertemplate="%{x} labelled: %{y:.1f} %<extra>%{fullData.name}</extra>",
-        )
+        name, bars = FEATURES_OF.get(model, display_name(model)), _interval_bars(shots.values())
+        hover = "%{x} labelled: %{y:.1f} %<extra>%{fullData.name}</extra>"
+        _add_line(figure, list(map(int, shots)), accuracies, name, hover, mode="lines+markers", error_y=bars)
     figure.update_yaxes(ticksuffix=" %", rangemode="tozero")
     return figure.update_xaxes(
         title={"text": "labelled subjects"}, tickmode="array", tickvals=[1, 5, 10], showgrid=False
@@ -163,15 +157,10 @@ def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
 def robustness_figure(accuracies: Mapping[str, Sequence[float]]) -> go.Figure:
     """Accuracy over the strength of a corruption, per cent, from none to five; one line per model."""
     figure = _figure(height=280)
-    for place, (model, values) in enumerate(accuracies.items()):
-        figure.add_scatter(
-            x=list(range(len(values))),
-            y=[100 * value for value in values],
-            name=display_name(model),
-            mode="lines+markers",
-            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
-            hovertemplate="strength %{x}: %{y:.1f} %<extra>%{fullData.name}</extra>",
-        )
+    hover = "strength %{x}: %{y:.1f} %<extra>%{fullData.name}</extra>"
+    for model, values in accuracies.items():
+        strengths, percent = list(range(len(values))), [100 * value for value in values]
+        _add_line(figure, strengths, percent, display_name(model), hover, mode="lines+markers")
     figure.update_yaxes(ticksuffix=" %", range=[0, 102])
     return figure.update_xaxes(title={"text": "strength"}, dtick=1, showgrid=False)
 
@@ -216,18 +205,28 @@ def _figure(**layout: Any) -> go.Figure:
     return go.Figure(layout={**shared, **layout})
 
 
+def _add_line(
+    figure: go.Figure,
+    x: list[int],
+    y: list[float],
+    name: str,
+    hover: str,
+    mode: str = "lines",
+    width: float = 2,
+    **more: Any,
+) -> None:
+    """Add a line in the next hue."""
+    line = {"color": CYCLE[len(figure.data) % len(CYCLE)], "width": width}
+    figure.add_scatter(x=x, y=y, name=name, mode=mode, line=line, hovertemplate=hover, **more)
+
+
 def lines(means: pd.DataFrame, names: Mapping[str, str] = TERM_NAMES) -> go.Figure:
     """One line a column, over epochs (the index, from 0), under the column's name in ``names``."""
     figure = _figure(height=320, hovermode="x unified")
-    for place, name in enumerate(means):
-        figure.add_scatter(
-            x=[int(epoch) + 1 for epoch in means.index],
-            y=means[name].tolist(),
-            name=names.get(str(name), str(name).replace("_", " ")),
-            mode="lines",
-            line={"color": CYCLE[place % len(CYCLE)], "width": 2.5 if name == "loss" else 1.8},
-            hovertemplate="%{y:.3f}",
-        )
+    epochs = [int(epoch) + 1 for epoch in means.index]
+    for name in map(str, means):
+        shown, width = names.get(name, name.replace("_", " ")), 2.5 if name == "loss" else 1.8
+        _add_line(figure, epochs, means[name].tolist(), shown, "%{y:.3f}", width=width)
     return figure.update_xaxes(title={"text": "epoch"}, showgrid=False)
 
 
@@ -268,15 +267,9 @@ def timeline_figure(timeline: pd.DataFrame, expressions: Sequence[str]) -> go.Fi
     """Probability of every expression over the frames of a sequence; the frames in its window are shaded."""
     usable = timeline[timeline["status"] != "refused"]
     figure = _figure(height=250, hovermode="x unified", margin={"l": 8, "r": 8, "t": 8, "b": 36})
-    for place, name in enumerate(expressions):
-        figure.add_scatter(
-            x=usable["frame"].tolist(),
-            y=(100 * usable[f"prob_{name}"]).round(2).tolist(),
-            name=name,
-            mode="lines",
-            line={"color": CYCLE[place % len(CYCLE)], "width": 2},
-            hovertemplate="%{y:.0f} %",
-        )
+    for name in expressions:
+        percent = (100 * usable[f"prob_{name}"]).round(2).tolist()
+        _add_line(figure, usable["frame"].tolist(), percent, name, "%{y:.0f} %")
     chosen = usable.loc[usable["in_window"].astype(bool), "frame"]
     if len(chosen):
         first, last = chosen.min() - 0.5, chosen.max() + 0.5

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
@@ -56,10 +56,8 @@ OUTCOMES = pa.schema([(name, _ARROW_TYPES.get(kind, pa.string())) for name, kind
 """Columns of manifest and report; those that a refused scan never reached are null."""
 
 
-class IngestOptions(BaseModel):
+class IngestOptions(BaseModel, frozen=True, extra="forbid"):
     """Options of an ingest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crop_radius: float = Field(default=95.0, gt=20, le=400, description="What is kept around the nose tip, in mm.")
     max_refused_share: float = Field(default=0.2, ge=0, le=1, description="Above it, the corpus itself is refused.")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.parallel import EngineOptions
 from affect4d.renamed_options import former_names
@@ -31,10 +31,8 @@ COMMAND = "python -m affect4d.synthetic.frozen_benchmarks"
 BenchmarkVerdict = Literal["equal", "rounding", "different", "not frozen", "changed recipe"]
 
 
-class Benchmark(BaseModel):
+class Benchmark(BaseModel, frozen=True, extra="forbid"):
     """A named recipe of one version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="name in parameters, and of its file")
     version: int = Field(ge=1, description="raised with every change of the recipe or of its scans")
@@ -44,10 +42,8 @@ class Benchmark(BaseModel):
     recipe: CorpusRecipe
 
 
-class FrozenVersion(BaseModel):
+class FrozenVersion(BaseModel, frozen=True, extra="forbid"):
     """One frozen version of a benchmark."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str = Field(description="digest of the recipe, defaults included")
     split: str = Field(description="digest of the split and the folds")

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from affect4d.store import content_key
 
@@ -10,10 +10,8 @@ FEWEST_SCANNED = 5
 """Frames in a take so that one of them falls into the apex, which lasts a fifth of the take or longer."""
 
 
-class PerformanceOptions(BaseModel):
+class PerformanceOptions(BaseModel, frozen=True, extra="forbid"):
     """Performances of every subject, and their sampling in time."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     macro: int = Field(default=1, ge=0, le=20, description="takes of each of the six posed expressions")
     micro: int = Field(default=0, ge=0, le=100, description="micro-expressions")
@@ -41,10 +39,8 @@ class PerformanceOptions(BaseModel):
         return self
 
 
-class ActionUnitOptions(BaseModel):
+class ActionUnitOptions(BaseModel, frozen=True, extra="forbid"):
     """Variation between subjects in showing one expression, and the distractor movements beside it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     intensity_low: float = Field(default=0.45, ge=0.05, le=1.0, description="weakest apex, as a share of full")
     intensity_high: float = Field(default=0.9, ge=0.05, le=1.2, description="strongest apex")
@@ -65,10 +61,8 @@ class ActionUnitOptions(BaseModel):
         return self
 
 
-class ScannerOptions(BaseModel):
+class ScannerOptions(BaseModel, frozen=True, extra="forbid"):
     """Imperfections of the scanner, the landmark tracker and the lighting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     noise_mm: float = Field(default=0.2, ge=0.0, le=5.0, description="root mean square of the surface noise")
     noise_spread: float = Field(default=0.3, ge=0.0, le=1.0, description="log spread of that between takes")
@@ -103,13 +97,11 @@ class ScannerOptions(BaseModel):
         return self
 
 
-class CorpusRecipe(BaseModel):
+class CorpusRecipe(BaseModel, frozen=True, extra="forbid"):
     """A synthetic corpus; two equal recipes give the same scans, number for number.
 
     Subjects and takes are drawn one by one from the seed: a corpus of fewer subjects is the beginning of one of more.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     face: Literal["procedural", "ict_facekit"] = Field(
         default="procedural", description="which parametric face; ict_facekit needs ict_folder"

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.scans.scan import FaceScan
 from affect4d.store import content_key
@@ -34,10 +34,8 @@ class ScanSums:
     colour: tuple[float, ...]  # sum over the scans of the mean colour, 0…255
 
 
-class CorpusHash(BaseModel):
+class CorpusHash(BaseModel, frozen=True, extra="forbid"):
     """Hash and mean figures of a corpus."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: str = Field(description="digest over sequences, frames, subjects, labels, geometry and textures")
     scans: int = Field(description="how many scans the hash covers")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.configuration import corpus_parameters
 from affect4d.parallel import IN_PROCESS, EngineOptions
@@ -30,20 +30,16 @@ REPORT_COLUMNS = ["scan", "subject", "expression", "label", "status", "reason", 
 """Columns of the ingest report that distinguish one report from another."""
 
 
-class SplitOptions(BaseModel):
+class SplitOptions(BaseModel, frozen=True, extra="forbid"):
     """Division of the subjects, where the corpus does not bring one of its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     test_share: float = Field(default=0.375, gt=0, lt=1)
     seed: int = Field(default=0, ge=0)
     use_given: bool = Field(default=True, description="a split of the corpus's own goes first")
 
 
-class IngestPageOptions(BaseModel):
+class IngestPageOptions(BaseModel, frozen=True, extra="forbid"):
     """Parameters `ingest_page`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     previews: int = Field(default=12, ge=0, le=200, description="how many scans to show")
     show_faces: bool = Field(default=False, description="whether the faces of this corpus may be shown at all")

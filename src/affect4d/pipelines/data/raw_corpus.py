@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.corpora import CORPORA, corpus_named
@@ -19,10 +19,8 @@ WRITTEN_AS = "bu4dfe"
 """The layout in which synthetic corpora are made; others are converted to."""
 
 
-class CorpusSource(BaseModel):
+class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     """Where one corpus comes from: a frozen benchmark, a recipe of one's own, or a folder that holds it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: str = Field(default="bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
     benchmark: str | None = Field(default=None, description="name of a frozen recipe")
@@ -42,10 +40,8 @@ class CorpusSource(BaseModel):
         return self
 
 
-class CorpusChoice(BaseModel):
+class CorpusChoice(BaseModel, frozen=True, extra="forbid"):
     """The corpus of this run, by name, among the known ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="a known corpus, or the layout of a licensed one")
     known: dict[str, CorpusSource] = Field(default={}, description="benchmarks and corpora of one's own, by name")

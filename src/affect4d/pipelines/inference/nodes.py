@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.inference.find_recordings import Grouping, ScanRecording, find_recordings
 from affect4d.inference.packaged_model import read_description
@@ -19,10 +19,8 @@ from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 EXPORT_RECORD = "export.json"
 
 
-class PredictOptions(BaseModel):
+class PredictOptions(BaseModel, frozen=True, extra="forbid"):
     """Parameters `predict`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Path | None = Field(default=None, description="a scan, a folder of scans, or one of sequence folders")
     layout: str = Field(default="folder", description="folder, or the layout of a corpus")
@@ -50,10 +48,8 @@ class PredictOptions(BaseModel):
         return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.path_pattern, camera)
 
 
-class ExportOptions(BaseModel):
+class ExportOptions(BaseModel, frozen=True, extra="forbid"):
     """Parameters `export`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     onnx: bool = Field(default=True, description="write the model as ONNX too")
     calibration: Path | None = Field(default=None, description="raw scans on which an int8 model is calibrated")
@@ -162,7 +158,7 @@ def _export_inputs(options: ExportOptions, packaged_model: Path) -> dict[str, An
     """Everything an export depends on: the packaged model, the options, and the scans that int8 is calibrated on."""
     files = {file.name: file_digest(file) for file in sorted(packaged_model.iterdir()) if file.is_file()}
     scans = None if options.calibration is None else _scan_files(options.calibration.expanduser())
-    return {"bundle": files, "onnx": options.onnx, "scans": scans}
+    return {"packaged_model": files, "onnx": options.onnx, "scans": scans}
 
 
 def _fill_export(packaged_model: Path, options: ExportOptions, folder: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from affect4d.experiments.settings import ExperimentSettings, Objectives
 from affect4d.experiments.variants import MethodName
@@ -22,30 +22,24 @@ SHEET_SAMPLES = 5
 """Rows of the augmentation schedule that the contact sheet shows."""
 
 
-class AffectMethod(BaseModel):
+class AffectMethod(BaseModel, frozen=True, extra="forbid"):
     """Parameters `affect_vlm`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     augment: MixedViewOptions = MixedViewOptions()
     train: TrainOptions = TrainOptions()
     objective: AffectOptions = AffectOptions()
 
 
-class SmileMethod(BaseModel):
+class SmileMethod(BaseModel, frozen=True, extra="forbid"):
     """Parameters `smile_vlm`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     augment: MixedViewOptions = MixedViewOptions()
     train: TrainOptions = TrainOptions()
     objective: SmileOptions = SmileOptions()
 
 
-class CrossEntropyMethod(BaseModel):
+class CrossEntropyMethod(BaseModel, frozen=True, extra="forbid"):
     """Parameters `cross_entropy`; schedule and training are AffectVLM's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     objective: CrossEntropyOptions = CrossEntropyOptions()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from affect4d.array_types import Faces, RangePlanes, TextureCoordinates, Vertices
 from affect4d.jit import Number, compiled
@@ -39,10 +39,8 @@ _ZERO, _ONE, _TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 _HEAD, _COUNT = struct.Struct("<HHdH"), struct.Struct("<I")
 
 
-class Intrinsics(BaseModel):
+class Intrinsics(BaseModel, frozen=True, extra="forbid"):
     """The pinhole camera of a depth sensor, in pixels of its image, whose top left pixel has its centre at (0, 0)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fx: float = Field(gt=0, description="Focal length along a row, in pixels.")
     fy: float = Field(gt=0, description="Focal length down a column, in pixels.")
