@@ -77,10 +77,13 @@ def test_an_environment_and_the_users_own_settings_work_together(loader, conf):
     assert given["parameters"]["model"]["dim"] == 32
 
 
-def test_tests_do_not_depend_on_the_users_own_settings(loader, conf):
+def test_tests_do_not_depend_on_the_users_own_settings(loader, conf, caplog):
     (conf / "ci").mkdir()
     (conf / "ci" / "parameters.yml").write_text("render: {size: 48}\n")
-    assert loader("ci")["globals"]["corpus"] == "open-4dfer-s"
+    ci = loader("ci")
+    assert ci["globals"]["corpus"] == "open-4dfer-s"
+    assert ci["parameters"]["render"]["size"] == 48
+    assert "conf/local is not read with --env=ci" in caplog.text
 
 
 def named(loader, monkeypatch, *read, **given):

@@ -36,6 +36,8 @@ class LayeredConfigLoader(OmegaConfigLoader):
         if self.env not in (None, "", self.default_run_env, self.base_env, *WITHOUT_LOCAL) and local.is_dir():
             patterns = [*self.config_patterns[key]]
             environment = environment | self._read_dir_configs(str(local), patterns, key, processed)
+        if self.env in WITHOUT_LOCAL and key == "parameters" and any(local.rglob("*.yml")):
+            LOGGER.warning("conf/local is not read with --env=%s: use --params for values of your own.", self.env)
         return base, environment, base_path, environment_path, processed
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from kedro.framework.cli.utils import _split_params
 
 from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.pipelines.inference.nodes import PredictOptions, _summarise, predict_command
@@ -28,7 +29,8 @@ def test_answers_without_a_neutral_frame_are_counted_in_the_summary(alone):
 
 def test_a_pattern_is_said_again():
     options = PredictOptions(input=Path("/scans"), layout="fourdme", patterns={"fourdme": "{clip}/{frame}.obj"})
-    assert "layout=fourdme,corpus_pattern={clip}/{frame}.obj" in predict_command(options, Path("/models/mine"))
+    *_, given = shlex.split(predict_command(options, Path("/models/mine")))
+    assert _split_params(None, None, given)["corpus_pattern"] == "{clip}/{frame}.obj"
 
 
 def test_the_pattern_of_a_corpus_in_a_folder_is_not_that_of_other_folders():

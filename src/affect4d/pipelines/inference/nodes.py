@@ -111,7 +111,7 @@ def predict_command(options: PredictOptions, packaged_model: Path) -> str:
     given = {"input": options.input, "model": packaged_model, "layout": options.layout, "grouping": options.grouping}
     usual = PredictOptions()
     if options.path_pattern is not None:
-        given["corpus_pattern"] = options.path_pattern
+        given["corpus_pattern"] = f"'{options.path_pattern}'"  # else YAML takes its braces for a mapping
     words = [
         f"{name}={value}"
         for name, value in given.items()
