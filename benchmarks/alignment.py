@@ -21,7 +21,7 @@ from affect4d.scans.alignment import Alignment, align, canonical_face
 from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of
 from affect4d.scans.landmark_names import NAMED
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.face_model import HEIGHT, WIDTH
+from affect4d.synthetic.face_model_and_skin_coordinates import HEIGHT, WIDTH
 from affect4d.synthetic.generate_scans import Take, draw_subject, face_model, perform, takes
 from affect4d.synthetic.recipe import CorpusRecipe, ScannerOptions
 from affect4d.synthetic.scanner import scan_surface

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from affect4d.inference.onnx_export_and_runtime import OnnxModel, export_onnx, input_shape, quantise_onnx
-from affect4d.inference.packaged_model import find_packaged_model
+from affect4d.inference.packaged_model_description import find_packaged_model
 from affect4d.inference.packaged_weights import LoadedModel, read_packaged_model
 from affect4d.training.device import with_threads
 from benchmarks.rows import Row, alternate

@@ -28,7 +28,7 @@ from affect4d.training.trainer import Callbacks, Trainer
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import sample_schedule
+from affect4d.views.mixed_view_sampling import sample_schedule
 from benchmarks.rows import Row
 
 NAMES = ("train.overhead", "train.overhead.spare", "gpu.train")

@@ -19,7 +19,7 @@ from kedro.framework.startup import bootstrap_project
 
 from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, window_rows
 from affect4d.inference.onnx_export_and_runtime import CALIBRATION, OnnxModel, export_onnx, quantise_onnx
-from affect4d.inference.packaged_model import find_packaged_model
+from affect4d.inference.packaged_model_description import find_packaged_model
 from affect4d.inference.packaged_weights import read_packaged_model
 from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from affect4d.datasets import ServedModelDataset
-from affect4d.inference.packaged_model import PACKAGED
+from affect4d.inference.packaged_model_description import PACKAGED
 from affect4d.inference.packaged_weights import halve_precision
 
 console = Console(highlight=False)

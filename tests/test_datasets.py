@@ -22,7 +22,7 @@ from affect4d.datasets import (
 )
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.inference import find_packaged_model
-from affect4d.inference.packaged_model import DESCRIPTION_FILE, description_file
+from affect4d.inference.packaged_model_description import DESCRIPTION_FILE, description_file
 from affect4d.tracking import log_artefact
 
 VERSIONS = ("2026-11-21T10.00.00.000Z", "2026-11-22T10.00.00.000Z")

@@ -22,7 +22,7 @@ def load(model: "str | Path" = "affect_vlm") -> "Predictor":
     Raises:
         affect4d.inference.PackagedModelError: If there is no such model, or its folder is damaged.
     """
-    from affect4d.inference.packaged_model import find_packaged_model, last_written
+    from affect4d.inference.packaged_model_description import find_packaged_model, last_written
 
     folder = find_packaged_model(model)
     return _load(folder, last_written(folder))

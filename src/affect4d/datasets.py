@@ -16,7 +16,7 @@ from kedro_datasets.partitions import PartitionedDataset
 from PIL import Image
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.inference.packaged_model import (
+from affect4d.inference.packaged_model_description import (
     DESCRIPTION_FILE,
     FORMER_DESCRIPTION_FILE,
     PackagedModelError,

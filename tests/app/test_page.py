@@ -20,7 +20,7 @@ AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 def alone(monkeypatch, tmp_path):
     """A place where nothing was trained, and a package without models."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("affect4d.inference.packaged_model.PACKAGED", tmp_path / "none")
+    monkeypatch.setattr("affect4d.inference.packaged_model_description.PACKAGED", tmp_path / "none")
     for name in (FOLDERS, FORMER_FOLDERS):
         monkeypatch.delenv(name, raising=False)
 

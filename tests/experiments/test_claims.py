@@ -19,7 +19,12 @@ from affect4d.experiments.claims import (
     combined_verdict,
     evaluate_claims,
 )
-from affect4d.experiments.results_and_provenance import DataProvenance, StudyProvenance, as_document, compare_variants
+from affect4d.experiments.variant_comparison_and_provenance import (
+    DataProvenance,
+    StudyProvenance,
+    as_document,
+    compare_variants,
+)
 from affect4d.experiments.variants import Variant
 
 BASIS = DataProvenance("faces", "", subjects=24, sequences=144, split="s" * 24, data="d", views="v", code="c")

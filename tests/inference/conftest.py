@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from affect4d.evaluation.zero_shot import expression_prompts
-from affect4d.inference.packaged_model import Calibration, PackagedModel
+from affect4d.inference.packaged_model_description import Calibration, PackagedModel
 from affect4d.inference.packaged_weights import write_packaged_model
 from affect4d.models import AffectVLM, EncoderOptions, ModelOptions, SmileVLM, build_model
 from affect4d.rendering.options import RenderOptions

@@ -13,7 +13,7 @@ import pytest
 from affect4d.inference import PackagedModelError, batch
 from affect4d.inference.batch import _load_pyfunc, predict_recordings
 from affect4d.inference.find_recordings import find_recordings
-from affect4d.inference.packaged_model import DESCRIPTION_FILE
+from affect4d.inference.packaged_model_description import DESCRIPTION_FILE
 from affect4d.inference.results import ResultTables
 from affect4d.parallel import LostChunkError
 from affect4d.parallel import chunks as parallel_chunks

@@ -18,7 +18,7 @@ import affect4d
 from affect4d.app.model_predictions import FOLDERS, TITLES
 from affect4d.app.select_recording import UPLOAD, upload_reader
 from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS
-from affect4d.inference.packaged_model import PACKAGED
+from affect4d.inference.packaged_model_description import PACKAGED
 from affect4d.scans.corpora.bu4dfe import LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.store import ContentStore

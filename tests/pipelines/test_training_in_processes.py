@@ -63,7 +63,7 @@ def on_two_hosts(folder, monkeypatch):
     torchrun = (
         f"{sys.executable} -m torch.distributed.run --nnodes=2 --nproc-per-node=1 --rdzv-id=affect4d"
         f" --rdzv-backend=c10d --rdzv-endpoint={endpoint} --rdzv-conf=is_host=0 --local-addr=127.0.0.1"
-        f" -m affect4d.training.worker {folder / 'data' / '06_models'}"
+        f" -m affect4d.training.torchrun_worker {folder / 'data' / '06_models'}"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     loop = f"while sleep 1; do {torchrun}; done"

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.pseudo_labels.action_coding import PSEUDO_LABEL_COLUMNS
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import PSEUDO_LABEL_COLUMNS
 from affect4d.pseudo_labels.clusters_and_zero_shot import find_centres, label_by_clusters, label_by_similarity
+from affect4d.pseudo_labels.landmark_pseudo_labels import measured_by_rules, subject_of
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions, ZeroShotOptions
 from affect4d.pseudo_labels.pseudo_prompts import write_sentences
-from affect4d.pseudo_labels.rules import measured_by_rules, subject_of
 from affect4d.scans.expression import EXPRESSIONS
 
 SUBJECTS = tuple(f"F{subject:03d}" for subject in range(6))

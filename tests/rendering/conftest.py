@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from affect4d.rendering.cameras_and_renderer import Renderer, RenderError
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import Renderer, RenderError
 from affect4d.scans.scan import FaceScan
 
 _SPEC = importlib.util.spec_from_file_location("generated_surface", Path(__file__).with_name("generated_surface.py"))

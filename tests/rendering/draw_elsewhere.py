@@ -5,8 +5,8 @@ import sys
 import numpy as np
 from generated_surface import bumpy_scan
 
+from affect4d.rendering.cameras_and_renderer import Renderer
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import Renderer
 
 renderer = Renderer(RenderOptions(size=64, channels=("texture", "normals", "shading", "depth"), device=-1))
 np.savez(sys.argv[1], **renderer.render(bumpy_scan(lopsided=6)))

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from affect4d.rendering.cameras_and_renderer import Renderer
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderedChannel, shade
 from affect4d.rendering.options import Light, RenderOptions
-from affect4d.rendering.renderer import Renderer
 
 BACKGROUND = (9, 8, 7)
 components = st.floats(-1, 1, allow_nan=False, width=32)

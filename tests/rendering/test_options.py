@@ -3,8 +3,8 @@ import warnings
 import pytest
 from pydantic import ValidationError
 
+from affect4d.rendering.cameras_and_renderer import cameras
 from affect4d.rendering.options import RenderOptions, mirrored_name
-from affect4d.rendering.renderer import cameras
 
 
 def test_left_camera_stands_at_the_left_of_a_frontal_image():

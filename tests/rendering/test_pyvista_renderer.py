@@ -9,8 +9,8 @@ import pytest
 from generated_surface import bumpy_scan
 
 from affect4d.rendering import pyvista_renderer
+from affect4d.rendering.cameras_and_renderer import OpenGLError, Renderer, RenderError
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import OpenGLError, Renderer, RenderError
 
 TOLERANCE = 4
 """Grey levels, or hundredths of a millimetre, that two drivers may differ by where they agree on what a pixel shows."""

@@ -3,9 +3,9 @@ import pytest
 from generated_surface import bumpy_scan
 from scipy.spatial.transform import Rotation
 
+from affect4d.rendering.cameras_and_renderer import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import pose_rotation, set_head_pose
-from affect4d.rendering.renderer import Renderer
 
 OPTIONS = RenderOptions(size=32, head_poses=2, head_pose_degrees=8.0)
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from affect4d.reporting.ingest_page import ScanPreview, histogram, render_ingest_page
-from affect4d.scans.corpora.corpus_declaration import COMPLETENESS_COLUMNS
+from affect4d.scans.corpora.corpus_class_and_scan_table import COMPLETENESS_COLUMNS
 from affect4d.scans.ingest_tables import ingest_report, reasons_table
 from affect4d.scans.protocols import TABLE_COLUMNS
 

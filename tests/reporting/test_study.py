@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.experiments.results_and_provenance import DataProvenance, StudyProvenance, compare_variants
+from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, StudyProvenance, compare_variants
 from affect4d.experiments.variants import study_named
 from affect4d.reporting.pages import render_study
 

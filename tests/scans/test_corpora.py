@@ -14,7 +14,7 @@ from affect4d.scans.corpora.bp4d import SUBJECTS as BP4D_SUBJECTS
 from affect4d.scans.corpora.bp4d import TASKS, read_occurrence
 from affect4d.scans.corpora.bu3dfe import CODES, ETHNICITIES
 from affect4d.scans.corpora.bu3dfe import SUBJECTS as BU3DFE_SUBJECTS
-from affect4d.scans.corpora.corpus_declaration import SCAN_COLUMNS, completeness
+from affect4d.scans.corpora.corpus_class_and_scan_table import SCAN_COLUMNS, completeness
 from affect4d.scans.corpora.file_patterns_and_label_sheets import (
     ListedFile,
     compile_pattern,

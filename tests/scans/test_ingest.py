@@ -14,7 +14,7 @@ from affect4d.scans import alignment
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.corpus_declaration import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus_class_and_scan_table import SCAN_COLUMNS
 from affect4d.scans.ingest import (
     CorpusRefusedError,
     IngestOptions,

@@ -7,7 +7,7 @@ import pytest
 
 from affect4d.pipelines.data.raw_corpus import CorpusChoice
 from affect4d.scans import corpora, protocols
-from affect4d.scans.corpora.corpus_declaration import Corpus, Protocol, scan_table
+from affect4d.scans.corpora.corpus_class_and_scan_table import Corpus, Protocol, scan_table
 from affect4d.scans.corpora.file_patterns_and_label_sheets import paths_by_name
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan_source import FileSource

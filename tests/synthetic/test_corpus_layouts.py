@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
+from affect4d.rendering.cameras_and_renderer import Renderer
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import Renderer
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.corpus_declaration import completeness
+from affect4d.scans.corpora.corpus_class_and_scan_table import completeness
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.ingest import IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.scan import FaceScan

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from affect4d.parallel import EngineOptions
-from affect4d.scans.corpora.corpus_declaration import SCAN_COLUMNS
+from affect4d.scans.corpora.corpus_class_and_scan_table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.ingest_tables import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError

@@ -7,7 +7,7 @@ import pytest
 
 from affect4d.scans.landmark_names import LANDMARK_COUNT, NAMED
 from affect4d.synthetic.action_units import ACTION_UNITS, weights_of
-from affect4d.synthetic.face_model import DENSITIES
+from affect4d.synthetic.face_model_and_skin_coordinates import DENSITIES
 from affect4d.synthetic.ict_facekit import (
     EYE_VERTICES,
     IctFace,

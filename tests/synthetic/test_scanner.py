@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from affect4d.synthetic.action_units import ACTION_UNITS
-from affect4d.synthetic.face_model import DENSITIES, HEIGHT, STRIP, WIDTH
+from affect4d.synthetic.face_model_and_skin_coordinates import DENSITIES, HEIGHT, STRIP, WIDTH
 from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import ScannerOptions
 from affect4d.synthetic.scanner import (

@@ -8,7 +8,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import sample_schedule
+from affect4d.views.mixed_view_sampling import sample_schedule
 
 FRAMES = 3
 EPOCHS = 2

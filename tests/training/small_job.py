@@ -33,7 +33,7 @@ from affect4d.training.trainer import Callbacks, ignore, train
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import sample_schedule
+from affect4d.views.mixed_view_sampling import sample_schedule
 
 SEQUENCES = tuple(f"F{subject:03d}/{expression}" for subject in (1, 2, 3) for expression in EXPRESSIONS)
 FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))

@@ -54,7 +54,7 @@ def worker_in(name):
             words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"affect4d.training.worker" in words and b"torch.distributed.run" not in words:
+        if b"affect4d.training.torchrun_worker" in words and b"torch.distributed.run" not in words:
             return int(process)
     return None
 
@@ -74,7 +74,7 @@ def test_two_hosts_train_together_and_survive_the_loss_of_a_process(two_hosts, t
         *[sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=3"],
         *["--rdzv-id=affect4d", "--rdzv-backend=c10d", f"--rdzv-endpoint={address}:29511", "--rdzv-conf=is_host=0"],
         *[f"--local-addr={other}", f"--log-dir={folder / 'logs'}", "--redirects=3"],
-        *["-m", "affect4d.training.worker", str(tmp_path)],  # finds the job below
+        *["-m", "affect4d.training.torchrun_worker", str(tmp_path)],  # finds the job below
     ]
     agents = [
         subprocess.Popen(["ip", "netns", "exec", name, *command], env=surroundings, stderr=subprocess.DEVNULL)

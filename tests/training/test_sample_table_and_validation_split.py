@@ -8,7 +8,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.training.sample_table_and_validation_split import VALIDATION_EPOCH, draw_plan
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import schedule_columns
+from affect4d.views.mixed_view_sampling import schedule_columns
 
 WORDS = ("anger", "fear", "happiness")
 NAMES = [f"F{subject:03}/{word}" for subject in range(6) for word in WORDS]

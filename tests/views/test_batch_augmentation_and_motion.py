@@ -7,10 +7,10 @@ import torch
 from generated_surface import bumpy_scan
 from pydantic import Field, ValidationError
 
+from affect4d.rendering.cameras_and_renderer import Renderer
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import Renderer
 from affect4d.views import batch_augmentation_and_motion as batches
-from affect4d.views import training_sample_table as augmentation_schedule
+from affect4d.views import mixed_view_sampling as augmentation_schedule
 from affect4d.views.augmentation import AUGMENTATIONS, Augmentation, MixedViewOptions, options_model
 from affect4d.views.bank import ViewBank, resolve_schedule
 from affect4d.views.batch_augmentation_and_motion import (
@@ -21,7 +21,7 @@ from affect4d.views.batch_augmentation_and_motion import (
 )
 from affect4d.views.derived_channels import derive_channels
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import sample_schedule
+from affect4d.views.mixed_view_sampling import sample_schedule
 
 SIZE = 32
 STORED = InputOptions(motion="none", size=SIZE)

@@ -17,7 +17,7 @@ from affect4d.views.contact_sheets import (
     micro_sheet,
 )
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import sample_schedule
+from affect4d.views.mixed_view_sampling import sample_schedule
 
 SIZE, FRAMES = 24, 9
 

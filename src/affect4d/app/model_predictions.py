@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float32
 from kedro.utils import find_kedro_project
 
-from affect4d.inference.packaged_model import (
+from affect4d.inference.packaged_model_description import (
     PackagedModel,
     PackagedModelError,
     find_packaged_model,

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from affect4d.array_types import Vertices
 from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel
+from affect4d.rendering.cameras_and_renderer import Camera, cameras
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import Camera, cameras
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 from affect4d.tensor_types import ViewImages

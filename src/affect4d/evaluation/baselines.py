@@ -26,8 +26,8 @@ from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTH
 from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, single_scans
+from affect4d.pseudo_labels.landmark_pseudo_labels import UnmeasurableError, rule_probabilities
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
-from affect4d.pseudo_labels.rules import UnmeasurableError, rule_probabilities
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit

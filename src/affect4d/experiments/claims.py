@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from affect4d.evaluation.significance import above_chance, compare_predictions, holm, sign_test, subject_interval
-from affect4d.experiments.results_and_provenance import (
+from affect4d.experiments.variant_comparison_and_provenance import (
     FEWEST_SUBJECTS,
     SIGNIFICANCE,
     DataProvenance,

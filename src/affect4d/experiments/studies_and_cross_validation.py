@@ -15,7 +15,7 @@ from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.trials import LONGEST, Trial, TrialData, run_trial
 from affect4d.experiments.variants import METHODS, Variant
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
-from affect4d.scans.corpora.corpus_declaration import Protocol
+from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, hold_out
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore

@@ -1,8 +1,8 @@
-from .packaged_model import PackagedModel as PackagedModel
-from .packaged_model import PackagedModelError as PackagedModelError
-from .packaged_model import calibrate_packaged_model as calibrate_packaged_model
-from .packaged_model import find_packaged_model as find_packaged_model
-from .packaged_model import packaged_models as packaged_models
+from .packaged_model_description import PackagedModel as PackagedModel
+from .packaged_model_description import PackagedModelError as PackagedModelError
+from .packaged_model_description import calibrate_packaged_model as calibrate_packaged_model
+from .packaged_model_description import find_packaged_model as find_packaged_model
+from .packaged_model_description import packaged_models as packaged_models
 from .packaged_weights import read_packaged_model as read_packaged_model
 from .packaged_weights import write_packaged_model as write_packaged_model
 from .predictor import Predictor as Predictor

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from affect4d.inference.find_recordings import ScanRecording, find_recordings
-from affect4d.inference.packaged_model import PackagedModelError, last_written, read_description
+from affect4d.inference.packaged_model_description import PackagedModelError, last_written, read_description
 from affect4d.inference.results import FramePrediction, Prediction, ResultTables
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
+from affect4d.rendering.cameras_and_renderer import OpenGLError
 from affect4d.rendering.channels import most_photographic
-from affect4d.rendering.renderer import OpenGLError
 
 if TYPE_CHECKING:
     from affect4d.inference.predictor import Predictor

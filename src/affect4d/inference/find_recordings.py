@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_declaration import image_beside
+from affect4d.scans.corpora.corpus_class_and_scan_table import image_beside
 from affect4d.scans.corpora.file_patterns_and_label_sheets import list_files
 from affect4d.scans.corpora.folder import TABLES
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order

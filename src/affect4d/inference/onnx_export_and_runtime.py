@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from affect4d.evaluation.attribution import MOTION
-from affect4d.inference.packaged_model import PackagedModel
+from affect4d.inference.packaged_model_description import PackagedModel
 from affect4d.inference.packaged_weights import LoadedModel
 from affect4d.models.encoders import ViewEncoder
 from affect4d.tensor_types import Embeddings, Presence, ViewImages

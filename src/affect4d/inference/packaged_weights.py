@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from affect4d.evaluation.zero_shot import prompt_embeddings
-from affect4d.inference.packaged_model import (
+from affect4d.inference.packaged_model_description import (
     CARD_FILE,
     WEIGHTS_FILE,
     PackagedModel,

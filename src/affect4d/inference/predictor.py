@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from affect4d.evaluation.attribution import STEPS, class_direction, empty_images, image_attribution, mesh_attribution
 from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, mean_by_sequence, window_rows
 from affect4d.evaluation.zero_shot import zero_shot_probabilities
-from affect4d.inference.packaged_model import PackagedModel, find_packaged_model
+from affect4d.inference.packaged_model_description import PackagedModel, find_packaged_model
 from affect4d.inference.packaged_weights import LoadedModel, read_packaged_model, unknown_words
 from affect4d.inference.preprocessing import NO_NEUTRAL, PreparedSequence, Preprocessor, ScanInput, refused_frame
 from affect4d.inference.results import FramePrediction, Prediction

@@ -25,7 +25,7 @@ from affect4d.inference.onnx_export_and_runtime import (
     input_shape,
     quantise_onnx,
 )
-from affect4d.inference.packaged_model import (
+from affect4d.inference.packaged_model_description import (
     CARD_FILE,
     WEIGHTS_FILE,
     PackagedModel,

@@ -29,7 +29,7 @@ from safetensors.numpy import load, save
 
 from affect4d.malloc_and_peak_memory import keep_freed_memory
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order, read_scan
-from affect4d.scans.readers.mesh_and_texture import assemble_mesh
+from affect4d.scans.readers.mesh_checks_and_textures import assemble_mesh
 from affect4d.scans.scan import FaceScan, ScanError
 
 PlainData = tuple[dict[str, Any], dict[str, np.ndarray]]  # a JSON document, and arrays by name

@@ -11,9 +11,9 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
-from affect4d.pseudo_labels.action_coding import describe_patterns, top_margin
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns, top_margin
+from affect4d.pseudo_labels.landmark_pseudo_labels import Rules, balancing_offsets
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
-from affect4d.pseudo_labels.rules import Rules, balancing_offsets
 from affect4d.scans.expression import EXPRESSIONS
 
 STARTS = 10

@@ -16,8 +16,8 @@ from affect4d.prompts import (
     vocabulary_of,
 )
 from affect4d.pseudo_labels.clusters_and_zero_shot import label_by_clusters, label_by_similarity
+from affect4d.pseudo_labels.landmark_pseudo_labels import label_by_geometry, measured_by_rules, subject_of
 from affect4d.pseudo_labels.options import PseudoLabelOptions, PseudoLabelSource, refuse_labels
-from affect4d.pseudo_labels.rules import label_by_geometry, measured_by_rules, subject_of
 
 PSEUDO_PROMPT_COLUMNS = ("sequence", "prompt", "pseudo_label", "confidence", "source")
 STILL_PROMPTS = ("a face at rest", "a still face", "a relaxed, neutral face", "a face without a clear movement")

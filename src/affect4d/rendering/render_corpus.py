@@ -11,6 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
+from affect4d.rendering.cameras_and_renderer import OpenGLError, RenderError
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import (
     DroppedScan,
@@ -22,7 +23,6 @@ from affect4d.rendering.render_sequence import (
     rendering_version,
     try_scan,
 )
-from affect4d.rendering.renderer import OpenGLError, RenderError
 from affect4d.rendering.shards import drop_broken, read_header
 from affect4d.scans.scan_source import ScanSource
 from affect4d.store import ContentStore, StoreFullError, content_key, file_digest, table_digest

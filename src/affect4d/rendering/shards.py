@@ -20,7 +20,7 @@ import zstandard
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from affect4d.store.keys import file_digest
+from affect4d.store.content_and_code_digests import file_digest
 
 LEVEL = 1
 """Compression level of zstd: higher ones take three times as long and save a twentieth."""

@@ -74,7 +74,7 @@ def render_ingest_page(
     """The page as an HTML document that loads nothing and has no script.
 
     Args:
-        completeness: See :func:`affect4d.scans.corpora.corpus_declaration.completeness`; no rows where it is not known.
+        completeness: What is there of the corpus; no rows where it is not known.
         protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
     """
     usable = report[report["status"] != "refused"]

@@ -18,7 +18,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from affect4d.evaluation.summary import display_name, result_rows
-from affect4d.experiments.results_and_provenance import (
+from affect4d.experiments.variant_comparison_and_provenance import (
     FEWEST_SUBJECTS,
     StudyProvenance,
     VariantResult,

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_splitting_failures
 from affect4d.scans.corpora import corpus_named
-from affect4d.scans.corpora.corpus_declaration import COMPLETENESS_COLUMNS, completeness
+from affect4d.scans.corpora.corpus_class_and_scan_table import COMPLETENESS_COLUMNS, completeness
 from affect4d.scans.corpora.folder import named_after_expressions
 from affect4d.scans.ingest_tables import (
     BETWEEN_NOTES,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from affect4d.scans.corpora import CORPORA, corpus_named
-from affect4d.scans.corpora.corpus_declaration import ANY, Protocol, Selection
+from affect4d.scans.corpora.corpus_class_and_scan_table import ANY, Protocol, Selection
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit, check_disjoint, draw_folds, draw_split
 
 FIXED_DRAW = 0

@@ -65,7 +65,7 @@ class FaceScan:
         Raises:
             ScanError: If it is not made of triangles alone, an index is out of range, or a number is not finite.
         """
-        from affect4d.scans.readers.mesh_and_texture import assemble_mesh
+        from affect4d.scans.readers.mesh_checks_and_textures import assemble_mesh
 
         if not getattr(mesh, "is_all_triangles", False) or mesh.n_cells != len(mesh.regular_faces):
             detail = "it is not made of triangles alone: call extract_surface() and triangulate()"

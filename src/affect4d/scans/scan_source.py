@@ -32,7 +32,7 @@ class ScanSource(Protocol):
     """Raw scans, one a table row. Frozen, small and picklable: it travels with every chunk of work."""
 
     def table(self) -> pd.DataFrame:
-        """What there is, before any of it is read: the columns of ``scans.corpora.corpus_declaration.SCAN_COLUMNS``."""
+        """What there is, before any of it is read: the columns ``SCAN_COLUMNS``."""
 
     def fingerprint(self) -> str:
         """Digest of everything the table and the raw scans depend on; takes no reading."""

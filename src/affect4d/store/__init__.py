@@ -5,8 +5,15 @@ entries named by key. An entry is written under a temporary name and renamed int
 whole. Small versioned manifests name entries; what none of them names can be pruned.
 """
 
+from affect4d.store.content_and_code_digests import (
+    KEY_LENGTH,
+    code_version,
+    content_key,
+    file_digest,
+    local_digest,
+    table_digest,
+)
 from affect4d.store.content_store import ContentStore, Mirror, StoreFullError, cache_key, cached, cached_folder
-from affect4d.store.keys import KEY_LENGTH, code_version, content_key, file_digest, local_digest, table_digest
 
 __all__ = [
     "KEY_LENGTH",

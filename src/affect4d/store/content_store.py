@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from PIL import Image
 
-from affect4d.store.keys import code_version, content_key, file_digest
+from affect4d.store.content_and_code_digests import code_version, content_key, file_digest
 
 _Result = TypeVar("_Result")
 RESULT_FILE = "result.json"
@@ -188,7 +188,7 @@ def cached(store: ContentStore, name: str, make: Callable[[], _Result], /, **giv
     """What a function returns, computed once and then read from the store.
 
     The entry is ``NAME/KEY``; its key depends on ``given``, on the code of the module that defines ``make`` with all
-    that it imports (:func:`affect4d.store.keys.code_version`), and on library versions.
+    that it imports (:func:`affect4d.store.content_and_code_digests.code_version`), and on library versions.
 
     Args:
         store: Where results are kept.

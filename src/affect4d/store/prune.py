@@ -23,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from affect4d.store.content_and_code_digests import KEY_LENGTH
 from affect4d.store.content_store import PREFIX, is_left_behind, make_scratch, size_of
-from affect4d.store.keys import KEY_LENGTH
 
 KEY = re.compile(rf"(?<![0-9a-f])[0-9a-f]{{{KEY_LENGTH}}}(?![0-9a-f])")
 KEEP_HOURS = 168.0

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL
-from affect4d.synthetic.face_model import (
+from affect4d.synthetic.face_model_and_skin_coordinates import (
     EYE,
     MOUTH,
     MaterialPoints,

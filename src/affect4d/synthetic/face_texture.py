@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 from scipy.ndimage import gaussian_filter
 
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, ActionWeights
-from affect4d.synthetic.face_model import (
+from affect4d.synthetic.face_model_and_skin_coordinates import (
     EYE,
     HEIGHT,
     MOUTH,

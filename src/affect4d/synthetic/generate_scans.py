@@ -17,7 +17,7 @@ from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 from affect4d.store import code_version, content_key
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
-from affect4d.synthetic.face_model import FaceModel
+from affect4d.synthetic.face_model_and_skin_coordinates import FaceModel
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.ict_facekit import IctFace, ict_digests
 from affect4d.synthetic.performance import Performance, act, draw_performances

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_declaration import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
+from affect4d.scans.corpora.corpus_class_and_scan_table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source import FileSource, ScanRow, ScanSource
 from affect4d.store import content_key

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from affect4d.array_types import Faces
 from affect4d.store import file_digest
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, ActionWeights
-from affect4d.synthetic.face_model import (
+from affect4d.synthetic.face_model_and_skin_coordinates import (
     DENSITIES,
     NORMAL_COLUMNS,
     NORMAL_ROWS,

@@ -16,7 +16,7 @@ from scipy.interpolate import PchipInterpolator
 from affect4d.array_types import Faces
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
 from affect4d.synthetic.displacement_fields import JAW_DROP, JAW_SLIDE, Bump, action_basis, both_sides
-from affect4d.synthetic.face_model import (
+from affect4d.synthetic.face_model_and_skin_coordinates import (
     DENSITIES,
     EYE,
     MOUTH,

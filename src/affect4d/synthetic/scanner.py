@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Faces, Texture, TextureCoordinates
 from affect4d.scans.scan import FaceScan
-from affect4d.synthetic.face_model import (
+from affect4d.synthetic.face_model_and_skin_coordinates import (
     DENSITIES,
     HEIGHT,
     STRIP,

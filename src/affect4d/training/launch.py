@@ -172,7 +172,15 @@ def torchrun_command(job: TrainingJob, folder: Path) -> list[str]:
         "redirects": 3,
     }
     arguments = [f"--{name}={value}" for name, value in torchrun.items()]
-    return [sys.executable, "-m", "torch.distributed.run", *arguments, "-m", "affect4d.training.worker", str(folder)]
+    return [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        *arguments,
+        "-m",
+        "affect4d.training.torchrun_worker",
+        str(folder),
+    ]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from affect4d.training.options import TrainOptions
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import SubjectSampler, rendered_head_poses, sample_schedule
+from affect4d.views.mixed_view_sampling import SubjectSampler, rendered_head_poses, sample_schedule
 
 VALIDATION_EPOCH = -1
 """Epoch of validation rows."""
@@ -29,7 +29,7 @@ def draw_plan(
 
     ``kind_of`` is the expression of every sequence, or its pseudo-label in self-supervised training. Supervised, views
     are mixed among sequences of one kind; else inside one sequence. Columns are those of
-    :func:`~affect4d.views.training_sample_table.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
+    :func:`~affect4d.views.mixed_view_sampling.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
     """
     if view_manifest.empty:
         raise ValueError(

@@ -24,7 +24,7 @@ from affect4d.views.augmentation import AUGMENTATIONS
 from affect4d.views.batch_augmentation_and_motion import ScheduledViews
 from affect4d.views.derived_channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
-from affect4d.views.training_sample_table import rendered_head_poses
+from affect4d.views.mixed_view_sampling import rendered_head_poses
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scan_files import LANDMARKS, MARKS, SCANS, assert_valid, bumpy_grid, write_scan
 
 from affect4d.scans.readers import read_landmarks, read_scan
-from affect4d.scans.readers.mesh_and_texture import TextureRefusedError, read_texture
+from affect4d.scans.readers.mesh_checks_and_textures import TextureRefusedError, read_texture
 from affect4d.scans.readers.text_numbers import parse_lines, parse_list
 from affect4d.scans.scan import FaceScan, ScanError
 

@@ -21,7 +21,7 @@ from scan_files import (
 )
 
 from affect4d.scans.readers import READERS, read_scan
-from affect4d.scans.readers.mesh_and_texture import MAX_PIXELS, is_plain_name
+from affect4d.scans.readers.mesh_checks_and_textures import MAX_PIXELS, is_plain_name
 from affect4d.scans.scan import ScanError
 
 GRID = bumpy_grid()

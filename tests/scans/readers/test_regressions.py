@@ -8,7 +8,7 @@ import pytest
 from scan_files import assert_valid
 
 from affect4d.scans.readers import LANDMARK_READERS, read_landmarks, read_scan
-from affect4d.scans.readers.mesh_and_texture import TextureRefusedError, read_texture
+from affect4d.scans.readers.mesh_checks_and_textures import TextureRefusedError, read_texture
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import ScanError
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from affect4d.configuration import corpus_parameters
 from affect4d.parallel import IN_PROCESS, EngineOptions
+from affect4d.rendering.cameras_and_renderer import RenderError
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.renderer import RenderError
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.ingest_tables import scans_to_inspect
 from affect4d.scans.protocols import protocol_table
@@ -160,7 +160,7 @@ def _previews(
 
 
 def _draw_previews(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
-    from affect4d.rendering.renderer import render_previews
+    from affect4d.rendering.cameras_and_renderer import render_previews
     from affect4d.reporting.ingest_page import ScanPreview
     from affect4d.synthetic.generated_scan_source import open_source
 

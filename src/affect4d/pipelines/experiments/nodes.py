@@ -13,7 +13,7 @@ from affect4d.experiments.variants import study_named
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
-from affect4d.scans.corpora.corpus_declaration import Protocol
+from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, draw_all, protocol_named
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
@@ -59,7 +59,7 @@ def describe_study(
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
     """Provenance of a study: data, seeds, parameters and code."""
-    from affect4d.experiments.results_and_provenance import DataProvenance, StudyProvenance
+    from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, StudyProvenance
 
     basis = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), data.sequences, data.views)
     made = datetime.datetime.fromisoformat(run_info["made"])
@@ -70,19 +70,21 @@ def compare_variants(
     predictions: pd.DataFrame, curves: pd.DataFrame, provenance: dict[str, Any], options: StudyOptions
 ) -> dict[str, Any]:
     """Accuracy, difference, interval, test, verdict and speed of every variant, with the provenance."""
-    from affect4d.experiments import results_and_provenance
+    from affect4d.experiments import variant_comparison_and_provenance
 
     variants = study_named(options.name, options.variants).variants
-    results = results_and_provenance.compare_variants(variants, predictions, curves, np.random.default_rng(0))
+    results = variant_comparison_and_provenance.compare_variants(
+        variants, predictions, curves, np.random.default_rng(0)
+    )
     tracking.reporter(f"study_{options.name}")(0, {row.variant: row.accuracy for row in results})
-    return {"provenance": provenance, "variants": results_and_provenance.as_document(results)}
+    return {"provenance": provenance, "variants": variant_comparison_and_provenance.as_document(results)}
 
 
 def write_study_page(
     result: dict[str, Any], curves: pd.DataFrame, options: StudyOptions, run_info: dict[str, Any]
 ) -> tuple[str, str]:
     """The study as one self-contained page, and its tables as Markdown."""
-    from affect4d.experiments.results_and_provenance import StudyProvenance, from_document
+    from affect4d.experiments.variant_comparison_and_provenance import StudyProvenance, from_document
     from affect4d.reporting.pages import render_study
 
     provenance = StudyProvenance.from_document(result["provenance"])

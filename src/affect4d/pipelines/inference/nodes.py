@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from affect4d.inference.find_recordings import Grouping, ScanRecording, find_recordings
-from affect4d.inference.packaged_model import read_description
+from affect4d.inference.packaged_model_description import read_description
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest

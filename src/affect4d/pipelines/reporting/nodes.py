@@ -94,7 +94,7 @@ def answer_claims(
     """``day`` and ``claims``, from this run's predictions and from the evidence about the same data."""
     from affect4d.experiments import claims
     from affect4d.experiments.claims import Evidence
-    from affect4d.experiments.results_and_provenance import DataProvenance
+    from affect4d.experiments.variant_comparison_and_provenance import DataProvenance
 
     findings = {int(number): rows for number, rows in evidence["findings"].items()}
     present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Faces, Vertices
 from affect4d.scans.alignment.face_landmarker import DetectedFace, detect_face
-from affect4d.scans.depth_image import depth_image
+from affect4d.scans.mesh_to_depth_image import depth_image
 
 DetectedPoints = Float64[np.ndarray, "478 3"]
 MEAN_LANDMARKS_FILE = Path(__file__).parent / "mean_detected_landmarks.csv"

@@ -7,7 +7,7 @@ from affect4d.scans.corpora.bp4d import BP4D
 from affect4d.scans.corpora.bu3dfe import BU3DFE
 from affect4d.scans.corpora.bu4dfe import BU4DFE
 from affect4d.scans.corpora.casme3 import CASME3
-from affect4d.scans.corpora.corpus_declaration import Corpus, Whole
+from affect4d.scans.corpora.corpus_class_and_scan_table import Corpus, Whole
 from affect4d.scans.corpora.folder import FOLDER
 from affect4d.scans.corpora.fourdme import FOURDME
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from affect4d.scans.corpora.corpus_declaration import (
+from affect4d.scans.corpora.corpus_class_and_scan_table import (
     SIX_OF_60,
     Corpus,
     Protocol,

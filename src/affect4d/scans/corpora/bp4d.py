@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_declaration import (
+from affect4d.scans.corpora.corpus_class_and_scan_table import (
     Corpus,
     Protocol,
     Selection,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from affect4d.scans.corpora.corpus_declaration import (
+from affect4d.scans.corpora.corpus_class_and_scan_table import (
     SIX_OF_60,
     Corpus,
     Protocol,

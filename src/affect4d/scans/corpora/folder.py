@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_declaration import (
+from affect4d.scans.corpora.corpus_class_and_scan_table import (
     ATTRIBUTES,
     WHOLE_NUMBERS,
     Corpus,

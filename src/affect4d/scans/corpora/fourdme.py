@@ -17,7 +17,14 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.scans.corpora.corpus_declaration import Corpus, Protocol, Selection, Whole, image_beside, scan_table
+from affect4d.scans.corpora.corpus_class_and_scan_table import (
+    Corpus,
+    Protocol,
+    Selection,
+    Whole,
+    image_beside,
+    scan_table,
+)
 from affect4d.scans.corpora.file_patterns_and_label_sheets import (
     compile_pattern,
     find_sheet,

@@ -10,7 +10,7 @@ import numpy as np
 from affect4d.array_types import Landmarks, Vertices
 from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.scans.readers.landmark_files import LABELLED_ROWS, read_bnd, read_bndplus, read_lm3, read_tbnd
-from affect4d.scans.readers.mesh_and_texture import MeshFile, find_image
+from affect4d.scans.readers.mesh_checks_and_textures import MeshFile, find_image
 from affect4d.scans.readers.obj import read_obj
 from affect4d.scans.readers.off_stl import read_off, read_stl
 from affect4d.scans.readers.ply import read_ply

@@ -26,7 +26,7 @@ import numpy as np
 
 from affect4d.array_types import Landmarks
 from affect4d.scans.landmark_names import LANDMARK_COUNT, NAMED
-from affect4d.scans.readers.mesh_and_texture import MAX_COORDINATE, read_text
+from affect4d.scans.readers.mesh_checks_and_textures import MAX_COORDINATE, read_text
 from affect4d.scans.scan import ScanError
 
 MAX_LANDMARK_BYTES = 2**16

@@ -17,7 +17,7 @@ import numpy as np
 
 from affect4d.array_types import Faces
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_and_texture import (
+from affect4d.scans.readers.mesh_checks_and_textures import (
     MeshFile,
     assemble_mesh,
     check_indices,

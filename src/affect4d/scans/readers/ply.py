@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_and_texture import (
+from affect4d.scans.readers.mesh_checks_and_textures import (
     MAX_FACES,
     MAX_VERTICES,
     MeshFile,

@@ -24,7 +24,13 @@ from pydantic import BaseModel, Field
 
 from affect4d.array_types import Faces, RangePlanes, TextureCoordinates, Vertices
 from affect4d.jit import Number, compiled
-from affect4d.scans.readers.mesh_and_texture import MAX_VERTICES, MeshFile, assemble_mesh, check_count, read_bytes
+from affect4d.scans.readers.mesh_checks_and_textures import (
+    MAX_VERTICES,
+    MeshFile,
+    assemble_mesh,
+    check_count,
+    read_bytes,
+)
 from affect4d.scans.scan import ScanError
 
 Measured = Bool[np.ndarray, "rows columns"]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from affect4d.scans.readers.mesh_and_texture import (
+from affect4d.scans.readers.mesh_checks_and_textures import (
     MeshFile,
     assemble_mesh,
     fan_triangles,

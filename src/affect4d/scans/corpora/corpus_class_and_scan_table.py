@@ -21,7 +21,7 @@ from affect4d.scans.corpora.file_patterns_and_label_sheets import (
     whole_number,
 )
 from affect4d.scans.expression import EXPRESSIONS, expression_or_none, label_for
-from affect4d.scans.readers.mesh_and_texture import SUFFIXES
+from affect4d.scans.readers.mesh_checks_and_textures import SUFFIXES
 
 RECALLED = "recalled, check against the paper"
 ANY = "any"

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.store import code_version, content_key, keys, table_digest
+from affect4d.store import code_version, content_key, table_digest
+from affect4d.store import content_and_code_digests as keys
 
 SOURCE = '''"""What it does."""
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from affect4d.views.augmentation import MixedViewOptions
-from affect4d.views.training_sample_table import SubjectSampler, sample_schedule, schedule_columns
+from affect4d.views.mixed_view_sampling import SubjectSampler, sample_schedule, schedule_columns
 
 VIEWS = ("front", "left", "right")
 EXPRESSIONS = ("anger", "fear", "happiness")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from affect4d.prompts import ACTION_UNIT_PHRASES
-from affect4d.pseudo_labels.action_coding import (
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
     ACTION_UNIT_EFFECTS,
     EMOTION_ACTION_UNITS,
     EXCLUSIVE,

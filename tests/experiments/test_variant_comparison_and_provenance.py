@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.experiments.results_and_provenance import (
+from affect4d.experiments.settings import StudyOptions
+from affect4d.experiments.variant_comparison_and_provenance import (
     DataProvenance,
     StudyProvenance,
     as_document,
@@ -16,7 +17,6 @@ from affect4d.experiments.results_and_provenance import (
     from_document,
     verdict,
 )
-from affect4d.experiments.settings import StudyOptions
 from affect4d.experiments.variants import Variant
 from affect4d.scans.splits import SubjectSplit
 

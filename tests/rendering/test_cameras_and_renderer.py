@@ -6,9 +6,9 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
+from affect4d.rendering.cameras_and_renderer import shrink_texture
 from affect4d.rendering.channels import DEPTH_BACKGROUND, depth_in_mm, encode_depth, shade
 from affect4d.rendering.options import Light, RenderOptions
-from affect4d.rendering.renderer import shrink_texture
 from affect4d.scans.scan import FaceScan
 
 GOLDEN = Path(__file__).parent / "golden" / "bumpy.png"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from affect4d.scans.depth_image import depth_image
+from affect4d.scans.mesh_to_depth_image import depth_image
 
 
 def test_a_tilted_square_has_the_heights_of_its_plane():

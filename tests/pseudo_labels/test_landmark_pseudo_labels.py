@@ -3,11 +3,14 @@ import open_clip
 import pandas as pd
 import pytest
 
-from affect4d.pseudo_labels.action_coding import ACTION_UNIT_EFFECTS, EMOTION_ACTION_UNITS, PSEUDO_LABEL_COLUMNS, STILL
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
+    ACTION_UNIT_EFFECTS,
+    EMOTION_ACTION_UNITS,
+    PSEUDO_LABEL_COLUMNS,
+    STILL,
+)
 from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
-from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions
-from affect4d.pseudo_labels.pseudo_prompts import write_sentences
-from affect4d.pseudo_labels.rules import (
+from affect4d.pseudo_labels.landmark_pseudo_labels import (
     balancing_offsets,
     fit_rules,
     label_by_geometry,
@@ -15,6 +18,8 @@ from affect4d.pseudo_labels.rules import (
     measured_by_rules,
     rule_probabilities,
 )
+from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions
+from affect4d.pseudo_labels.pseudo_prompts import write_sentences
 from affect4d.scans.expression import EXPRESSIONS
 
 PATTERNS = np.array(

@@ -21,7 +21,7 @@ from affect4d.inference import (
     read_packaged_model,
     write_packaged_model,
 )
-from affect4d.inference.packaged_model import DESCRIPTION_FILE, FORMER_DESCRIPTION_FILE, read_description
+from affect4d.inference.packaged_model_description import DESCRIPTION_FILE, FORMER_DESCRIPTION_FILE, read_description
 from affect4d.inference.packaged_weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, clip_tokens
 from affect4d.rendering.options import RenderOptions

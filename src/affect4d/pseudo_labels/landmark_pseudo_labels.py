@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from affect4d.pseudo_labels.action_coding import describe_patterns, prototype_scores
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns, prototype_scores
 from affect4d.pseudo_labels.landmark_movement import (
     MEASUREMENTS,
     MIN_SCANS,

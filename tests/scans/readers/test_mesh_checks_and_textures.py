@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affect4d.scans.readers import mesh_and_texture
-from affect4d.scans.readers.mesh_and_texture import (
+from affect4d.scans.readers import mesh_checks_and_textures
+from affect4d.scans.readers.mesh_checks_and_textures import (
     TextureRefusedError,
     assemble_mesh,
     find_texture,
@@ -116,7 +116,7 @@ def test_a_picture_of_another_kind_is_refused_whatever_its_name(tmp_path, pictur
 @pytest.mark.parametrize(("most", "refused"), [(260 * 348, False), (260 * 348 - 1, True)])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, picture, monkeypatch, most, refused):
     Image.fromarray(picture).save(tmp_path / "a.png")
-    monkeypatch.setattr(mesh_and_texture, "MAX_PIXELS", most)
+    monkeypatch.setattr(mesh_checks_and_textures, "MAX_PIXELS", most)
     if refused:
         with pytest.raises(TextureRefusedError, match="texture refused: 260 by 348 pixels"):
             read_texture(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""One of the processes that train a model together; torchrun starts it (``-m affect4d.training.worker FOLDER``).
+"""One of the processes that train together; torchrun starts ``-m affect4d.training.torchrun_worker FOLDER``.
 
 FOLDER is a job, or a folder below which the newest job is taken: further hosts need not know its name. Needs torch,
 open_clip, safetensors, pydantic, numpy and jaxtyping; no Kedro, MLflow, pandas or Dask.
