@@ -25,10 +25,7 @@ _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")
 
 
 class LayeredConfigLoader(OmegaConfigLoader):
-    """Reads ``conf/base``, then the environment of ``--env``, then ``conf/local``, then ``--params``.
-
-    Kedro by itself reads the base and one environment, so that ``--env=gpu`` would leave ``conf/local`` out.
-    """
+    """Reads ``conf/base``, then the environment of ``--env``, then ``conf/local``, then ``--params``."""
 
     def _read_raw_config(self, key: str) -> Any:
         base, environment, base_path, environment_path, processed = super()._read_raw_config(key)
@@ -102,11 +99,7 @@ def used_parameters(parameters: Mapping[str, Any], pipeline: Pipeline) -> dict[s
 
 
 def check_parameters(loader: AbstractConfigLoader, given: Mapping[str, Any], pipelines: Iterable[Pipeline]) -> None:
-    """Refuse misspelt parameters of the command line; warn of those in ``conf/local`` that no stage reads.
-
-    Raises:
-        ValueError: If nothing reads one of the parameters that were given.
-    """
+    """Refuse misspelt parameters of the command line (ValueError); warn of those in ``conf/local`` that none reads."""
     if not Path(loader.conf_source).is_dir():  # an archive of configuration has no files to read
         return
     given = flatten(given)

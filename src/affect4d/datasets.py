@@ -202,11 +202,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         self.metadata = metadata
 
     def load(self) -> Path:
-        """The folder.
-
-        Raises:
-            DatasetError: If no model has that name, or several do; lists the known ones.
-        """
+        """The folder; a DatasetError lists the known models if none has that name, or several have."""
         folder, kind = self._find()
         LOGGER.info("Predicting with %s (%s%s): %s", self._model, kind, _training_data(folder), folder)
         return folder
@@ -249,11 +245,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
 
 def fetch_from_mlflow(model: str) -> Path:
-    """Fetch the artefacts of an MLflow run or registered model; return the folder of the packaged model among them.
-
-    Raises:
-        DatasetError: If there is none.
-    """
+    """Fetch the artefacts of an MLflow run or registered model; return the folder of the packaged model among them."""
     from mlflow.artifacts import download_artifacts
 
     uri = model if ":/" in model else _model_of_run(model)

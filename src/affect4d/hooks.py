@@ -55,11 +55,7 @@ class PreflightHooks:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: Mapping[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check names and devices.
-
-        Raises:
-            ValueError: If nothing reads a parameter of the command line, or a training asks for a GPU that is absent.
-        """
+        """Check names of parameters and devices; ValueError if one is unknown or absent."""
         given = run_params.get("runtime_params") or {}
         warn_of_former_names(run_params.get("pipeline_names") or (), configuration.FORMER_PIPELINES)
         warn_of_former_names(given, configuration.FORMER_PARAMETERS)
@@ -76,11 +72,7 @@ def warn_of_former_names(given: Iterable[str], former: Mapping[str, str]) -> Non
 
 
 def check_devices(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Find the devices that trainings of a run name; torch, which costs seconds, is loaded for those alone.
-
-    Raises:
-        ValueError: If CUDA is asked for and there is no GPU.
-    """
+    """Find the devices that trainings name (ValueError if there is no such GPU); torch is loaded for those alone."""
     options = (catalog[name].load() for name in pipeline.inputs() if name in TRAINED_METHODS)
     for device in sorted({method.train.device for method in options} - {"auto", "cpu"}):
         from affect4d.training.device import choose_device

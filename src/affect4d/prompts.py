@@ -245,11 +245,7 @@ def compose_prompts(sequences: pd.DataFrame, options: PromptOptions) -> pd.DataF
 
 
 def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | None = None) -> tuple[str, ...]:
-    """The prompt ensemble of one expression: no attributes, all words; or that of a prompt set.
-
-    Raises:
-        ValueError: If the expression is unknown.
-    """
+    """The prompt ensemble of one expression: no attributes, all words; or that of a prompt set. ValueError: unknown."""
     vocabulary = vocabulary_of(expression)
     if prompt_set is not None:
         return tuple(prompt_set[expression])

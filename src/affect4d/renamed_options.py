@@ -7,11 +7,7 @@ from pydantic import model_validator
 
 
 def former_names(**names: str) -> Any:
-    """A validator of a pydantic model that takes fields under their former names, with a warning.
-
-    Args:
-        names: Former name → name.
-    """
+    """A validator of a pydantic model that takes fields under their former names (former=present), with a warning."""
 
     def rename(values: Any) -> Any:
         if not isinstance(values, dict):

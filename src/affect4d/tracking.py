@@ -115,10 +115,7 @@ def log_artefact(name: str, dataset: Any, data: Any) -> None:
 
 
 def _log_model(record: Mapping[str, Any]) -> None:
-    """Log a trained model's files, unless an earlier run holds them: then name that one.
-
-    The tag ``model.NAME`` is the model's key; ``model.NAME.files`` says where its files are, if not in this run.
-    """
+    """Log a trained model's files, unless an earlier run holds them: then name that one in ``model.NAME.files``."""
     import mlflow
 
     tag = f"model.{record['model']}"

@@ -137,11 +137,7 @@ def view_names(views: Sequence[str], options: InputOptions) -> tuple[str, ...]:
 
 
 def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dict[str, float]:
-    """Softmax weights of a model's view fusion, which sum to one; of attention, the content-independent part.
-
-    Raises:
-        ValueError: If the model was built for another number of views.
-    """
+    """Softmax weights of a model's view fusion, which sum to one; of attention, the content-independent part."""
     names = view_names(views, options)
     weights = torch.softmax(model.image.fusion.view_scores.detach().float().cpu(), dim=0).tolist()
     if len(weights) != len(names):

@@ -115,10 +115,7 @@ def landmark_logistic(
 def pseudo_label_rules(
     scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit, rules: PseudoLabelOptions = RULES
 ) -> pd.DataFrame:
-    """The geometric pseudo-label rules alone, which SMILE-VLM must exceed.
-
-    Every sequence gets the emotion whose pattern fits best; one that cannot be measured gets uniform probabilities.
-    """
+    """The geometric pseudo-label rules alone, which SMILE-VLM must exceed; uniform where nothing can be measured."""
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     try:
         probabilities = rule_probabilities(scan_manifest[list(UNLABELLED)], split.train, rules)
@@ -129,11 +126,7 @@ def pseudo_label_rules(
 
 
 def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
-    """Logistic regression on the true action-unit weights: the upper bound of perfect measurement on synthetic data.
-
-    Weights (one row per ``sequence`` and ``frame``) are relative to the neutral frame; those of a single scan are
-    absolute, since a neutral face has none.
-    """
+    """Logistic regression on true action-unit weights (since neutral; of single scans absolute): the upper bound."""
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
     rows = [bank.rows_of(name) for name in sequences["sequence"]]
@@ -173,10 +166,7 @@ def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def window_displacements(
     bank: ViewBank, measurements: pd.DataFrame, sequences: Iterable[str]
 ) -> Float32[np.ndarray, "sequences width"]:
-    """Mean difference of measurements between the apex window and the neutral frame, one row per sequence.
-
-    ``measurements`` are indexed by (sequence, frame); missing or NaN frames drop out of the mean.
-    """
+    """Mean difference of measurements (by sequence and frame) between apex window and neutral; NaN is left out."""
     rows = []
     for name in sequences:
         window = window_rows(bank, name)

@@ -55,11 +55,7 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
 
 
 def calibrate(test: pd.DataFrame, validation: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-    """Test predictions at the temperature fitted on the validation subjects, and that temperature.
-
-    Raises:
-        LeakError: If a validation subject is tested.
-    """
+    """Test predictions at the temperature fitted on the validation subjects (LeakError: one is tested), and that."""
     shared = sorted(set(test["subject"]) & set(validation["subject"]))
     if shared:
         raise LeakError(f"A temperature may not be fitted on tested subjects: {', '.join(shared)}.")

@@ -70,11 +70,7 @@ class Evaluator:
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 
     def at(self, granularity: Granularity) -> "Evaluator":
-        """The same evaluator at another granularity; ``self`` is at ``"window"``.
-
-        Scores of different granularities do not compare: a face before its movement shows nothing yet, and a single
-        scan has no others to average with.
-        """
+        """The same evaluator at another granularity than ``"window"``; scores of different ones do not compare."""
         if granularity == "window":
             return self
         if granularity == "sequence":
@@ -117,10 +113,7 @@ class Evaluator:
     def by_probe_across_views(
         self, model: Any, name: str, trained: Sequence[str], fitted: Sequence[str], tested: Sequence[str]
     ) -> pd.DataFrame:
-        """Predictions of a linear probe fitted on some views and tested on others, averaged over each side.
-
-        The model sees one view at a time, repeated as often as it was ``trained`` on views.
-        """
+        """Predictions of a probe fitted on some views and tested on others, one at a time; averaged over each side."""
         features = {
             view: embed_sequences(
                 model, self.bank.only((view,) * len(trained)), self.inputs, quiet=self.quiet

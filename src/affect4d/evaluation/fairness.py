@@ -46,10 +46,7 @@ class FairnessGap(TypedDict):
 def measure_fairness(
     predictions: pd.DataFrame, subjects: pd.DataFrame, generator: np.random.Generator
 ) -> list[FairnessGap]:
-    """Gaps of one model over every attribute that divides the test subjects, and every pair that occurs together.
-
-    ``subjects`` has one row per sequence or subject, with those of :data:`ATTRIBUTES` that the corpus gives.
-    """
+    """Gaps of one model over each of the :data:`ATTRIBUTES` that divides the test subjects, and every pair of them."""
     known = subjects.drop_duplicates("subject").set_index("subject").reindex(columns=list(ATTRIBUTES))
     described = predictions.join(known, on="subject")
     return [

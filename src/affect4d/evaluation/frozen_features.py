@@ -59,10 +59,7 @@ class FewShotScores(TypedDict):
 
 
 def probe_linearly(features: Features, sequences: pd.DataFrame, split: SubjectSplit, model: str) -> pd.DataFrame:
-    """Predictions of a linear probe (standardise, logistic regression) on the sequences of test subjects.
-
-    ``features`` have one row per row of ``sequences`` (columns ``sequence``, ``subject``, ``expression``).
-    """
+    """Predictions of a linear probe (standardise, logistic regression) on the sequences of test subjects."""
     estimator = Pipeline([("scale", StandardScaler()), ("classify", LogisticRegression(max_iter=ITERATIONS))])
     return classify_unseen(estimator, {"classify__C": STRENGTHS}, features, sequences, split, model)
 
@@ -81,11 +78,7 @@ def classify_unseen(
     split: SubjectSplit,
     model: str,
 ) -> pd.DataFrame:
-    """Fit on training subjects, choosing from the grid by subject-wise cross-validation; predict the test subjects.
-
-    Raises:
-        LeakError: If a test subject or a test sample is among the training ones.
-    """
+    """Predictions of test subjects after a grid search, by subject, on training ones; a LeakError if they overlap."""
     if len(features) != len(sequences):
         raise ValueError(f"{model} has {len(features)} rows of features for {len(sequences)} sequences.")
     rows = labelled_rows(sequences, split)

@@ -93,10 +93,7 @@ def score_rows(predictions: pd.DataFrame, generator: np.random.Generator, draws:
 
 
 def chance_scores(sequences: pd.DataFrame) -> Scores:
-    """Expected scores of uniform guessing on sequences with a column ``expression``.
-
-    The precision of a guess is how often its expression occurs, so that rare expressions have a low F1.
-    """
+    """Expected scores of uniform guessing; the precision of a guess is how often its expression occurs."""
     chance = 1 / len(EXPRESSIONS)
     counts = sequences["expression"].value_counts().reindex(EXPRESSIONS, fill_value=0)
     frequency = {name: count / len(sequences) for name, count in counts.items()}
@@ -133,13 +130,7 @@ def score_pseudo_labels(pseudo_prompts: pd.DataFrame, sequences: pd.DataFrame) -
 
 
 def count_classes(true: Iterable[str], predicted: Iterable[str], classes: Sequence[str]) -> pd.DataFrame:
-    """True positives, false positives and false negatives (``tp``, ``fp``, ``fn``) by class; tables of folds add.
-
-    Several labels of a sample are joined by ``+``.
-
-    Raises:
-        ValueError: If there are none, the two differ in number, or a label is not among the classes.
-    """
+    """``tp``, ``fp`` and ``fn`` by class; tables of folds add. Several labels of a sample are joined by ``+``."""
     labels, predictions = (_indicators(each, classes) for each in (true, predicted))
     if len(labels) != len(predictions):
         raise ValueError(f"{len(labels)} labels for {len(predictions)} predictions.")
@@ -231,10 +222,7 @@ def score_folds(predictions: pd.DataFrame, generator: np.random.Generator) -> di
 
 
 def calibration_of(table: pd.DataFrame) -> dict[str, Any]:
-    """Calibration (``ece``, ``nll``) of one model ``before`` and ``after`` the ``temperatures`` fitted in every fold.
-
-    Each is fitted on its fold's validation subjects; without any, ``after`` is None.
-    """
+    """Calibration (``ece``, ``nll``) of one model ``before`` and ``after`` (None: no fold has validation subjects)."""
     test, held_out = (table[table["side"] == side] for side in ("test", "validation"))
     if held_out.empty:
         return {"before": _calibration(test), "after": None, "temperatures": []}

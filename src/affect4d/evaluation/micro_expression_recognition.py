@@ -45,10 +45,7 @@ def has_clips(sequences: pd.DataFrame) -> bool:
 
 
 def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
-    """Rows with at least one class, an onset and an apex: :data:`CLIP_COLUMNS`, the last three frame numbers.
-
-    Other labels (talking, a blink) are left out; a clip without an offset (null) ends with its last frame.
-    """
+    """Rows with a class, an onset and an apex: :data:`CLIP_COLUMNS`; the last frame stands for a missing offset."""
     classes = sequences["label"].map(split_labels)
     known = classes.map(lambda names: bool(names) and set(names) <= set(MICRO_EXPRESSIONS))
     timed = sequences["onset"].notna() & sequences["apex"].notna()
@@ -144,11 +141,7 @@ ClipClassifier = Callable[[ClipFeatures, np.ndarray, ClipFeatures, int], ClassPr
 
 
 class MicroScores(TypedDict):
-    """Scores from counts summed over all folds (MEGC), 0…1.
-
-    ``interval`` is the 95 % interval of UF1 over subjects; ``exact`` the fraction of clips whose set of classes is
-    predicted exactly.
-    """
+    """Scores from counts over all folds (MEGC), 0…1; ``exact``: all classes right; ``interval``: 95 %, of UF1."""
 
     uf1: float
     uar: float
@@ -314,10 +307,7 @@ def score_clips(predictions: pd.DataFrame, generator: np.random.Generator) -> Mi
 def compare_clips(
     first: pd.DataFrame, second: pd.DataFrame, generator: np.random.Generator, permutations: int = PERMUTATIONS
 ) -> MicroComparison:
-    """Compare UF1 of two tables of :func:`leave_one_out` about the same clips, in any order.
-
-    The interval resamples subjects; the p is of a permutation test that swaps the two methods subject by subject.
-    """
+    """Compare UF1 of two tables of :func:`leave_one_out` about the same clips; intervals and p are over subjects."""
     if set(first["sequence"]) != set(second["sequence"]) or len(first) != len(second):
         raise ValueError("The two tables are not about the same clips: a paired test has no pairs.")
     counts = np.stack([_counts_by_subject(first), _counts_by_subject(second)])

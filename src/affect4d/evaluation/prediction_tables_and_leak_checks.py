@@ -15,11 +15,7 @@ PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"prob_{expression}" for expression
 def prediction_table(
     sequences: pd.DataFrame, probabilities: Float[np.ndarray, "sequences classes"], model: str
 ) -> pd.DataFrame:
-    """Table of one model's probabilities, which are in the order of ``EXPRESSIONS``.
-
-    Raises:
-        ValueError: If there is not one row per row of ``sequences``, or these are no probabilities.
-    """
+    """Table of one model's probabilities, one row per sequence, in the order of ``EXPRESSIONS``; else a ValueError."""
     expected = (len(sequences), len(EXPRESSIONS))
     if probabilities.shape != expected:
         raise ValueError(f"Probabilities of {model} have shape {probabilities.shape}, not {expected}.")
@@ -76,10 +72,7 @@ def check_distinct(names: "pd.Series[str]") -> None:
 def check_no_copies(
     features: Float[np.ndarray, "sequences width"], sequences: pd.DataFrame, rows: LabelledRows
 ) -> None:
-    """Raise a :class:`LeakError` if a test sample has the same features as a training sample.
-
-    Rows that carry no information (not finite, or constant) are not compared.
-    """
+    """Raise a :class:`LeakError` if a test sample has the (finite, not constant) features of a training sample."""
     names = sequences["sequence"].to_numpy()
     informative = np.isfinite(features).all(axis=1) & (np.ptp(features, axis=1) > 0)
     seen = {features[row].tobytes(): names[row] for row in rows.train if informative[row]}

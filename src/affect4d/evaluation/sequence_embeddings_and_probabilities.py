@@ -86,10 +86,7 @@ def embed_sequences(
     sequences: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> SequenceEmbeddings:
-    """Embed sequences (None: all of the bank) without augmentation; the model is put in evaluation mode.
-
-    The device is the model's own by default.
-    """
+    """Embed sequences (None: all of the bank) without augmentation; the model is put in evaluation mode."""
     device = set_evaluation_mode(model, device)
     names = bank.sequences if sequences is None else tuple(sequences)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -124,10 +121,7 @@ def classify_sequences(
 
 
 def set_evaluation_mode(model: object, device: torch.device | None = None) -> torch.device:
-    """Put a model in evaluation mode, and on a device where one is named; returns its device.
-
-    A model in training must stay on its device, since its optimiser refers to those weights.
-    """
+    """Put a model in evaluation mode, and on a device where one is named (never in training); returns its device."""
     if not isinstance(model, nn.Module):
         return device or _CPU
     device = device or next((parameter.device for parameter in model.parameters()), _CPU)

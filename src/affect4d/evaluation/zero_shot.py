@@ -72,10 +72,7 @@ FREE_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
         "the jaw has dropped and both brows are raised",
     ),
 }
-"""Test prompts that no template composed and nothing trains on: descriptions without the word for the expression.
-
-A model that learnt language about faces should understand them; one that learnt six labels in disguise cannot. [ours]
-"""
+"""Test prompts that no template composed and nothing trains on, without the word for the expression. [ours]"""
 
 
 class PromptModel(Protocol):
@@ -133,10 +130,7 @@ def predict_by_prompts(
     name: str,
     prompts: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
-    """Prediction table of a vision-language model on the sequences of test subjects.
-
-    ``embeddings`` are the same model's, of at least those sequences; ``prompts`` the project's own where None.
-    """
+    """Prediction table of a vision-language model on the sequences of test subjects; by default, by our own prompts."""
     unseen = sequences.iloc[labelled_rows(sequences, split).test]
     classes = class_embeddings(model, prompts or expression_prompts())
     fused = embeddings.of(unseen["sequence"].tolist()).fused

@@ -105,10 +105,7 @@ def choose_clips(
 def measure_robustness(
     test: RobustnessTest, corruptions: Sequence[str], store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> pd.DataFrame:
-    """Predictions of every model under every corruption (all where none is named) at every strength, each cached.
-
-    The columns ``corruption`` and ``strength`` stand in front.
-    """
+    """Predictions, each cached, of every model under every corruption at every strength (columns in front of them)."""
     unknown = [name for name in corruptions if name not in CORRUPTIONS]
     if unknown:
         raise ValueError(f"No such corruption: {', '.join(unknown)}; there are {', '.join(CORRUPTIONS)}.")

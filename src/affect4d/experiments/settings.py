@@ -82,12 +82,7 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
         return self
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
-        """The settings with other values in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.
-
-        Raises:
-            KeyError: If a place does not exist; the message names it.
-            ValueError: If a value is not allowed there.
-        """
+        """The settings changed in named places, ``{"objectives.affect_vlm.pairs": 0.0}``; KeyError: there is none."""
         document = self.model_dump()
         for path, value in changes.items():
             *parents, leaf = path.split(".")

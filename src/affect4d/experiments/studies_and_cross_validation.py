@@ -37,13 +37,7 @@ class StudyTables(NamedTuple):
 def run_parallel(
     run: Callable[[Cell], Result], cells: Sequence[Cell], description: str, engine: EngineOptions = IN_PROCESS
 ) -> Iterator[tuple[Cell, Result]]:
-    """Run every cell of a grid; yield each with its result, in order of completion.
-
-    Cells are small and picklable, and ``str`` names them; ``run`` is importable and caches its result.
-
-    Raises:
-        RuntimeError: If one failed; those that ended before it are cached.
-    """
+    """Run every picklable cell of a grid, each cached; yield results as they end. RuntimeError if one failed."""
     patient = engine.model_copy(update={"seconds": LONGEST})
     for cell, result in map_chunks(run, cells, description, patient):
         if isinstance(result, Exception):
@@ -143,11 +137,7 @@ def check_methods(methods: tuple[str, ...]) -> None:
 
 
 def with_sides(table: pd.DataFrame, fold: Fold) -> pd.DataFrame:
-    """A fold's predictions, each with the side of its subject.
-
-    Raises:
-        LeakError: If one is about a fitted subject, about a sequence that takes no part, or twice.
-    """
+    """A fold's predictions with the side of their subjects; LeakError if one is fitted, left out, or there twice."""
     allowed = {*fold.split.test, *fold.validation} - set(fold.fitted.train)
     fitted = sorted(set(table["subject"]) - allowed)
     if fitted:
@@ -179,10 +169,7 @@ def check_no_copied_scans(scans: pd.DataFrame, split: SubjectSplit) -> None:
 def cross_corpus_fold(
     protocol: Protocol, training: pd.DataFrame, tested: pd.DataFrame, seed: int, validation: float
 ) -> Fold:
-    """The one fold of a cross-dataset protocol: trained on all subjects of one corpus, tested on all of the other.
-
-    ``protocol`` selects sequences of the tested corpus; ``validation`` is the fraction of training subjects held out.
-    """
+    """The one fold of a cross-dataset protocol: all subjects of one corpus (less validation) against the other's."""
     rows = training.dropna(subset=["expression"]), protocol.selection.rows(tested)
     train, test = (tuple(part["subject"].unique()) for part in rows)
     split = SubjectSplit(train, test, seed)

@@ -239,10 +239,7 @@ def _train_in_processes(
 
 
 def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
-    """The sequences with the labels of some training subjects (0: all) and of every test subject; others are null.
-
-    More subjects drawn with the same seed include the fewer.
-    """
+    """The sequences with labels of ``count`` training subjects (0: all; more include fewer) and all test subjects."""
     if not count:
         return sequences
     if count > len(split.train):

@@ -105,10 +105,7 @@ def _references(variants: Sequence[Variant]) -> dict[str, str]:
 
 
 def verdict(interval: tuple[float, float], p: float, subjects: int) -> Verdict:
-    """Whether a difference is significantly above zero (supported), below (refuted), or neither.
-
-    Interval and test must agree, with :data:`FEWEST_SUBJECTS` or more.
-    """
+    """Whether a difference is above zero (supported), below (refuted), or neither; interval and test must agree."""
     if subjects < FEWEST_SUBJECTS:
         return "inconclusive"
     if p < SIGNIFICANCE and interval[0] > 0:
@@ -117,10 +114,7 @@ def verdict(interval: tuple[float, float], p: float, subjects: int) -> Verdict:
 
 
 def convergence(curves: pd.DataFrame) -> pd.DataFrame:
-    """Epochs and seconds to 90 % of the best final accuracy that any variant has with the same seed.
-
-    Indexed by variant and seed: ``epochs`` (1 = after the first) and ``seconds``, NaN where it is never reached.
-    """
+    """Epochs (from 1) and seconds to 90 % of the best final accuracy, by variant and seed; NaN: never reached."""
     ordered = curves.sort_values(["variant", "seed", "epoch"])
     final = ordered.groupby(["variant", "seed"])["unseen_accuracy"].last()
     goals = FRACTION_OF_BEST * final.groupby("seed").max()

@@ -10,8 +10,7 @@ MethodName = Literal[
 ]  # fmt: skip
 """Methods that are trained, then baselines."""
 Readout = Literal["prompts", "head", "linear_probe", "prompts_and_probe"]
-"""How a trained model predicts expressions: by prompts, by its own head, by a linear probe on its image encoder, or by
-prompts and by probe from one training."""
+"""How a model predicts: by prompts, by its own head, by a probe on its image encoder, or by prompts and by probe."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,7 @@ SMILE_ABLATION: tuple[Variant, ...] = (
         {"pseudo_labels.geometry.self_training": 0}),
     Variant("clusters", "pseudo-labels of clusters", "smile_vlm", "linear_probe", {"pseudo_labels.source": "cluster"}),
 )  # fmt: skip
-"""The three terms of SMILE-VLM, each left out in turn, a baseline, and other pseudo-labels; by linear probe. The source
-``zero_shot`` needs weights of its own: ``pseudo_labels.source=zero_shot`` sets the entire study on it."""
+"""SMILE-VLM's three terms, each left out in turn, a baseline, and other pseudo-labels (``zero_shot`` needs weights)."""
 
 REGIMES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "few_labels": ("probe on three labelled subjects", {"labelled_subjects": 3}),
@@ -131,8 +129,7 @@ REGIMES: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "noisy_pseudo_labels": ("pseudo-labels of four clusters", {
         "pseudo_labels.source": "cluster", "pseudo_labels.cluster.count": 4}),
 }  # fmt: skip
-"""Conditions in which decorrelation and redundancy might matter more: of the probe (the first three, which share one
-training) or of the training."""
+"""Conditions in which decorrelation and redundancy might matter more; the first three share one training."""
 
 _WITHOUT: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "full": ("SMILE-VLM, full model", {}),
@@ -165,8 +162,7 @@ LABEL_EFFICIENCY: tuple[Variant, ...] = tuple(
             {"labelled_subjects": count}, against=f"smile_{count}"),
     )
 )  # fmt: skip
-"""Self-supervised training on all subjects and a probe on a few labelled ones, against those few alone, for as many
-steps."""
+"""Self-supervised training on all subjects and a probe on a few labelled ones, against those few alone."""
 
 STUDIES: Final[Mapping[str, Study]] = {
     study.name: study
@@ -191,11 +187,7 @@ STUDIES: Final[Mapping[str, Study]] = {
 
 
 def study_named(name: str, variants: tuple[str, ...] = ()) -> Study:
-    """A study with all its variants, or with the first, those named, and those they are compared with.
-
-    Raises:
-        ValueError: If the study or a variant is unknown; the message lists the known ones.
-    """
+    """A study with all its variants, or the first, those named and their references; a ValueError lists the known."""
     if name not in STUDIES:
         raise ValueError(f"There is no study {name!r}; known studies: {', '.join(STUDIES)}.")
     study = STUDIES[name]

@@ -57,8 +57,7 @@ SPARSITY = 0.05
 """Penalty on the sum of AUs, against squared scores left unexplained."""
 
 PSEUDO_LABEL_COLUMNS = ("sequence", "pseudo_label", "confidence", "emotion", "action_units")
-"""The table of every source: pseudo-label (an emotion, or a pattern as in "AU1+AU4"); confidence, 0…1; emotion ("" for
-none); names of the AUs, strongest first."""
+"""Sequence; an emotion or a pattern ("AU1+AU4"); confidence, 0…1; emotion ("": none); AUs, the strongest first."""
 
 STILL = "still"
 """Pseudo-label of a sequence without a distinct AU."""
@@ -107,10 +106,7 @@ def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def describe_patterns(scores: pd.DataFrame, emotions: pd.DataFrame, options: PseudoLabelOptions) -> pd.DataFrame:
-    """AUs of every movement (scores of its measurements, −1…1), and the emotion they are typical of.
-
-    ``emotions`` is the fit of each sequence (the index of both) to each emotion. Returns ``PSEUDO_LABEL_COLUMNS``.
-    """
+    """``PSEUDO_LABEL_COLUMNS`` of every movement (scores of its measurements, −1…1) and its fit to each emotion."""
     confidence = top_margin(emotions.to_numpy())
     units = [named_units(row, options) for _, row in action_unit_scores(scores).iterrows()]
     typical = [bool(margin > options.confidence and named) for margin, named in zip(confidence, units, strict=True)]

@@ -103,11 +103,7 @@ def movement_profile(landmarks: LandmarkTrack) -> FrameValues:
 
 
 def remove_head_motion(landmarks: LandmarkTrack) -> LandmarkTrack:
-    """Align every frame rigidly with the first, over the rigid landmarks tracked in both (Kabsch 1976).
-
-    Raises:
-        ValueError: If a frame shares fewer than three rigid landmarks with the first.
-    """
+    """Align every frame rigidly with the first (Kabsch 1976); ValueError if fewer than three landmarks are in both."""
     return np.stack([_align(frame, landmarks[0]) for frame in landmarks])
 
 
@@ -193,10 +189,7 @@ def single_scans(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def neutral_faces(scan_manifest: pd.DataFrame) -> dict[str, FaceLandmarks]:
-    """Neutral face of every subject with enough single scans with landmarks; longer sequences are ignored.
-
-    Canonical mm, NaN where a landmark was tracked in none of the subject's scans.
-    """
+    """Neutral face of every subject with enough single scans: canonical mm, NaN where never tracked."""
     single = single_scans(scan_manifest)
     tracked = single[single["landmarks"].map(is_tracked).astype(bool)]
     return {
@@ -226,11 +219,7 @@ def neutral_face(scans: LandmarkTrack) -> FaceLandmarks:
 
 
 def displacements_from_neutral(scan_manifest: pd.DataFrame) -> pd.DataFrame:
-    """Displacement (mm) of each landmark of every single scan from its subject's neutral face, head motion removed.
-
-    One row a single scan that can be aligned with that face (the index: its sequence), one column a coordinate of the
-    83 landmarks; NaN where one was not tracked.
-    """
+    """Displacement (mm; NaN: untracked) of each single scan's landmarks from its subject's aligned neutral face."""
     neutral_of = neutral_faces(scan_manifest)
     moved = {}
     for row in single_scans(scan_manifest).itertuples():

@@ -70,13 +70,7 @@ class Rules:
 
 
 def fit_rules(measurements: pd.DataFrame, options: GeometryOptions, balanced: bool) -> Rules:
-    """Rules fitted to the measurements of training subjects' sequences, without labels.
-
-    ``balanced`` assumes that the corpus shows all six emotions about equally often, as posed corpora do (Sinkhorn).
-
-    Raises:
-        ValueError: If there is no sequence.
-    """
+    """Rules fitted to training subjects' measurements, without labels; ``balanced``: six equally frequent emotions."""
     if measurements.empty:
         raise ValueError("No sequence of a training subject could be measured: check the subject split.")
     spread = (1.4826 * measurements.abs().median()).fillna(1.0).clip(lower=SMALLEST_SPREAD)
@@ -153,10 +147,7 @@ def measured_by_rules(
 def balancing_offsets(
     scores: Float[np.ndarray, "rows columns"], temperature: float, steps: int = 100
 ) -> Float[np.ndarray, " columns"]:
-    """Offset of each column, mean zero, with which a soft assignment of the rows fills all columns evenly.
-
-    Sinkhorn and Knopp 1967; ``temperature`` is the softness of the assignment, in the scores' own unit.
-    """
+    """Offset of each column, mean zero, that balances a soft assignment of the rows (Sinkhorn and Knopp 1967)."""
     logits = scores / temperature
     column_total = np.log(logits.shape[0] / logits.shape[1])
     columns = np.zeros(logits.shape[1])
@@ -167,14 +158,7 @@ def balancing_offsets(
 
 
 def measure_sequences(scan_manifest: pd.DataFrame) -> pd.DataFrame:
-    """Apex measurements, per eye distance, of every sequence (the index) whose landmarks allow it.
-
-    Warns of subjects with too few single scans to measure, by name.
-
-    Raises:
-        ValueError: If the table has a label column.
-        UnmeasurableError: If no sequence can be measured.
-    """
+    """Apex measurements, per eye distance, of every measurable sequence; an UnmeasurableError if there is none."""
     refuse_labels(scan_manifest.columns)
     neutral = neutral_faces(scan_manifest)
     sequences = {str(name): _measured(rows, neutral) for name, rows in scan_manifest.groupby("sequence", sort=False)}

@@ -50,10 +50,7 @@ class OpenGLError(RenderError):
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """A camera in the canonical frame (mm, +y up); it shows twice ``half_height`` at its target.
-
-    ``field_of_view`` is in degrees; 0 is orthographic.
-    """
+    """A camera that shows twice ``half_height`` (mm) at its target; ``field_of_view``: degrees, 0 if orthographic."""
 
     name: str
     position: Point
@@ -107,11 +104,7 @@ class RenderBackend(Protocol):
 
 
 class Renderer:
-    """Renders scans. It keeps its backend open: make one per process and use it for every scan.
-
-    Raises:
-        OpenGLError: If the device needs OpenGL and it is missing; names the system package to install.
-    """
+    """Renders scans with a backend that stays open: one per process. OpenGLError names a missing system package."""
 
     def __init__(self, options: RenderOptions) -> None:
         self.options = options

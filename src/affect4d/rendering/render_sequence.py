@@ -147,10 +147,7 @@ def render_scan(job: RenderJob, row: Mapping[str, Any]) -> RenderedImages:
 
 
 def pose_rotation(seed: str, number: int, degrees: float) -> Float64[np.ndarray, "3 3"]:
-    """Rotation of head pose ``number`` (0: canonical): yaw and pitch, each normally distributed [ours].
-
-    The seed is a sequence's: all its frames are rotated alike, so that motion is unchanged.
-    """
+    """Rotation of head pose ``number`` (0: canonical): normal yaw and pitch, the same for a sequence's seed [ours]."""
     if not number:
         return np.eye(3)
     yaw, pitch = np.radians(np.random.default_rng([number, zlib.crc32(seed.encode())]).normal(0.0, degrees, 2))
@@ -168,11 +165,7 @@ def set_head_pose(face: FaceScan, seed: str, number: int, options: RenderOptions
 
 
 def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages:
-    """All images of a canonical face; ``name`` is for messages.
-
-    Raises:
-        RenderError: If a view shows no face.
-    """
+    """All images of a canonical face; ``name`` is for messages. RenderError if a view shows no face."""
     images = renderer.render(face)
     covered = float(shows_face(images, renderer.options).mean(axis=(1, 2)).min())
     if covered < LEAST_COVERAGE:

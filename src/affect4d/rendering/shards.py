@@ -99,11 +99,7 @@ class Shard:
         return _Channel(tuple(kind["shape"]), np.dtype(kind["dtype"]), base + data[0], offsets)
 
     def image(self, channel: str, frame: int, view: int) -> np.ndarray:
-        """One image, ``[height, width, components]``; frame and view are positions.
-
-        Raises:
-            DamagedShardError: If its bytes differ from those written.
-        """
+        """One image, ``[height, width, components]``, checked (DamagedShardError); frame and view are positions."""
         kind = self._channels[channel]
         frames, views = kind.shape[:2]
         if not (0 <= frame < frames and 0 <= view < views):
@@ -135,11 +131,7 @@ class Shard:
 
 
 def open_shard(path: Path, checksum: str) -> Shard:
-    """Open a shard and check its bytes, once per process.
-
-    Raises:
-        DamagedShardError: If they differ from those written.
-    """
+    """Open a shard and check its bytes (DamagedShardError), once per process."""
     status = path.stat()
     _check(path, checksum, status.st_ino, status.st_size)
     return Shard(path)

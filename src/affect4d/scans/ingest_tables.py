@@ -154,10 +154,7 @@ def ingest_report(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFr
 
 
 def reasons_table(report: pd.DataFrame) -> pd.DataFrame:
-    """Refused and repaired scans by code, refused ones and frequent ones first.
-
-    ``share`` is of all scans; ``notes`` are kinds of reasons, each in the words of one scan and with its scan count.
-    """
+    """Refused and repaired scans by code: their ``share`` of all, and ``notes``, each kind of reason with its count."""
     notable = report[report["status"] != "ok"]
     rows = [
         {

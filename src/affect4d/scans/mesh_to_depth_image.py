@@ -10,12 +10,7 @@ NO_TRIANGLE = -1
 
 
 def depth_image(vertices: Vertices, faces: Faces, size: int, half_width: float) -> Float32[np.ndarray, "size size"]:
-    """Height over the image plane z = 0 of what is seen from +z, NaN where nothing is (orthographic, +y up).
-
-    Args:
-        vertices: In the unit of ``half_width``; the origin is in the middle of the image.
-        size: Pixels along a side.
-    """
+    """Height over z = 0 seen from +z, NaN where nothing is: orthographic, +y up, in the unit of ``half_width``."""
     points = np.empty((len(vertices), 3))
     points[:, 0] = (vertices[:, 0] / half_width + 1.0) * 0.5 * size
     points[:, 1] = (1.0 - vertices[:, 1] / half_width) * 0.5 * size

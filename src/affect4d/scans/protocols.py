@@ -106,11 +106,7 @@ def protocols_of(corpus: str) -> Mapping[str, Protocol]:
 
 
 def protocol_named(corpus: str, name: str) -> Protocol:
-    """A protocol of a corpus, its own or a general one (see :func:`general_protocol`).
-
-    Raises:
-        ValueError: If there is none of that name; the message lists those there are.
-    """
+    """A corpus's own protocol, or a general one (:func:`general_protocol`); a ValueError lists those there are."""
     known = protocols_of(corpus)
     found = known.get(name) or general_protocol(name, corpus)
     if found is None:

@@ -74,11 +74,7 @@ class Mirror:
             raise OSError(f"The entry {name} could not be written to {self.url}: {error or type(error)}") from error
 
     def fetch(self, name: str, local: Path) -> None:
-        """Copy an entry from there to a path that does not exist yet.
-
-        Raises:
-            DamagedEntryError: If a file's bytes are not those that were sent.
-        """
+        """Copy an entry from there to a new path; a DamagedEntryError if its bytes are not those that were sent."""
         place, root = self._open()
         digests = json.loads(place.cat_file(f"{root}/{name}{LIST_SUFFIX}"))
         if "" not in digests:

@@ -57,12 +57,7 @@ class Prune:
 
 
 def plan_prune(data: Path, keep_hours: float = KEEP_HOURS) -> Prune:
-    """Find what no manifest names; drops nothing.
-
-    Raises:
-        FileNotFoundError: If there is no folder ``data``, which holds stores and manifests.
-        UnreadableManifestError: If a manifest cannot be read.
-    """
+    """Find what no manifest names; drops nothing. UnreadableManifestError if a manifest cannot be read."""
     if not data.is_dir():
         raise FileNotFoundError(f"There is no folder {data} to prune.")
     entries, manifests = _survey(data)
@@ -88,11 +83,7 @@ def carry_out(prune: Prune) -> int:
 
 
 def keys_in(file: Path) -> frozenset[str]:
-    """Every content key a file names: in the text columns of a table, in the header of tensors, or anywhere in a text.
-
-    Raises:
-        UnreadableManifestError: If it cannot be read.
-    """
+    """Content keys in a table's text columns, a tensor file's header, or any text; else an UnreadableManifestError."""
     try:
         if file.suffix == ".parquet":
             return _keys_in_table(file)

@@ -109,10 +109,7 @@ def coded_units(weights: ActionWeights) -> tuple[int, ...]:
 
 
 def rising_frames(performance: Performance, levels: int) -> dict[int, int]:
-    """Level → the frame before the apex in which the expression has come that far; ``levels`` is the apex.
-
-    Distractor movements do not count. Levels that no frame shows (takes with few frames) are left out.
-    """
+    """Level → the frame before the apex (``levels``) in which the expression, without distractors, has come so far."""
     take, step = performance, 1 / levels
     risen = rise_and_fall(take.times[: take.apex + 1], take.begin, take.rise, take.hold, take.fall)
     frames = {levels: take.apex}

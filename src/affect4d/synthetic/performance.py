@@ -186,10 +186,7 @@ def _delivered(
 def act(
     style: ExpressiveStyle, performance: Performance, rng: np.random.Generator, options: ActionUnitOptions
 ) -> ActionTrack:
-    """Weights of every unit in every kept frame of a take, −1…``STRONGEST``.
-
-    Nothing of the expression moves before ``performance.onset`` or after ``performance.offset``.
-    """
+    """Weights (−1…``STRONGEST``) of every unit and kept frame; the expression moves from onset to offset only."""
     expressed = envelopes(performance, style.lag) * _apex(style, performance, rng, options)
     return np.asarray(np.clip(expressed + _distractor_track(performance, rng, options), -1.0, STRONGEST))
 

@@ -218,10 +218,7 @@ def landmark_points() -> MaterialPoints:
 
 
 def mesh_skin(rng: np.random.Generator, spacing: float = 1.0) -> tuple[MaterialPoints, Faces]:
-    """Points of the skin, joined to triangles that leave eyes and mouth open.
-
-    Rings around eyes and mouth, and a jittered lattice elsewhere, which ``spacing`` scales.
-    """
+    """Skin points and triangles: rings around open eyes and mouth, elsewhere a jittered lattice of ``spacing``."""
     lattice = _lattice(rng, spacing)
     points = np.concatenate([*_rings(rng), lattice])
     faces = triangulate(points)

@@ -98,10 +98,7 @@ class ScannerOptions(BaseModel, frozen=True, extra="forbid"):
 
 
 class CorpusRecipe(BaseModel, frozen=True, extra="forbid"):
-    """A synthetic corpus; two equal recipes give the same scans, number for number.
-
-    Subjects and takes are drawn one by one from the seed: a corpus of fewer subjects is the beginning of one of more.
-    """
+    """A synthetic corpus; equal recipes give equal scans, fewer subjects the beginning of a corpus of more."""
 
     face: Literal["procedural", "ict_facekit"] = Field(
         default="procedural", description="which parametric face; ict_facekit needs ict_folder"

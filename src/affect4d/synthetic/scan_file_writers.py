@@ -54,10 +54,7 @@ def image_bytes(scan: FaceScan, kind: str) -> bytes:
 
 
 def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes = b" ") -> bytes:
-    """VRML 2.0 text, as BU-3DFE and BU-4DFE use it: one IndexedFaceSet, vertex and texture indices equal, v up.
-
-    BU-3DFE has files with CRLF (``newline``), and with a comma and a blank ``between`` the numbers of a row.
-    """
+    """VRML 2.0 as BU-3DFE (some files CRLF, or comma and blank ``between`` numbers) and BU-4DFE use it; v up."""
     coordinates, faces = _coordinates_of(scan, "A .wrl scan"), index_lines(scan.faces, b", -1,\n")
     parts = (
         b"#VRML V2.0 utf8\n\nShape {\n appearance Appearance {\n  material Material { diffuseColor 1 1 1 }\n",
@@ -76,10 +73,7 @@ def wrl_bytes(scan: FaceScan, image: str, newline: bytes = b"\n", between: bytes
 
 
 def obj_bytes(scan: FaceScan, material: str, indexed: bool = True) -> bytes:
-    """Wavefront text, as BP4D uses it: ``f 1/1 2/2 3/3`` where it is indexed.
-
-    Some of BP4D's files have ``f 1 2 3`` instead, beside a ``vt`` list in the order of the vertices.
-    """
+    """Wavefront text as BP4D uses it: ``f 1/1 2/2 3/3``, or ``f 1 2 3`` beside a ``vt`` list in the vertices' order."""
     coordinates, corners = _coordinates_of(scan, "An .obj scan"), scan.faces + 1
     if indexed:
         faces = index_lines(corners[:, [0, 0, 1, 1, 2, 2]], b"\n", b"f ", (b"/", b" ", b"/", b" ", b"/"))
@@ -123,10 +117,7 @@ def ply_bytes(scan: FaceScan, image: str, encoding: PlyEncoding) -> bytes:
 
 
 def bnt_bytes(scan: FaceScan, image: str, rows: int = BNT_ROWS, columns: int = BNT_COLUMNS) -> bytes:
-    """A range image of Bosphorus: five planes of doubles on a grid, background marked by one number.
-
-    Little-endian header, then the planes x, y, z, u, v, row 0 at the bottom, v top-down.
-    """
+    """Bosphorus range image: little-endian header, planes x, y, z, u, v of doubles, row 0 at the bottom, v top-down."""
     planes, seen = range_image(scan, rows, columns)
     planes[~seen, :3] = BNT_BACKGROUND
     planes[..., 4] = 1.0 - planes[..., 4]

@@ -96,11 +96,7 @@ def _between(count: int, wanted: int) -> Float32[np.ndarray, "wanted count"]:
 
 @dataclass(frozen=True)
 class LandmarkTracker:
-    """Landmark error of one take: partly constant, partly drifting, partly independent in each frame.
-
-    The whole face may also be misplaced for a take, as one rigid body: aligned by these landmarks, every frame of the
-    take keeps that residual misalignment; movement from frame to frame is not affected.
-    """
+    """Landmark error of one take: constant (also rigid, of the whole face), drifting, and independent in each frame."""
 
     seed: int
     options: ScannerOptions

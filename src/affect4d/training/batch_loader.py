@@ -143,11 +143,7 @@ def split_batch(batch: Any, parts: int) -> list[Any]:
 
 @contextlib.contextmanager
 def prefetched(batches: Iterator[Any], device: torch.device) -> Iterator[Iterator[Any]]:
-    """The same batches in the same order, made by a second thread; on a GPU, on a stream of its own.
-
-    The thread computes on one core, which changes no result. Its errors are raised where the batch would have come; it
-    has ended when the block is left.
-    """
+    """The same batches in the same order, made by a second thread, on a GPU on its own stream; errors come in place."""
     stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def make() -> tuple[Any, torch.cuda.Event | None]:

@@ -178,10 +178,7 @@ def train_model(
 def train_in_processes(
     job: TrainingJob, folder: Path, samples: SampleSplits, bank: Path, on_epoch: EpochCallback
 ) -> TrainedModel:
-    """Write a job to a folder and train it in processes of their own; checkpoints in the folder are resumed.
-
-    ``bank`` is a file with the tensors ``images`` and ``neutral``, whose rows the samples name.
-    """
+    """Write a job to a folder, and train or resume it in processes; ``bank`` has tensors ``images`` and ``neutral``."""
     job.save(folder, samples, bank)
     with progress_bar(samples.train.sizes.numel()) as on_step:
         model, state = launch(folder, on_epoch, on_step)
@@ -229,10 +226,7 @@ def labelled_samples(
 def unlabelled_samples(
     plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, tokenise: PromptTokenizer
 ) -> TrainingSamples:
-    """Samples of self-supervised training.
-
-    ``ValueError`` if labels could leak: through a column ``expression``, or views mixed across sequences.
-    """
+    """Samples of self-supervised training; ValueError for a column ``expression`` or views mixed across sequences."""
     _check_no_labels(plan, pseudo_prompts)
     drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]
     groups = torch.as_tensor(pd.factorize(drawn["pseudo_label"], sort=True)[0])

@@ -28,10 +28,7 @@ _NOT_SAVED = {"params", "fused"}
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train one model, seen from one of them; with one process, every method is an identity.
-
-    ``local_world_size`` of them are on this host and share its cores; ``shard``: encoders are sharded over them (FSDP).
-    """
+    """The processes that train one model, ``local_world_size`` on this host; ``shard``: encoders are sharded (FSDP)."""
 
     rank: int = 0
     world_size: int = 1
@@ -221,10 +218,7 @@ def _copy(target: Any, value: Tensor) -> None:
 
 
 def synchronise_batchnorm(model: nn.Module, ranks: Ranks, device: torch.device) -> None:
-    """Replace the encoders' batch normalisations, in place; names of weights stay.
-
-    Everything after the encoders sees the whole batch on every process anyway.
-    """
+    """Replace the encoders' batch normalisations, in place (all else sees the whole batch); names of weights stay."""
     if ranks.world_size > 1:
         for encoder in encoders_of(model):
             for parent in list(encoder.modules()):

@@ -48,10 +48,7 @@ def compute_gradients(
     scaler: GradScaler,
     ranks: Ranks,
 ) -> ObjectiveValue:
-    """Leave the (scaled) gradient of the whole batch's loss in the parameters, the same on every process.
-
-    ``batch`` is this process's share of ``total`` samples, and passes the encoders in ``parts``.
-    """
+    """Leave the whole batch's (scaled) gradient in the parameters; ``batch``, in ``parts``, is a share of ``total``."""
     if parts == 1:
         value = task.objective(model, ranks.gather(task.encode(model, batch), total))
         scaler.scale(value.loss).backward()  # type: ignore[no-untyped-call]

@@ -185,10 +185,7 @@ def torchrun_command(job: TrainingJob, folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _torchrun(job: TrainingJob, folder: Path, log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Torchrun with this host's workers; all have ended when the block is left, or soon after this process is killed.
-
-    Workers meet in a store that is new after every restart: in torchrun's shared one they find addresses of dead peers.
-    """
+    """Torchrun with this host's workers, ended with the block; a new store, since a shared one keeps dead addresses."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PACKAGES), os.environ.get("PYTHONPATH", "")])),
@@ -242,10 +239,7 @@ class _ProgressReader:
 
 
 def first_failure(folder: Path, started: float = 0.0) -> str:
-    """Traceback of the worker of a job that failed first since a time; the end of torchrun's log where there is none.
-
-    A worker that lost a peer is a consequence, and did not fail first: torchrun's times are whole seconds.
-    """
+    """Traceback of the worker that failed first since a time (not of losing a peer), else the end of torchrun's log."""
     failures = []
     for file in (folder / LOGS).glob("*/attempt_*/*/error.json"):
         if file.stat().st_mtime >= started:

@@ -83,11 +83,7 @@ class Checkpoint:
 
 @dataclass
 class TrainingState:
-    """State of a training run.
-
-    ``step`` is the next of the current ``epoch``. ``history`` has a row for each step taken: epoch, step, every term,
-    gradient_norm, learning_rate. The scaler is enabled for float16 only.
-    """
+    """State before ``step`` of ``epoch``; ``history``: terms, gradient_norm and learning_rate of each step taken."""
 
     model: nn.Module
     optimizer: AdamW
@@ -218,10 +214,7 @@ class DamagedCheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The checkpoints of one run: ``step-00000120/`` with tensors, numbers and, written last, their checksums.
-
-    ``identity`` are digests of configuration and data; a checkpoint of another run is not loaded.
-    """
+    """Checkpoints of one run (``identity``): ``step-00000120/`` with tensors, numbers and, last, their checksums."""
 
     root: Path
     identity: Mapping[str, str]

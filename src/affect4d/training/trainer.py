@@ -66,10 +66,7 @@ def train(
     policy: CheckpointPolicy | None = None,
     ranks: Ranks = SINGLE_PROCESS,
 ) -> tuple[Any, TrainingState]:
-    """Build and train a model by one of :data:`affect4d.training.objectives.METHODS`; returns it with the last state.
-
-    Its size follows the bank's views and channels. For the other arguments see :class:`Trainer`.
-    """
+    """Build a model by :data:`affect4d.training.objectives.METHODS` and train it; returns it with the last state."""
     keep_freed_memory()
     chosen, recipe = METHODS[method], recipe.for_views(len(bank.views))
     device = choose_device(recipe.train.device)
@@ -170,10 +167,7 @@ class Trainer:
             self.policy.apply(state, stop, save)
 
     def _train_step(self, batch: TrainingBatch, samples: int) -> tuple[float, bool, bool]:
-        """Take a step, or skip it where it is not finite; returns the loss, and requests to stop and to save.
-
-        ``batch`` is this process's share of a batch of ``samples``.
-        """
+        """Take a step, or skip it where it is not finite; returns the loss, and requests to stop and to save."""
         state, parts = self.state, self.options.accumulate
         state.optimizer.zero_grad(set_to_none=True)
         self.norms.save()
@@ -251,10 +245,7 @@ class CostMeter:
 
 
 def count_flops(model: Any, loader: BatchLoader, task: TrainingTask[Any, Any]) -> float:
-    """Operations a sample, forward and backward, counted on the first samples of the first batch.
-
-    Leaves the model and the random state as they were.
-    """
+    """Operations a sample, forward and backward, on the first samples; leaves model and random state as they were."""
     rows = loader.steps[0][0]
     batch = loader.make(slice(rows.start, min(rows.stop, rows.start + COUNTED_SAMPLES)))
     with torch.random.fork_rng(), kept_statistics(model), FlopCounterMode(display=False) as counter:

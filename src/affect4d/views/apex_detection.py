@@ -48,11 +48,7 @@ class ExpressionPhases:
 
 
 def detect_apex(activity: Sequence[float] | Activity) -> ExpressionPhases:
-    """Onset, apex and offset of one sequence from the activity (≥ 0) of its frames in order of time.
-
-    Raises:
-        ValueError: If there are no frames, or the activity is not finite.
-    """
+    """Onset, apex and offset of one sequence from the activity (finite, ≥ 0) of its frames in order of time."""
     raw = np.asarray(activity, np.float64)
     if not raw.size or not np.isfinite(raw).all():
         raise ValueError(f"Apex detection needs at least one frame and finite activity; there are {raw.size} frames.")
@@ -93,10 +89,7 @@ def _movements(
 ) -> tuple[
     Float64[np.ndarray, "movements moments"], Float64[np.ndarray, "movements 3"], Float64[np.ndarray, "moments 2"]
 ]:
-    """Movements with their apex in the sequence, without drift, of unit norm; their onset, apex and offset, 0…1.
-
-    The third array is an orthonormal basis of drifts: constant and slope.
-    """
+    """Unit movements with an apex, without drift; their onset, apex and offset, 0…1; an orthonormal basis of drifts."""
     times = np.linspace(0.0, 1.0, length)
     shapes = np.array(list(itertools.product(times, SLOPES, PLATEAUS, SLOPES)))
     begin, rise, hold, fall = shapes[shapes[:, 0] + shapes[:, 1] + shapes[:, 2] / 2 <= 1].T[..., None]

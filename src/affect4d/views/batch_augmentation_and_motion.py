@@ -80,11 +80,7 @@ def unaugmented(bank_rows: Int64[Tensor, " samples"], views: int) -> ScheduledVi
 def assemble_batch(
     bank: ImageBank, scheduled: ScheduledViews, options: InputOptions, device: torch.device = _CPU
 ) -> ViewImages:
-    """The batch of some scheduled samples, ``[samples, *options.input_shape(views), size, size]``.
-
-    Raises:
-        ValueError: If a sample is mirrored and a view's mirror image is not in the bank.
-    """
+    """The batch ``[samples, *options.input_shape(views), size, size]``; ValueError if the bank lacks a mirror image."""
     indices, neutral = _image_indices(bank, scheduled)
     change = _combined_change(scheduled, options)
     if device.type == "cpu" and bank.images.shape[-1] < 2 * options.size and _has_compiler():

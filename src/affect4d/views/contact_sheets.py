@@ -109,10 +109,7 @@ def has_micro(sequences: pd.DataFrame) -> bool:
 def micro_sheet(
     view_manifest: pd.DataFrame, sequences: pd.DataFrame, store: ContentStore, clips: int = 8, frames: int = 6
 ) -> Image.Image:
-    """A row per clip in its first view: ``frames`` images from onset to offset, then the amplified difference.
-
-    Clips of all labels alternate. Raises ``ValueError`` if no rendered sequence has an onset and an apex.
-    """
+    """A row per clip in its first view, onset to offset, then the amplified difference; ValueError without clips."""
     timed = sequences.dropna(subset=["onset", "apex"])[["sequence", "label", "onset", "apex", "offset"]]
     rows = view_manifest.merge(timed, on="sequence").sort_values("sequence")
     if rows.empty:

@@ -151,10 +151,7 @@ def rendered_head_poses(view_manifest: pd.DataFrame) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Sequences and frames as flat arrays; a sequence's frames are ``frames[starts[s] : starts[s] + counts[s]]``.
-
-    The first ``active[s]`` of them are those near the apex.
-    """
+    """Frames of sequence s: ``frames[starts[s] : starts[s] + counts[s]]``, the first ``active[s]`` near the apex."""
 
     sequences: np.ndarray
     frames: Positions

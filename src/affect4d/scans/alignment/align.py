@@ -30,11 +30,7 @@ TURNED = 60.0
 
 
 def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
-    """The unit of :data:`UNITS` a scan is measured in: by its landmarks [83, 3] where it has some, else by its extent.
-
-    Raises:
-        ValueError: If the scan has the size of a face in none of them.
-    """
+    """The unit of a scan, by its landmarks [83, 3] or its extent; a ValueError if it has a face's size in none."""
     unit = None if landmarks is None else _unit_of_landmarks(landmarks)
     if unit is not None:
         return unit
@@ -179,14 +175,11 @@ SHAPE_CONFIDENCE = 0.7
 SHAPE_SURE = 0.9 * SHAPE_CONFIDENCE
 """Confidence by shape from which on it replaces landmarks that lie beside the scan."""
 NEAR, MIN_NEAR = 4.0, 0.3
-"""Distance to a downsampled scan, in mm, and the fraction of landmarks within it below which they are checked: a face
-has 0.8 and more, half a face 0.4 to 0.55, nearly all scans with landmarks 60 mm off less (48 scans each of three
-recipes)."""
+"""Distance to a downsampled scan, in mm, and the fraction of landmarks within it below which they are checked."""
 PLAUSIBLE = 0.7, 1.3
 """Sizes relative to the mean face without a finding: the two synthetic heads have 0.86 to 1.11."""
 FAR_APART = 40.0
-"""Distance between two poses, in mm, above which landmarks are taken to be misplaced. A corpus's residual misalignment
-is less: ``open-4dfer`` draws up to 28 mm of it, in 768 takes."""
+"""Distance between two poses, mm, above which landmarks are misplaced; a corpus's own misalignment is below 28 mm."""
 COMPLETE = 0.75
 """Share of the mean face below which a scan is called incomplete."""
 
@@ -219,13 +212,7 @@ class Alignment:
 
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:
-    """The face in a raw scan: moved by its pose, cropped at a radius (mm) around the nose tip, and repaired.
-
-    A function of its arguments alone: reading the scan again gives the same face.
-
-    Raises:
-        ValueError: If nothing is left after the crop.
-    """
+    """The face in a raw scan: moved, cropped (mm around the nose tip), repaired; ValueError if nothing is left."""
     return repair(turn_outward(crop(transform(scan, pose), crop_radius)))
 
 
@@ -243,11 +230,7 @@ class _PoseEstimate:
 
 
 def align(scan: FaceScan) -> Alignment:
-    """The alignment of a scan: by its landmarks where they are plausible, else by detected ones, else by shape.
-
-    Raises:
-        ValueError: If it has no face's size in any unit, or if no way finds a pose.
-    """
+    """The alignment by plausible landmarks, else detected ones, else shape; ValueError if no way or unit finds one."""
     detected, note = (None, "") if scan.landmarks is not None else _by_detection(scan)
     unit = detected.unit if detected is not None else unit_of(scan.vertices, scan.landmarks)
     points = voxel_downsample(scan.vertices.astype(np.float64) * UNITS[unit])
@@ -278,11 +261,7 @@ class _DetectedEstimate:
 
 
 def _by_detection(scan: FaceScan) -> tuple[_DetectedEstimate | None, str]:
-    """The pose by detected landmarks; None and why, where the detector is missing or finds no face.
-
-    Raises:
-        ValueError: If the face that it finds has a face's size in no unit.
-    """
+    """The pose by detected landmarks; None and why, where the detector is missing or finds no face."""
     try:
         found = detect_pose(scan.vertices, scan.faces)
     except LandmarkerMissingError as error:
@@ -337,10 +316,7 @@ def _prefer_detection(detected: _PoseEstimate, points: Points) -> _PoseEstimate:
 
 
 def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstimate) -> bool:
-    """Whether landmarks belong to the scan: by them it lies on the mean face, or some of them lie on the scan.
-
-    Landmarks of another frame, or of the scan before it was moved, are shaped like a face, but lie beside the scan.
-    """
+    """Whether by its landmarks the scan lies on the mean face, or some lie on it; those of another frame do neither."""
     if assess_fit(points, marked.pose).confidence >= TRUSTED:
         return True
     tracked = landmarks[~np.isnan(landmarks).any(axis=1)]

@@ -42,11 +42,7 @@ class DetectedFace:
 
 
 def detect_face(image: UInt8[np.ndarray, "height width 3"]) -> DetectedFace | None:
-    """The most conspicuous face in an RGB image; None where none is found.
-
-    Raises:
-        LandmarkerMissingError: If the detector cannot be loaded.
-    """
+    """The most conspicuous face in an RGB image, or None; LandmarkerMissingError if there is no detector."""
     with _lock:
         mediapipe, landmarker = _landmarker(os.getpid())
         found = landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
@@ -58,11 +54,7 @@ def detect_face(image: UInt8[np.ndarray, "height width 3"]) -> DetectedFace | No
 
 @functools.cache
 def model_file() -> Path:
-    """The model file, checked by its sha256.
-
-    Raises:
-        LandmarkerMissingError: If there is none, or if it is another file.
-    """
+    """The model file, checked by its sha256; LandmarkerMissingError if there is none, or another file."""
     path = _named_file() or _packaged_file()
     if path is None:
         raise LandmarkerMissingError(f"The model file of the face landmark detector is not installed. {REMEDY}")

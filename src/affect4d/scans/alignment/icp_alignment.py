@@ -58,10 +58,7 @@ MAX_TURN = 0.3
 def point_to_plane_icp(
     points: Points, rotations: Rotations, shifts: Shifts, tolerances: Sequence[float]
 ) -> tuple[Rotations, Shifts]:
-    """Move every start of a downsampled scan towards the mean surface.
-
-    ``tolerances`` has one a step: the distance to the surface, in mm, at which a point weighs a quarter.
-    """
+    """Move every start towards the mean surface; a step's tolerance is the mm at which a point weighs a quarter."""
     for tolerance in tolerances:
         moved = points @ rotations.transpose(0, 2, 1) + shifts[:, None]
         normals, distances = plane_distances(moved)
@@ -227,11 +224,7 @@ class ShapeFit:
 
 
 def fit_shape(points: Points) -> ShapeFit:
-    """The rigid pose that lays a downsampled scan, in mm, onto the mean face.
-
-    Raises:
-        ValueError: If nothing on it stands out as a nose does.
-    """
+    """The rigid pose that lays a scan in mm onto the mean face; ValueError if nothing stands out as a nose does."""
     if len(points) < MIN_POINTS:
         raise ValueError(f"Only {len(points)} places are left of the scan after downsampling: too few to align by.")
     middle = np.median(points, axis=0)

@@ -233,11 +233,7 @@ def _lifted(places: Float64[np.ndarray, "478 2"], depths: Float32[np.ndarray, "s
 def fit_similarity(
     points: DetectedPoints, reference: DetectedPoints, trust: Float64[np.ndarray, "478"]
 ) -> Similarity | None:
-    """The similarity onto reference landmarks: weighted least squares (Umeyama 1991), outliers down-weighted.
-
-    Returns:
-        None where fewer than ``MIN_VISIBLE`` landmarks lie on the surface.
-    """
+    """The similarity by weighted least squares (Umeyama 1991), outliers down-weighted; None below ``MIN_VISIBLE``."""
     there = ~np.isnan(points).any(axis=1)
     if there.sum() < MIN_VISIBLE:
         return None

@@ -49,8 +49,7 @@ def _mirror_landmarks() -> Landmarks:
 
 
 MEAN_LANDMARKS: Landmarks = _mirror_landmarks()
-"""Mean landmarks [83, 3] in mm, nose tip at the origin, mirror-symmetric; plain plausible numbers [ours], of no
-person."""
+"""Mean landmarks [83, 3], mm, nose tip at the origin, mirror-symmetric; plain plausible numbers of no person [ours]."""
 
 
 def _landmark_trust() -> Float64[np.ndarray, " landmarks"]:
@@ -71,8 +70,7 @@ def _landmark_trust() -> Float64[np.ndarray, " landmarks"]:
 
 
 LANDMARK_TRUST: Float64[np.ndarray, " landmarks"] = _landmark_trust()
-"""Weight of each landmark in an alignment, 0 to 1 [ours]: 1 for places on bone that every tracker puts alike, little
-where expressions move the skin. Chosen on tuning subjects so that landmarks and shape give one frame (decision 13)."""
+"""Weight of each landmark in an alignment, 0…1 [ours, decision 13]: 1 on bone, little where expressions move skin."""
 
 
 TOP = 66.0

@@ -73,10 +73,7 @@ def repair(scan: FaceScan) -> RepairedScan:
 
 
 def _spikes(vertices: Vertices, faces: Faces, squares: Squares) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices at the tip of a steep cone, borders left out, and the means of their neighbours, where they belong.
-
-    A tip is farther from its neighbours than those are from each other; few vertices are, and only those are looked at.
-    """
+    """Vertices, borders left out, farther from their neighbours than those from each other; the neighbours' means."""
     tips = np.flatnonzero(spike_tips(faces, squares, len(vertices)))
     if len(tips) == 0:
         return tips, np.empty((0, 3), np.float32)

@@ -19,11 +19,7 @@ CORPORA: Mapping[str, Corpus] = {
 
 
 def corpus_named(name: str, pattern: str | None = None) -> Corpus:
-    """The corpus layout of that name, its files found by a pattern where one is given.
-
-    Raises:
-        ValueError: If there is none; the message lists the known ones; or if it takes no pattern.
-    """
+    """The corpus layout of that name, with a pattern of its files where it takes one; a ValueError lists all names."""
     if name not in CORPORA:
         known = "; ".join(f"{corpus.name}: {corpus.description}" for corpus in CORPORA.values())
         raise ValueError(f"There is no corpus layout {name!r}. Known layouts: {known}.")

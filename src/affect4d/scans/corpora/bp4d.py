@@ -71,11 +71,7 @@ def find_bp4d(root: Path) -> pd.DataFrame:
 
 
 def read_occurrence(path: Path) -> pd.DataFrame:
-    """One row a coded frame, indexed by its number in the coding; columns are AU numbers; 1 shown, 0 not, NaN unknown.
-
-    Raises:
-        ValueError: If it is not a table of numbers whose first column is 0 (the frame).
-    """
+    """Frames (rows) and AU numbers (columns): 1 shown, 0 not, NaN unknown; a ValueError if it is no such table."""
     if path.stat().st_size > MAX_SHEET_BYTES:
         raise ValueError(f"{path} is larger than {MAX_SHEET_BYTES} bytes: it is no action coding.")
     try:
@@ -89,10 +85,7 @@ def read_occurrence(path: Path) -> pd.DataFrame:
 
 
 def actions_shown(occurrence: pd.DataFrame) -> dict[int, str]:
-    """The actions of every coded frame, ``AU6+AU12``; a frame of which nothing is known is left out.
-
-    An unknown action is not listed, as one that is not shown; :func:`read_occurrence` tells them apart.
-    """
+    """Actions shown in every coded frame, ``AU6+AU12``; a frame of which nothing is known is left out."""
     numbers = occurrence.columns.to_numpy()
     known = occurrence.index[occurrence.notna().any(axis=1)]
     rows = (occurrence.loc[known] == 1).to_numpy()

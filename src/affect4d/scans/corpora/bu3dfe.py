@@ -28,8 +28,7 @@ CODES: Mapping[str, str] = {name[:2].upper(): name for name in EXPRESSIONS}
 NEUTRAL_CODE = "NE"
 LEVELS = (1, 2, 3, 4)
 ETHNICITIES = ("WH", "AE", "AM", "BL", "IN", "LA")
-"""The corpus's own codes: read as white, East Asian, Middle-Eastern Asian, black, Indian and Hispanic/Latin American
-(recalled, check against the paper)."""
+"""White, East Asian, Middle-Eastern, black, Indian, Hispanic/Latin American (recalled, check against the paper)."""
 SUBJECTS = numbered("FM", (56, 44), 4)
 STRONG, EXPRESSIVE = Selection(levels=(3, 4)), Selection(levels=LEVELS)
 _SCAN = re.compile(

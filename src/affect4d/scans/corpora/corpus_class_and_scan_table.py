@@ -145,8 +145,7 @@ ONE_A_SEQUENCE = ("subject", "expression", "label")
 SCAN_COLUMNS = (
     "sequence", "subject", "expression", "frame", "scan", "texture", "landmark_file", *ATTRIBUTES, *LABELS,
 )  # fmt: skip
-"""``scan``, ``texture`` and ``landmark_file`` are relative to the corpus; the others are described at
-:data:`~affect4d.scans.ingest_tables.SCAN_MANIFEST`."""
+"""Files are relative to the corpus; :data:`~affect4d.scans.ingest_tables.SCAN_MANIFEST` describes the other columns."""
 SUBJECTS_FILE, SEQUENCES_FILE = "subjects.csv", "sequences.csv"
 Paths = Mapping[str, str]
 
@@ -201,10 +200,7 @@ def _check_sequences(table: pd.DataFrame, root: Path) -> None:
 
 
 def read_values(file: Path, key: str, names: Sequence[str]) -> pd.DataFrame:
-    """Values of each subject, or sequence, indexed by it, as the manifest has them; empty without the file.
-
-    Refused: another key or column, a key named twice, an impossible number.
-    """
+    """Values by subject, or sequence, as in the manifest; empty without the file. A bad key or number is refused."""
     if not file.is_file():
         return pd.DataFrame()
     table = read_sheet(file)

@@ -42,11 +42,7 @@ class ListedFile:
 
 
 def list_files(root: Path) -> tuple[ListedFile, ...]:
-    """Every file below a folder, hidden ones left out, sorted by path; at most ``MAX_DEPTH`` folders deep.
-
-    Raises:
-        FileNotFoundError: If the folder is missing, is not a folder, or is empty.
-    """
+    """Visible files below a folder, by path, at most ``MAX_DEPTH`` deep; FileNotFoundError if it is none, or empty."""
     check_folder(root)
     files = tuple(sorted(_walk(str(root), ""), key=lambda file: file.path))
     if not files:
@@ -55,11 +51,7 @@ def list_files(root: Path) -> tuple[ListedFile, ...]:
 
 
 def paths_by_name(root: Path) -> dict[str, str]:
-    """The paths of :func:`list_files`, keyed by their lower-case form: corpora are copied to disks that change letters.
-
-    Raises:
-        ValueError: If two scans' names differ in nothing but capitals: one would replace the other.
-    """
+    """Paths of :func:`list_files` by lower-case form; ValueError if two scans differ in nothing but capitals."""
     paths: dict[str, str] = {}
     for file in list_files(root):
         other = paths.setdefault(file.path.lower(), file.path)
@@ -78,10 +70,7 @@ def check_folder(root: Path) -> None:
 
 
 def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]] = frozenset()) -> list[ListedFile]:
-    """Files below a folder; size and time of each cost one ``stat``, its kind comes with the listing.
-
-    Links that lead nowhere, round and round, or back to one of the folders ``above`` (device, inode) are passed over.
-    """
+    """Files below a folder; links that lead nowhere, or back to a folder ``above`` (device, inode), are passed over."""
     place = Path(folder).stat()
     here = place.st_dev, place.st_ino
     if here in above:
@@ -149,10 +138,7 @@ def _explain() -> str:
 
 
 def find_sheet(root: Path, paths: Mapping[str, str], columns: Sequence[str]) -> pd.DataFrame | None:
-    """The label sheet at the top of a corpus folder, or None: the table that has all of these columns, in any case.
-
-    Its columns are returned under these names, every cell text or None. Refused: several such tables, none ``labels``.
-    """
+    """The text table with these columns at the top of a folder, or None; of several, the one called ``labels``."""
     tables = [path for key, path in paths.items() if "/" not in key and key.endswith(SHEET_SUFFIXES)]
     found = {path: sheet for path in tables if (sheet := _with_columns(read_sheet(root / path), columns)) is not None}
     named = [path for path in found if PurePosixPath(path).stem.lower() == PREFERRED]
@@ -165,11 +151,7 @@ def find_sheet(root: Path, paths: Mapping[str, str], columns: Sequence[str]) -> 
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
-    """A table as text: column names stripped, cells stripped, empty cells None.
-
-    Raises:
-        ValueError: If it is not a table of its kind, is larger than 64 MiB, or has two columns of one name.
-    """
+    """A table as stripped text, empty cells None; ValueError if it is none, above 64 MiB, or names a column twice."""
     if path.stat().st_size > MAX_SHEET_BYTES:
         raise ValueError(f"{path} is larger than {MAX_SHEET_BYTES} bytes: it is no label sheet.")
     try:

@@ -46,10 +46,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 def find_folder_scans(root: Path, pattern: str | None = None) -> pd.DataFrame:
-    """Scans of a folder, by a pattern with at least ``{subject}`` and ``{frame}``, else by its table, else by nesting.
-
-    Refused: a table that lacks a column, has an unknown one, names a file outside the folder or a frame twice.
-    """
+    """Scans by a pattern with ``{subject}`` and ``{frame}``, else by the folder's table (checked), else by nesting."""
     if pattern is not None:
         return find_matching(compile_pattern(pattern, required=("subject", "frame")), _matched, root)
     paths = paths_by_name(root)

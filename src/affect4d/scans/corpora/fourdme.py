@@ -45,10 +45,7 @@ SheetLabels = Mapping[str, Mapping[str, ClipLabels]]
 
 
 def find_fourdme(root: Path, pattern: str | None = None) -> pd.DataFrame:
-    """Scans whose paths fit the pattern, with the labels of their clips; a clip without labels stays, unlabelled.
-
-    Refused: no pattern, one without ``{clip}`` or ``{frame}``, a clip of several subjects of which the path names none.
-    """
+    """Scans whose paths fit the pattern (with ``{clip}`` and ``{frame}``), with the labels of their clips, if any."""
     if pattern is None:
         raise ValueError(
             f"How the scans of 4DME in {root} are called is not published: give the pattern of their paths, e.g. "
@@ -85,10 +82,7 @@ def _labels(sheet: pd.DataFrame) -> SheetLabels:
 
 
 def _known(clip: str, subject: str | None, labels: SheetLabels, there: Container[tuple[str, str]]) -> ClipLabels:
-    """The sheet's labels of a clip; where sheet and path name the subject differently, by the clip alone.
-
-    Labels of a clip and subject that are ``there`` under the sheet's own names go to no other subject.
-    """
+    """The sheet's labels of a clip; by the clip alone where the subjects differ, unless they are another's own."""
     of_clip = labels.get(clip.lower(), {})
     if subject is not None and any(subject.lower() in subjects for subjects in labels.values()):
         return of_clip.get(subject.lower(), {})

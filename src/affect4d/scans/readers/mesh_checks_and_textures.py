@@ -46,11 +46,7 @@ def read_text(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
 
 
 def read_bytes(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
-    """Bytes of a file, never more than the cap.
-
-    Raises:
-        ScanError: If the file is missing, unreadable, no regular file (a folder, a pipe), empty or larger than the cap.
-    """
+    """Bytes of a regular file, never more than the cap; else, or if it is empty, a ScanError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # checked before opening, which waits for a pipe's other end
             raise OSError(errno.EINVAL, "a folder, pipe or device: name a regular file")
@@ -150,10 +146,7 @@ def assemble_mesh(
     texture_faces: Faces | None = None,
     repairs: tuple[str, ...] = (),
 ) -> MeshFile:
-    """A checked mesh; where the two index lists differ, one vertex for every pair of point and texture coordinate.
-
-    ``texture_faces`` are triangles into the texture coordinates; None where they coincide with ``faces``.
-    """
+    """A checked mesh, one vertex for every pair of point and texture coordinate where the two index lists differ."""
     check_vertices(vertices, path)
     check_faces(faces, len(vertices), path)
     if coordinates is None or len(coordinates) == 0:
@@ -234,10 +227,7 @@ def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> t
 
 
 def find_texture(scan: Path, named: str | None) -> tuple[Path | None, tuple[str, ...]]:
-    """The texture file of a scan, or None, and the repairs: under the name the scan gives, else under its own stem.
-
-    Only the scan's own folder is searched, whatever the name says; a suffix may be in capitals.
-    """
+    """The texture in the scan's own folder, or None, and repairs: by the name that it gives, else by its own stem."""
     repairs: tuple[str, ...] = ()
     candidates = [scan.with_suffix(suffix) for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
     if named is not None and is_plain_name(in_folder(named)):
@@ -268,11 +258,7 @@ def is_there(path: Path) -> bool:
 
 
 def read_texture(path: Path, texels: int = 0) -> ImageFile:
-    """The image as RGB.
-
-    Where fewer texels suffice along the shorter side, a JPEG is decoded to a half, a quarter or an eighth of its size,
-    in a quarter of the time; other formats are read whole.
-    """
+    """The image as RGB; a JPEG is decoded to ½, ¼ or ⅛ of its size where ``texels`` (shorter side) suffice."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

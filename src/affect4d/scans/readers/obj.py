@@ -46,8 +46,7 @@ HEAD_BYTES = 65536
 _STATEMENT = re.compile(rb"^[ \t]*(newmtl|map_Kd)[ \t]+([^\n]+)", re.MULTILINE | re.IGNORECASE)
 
 POINTS, COORDINATES, CORNERS, POLYGONS, WIDTHS, _, FORM, OUTCOME, COUNTERS = range(9)
-"""Indices of the counters: numbers on all ``v`` lines and on all ``vt`` lines; corners; polygons; from ``WIDTHS`` on,
-numbers on each ``v`` and each ``vt`` line; the form of the corners; the defect."""
+"""Counters: numbers on ``v`` and ``vt`` lines, corners, polygons, numbers a line (from ``WIDTHS``), form, defect."""
 DONE, WRONG_COUNT, MALFORMED, MIXED_FORMS, FEW_CORNERS, BAD_INDEX = range(6)
 HAS_TEXTURE = 2
 """Forms are sums: 1 for a position, 2 for a texture index, 4 for a normal."""
@@ -64,10 +63,7 @@ _DEFECTS = {
 
 
 def read_obj(path: Path) -> MeshFile:
-    """Read a Wavefront face scan in the file's own coordinates.
-
-    A ``vt`` list as long as the ``v`` list is aligned to it where corners give no texture index (as BP4D writes it).
-    """
+    """Read a Wavefront scan; where corners give no texture index, ``vt`` lines fit ``v`` lines (as in BP4D)."""
     raw = unix_lines(read_text(path))
     mesh = _mesh(raw, path)
     names, notes = _image_names(raw, path)
@@ -145,10 +141,7 @@ def _triangles(corners: np.ndarray, lengths: np.ndarray, count: int, path: Path,
 
 
 def _image_names(raw: bytes, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Image names of the materials in use, or of all where ``usemtl`` names none that there is; and notes.
-
-    The names are untrusted, each once; the notes are on material files that are not read.
-    """
+    """Untrusted image names of the materials in use (or of all, where ``usemtl`` names none), each once; and notes."""
     images: dict[bytes, str | None] = {}
     notes = []
     for name in _material_files(raw, path.parent):

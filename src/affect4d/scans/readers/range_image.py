@@ -75,10 +75,7 @@ def read_bnt(path: Path) -> MeshFile:
 
 
 def read_range_image(path: Path) -> RangeImage:
-    """The grid of a Bosphorus face scan without its triangles.
-
-    The file is read, not mapped: a mapped file that is truncated meanwhile would end the process.
-    """
+    """The grid of a Bosphorus scan. It is read, not mapped: truncating a mapped file would end the process."""
     raw = read_bytes(path)
     rows, columns, background, name, start = _read_header(raw, path)
     planes = np.frombuffer(raw, "<f8", PLANES * rows * columns, start).reshape(PLANES, rows, columns)

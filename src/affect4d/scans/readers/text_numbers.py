@@ -73,11 +73,7 @@ def parse_list(raw: bytes, start: int, end: int, kind: type[np.float32 | np.int3
 
 
 def parse_lines(raw: bytes, start: int, path: Path, comments: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Lines of numbers separated by blanks, from a place in a text of :func:`unix_lines` to its end.
-
-    Given are the numbers, too large ones infinite, and how many there are up to each line's end. Refused: anything that
-    is neither a number nor, with ``comments``, a ``#`` comment.
-    """
+    """Numbers on the lines from ``start`` on, too large ones infinite, and how many there are up to each line's end."""
     numbers = np.empty((len(raw) - start) // 2 + 1, np.float64)
     ends = np.empty(len(numbers), np.int64)
     lines, at = lines_from(as_array(raw), start, comments, numbers, ends)
@@ -277,10 +273,7 @@ def _scaled(mantissa: Number, exponent: Number) -> Number:
 def lines_from(
     text: np.ndarray, start: int, comments: bool, numbers: np.ndarray, ends: np.ndarray
 ) -> tuple[Number, Number]:
-    """Read lines of numbers, empty ones left out; ``ends`` gets the count up to each line's end.
-
-    Given are the number of lines, and the byte where reading stopped: the end, or something that is no number.
-    """
+    """Read lines of numbers, empty ones left out; returns their number and the byte where reading stopped."""
     at, filled, lines = start, 0, 0
     while at < len(text):
         before = filled

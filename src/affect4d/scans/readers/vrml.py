@@ -138,10 +138,7 @@ def _shape_of(around: tuple[_Node, ...]) -> _Node | None:
 
 
 def _appearances_of(around: tuple[_Node, ...], appearances: list[_Appearance]) -> list[_Appearance]:
-    """The appearances of a face set's own ``Shape``; of all, where it has none, as some scanners write.
-
-    Of every kind the last before the face set, else the first after it.
-    """
+    """Appearances of a face set's own ``Shape``, else all; of each kind the last before it, or the first after it."""
     shape, start = _shape_of(around), around[-1].start
     chosen: dict[str, _Appearance] = {}
     for appearance in appearances:
