@@ -247,7 +247,7 @@ def test_one_entry_of_the_list_is_an_augmentation(bank, monkeypatch, compiled):
 
     toy = Augmentation("tumble", 1.0, "tumble", Field(default=0.0, ge=0.0, le=4.0), upside_down)
     before = plan_of(bank, MixedViewOptions.none())
-    for module in ("batches", "bank"):
+    for module in ("batch_augmentation_and_motion", "bank"):
         monkeypatch.setattr(f"affect4d.views.{module}.AUGMENTATIONS", [*AUGMENTATIONS, toy])
     monkeypatch.setattr(augmentation_schedule, "AUGMENTATIONS", [*AUGMENTATIONS, toy])
     if not compiled:
