@@ -1,7 +1,4 @@
-"""The pipelines a user names; each is the whole chain up to its own result, so that it works on a fresh clone.
-
-Results are cached: a stage computes again only when its inputs, parameters, code or libraries change.
-"""
+"""The pipelines a user names, each the whole chain up to its own result, so that it works on a fresh clone."""
 
 from collections.abc import Mapping
 

@@ -129,10 +129,7 @@ def similarity_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.
 
 
 def view_sheet(result: ModelResult, place: int) -> str:
-    """Images of one frame as a ``data:`` address: views from left to right, one row a name of :func:`sheet_rows`.
-
-    When a sequence plays, a file would be gone before the browser requests it.
-    """
+    """Images of one frame as a ``data:`` address: views from left to right, one row a name of :func:`sheet_rows`."""
     render = result.predictor.description.render
     places = [list(render.angles).index(name) for name in view_order(result)]
     drawn = {channel: stack[place : place + 1] for channel, stack in result.prepared.images.items()}
@@ -195,10 +192,7 @@ def face_figure(
 def display_mesh(
     face: FaceScan, attribution: Float32[np.ndarray, " vertices"] | None = None
 ) -> tuple[VertexColumns, Faces]:
-    """The mesh with about ``TRIANGLES`` triangles: subdivided where it is coarse, decimated where it is fine.
-
-    Columns of its vertices: x, y, z (mm), u, v, attribution (0 where it has none).
-    """
+    """The mesh with about ``TRIANGLES`` triangles; columns x, y, z (mm), u, v, attribution (0 where it has none)."""
     count = len(face.vertices)
     coordinates = face.texture_coordinates
     columns = np.zeros((count, 6), np.float32)

@@ -1,7 +1,4 @@
-"""Accuracy gaps between demographic groups, by every attribute of the corpus and by pairs of attributes.
-
-Attributes come from the corpus; none is ever inferred from a face. Subjects, not sequences, are resampled and permuted.
-"""
+"""Accuracy gaps between groups by the corpus's own attributes and their pairs, resampled and permuted by subject."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations

@@ -1,7 +1,4 @@
-"""Micro-expression recognition: clips and their features, classifiers, leave-one-subject-out scores, paired tests.
-
-A test subject was seen neither by the classifier nor, unlabelled, by the encoder behind its features.
-"""
+"""Micro-expression recognition by leaving one subject out, unseen by the classifier and by the encoder behind it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace

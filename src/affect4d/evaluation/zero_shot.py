@@ -1,8 +1,4 @@
-"""Zero-shot recognition: the expression whose prompts are nearest to a sequence.
-
-Each expression is the normalised mean of its prompts' text embeddings (prompt ensemble, Radford et al. 2021); the
-prediction is the softmax over scaled cosines with the fused embedding.
-"""
+"""Zero-shot recognition: the nearest prompt ensemble (normalised mean embedding; Radford et al. 2021), by softmax."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol

@@ -1,7 +1,4 @@
-"""Parameters of studies, cross-validations and robustness tests, and everything a training depends on.
-
-Free of torch, so that the parameters of a run are read and checked without loading it.
-"""
+"""Parameters of studies, cross-validations and robustness tests, and all that a training depends on; without torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self

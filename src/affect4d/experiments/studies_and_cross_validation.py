@@ -1,7 +1,4 @@
-"""Studies and cross-validations: trials of methods, splits and seeds, run in parallel.
-
-Every result is cached as soon as it exists; a run that was interrupted continues where it stopped.
-"""
+"""Studies and cross-validations: trials of methods, splits and seeds in parallel, each cached as soon as it ends."""
 
 import functools
 import shutil

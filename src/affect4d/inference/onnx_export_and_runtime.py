@@ -1,8 +1,4 @@
-"""ONNX file of a packaged model: image encoder, view fusion and prompt matrix, from images to probabilities.
-
-The text encoder is left out: the embeddings of the prompts are in the file. Views may be missing, and a batch may have
-any size. Needs the extra ``export``.
-"""
+"""ONNX file of a packaged model without its text encoder: images of any views → probabilities (extra ``export``)."""
 
 import json
 import tempfile

@@ -91,10 +91,7 @@ def write_packaged_model(
 
 
 def halve_precision(folder: Path, target: Path) -> Path:
-    """Copy a packaged model with its text encoder in half precision.
-
-    Probabilities stay the same; similarities with other sentences change by up to 0.002.
-    """
+    """Copy a packaged model with its text encoder in half precision: similarities change by up to 0.002."""
     read_packaged_model(folder)
     target.mkdir(parents=True, exist_ok=True)
     write_description(read_description(folder), target)

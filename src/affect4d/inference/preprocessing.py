@@ -1,7 +1,4 @@
-"""Preprocessing: raw scans to model input, by the functions of the stages `ingest` and `render`; needs no model.
-
-Every scan is read once, aligned, cropped, repaired and rendered in memory; nothing is written.
-"""
+"""Preprocessing: raw scans to model input in memory, by the functions of the stages `ingest` and `render`."""
 
 import functools
 import threading

@@ -1,7 +1,4 @@
-"""Export of a packaged model to a folder to share, with the model as ONNX, checked against the packaged model.
-
-The folder loads with ``affect4d.load``, and with open_clip where that built the encoders.
-"""
+"""Export of a packaged model to a folder, with ONNX, that ``affect4d.load`` and open_clip (its encoders) can load."""
 
 import contextlib
 import csv

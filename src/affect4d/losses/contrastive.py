@@ -57,10 +57,7 @@ def row_contrast(logits: Tensor, positives: Tensor) -> Scalar:
 
 
 def supervised_contrast(embeddings: Embeddings, labels: Labels, scale: float | Tensor = 10.0) -> Scalar:
-    """SupCon (Khosla et al. 2020, eq. 2), the baseline of L_mc and L_mt; embeddings are scaled to unit norm here.
-
-    The mean over rows that have another row of their class; 0 without any.
-    """
+    """SupCon (Khosla et al. 2020, eq. 2), scaled to unit norm here; a row without another of its class is left out."""
     cosines, same, _ = cosines_and_pairs(embeddings, labels)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     logits = (scale * cosines).masked_fill(itself, torch.finfo(cosines.dtype).min)
@@ -81,10 +78,7 @@ def instance_contrast(views: ViewEmbeddings, temperature: float = SIMCLR_TEMPERA
 
 
 def cosines_and_pairs(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Cosine of every pair; masks of pairs of one class (without a row and itself), and of two.
-
-    Both masks are symmetric, so a mean over them is the mean over the pairs i < j.
-    """
+    """Cosine of every pair; symmetric masks of pairs of one class (without a row and itself), and of two."""
     unit = normalize(embeddings, dim=1)
     equal = class_positives(labels, labels)
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)

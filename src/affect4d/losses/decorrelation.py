@@ -28,18 +28,12 @@ def standardise(features: Embeddings, epsilon: float = 1e-5) -> Embeddings:
 
 
 def cross_correlation(a: Embeddings, b: Embeddings) -> Float[Tensor, "dim dim"]:
-    """C: correlation over the batch of every feature of ``a`` with every feature of ``b``, −1…1.
-
-    Barlow Twins, eq. 2 (Zbontar et al. 2021).
-    """
+    """C: correlation over the batch of every feature of ``a`` with every one of ``b`` (Zbontar et al. 2021, eq. 2)."""
     return standardise(a).T @ standardise(b) / len(a)
 
 
 def barlow_twins(a: Embeddings, b: Embeddings, off_diagonal: float = OFF_DIAGONAL) -> Scalar:
-    """Σ_k (1 − C_kk)² + λ Σ_{k≠l} C_kl²: Barlow Twins, eq. 1, exactly as published; of order ``dim``.
-
-    ``a`` and ``b`` are unnormalised features of two views of the same samples.
-    """
+    """Σ_k (1 − C_kk)² + λ Σ_{k≠l} C_kl²: Barlow Twins, eq. 1, of unnormalised features; of order ``dim``."""
     correlation = cross_correlation(a, b)
     agreement = (1 - correlation.diagonal()).square().sum()
     return agreement + off_diagonal * off_diagonal_square_sum(correlation)

@@ -1,7 +1,4 @@
-"""AffectVLM, SMILE-VLM and their cross-entropy baseline: encoders, view fusion and heads.
-
-Names are imported on first use: options are checked long before torch and open_clip are needed.
-"""
+"""AffectVLM, SMILE-VLM and their baseline; names are imported on first use, since options need no torch."""
 
 import lazy_loader
 

@@ -35,10 +35,7 @@ PICKLES = frozenset({".pt", ".pth", ".bin"})
 
 @dataclass(frozen=True)
 class Encoders:
-    """Image encoder, images → [images, image_width], and text encoder, tokens → [prompts, text_width].
-
-    ``options`` describe them completely: no weights or folders are needed to build them again.
-    """
+    """Encoders to [images, image_width] and [prompts, text_width]; ``options`` suffice to build them again."""
 
     image: nn.Module
     text: nn.Module

@@ -78,10 +78,7 @@ class AffectVLM(VisionLanguageModel):
 
 
 class Projector(nn.Module):
-    """Two linear layers with batch normalisation between them (Zbontar et al. 2021, shallower).
-
-    All views of the batch share its statistics.
-    """
+    """Two linear layers, and batch normalisation over all views between them (Zbontar et al. 2021, shallower)."""
 
     def __init__(self, hidden: int, width: int) -> None:
         super().__init__()
@@ -133,10 +130,7 @@ class ViewClassifier(nn.Module):
 
 
 class PretrainedModel(nn.Module):
-    """A pretrained vision-language model as it was published: views are embedded one by one and averaged.
-
-    ``size`` is the side of the images it takes, pixels. Without named weights it is a ``ValueError``.
-    """
+    """A published vision-language model, views embedded one by one and averaged; images have ``size`` pixels a side."""
 
     def __init__(self, options: EncoderOptions) -> None:
         super().__init__()
@@ -203,11 +197,7 @@ def save_model(model: nn.Module, folder: Path, weights: Mapping[str, Tensor] | N
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Model:
-    """Read a model written by :func:`save_model`, in evaluation mode; on the CPU, outputs are equal to the last bit.
-
-    Raises:
-        FileNotFoundError: If the folder holds no model.
-    """
+    """Read a :func:`save_model` folder in evaluation mode (FileNotFoundError: none); bit for bit equal on the CPU."""
     config_file, weights = folder / "config.json", folder / WEIGHTS_FILE
     for file in (config_file, weights):
         if not file.exists():

@@ -1,7 +1,4 @@
-"""Chunks of work spread over this process, processes of this machine, or a Dask scheduler.
-
-A failed chunk may be tried again scan by scan, so that a scan that crashes its process costs itself and nothing else.
-"""
+"""Chunks of work in this process, in others, or on a Dask scheduler; failed ones are tried again scan by scan."""
 
 import asyncio
 import contextlib

@@ -75,10 +75,7 @@ def _kept_client(engine: EngineOptions) -> Any:
 
 
 def _local_cluster(engine: EngineOptions) -> Any:
-    """Worker processes of this machine, reachable from this machine only.
-
-    No worker times out for being silent: its end is noticed at once, and after a laptop's sleep all have been silent.
-    """
+    """Local worker processes; none times out for being silent: after a laptop's sleep all have been silent."""
     import dask
     from distributed import LocalCluster
 
@@ -168,11 +165,7 @@ class CodeMismatchError(RuntimeError):
 
 
 def attempt(function: Callable[[_Chunk], _Result], chunk: _Chunk, seconds: float, code: str | None) -> _Result:
-    """Apply the function to a chunk, in a worker.
-
-    After ``seconds`` this process is ended, also inside native code that lets nothing else run. ``code`` is the digest
-    of the driver's package; None where the worker has the same files.
-    """
+    """Apply the function to a chunk; ends this process after ``seconds``. ``code``: digest of the driver's package."""
     if code is not None and code != package_digest():
         raise CodeMismatchError(
             f"The worker on {socket.gethostname()} runs another version of affect4d than the driver: install the same "

@@ -71,12 +71,7 @@ def render_ingest_page(
     command: str = "kedro run --pipeline=ingest",
     made: datetime.datetime | None = None,
 ) -> str:
-    """The page as an HTML document that loads nothing and has no script.
-
-    Args:
-        completeness: What is there of the corpus; no rows where it is not known.
-        protocols: See :func:`affect4d.scans.protocols.protocol_table`; likewise.
-    """
+    """The page as a self-contained HTML document without script; ``completeness`` and ``protocols`` may be empty."""
     usable = report[report["status"] != "refused"]
     return (
         templates()

@@ -1,7 +1,4 @@
-"""Pages of a run, a prediction and a study, and model cards (Mitchell et al. 2019).
-
-Pages are self-contained, for any screen, light or dark, without a network.
-"""
+"""Self-contained pages of a run, a prediction and a study, and model cards (Mitchell et al. 2019)."""
 
 import base64
 import datetime

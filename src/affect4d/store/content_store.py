@@ -57,10 +57,7 @@ class Mirror:
         return bool(place.exists(f"{root}/{name}{LIST_SUFFIX}"))
 
     def send(self, local: Path, name: str) -> None:
-        """Copy an entry there: its files, then their list.
-
-        An error of fsspec becomes an :class:`OSError`.
-        """
+        """Copy an entry there: its files, then their list; an error of fsspec becomes an :class:`OSError`."""
         place, root = self._open()
         files = sorted(file for file in local.rglob("*") if file.is_file()) if local.is_dir() else [local]
         digests = {"" if file == local else file.relative_to(local).as_posix(): file_digest(file) for file in files}

@@ -260,10 +260,7 @@ def _write_fourdme(root: Path, take: LayoutTake) -> tuple[WrittenScan, ...]:
 
 
 def _fourdme_label(take: LayoutTake) -> LabelRow:
-    """The take's row of the label sheet.
-
-    Quirks: two classes in one cell; ``AU4(k)`` for a unit held all along. Posed expressions become 4DME's classes.
-    """
+    """The take's row of the label sheet: two classes in one cell, ``AU4(k)`` for a unit held all along."""
     performance, subject = take.performance, _fourdme_subject(take.subject, take.gender)
     held = set(coded_units(take.track[performance.onset]))
     at_apex = coded_units(take.track[performance.apex])

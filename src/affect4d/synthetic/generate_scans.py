@@ -1,7 +1,4 @@
-"""A synthetic corpus: subjects, takes, scans, labels and attributes, as pure functions of (recipe, take, frame).
-
-Nothing here is stored. A scan is generated on demand, in any order, in any process, and is the same each time.
-"""
+"""A synthetic corpus: subjects, takes, scans, labels and attributes, as pure functions of (recipe, take, frame)."""
 
 import functools
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""A synthetic corpus as a source of raw scans: generated on demand, never on a disk.
-
-A scan's checksum is known without generating the scan: it is the key of everything the scan depends on.
-"""
+"""A synthetic corpus as a source of raw scans, generated on demand; checksums are keys of what scans depend on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +18,7 @@ from affect4d.synthetic.generate_scans import Take
 from affect4d.synthetic.recipe import CorpusRecipe
 
 VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4
-"""Decimals of the text formats (vertices and landmarks in mm): a streamed scan equals the one written and read, but
-for its texture, which a file compresses."""
+"""Decimals of the text formats, of which streamed scans are exact copies but for the texture."""
 
 
 @dataclass(frozen=True, slots=True)

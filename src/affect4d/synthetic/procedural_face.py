@@ -1,10 +1,4 @@
-"""The procedural face: its mean form and identity modes, and its mesh, sampled anew as a scanner would.
-
-Proportions are those of an average adult (hairline to chin 180 mm, eyes 64 mm apart, mouth 50 mm wide); no scan or
-data set stands behind it.
-
-As with a real scanner, every sampling joins other points of the same skin.
-"""
+"""The procedural face, and its mesh sampled anew as a scanner would: 180 mm hairline to chin, of no person's scan."""
 
 import functools
 from collections.abc import Callable

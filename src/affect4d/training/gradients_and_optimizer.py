@@ -1,7 +1,4 @@
-"""Gradients of a training step, AdamW and its schedule, and guards against steps that are not finite.
-
-A gradient comes from the whole batch at once or from parts of it, on one process or on several.
-"""
+"""Gradients of a (partitioned, distributed) training step, AdamW and its schedule, and guards of finite steps."""
 
 import contextlib
 import math

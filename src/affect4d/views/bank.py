@@ -1,7 +1,4 @@
-"""View bank: every image of a corpus in one tensor, without labels and subjects.
-
-The bank is derived once from the rendered shards, written to the store, and memory-mapped, so that processes share it.
-"""
+"""View bank: every image of a corpus in one memory-mapped tensor, without labels and subjects."""
 
 import json
 from collections.abc import Iterator

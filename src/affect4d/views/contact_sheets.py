@@ -1,7 +1,4 @@
-"""Contact sheets of a corpus, of micro-expressions, of augmented samples; the apex image of one sequence.
-
-Single frames do not show a micro-expression; the amplified difference of apex and onset shows where skin moved.
-"""
+"""Contact sheets of a corpus, of micro-expressions (amplified), of augmented samples; apex image of a sequence."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -48,12 +48,7 @@ class IngestPageOptions(BaseModel, frozen=True, extra="forbid"):
 def ingest_scans(
     raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read, check and align every scan.
-
-    Returns:
-        The manifest of usable scans; the sequences, one row each; the ingest report, one row a scan; what is there and
-        what is missing of a licensed corpus.
-    """
+    """Read, check and align scans; returns their manifest, sequences, ingest report and completeness of the corpus."""
     from affect4d.synthetic.generated_scan_source import open_source  # scipy costs half a second
 
     ingest = ingest_source(open_source(raw_corpus), options, scan_store, engine)
@@ -63,10 +58,7 @@ def ingest_scans(
 
 
 def split_subjects(sequences: pd.DataFrame, raw_corpus: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
-    """Set subjects aside for the test; no subject is on both sides.
-
-    A split that belongs to the corpus is kept, less the subjects none of whose scans is usable.
-    """
+    """Set subjects aside for the test; a split of the corpus's own is kept, less subjects without usable scans."""
     present = set(sequences["subject"])
     if options.use_given and "split" in raw_corpus:
         given = SubjectSplit.from_dict(raw_corpus["split"])
@@ -89,10 +81,7 @@ def write_ingest_page(
     scan_store: ContentStore,
     run_info: dict[str, Any],
 ) -> tuple[str, str]:
-    """One self-contained page, and a summary in a few lines.
-
-    A page made from the same report, options and code is kept; its date is that of the run that made it.
-    """
+    """One self-contained page, and a summary in a few lines; the same report, options and code give the same page."""
     from affect4d.reporting.ingest_page import render_ingest_page
 
     description = _describe_corpus(raw_corpus, report)
@@ -183,12 +172,7 @@ def render_views(
     view_store: ContentStore,
     engine: EngineOptions = IN_PROCESS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Render every sequence from every view.
-
-    Returns:
-        The view manifest, one row a sequence, which points into the store; the report, one row for every scan that
-        could not be rendered.
-    """
+    """Render every sequence from every view; returns the view manifest, and the scans that could not be rendered."""
     from affect4d.rendering.render_corpus import render_corpus, render_report
     from affect4d.synthetic.generated_scan_source import open_source
 

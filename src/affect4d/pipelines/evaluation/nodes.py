@@ -47,10 +47,7 @@ def evaluate_smile_vlm(
     view_store: ContentStore,
     cache_store: ContentStore,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Scores and predictions of SMILE-VLM; labels enter here, after training.
-
-    Micro-expressions have a protocol of their own: :mod:`affect4d.evaluation.micro_expression_recognition`.
-    """
+    """Scores and predictions of SMILE-VLM; labels enter here. Micro-expressions have a protocol of their own."""
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.micro_expression_recognition import has_clips, labelled_clips
 

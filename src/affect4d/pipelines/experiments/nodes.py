@@ -104,12 +104,7 @@ def draw_protocol(
     raw_corpus: dict[str, Any],
     options: CrossValidationOptions,
 ) -> dict[str, Any]:
-    """Who is fitted on, held out and tested in every fold.
-
-    Raises:
-        ValueError: If the corpus has no such protocol, cannot serve it, or shows none of the six expressions; or if the
-            protocol or the corpus to train on is not the one that the catalog has opened.
-    """
+    """Who is fitted on, held out and tested in every fold; ValueError if the corpus cannot serve the protocol."""
     options.check_opened()
     protocol = protocol_named(raw_corpus["layout"], options.protocol)
     if protocol.trained_on is None and options.trained_on is not None:
@@ -188,11 +183,7 @@ def _cross_fold(
     raw_corpus: dict[str, Any],
     options: CrossValidationOptions,
 ) -> Fold:
-    """Everybody of the one corpus, tested on everybody of the other.
-
-    Raises:
-        ValueError: If no corpus to train on is named, or it is this one.
-    """
+    """All subjects of one corpus, tested on all of another; ValueError if that is not named, or the same."""
     from affect4d.experiments.studies_and_cross_validation import cross_corpus_fold, prefixed
 
     if options.trained_on in (None, raw_corpus["name"]):

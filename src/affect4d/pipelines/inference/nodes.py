@@ -36,12 +36,7 @@ class PredictOptions(BaseModel, frozen=True, extra="forbid"):
         return self.pattern or (None if self.layout == "folder" else self.patterns.get(self.layout))
 
     def recordings(self) -> list[ScanRecording]:
-        """Scans and sequences at the input.
-
-        Raises:
-            ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
-            FileNotFoundError: If there is nothing at the path, or no scan in it.
-        """
+        """Scans and sequences at the input; ValueError or FileNotFoundError if the options or the path give none."""
         if self.input is None:
             raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
         camera = self.cameras.get(self.layout)
@@ -169,11 +164,7 @@ def _fill_export(packaged_model: Path, options: ExportOptions, folder: Path) -> 
 
 
 def _scan_files(place: Path) -> list[list[str | int]]:
-    """Every file at a path with its time of change; of a single scan, also the files beside it.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """Files at a path (of one scan, also those beside it) with times of change; FileNotFoundError if there is none."""
     found = place.parent.glob(f"{place.stem}*") if place.is_file() else place.rglob("*")
     files: list[list[str | int]] = [[str(file), file.stat().st_mtime_ns] for file in sorted(found)]
     if not files:

@@ -43,11 +43,7 @@ def package_model(
     render: RenderOptions,
     model_store: ContentStore,
 ) -> dict[str, Any]:
-    """Write a packaged model, unless it is there.
-
-    Returns:
-        Its record: ``model``, ``key``, ``entry`` (its name in the store) and ``folder``.
-    """
+    """Write a packaged model, unless it is there; its record has ``model``, ``key``, ``entry`` and ``folder``."""
     name = model["model"]
     description = {
         "name": name,

@@ -129,10 +129,7 @@ def schedule_self_supervised(
     subject_split: dict[str, Any],
     settings: ExperimentSettings,
 ) -> pd.DataFrame:
-    """SMILE-VLM's augmentation schedule: views mixed within one sequence, since anything wider would need a label.
-
-    Sequences without a pseudo-label are left out.
-    """
+    """SMILE-VLM's augmentation schedule of pseudo-labelled sequences; views are mixed within one: no label is known."""
     unlabelled = _of_training(view_manifest.drop(columns="expression"), subject_split)
     pseudo_label_of = dict(zip(pseudo_prompts["sequence"], pseudo_prompts["pseudo_label"], strict=True))
     known = unlabelled[unlabelled["sequence"].isin(pseudo_label_of)]

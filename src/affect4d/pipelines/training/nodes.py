@@ -22,16 +22,7 @@ def train_model(
     checkpoints: CheckpointOptions,
     distributed: DistributedOptions,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Train one model; its learning curves, then its cost, go to MLflow.
-
-    A self-supervised model is given views without their label column; its prompts and schedule have none.
-
-    Args:
-        model_store: Where the model is written.
-
-    Returns:
-        The record of the model (:func:`affect4d.training.cached_training.train_cached`); its learning curves.
-    """
+    """Train one model; returns its record and learning curves. Views of a self-supervised one have no labels."""
     from affect4d.training.cached_training import TrainingTables, read_history, train_cached  # open_clip costs seconds
 
     method = settings.method
