@@ -26,18 +26,14 @@ class GroupScore(TypedDict):
 
 
 class FairnessGap(TypedDict):
-    """Accuracy of the best minus the worst group that is large enough; all None with fewer than two of those.
+    """Accuracy of the best minus the worst large enough group; all None with fewer than two of those."""
 
-    ``attribute`` may be two joined by " × ". ``interval`` is the 95 % interval over subjects of each group; since a
-    largest difference is never below zero, ``p`` (of permuting the groups among subjects) tells whether there is a gap.
-    """
-
-    attribute: str
+    attribute: str  # or two, joined by " × "
     groups: list[GroupScore]
     worst: str | None
     gap: float | None
-    interval: list[float] | None
-    p: float | None
+    interval: list[float] | None  # 95 %, over subjects of each group
+    p: float | None  # of permuting the groups among subjects, since a largest difference is never below zero
 
 
 def measure_fairness(

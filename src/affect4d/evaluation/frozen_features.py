@@ -46,15 +46,11 @@ ParameterGrid = Mapping[str, Sequence[Any]]
 
 
 class FewShotScores(TypedDict):
-    """Accuracy on test subjects with a few labelled training subjects, 0…1.
+    """Accuracy on test subjects with a few labelled training subjects, 0…1."""
 
-    ``accuracy`` is the mean over draws of labelled subjects and over sequences, ``interval`` its 95 % interval,
-    bootstrapped over both, and ``spread`` the standard deviation over draws.
-    """
-
-    accuracy: float
-    interval: list[float]
-    spread: float
+    accuracy: float  # mean over draws of labelled subjects and over sequences
+    interval: list[float]  # 95 %, bootstrapped over both
+    spread: float  # standard deviation over draws
     draws: int
 
 
@@ -128,16 +124,12 @@ def few_shot_scores(
 
 
 class RetrievalScores(TypedDict):
-    """Ranking scores of queries, 0…1; queries without a relevant item are left out.
+    """Ranking scores of queries, 0…1; queries without a relevant item are left out."""
 
-    ``recall_1`` and ``recall_5`` are fractions of queries with a relevant item among the first one or five; ``chance``
-    is what ``recall_1`` is by chance.
-    """
-
-    recall_1: float
+    recall_1: float  # fraction of queries with a relevant item first; ``recall_5``: among the first five
     recall_5: float
     mean_average_precision: float
-    chance: float
+    chance: float  # ``recall_1`` by chance
     queries: int
 
 

@@ -36,34 +36,25 @@ class ClassScores(TypedDict):
 
 
 class Scores(TypedDict):
-    """Scores of one model on sequences of test subjects, 0…1.
-
-    ``uar`` is balanced accuracy and ``uf1`` the F1 of counts, both over the expressions that occur; ``ece`` is the
-    expected calibration error. Rows of ``confusion`` are true expressions, columns predicted ones, in the order of
-    ``EXPRESSIONS``. ``interval`` is the 95 % interval of the accuracy, bootstrapped over subjects.
-    """
+    """Scores of one model on sequences of test subjects, 0…1."""
 
     accuracy: float
     macro_f1: float
-    uar: float
-    uf1: float
-    ece: float
+    uar: float  # balanced accuracy, as ``uf1`` over the expressions that occur
+    uf1: float  # F1 of counts
+    ece: float  # expected calibration error
     per_class: dict[str, ClassScores]
-    confusion: list[list[float]]
-    interval: list[float]
+    confusion: list[list[float]]  # rows are true, columns predicted expressions, in the order of ``EXPRESSIONS``
+    interval: list[float]  # 95 %, of the accuracy, bootstrapped over subjects
     sequences: int
 
 
 class PseudoLabelScores(TypedDict):
-    """Pseudo-labels against the truth; fractions are 0…1.
+    """Pseudo-labels against the truth; fractions are 0…1."""
 
-    ``coverage`` is the fraction of sequences whose pseudo-label is one of the expressions, ``accuracy`` that of those
-    which are correct, ``by_expression`` the same within each true expression that is covered.
-    """
-
-    coverage: float
-    accuracy: float
-    by_expression: dict[str, float]
+    coverage: float  # fraction of sequences whose pseudo-label is one of the expressions
+    accuracy: float  # fraction of those which are correct
+    by_expression: dict[str, float]  # the same within each true expression that is covered
     sequences: int
 
 

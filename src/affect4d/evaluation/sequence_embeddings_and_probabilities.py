@@ -42,15 +42,11 @@ class Classifier(Protocol):
 
 @dataclass(frozen=True)
 class SequenceEmbeddings:
-    """Embeddings of sequences, averaged over their frames; row i of every array is sequence i.
-
-    ``hidden`` is the image encoder's output, views side by side (the input of probes); ``views`` and ``fused`` are unit
-    vectors of the joint space, per view and of all views.
-    """
+    """Embeddings of sequences, averaged over their frames; row i of every array is sequence i."""
 
     sequences: tuple[str, ...]
-    hidden: Float32[np.ndarray, "sequences width"]
-    views: Float32[np.ndarray, "sequences views dim"]
+    hidden: Float32[np.ndarray, "sequences width"]  # output of the image encoder, views side by side
+    views: Float32[np.ndarray, "sequences views dim"]  # unit vectors of the joint space, as ``fused``
     fused: Float32[np.ndarray, "sequences dim"]
 
     def mean_view(self) -> Float32[np.ndarray, "sequences hidden"]:

@@ -16,20 +16,15 @@ PERMUTATIONS = 9999
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Difference in accuracy (first minus second) with its 95 % interval over subjects, and p values.
-
-    ``first_only`` and ``second_only`` count sequences that only one classifies correctly. ``mcnemar`` is McNemar's
-    exact p, None where some sequences were tested twice; ``permutation`` is the p of swapping the models subject by
-    subject, and ``corrected`` the same after Holm's correction.
-    """
+    """Difference in accuracy (first minus second) with its 95 % interval over subjects, and p values."""
 
     difference: float
     interval: tuple[float, float]
-    first_only: int
+    first_only: int  # sequences that only the first classifies correctly
     second_only: int
-    mcnemar: float | None
-    permutation: float
-    corrected: float
+    mcnemar: float | None  # exact p; None where some sequences were tested twice
+    permutation: float  # p of swapping the models subject by subject
+    corrected: float  # the same after Holm's correction
 
 
 def cluster_bootstrap(

@@ -24,48 +24,37 @@ CHANCE = 1 / len(EXPRESSIONS)
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured comparison that bears on a claim: ``first``, which the claim is for, against ``second``.
-
-    ``values`` are accuracies 0…1 or in ``unit`` ("UF1", "epochs"); ``difference`` and its 95 % ``interval`` over
-    subjects are first minus second. ``p`` is corrected for the number of variants of a study, ``raw_p`` is not;
-    ``p_worse`` is that of the opposite, where ``p`` is one-sided. ``sooner`` and ``later`` count seeds. A finding with
-    ``stale`` is about other data and does not count; ``remarks`` are differences that leave it valid.
-    """
+    """One measured comparison that bears on a claim: ``first``, which the claim is for, against ``second``."""
 
     first: str
     second: str
-    values: tuple[float | None, float | None]
-    difference: float | None
-    interval: tuple[float, float] | None
-    p: float
+    values: tuple[float | None, float | None]  # accuracies 0…1, or in ``unit``
+    difference: float | None  # first minus second, as its interval
+    interval: tuple[float, float] | None  # 95 %, over subjects
+    p: float  # corrected for the number of variants of a study
     test: str
     seeds: int
     subjects: int
     source: str
-    unit: str = "accuracy"
-    sooner: int = 0
+    unit: str = "accuracy"  # or "UF1", "epochs"
+    sooner: int = 0  # seeds, as ``later``
     later: int = 0
-    raw_p: float | None = None
-    p_worse: float | None = None
+    raw_p: float | None = None  # not corrected
+    p_worse: float | None = None  # p of the opposite, where ``p`` is one-sided
     made: str = ""
-    remarks: tuple[str, ...] = ()
-    stale: str = ""
+    remarks: tuple[str, ...] = ()  # differences that leave it valid
+    stale: str = ""  # what other data it is about, so that it does not count
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that was measured about the claims; any part may be missing.
+    """Everything that was measured about the claims; any part may be missing."""
 
-    ``studies`` hold each study's ``provenance`` and ``variants``; ``findings`` are those that other pipelines wrote, by
-    number of the claim; ``predictions`` are of every model and baseline of the present run, on every test sequence. A
-    study counts if it is about the ``present`` data, or if that is None.
-    """
-
-    studies: Mapping[str, Any] = field(default_factory=dict)
-    findings: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)
-    predictions: pd.DataFrame | None = None
+    studies: Mapping[str, Any] = field(default_factory=dict)  # ``provenance`` and ``variants`` by study
+    findings: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)  # of other pipelines, by claim
+    predictions: pd.DataFrame | None = None  # of the present run, every model and baseline, on every test sequence
     seed: int = 0
-    present: DataProvenance | None = None
+    present: DataProvenance | None = None  # data that a study counts for; None: any
 
     def variants(self, study: str, *names: str) -> list[Finding]:
         """The first variant of a study beside some others; those that were run."""

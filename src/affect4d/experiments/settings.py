@@ -45,18 +45,7 @@ class Objectives(BaseModel, frozen=True, extra="forbid"):
 
 
 class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
-    """Everything that one training depends on, except the data; a variant changes named places.
-
-    Attributes:
-        views: Names of the views that are used; empty means all that are rendered.
-        labelled_subjects: Number of training subjects with known labels, for a supervised training or a probe; 0 means
-            all. A self-supervised training sees all subjects, without labels.
-        fitted_views: Views a linear probe is fitted on, one at a time, features averaged; empty means those of the
-            training. Only with ``tested_views``.
-        tested_views: Likewise those it is tested on, which need not be among the model's; empty means all of the
-            model's views, side by side.
-        distributed: Number of training processes; several are not evaluated before the end.
-    """
+    """Everything that one training depends on, except the data; a variant changes named places."""
 
     method: MethodName = "affect_vlm"
     inputs: InputOptions = InputOptions()
@@ -66,11 +55,11 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
     prompts: PromptOptions = PromptOptions()
     pseudo_labels: PseudoLabelOptions = PseudoLabelOptions()
     objectives: Objectives = Objectives()
-    views: tuple[str, ...] = ()
-    labelled_subjects: int = Field(default=0, ge=0)
-    fitted_views: tuple[str, ...] = ()
-    tested_views: tuple[str, ...] = ()
-    distributed: DistributedOptions = DistributedOptions()
+    views: tuple[str, ...] = ()  # that are used; empty means all that are rendered
+    labelled_subjects: int = Field(default=0, ge=0)  # for a supervised training or a probe; 0 means all
+    fitted_views: tuple[str, ...] = ()  # of a probe, one at a time, averaged; empty means those of the training
+    tested_views: tuple[str, ...] = ()  # likewise, not only the model's; empty means all of these, side by side
+    distributed: DistributedOptions = DistributedOptions()  # several processes are not evaluated before the end
 
     @model_validator(mode="after")
     def _fitted_views_are_used(self) -> Self:
@@ -93,17 +82,12 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 class StudyOptions(BaseModel, frozen=True, extra="forbid"):
-    """Which variants of a study are run, with which seeds.
-
-    Attributes:
-        variants: Variants to run beside the first, in text joined by ``+`` (as are the seeds); empty means all.
-        redraw: Draw other test subjects for every seed, so that more subjects are tested in all.
-    """
+    """Which variants of a study are run, with which seeds; in text both are joined by ``+``."""
 
     name: str
     seeds: SeedList = Field(default=(0, 1, 2, 3, 4), min_length=1)
-    variants: NameList = ()
-    redraw: bool = True
+    variants: NameList = ()  # to run beside the first; empty means all
+    redraw: bool = True  # draw other test subjects for every seed, so that more subjects are tested in all
     _former = former_names(arms="variants")
 
     @model_validator(mode="after")
@@ -124,26 +108,17 @@ class OpenedFolders(BaseModel, frozen=True, extra="forbid"):
 
 
 class CrossValidationOptions(BaseModel, frozen=True, extra="forbid"):
-    """Protocol, methods and folds of a cross-validation.
+    """Protocol, methods and folds of a cross-validation."""
 
-    Attributes:
-        protocol: One of the corpus's own protocols, or of any corpus: ``10-fold`` (any number),
-            ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``.
-        methods: Of :data:`affect4d.experiments.variants.METHODS`; in text, joined by ``+``.
-        validation: Fraction of each fold's training subjects that only a temperature is fitted on; 0 for none.
-        trained_on: The other corpus, where the protocol is ``cross-dataset``.
-        opened: What the catalog has opened; None outside a pipeline.
-    """
-
-    protocol: str = "10-fold"
+    protocol: str = "10-fold"  # or the corpus's own, ``leave-one-subject-out``, ``5-draws``, ``cross-dataset``
     methods: NameList = Field(
         default=("affect_vlm", "smile_vlm", "cross_entropy", "landmark_logistic", "pseudo_labels"), min_length=1
     )
     seed: int = Field(default=0, ge=0)
     rounds: int = Field(default=1, ge=1, le=1000)
-    validation: float = Field(default=0.1, ge=0, le=0.5)
-    trained_on: str | None = None
-    opened: OpenedFolders | None = None
+    validation: float = Field(default=0.1, ge=0, le=0.5)  # fraction of each fold's training subjects for a temperature
+    trained_on: str | None = None  # the other corpus, if ``cross-dataset``
+    opened: OpenedFolders | None = None  # by the catalog; None outside a pipeline
 
     @model_validator(mode="after")
     def _protocol_exists(self) -> Self:

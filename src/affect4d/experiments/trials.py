@@ -67,18 +67,14 @@ class TrialData:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One cell of a grid of methods, splits and seeds.
-
-    The seed is that of initial weights, augmentation schedule, prompts and pseudo-labels; the variant's changes are
-    applied to the settings. ``sequences`` names those that take part, None all; ``place`` is shown in messages.
-    """
+    """One cell of a grid of methods, splits and seeds."""
 
     variant: Variant
-    seed: int
+    seed: int  # of initial weights, augmentation schedule, prompts and pseudo-labels
     split: SubjectSplit
-    settings: ExperimentSettings
-    sequences: tuple[str, ...] | None = None
-    place: str = ""
+    settings: ExperimentSettings  # to which the variant's changes are applied
+    sequences: tuple[str, ...] | None = None  # that take part; None all
+    place: str = ""  # shown in messages
 
     def __str__(self) -> str:
         return f"{self.variant.name} {self.place}"
@@ -90,14 +86,10 @@ class Trial:
 
 
 class TrialResult(NamedTuple):
-    """Predictions on the test subjects (``model`` is the readout where a variant has several), and the training curve.
+    """Predictions on the test subjects, and the training curve."""
 
-    A row of the curve has ``epoch``, ``seconds`` (without evaluation), ``unseen_accuracy`` (NaN for a probe, or where
-    it is not tracked) and the loss terms.
-    """
-
-    predictions: pd.DataFrame
-    curve: pd.DataFrame
+    predictions: pd.DataFrame  # ``model`` is the readout where a variant has several
+    curve: pd.DataFrame  # ``epoch``, ``seconds`` (of training), ``unseen_accuracy`` (NaN: not tracked), loss terms
 
 
 @dataclass(frozen=True)

@@ -23,35 +23,27 @@ Verdict = Literal["supported", "refuted", "inconclusive"]
 
 @dataclass(frozen=True)
 class VariantResult:
-    """One variant beside its reference (``against``), which is the study's first unless the variant names another.
-
-    ``accuracy`` (mean over seeds and sequences, 0…1) has a 95 % ``interval`` over subjects and a standard deviation
-    over seeds. ``difference`` is the reference's accuracy minus this one's, ``p`` that of a two-sided permutation test
-    over subjects, Holm-corrected over the variants (``raw_p``: uncorrected), and ``verdict`` is on the claim that the
-    reference is better; without a reference they are 0, NaN and "". ``epochs`` and ``seconds`` are means to 90 % of the
-    best final accuracy of the seed, which ``reached`` seeds got to; the first variant was ``sooner`` or ``later`` than
-    this one in so many, with a one-sided sign test.
-    """
+    """One variant beside its reference, the study's first unless it names another; without one: 0, NaN and ""."""
 
     variant: str
     description: str
-    accuracy: float
-    interval: tuple[float, float]
-    seed_spread: float
-    difference: float
+    accuracy: float  # mean over seeds and sequences, 0…1
+    interval: tuple[float, float]  # 95 %, over subjects
+    seed_spread: float  # standard deviation over seeds
+    difference: float  # accuracy of the reference minus this one's
     difference_interval: tuple[float, float]
-    p: float
-    verdict: Verdict | Literal[""]
-    epochs: float
+    p: float  # of a two-sided permutation test over subjects, Holm-corrected over the variants
+    verdict: Verdict | Literal[""]  # on the claim that the reference is better
+    epochs: float  # mean to 90 % of the best final accuracy of the seed, as ``seconds``
     seconds: float
-    reached: int
-    sooner: int
-    sooner_p: float
+    reached: int  # seeds that got there
+    sooner: int  # seeds in which the first variant was; ``later`` likewise
+    sooner_p: float  # of a one-sided sign test
     later: int = 0
     seeds: int = 0
     subjects: int = 0
-    against: str = ""
-    raw_p: float = float("nan")
+    against: str = ""  # the reference
+    raw_p: float = float("nan")  # uncorrected
 
 
 def compare_variants(
@@ -154,21 +146,16 @@ def _speed(speed: pd.DataFrame, variant: str, first: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class DataProvenance:
-    """Data and code that an experiment depends on.
-
-    ``benchmark`` names the benchmark it was generated for, its version and how it differs from the frozen one.
-    The others are digests: of the run's split; of the corpus's name, its labelled sequences and that split, which are
-    what results are about (``data``); of the images; and of the code that a trial depends on.
-    """
+    """Data and code that an experiment depends on."""
 
     corpus: str
-    benchmark: str
+    benchmark: str  # that it was generated for, its version and how it differs from the frozen one
     subjects: int
     sequences: int
-    split: str
-    data: str
-    views: str
-    code: str
+    split: str  # digest of the run's split, as are the following
+    data: str  # of corpus, labelled sequences and split: what results are about
+    views: str  # of the images
+    code: str  # that a trial depends on
 
     @classmethod
     def of(
@@ -190,20 +177,15 @@ class DataProvenance:
 
 @dataclass(frozen=True)
 class StudyProvenance:
-    """Data, code, seeds and parameters of a study.
-
-    With ``redraw``, every seed but the first has other test subjects; ``tested`` is their number in all. ``changes``
-    are the parameters that differ from ``conf/base``, by dotted name, or None where that is not known. ``commit`` ends
-    with a ``+`` where files differed from it, and is "" without git. ``made`` is the end of the last trial, UTC.
-    """
+    """Data, code, seeds and parameters of a study."""
 
     basis: DataProvenance
     seeds: tuple[int, ...]
-    redraw: bool
-    tested: int
-    changes: Mapping[str, Any] | None
-    commit: str
-    made: str
+    redraw: bool  # every seed but the first has other test subjects
+    tested: int  # number of test subjects in all
+    changes: Mapping[str, Any] | None  # parameters that differ from ``conf/base``, by dotted name; None: not known
+    commit: str  # with a ``+`` where files differed from it; "" without git
+    made: str  # end of the last trial, UTC
 
     @classmethod
     def of(

@@ -15,21 +15,15 @@ Readout = Literal["prompts", "head", "linear_probe", "prompts_and_probe"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of training in a study, or one method of a cross-validation.
-
-    Attributes:
-        changes: Where its settings differ from the study's.
-        tracked: Whether it is evaluated after every epoch, for its curve; it is at the end in any case.
-        against: The variant it is compared with: the study's first, where None; none, where it is its own name.
-    """
+    """One way of training in a study, or one method of a cross-validation."""
 
     name: str
     description: str
     method: MethodName
     readout: Readout = "prompts"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    tracked: bool = True
-    against: str | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)  # where its settings differ from the study's
+    tracked: bool = True  # evaluated after every epoch, not only at the end
+    against: str | None = None  # its reference: None for the study's first, its own name for none
 
 
 @dataclass(frozen=True)

@@ -153,18 +153,13 @@ def _range(counts: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One fold, numbered from 0 over all rounds (repetitions of the cross-validation).
-
-    Attributes:
-        validation: Training subjects that nothing is fitted on: a temperature is chosen by them.
-        sequences: Sequences that take part, of either side, sorted.
-    """
+    """One fold, numbered from 0 over all rounds (repetitions of the cross-validation)."""
 
     number: int
     round: int
     split: SubjectSplit
-    validation: tuple[str, ...]
-    sequences: tuple[str, ...]
+    validation: tuple[str, ...]  # training subjects that only a temperature is chosen by
+    sequences: tuple[str, ...]  # that take part, of either side, sorted
 
     def __post_init__(self) -> None:
         """Refuse validation subjects that are no training subjects, and a fold with nobody left to fit on."""

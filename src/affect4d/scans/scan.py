@@ -18,24 +18,16 @@ _PYVISTA = Path("pyvista mesh")
 
 @dataclass(frozen=True, slots=True)
 class FaceScan:
-    """One scan of one face in one frame: a textured triangle mesh.
+    """One scan of one face in one frame: a textured triangle mesh."""
 
-    Attributes:
-        vertices: Millimetres; +x the subject's left, +y up, +z towards the camera.
-        texture_coordinates: One (u, v) a vertex, v up; None where the file has none.
-        landmarks: The 83 of :mod:`affect4d.scans.landmark_names`, in the same frame; None where there are none.
-        texture_size: Width and height of the image file, of which ``texture`` may be a reduced form; None without one.
-        texture_file: The image file; None where the texture was not read from one.
-    """
-
-    vertices: Vertices
+    vertices: Vertices  # mm; +x the subject's left, +y up, +z towards the camera
     faces: Faces
-    texture_coordinates: TextureCoordinates | None = None
+    texture_coordinates: TextureCoordinates | None = None  # one (u, v) a vertex, v up; None where the file has none
     texture: Texture | None = None
-    landmarks: Landmarks | None = None
+    landmarks: Landmarks | None = None  # the 83 of :mod:`affect4d.scans.landmark_names`, in the same frame
     repairs: tuple[str, ...] = ()
-    texture_size: tuple[int, int] | None = None
-    texture_file: Path | None = None
+    texture_size: tuple[int, int] | None = None  # of the image file, of which ``texture`` may be a reduced form
+    texture_file: Path | None = None  # None where the texture was not read from one
 
     def to_pyvista(self) -> "pyvista.PolyData":
         """A copy as a mesh with active texture coordinates; the landmarks are the field data ``landmarks``."""

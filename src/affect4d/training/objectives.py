@@ -40,16 +40,13 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class FaceTextOutputs:
-    """The image encoder's output, and unit vectors of views, faces and prompts in the joint space.
-
-    Row i of every tensor is sample i; ``groups`` are equal where labels, or pseudo-labels, are.
-    """
+    """The image encoder's output, and unit vectors of views, faces and prompts in the joint space; a row a sample."""
 
     hidden: ViewEmbeddings
     views: ViewEmbeddings
     fused: Embeddings
     texts: TextEmbeddings
-    groups: Labels
+    groups: Labels  # equal where labels, or pseudo-labels, are
 
     @property
     def faces(self) -> JointEmbedding:

@@ -77,17 +77,13 @@ class CheckpointOptions(BaseModel, frozen=True, extra="forbid"):
 
 
 class DistributedOptions(BaseModel, frozen=True, extra="forbid"):
-    """Processes that train one model together; they change the time, not what is learnt.
-
-    ``shard`` spreads the encoders over the processes (FSDP): weights, gradients and optimizer state. The weights alone
-    must fit each GPU once, at the start.
-    """
+    """Processes that train one model together; they change the time, not what is learnt."""
 
     processes: int = Field(default=1, ge=1, le=64)  # on each host; on GPUs, one each
     hosts: int = Field(default=1, ge=1, le=1024)  # the others run torchrun themselves: see docs/training.md
     endpoint: str = Field(default="", pattern=r"^$|^[^:\s]+:\d+$")  # host:port on this host, where hosts meet
     restarts: int = Field(default=3, ge=0, le=100)  # from the newest checkpoint, when a process is lost
-    shard: bool = False
+    shard: bool = False  # spread the encoders' weights and state (FSDP); these must fit each GPU once, at the start
     timeout_minutes: float = Field(default=10.0, gt=0, le=1440)  # of processes that wait for each other
 
     _former = former_names(patience_minutes="timeout_minutes")
@@ -123,11 +119,7 @@ class AffectOptions(BaseModel, frozen=True, extra="forbid"):
 
 
 class SmileOptions(BaseModel, frozen=True, extra="forbid"):
-    """Loss of SMILE-VLM; a weight of 0 is an ablation.
-
-    γ is small: a constant text embedding has no redundancy either, and at 0.1 a small corpus with few pseudo-labels
-    collapsed to it.
-    """
+    """Loss of SMILE-VLM; a weight of 0 is an ablation. At γ = 0.1 text embeddings of a small corpus collapse."""
 
     decorrelation: float = Field(default=1.0, ge=0, le=100)  # weight of L_MV; the paper's is 1
     beta: float = Field(default=1.0, ge=0, le=100)  # β, weight of L_VL

@@ -47,19 +47,15 @@ _SAVED = ("epoch", "step", "steps_done", "best_loss", "best_epoch", "ended", "hi
 
 @dataclass
 class TrainingCost:
-    """Cost of a run, over all its sessions where it was interrupted.
+    """Cost of a run, over all its sessions where it was interrupted."""
 
-    Operations are those of forward and backward pass, a multiplication with an addition being two. ``peak_bytes`` is
-    the most memory one process held: on a GPU in this training, on a CPU since the process began.
-    """
-
-    flops_per_sample: float = 0.0
+    flops_per_sample: float = 0.0  # of forward and backward pass; a multiplication with an addition is two
     samples: int = 0
     seconds: float = 0.0
     waiting_seconds: float = 0.0
     processes: int = 1
     device: str = "cpu"
-    peak_bytes: int = 0
+    peak_bytes: int = 0  # most of one process: on a GPU in this training, on a CPU since it began
 
     def summary(self) -> dict[str, float | str]:
         """Rounded figures for the report and MLflow."""

@@ -84,20 +84,16 @@ def train(
 
 @dataclass
 class Trainer:
-    """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves.
-
-    ``sequence_names`` are the bank's, for error messages; ``validation`` are batches of held-out training subjects. By
-    default nothing is saved, and this process trains alone.
-    """
+    """Trains a model in place: resumes the newest checkpoint, loops over epochs and steps, saves."""
 
     model: nn.Module
     loader: BatchLoader
     task: TrainingTask[Any, Any]
     options: TrainOptions
-    sequence_names: Sequence[str]
-    validation: Sequence[TrainingBatch] = ()
+    sequence_names: Sequence[str]  # of the bank, for error messages
+    validation: Sequence[TrainingBatch] = ()  # held-out training subjects
     callbacks: Callbacks = NO_CALLBACKS
-    policy: CheckpointPolicy = field(default_factory=CheckpointPolicy)
+    policy: CheckpointPolicy = field(default_factory=CheckpointPolicy)  # by default nothing is saved
     ranks: Ranks = SINGLE_PROCESS
 
     def __post_init__(self) -> None:

@@ -26,17 +26,13 @@ from affect4d.views.mixed_view_sampling import rendered_head_poses
 
 @dataclass(frozen=True, slots=True)
 class ViewBank:
-    """Images of N frames, V views and C channels, and the sequence of each.
+    """Images of N frames, V views and C channels, and the sequence of each."""
 
-    ``images`` are unaugmented: all N rows, then all of them again in every further head pose. ``neutral`` holds the row
-    of each row's neutral frame, ``sequence`` the position in ``sequences``; the sampler takes the rows ``in_window``.
-    """
-
-    images: UInt8[Tensor, "_ views channels height width"]
-    neutral: Int64[Tensor, " rows"]
-    sequence: Int64[Tensor, " rows"]
+    images: UInt8[Tensor, "_ views channels height width"]  # unaugmented: N rows, then again in every further head pose
+    neutral: Int64[Tensor, " rows"]  # row of each row's neutral frame
+    sequence: Int64[Tensor, " rows"]  # position in ``sequences``
     frame: Int64[Tensor, " rows"]
-    in_window: Bool[Tensor, " rows"]
+    in_window: Bool[Tensor, " rows"]  # rows that are sampled
     sequences: tuple[str, ...]
     views: tuple[str, ...]
 

@@ -50,14 +50,11 @@ class ImageBank(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledViews:
-    """Rows of an augmentation schedule as tensors, resolved against one bank; slice it to get a batch.
+    """Rows of an augmentation schedule as tensors, resolved against one bank; slice it to get a batch."""
 
-    ``rows`` beyond the bank's length are rows in a further head pose. ``still`` samples show no motion.
-    """
-
-    rows: Int64[Tensor, "samples views"]
+    rows: Int64[Tensor, "samples views"]  # beyond the bank's length: in a further head pose
     mirror: Bool[Tensor, " samples"]
-    still: Bool[Tensor, " samples"]
+    still: Bool[Tensor, " samples"]  # shows no motion
     values: Float32[Tensor, "samples views augmentations"]
 
     def __len__(self) -> int:

@@ -186,29 +186,17 @@ COMPLETE = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The pose of a scan in the canonical frame, its confidence, and what was found on the estimate.
-
-    Attributes:
-        confidence: 0 (a guess) to 1. A wrong unit, position or pose makes it low: the scan then does not lie on the
-            mean face. A size 1.5 times a face's does not, where no landmarks show it.
-        method: ``"landmarks"``, ``"detection"`` or ``"shape"``.
-        residual: Root mean square distance of landmarks, or of the surface, to the mean face's, mm.
-        seen: Share of the mean face that the scan covers; the rest are holes, or was never scanned.
-        turned: Degrees between the scan's own frame and the canonical one.
-        landmarks: Canonical; given or detected; None where there are none to trust.
-        findings: Problems, code → words, the most serious first: ``mirrored``, ``turned``, ``low-confidence``,
-            ``incomplete``, ``size``, ``scaled``, ``landmarks``.
-    """
+    """The pose of a scan in the canonical frame, its confidence, and what was found on the estimate."""
 
     pose: Pose
-    confidence: float
-    method: str
-    residual: float
-    seen: float
+    confidence: float  # 0 (a guess) to 1; low where the scan does not lie on the mean face
+    method: str  # ``"landmarks"``, ``"detection"`` or ``"shape"``
+    residual: float  # RMS distance of landmarks, or of the surface, to the mean face's, mm
+    seen: float  # share of the mean face that the scan covers
     unit: str
-    turned: float
-    landmarks: Landmarks | None
-    findings: dict[str, str]
+    turned: float  # degrees between the scan's own frame and the canonical one
+    landmarks: Landmarks | None  # canonical, given or detected; None: none to trust
+    findings: dict[str, str]  # problems, code → words, the most serious first
 
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:

@@ -197,19 +197,12 @@ RELIEF_HALF_WIDTH, RELIEF_BOTTOM, RELIEF_TOP = 45.0, -60.0, 60.0
 
 @dataclass(frozen=True, slots=True)
 class ShapeFit:
-    """How a scan in mm lies on the mean face.
-
-    Attributes:
-        residual: Weighted root mean square distance to the mean surface, mm.
-        seen: Share of the mean face on which the scan lies.
-        likeness: Correlation of the scan's relief with the mean face's, the smooth (quadratic) part taken out: near 0
-            for a ball or a box, 0.35 to 0.8 for a face.
-    """
+    """How a scan in mm lies on the mean face."""
 
     pose: Pose
-    residual: float
-    seen: float
-    likeness: float
+    residual: float  # weighted root mean square distance to the mean surface, mm
+    seen: float  # share of the mean face on which the scan lies
+    likeness: float  # correlation of reliefs less their quadratic part: 0 for a ball, 0.35 to 0.8 for a face
 
     @property
     def quality(self) -> float:

@@ -66,22 +66,15 @@ HALF_CONFIDENCE = 4.1
 
 @dataclass(frozen=True, slots=True)
 class DetectedPose:
-    """A scan's pose by detected landmarks: canonical point = ``scale`` · ``rotation`` · point + ``shift``.
-
-    Attributes:
-        scale: Millimetres of the mean face in a unit of the scan.
-        landmarks: Canonical, in the mean face's size; NaN where they lie on no surface.
-        residual: Weighted median distance to the mean landmarks, mm.
-        renderings: Spent on it.
-    """
+    """A scan's pose by detected landmarks: canonical point = ``scale`` · ``rotation`` · point + ``shift``."""
 
     rotation: Float64[np.ndarray, "3 3"]
-    scale: float
+    scale: float  # millimetres of the mean face in a unit of the scan
     shift: Float64[np.ndarray, "3"]
-    landmarks: DetectedPoints
+    landmarks: DetectedPoints  # canonical, in the mean face's size; NaN where they lie on no surface
     blendshapes: dict[str, float]
-    residual: float
-    renderings: int
+    residual: float  # weighted median distance to the mean landmarks, mm
+    renderings: int  # spent on it
 
     @property
     def confidence(self) -> float:

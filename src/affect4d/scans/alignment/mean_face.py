@@ -118,21 +118,14 @@ SEEN_CELL = 12.0
 
 @dataclass(frozen=True)
 class MeanSurface:
-    """The mean face as planes on a grid over x and y.
+    """The mean face as planes on a grid over x and y: a point is ``normal · point + offset`` mm outside."""
 
-    Attributes:
-        planes: A row a cell, ``(normal, offset)``: the distance of a point is ``normal · point + offset``, in mm, seen
-            from outside; beside the face the normal is 0 and the offset :data:`FAR`.
-        corner: Least x and y of the grid, mm, as is ``spacing``, the side of a cell.
-        seen: Coarse cell (:data:`SEEN_CELL`) of every cell; the number of them where it lies beside the face.
-    """
-
-    planes: Float64[np.ndarray, "cells 4"]
+    planes: Float64[np.ndarray, "cells 4"]  # ``(normal, offset)``; beside the face 0 and :data:`FAR`
     columns: int
     rows: int
-    corner: tuple[float, float]
-    spacing: float
-    seen: np.ndarray
+    corner: tuple[float, float]  # least x and y, mm
+    spacing: float  # side of a cell, mm
+    seen: np.ndarray  # coarse cell (:data:`SEEN_CELL`) of every cell; ``seen_cells`` beside the face
     seen_cells: int
 
     def cells(self, points: Float64[np.ndarray, "*batch 3"]) -> np.ndarray:

@@ -30,19 +30,13 @@ SIX_OF_60 = "ten folds of 54 and 6 subjects, subject-independent"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of a corpus take part: scans of the six expressions, or all that have a label.
-
-    Attributes:
-        levels: Intensities; empty for all, as is ``tasks``.
-        all_six: Only subjects who show all six expressions.
-        one_take: Only the first scan of each subject and expression.
-    """
+    """Which rows of a corpus take part: scans of the six expressions, or all that have a label."""
 
     expressions_only: bool = True
-    levels: tuple[int, ...] = ()
+    levels: tuple[int, ...] = ()  # intensities; empty for all, as is ``tasks``
     tasks: tuple[str, ...] = ()
-    all_six: bool = False
-    one_take: bool = False
+    all_six: bool = False  # only subjects who show all six expressions
+    one_take: bool = False  # only the first scan of each subject and expression
 
     def rows(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows that take part, of a corpus table or scan manifest."""
@@ -57,26 +51,18 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """One way of the field to divide a corpus, or ``"any"`` corpus.
-
-    Attributes:
-        subjects: How many are drawn of those eligible; None for all.
-        redrawn: Whether they are drawn anew in every round; otherwise once and for all.
-        folds: How many; 0 leaves one subject out at a time.
-        test_share: Share of the subjects each fold draws anew to test on; None where every subject is tested once.
-        trained_on: The other corpus that everything is trained on; then nothing here is, and there are no folds.
-    """
+    """One way of the field to divide a corpus, or ``"any"`` corpus."""
 
     name: str
     corpus: str
     description: str
     source: str = RECALLED
     selection: Selection = field(default_factory=Selection)
-    subjects: int | None = None
-    redrawn: bool = False
-    folds: int = 10
-    test_share: float | None = None
-    trained_on: str | None = None
+    subjects: int | None = None  # drawn of those eligible; None for all
+    redrawn: bool = False  # in every round; otherwise once and for all
+    folds: int = 10  # 0 leaves one subject out at a time
+    test_share: float | None = None  # of the subjects, drawn in each fold; None where every subject is tested once
+    trained_on: str | None = None  # the other corpus that everything is trained on, without folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +79,17 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """A corpus and its folder conventions.
-
-    Attributes:
-        description: What its folder must look like, for people.
-        find_scans: Folder to scan table (:func:`scan_table`); it reads no file but label sheets.
-        classes: Words its ``label`` column holds, where they are known.
-        labelled_tasks: Those whose scans have a label each; all, where none is named.
-        whole: What a complete copy holds; None for folders of any content.
-        takes_pattern: Whether ``find_scans`` takes a pattern of file names, too.
-        is_depth: Whether scans are depth images, which do not record the camera that took them.
-    """
+    """A corpus and its folder conventions."""
 
     name: str
-    description: str
-    find_scans: Callable[..., pd.DataFrame]
-    classes: tuple[str, ...] = ()
-    labelled_tasks: tuple[str, ...] = ()
-    whole: Whole | None = None
+    description: str  # what its folder must look like, for people
+    find_scans: Callable[..., pd.DataFrame]  # folder → scan table; reads no file but label sheets
+    classes: tuple[str, ...] = ()  # words of its ``label`` column, where known
+    labelled_tasks: tuple[str, ...] = ()  # whose scans have a label each; empty: all
+    whole: Whole | None = None  # a complete copy; None for folders of any content
     has_landmarks: bool = False
-    takes_pattern: bool = False
-    is_depth: bool = False
+    takes_pattern: bool = False  # of file names, in ``find_scans``
+    is_depth: bool = False  # depth images, which do not record their camera
     protocols: tuple[Protocol, ...] = ()
 
     def by_pattern(self, pattern: str) -> "Corpus":

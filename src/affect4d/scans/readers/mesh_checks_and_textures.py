@@ -25,19 +25,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class MeshFile:
-    """A checked mesh as its file holds it, with the images that the file names.
-
-    Attributes:
-        image_names: Untrusted; None where the format names no image and none of the same stem belongs to it.
-        image_notes: Repairs to report where no image is found.
-    """
+    """A checked mesh as its file holds it, with the images that the file names."""
 
     vertices: Vertices
     faces: Faces
     texture_coordinates: TextureCoordinates | None = None
     repairs: tuple[str, ...] = ()
-    image_names: tuple[str, ...] | None = None
-    image_notes: tuple[str, ...] = ()
+    image_names: tuple[str, ...] | None = None  # untrusted; None: neither named nor found by stem
+    image_notes: tuple[str, ...] = ()  # repairs to report where no image is found
 
 
 def read_text(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
