@@ -10,7 +10,7 @@ from affect4d.rendering.pyvista_renderer import REMEDY
 
 PROBE = """
 from affect4d.rendering.options import RenderOptions
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 Renderer(RenderOptions(size=16, device=-1))
 """
 

@@ -9,7 +9,7 @@ import os
 import numpy as np
 
 from affect4d.scans.alignment import align
-from affect4d.scans.alignment.landmark_detection import (
+from affect4d.scans.alignment.pose_by_landmark_detection import (
     MEAN_LANDMARKS_FILE,
     TURNING_AXIS,
     detect_on_surface,

@@ -19,7 +19,7 @@ from kedro_datasets.pandas import ParquetDataset
 
 from affect4d import hooks as hooks_module
 from affect4d import tracking
-from affect4d.configuration import (
+from affect4d.configuration_layers_and_checks import (
     LayeredConfigLoader,
     changed_parameters,
     flatten,

@@ -16,7 +16,7 @@ from affect4d.parallel import EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_source
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 
 

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.scan import FaceScan
 

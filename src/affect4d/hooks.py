@@ -27,7 +27,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
-from affect4d import configuration, tracking
+from affect4d import configuration_layers_and_checks as configuration
+from affect4d import tracking
 from affect4d.malloc_and_peak_memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)

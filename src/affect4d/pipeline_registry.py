@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kedro.pipeline import Pipeline
 
-from affect4d.configuration import FORMER_PIPELINES
+from affect4d.configuration_layers_and_checks import FORMER_PIPELINES
 from affect4d.pipelines import data, evaluation, experiments, inference, model_input, reporting, training
 
 PARTS = (data, model_input, training, evaluation, reporting, experiments, inference)

@@ -4,7 +4,7 @@ import os
 import warnings
 from typing import Any
 
-from affect4d.configuration import LayeredConfigLoader
+from affect4d.configuration_layers_and_checks import LayeredConfigLoader
 from affect4d.hooks import ArtefactHooks, MlflowHooks, PreflightHooks
 
 for name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"):  # no telemetry, wherever the package is installed

@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.io.core import AbstractVersionedDataset
 
-from affect4d.configuration import flatten
+from affect4d.configuration_layers_and_checks import flatten
 
 Report = Callable[[int, Mapping[str, float]], None]
 _MODEL_TAG, _FORMER_MODEL_TAG = "packaged_model.", "bundle."

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from affect4d.app.model_predictions import FOLDERS, FORMER_FOLDERS, available_models
 from affect4d.app.select_recording import UPLOAD, SelectedRecording, predict_selected, upload_reader
-from affect4d.inference.uploads import Upload, UploadedScan
+from affect4d.inference.sandboxed_upload_reader import Upload, UploadedScan
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 

@@ -13,7 +13,7 @@ from affect4d.evaluation.attribution import (
     visible,
 )
 from affect4d.models import EncoderOptions, ModelOptions, build_model
-from affect4d.rendering.cameras_and_renderer import Renderer, cameras
+from affect4d.rendering.cameras_and_render_backends import Renderer, cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan

@@ -23,7 +23,7 @@ from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan import ScanError
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented

@@ -5,7 +5,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from affect4d.configuration import base_configuration
+from affect4d.configuration_layers_and_checks import base_configuration
 from affect4d.pipelines.data.raw_corpus import CorpusChoice
 from affect4d.pipelines.inference.nodes import PredictOptions
 from affect4d.settings import CONFIG_LOADER_ARGS

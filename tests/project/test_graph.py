@@ -8,7 +8,7 @@ import pytest
 import yaml
 from kedro.framework.project import configure_project
 
-from affect4d.configuration import FORMER_PIPELINES
+from affect4d.configuration_layers_and_checks import FORMER_PIPELINES
 from affect4d.pipeline_registry import ON_REQUEST, RESULTS, register_pipelines
 
 RENAMED = "affect4d.datasets.RenamedDataset"

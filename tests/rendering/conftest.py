@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from affect4d.rendering.cameras_and_renderer import Renderer, RenderError
+from affect4d.rendering.cameras_and_render_backends import Renderer, RenderError
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.scan import FaceScan
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from generated_surface import bumpy_scan
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 
 renderer = Renderer(RenderOptions(size=64, channels=("texture", "normals", "shading", "depth"), device=-1))

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderedChannel, shade
 from affect4d.rendering.options import Light, RenderOptions
 

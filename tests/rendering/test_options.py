@@ -3,7 +3,7 @@ import warnings
 import pytest
 from pydantic import ValidationError
 
-from affect4d.rendering.cameras_and_renderer import cameras
+from affect4d.rendering.cameras_and_render_backends import cameras
 from affect4d.rendering.options import RenderOptions, mirrored_name
 
 

@@ -9,7 +9,7 @@ import pytest
 from generated_surface import bumpy_scan
 
 from affect4d.rendering import pyvista_renderer
-from affect4d.rendering.cameras_and_renderer import OpenGLError, Renderer, RenderError
+from affect4d.rendering.cameras_and_render_backends import OpenGLError, Renderer, RenderError
 from affect4d.rendering.options import RenderOptions
 
 TOLERANCE = 4

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from generated_surface import bumpy_scan
 
-from affect4d.rendering.cameras_and_renderer import Renderer, RenderError, cameras
+from affect4d.rendering.cameras_and_render_backends import Renderer, RenderError, cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.rasteriser import NO_TRIANGLE, project, visible_triangles
 from affect4d.scans.scan import FaceScan
@@ -117,7 +117,7 @@ def test_an_array_in_another_order_is_drawn_the_same():
 def test_no_graphics_library_is_loaded_for_the_processor(run_python):
     program = (
         "import sys; from affect4d.rendering.options import RenderOptions; "
-        "from affect4d.rendering.cameras_and_renderer import Renderer; Renderer(RenderOptions(size=16)); "
+        "from affect4d.rendering.cameras_and_render_backends import Renderer; Renderer(RenderOptions(size=16)); "
         "print([name for name in sys.modules if name.startswith(('vtk', 'pyvista'))])"
     )
     assert run_python(program) == "[]"

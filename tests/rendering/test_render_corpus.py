@@ -10,7 +10,7 @@ from generated_surface import bumpy_scan
 from affect4d.parallel import CodeMismatchError, EngineOptions, LostChunkError
 from affect4d.parallel import chunks as parallel_chunks
 from affect4d.rendering import render_sequence as sequence_module
-from affect4d.rendering.cameras_and_renderer import OpenGLError, RenderError
+from affect4d.rendering.cameras_and_render_backends import OpenGLError, RenderError
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_corpus import render_corpus, render_report
 from affect4d.rendering.render_sequence import DroppedScan, EmptySequenceError, block_means, frame_activity

@@ -3,7 +3,7 @@ import pytest
 from generated_surface import bumpy_scan
 from scipy.spatial.transform import Rotation
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import pose_rotation, set_head_pose
 

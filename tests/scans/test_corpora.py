@@ -26,7 +26,7 @@ from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.protocols import PROTOCOLS, draw, protocol_named, protocol_table, protocols_of
 from affect4d.scans.readers import READERS
 from affect4d.scans.readers.range_image import Intrinsics
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.scans.splits import check_disjoint
 from affect4d.store import ContentStore
 

@@ -24,7 +24,7 @@ from affect4d.scans.ingest import (
 from affect4d.scans.ingest_tables import REMEDIES, REPORT_COLUMNS, SCAN_MANIFEST, landmarks_in, pose_in, reasons_table
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan import ScanError
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 
 HERE = IngestOptions()

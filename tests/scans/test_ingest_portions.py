@@ -12,7 +12,7 @@ from scan_files import bumpy_grid, obj_text, write_corpus, write_picture
 from affect4d.scans import ingest as ingest_module
 from affect4d.scans.corpora.corpus_class_and_scan_table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, divide_into_portions, ingest_source
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import KEY_LENGTH, ContentStore
 from affect4d.store.prune import carry_out, plan_prune
 

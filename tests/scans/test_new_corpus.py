@@ -10,7 +10,7 @@ from affect4d.scans import corpora, protocols
 from affect4d.scans.corpora.corpus_class_and_scan_table import Corpus, Protocol, scan_table
 from affect4d.scans.corpora.file_patterns_and_label_sheets import paths_by_name
 from affect4d.scans.ingest import IngestOptions, ingest_source
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.procedural_face import ProceduralFace

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.synthetic.action_units import ACTION_UNITS, BILATERAL, CENTRAL, DEFINING, OCCASIONAL, TYPICAL, weights_of
 from affect4d.synthetic.recipe import ActionUnitOptions
-from affect4d.synthetic.subjects import LEFT, RIGHT, STRONGEST, apex_weights, draw_style
+from affect4d.synthetic.subject_appearance_and_expressive_style import LEFT, RIGHT, STRONGEST, apex_weights, draw_style
 
 OPTIONS = ActionUnitOptions()
 

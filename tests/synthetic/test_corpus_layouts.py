@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.corpus_class_and_scan_table import completeness

@@ -10,7 +10,7 @@ from affect4d.scans.corpora.corpus_class_and_scan_table import SCAN_COLUMNS
 from affect4d.scans.ingest import CorpusRefusedError, IngestOptions, ingest_source, load_canonical_scan
 from affect4d.scans.ingest_tables import SCAN_MANIFEST
 from affect4d.scans.scan import ScanError
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 from affect4d.synthetic import generate_scans as corpus
 from affect4d.synthetic.generate_scans import Take, scan_frame

@@ -23,7 +23,7 @@ from affect4d.synthetic.performance import (
     unrest,
 )
 from affect4d.synthetic.recipe import ActionUnitOptions, PerformanceOptions, ScannerOptions
-from affect4d.synthetic.subjects import draw_style
+from affect4d.synthetic.subject_appearance_and_expressive_style import draw_style
 
 CALM = ActionUnitOptions(distractors=0.0, restless=0.0)
 EVERYTHING = PerformanceOptions(macro=2, micro=6, neutral=2, distractors=4)

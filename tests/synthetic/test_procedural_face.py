@@ -19,7 +19,7 @@ from affect4d.synthetic.procedural_face import (
     landmark_points,
     mesh_skin,
 )
-from affect4d.synthetic.subjects import AGE_GROUPS, SKIN_TONES, draw_appearance
+from affect4d.synthetic.subject_appearance_and_expressive_style import AGE_GROUPS, SKIN_TONES, draw_appearance
 
 FACE = ProceduralFace()
 NEUTRAL = np.zeros(len(ACTION_UNITS))

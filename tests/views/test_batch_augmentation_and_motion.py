@@ -7,7 +7,7 @@ import torch
 from generated_surface import bumpy_scan
 from pydantic import Field, ValidationError
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.views import batch_augmentation_and_motion as batches
 from affect4d.views import mixed_view_sampling as augmentation_schedule

@@ -3,7 +3,7 @@ import pytest
 from generated_surface import bumpy_scan
 from pydantic import ValidationError
 
-from affect4d.rendering.cameras_and_renderer import Renderer
+from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.views.derived_channels import DERIVED_CHANNELS, DerivedChannel, derive_channels, face_mask, needed_images
 from affect4d.views.input_options import InputOptions

@@ -24,7 +24,7 @@ from affect4d.inference.packaged_model_description import (
 from affect4d.inference.predictor import Predictor, RecordingEmbedding, attribution_on_mesh
 from affect4d.inference.preprocessing import PreparedSequence, texels_for
 from affect4d.inference.results import SEPARATOR, Prediction
-from affect4d.inference.uploads import Upload
+from affect4d.inference.sandboxed_upload_reader import Upload
 from affect4d.scans.scan import FaceScan
 
 TITLES = {"affect_vlm": "AffectVLM", "smile_vlm": "SMILE-VLM"}

@@ -22,7 +22,7 @@ from affect4d.app.select_recording import (
     predict_selected,
     select_recording,
 )
-from affect4d.inference.uploads import Upload
+from affect4d.inference.sandboxed_upload_reader import Upload
 
 TIGHT = (
     "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"

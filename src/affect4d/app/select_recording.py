@@ -10,7 +10,7 @@ import streamlit as st
 
 from affect4d.app.model_predictions import ModelResult, predict_with_models
 from affect4d.inference.predictor import Predictor
-from affect4d.inference.uploads import Upload, UploadReader, UploadRefusedError
+from affect4d.inference.sandboxed_upload_reader import Upload, UploadReader, UploadRefusedError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.readers import READERS
 from affect4d.scans.scan import FaceScan, ScanError

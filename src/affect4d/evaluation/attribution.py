@@ -20,7 +20,7 @@ from torch import Tensor
 
 from affect4d.array_types import Vertices
 from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel
-from affect4d.rendering.cameras_and_renderer import Camera, cameras
+from affect4d.rendering.cameras_and_render_backends import Camera, cameras
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan

@@ -19,7 +19,7 @@ from affect4d.evaluation.frozen_features import (
     retrieve_both_ways,
 )
 from affect4d.evaluation.metrics import Scores, chance_scores, score_predictions
-from affect4d.evaluation.micro_expression_recognition import evaluate_clips
+from affect4d.evaluation.micro_expression_features_and_evaluation import evaluate_clips
 from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings_and_probabilities import classify_sequences, embed_sequences
 from affect4d.evaluation.zero_shot import FREE_TEXT, predict_by_prompts, prompt_embeddings, prompt_influence

@@ -115,7 +115,7 @@ class Evidence:
 
 def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapping[str, Any]]:
     """Findings on whether SMILE-VLM transfers to micro-expressions: its UF1 against each baseline, by protocol."""
-    from affect4d.evaluation.micro_expression_recognition import compare_clips
+    from affect4d.evaluation.micro_expression_features_and_evaluation import compare_clips
 
     tables = {str(name): table for name, table in predictions.groupby("model", sort=False)}
     pairs = [(f"smile_vlm.{name.split('.')[1]}", name) for name in tables if not name.startswith("smile_vlm.")]

@@ -29,12 +29,12 @@ from affect4d.experiments.studies_and_cross_validation import run_parallel
 from affect4d.models import load_model
 from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.rendering.cameras_and_renderer import RenderError, shared_renderer
+from affect4d.rendering.cameras_and_render_backends import RenderError, shared_renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import render_face, scan_identity
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source import ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 from affect4d.store import ContentStore, cached, content_key, file_digest
 from affect4d.training.device import choose_device
 from affect4d.views.apex_detection import frame_table

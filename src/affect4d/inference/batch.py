@@ -18,7 +18,7 @@ from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.inference.packaged_model_description import PackagedModelError, last_written, read_description
 from affect4d.inference.results import FramePrediction, Prediction, ResultTables
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
-from affect4d.rendering.cameras_and_renderer import OpenGLError
+from affect4d.rendering.cameras_and_render_backends import OpenGLError
 from affect4d.rendering.channels import most_photographic
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from affect4d.scans.corpora.file_patterns_and_label_sheets import list_files
 from affect4d.scans.corpora.folder import TABLES
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.range_image import Intrinsics
-from affect4d.scans.scan_source import FileSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource
 
 Grouping = Literal["auto", "sequences", "single"]
 """Numbered scans of a folder form a sequence; all scans of a folder do; or none."""

@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 from affect4d.inference.find_recordings import ScanRecording, find_recordings, recording_of
 from affect4d.inference.packaged_model_description import PackagedModel
 from affect4d.inference.results import FramePrediction
-from affect4d.rendering.cameras_and_renderer import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
+from affect4d.rendering.cameras_and_render_backends import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import block_means, frame_activity, render_face
 from affect4d.scans.alignment import align, canonical_face

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, LostChunkError, map_excluding_failures
-from affect4d.rendering.cameras_and_renderer import OpenGLError, RenderError
+from affect4d.rendering.cameras_and_render_backends import OpenGLError, RenderError
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import (
     DroppedScan,
@@ -24,7 +24,7 @@ from affect4d.rendering.render_sequence import (
     try_scan,
 )
 from affect4d.rendering.shards import drop_broken, read_header
-from affect4d.scans.scan_source import ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 from affect4d.store import ContentStore, StoreFullError, content_key, file_digest, table_digest
 from affect4d.store.content_store import format_size
 

@@ -12,13 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from affect4d.rendering.cameras_and_renderer import OpenGLError, RenderedImages, Renderer, RenderError, shared_renderer
+from affect4d.rendering.cameras_and_render_backends import (
+    OpenGLError,
+    RenderedImages,
+    Renderer,
+    RenderError,
+    shared_renderer,
+)
 from affect4d.rendering.channels import most_geometric, shows_face
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.shards import ShardWriter, drop_broken, pose_channel
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source import ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 LEAST_COVERAGE = 0.01

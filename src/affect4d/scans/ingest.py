@@ -33,7 +33,7 @@ from affect4d.scans.ingest_tables import (
     pose_in,
 )
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source import FileSource, ScanSource, as_source
+from affect4d.scans.scan_source_and_corpus_folder import FileSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scipy.spatial import Delaunay
 
 from affect4d.array_types import Faces, Landmarks, TextureCoordinates, Vertices
 from affect4d.synthetic.action_units import ACTION_UNITS, ActionWeights
-from affect4d.synthetic.subjects import IdentityShape
+from affect4d.synthetic.subject_appearance_and_expressive_style import IdentityShape
 
 MaterialPoints = Float64[np.ndarray, "points 2"]
 PointScalars = Float64[np.ndarray, " points"]

@@ -27,7 +27,7 @@ from affect4d.synthetic.face_model_and_skin_coordinates import (
     sigmoid,
     skin_pixels,
 )
-from affect4d.synthetic.subjects import Appearance
+from affect4d.synthetic.subject_appearance_and_expressive_style import Appearance
 
 Albedo = Float32[np.ndarray, "height width 3"]  # texture without light, RGB 0…1, row 0 at the top
 WrinkleMap = Float32[np.ndarray, "height width"]  # depth of the skin's folds over the texture, 0…1

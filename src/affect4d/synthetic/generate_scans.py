@@ -21,7 +21,15 @@ from affect4d.synthetic.performance import Performance, act, draw_performances
 from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
 from affect4d.synthetic.scanner import ScanConditions, draw_conditions, light_texture, scan_surface
-from affect4d.synthetic.subjects import GENDERS, LEFT, RIGHT, IdentityShape, Subject, draw_appearance, draw_style
+from affect4d.synthetic.subject_appearance_and_expressive_style import (
+    GENDERS,
+    LEFT,
+    RIGHT,
+    IdentityShape,
+    Subject,
+    draw_appearance,
+    draw_style,
+)
 
 SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
 """First words of the seeds: subjects, takes and performances draw from different random streams."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus_class_and_scan_table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source import FileSource, ScanRow, ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource, ScanRow, ScanSource
 from affect4d.store import content_key
 from affect4d.synthetic import generate_scans as corpus
 from affect4d.synthetic.generate_scans import Take

@@ -43,7 +43,7 @@ from affect4d.synthetic.face_model_and_skin_coordinates import (
     with_strip,
 )
 from affect4d.synthetic.procedural_face import landmark_points
-from affect4d.synthetic.subjects import IdentityShape
+from affect4d.synthetic.subject_appearance_and_expressive_style import IdentityShape
 
 FACE_VERTICES, FACE_FACES = 9409, 9230
 EYE_VERTICES = slice(21451, 24591)

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS
 from affect4d.synthetic.action_units import ACTION_UNITS, MICRO_VARIANTS, ActionTrack, ActionWeights, weights_of
 from affect4d.synthetic.recipe import ActionUnitOptions, PerformanceOptions
-from affect4d.synthetic.subjects import STRONGEST, ExpressiveStyle, apex_weights
+from affect4d.synthetic.subject_appearance_and_expressive_style import STRONGEST, ExpressiveStyle, apex_weights
 
 PerformanceKind = Literal["macro", "micro", "neutral", "distractor"]
 """A posed expression, a micro-expression, a neutral face, or movement without emotion."""

@@ -37,7 +37,7 @@ from affect4d.synthetic.face_model_and_skin_coordinates import (
     triangulate,
     with_strip,
 )
-from affect4d.synthetic.subjects import IdentityShape
+from affect4d.synthetic.subject_appearance_and_expressive_style import IdentityShape
 
 HEIGHTS = np.array([-95, -88, -78, -68, -56, -46, -32, -20, -8, 15, 35, 52, 62, 80, 100], dtype=float)
 DEPTHS = np.array([-58, -46, -30, -21, -19, -23, -21, -22, -24, -24, -22, -17, -18, -25, -42], dtype=float)

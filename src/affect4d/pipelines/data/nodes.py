@@ -9,9 +9,9 @@ import pandas as pd
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from affect4d.configuration import corpus_parameters
+from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.rendering.cameras_and_renderer import RenderError
+from affect4d.rendering.cameras_and_render_backends import RenderError
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.ingest_tables import scans_to_inspect
@@ -149,7 +149,7 @@ def _previews(
 
 
 def _draw_previews(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: pd.DataFrame) -> "Iterator[ScanPreview]":
-    from affect4d.rendering.cameras_and_renderer import render_previews
+    from affect4d.rendering.cameras_and_render_backends import render_previews
     from affect4d.reporting.ingest_page import ScanPreview
     from affect4d.synthetic.generated_scan_source import open_source
 

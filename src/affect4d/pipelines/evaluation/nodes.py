@@ -49,7 +49,7 @@ def evaluate_smile_vlm(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of SMILE-VLM; labels enter here. Micro-expressions have a protocol of their own."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.micro_expression_recognition import has_clips, labelled_clips
+    from affect4d.evaluation.micro_expression_features_and_evaluation import has_clips, labelled_clips
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     saved = _saved(model, settings)
@@ -69,7 +69,7 @@ def compare_on_micro_expressions(
     predictions: pd.DataFrame, raw_corpus: dict[str, Any], settings: ExperimentSettings, run_info: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """SMILE-VLM beside every baseline on micro-expressions (claim 9); empty where the corpus has none."""
-    from affect4d.evaluation.micro_expression_recognition import MICRO_PROTOCOLS
+    from affect4d.evaluation.micro_expression_features_and_evaluation import MICRO_PROTOCOLS
     from affect4d.experiments.claims import micro_transfer_findings
 
     if not predictions["model"].str.endswith(tuple(MICRO_PROTOCOLS)).any():

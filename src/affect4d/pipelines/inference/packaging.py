@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from affect4d.configuration import corpus_parameters
+from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from affect4d.configuration import corpus_parameters
+from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore

@@ -11,8 +11,8 @@ from scipy.spatial import cKDTree
 from affect4d.array_types import Landmarks, Pose, Vertices
 from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
-from affect4d.scans.alignment.landmark_detection import BU_LANDMARKS, detect_pose
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
+from affect4d.scans.alignment.pose_by_landmark_detection import BU_LANDMARKS, detect_pose
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR

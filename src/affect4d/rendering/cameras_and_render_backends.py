@@ -20,7 +20,7 @@ from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed
 from affect4d.rendering.options import Light, RenderOptions
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source import ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 
 DEPTH_RANGE = 400.0
 """How far before and behind the turning axis anything is rendered, in mm."""

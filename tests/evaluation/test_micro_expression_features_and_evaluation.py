@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1
-from affect4d.evaluation.micro_expression_recognition import (
+from affect4d.evaluation.micro_expression_features_and_evaluation import (
     MOMENTS,
     class_targets,
     clip_rows,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affect4d.inference.uploads import UploadLimits, UploadReader, UploadRefusedError, unpack
+from affect4d.inference.sandboxed_upload_reader import UploadLimits, UploadReader, UploadRefusedError, unpack
 from affect4d.scans.readers import natural_order
 from affect4d.scans.scan import ScanError
 

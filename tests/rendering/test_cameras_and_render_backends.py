@@ -6,7 +6,7 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
-from affect4d.rendering.cameras_and_renderer import shrink_texture
+from affect4d.rendering.cameras_and_render_backends import shrink_texture
 from affect4d.rendering.channels import DEPTH_BACKGROUND, depth_in_mm, encode_depth, shade
 from affect4d.rendering.options import Light, RenderOptions
 from affect4d.scans.scan import FaceScan

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from affect4d.scans.alignment.landmark_detection import detect_pose, fit_similarity, mean_landmarks
+from affect4d.scans.alignment.pose_by_landmark_detection import detect_pose, fit_similarity, mean_landmarks
 from affect4d.scans.geometry import apply_pose
 
 
