@@ -62,7 +62,6 @@ def tagged_models(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _log_pyfunc(record: Mapping[str, Any]) -> Any:
-    """Log and register; return the registered version."""
     import importlib.metadata
 
     from mlflow import pyfunc

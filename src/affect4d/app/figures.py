@@ -221,7 +221,6 @@ def _shortened(sentence: str, most: int = 70) -> str:
 
 
 def _subdivided(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Faces]:
-    """Every triangle as four, split at the middles of its edges."""
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64), axis=1)
     unique, place = np.unique(edges[:, 0] * len(columns) + edges[:, 1], return_inverse=True)
     middles = (columns[unique // len(columns)] + columns[unique % len(columns)]) / 2
@@ -257,7 +256,6 @@ def _painted(columns: VertexColumns, face: FaceScan, colouring: Colouring) -> Ve
 
 
 def _skin(columns: VertexColumns, face: FaceScan) -> VertexColours:
-    """Texture colour of every vertex; clay where there is no texture."""
     if face.texture is None or face.texture_coordinates is None:
         return np.broadcast_to(np.array(CLAY, np.uint8), (len(columns), 3))
     height, width = face.texture.shape[:2]

@@ -133,7 +133,6 @@ def result_timeline(results: Sequence[ModelResult], upload: Upload | None = None
 
 
 def _folders() -> Iterator[tuple[Path, str]]:
-    """Folders of models, and the ends of their titles."""
     if FORMER_FOLDERS in os.environ:
         message = f"The environment variable {FORMER_FOLDERS} is called {FOLDERS} now; the old name goes."
         warnings.warn(message, FutureWarning, stacklevel=2)

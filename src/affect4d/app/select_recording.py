@@ -136,7 +136,6 @@ def select_upload(texels: int) -> SelectedRecording | None:
 
 
 def _read(files: Sequence[object], texels: int) -> Upload | None:
-    """An upload, with a message for everything in it that is not used."""
     try:
         upload = read_upload(tuple(file.file_id for file in files), texels, files)  # type: ignore[attr-defined]
     except UploadRefusedError as error:

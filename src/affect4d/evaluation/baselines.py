@@ -178,7 +178,6 @@ def window_displacements(
 
 
 def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
-    """Some rows of the bank, some channels, at most ``SIDE`` pixels a side, 0…1."""
     images = bank.images[rows][:, :, list(channels)].float() / 255
     if images.shape[-1] <= SIDE:
         return images
@@ -187,7 +186,6 @@ def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torc
 
 
 def _channels(options: InputOptions, wanted: Sequence[str]) -> list[int]:
-    """Positions of the wanted channels; the first channel where the bank has none of them."""
     return [place for place, name in enumerate(options.channels) if name in wanted] or [0]
 
 

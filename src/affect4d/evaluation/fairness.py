@@ -84,7 +84,6 @@ def _gap(described: pd.DataFrame, names: Sequence[str], generator: np.random.Gen
 def _gap_significance(
     hits: "pd.Series[float]", subjects: "pd.Series[str]", groups: "pd.Series[str]", generator: np.random.Generator
 ) -> tuple[tuple[float, float], float]:
-    """Bootstrap interval of the gap, and the p of permuting the groups among subjects."""
     by_subject = pd.DataFrame({"hits": hits, "group": groups}).groupby(subjects)
     sums, sizes = by_subject["hits"].sum().to_numpy(), by_subject.size().to_numpy()
     codes = pd.factorize(by_subject["group"].first())[0]

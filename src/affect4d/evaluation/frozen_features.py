@@ -160,7 +160,6 @@ def _few_shot_scores(hits: np.ndarray, subjects: "pd.Series[str]", generator: np
 
 
 def _feasible(grid: ParameterGrid, rows: int) -> dict[str, list[Any]]:
-    """The grid without numbers of neighbours larger than the smallest fold."""
     return {
         name: [value for value in values if not name.endswith("n_neighbors") or value <= rows]
         for name, values in grid.items()

@@ -133,7 +133,6 @@ def mean_by_sequence(values: Tensor, counts: Sequence[int]) -> Tensor:
 def _batches(
     bank: ViewBank, names: Sequence[str], options: InputOptions, count: int, device: torch.device, quiet: bool
 ) -> Iterator[tuple[ViewImages, list[int]]]:
-    """Images of some sequences at a time, and the number of frames of each."""
     starts = range(0, len(names), SEQUENCES_AT_ONCE)
     for start in tqdm(starts, "embedding sequences", disable=quiet or None, dynamic_ncols=True):
         rows = [window_rows(bank, name, count) for name in names[start : start + SEQUENCES_AT_ONCE]]

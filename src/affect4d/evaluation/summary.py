@@ -102,7 +102,6 @@ def _row(name: str, scores: Scores) -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Nested mappings and lists of plain numbers, rounded to six places."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -153,7 +153,6 @@ def _predict(corruption: Corruption, test: RobustnessTest) -> pd.DataFrame:
 
 
 def _probabilities(model: Any, name: str, bank: ViewBank, test: RobustnessTest) -> np.ndarray:
-    """Probabilities of the expressions: by the model's own head, or by prompts."""
     if name == BASELINE:
         return classify_sequences(model, bank, test.inputs, quiet=True)
     fused = embed_sequences(model, bank, test.inputs, quiet=True).fused

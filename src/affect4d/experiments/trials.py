@@ -94,8 +94,6 @@ class TrialResult(NamedTuple):
 
 @dataclass(frozen=True)
 class _Training:
-    """A trained trial with its settings after the variant's changes."""
-
     variant: Variant
     settings: ExperimentSettings
     split: SubjectSplit
@@ -250,7 +248,6 @@ def as_many_steps(settings: ExperimentSettings, subjects: int) -> ExperimentSett
 
 
 def _prompts(training: _Training) -> tuple[pd.DataFrame, dict[str, str] | None]:
-    """Prompts, and the expression of every training sequence where the method is supervised."""
     settings, split = training.settings, training.split
     if not training.supervised:
         return _pseudo_prompts(training), None
@@ -261,7 +258,6 @@ def _prompts(training: _Training) -> tuple[pd.DataFrame, dict[str, str] | None]:
 
 
 def _pseudo_prompts(training: _Training) -> pd.DataFrame:
-    """Pseudo-labeled prompts, from tables without labels."""
     settings, data = training.settings, training.data
     views = data.views.drop(columns=list(LABELS), errors="ignore")
     options, frames = settings.pseudo_labels, settings.inputs.frames
@@ -307,8 +303,6 @@ def _accuracy_of(variant: Variant, settings: ExperimentSettings, evaluator: Eval
 
 
 class _CurveRecorder:
-    """Collects one row per epoch: seconds of training, accuracy and loss terms."""
-
     def __init__(self, accuracy: Callable[[Any], float]) -> None:
         self.rows: list[dict[str, float]] = []
         self._accuracy = accuracy

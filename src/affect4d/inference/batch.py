@@ -114,7 +114,6 @@ class MlflowModel:
 
 
 def _paths(given: Any) -> Iterator[Path]:
-    """Paths in MLflow's input: a list, an array, a table, or one string."""
     if isinstance(given, str | Path):
         yield Path(given)
         return
@@ -158,7 +157,6 @@ def _all_lost(job: PredictionJob, lost: tuple[FramePrediction, ...], error: Exce
 
 
 def _with_lost(job: PredictionJob, prediction: Prediction, lost: tuple[FramePrediction, ...]) -> Prediction:
-    """The prediction with the rows of the scans that were left out of it."""
     if not lost:
         return prediction
     frames = tuple(sorted((*prediction.frames, *lost), key=lambda frame: frame.frame))

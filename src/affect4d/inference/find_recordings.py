@@ -99,7 +99,6 @@ def recording_of(scans: Sequence[Path], name: str = "") -> ScanRecording:
 
 
 def _row(root: Path, scan: Path, frame: int) -> dict[str, Any]:
-    """A row with the texture and landmark files beside the scan."""
     folder = scan.absolute().parent
     names = {file.name.lower(): file.name for file in folder.iterdir()} if folder.is_dir() else {}
     stem = scan.name[: scan.name.rfind(".")].lower()
@@ -116,7 +115,6 @@ def _by_sequence(table: pd.DataFrame) -> Iterator[tuple[str, list[dict[str, Any]
 
 
 def _by_names(table: pd.DataFrame, grouping: Grouping) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """One sequence a folder, or each scan by itself."""
     rows = sorted(_records(table), key=lambda row: (_folder(row), natural_order(row["scan"])))
     for folder, found in groupby(rows, key=_folder):
         scans = list(found)

@@ -180,7 +180,6 @@ def _halved(name: str, value: Tensor) -> Tensor:
 
 
 def _load(file: Path) -> NamedWeights:
-    """Weights in a file by the model's names."""
     return {renamed(name, _reversed(FILE_NAMES)) or name: value for name, value in _load_file(file).items()}
 
 

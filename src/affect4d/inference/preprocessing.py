@@ -45,7 +45,6 @@ class UnusableRecordingError(ScanError):
         super().__init__(first.code, first.path, first.detail, first.where)
 
     def __reduce__(self) -> tuple[type[ScanError], tuple[str, Path, str, str]]:
-        """Pickle as the first scan's error."""
         return ScanError, (self.code, self.path, self.detail, self.where)
 
 
@@ -178,7 +177,6 @@ class Preprocessor:
         subject: str | None,
         is_sequence: bool,
     ) -> PreparedSequence:
-        """Scans as one sequence, with movement relative to the neutral frame."""
         images = [one.images for one in rendered if one.images is not None]
         if not images:
             first = next(one.error for one in rendered if one.error is not None)

@@ -247,7 +247,6 @@ def _confine(memory: int) -> None:
 
 
 def _limited(seconds: int, function: Callable[..., PlainData], *args: Any) -> PlainData:
-    """Run a job in limited time; the system ends the process that exceeds it."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(usage.ru_utime + usage.ru_stime) + 1 + seconds
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))

@@ -187,7 +187,6 @@ def _open_clip_model(options: EncoderOptions) -> Any:
 
 
 def _check_weights(options: EncoderOptions) -> None:
-    """Local weights exist, and are safetensors."""
     name = str(options.open_clip_name)
     if name.startswith(LOCAL_FOLDER):
         folder = Path(name.removeprefix(LOCAL_FOLDER))

@@ -247,5 +247,4 @@ def _distances(scans: LandmarkTrack, face: FaceLandmarks) -> Float[np.ndarray, "
 
 
 def _median(scans: LandmarkTrack) -> FaceLandmarks:
-    """Median of each landmark over the scans it was tracked in."""
     return pd.DataFrame(scans.reshape(len(scans), -1)).median().to_numpy().reshape(LANDMARK_COUNT, 3)

@@ -198,7 +198,6 @@ def _warn_without_neutral(subjects: Sequence[str]) -> None:
 
 
 def _unmeasurable_message(scan_manifest: pd.DataFrame) -> str:
-    """Reason why no sequence could be measured, and the remedy."""
     otherwise = (
         "train with labels (`kedro run --pipeline=train_affect`), or without any, by a pretrained model "
         "(`--params pseudo_labels.source=zero_shot,pseudo_labels.zero_shot.pretrained=openai`)."

@@ -97,7 +97,6 @@ def write_pseudo_prompts(
 def _labelled(
     scans: pd.DataFrame, train: Sequence[str], options: PseudoLabelOptions, similarities: Similarities | None
 ) -> pd.DataFrame:
-    """``PSEUDO_LABEL_COLUMNS`` of every sequence, by the source of the options."""
     if options.source == "geometry":
         return label_by_geometry(scans, train, options)
     in_training = subject_of(scans).isin(list(train))

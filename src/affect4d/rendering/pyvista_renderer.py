@@ -111,7 +111,6 @@ class PyVistaRenderer:
         self._actors["texture"].texture = texels
 
     def _render_alone(self, actor: pyvista.Actor) -> UInt8[np.ndarray, "rows columns 3"]:
-        """The colours of one actor, bottom row first."""
         for other in self._actors.values():
             other.visibility = other is actor
         self._plotter.render_window.Render()
@@ -164,7 +163,6 @@ def check_square(renderer: PyVistaRenderer, camera: Camera, size: int) -> None:
 
 
 def _encode_normals(normals: Vertices) -> UInt8[np.ndarray, "*shape 3"]:
-    """Normals at unit length, −1…1 as 1…255."""
     length = np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
     return np.asarray(normals * (NORMALS_SCALE / length) + (NORMALS_MIDDLE + 0.5), np.uint8)
 

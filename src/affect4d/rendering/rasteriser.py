@@ -162,7 +162,6 @@ def _sample_texture(
 
 @compiled
 def _interpolate_normals(normals: Array, faces: Array, visible: Array, weights: Array, image: Array) -> None:
-    """Unit normals at every pixel, −1…1 as 1…255."""
     for row in range(visible.shape[0]):
         for column in range(visible.shape[1]):
             face = visible[row, column]

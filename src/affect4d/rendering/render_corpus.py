@@ -139,7 +139,6 @@ def _render_jobs(jobs: Sequence[RenderJob], store: ContentStore, engine: EngineO
 def _with_crashing(
     result: RenderedSequence | Exception | None, crashing: tuple[DroppedScan, ...]
 ) -> RenderedSequence | Exception:
-    """A result with the scans that it was rendered without."""
     if result is None:
         return EmptySequenceError(crashing)
     if isinstance(result, RenderedSequence):
@@ -148,7 +147,6 @@ def _with_crashing(
 
 
 def _found(job: RenderJob, store: ContentStore) -> RenderedSequence:
-    """The shard of an earlier run."""
     path = store.path(job.shard)
     header = {name: value for name, value in read_header(path).items() if name in VIEW_MANIFEST_COLUMNS}
     return RenderedSequence(job.shard, file_digest(path), path.stat().st_size, header, ())

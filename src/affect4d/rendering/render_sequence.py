@@ -73,7 +73,6 @@ class EmptySequenceError(RenderError):
         super().__init__(f"none of its {len(dropped)} scans can be rendered; {dropped[0].scan}: {dropped[0].reason}")
 
     def __reduce__(self) -> tuple[type["EmptySequenceError"], tuple[tuple[DroppedScan, ...]]]:
-        """Pickle with ``dropped``."""
         return type(self), (self.dropped,)
 
 
@@ -183,7 +182,6 @@ def render_face(renderer: Renderer, face: FaceScan, name: str) -> RenderedImages
 
 
 def _manifest_columns(job: RenderJob, activity: np.ndarray) -> dict[str, Any]:
-    """Columns of the view manifest that are in a shard's header."""
     return {
         "frames": [int(row["frame"]) for row in job.rows],
         "neutral": 0,

@@ -175,7 +175,6 @@ def drop_broken(path: Path) -> None:
 
 
 def _remove_damaged(path: Path) -> DamagedShardError:
-    """Remove a shard that lost images, so that it is rendered again."""
     with contextlib.suppress(OSError):  # a store that may be read only
         path.unlink(missing_ok=True)
     remedy = "delete it and render again" if path.exists() else "it was removed; run again to render again what is lost"

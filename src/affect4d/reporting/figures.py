@@ -215,7 +215,6 @@ def _add_line(
     width: float = 2,
     **more: Any,
 ) -> None:
-    """Add a line in the next hue."""
     line = {"color": CYCLE[len(figure.data) % len(CYCLE)], "width": width}
     figure.add_scatter(x=x, y=y, name=name, mode=mode, line=line, hovertemplate=hover, **more)
 
@@ -243,7 +242,6 @@ def _interval_bars(scores: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _add_values(figure: go.Figure, rows: Sequence[tuple[str, Scores]]) -> None:
-    """Write each accuracy to the right of its interval."""
     figure.add_scatter(
         x=[100 * max(scores["interval"][1], scores["accuracy"]) + 1.2 for _, scores in rows],
         y=[display_name(name) for name, _ in rows],

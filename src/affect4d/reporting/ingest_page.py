@@ -170,7 +170,6 @@ def _edges(low: float, high: float) -> Float64[np.ndarray, " edges"]:
 
 
 def _texture_sizes(usable: pd.DataFrame) -> list[tuple[str, int]]:
-    """Most frequent texture sizes with their counts; the rest as one."""
     counts = usable["texture_size"].replace("", "none").value_counts()
     shown = [(str(size), int(count)) for size, count in counts.head(MOST_SIZES).items()]
     rest = int(counts.iloc[MOST_SIZES:].sum())

@@ -250,7 +250,6 @@ def _as_json(drawn: Mapping[str, go.Figure]) -> dict[str, Markup]:
 
 
 def _models(summary: Mapping[str, Any]) -> list[str]:
-    """Names of the models' rows, without those of the baselines."""
     return list(dict(result_rows({**summary, "baselines": {}})))
 
 
@@ -278,7 +277,6 @@ def _report_figures(context: Mapping[str, Any]) -> dict[str, go.Figure]:
 
 
 def _retrieval_rows(representations: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, float]]]:
-    """Model, kind of text, direction and scores of every retrieval."""
     for model, scores in representations.items():
         for texts, directions in scores.get("retrieval", {}).items():
             for direction, found in directions.items():
@@ -286,7 +284,6 @@ def _retrieval_rows(representations: Mapping[str, Any]) -> Iterator[tuple[str, s
 
 
 def _face_card(row: Mapping[Any, Any], expressions: Sequence[str], image: bytes) -> dict[str, Any]:
-    """One face of the gallery: its image, and its probabilities in falling order."""
     probabilities = ((name, row[f"prob_{name}"]) for name in expressions)
     return {
         "name": row["recording"],

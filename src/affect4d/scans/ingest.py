@@ -281,7 +281,6 @@ def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow) -> Ou
 
 
 def _checksum(source: ScanSource, scan: OutcomeRow, raw: FaceScan) -> str:
-    """Digest of a row's raw bytes, and of the image where only the scan itself names it."""
     checksum = source.checksum(scan)
     if raw.texture_file is None or scan["texture"] is not None:
         return checksum

@@ -153,7 +153,6 @@ class ContentStore:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _fetch(self, mirror: Mirror, name: str) -> None:
-        """Copy an entry from its mirror into the folder."""
         with ContentStore(self.root).write(name, durable=False) as partial:
             mirror.fetch(name, partial)
 
@@ -232,7 +231,6 @@ def _write(result: Any, folder: Path) -> None:
 
 
 def _write_part(part: Any, folder: Path, place: int) -> dict[str, Any]:
-    """Write a table or an image to a file of its own; return what the index says of it."""
     if isinstance(part, pd.DataFrame):
         part.to_parquet(folder / f"{place}.parquet")
         return {"table": f"{place}.parquet"}

@@ -129,7 +129,6 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def _key_of(path: Path) -> str | None:
-    """The content key of an entry; None for everything else."""
     found = KEY.search(path.name)
     if found is None or (RAW in path.parts and not (path / GENERATED).is_file()):
         return None
@@ -137,7 +136,6 @@ def _key_of(path: Path) -> str | None:
 
 
 def _live(entries: list[Entry], named: frozenset[str], since: float) -> frozenset[str]:
-    """Keys of entries that stay."""
     known = {entry.key for entry in entries if entry.key}
     live = {entry.key for entry in entries if entry.key in named or (entry.key and entry.used >= since)}
     for entry in entries:
@@ -157,7 +155,6 @@ def _keys_in_text(text: bytes) -> frozenset[str]:
 
 
 def _keys_in_table(file: Path) -> frozenset[str]:
-    """Keys in the text columns of a table, lists of text included, and in its metadata."""
     table = pq.ParquetFile(file)
     metadata = dict(table.schema_arrow.metadata or {})
     keys = set(_keys_in_text(b" ".join(part for pair in metadata.items() for part in pair)))

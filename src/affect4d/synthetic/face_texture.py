@@ -207,13 +207,11 @@ def _mouth() -> Float64[np.ndarray, "strip wide 3"]:
 
 
 def _over(paint: PixelColours, colour: PixelColours, cover: PixelMask) -> PixelColours:
-    """Lay a colour over the paint where the mask covers."""
     cover = np.clip(cover, 0.0, 1.0)[..., None]
     return np.asarray(paint * (1.0 - cover) + colour * cover)
 
 
 def _spot(points: MaterialPoints, centre: tuple[float, float], radius: tuple[float, float]) -> PixelMask:
-    """A soft spot, 1 at its centre; the radii are standard deviations, mm."""
     return np.asarray(np.exp(-0.5 * (((points - centre) / radius) ** 2).sum(axis=1)))
 
 
@@ -223,7 +221,6 @@ def _comb(values: PointScalars, lines: tuple[float, ...]) -> PixelMask:
 
 
 def _stroke(points: MaterialPoints, start: tuple[float, float], end: tuple[float, float], width: float) -> PixelMask:
-    """A soft line from one point to another."""
     along = np.subtract(end, start)
     share = np.clip((points - start) @ along / (along @ along), 0.0, 1.0)
     distance = np.linalg.norm(points - (np.asarray(start) + share[:, None] * along), axis=1)

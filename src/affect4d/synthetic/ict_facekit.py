@@ -267,7 +267,6 @@ def _nose_side(ibug: np.ndarray, eye: int, wing: tuple[int, int], side: float) -
 
 
 def _resample(curve: Float64[np.ndarray, "points 2"], count: int) -> Float64[np.ndarray, "count 2"]:
-    """Points evenly along a polyline, its ends included."""
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
     places = np.linspace(0.0, along[-1], count)
     return np.stack([np.interp(places, along, curve[:, axis]) for axis in range(2)], axis=1)
@@ -329,7 +328,6 @@ def _mode_files(folder: Path) -> list[Path]:
 
 
 def _vertices(path: Path) -> SpacePoints:
-    """Vertices of an .obj file, mm."""
     with path.open("rb") as file:
         words = b" ".join(line[2:] for line in file if line.startswith(b"v ")).split()
     try:
@@ -352,7 +350,6 @@ def _moved(path: Path, neutral: SpacePoints) -> SpacePoints:
 
 
 def _topology(path: Path) -> tuple[Int64[np.ndarray, "faces 4"], Float64[np.ndarray, "points 2"]]:
-    """Faces of the face proper, and texture coordinates of its vertices."""
     with path.open() as file:
         lines = file.readlines()
     table = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], dtype=np.float64)

@@ -114,7 +114,6 @@ def _train(
     checkpoints: CheckpointOptions,
     distributed: DistributedOptions,
 ) -> TrainedModel:
-    """Train in this process or in processes of their own; either resumes the checkpoints of the other."""
     check_no_leaks(data.plan, data.views.drop_duplicates("sequence").set_index("sequence")["subject"])
     bank = load_view_bank(data.views, data.store, recipe.inputs)
     identity = {"configuration": content_key(recipe=recipe.to_dict()), "data": content_key(**data.digests())}

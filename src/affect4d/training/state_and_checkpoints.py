@@ -339,7 +339,6 @@ def _digest(file: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Force a folder's files to disk."""
     for file in folder.iterdir():
         _sync_folder(file)
     _sync_folder(folder)

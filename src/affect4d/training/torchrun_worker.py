@@ -74,7 +74,6 @@ def _train(folder: Path, job: TrainingJob, ranks: Ranks) -> None:
 
 
 def _save_result(folder: Path, model: Any, weights: dict[str, torch.Tensor], state: TrainingState) -> None:
-    """Write the result; its folder is renamed into place when it is complete."""
     partial = folder / f"{RESULT}.partial"
     for leftover in (partial, folder / RESULT):
         shutil.rmtree(leftover, ignore_errors=True)

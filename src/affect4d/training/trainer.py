@@ -108,7 +108,6 @@ class Trainer:
         self.norms = NormStatistics(self.model)
 
     def _prepare(self) -> TrainingState:
-        """The model on its device in its precision, and the state before the first step."""
         model, options, device = self.model, self.options, self.device
         freeze(model, options.freeze)
         model.to(device).train()
@@ -154,7 +153,6 @@ class Trainer:
         return state
 
     def _train_epoch(self, batches: Iterator[TrainingBatch]) -> None:
-        """Take the remaining steps of the current epoch; save and stop where requested."""
         state = self.state
         for batch in batches:
             samples = self.loader.batch_size(state.epoch, state.step)

@@ -103,7 +103,6 @@ def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
 
 
 def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
-    """Write the bank, one shard in memory at a time (safetensors: a JSON header, then the raw bytes)."""
     index = _bank_index(view_manifest, options)
     views, size = _common_views(view_manifest)
     rows, poses = len(index["frame"]), rendered_head_poses(view_manifest)
@@ -136,7 +135,6 @@ def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], sh
 
 
 def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str, np.ndarray]:
-    """Neutral row, sequence, frame and window of every row, sequence after sequence."""
     frames = frame_table(view_manifest, options.frames)
     counts = view_manifest["frames"].map(len).to_numpy()
     starts = np.cumsum(counts) - counts

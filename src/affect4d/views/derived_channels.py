@@ -120,7 +120,6 @@ def _divergence(
 
 
 def _smooth(images: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """Binomial 3 × 3 average of the last two axes."""
     for axis in (-1, -2):
         before, after = _shifted(images, axis, 1), _shifted(images, axis, -1)
         images = 0.5 * images + 0.25 * (before + after)

@@ -80,8 +80,6 @@ class _Turns:
 
 
 class _SubjectQueue:
-    """The sequences of one subject, by kind."""
-
     def __init__(self, kinds: Sequence[Sequence[int]], generator: np.random.Generator) -> None:
         self._kinds = kinds
         self._turns = _Turns(len(kinds), generator)
@@ -208,7 +206,6 @@ def _grouping(sequences: np.ndarray, groups: Mapping[str, str] | None) -> dict[s
 def _anchors(
     pool: _Pool, steps: int, batch_size: int, subject_sampler: SubjectSampler | None, generator: np.random.Generator
 ) -> Positions:
-    """Sequence of every sample of an epoch, step after step."""
     if subject_sampler is None:
         return _balanced_anchors(pool, steps, batch_size, generator)
     if subject_sampler.batch_size != batch_size:
@@ -236,7 +233,6 @@ def _sample_rows(
 
 
 def _sample_head_poses(samples: int, head_poses: int, probability: float, generator: np.random.Generator) -> Positions:
-    """Head pose of every sample: any further one with a probability, else the canonical one."""
     if not head_poses:
         return np.zeros(samples, np.int64)
     chosen = generator.integers(1, head_poses + 1, samples)
@@ -262,7 +258,6 @@ def _cycled(members: Positions, needed: int, generator: np.random.Generator) -> 
 
 
 def _sample_frames(pool: _Pool, sequences: Positions, quiet_share: float, generator: np.random.Generator) -> Positions:
-    """One frame of each sequence: near the apex or, with a probability, any."""
     anywhere = generator.random(len(sequences)) < quiet_share
     choices = np.where(anywhere, pool.counts[sequences], pool.active[sequences])
     return np.asarray(pool.frames[pool.starts[sequences] + generator.integers(0, choices)], np.int64)

@@ -115,7 +115,6 @@ def write_ingest_page(
 
 
 def _summarise_ingest(raw_corpus: dict[str, Any], report: pd.DataFrame, protocols: pd.DataFrame) -> str:
-    """Counts of the scans, and the protocols that the corpus cannot serve."""
     counts = report["status"].value_counts()
     summary = ", ".join(f"{counts.get(status, 0):,} {status}" for status in ("ok", "repaired", "refused"))
     absent = protocols[(protocols["folds"] == 0) & (protocols["trained_on"] == "")]
@@ -125,7 +124,6 @@ def _summarise_ingest(raw_corpus: dict[str, Any], report: pd.DataFrame, protocol
 
 
 def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
-    """What the corpus is, in a sentence."""
     if raw_corpus["synthetic"]:
         return f"Synthetic faces, made by this project in the layout of {raw_corpus['layout']}: nobody's face."
     named = f"named as those of {raw_corpus['layout']} are"
@@ -135,7 +133,6 @@ def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
 def _previews(
     raw_corpus: dict[str, Any], manifest: pd.DataFrame, report: pd.DataFrame, options: IngestPageOptions
 ) -> "tuple[list[ScanPreview], str]":
-    """Scans to look at, or the reason why there are none."""
     if not options.show_faces:
         return [], (
             "The faces of this corpus are not shown, as is the rule for people's faces. To see them, set show_faces: "

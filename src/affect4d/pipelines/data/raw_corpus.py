@@ -146,7 +146,6 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
 
 
 def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
-    """The synthetic corpus in another corpus's layout."""
     from affect4d.synthetic.frozen_benchmarks import benchmark, changed
     from affect4d.synthetic.write_corpus import export_layout
 

@@ -198,7 +198,6 @@ def _cross_fold(
 
 
 def _report_fold(fold: Fold, table: pd.DataFrame) -> None:
-    """A fold as a child run: the accuracy of every model on its test subjects."""
     test = table[table["side"] == "test"]
     hits = (test["predicted"] == test["expression"]).groupby(test["model"]).mean()
     tags = {"fold": str(fold.number + 1), "round": str(fold.round + 1), "split": fold.split.digest}

@@ -116,7 +116,6 @@ def predict_command(options: PredictOptions, packaged_model: Path) -> str:
 
 
 def _summarise(predictions: pd.DataFrame, model: str) -> str:
-    """Counts of the answers and of the reasons for refusals, as Markdown."""
     from affect4d.inference.preprocessing import NO_NEUTRAL
 
     lines = [f"**{model} on {len(predictions)} recordings**", ""]
@@ -150,7 +149,6 @@ def export_model(options: ExportOptions, packaged_model: Path, export_store: Con
 
 
 def _export_inputs(options: ExportOptions, packaged_model: Path) -> dict[str, Any]:
-    """Everything an export depends on: the packaged model, the options, and the scans that int8 is calibrated on."""
     files = {file.name: file_digest(file) for file in sorted(packaged_model.iterdir()) if file.is_file()}
     scans = None if options.calibration is None else _scan_files(options.calibration.expanduser())
     return {"packaged_model": files, "onnx": options.onnx, "scans": scans}

@@ -206,8 +206,6 @@ def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedSc
 
 @dataclass(frozen=True, slots=True)
 class _PoseEstimate:
-    """The pose found by one method, of the scan in mm."""
-
     method: str
     pose: Pose
     confidence: float
@@ -344,7 +342,6 @@ def _by_shape(points: Points, doubt: str = "") -> _PoseEstimate:
 def _findings(
     estimate: _PoseEstimate, unit: str, position: str, seen: float, size: float | None
 ) -> Iterator[tuple[str, str]]:
-    """Code and words of everything unusual, the most serious first."""
     if estimate.mirrored:
         yield "mirrored", "the scan is mirrored, or left and right of its landmarks are exchanged"
     if position:

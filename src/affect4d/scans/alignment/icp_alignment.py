@@ -270,7 +270,6 @@ def _refine(
 
 
 def _upright_first(fit: ShapeFit) -> float:
-    """Quality, with a bonus for the orientation of most scans."""
     return fit.quality * (UPRIGHT_BONUS if min(fit.pose[1, 1], fit.pose[2, 2]) > 0 else 1.0)
 
 

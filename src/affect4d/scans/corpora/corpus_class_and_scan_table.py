@@ -284,7 +284,6 @@ def _within(corpus: Corpus, table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _wrong(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """What is wrong rather than missing; only where it happens."""
     strays = [name for name, rows in table.dropna(subset=["apex"]).groupby("sequence") if _apex_outside(rows)]
     seen = {
         "apex among the frames of its clip": strays,

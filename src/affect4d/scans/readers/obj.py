@@ -102,7 +102,6 @@ def _error(raw: bytes, defect: int, at: int, path: Path) -> ScanError:
 
 
 def _table(numbers: np.ndarray, counts: np.ndarray, kind: int, name: str, path: Path) -> np.ndarray:
-    """The numbers as rows, one a line; spare room is given back."""
     width = int(counts[WIDTHS + kind])
     if width and width not in _ROW_WIDTHS[name]:
         raise ScanError("wrong-count", path, f"{width} numbers on every {name!r} line")
@@ -173,7 +172,6 @@ def _material_files(raw: bytes, folder: Path) -> tuple[str, ...]:
 
 
 def _arguments(word: bytes, raw: bytes) -> Iterator[bytes]:
-    """The rest of each line that starts with a word."""
     for match in re.finditer(word + rb"[ \t]+([^\n]+)", raw):
         if not raw[raw.rfind(b"\n", 0, match.start()) + 1 : match.start()].strip():
             yield match[1].strip()

@@ -249,7 +249,6 @@ def _binary_tables(raw: bytes, header: _Header, path: Path) -> tuple[dict[str, _
 
 
 def _binary_table(raw: bytes, at: int, element: _Element, order: str, path: Path) -> tuple[_Table, int]:
-    """One element and the byte behind it."""
     least = sum(np.dtype(part.count or part.item).itemsize for part in element.properties)
     _check_room(at + least * element.rows <= len(raw), element, path)
     if element.has_lists:
@@ -323,7 +322,6 @@ def _find_lists(
 
 @compiled
 def _copy_lists(body: np.ndarray, starts: np.ndarray, sizes: np.ndarray, found: np.ndarray) -> None:
-    """Copy the bytes of all lists, one after the other."""
     filled = 0
     for row in range(len(starts)):
         for byte in range(sizes[row]):

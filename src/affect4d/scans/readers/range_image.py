@@ -109,7 +109,6 @@ def _read_header(raw: bytes, path: Path) -> tuple[int, int, float, str, int]:
 
 
 def _check_grid(rows: int, columns: int, path: Path) -> None:
-    """Refuse a grid without a cell, or of too many points, before it is allocated."""
     if min(rows, columns) < 2:
         raise ScanError("wrong-count", path, f"a grid of {rows} rows of {columns} points has no cells")
     check_count(rows * columns, MAX_VERTICES, path, f"points ({rows} rows of {columns})")
@@ -217,7 +216,6 @@ def _gather(
 
 @compiled
 def _join(planes: np.ndarray, numbers: np.ndarray, columns: int, max_depth_jump: float, faces: np.ndarray) -> Number:
-    """Write down the triangles; how many they are."""
     x, y, z = planes[0], planes[1], planes[2]
     triangle, width = np.uint64(0), np.uint64(columns)
     for row in range(1, len(z) // columns):

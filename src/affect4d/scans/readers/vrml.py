@@ -115,7 +115,6 @@ def read_wrl(path: Path) -> MeshFile:
 
 
 def _largest_face_set(raw: bytes, path: Path) -> tuple[_FaceSet, list[_Appearance]]:
-    """The face set with most indices, and the nodes of its appearance."""
     face_sets: list[_FaceSet] = []
     appearances: list[_Appearance] = []
     for item in _outline(raw, path):
@@ -171,7 +170,6 @@ def _notes_on_use(around: tuple[_Node, ...], appearances: list[_Appearance], raw
 
 
 def _check_supported(raw: bytes, face_set: _FaceSet, appearances: list[_Appearance], path: Path) -> None:
-    """Refuse a face set that is written elsewhere, moved, clockwise, or whose image is moved."""
     for node in face_set.around:
         pattern = _ELSEWHERE if node is face_set.around[-1] else _PROTOTYPE
         found = pattern.search(node.words(raw)) if node.name else None
