@@ -1,7 +1,8 @@
 """Raw corpus → scan manifest → subject split → rendered views."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.data.nodes import (
     draw_view_sheet,
     ingest_scans,
@@ -20,26 +21,22 @@ def create_pipeline() -> Pipeline:
 
 
 def _generate() -> Pipeline:
-    generating = node(
-        generate_raw_corpus,
-        ["params:raw_corpus", "raw_store", "params:engine"],
-        ["raw_corpus", "true_action_units"],
-        name="generate_raw_corpus",
+    generating = named_node(
+        generate_raw_corpus, ["params:raw_corpus", "raw_store", "params:engine"], ["raw_corpus", "true_action_units"]
     )
     return pipeline([generating], tags="generate")
 
 
 def _ingest() -> Pipeline:
     nodes = [
-        node(
+        named_node(
             ingest_scans,
             ["raw_corpus", "params:ingest", "scan_store", "params:engine"],
             ["scan_manifest", "sequences", "ingest_report", "corpus_completeness"],
-            name="ingest_scans",
         ),
-        node(split_subjects, ["sequences", "raw_corpus", "params:split"], "subject_split", name="split_subjects"),
-        node(list_protocols, ["raw_corpus", "scan_manifest"], "protocols", name="list_protocols"),
-        node(
+        named_node(split_subjects, ["sequences", "raw_corpus", "params:split"], "subject_split"),
+        named_node(list_protocols, ["raw_corpus", "scan_manifest"], "protocols"),
+        named_node(
             write_ingest_page,
             {
                 "raw_corpus": "raw_corpus",
@@ -52,7 +49,6 @@ def _ingest() -> Pipeline:
                 "run_info": "run_info",
             },
             ["ingest_page", "ingest_summary"],
-            name="write_ingest_page",
         ),
     ]
     return pipeline(nodes, tags="ingest")
@@ -60,17 +56,11 @@ def _ingest() -> Pipeline:
 
 def _render() -> Pipeline:
     nodes = [
-        node(
+        named_node(
             render_views,
             ["scan_manifest", "raw_corpus", "params:render", "view_store", "params:engine"],
             ["view_manifest", "render_report"],
-            name="render_views",
         ),
-        node(
-            draw_view_sheet,
-            ["view_manifest", "sequences", "view_store"],
-            "view_contact_sheet",
-            name="draw_view_sheet",
-        ),
+        named_node(draw_view_sheet, ["view_manifest", "sequences", "view_store"], "view_contact_sheet"),
     ]
     return pipeline(nodes, tags="render")

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.evaluation.nodes import (
     compare_on_micro_expressions,
     evaluate_affect_vlm,
@@ -37,11 +38,8 @@ def _smile_vlm() -> Pipeline:
             ["metrics", "predictions"],
             name="evaluate",
         ),
-        node(
-            compare_on_micro_expressions,
-            ["predictions", "raw_corpus", "settings", "run_info"],
-            "micro_comparison",
-            name="compare_on_micro_expressions",
+        named_node(
+            compare_on_micro_expressions, ["predictions", "raw_corpus", "settings", "run_info"], "micro_comparison"
         ),
     ]
     return _of_method("smile_vlm", nodes)
@@ -58,34 +56,27 @@ def _of_method(method: str, nodes: list[Node]) -> Pipeline:
 
 def _comparisons() -> list[Node]:
     return [
-        node(
+        named_node(
             evaluate_references,
             [*DATA, "cross_entropy_model", "smile_vlm_settings", *STORES],
             ["reference_metrics", "reference_predictions"],
-            name="evaluate_references",
         ),
-        node(
+        named_node(
             evaluate_representations,
             [*DATA, "smile_vlm_model", "affect_vlm_model", "smile_vlm_settings", *STORES],
             ["representation_scores", "embedding_maps"],
-            name="evaluate_representations",
         ),
-        node(
+        named_node(
             measure_granularity,
             [*DATA, "affect_vlm_model", "smile_vlm_model", "cross_entropy_model", "affect_vlm_settings", *STORES],
             "granularity_scores",
-            name="measure_granularity",
         ),
-        node(
+        named_node(
             evaluate_baselines,
             [*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
             ["baseline_metrics", "baseline_predictions"],
-            name="evaluate_baselines",
         ),
-        node(
-            measure_pseudo_labels,
-            ["pseudo_prompts", "view_manifest", "subject_split"],
-            "pseudo_label_accuracy",
-            name="measure_pseudo_labels",
+        named_node(
+            measure_pseudo_labels, ["pseudo_prompts", "view_manifest", "subject_split"], "pseudo_label_accuracy"
         ),
     ]

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.experiments.nodes import (
     choose_clips,
     compare_variants,
@@ -30,7 +31,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _studies() -> Pipeline:
-    gathering = node(gather_experiment_data, [*CORPUS], "experiment_data", name="gather_experiment_data")
+    gathering = named_node(gather_experiment_data, [*CORPUS], "experiment_data")
     return pipeline([gathering, *(step for name in STUDIES for step in _study(name))], tags="studies")
 
 
@@ -75,13 +76,8 @@ def _cross_validation() -> Pipeline:
             "training_experiment_data",
             name="gather_training_data",
         ),
-        node(
-            draw_protocol,
-            ["sequences", "training_sequences", "raw_corpus", options],
-            "protocol_folds",
-            name="draw_protocol",
-        ),
-        node(
+        named_node(draw_protocol, ["sequences", "training_sequences", "raw_corpus", options], "protocol_folds"),
+        named_node(
             fit_folds,
             {
                 "protocol": "protocol_folds",
@@ -94,13 +90,9 @@ def _cross_validation() -> Pipeline:
                 "engine": "params:engine",
             },
             "fold_predictions",
-            name="fit_folds",
         ),
-        node(
-            score_protocol,
-            ["fold_predictions", "protocol_folds", "sequences", "run_info"],
-            "cross_validation_scores",
-            name="score_protocol",
+        named_node(
+            score_protocol, ["fold_predictions", "protocol_folds", "sequences", "run_info"], "cross_validation_scores"
         ),
     ]
     return pipeline(nodes, tags="cross_validate")
@@ -108,14 +100,13 @@ def _cross_validation() -> Pipeline:
 
 def _robustness() -> Pipeline:
     nodes = [
-        node(gather_models, MODELS, "robustness_models", name="gather_models"),
-        node(
+        named_node(gather_models, MODELS, "robustness_models"),
+        named_node(
             choose_clips,
             ["view_manifest", "scan_manifest", "subject_split", "params:robustness", "affect_vlm_settings"],
             "robustness_clips",
-            name="choose_clips",
         ),
-        node(
+        named_node(
             corrupt_scans,
             {
                 "clips": "robustness_clips",
@@ -128,13 +119,7 @@ def _robustness() -> Pipeline:
                 "engine": "params:engine",
             },
             "robustness_predictions",
-            name="corrupt_scans",
         ),
-        node(
-            summarise_robustness,
-            ["robustness_predictions", "robustness_models"],
-            "robustness",
-            name="summarise_robustness",
-        ),
+        named_node(summarise_robustness, ["robustness_predictions", "robustness_models"], "robustness"),
     ]
     return pipeline(nodes, tags="robustness")

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Pipeline, node, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.inference.nodes import draw_gallery, export_model, predict_scans
 from affect4d.pipelines.inference.packaging import describe_training_data, package_model
 
@@ -18,11 +19,8 @@ def create_pipeline() -> Pipeline:
 
 def _package(method: str) -> Pipeline:
     nodes = [
-        node(
-            describe_training_data,
-            ["prompts", "view_manifest", "raw_corpus", "subject_split"],
-            "training_data",
-            name="describe_training_data",
+        named_node(
+            describe_training_data, ["prompts", "view_manifest", "raw_corpus", "subject_split"], "training_data"
         ),
         node(
             package_model,
@@ -44,24 +42,20 @@ def _package(method: str) -> Pipeline:
 
 def _predict() -> Pipeline:
     nodes = [
-        node(
+        named_node(
             predict_scans,
             ["params:predict", "served_model", "params:engine"],
             ["predictions", "timelines", "prediction_images", "prediction_summary"],
-            name="predict_scans",
         ),
-        node(
+        named_node(
             draw_gallery,
             ["predictions", "timelines", "prediction_images", "params:predict", "served_model", "run_info"],
             "prediction_gallery",
-            name="draw_gallery",
         ),
     ]
     return pipeline(nodes, tags="predict")
 
 
 def _export() -> Pipeline:
-    exporting = node(
-        export_model, ["params:export", "served_model", "export_store"], "exported_model", name="export_model"
-    )
+    exporting = named_node(export_model, ["params:export", "served_model", "export_store"], "exported_model")
     return pipeline([exporting], tags="export")

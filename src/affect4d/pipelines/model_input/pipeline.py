@@ -1,7 +1,8 @@
 """Parameters → settings of each model; manifests → prompts and augmentation schedules."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.model_input.nodes import (
     collect_settings,
     draw_augmentation_sheet,
@@ -17,24 +18,18 @@ PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseud
 
 def create_pipeline() -> Pipeline:
     """Stages `settings`, `prompts` and `augment`."""
-    settings = node(collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS], name="collect_settings")
+    settings = named_node(collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS])
     stages = pipeline([settings], tags="settings") + _prompts() + _augment()
     return pipeline(stages, namespace="model_input", prefix_datasets_with_namespace=False)
 
 
 def _prompts() -> Pipeline:
     nodes = [
-        node(
-            write_augmented_prompts,
-            ["sequences", "affect_vlm_settings", "cache_store"],
-            "augmented_prompts",
-            name="write_augmented_prompts",
-        ),
-        node(
+        named_node(write_augmented_prompts, ["sequences", "affect_vlm_settings", "cache_store"], "augmented_prompts"),
+        named_node(
             write_pseudo_prompts,
             ["scan_manifest", "view_manifest", "subject_split", "smile_vlm_settings", "view_store", "cache_store"],
             "pseudo_prompts",
-            name="write_pseudo_prompts",
         ),
     ]
     return pipeline(nodes, tags="prompts")
@@ -42,23 +37,20 @@ def _prompts() -> Pipeline:
 
 def _augment() -> Pipeline:
     nodes = [
-        node(
+        named_node(
             schedule_supervised,
             ["view_manifest", "subject_split", "affect_vlm_settings"],
             "affect_vlm_augmentation_schedule",
-            name="schedule_supervised",
         ),
-        node(
+        named_node(
             schedule_self_supervised,
             ["view_manifest", "pseudo_prompts", "subject_split", "smile_vlm_settings"],
             "smile_vlm_augmentation_schedule",
-            name="schedule_self_supervised",
         ),
-        node(
+        named_node(
             draw_augmentation_sheet,
             ["view_manifest", "affect_vlm_augmentation_schedule", "affect_vlm_settings", "view_store"],
             "augmentation_sheet",
-            name="draw_augmentation_sheet",
         ),
     ]
     return pipeline(nodes, tags="augment")

@@ -1,7 +1,8 @@
 """Metrics, predictions, images → summary, claims table, report, model cards."""
 
-from kedro.pipeline import Node, Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, pipeline
 
+from affect4d.pipelines import named_node
 from affect4d.pipelines.reporting.nodes import (
     answer_claims,
     compare_models,
@@ -30,27 +31,21 @@ def create_pipeline() -> Pipeline:
 def _analysis() -> list[Node]:
     predictions, metrics = ([f"{name}_{kind}" for name in EVALUATED] for kind in ("predictions", "metrics"))
     return [
-        node(gather_predictions, predictions, "all_predictions", name="gather_predictions"),
-        node(compare_models, "all_predictions", "comparisons", name="compare_models"),
-        node(measure_fairness, ["all_predictions", "sequences"], "fairness", name="measure_fairness"),
-        node(
+        named_node(gather_predictions, predictions, "all_predictions"),
+        named_node(compare_models, "all_predictions", "comparisons"),
+        named_node(measure_fairness, ["all_predictions", "sequences"], "fairness"),
+        named_node(
             summarise,
             ["raw_corpus", "subject_split", *metrics, "stage_seconds", "affect_vlm_settings", "run_info"],
             ["summary", "results"],
-            name="summarise",
         ),
     ]
 
 
 def _claims() -> list[Node]:
     return [
-        node(
-            gather_evidence,
-            ["evidence", "smile_vlm_micro_comparison", "raw_corpus"],
-            "gathered_evidence",
-            name="gather_evidence",
-        ),
-        node(
+        named_node(gather_evidence, ["evidence", "smile_vlm_micro_comparison", "raw_corpus"], "gathered_evidence"),
+        named_node(
             answer_claims,
             {
                 "evidence": "gathered_evidence",
@@ -63,7 +58,6 @@ def _claims() -> list[Node]:
                 "run_info": "run_info",
             },
             "claims",
-            name="answer_claims",
         ),
     ]
 
@@ -78,36 +72,20 @@ def _sections() -> list[Node]:
         "granularity_scores", "failures",
     ]  # fmt: skip
     return [
-        node(describe_data, data, "data_section", name="describe_data"),
-        node(
-            describe_models,
-            [*models, "view_manifest", "affect_vlm_settings"],
-            "model_section",
-            name="describe_models",
-        ),
-        node(
-            show_failures,
-            ["all_predictions", "view_manifest", "raw_corpus", "view_store"],
-            "failures",
-            name="show_failures",
-        ),
-        node(describe_evaluation, evaluation, "evaluation_section", name="describe_evaluation"),
+        named_node(describe_data, data, "data_section"),
+        named_node(describe_models, [*models, "view_manifest", "affect_vlm_settings"], "model_section"),
+        named_node(show_failures, ["all_predictions", "view_manifest", "raw_corpus", "view_store"], "failures"),
+        named_node(describe_evaluation, evaluation, "evaluation_section"),
     ]
 
 
 def _documents() -> list[Node]:
     sections = [f"{name}_section" for name in ("data", "model", "evaluation")]
     return [
-        node(
+        named_node(
             write_report,
             ["summary", *sections, "claims", "gathered_evidence", "raw_corpus", "run_info"],
             ["report", "report_text"],
-            name="write_report",
         ),
-        node(
-            write_model_cards,
-            ["summary", "raw_corpus"],
-            ["affect_vlm_card", "smile_vlm_card"],
-            name="write_model_cards",
-        ),
+        named_node(write_model_cards, ["summary", "raw_corpus"], ["affect_vlm_card", "smile_vlm_card"]),
     ]
