@@ -17,8 +17,7 @@ FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "packa
 """Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
 FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "corruptions"}
 """Likewise for names given with --params; options that moved warn by themselves (affect4d.renamed_options)."""
-MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")
-"""Parameters that name a place on one machine."""
+MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")  # parameters that name a place on one machine
 LAYOUT_SETTINGS = ("corpus_roots", "corpus_patterns", "depth_cameras")
 """Settings in ``globals.yml`` with one entry for each layout."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")

@@ -32,10 +32,8 @@ from affect4d.tracking import tagged_models
 
 LOGGER = logging.getLogger(__name__)
 MLFLOW = re.compile(r"(runs|models):/.+|[0-9a-f]{32}")
-LISTED_VERSIONS = 5
-"""Versions listed in the error for an unknown one."""
-PREVIEW_RATIO = 458 / 300
-"""Width to height of Kedro-Viz's preview, which stretches an image to it."""
+LISTED_VERSIONS = 5  # versions listed in the error for an unknown one
+PREVIEW_RATIO = 458 / 300  # width to height of Kedro-Viz's preview, which stretches an image to it
 
 
 class StoreDataset(AbstractDataset[None, ContentStore]):

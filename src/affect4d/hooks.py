@@ -38,8 +38,7 @@ LIBRARIES = (
 )  # fmt: skip
 PARAMETER_LENGTH = 500
 SQLITE = "sqlite:///"
-LOCK_SECONDS = 600.0
-"""How long a run waits for another one to create MLflow's tables, which takes seconds."""
+LOCK_SECONDS = 600.0  # how long a run waits for another one to create MLflow's tables, which takes seconds
 
 
 class PreflightHooks:

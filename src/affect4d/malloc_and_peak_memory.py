@@ -13,10 +13,8 @@ import resource
 import sys
 from pathlib import Path
 
-LARGEST = 32 * 1024**2
-"""Bytes from which an array is mapped nevertheless; the C library takes no more than this."""
-KEPT = 1024**3
-"""Free bytes at the end of the heap above which they are given back."""
+LARGEST = 32 * 1024**2  # bytes from which an array is mapped nevertheless; the C library takes no more than this
+KEPT = 1024**3  # free bytes at the end of the heap above which they are given back
 _TRIM, _MMAP, _ARENAS = -1, -3, -8  # of glibc's malloc.h
 KEEPS_FREED = {
     "MALLOC_MMAP_THRESHOLD_": str(LARGEST),

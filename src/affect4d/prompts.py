@@ -128,8 +128,7 @@ def _age_word(years: float) -> str:
     return MIDDLE_AGED if years < 52 else OLDER
 
 
-BARE = "a face showing {noun}"
-"""The only template of unaugmented prompts, filled with the expression's own name."""
+BARE = "a face showing {noun}"  # the only template of unaugmented prompts, filled with the expression's own name
 
 PLAIN: tuple[str, ...] = (
     BARE,

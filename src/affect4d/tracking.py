@@ -11,8 +11,7 @@ from affect4d.configuration_layers_and_checks import flatten
 
 Report = Callable[[int, Mapping[str, float]], None]
 _MODEL_TAG, _FORMER_MODEL_TAG = "packaged_model.", "bundle."
-NEWEST = "newest"
-"""Alias of the registered version that was made last; "latest" is MLflow's own word."""
+NEWEST = "newest"  # alias of the registered version that was made last; "latest" is MLflow's own word
 
 
 def reporter(model: str) -> Report:

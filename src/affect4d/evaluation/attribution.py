@@ -30,15 +30,12 @@ from affect4d.views.input_options import InputOptions
 
 STEPS = 16
 """Points on the path from the reference to the image; twice as many change a map by a few per cent."""
-BLUR = 4.0
-"""Standard deviation, in mm, of the smoothing of a map before it is projected onto the mesh."""
-CELL = 3.0
-"""Side of the cells of the depth test, in mm."""
+BLUR = 4.0  # standard deviation, in mm, of the smoothing of a map before it is projected onto the mesh
+CELL = 3.0  # side of the cells of the depth test, in mm
 HIDDEN_BEHIND = 8.0
 """A vertex this much farther from the camera than the nearest surface in its cell is occluded, in mm."""
 MOTION = "motion"
-FINEST = 8
-"""Largest number of parts that an edge is divided into."""
+FINEST = 8  # largest number of parts that an edge is divided into
 
 ClassDirection = Float32[np.ndarray, " dim"]
 AttributionMaps = Float32[np.ndarray, "batch views height width"]

@@ -36,8 +36,7 @@ from affect4d.views.input_options import InputOptions
 
 SIDE = 48
 """Pixels a side of the pixel baselines: fine enough for a mouth, coarse enough to forgive a pixel of misalignment."""
-VARIANCE = 0.99
-"""Fraction of the variance that the principal components keep."""
+VARIANCE = 0.99  # fraction of the variance that the principal components keep
 
 RULES = PseudoLabelOptions()
 

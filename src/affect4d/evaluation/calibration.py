@@ -8,10 +8,8 @@ from scipy.optimize import minimize_scalar
 from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, LeakError
 from affect4d.scans.expression import EXPRESSIONS
 
-BINS = 15
-"""Number of equally wide bins of confidence."""
-SMALLEST = 1e-12
-"""Smallest probability whose logarithm is taken."""
+BINS = 15  # number of equally wide bins of confidence
+SMALLEST = 1e-12  # smallest probability whose logarithm is taken
 TEMPERATURES = (0.02, 50.0)
 
 Probabilities = Float[np.ndarray, "sequences classes"]

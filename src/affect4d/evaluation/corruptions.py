@@ -18,25 +18,17 @@ from affect4d.scans.geometry import keep_triangles
 from affect4d.scans.scan import FaceScan
 
 STRENGTHS: tuple[int, ...] = (1, 2, 3, 4, 5)
-TURNS = (6.0, 12.0, 18.0, 24.0, 30.0)
-"""Degrees of yaw and pitch together."""
-NOISE = (0.1, 0.2, 0.4, 0.8, 1.6)
-"""Standard deviation along each axis, mm."""
+TURNS = (6.0, 12.0, 18.0, 24.0, 30.0)  # degrees of yaw and pitch together
+NOISE = (0.1, 0.2, 0.4, 0.8, 1.6)  # standard deviation along each axis, mm
 HOLES, RADII, REACH = 5, (4.0, 8.0, 12.0, 16.0, 20.0), 65.0
 """Number of holes, their radius, and their largest distance from the tip of the nose, mm."""
-CELLS = (2.0, 3.0, 4.0, 6.0, 8.0)
-"""Side of the cubes in which vertices are merged, mm."""
-MISSING = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Fraction of the texture's blocks that is grey."""
+CELLS = (2.0, 3.0, 4.0, 6.0, 8.0)  # side of the cubes in which vertices are merged, mm
+MISSING = (0.2, 0.4, 0.6, 0.8, 1.0)  # fraction of the texture's blocks that is grey
 BLOCKS, GREY = 8, 128
-SHIFTS = (2.0, 4.0, 6.0, 9.0, 12.0)
-"""Millimetres of displacement, and degrees of roll."""
-LIGHTS = (15.0, 30.0, 45.0, 60.0, 75.0)
-"""Degrees between the light and straight ahead."""
-AMBIENT = (0.8, 0.6, 0.4, 0.2, 0.1)
-"""Fraction of ambient light; the rest is directional."""
-VIEWS_LOST = (0.1, 0.2, 0.3, 0.4, 0.5)
-"""Probability that a view is missing; one stays."""
+SHIFTS = (2.0, 4.0, 6.0, 9.0, 12.0)  # millimetres of displacement, and degrees of roll
+LIGHTS = (15.0, 30.0, 45.0, 60.0, 75.0)  # degrees between the light and straight ahead
+AMBIENT = (0.8, 0.6, 0.4, 0.2, 0.1)  # fraction of ambient light; the rest is directional
+VIEWS_LOST = (0.1, 0.2, 0.3, 0.4, 0.5)  # probability that a view is missing; one stays
 FRAMES_LOST = (0.2, 0.4, 0.6, 0.8, 0.8)
 """Fraction of the apex window's frames that is missing; at the last strength the neutral frame is, too."""
 

@@ -32,8 +32,7 @@ from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.input_options import InputOptions
 
 BOOTSTRAP_SEED = 0
-EXCLUDED = -1
-"""Sequence index of a bank row that is excluded from an evaluation of single scans."""
+EXCLUDED = -1  # sequence index of a bank row that is excluded from an evaluation of single scans
 
 Granularity = Literal["scan", "window", "sequence"]
 GRANULARITIES: tuple[Granularity, ...] = ("scan", "window", "sequence")

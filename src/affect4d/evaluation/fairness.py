@@ -10,8 +10,7 @@ import pandas as pd
 from affect4d.evaluation.significance import percentile_interval
 
 ATTRIBUTES: tuple[str, ...] = ("gender", "age_group", "skin_tone", "ethnicity")
-SMALLEST_GROUP = 5
-"""Subjects; a smaller group gets no figure and enters no gap."""
+SMALLEST_GROUP = 5  # subjects; a smaller group gets no figure and enters no gap
 DRAWS = 1000
 PERMUTATIONS = 999
 

@@ -35,10 +35,8 @@ STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
 NEIGHBOURS: tuple[int, ...] = (1, 3, 5, 9, 15, 25)
 ITERATIONS = 2000
 
-SHOTS: tuple[int, ...] = (1, 5, 10)
-"""Numbers of labelled training subjects of a few-shot evaluation."""
-FEW_SHOT_DRAWS = 20
-"""Number of draws of those subjects."""
+SHOTS: tuple[int, ...] = (1, 5, 10)  # numbers of labelled training subjects of a few-shot evaluation
+FEW_SHOT_DRAWS = 20  # number of draws of those subjects
 RESAMPLES = 1000
 
 Features = Float[np.ndarray, "sequences width"]
@@ -173,8 +171,7 @@ def _probabilities(fitted: Any, features: Features) -> Float[np.ndarray, "sequen
 
 
 PERPLEXITY = 30.0
-COMPONENTS = 50
-"""Principal components that t-SNE starts from, as its authors advise."""
+COMPONENTS = 50  # principal components that t-SNE starts from, as its authors advise
 MAP_COLUMNS = ("model", "sequence", "subject", "expression", "x", "y")
 
 

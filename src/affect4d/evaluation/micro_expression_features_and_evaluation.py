@@ -127,8 +127,7 @@ def _mean_round(bank: ViewBank, rows: torch.Tensor, place: int) -> torch.Tensor:
 
 MICRO_PROTOCOLS: Mapping[str, bool] = {"multi_label": False, "single_label": True}
 """All clips, each with every class it has; or clips of one class, each given one of all classes."""
-THRESHOLD = 0.5
-"""Classes of at least this probability are predicted, and the most likely one in any case."""
+THRESHOLD = 0.5  # classes of at least this probability are predicted, and the most likely one in any case
 WIDTH, ROUNDS, RATE, DECAY, DROPPED = 64, 120, 3e-3, 1e-2, 0.3
 VARIANCE, STRENGTH = 0.95, 0.1
 

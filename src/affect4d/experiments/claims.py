@@ -176,8 +176,7 @@ def _finding(row: Mapping[str, Any]) -> Finding:
     return Finding(**{**known, "values": values, "interval": interval, "remarks": tuple(row.get("remarks", ()))})
 
 
-EQUIVALENCE_MARGIN = 0.05
-"""Difference in accuracy within which two models count as equivalent."""
+EQUIVALENCE_MARGIN = 0.05  # difference in accuracy within which two models count as equivalent
 NO_ANSWER = "–"
 ClaimVerdict = Literal["supported", "refuted", "inconclusive", "not measured", "excluded"]
 _UNKNOWN = (float("-inf"), float("inf"))

@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 
 from affect4d.tensor_types import Embeddings, Labels, Scalar, TextEmbeddings, ViewEmbeddings
 
-SIMCLR_TEMPERATURE = 0.5
-"""SimCLR's for small batches (Chen et al. 2020, appendix B.9)."""
+SIMCLR_TEMPERATURE = 0.5  # SimCLR's for small batches (Chen et al. 2020, appendix B.9)
 ANCHORS = 256
 """Most rows whose pairs and triplets are counted for the activity."""
 

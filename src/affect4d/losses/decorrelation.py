@@ -8,8 +8,7 @@ from torch import Tensor
 
 from affect4d.tensor_types import Embeddings, Scalar, ViewEmbeddings
 
-OFF_DIAGONAL = 0.0051
-"""λ of the original Barlow Twins (Zbontar et al. 2021, section 3.1)."""
+OFF_DIAGONAL = 0.0051  # λ of the original Barlow Twins (Zbontar et al. 2021, section 3.1)
 
 
 def standardise(features: Embeddings, epsilon: float = 1e-5) -> Embeddings:

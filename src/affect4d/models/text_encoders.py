@@ -16,8 +16,7 @@ from torch.nn.functional import normalize, pad
 from affect4d.models.options import COMPACT, FORMER_CONTEXT, LOCAL_FOLDER, EncoderOptions
 from affect4d.tensor_types import Embeddings, TextEmbeddings, Tokens
 
-VOCABULARY = 49408
-"""Rows of CLIP's byte-pair vocabulary."""
+VOCABULARY = 49408  # rows of CLIP's byte-pair vocabulary
 CLIP_CONTEXT = 77
 
 

@@ -17,8 +17,7 @@ from affect4d.tensor_types import Presence, Scalar, TextEmbeddings, Tokens, View
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)
-CLIP_SCALE = 100.0
-"""Factor on cosines that CLIP's training ends with (Radford et al. 2021, section 2.5)."""
+CLIP_SCALE = 100.0  # factor on cosines that CLIP's training ends with (Radford et al. 2021, section 2.5)
 WEIGHTS_FILE = "weights.safetensors"
 
 

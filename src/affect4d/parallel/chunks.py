@@ -29,8 +29,7 @@ ChunkOutcomes = Generator[tuple[_Chunk, _Result | Exception], None, None]
 QUEUED_PER_WORKER = 3
 """Chunks the scheduler holds for each worker: enough to keep it busy, few enough to stay small and to stop at once."""
 MIN_QUEUED = 8
-RECOUNT_AFTER = 1.0
-"""Seconds between two counts of the workers."""
+RECOUNT_AFTER = 1.0  # seconds between two counts of the workers
 
 
 def map_chunks(

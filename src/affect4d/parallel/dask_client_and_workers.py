@@ -50,12 +50,9 @@ SETTINGS = {
     "distributed.worker.memory.monitor-interval": "500 ms",
     "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, **KEEPS_FREED, "DASK_LOGGING__DISTRIBUTED": "error"},
 }
-CHECK_EVERY = 5
-"""Seconds between two checks for closed worker processes."""
-EXIT_DELAY = 1.0
-"""Seconds between a timeout and the end of its process, so that the exception reaches the scheduler."""
-GRACE = 30.0
-"""Further seconds after which a process that cannot report its timeout is ended."""
+CHECK_EVERY = 5  # seconds between two checks for closed worker processes
+EXIT_DELAY = 1.0  # seconds between a timeout and the end of its process, so that the exception reaches the scheduler
+GRACE = 30.0  # further seconds after which a process that cannot report its timeout is ended
 
 
 def open_client(engine: EngineOptions) -> Any:

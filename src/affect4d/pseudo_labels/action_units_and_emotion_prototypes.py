@@ -53,14 +53,12 @@ _PROTOTYPES = np.array(
 )
 """[expressions, AUs]"""
 
-SPARSITY = 0.05
-"""Penalty on the sum of AUs, against squared scores left unexplained."""
+SPARSITY = 0.05  # penalty on the sum of AUs, against squared scores left unexplained
 
 PSEUDO_LABEL_COLUMNS = ("sequence", "pseudo_label", "confidence", "emotion", "action_units")
 """Sequence; an emotion or a pattern ("AU1+AU4"); confidence, 0…1; emotion ("": none); AUs, the strongest first."""
 
-STILL = "still"
-"""Pseudo-label of a sequence without a distinct AU."""
+STILL = "still"  # pseudo-label of a sequence without a distinct AU
 EXCLUSIVE: frozenset[frozenset[str]] = frozenset(
     frozenset(pair)
     for pair in (

@@ -16,10 +16,8 @@ from affect4d.pseudo_labels.landmark_pseudo_labels import Rules, balancing_offse
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 
-STARTS = 10
-"""Starts of k-means; the best is kept."""
-SOFTNESS = 0.1
-"""Temperature of the balanced assignment, in mean squared distances to the nearest centre."""
+STARTS = 10  # starts of k-means; the best is kept
+SOFTNESS = 0.1  # temperature of the balanced assignment, in mean squared distances to the nearest centre
 
 ClusterFeatures = Float[np.ndarray, "rows width"]
 

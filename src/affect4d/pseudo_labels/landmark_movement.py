@@ -21,8 +21,7 @@ LandmarkTrack = Float[np.ndarray, "frames 83 3"]
 """Landmarks of a sequence, frame by frame; NaN where one was not tracked."""
 FrameValues = Float[np.ndarray, "frames"]
 
-APEX_FRACTION = 0.6
-"""An apex frame has moved at least this fraction of the sequence's second largest movement."""
+APEX_FRACTION = 0.6  # an apex frame has moved at least this fraction of the sequence's second largest movement
 
 
 def _both_sides(*rows: int) -> tuple[int, ...]:
@@ -41,8 +40,7 @@ LOWER_LIP = (56, 57, 58)
 LOWER_LIP_INNER = (65, 66, 67)
 MOUTH_CORNERS = _both_sides(48, 60)
 CHIN = (74, 75, 76)
-MOVING_LANDMARKS = tuple(row for row in range(68) if row not in RIGID)
-"""All but the rigid ones and the contour."""
+MOVING_LANDMARKS = tuple(row for row in range(68) if row not in RIGID)  # all but the rigid ones and the contour
 
 MEASUREMENTS: tuple[str, ...] = (
     "inner_brow_raise",
@@ -179,8 +177,7 @@ def _lengths(points: LandmarkTrack) -> Mapping[str, FrameValues]:
 
 MIN_SCANS = 3
 """Scans of a subject below which a median is one of them, or between two."""
-ROUNDS = 5
-"""Rounds in which the nearer half is chosen."""
+ROUNDS = 5  # rounds in which the nearer half is chosen
 
 
 def single_scans(scan_manifest: pd.DataFrame) -> pd.DataFrame:

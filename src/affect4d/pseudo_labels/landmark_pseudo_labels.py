@@ -31,14 +31,10 @@ from affect4d.pseudo_labels.landmark_movement import (
 from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions, refuse_labels
 from affect4d.scans.expression import EXPRESSIONS
 
-SMALLEST_SPREAD = 0.002
-"""Fraction of the eye distance (about 0.2 mm, a scanner's noise): the least usual movement."""
-TEMPERATURE = 0.1
-"""Divisor of cosines with the prototypes before the softmax."""
-FEWEST = 5
-"""Training sequences of every emotion that a discriminant needs; with fewer, the prototypes decide."""
-NAMED_SUBJECTS = 10
-"""Most subjects that a warning names."""
+SMALLEST_SPREAD = 0.002  # fraction of the eye distance (about 0.2 mm, a scanner's noise): the least usual movement
+TEMPERATURE = 0.1  # divisor of cosines with the prototypes before the softmax
+FEWEST = 5  # training sequences of every emotion that a discriminant needs; with fewer, the prototypes decide
+NAMED_SUBJECTS = 10  # most subjects that a warning names
 
 
 class UnmeasurableError(ValueError):

@@ -22,8 +22,7 @@ from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 
-DEPTH_RANGE = 400.0
-"""How far before and behind the turning axis anything is rendered, in mm."""
+DEPTH_RANGE = 400.0  # how far before and behind the turning axis anything is rendered, in mm
 MISSING_TEXTURE = 128
 """Every texel of a scan without texture."""
 TEXELS_PER_PIXEL = 2

@@ -17,8 +17,7 @@ NORMALS_SCALE = 127.0
 DEPTH_BACKGROUND = 0
 DEPTH_MIDDLE = 32768
 """Encoded depth of the plane through the turning axis, perpendicular to the line of sight."""
-DEPTH_STEP = 0.01
-"""Millimetres per step of an encoded depth: ±327 mm fit, a scanner's noise is ten times as coarse."""
+DEPTH_STEP = 0.01  # millimetres per step of an encoded depth: ±327 mm fit, a scanner's noise is ten times as coarse
 
 
 AttributeImages = UInt8[np.ndarray, "views height width 3"]

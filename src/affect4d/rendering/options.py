@@ -16,8 +16,7 @@ Level = Annotated[int, Field(ge=0, le=255)]
 
 DEFAULT_ANGLES: Mapping[str, float] = {"front": 0.0, "left": -45.0, "right": 45.0}
 _FORMER_NAMES = {"stances": "head_poses", "stance_degrees": "head_pose_degrees"}
-ORTHOGRAPHIC_DISTANCE = 1000.0
-"""Distance of an orthographic camera, in mm; its image does not depend on it."""
+ORTHOGRAPHIC_DISTANCE = 1000.0  # distance of an orthographic camera, in mm; its image does not depend on it
 
 
 class Light(BaseModel, frozen=True, extra="forbid"):

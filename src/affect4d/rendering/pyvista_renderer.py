@@ -29,12 +29,10 @@ REMEDY = (
     "Install a software driver (Debian, Ubuntu: 'apt-get install libegl1 libgl1 libgl1-mesa-dri', or 'libosmesa6' on "
     "older releases) or the GPU's own driver, or render on the CPU (render.device=cpu)."
 )
-UNSIGNED_CHAR = 3
-"""VTK's number of the type of a pixel's component."""
+UNSIGNED_CHAR = 3  # VTK's number of the type of a pixel's component
 SQUARE = {"texture": (MISSING_TEXTURE,) * 3, "normals": (NORMALS_MIDDLE, NORMALS_MIDDLE, 255)}
 """Attribute → centre of every view of an untextured square that faces the front."""
-STEEPEST = 6.0
-"""How far that square recedes in one pixel, in pixels, seen from the side as far as a camera may stand."""
+STEEPEST = 6.0  # how far that square recedes in one pixel, in pixels, seen from the side as far as a camera may stand
 
 
 class PyVistaRenderer:

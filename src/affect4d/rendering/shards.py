@@ -22,8 +22,7 @@ from safetensors.numpy import save_file
 
 from affect4d.store.content_and_code_digests import file_digest
 
-LEVEL = 1
-"""Compression level of zstd: higher ones take three times as long and save a twentieth."""
+LEVEL = 1  # compression level of zstd: higher ones take three times as long and save a twentieth
 HEADER = "affect4d"
 
 

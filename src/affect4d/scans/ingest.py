@@ -40,12 +40,10 @@ if TYPE_CHECKING:
     from affect4d.scans.alignment import Alignment, RepairedScan
 
 OutcomeRow = dict[str, Any]
-TEXELS = 16
-"""Of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, but not used."""
+TEXELS = 16  # of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, but not used
 UNREAD = LOST, FAILED = "worker-lost", "failed"
 """Codes of scans without an outcome: the process died, or ended in an unforeseen error. The next run reads them."""
-SCANS_PER_PORTION = 300
-"""On average: few enough to lose or to read again, enough that a large corpus is few files."""
+SCANS_PER_PORTION = 300  # on average: few enough to lose or to read again, enough that a large corpus is few files
 _ARROW_TYPES: Mapping[str, pa.DataType] = {
     **dict.fromkeys(("int64", "Int64"), pa.int64()),
     "float64": pa.float64(),

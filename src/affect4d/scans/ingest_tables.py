@@ -140,10 +140,8 @@ OTHERWISE = "Get the file again from the corpus; if every scan has this, check t
 EXAMPLES = 3
 BETWEEN_NOTES = "; "
 """Separator of the findings and repairs of one scan in its ``reason``."""
-MOST_NOTES = 12
-"""How many different notes of one code are listed; the rest are in the report's rows."""
-DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "size", "scaled")
-"""Codes of poses to inspect."""
+MOST_NOTES = 12  # how many different notes of one code are listed; the rest are in the report's rows
+DOUBTFUL = ("mirrored", "turned", "low-confidence", "incomplete", "size", "scaled")  # codes of poses to inspect
 UNLABELLED = "unlabelled"
 
 

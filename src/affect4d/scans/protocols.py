@@ -16,8 +16,7 @@ from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.corpus_class_and_scan_table import ANY, Protocol, Selection
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit, check_disjoint, draw_folds, draw_split
 
-FIXED_DRAW = 0
-"""Seed of the subjects that a protocol draws once and for all."""
+FIXED_DRAW = 0  # seed of the subjects that a protocol draws once and for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,7 @@ PROTOCOLS: tuple[Protocol, ...] = tuple(protocol for corpus in CORPORA.values() 
 """Protocols of single corpora; each corpus declares its own."""
 GENERAL: tuple[str, ...] = ("10-fold", "leave-one-subject-out", "5-draws")
 """Protocols of any corpus that tables show; any other number goes before ``-fold`` and ``-draws``, too."""
-DRAWN_SHARE = 0.2
-"""Share of the subjects that each of the repeated draws tests on."""
+DRAWN_SHARE = 0.2  # share of the subjects that each of the repeated draws tests on
 
 
 def general_protocol(name: str, corpus: str = ANY) -> Protocol | None:

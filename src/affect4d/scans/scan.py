@@ -11,16 +11,15 @@ from affect4d.array_types import Faces, Landmarks, Texture, TextureCoordinates, 
 if TYPE_CHECKING:
     import pyvista
 
-LANDMARK_FIELD = "landmarks"
-"""Name of the field data that holds the landmarks of a pyvista mesh."""
+LANDMARK_FIELD = "landmarks"  # name of the field data that holds the landmarks of a pyvista mesh
 _PYVISTA = Path("pyvista mesh")
 
 
 @dataclass(frozen=True, slots=True)
 class FaceScan:
-    """One scan of one face in one frame: a textured triangle mesh."""
+    """One scan of a face: a textured triangle mesh in mm; +x is the subject's left, +y up, +z towards the camera."""
 
-    vertices: Vertices  # mm; +x the subject's left, +y up, +z towards the camera
+    vertices: Vertices
     faces: Faces
     texture_coordinates: TextureCoordinates | None = None  # one (u, v) a vertex, v up; None where the file has none
     texture: Texture | None = None

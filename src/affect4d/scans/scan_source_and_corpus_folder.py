@@ -21,8 +21,7 @@ from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import FaceScan
 from affect4d.store import KEY_LENGTH, content_key
 
-MOST_FOLDERS = 50
-"""Folders that are searched for a corpus that is not where it was configured."""
+MOST_FOLDERS = 50  # folders that are searched for a corpus that is not where it was configured
 
 ScanRow = Mapping[str, Any]
 """A row of a source's table, or of the scan manifest: both have its columns."""

@@ -35,8 +35,7 @@ from affect4d.synthetic.scan_file_writers import (
 LabelRow = dict[str, str | int]
 CODED_WEIGHT = 0.15  # least weight at which a coder sees an action unit
 RAW_TURN = Rotation.from_euler("xyz", (6.0, -9.0, 4.0), degrees=True)
-RAW_SHIFT = np.array([14.0, -22.0, 35.0])
-"""Pose of BU-3DFE's raw mesh, which is not aligned with the cropped one; mm."""
+RAW_SHIFT = np.array([14.0, -22.0, 35.0])  # pose of BU-3DFE's raw mesh, which is not aligned with the cropped one; mm
 BOSPHORUS_CODES = dict(zip(EXPRESSIONS, ("ANGER", "DISGUST", "FEAR", "HAPPY", "SADNESS", "SURPRISE"), strict=True))
 SOMETIMES_MISSING = "Chin middle"
 BP4D_TASKS = {**{label: task for task, label in bp4d.TASKS.items()}, "surprise": "T3"}

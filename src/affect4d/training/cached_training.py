@@ -30,8 +30,7 @@ from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, S
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank, resolve_schedule
 
 HISTORY_FILE, COST_FILE = "history.parquet", "cost.json"
-VALIDATION_FILE = "validation.json"
-"""Validation loss by epoch; empty where no subject was held out."""
+VALIDATION_FILE = "validation.json"  # validation loss by epoch; empty where no subject was held out
 
 
 @dataclass(frozen=True)

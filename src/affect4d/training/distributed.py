@@ -22,8 +22,7 @@ from affect4d.training.objectives import Outputs, map_outputs
 BUCKET = 2**25
 """Numbers that are reduced in one call."""
 _LAYERS = ("resblocks", "stages", "blocks", "layers")
-_NOT_SAVED = {"params", "fused"}
-"""Keys of an optimizer's group that belong to the process, not to its state."""
+_NOT_SAVED = {"params", "fused"}  # keys of an optimizer's group that belong to the process, not to its state
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,8 @@ from affect4d.training.objectives import Model, ObjectiveValue, TrainingTask, jo
 from affect4d.training.options import TrainOptions
 
 ENCODERS = ("image.tower.", "text.tower.")
-WINDOW = 100
-"""Steps over which the usual gradient norm is computed."""
-EXPLOSION = 100.0
-"""Factor over the usual gradient norm that is reported."""
+WINDOW = 100  # steps over which the usual gradient norm is computed
+EXPLOSION = 100.0  # factor over the usual gradient norm that is reported
 OVERFLOWS = 32
 """Overflowing scaled gradients in a row that end a run: each halves the scale, which from 65,536 is then nothing."""
 

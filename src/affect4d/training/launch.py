@@ -35,8 +35,7 @@ from affect4d.training.trainer import EpochCallback, StepCallback
 JOB, TRAIN, VALIDATION, BANK = "job.json", "train.safetensors", "validation.safetensors", "bank.safetensors"
 PROGRESS, LOGS, RESULT, CHECKPOINTS = "progress.jsonl", "logs", "result", "checkpoints"
 POLL_SECONDS = 0.2
-SHUTDOWN_SECONDS = 60
-"""Time workers have, when told to stop, to finish their step and save."""
+SHUTDOWN_SECONDS = 60  # time workers have, when told to stop, to finish their step and save
 PACKAGES = Path(__file__).parents[2]
 """Folder of this package, for workers that do not have it installed."""
 SIGNALLED = "torch.distributed.elastic.multiprocessing.api.SignalException"

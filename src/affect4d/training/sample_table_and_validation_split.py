@@ -11,8 +11,7 @@ from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
 from affect4d.views.mixed_view_sampling import SubjectSampler, rendered_head_poses, sample_schedule
 
-VALIDATION_EPOCH = -1
-"""Epoch of validation rows."""
+VALIDATION_EPOCH = -1  # epoch of validation rows
 
 
 def draw_plan(

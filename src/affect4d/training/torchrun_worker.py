@@ -25,8 +25,7 @@ from affect4d.training.launch import CHECKPOINTS, PROGRESS, RESULT, TrainingJob,
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingState
 from affect4d.training.trainer import Callbacks, train
 
-PROGRESS_SECONDS = 0.5
-"""Least time between two lines of progress."""
+PROGRESS_SECONDS = 0.5  # least time between two lines of progress
 
 
 @record

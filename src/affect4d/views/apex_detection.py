@@ -21,18 +21,13 @@ Activity = Float64[np.ndarray, " frames"]
 
 WINDOW_FRACTION = 0.5
 """A frame with at least this fraction of its sequence's greatest activity is in the window round the apex."""
-REST_FRACTION = 0.2
-"""Below this fraction of the apex's activity the face is at rest."""
-MEDIAN_FRACTION = 1 / 8
-"""Length of the running median, as a fraction of the sequence; at least three frames."""
+REST_FRACTION = 0.2  # below this fraction of the apex's activity the face is at rest
+MEDIAN_FRACTION = 1 / 8  # length of the running median, as a fraction of the sequence; at least three frames
 SLOPES, PLATEAUS = (0.06, 0.12, 0.2, 0.3), (0.0, 0.1, 0.2, 0.3, 0.4)
 """Durations of a rise or decay, and of an apex, as fractions of the sequence."""
-LARGEST_GRID = 100
-"""Most points in time at which movements are compared; longer sequences are sampled evenly."""
-LEAST_EXPLAINED = 0.1
-"""Fraction of the activity's variance that a movement must explain beyond a drift."""
-LEAST_FRAMES = 8
-"""In shorter clips a movement cannot be distinguished from a drift."""
+LARGEST_GRID = 100  # most points in time at which movements are compared; longer sequences are sampled evenly
+LEAST_EXPLAINED = 0.1  # fraction of the activity's variance that a movement must explain beyond a drift
+LEAST_FRAMES = 8  # in shorter clips a movement cannot be distinguished from a drift
 
 
 @dataclass(frozen=True, slots=True)

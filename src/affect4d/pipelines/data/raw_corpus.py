@@ -15,8 +15,7 @@ from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
 
 LOGGER = logging.getLogger(__name__)
-WRITTEN_AS = "bu4dfe"
-"""The layout in which synthetic corpora are made; others are converted to."""
+WRITTEN_AS = "bu4dfe"  # the layout in which synthetic corpora are made; others are converted to
 
 
 class CorpusSource(BaseModel, frozen=True, extra="forbid"):

@@ -18,8 +18,7 @@ from affect4d.training.sample_table_and_validation_split import draw_plan
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
 
-SHEET_SAMPLES = 5
-"""Rows of the augmentation schedule that the contact sheet shows."""
+SHEET_SAMPLES = 5  # rows of the augmentation schedule that the contact sheet shows
 
 
 class AffectMethod(BaseModel, frozen=True, extra="forbid"):

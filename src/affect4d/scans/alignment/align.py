@@ -22,11 +22,9 @@ UNITS: Mapping[str, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 """Units a scan may be measured in, and how many millimetres each has."""
 MIN_EXTENT, MAX_EXTENT = 65.0, 1500.0
 """Largest extents, in mm, of what is taken for a scan of a face: from half a face to head and shoulders."""
-PLAUSIBLE_SIZE = 1.6
-"""Factor between a person's landmarks and the mean face's within which a unit is believed."""
+PLAUSIBLE_SIZE = 1.6  # factor between a person's landmarks and the mean face's within which a unit is believed
 SAMPLE = 4000
-TURNED = 60.0
-"""Angle, in degrees, between a scan and the canonical frame from which on it counts as turned."""
+TURNED = 60.0  # angle, in degrees, between a scan and the canonical frame from which on it counts as turned
 
 
 def unit_of(vertices: Vertices, landmarks: Landmarks | None = None) -> str:
@@ -170,18 +168,14 @@ def swap_sides(landmarks: Landmarks) -> Landmarks:
 
 TRUSTED = 0.5
 """Confidence below which a pose is doubted."""
-SHAPE_CONFIDENCE = 0.7
-"""Confidence of a pose found by shape, at best: its pitch is known to a few degrees only."""
-SHAPE_SURE = 0.9 * SHAPE_CONFIDENCE
-"""Confidence by shape from which on it replaces landmarks that lie beside the scan."""
+SHAPE_CONFIDENCE = 0.7  # confidence of a pose found by shape, at best: its pitch is known to a few degrees only
+SHAPE_SURE = 0.9 * SHAPE_CONFIDENCE  # confidence by shape from which on it replaces landmarks that lie beside the scan
 NEAR, MIN_NEAR = 4.0, 0.3
 """Distance to a downsampled scan, in mm, and the fraction of landmarks within it below which they are checked."""
-PLAUSIBLE = 0.7, 1.3
-"""Sizes relative to the mean face without a finding: the two synthetic heads have 0.86 to 1.11."""
+PLAUSIBLE = 0.7, 1.3  # sizes relative to the mean face without a finding: the two synthetic heads have 0.86 to 1.11
 FAR_APART = 40.0
 """Distance between two poses, mm, above which landmarks are misplaced; a corpus's own misalignment is below 28 mm."""
-COMPLETE = 0.75
-"""Share of the mean face below which a scan is called incomplete."""
+COMPLETE = 0.75  # share of the mean face below which a scan is called incomplete
 
 
 @dataclass(frozen=True, slots=True)

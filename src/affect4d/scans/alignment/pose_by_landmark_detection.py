@@ -39,10 +39,8 @@ BU_LANDMARKS = (
 
 SEARCH_SIZE, REFINE_SIZE = 160, 256
 """Side of the renderings in which a face is searched, and from which its pose is refined, pixels."""
-HALF_WIDTH = 115.0
-"""Half the side of the refining rendering, mm."""
-TURNING_AXIS = np.array([0.0, -5.0, -40.0])
-"""Middle of the refining renderings, canonical, mm."""
+HALF_WIDTH = 115.0  # half the side of the refining rendering, mm
+TURNING_AXIS = np.array([0.0, -5.0, -40.0])  # middle of the refining renderings, canonical, mm
 FINAL_YAWS = (-12.0, 0.0, 12.0)
 """Directions, in degrees, of the last renderings; their mean has two thirds of the error of one."""
 SMOOTHING = ((0.12, 1.0), (0.3, 2.0), (np.inf, 3.0))
@@ -50,18 +48,12 @@ SMOOTHING = ((0.12, 1.0), (0.3, 2.0), (np.inf, 3.0))
 LIGHT = np.array([0.15, 0.35, 0.9]) / np.linalg.norm([0.15, 0.35, 0.9])
 SKIN, BACKGROUND, AMBIENT = np.array([224.0, 172.0, 150.0]), 40, 0.25
 
-MIN_VISIBLE = 200
-"""Landmarks on the surface below which no pose is fitted."""
-OUTLIER = 6.0
-"""Distance to the mean landmarks, mm, at which a landmark counts for half."""
-SCALES = 0.3, 3.0
-"""Sizes of a face relative to the mean one's that a refinement may find; others are no faces."""
-SURE, DOUBTFUL = 3.4, 5.5
-"""Residual, mm, below which a pose ends the search; and above which it does not end it."""
-MAX_RENDERINGS = 90
-"""Renderings after which a search ends."""
-HALF_CONFIDENCE = 4.1
-"""Residual at which the confidence in a pose is one half, mm."""
+MIN_VISIBLE = 200  # landmarks on the surface below which no pose is fitted
+OUTLIER = 6.0  # distance to the mean landmarks, mm, at which a landmark counts for half
+SCALES = 0.3, 3.0  # sizes of a face relative to the mean one's that a refinement may find; others are no faces
+SURE, DOUBTFUL = 3.4, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
+MAX_RENDERINGS = 90  # renderings after which a search ends
+HALF_CONFIDENCE = 4.1  # residual at which the confidence in a pose is one half, mm
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,11 @@ from affect4d.scans.scan import FaceScan
 
 SPIKE_STEEPNESS = 2.5
 """Height of a spike over its neighbours, as a multiple of their distance to their own mean: a nose has 0.3."""
-MIN_SPIKE = 2.0
-"""Lower spikes, in mm, are noise, and stay."""
+MIN_SPIKE = 2.0  # lower spikes, in mm, are noise, and stay
 BRIDGE_LENGTH, BRIDGE_FACTOR, BRIDGE_THINNESS = 12.0, 8.0, 8.0
 """A bridge is longer than so many mm, than so many median edges, and than so many of its own shortest edges."""
-MEDIAN_OF = 4
-"""Every so many triangles, an edge length is taken for the median."""
-DEBRIS_SHARE = 0.01
-"""Pieces with fewer triangles than this share of the largest piece are debris."""
+MEDIAN_OF = 4  # every so many triangles, an edge length is taken for the median
+DEBRIS_SHARE = 0.01  # pieces with fewer triangles than this share of the largest piece are debris
 
 Squares = Float32[np.ndarray, "3 faces"]
 

@@ -48,8 +48,7 @@ SCAN_FOLDER, LANDMARK_FOLDER, CODING_FOLDER = "Sequences(2D+3D)", "3DFeatures", 
 FRAME_SHIFT = 1
 """Scan N is frame N + 1 of the action coding."""
 UNKNOWN = 9
-SUBJECTS = numbered("FM", (23, 18), 3)
-"""23 women and 18 men (recalled, check against the paper)."""
+SUBJECTS = numbered("FM", (23, 18), 3)  # 23 women and 18 men (recalled, check against the paper)
 
 _PLACE = r"(?:.*/)?(?P<subject>[FM]\d{3,})[/_](?P<task>T\d{1,2})"
 _SCAN = re.compile(_PLACE + r"/(?P<frame>\d{1,9})\.obj", re.IGNORECASE)

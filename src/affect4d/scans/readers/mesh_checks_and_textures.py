@@ -17,8 +17,7 @@ from affect4d.scans.scan import ScanError
 MAX_FILE_BYTES = 128 * 2**20
 MAX_VERTICES = 5_000_000
 MAX_FACES = 10_000_000
-MIN_RELATIVE_WIDTH = 1e-4
-"""Smallest second-largest extent of a mesh, relative to the largest."""
+MIN_RELATIVE_WIDTH = 1e-4  # smallest second-largest extent of a mesh, relative to the largest
 MAX_COORDINATE = 1e7
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

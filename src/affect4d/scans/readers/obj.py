@@ -41,15 +41,13 @@ from affect4d.scans.readers.text_numbers import (
 from affect4d.scans.scan import ScanError
 
 MAX_MATERIAL_BYTES, MAX_MATERIAL_FILES = 2**20, 16
-HEAD_BYTES = 65536
-"""How far into the file its materials may be named."""
+HEAD_BYTES = 65536  # how far into the file its materials may be named
 _STATEMENT = re.compile(rb"^[ \t]*(newmtl|map_Kd)[ \t]+([^\n]+)", re.MULTILINE | re.IGNORECASE)
 
 POINTS, COORDINATES, CORNERS, POLYGONS, WIDTHS, _, FORM, OUTCOME, COUNTERS = range(9)
 """Counters: numbers on ``v`` and ``vt`` lines, corners, polygons, numbers a line (from ``WIDTHS``), form, defect."""
 DONE, WRONG_COUNT, MALFORMED, MIXED_FORMS, FEW_CORNERS, BAD_INDEX = range(6)
-HAS_TEXTURE = 2
-"""Forms are sums: 1 for a position, 2 for a texture index, 4 for a normal."""
+HAS_TEXTURE = 2  # forms are sums: 1 for a position, 2 for a texture index, 4 for a normal
 _V, _T, _F, _SLASH, _HASH, _MINUS, _BACKSLASH = b"vtf/#-\\"
 _ZERO, _ONE, _TEN = np.uint64(0), np.uint64(1), np.uint64(10)
 _V_LINE, _VT_LINE = np.frombuffer(b"v\0", np.uint8), np.frombuffer(b"vt", np.uint8)

@@ -50,8 +50,7 @@ _OFF = re.compile(rb"(?:\s*+#[^\r\n]*+)*+\s*OFF(?![\w])")
 _HEAD = 84
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", 9), ("attribute", "<u2")])
 _VERTEX, _END_LOOP = np.frombuffer(b"vertex", np.uint8), np.frombuffer(b"endloop", np.uint8)
-_LOWER_CASE = np.uint8(32)
-"""The bit that makes a letter small."""
+_LOWER_CASE = np.uint8(32)  # the bit that makes a letter small
 
 
 def read_off(path: Path) -> MeshFile:

@@ -38,8 +38,7 @@ Measured = Bool[np.ndarray, "rows columns"]
 PLANES = 5
 MAX_DEPTH_JUMP = 10.0
 """Largest difference in depth, in mm, inside one cell of the grid; beyond it there is an edge, not a surface [ours]."""
-MAX_SLOPE = 2.5
-"""Largest difference in depth inside a cell of a coarse grid, as a multiple of the cell's side [ours]."""
+MAX_SLOPE = 2.5  # largest difference in depth inside a cell of a coarse grid, as a multiple of the cell's side [ours]
 DEPTH_MODES = ("I;16", "I;16B", "I;16L", "I")
 _ZERO, _ONE, _TWO = np.uint64(0), np.uint64(1), np.uint64(2)
 _HEAD, _COUNT = struct.Struct("<HHdH"), struct.Struct("<I")

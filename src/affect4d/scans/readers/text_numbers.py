@@ -24,8 +24,7 @@ def _table(marks: bytes) -> np.ndarray:
     return np.isin(np.arange(256), list(marks))
 
 
-IN_LISTS = _table(b", \t\r\n")
-"""Bytes between the numbers of a list."""
+IN_LISTS = _table(b", \t\r\n")  # bytes between the numbers of a list
 IN_LINES = _table(b" \t\r\v\f")
 """Bytes between the words of a line."""
 LINE_BREAK = 10

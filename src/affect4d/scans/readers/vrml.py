@@ -33,8 +33,7 @@ from affect4d.scans.scan import ScanError
 HEADER = b"#VRML V2.0"
 MAX_DEPTH = 64
 MAX_BRACKETS = 100_000
-MAX_URLS = 16
-"""Names of one image that are looked for."""
+MAX_URLS = 16  # names of one image that are looked for
 _LONGEST_WORD = 80
 _CLOSES = {ord("{"): ord("}"), ord("["): ord("]")}
 _STRUCTURE = re.compile(rb'[{}\[\]"#]')
