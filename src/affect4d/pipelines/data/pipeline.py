@@ -3,14 +3,7 @@
 from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node
-from affect4d.pipelines.data.nodes import (
-    draw_view_sheet,
-    ingest_scans,
-    list_protocols,
-    render_views,
-    split_subjects,
-    write_ingest_page,
-)
+from affect4d.pipelines.data import nodes
 from affect4d.pipelines.data.raw_corpus import generate_raw_corpus
 
 
@@ -28,16 +21,16 @@ def _generate() -> Pipeline:
 
 
 def _ingest() -> Pipeline:
-    nodes = [
+    steps = [
         named_node(
-            ingest_scans,
+            nodes.ingest_scans,
             ["raw_corpus", "params:ingest", "scan_store", "params:engine"],
             ["scan_manifest", "sequences", "ingest_report", "corpus_completeness"],
         ),
-        named_node(split_subjects, ["sequences", "raw_corpus", "params:split"], "subject_split"),
-        named_node(list_protocols, ["raw_corpus", "scan_manifest"], "protocols"),
+        named_node(nodes.split_subjects, ["sequences", "raw_corpus", "params:split"], "subject_split"),
+        named_node(nodes.list_protocols, ["raw_corpus", "scan_manifest"], "protocols"),
         named_node(
-            write_ingest_page,
+            nodes.write_ingest_page,
             {
                 "raw_corpus": "raw_corpus",
                 "manifest": "scan_manifest",
@@ -51,16 +44,16 @@ def _ingest() -> Pipeline:
             ["ingest_page", "ingest_summary"],
         ),
     ]
-    return pipeline(nodes, tags="ingest")
+    return pipeline(steps, tags="ingest")
 
 
 def _render() -> Pipeline:
-    nodes = [
+    steps = [
         named_node(
-            render_views,
+            nodes.render_views,
             ["scan_manifest", "raw_corpus", "params:render", "view_store", "params:engine"],
             ["view_manifest", "render_report"],
         ),
-        named_node(draw_view_sheet, ["view_manifest", "sequences", "view_store"], "view_contact_sheet"),
+        named_node(nodes.draw_view_sheet, ["view_manifest", "sequences", "view_store"], "view_contact_sheet"),
     ]
-    return pipeline(nodes, tags="render")
+    return pipeline(steps, tags="render")

@@ -3,16 +3,7 @@
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines import named_node
-from affect4d.pipelines.evaluation.nodes import (
-    compare_on_micro_expressions,
-    evaluate_affect_vlm,
-    evaluate_baselines,
-    evaluate_references,
-    evaluate_representations,
-    evaluate_smile_vlm,
-    measure_granularity,
-    measure_pseudo_labels,
-)
+from affect4d.pipelines.evaluation import nodes
 
 DATA = ("view_manifest", "subject_split")
 STORES = ("view_store", "cache_store")
@@ -26,28 +17,30 @@ def create_pipeline() -> Pipeline:
 
 def _affect_vlm() -> Pipeline:
     results = ["metrics", "predictions", "prompt_influence"]
-    evaluating = node(evaluate_affect_vlm, [*DATA, "model", "settings", *STORES], results, name="evaluate")
+    evaluating = node(nodes.evaluate_affect_vlm, [*DATA, "model", "settings", *STORES], results, name="evaluate")
     return _of_method("affect_vlm", [evaluating])
 
 
 def _smile_vlm() -> Pipeline:
-    nodes = [
+    steps = [
         node(
-            evaluate_smile_vlm,
+            nodes.evaluate_smile_vlm,
             [*DATA, "sequences", "model", "settings", *STORES],
             ["metrics", "predictions"],
             name="evaluate",
         ),
         named_node(
-            compare_on_micro_expressions, ["predictions", "raw_corpus", "settings", "run_info"], "micro_comparison"
+            nodes.compare_on_micro_expressions,
+            ["predictions", "raw_corpus", "settings", "run_info"],
+            "micro_comparison",
         ),
     ]
-    return _of_method("smile_vlm", nodes)
+    return _of_method("smile_vlm", steps)
 
 
-def _of_method(method: str, nodes: list[Node]) -> Pipeline:
+def _of_method(method: str, steps: list[Node]) -> Pipeline:
     """Nodes in the namespace of a model; its artefacts carry its name in the catalog."""
-    part = pipeline(nodes)
+    part = pipeline(steps)
     own = {"model": f"{method}_model", "settings": f"{method}_settings"}
     inputs = {name: own.get(name, name) for name in part.inputs()}
     outputs = {name: f"{method}_{name}" for name in part.all_outputs()}
@@ -57,26 +50,26 @@ def _of_method(method: str, nodes: list[Node]) -> Pipeline:
 def _comparisons() -> list[Node]:
     return [
         named_node(
-            evaluate_references,
+            nodes.evaluate_references,
             [*DATA, "cross_entropy_model", "smile_vlm_settings", *STORES],
             ["reference_metrics", "reference_predictions"],
         ),
         named_node(
-            evaluate_representations,
+            nodes.evaluate_representations,
             [*DATA, "smile_vlm_model", "affect_vlm_model", "smile_vlm_settings", *STORES],
             ["representation_scores", "embedding_maps"],
         ),
         named_node(
-            measure_granularity,
+            nodes.measure_granularity,
             [*DATA, "affect_vlm_model", "smile_vlm_model", "cross_entropy_model", "affect_vlm_settings", *STORES],
             "granularity_scores",
         ),
         named_node(
-            evaluate_baselines,
+            nodes.evaluate_baselines,
             [*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
             ["baseline_metrics", "baseline_predictions"],
         ),
         named_node(
-            measure_pseudo_labels, ["pseudo_prompts", "view_manifest", "subject_split"], "pseudo_label_accuracy"
+            nodes.measure_pseudo_labels, ["pseudo_prompts", "view_manifest", "subject_split"], "pseudo_label_accuracy"
         ),
     ]

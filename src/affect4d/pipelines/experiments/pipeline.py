@@ -3,20 +3,7 @@
 from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines import named_node
-from affect4d.pipelines.experiments.nodes import (
-    choose_clips,
-    compare_variants,
-    corrupt_scans,
-    describe_study,
-    draw_protocol,
-    fit_folds,
-    gather_experiment_data,
-    gather_models,
-    run_trials,
-    score_protocol,
-    summarise_robustness,
-    write_study_page,
-)
+from affect4d.pipelines.experiments import nodes
 
 STUDIES = ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
 CORPUS = ("view_manifest", "sequences", "scan_manifest", "view_store")
@@ -31,7 +18,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _studies() -> Pipeline:
-    gathering = named_node(gather_experiment_data, [*CORPUS], "experiment_data")
+    gathering = named_node(nodes.gather_experiment_data, [*CORPUS], "experiment_data")
     return pipeline([gathering, *(step for name in STUDIES for step in _study(name))], tags="studies")
 
 
@@ -40,25 +27,25 @@ def _study(name: str) -> list[Node]:
     options = f"params:studies.{name}"
     return [
         node(
-            run_trials,
+            nodes.run_trials,
             ["experiment_data", "subject_split", "study_store", options, *SETTINGS, "params:engine"],
             [predictions, curves],
             name=f"run_{name}_trials",
         ),
         node(
-            describe_study,
+            nodes.describe_study,
             [predictions, "experiment_data", "raw_corpus", "subject_split", options, "run_info"],
             provenance,
             name=f"describe_{name}",
         ),
         node(
-            compare_variants,
+            nodes.compare_variants,
             [predictions, curves, provenance, options],
             f"{name}_study",
             name=f"compare_{name}",
         ),
         node(
-            write_study_page,
+            nodes.write_study_page,
             [f"{name}_study", curves, options, "run_info"],
             [f"{name}_study_page", f"{name}_study_tables"],
             name=f"write_{name}_page",
@@ -69,16 +56,16 @@ def _study(name: str) -> list[Node]:
 def _cross_validation() -> Pipeline:
     """The corpus that is trained on is another one in cross-dataset protocols, else the same."""
     options = "params:cross_validation"
-    nodes = [
+    steps = [
         node(
-            gather_experiment_data,
+            nodes.gather_experiment_data,
             [f"training_{name}" for name in CORPUS],
             "training_experiment_data",
             name="gather_training_data",
         ),
-        named_node(draw_protocol, ["sequences", "training_sequences", "raw_corpus", options], "protocol_folds"),
+        named_node(nodes.draw_protocol, ["sequences", "training_sequences", "raw_corpus", options], "protocol_folds"),
         named_node(
-            fit_folds,
+            nodes.fit_folds,
             {
                 "protocol": "protocol_folds",
                 "data": "experiment_data",
@@ -92,22 +79,24 @@ def _cross_validation() -> Pipeline:
             "fold_predictions",
         ),
         named_node(
-            score_protocol, ["fold_predictions", "protocol_folds", "sequences", "run_info"], "cross_validation_scores"
+            nodes.score_protocol,
+            ["fold_predictions", "protocol_folds", "sequences", "run_info"],
+            "cross_validation_scores",
         ),
     ]
-    return pipeline(nodes, tags="cross_validate")
+    return pipeline(steps, tags="cross_validate")
 
 
 def _robustness() -> Pipeline:
-    nodes = [
-        named_node(gather_models, MODELS, "robustness_models"),
+    steps = [
+        named_node(nodes.gather_models, MODELS, "robustness_models"),
         named_node(
-            choose_clips,
+            nodes.choose_clips,
             ["view_manifest", "scan_manifest", "subject_split", "params:robustness", "affect_vlm_settings"],
             "robustness_clips",
         ),
         named_node(
-            corrupt_scans,
+            nodes.corrupt_scans,
             {
                 "clips": "robustness_clips",
                 "raw_corpus": "raw_corpus",
@@ -120,6 +109,6 @@ def _robustness() -> Pipeline:
             },
             "robustness_predictions",
         ),
-        named_node(summarise_robustness, ["robustness_predictions", "robustness_models"], "robustness"),
+        named_node(nodes.summarise_robustness, ["robustness_predictions", "robustness_models"], "robustness"),
     ]
-    return pipeline(nodes, tags="robustness")
+    return pipeline(steps, tags="robustness")

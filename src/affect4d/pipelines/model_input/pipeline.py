@@ -3,14 +3,7 @@
 from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node
-from affect4d.pipelines.model_input.nodes import (
-    collect_settings,
-    draw_augmentation_sheet,
-    schedule_self_supervised,
-    schedule_supervised,
-    write_augmented_prompts,
-    write_pseudo_prompts,
-)
+from affect4d.pipelines.model_input import nodes
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
 PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels", *METHODS)]
@@ -18,39 +11,41 @@ PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseud
 
 def create_pipeline() -> Pipeline:
     """Stages `settings`, `prompts` and `augment`."""
-    settings = named_node(collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS])
+    settings = named_node(nodes.collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS])
     stages = pipeline([settings], tags="settings") + _prompts() + _augment()
     return pipeline(stages, namespace="model_input", prefix_datasets_with_namespace=False)
 
 
 def _prompts() -> Pipeline:
-    nodes = [
-        named_node(write_augmented_prompts, ["sequences", "affect_vlm_settings", "cache_store"], "augmented_prompts"),
+    steps = [
         named_node(
-            write_pseudo_prompts,
+            nodes.write_augmented_prompts, ["sequences", "affect_vlm_settings", "cache_store"], "augmented_prompts"
+        ),
+        named_node(
+            nodes.write_pseudo_prompts,
             ["scan_manifest", "view_manifest", "subject_split", "smile_vlm_settings", "view_store", "cache_store"],
             "pseudo_prompts",
         ),
     ]
-    return pipeline(nodes, tags="prompts")
+    return pipeline(steps, tags="prompts")
 
 
 def _augment() -> Pipeline:
-    nodes = [
+    steps = [
         named_node(
-            schedule_supervised,
+            nodes.schedule_supervised,
             ["view_manifest", "subject_split", "affect_vlm_settings"],
             "affect_vlm_augmentation_schedule",
         ),
         named_node(
-            schedule_self_supervised,
+            nodes.schedule_self_supervised,
             ["view_manifest", "pseudo_prompts", "subject_split", "smile_vlm_settings"],
             "smile_vlm_augmentation_schedule",
         ),
         named_node(
-            draw_augmentation_sheet,
+            nodes.draw_augmentation_sheet,
             ["view_manifest", "affect_vlm_augmentation_schedule", "affect_vlm_settings", "view_store"],
             "augmentation_sheet",
         ),
     ]
-    return pipeline(nodes, tags="augment")
+    return pipeline(steps, tags="augment")

@@ -3,20 +3,7 @@
 from kedro.pipeline import Node, Pipeline, pipeline
 
 from affect4d.pipelines import named_node
-from affect4d.pipelines.reporting.nodes import (
-    answer_claims,
-    compare_models,
-    describe_data,
-    describe_evaluation,
-    describe_models,
-    gather_evidence,
-    gather_predictions,
-    measure_fairness,
-    show_failures,
-    summarise,
-    write_model_cards,
-    write_report,
-)
+from affect4d.pipelines.reporting import nodes
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
 EVALUATED = ("affect_vlm", "smile_vlm", "reference", "baseline")
@@ -24,18 +11,18 @@ EVALUATED = ("affect_vlm", "smile_vlm", "reference", "baseline")
 
 def create_pipeline() -> Pipeline:
     """Stage `report`."""
-    nodes = [*_analysis(), *_claims(), *_sections(), *_documents()]
-    return pipeline(nodes, namespace="reporting", prefix_datasets_with_namespace=False, tags="report")
+    steps = [*_analysis(), *_claims(), *_sections(), *_documents()]
+    return pipeline(steps, namespace="reporting", prefix_datasets_with_namespace=False, tags="report")
 
 
 def _analysis() -> list[Node]:
     predictions, metrics = ([f"{name}_{kind}" for name in EVALUATED] for kind in ("predictions", "metrics"))
     return [
-        named_node(gather_predictions, predictions, "all_predictions"),
-        named_node(compare_models, "all_predictions", "comparisons"),
-        named_node(measure_fairness, ["all_predictions", "sequences"], "fairness"),
+        named_node(nodes.gather_predictions, predictions, "all_predictions"),
+        named_node(nodes.compare_models, "all_predictions", "comparisons"),
+        named_node(nodes.measure_fairness, ["all_predictions", "sequences"], "fairness"),
         named_node(
-            summarise,
+            nodes.summarise,
             ["raw_corpus", "subject_split", *metrics, "stage_seconds", "affect_vlm_settings", "run_info"],
             ["summary", "results"],
         ),
@@ -44,9 +31,11 @@ def _analysis() -> list[Node]:
 
 def _claims() -> list[Node]:
     return [
-        named_node(gather_evidence, ["evidence", "smile_vlm_micro_comparison", "raw_corpus"], "gathered_evidence"),
         named_node(
-            answer_claims,
+            nodes.gather_evidence, ["evidence", "smile_vlm_micro_comparison", "raw_corpus"], "gathered_evidence"
+        ),
+        named_node(
+            nodes.answer_claims,
             {
                 "evidence": "gathered_evidence",
                 "predictions": "all_predictions",
@@ -72,10 +61,10 @@ def _sections() -> list[Node]:
         "granularity_scores", "failures",
     ]  # fmt: skip
     return [
-        named_node(describe_data, data, "data_section"),
-        named_node(describe_models, [*models, "view_manifest", "affect_vlm_settings"], "model_section"),
-        named_node(show_failures, ["all_predictions", "view_manifest", "raw_corpus", "view_store"], "failures"),
-        named_node(describe_evaluation, evaluation, "evaluation_section"),
+        named_node(nodes.describe_data, data, "data_section"),
+        named_node(nodes.describe_models, [*models, "view_manifest", "affect_vlm_settings"], "model_section"),
+        named_node(nodes.show_failures, ["all_predictions", "view_manifest", "raw_corpus", "view_store"], "failures"),
+        named_node(nodes.describe_evaluation, evaluation, "evaluation_section"),
     ]
 
 
@@ -83,9 +72,9 @@ def _documents() -> list[Node]:
     sections = [f"{name}_section" for name in ("data", "model", "evaluation")]
     return [
         named_node(
-            write_report,
+            nodes.write_report,
             ["summary", *sections, "claims", "gathered_evidence", "raw_corpus", "run_info"],
             ["report", "report_text"],
         ),
-        named_node(write_model_cards, ["summary", "raw_corpus"], ["affect_vlm_card", "smile_vlm_card"]),
+        named_node(nodes.write_model_cards, ["summary", "raw_corpus"], ["affect_vlm_card", "smile_vlm_card"]),
     ]
