@@ -50,10 +50,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def base_configuration(loader: AbstractConfigLoader, key: str) -> dict[str, Any]:
-    """The values of ``conf/base`` alone.
-
-    Kedro resolves ``${globals:…}`` with the newest loader of a process, so the run's own resolver is put back.
-    """
+    """The values of ``conf/base`` alone; the run's own resolver of ``${globals:…}`` is put back."""
     try:
         return OmegaConfigLoader(str(loader.conf_source), base_env="base", default_run_env="base")[key]
     finally:
@@ -62,10 +59,7 @@ def base_configuration(loader: AbstractConfigLoader, key: str) -> dict[str, Any]
 
 
 def parameter_inputs(pipelines: Iterable[Pipeline]) -> frozenset[str]:
-    """Dotted names of the parameters that the nodes of some pipelines take; each stands for all that is below it.
-
-    The seed is among them: other parameters refer to it, and every run records it.
-    """
+    """Dotted names of the parameters that nodes of some pipelines take, with the seed; each stands for all below it."""
     inputs = (name for pipeline in pipelines for name in pipeline.inputs())
     return frozenset({"seed", *(name.removeprefix("params:") for name in inputs if name.startswith("params:"))})
 

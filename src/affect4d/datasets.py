@@ -133,10 +133,7 @@ class RenamedDataset(AbstractDataset[Any, Any]):
 
 
 class ContactSheetDataset(AbstractVersionedDataset[Image.Image, Image.Image]):
-    """A contact sheet of views as a versioned PNG.
-
-    Faces are personal: only a corpus of synthetic faces may set ``preview: true``, which shows the sheet in Kedro-Viz.
-    """
+    """A contact sheet as a versioned PNG; ``preview: true``, in Kedro-Viz, is for corpora of synthetic faces only."""
 
     def __init__(
         self,

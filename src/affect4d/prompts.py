@@ -257,10 +257,7 @@ def class_prompts(expression: str, prompt_set: Mapping[str, Sequence[str]] | Non
 
 
 def prompt_ensembles(options: PromptOptions) -> dict[str, tuple[str, ...]]:
-    """The prompt ensemble of each expression: those of the prompt file; else the project's own, or the bare one.
-
-    Prediction uses the kind of prompts that training uses: where training has one bare prompt, so has prediction.
-    """
+    """Each expression's prompt ensemble, of the kind that training uses: of the prompt file, the project's, or bare."""
     prompt_set = custom_prompts(options)
     if prompt_set is None and not options.augment:
         return {expression: (_bare(expression),) for expression in EXPRESSIONS}

@@ -1,4 +1,1 @@
-"""App: a face in 3D, the predictions of both models, their attributions, and similarities with typed sentences.
-
-``make app`` or ``python -m affect4d.app`` serves it on this machine only.
-"""
+"""App (``make app``, on this machine only): a 3D face, both models' predictions and attributions, typed sentences."""

@@ -4,16 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from affect4d.app.figures import (
-    Colouring,
-    face_figure,
-    probability_chart,
-    sheet_rows,
-    similarity_chart,
-    timeline_chart,
-    view_order,
-    view_sheet,
-)
+from affect4d.app import figures
 from affect4d.app.model_predictions import AvailableModel, ModelResult, available_models, result_table, result_timeline
 from affect4d.app.select_recording import (
     SelectedRecording,
@@ -133,7 +124,7 @@ def show_frame(key: str, results: Sequence[ModelResult], models: Mapping[str, Av
         for result in results:
             show_prediction(result, models[result.title])
     if frames > 1:
-        st.plotly_chart(timeline_chart(results, place), config=FIXED, key="timeline")
+        st.plotly_chart(figures.timeline_chart(results, place), config=FIXED, key="timeline")
     show_views(results, place)
 
 
@@ -158,7 +149,7 @@ def show_prediction(result: ModelResult, model: AvailableModel) -> None:
         st.caption(result.title)
         top = prediction.expression or "no answer"
         st.markdown(f"### {top} · {prediction.probabilities.get(top, 0.0):.0%}")
-        chart = probability_chart(prediction.probabilities)
+        chart = figures.probability_chart(prediction.probabilities)
         st.plotly_chart(chart, config=FIXED, key=f"probabilities {result.title}")
         calibrated = "Probabilities are calibrated."
         uncalibrated = "Probabilities are not calibrated: read their order."
@@ -190,8 +181,8 @@ def show_mesh(result: ModelResult, place: int, colouring: str, attributed: Model
     face = (attributed or result).prepared.usable[place].face
     if face is None:
         return
-    kind: Colouring = "attribution" if attributed is not None else ("shape" if colouring == SHAPE else "skin")
-    figure = face_figure(face, kind, attributed.attribution(place) if attributed is not None else None)
+    kind: figures.Colouring = "attribution" if attributed is not None else ("shape" if colouring == SHAPE else "skin")
+    figure = figures.face_figure(face, kind, attributed.attribution(place) if attributed is not None else None)
     st.plotly_chart(figure, config=TURNABLE, key="mesh")
     if attributed is not None:
         st.caption(f"{EXPLANATION} Answer: **{attributed.prediction.expression}**.")
@@ -201,8 +192,8 @@ def show_views(results: Sequence[ModelResult], place: int) -> None:
     """Model input, and the weight of each view."""
     result = results[0]
     with st.expander("What the models see", expanded=len(result.prepared.usable) == 1):
-        caption = f"{' · '.join(view_order(result))}: {', '.join(sheet_rows(result))}"
-        st.image(view_sheet(result, place), width=SHEET_WIDTH, caption=caption)
+        caption = f"{' · '.join(figures.view_order(result))}: {', '.join(figures.sheet_rows(result))}"
+        st.image(figures.view_sheet(result, place), width=SHEET_WIDTH, caption=caption)
         for one in results:
             weights = " · ".join(f"{name} {weight:.0%}" for name, weight in one.prediction.view_weights.items())
             st.caption(f"How much each view counts for {one.title}: {weights}")
@@ -220,7 +211,7 @@ def show_similarities(results: Sequence[ModelResult]) -> None:
     with right:
         if sentences:
             cosines = {one.title: one.predictor.embed_texts(sentences) @ one.embedding.fused for one in results}
-            st.plotly_chart(similarity_chart(sentences, cosines), config=FIXED, key="likeness")
+            st.plotly_chart(figures.similarity_chart(sentences, cosines), config=FIXED, key="likeness")
     for result in results:
         unknown = [word for sentence in sentences for word in result.predictor.unknown_words(sentence)]
         if unknown:

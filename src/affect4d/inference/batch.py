@@ -66,11 +66,11 @@ def predict_recordings(
         jobs,
         "predicting",
         engine,
-        split=_single_scans,
+        split=lambda job: [replace(job, recording=single) for single in job.recording.singly()],
         join=_joined,
         probe=try_scan,
         fatal=(PackagedModelError, OpenGLError),
-        scans=_scans,
+        scans=lambda job: len(job.recording.rows),
     ):
         lost = tuple(_lost_frame(part, part.recording.rows[0], error) for part, error in excluded)
         if isinstance(result, RecordingResult):
@@ -135,10 +135,6 @@ def _predictor(model: Path, written: int) -> "Predictor":
     return Predictor.load(model)
 
 
-def _single_scans(job: PredictionJob) -> list[PredictionJob]:
-    return [replace(job, recording=single) for single in job.recording.singly()]
-
-
 def _joined(job: PredictionJob, parts: Sequence[PredictionJob]) -> PredictionJob:
     rows = tuple(row for part in parts for row in part.recording.rows)
     return replace(job, recording=replace(job.recording, rows=rows))
@@ -164,10 +160,6 @@ def _with_lost(job: PredictionJob, prediction: Prediction, lost: tuple[FramePred
         return _refused(job, frames)
     reason = "; ".join(filter(None, [f"{len(lost)} of {len(frames)} scans cannot be read", prediction.reason]))
     return replace(prediction, frames=frames, status="repaired", code=lost[0].code, reason=reason)
-
-
-def _scans(job: PredictionJob) -> int:
-    return len(job.recording.rows)
 
 
 def _refused(job: PredictionJob, frames: tuple[FramePrediction, ...]) -> Prediction:

@@ -198,10 +198,7 @@ def _check_weights(options: EncoderOptions) -> None:
 
 @dataclass(frozen=True)
 class JointEmbedding:
-    """The image encoder's output of each view of a batch, and unit vectors of the joint space, of views and fused.
-
-    Linear probes see ``hidden``; ``views`` are zero where a view is missing.
-    """
+    """Image encoder outputs of each view, and unit vectors of views (0 where one is missing) and of their fusion."""
 
     hidden: ViewEmbeddings
     views: ViewEmbeddings

@@ -22,10 +22,7 @@ CLIP_CONTEXT = 77
 
 @dataclass(frozen=True)
 class PromptTokenizer:
-    """The tokenizer that a text encoder was made with; its files are read on first use.
-
-    ``source`` is the folder or hub name of a Hugging Face tokenizer; None for CLIP's byte pairs.
-    """
+    """The tokenizer of a text encoder, read on first use: a folder or hub name of Hugging Face; None: CLIP's pairs."""
 
     length: int
     columns: int

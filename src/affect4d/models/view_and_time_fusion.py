@@ -53,10 +53,7 @@ class TemporalPooling(nn.Module):
             self.score.requires_grad_(False)
 
     def forward(self, frames: Tensor, present: Tensor | None = None) -> Tensor:
-        """Features of frames, [batch, frames, width], to features of sequences, [batch, width].
-
-        ``present`` is False where there is no frame, [batch, frames]; every sequence needs one.
-        """
+        """Features [batch, frames, width] → [batch, width]; ``present`` [batch, frames]: which frames there are."""
         return (self.weights(frames, present).unsqueeze(-1) * frames).sum(dim=1)
 
     def weights(self, frames: Tensor, present: Tensor | None = None) -> Tensor:

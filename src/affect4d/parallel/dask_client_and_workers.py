@@ -1,7 +1,4 @@
-"""Dask processes that work on chunks: the client, kept for the life of the program, and what runs in a worker.
-
-A worker takes one chunk at a time, in one thread (OpenGL needs that), with a time limit.
-"""
+"""Dask client, kept for the program's life, and its workers: one chunk at a time, in one thread, in limited time."""
 
 import atexit
 import contextlib

@@ -24,10 +24,7 @@ AttributeImages = UInt8[np.ndarray, "views height width 3"]
 
 
 class RenderBuffers(NamedTuple):
-    """A scan as a renderer leaves it: unlit ``"texture"`` colours and ``"normals"`` (−1…1 as 1…255), 0 off the face.
-
-    ``depth`` is in mm in front of the plane through the turning axis.
-    """
+    """Unlit ``"texture"`` and ``"normals"`` (−1…1 as 1…255), 0 off the face; depth, mm in front of the turning axis."""
 
     attributes: Mapping[str, AttributeImages]
     face: Bool[np.ndarray, "views height width"]

@@ -215,14 +215,12 @@ def _read_portions(
     task = functools.partial(ingest_sequence, source, crop_radius)
     collection = _Collection(portions, store)
     chunks = [chunk for portion in portions for chunk in portion.chunks()]
-    results = map_splitting_failures(task, chunks, "reading scans", engine, split=_single_scans, scans=len)
+    results = map_splitting_failures(
+        task, chunks, "reading scans", engine, split=lambda chunk: [[scan] for scan in chunk], scans=len
+    )
     for chunk, result in results:
         collection.add([_unread(scan, result) for scan in chunk] if isinstance(result, Exception) else result)
     return collection.complete
-
-
-def _single_scans(chunk: list[OutcomeRow]) -> list[list[OutcomeRow]]:
-    return [[scan] for scan in chunk]
 
 
 class _Collection:

@@ -1,7 +1,4 @@
-"""Performances: when each take's expression rises and falls, and its action-unit track with distractor movements.
-
-None of the mouth postures is typical of an expression; they are large, and may be most of the movement of a take.
-"""
+"""Performances: when each take's expression rises and falls, and its action-unit track with distractor movements."""
 
 import itertools
 from collections.abc import Mapping
@@ -76,10 +73,7 @@ BLINK_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Performance:
-    """One take. Times are seconds since its first frame.
-
-    ``name`` is unique within a subject and fit for a folder: ``anger``, ``anger-2``, ``micro-1``, ``talk-1``.
-    """
+    """One take, times in seconds since its first frame, by a name unique within a subject: ``anger-2``, ``micro-1``."""
 
     name: str
     kind: PerformanceKind

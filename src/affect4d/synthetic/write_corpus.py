@@ -191,16 +191,14 @@ def _map_takes(
 ) -> list[Made]:
     """Results of the takes, as they come; a RuntimeError names the sequence that fails."""
     made = []
-    for task, result in map_chunks(function, tasks, title, engine, scans=_frames):
+    for task, result in map_chunks(
+        function, tasks, title, engine, scans=lambda task: corpus.performance_of(task.recipe, task.take).frames
+    ):
         if isinstance(result, Exception):
             name = corpus.sequence_name(task.recipe, task.take)
             raise RuntimeError(f"The sequence {name} could not be {done}: {result}") from result
         made.append(result)
     return made
-
-
-def _frames(task: TakeTask) -> int:
-    return corpus.performance_of(task.recipe, task.take).frames
 
 
 def _write_description(recipe: CorpusRecipe, root: Path, names: Mapping[str, str], counts: dict[str, Any]) -> None:

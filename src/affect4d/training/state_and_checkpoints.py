@@ -229,9 +229,10 @@ class CheckpointFolder:
         (partial / NUMBERS).write_text(json.dumps(numbers))
         checksums = {file.name: _digest(file) for file in sorted(partial.iterdir())}
         (partial / MARKER).write_text(json.dumps(checksums, indent=1))
-        _sync(partial)
+        for file in (*partial.iterdir(), partial):
+            _sync(file)
         partial.rename(target)
-        _sync_folder(self.root)
+        _sync(self.root)
         for old in list(self._folders())[self.keep :]:
             shutil.rmtree(old, ignore_errors=True)
         return target
@@ -338,13 +339,7 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    for file in folder.iterdir():
-        _sync_folder(file)
-    _sync_folder(folder)
-
-
-def _sync_folder(path: Path) -> None:
+def _sync(path: Path) -> None:
     with contextlib.suppress(PermissionError):  # some systems cannot open a folder
         descriptor = os.open(path, os.O_RDONLY)
         try:

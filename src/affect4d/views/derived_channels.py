@@ -1,7 +1,4 @@
-"""Channels derived from rendered images. A new channel is one entry of :data:`DERIVED_CHANNELS`.
-
-Each is symmetric: flipping the images that a channel is derived from gives the flipped channel.
-"""
+"""Channels derived from rendered images, alike for mirrored ones. A new one is an entry of :data:`DERIVED_CHANNELS`."""
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -52,10 +52,7 @@ def collect_settings(
     smile_vlm: SmileMethod,
     cross_entropy: CrossEntropyMethod,
 ) -> tuple[ExperimentSettings, ExperimentSettings, ExperimentSettings]:
-    """All settings of AffectVLM, of SMILE-VLM and of the cross-entropy baseline.
-
-    The baseline differs from AffectVLM in the method alone. Each has the losses of all, since a study trains several.
-    """
+    """All settings of AffectVLM, SMILE-VLM and cross-entropy (AffectVLM's but for the method), with every loss."""
     objectives = Objectives(
         affect_vlm=affect_vlm.objective, smile_vlm=smile_vlm.objective, cross_entropy=cross_entropy.objective
     )

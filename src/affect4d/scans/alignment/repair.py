@@ -56,7 +56,8 @@ def repair(scan: FaceScan) -> RepairedScan:
     bridges[bridges] = ~np.isin(scan.faces[bridges], spikes).any(axis=1)
     bridging = int(bridges.sum())
     pieces = _pieces(scan.vertices, scan.faces[~bridges] if bridging else scan.faces)
-    debris = _debris(pieces)
+    sizes = np.bincount(pieces, minlength=1)
+    debris = (sizes > 0) & (sizes < DEBRIS_SHARE * sizes.max())
     repaired = scan
     if len(spikes):
         vertices = scan.vertices.copy()
@@ -128,8 +129,3 @@ def _welded(vertices: Vertices, piece: np.ndarray, count: int) -> np.ndarray:
     links = coo_array((np.ones(int(apart.sum()), np.int8), (first[apart], second[apart])), shape=(count, count))
     joined: np.ndarray = connected_components(links, directed=False)[1][piece]
     return joined
-
-
-def _debris(pieces: Int32[np.ndarray, " faces"]) -> Bool[np.ndarray, " pieces"]:
-    sizes = np.bincount(pieces, minlength=1)
-    return np.asarray((sizes > 0) & (sizes < DEBRIS_SHARE * sizes.max()))

@@ -1,7 +1,4 @@
-"""A corpus: what is declared of it, the table of its scans, and how complete that table is.
-
-The scan table has one row for every scan that is there, before any of it is read.
-"""
+"""A corpus: what is declared of it, the table of its scans (a row each, before any is read), and its completeness."""
 
 import functools
 import re

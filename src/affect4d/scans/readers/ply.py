@@ -294,10 +294,7 @@ def _find_lists(
     starts: np.ndarray,
     lengths: np.ndarray,
 ) -> tuple[Number, Number]:
-    """First byte and length of every list that has a slot, row by row, until a row does not fit.
-
-    ``count_sizes`` are the bytes of each property's list length, negative where signed; 0 for a plain number.
-    """
+    """First byte and length of lists, row by row, until one does not fit; counts: signed if below 0, 0: a number."""
     at, end = start, len(body)
     for row in range(rows):
         for part in range(len(count_sizes)):

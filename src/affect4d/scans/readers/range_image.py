@@ -120,10 +120,7 @@ def grid_mesh(planes: RangePlanes, measured: Measured, path: Path) -> MeshFile:
 
 
 def read_depth(path: Path, intrinsics: Intrinsics) -> MeshFile:
-    """The mesh of a depth image in our frame: +y up, +z towards the camera, which is at the origin.
-
-    ``functools.partial`` makes a :data:`~affect4d.scans.readers.MeshReader` of it.
-    """
+    """The mesh of a depth image, camera at the origin: +y up, +z towards it; with ``functools.partial``, a reader."""
     depth = _read_depths(path) * intrinsics.millimetres_per_unit
     valid = (depth > 0) & (depth >= intrinsics.near) & (depth <= intrinsics.far)
     return grid_mesh(_planes(depth, intrinsics), np.ascontiguousarray(valid[::-1]), path)
