@@ -186,11 +186,7 @@ def stage_of(node: Node) -> str:
 
 
 def pin_versions(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Let a run load its own version of everything it saves.
-
-    Kedro saves under the time a run began but loads the newest version: of two runs at once, the slower would go on
-    with a model of the other's.
-    """
+    """Let a run load its own version of everything it saves, not the newest, which may be another run's."""
     for name in pipeline.all_outputs():
         dataset = catalog.get(name)
         if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:

@@ -37,11 +37,7 @@ def keep_freed_memory() -> bool:
 
 
 def peak_memory() -> int:
-    """Bytes of memory this process held at most since its program began.
-
-    Linux tells two such figures. That of ``getrusage`` goes on with what the process held that started this one: beside
-    a driver of a gigabyte every small process seems to have held a gigabyte.
-    """
+    """Bytes of memory this process held at most since its program began; ``getrusage`` would count its parent's."""
     status = Path("/proc/self/status")
     if status.is_file():
         own = re.search(r"^VmHWM:\s*(\d+) kB$", status.read_text(), re.MULTILINE)

@@ -1,8 +1,4 @@
-"""Corruptions of 3D scans at five strengths each, on the mesh before rendering or on the rendered images.
-
-Each takes a generator and is a pure function of its arguments. Strength 1 is everyday sensor quality, strength 5 a scan
-that nobody would keep.
-"""
+"""Corruptions of meshes and rendered images at strengths 1 (everyday sensor quality) to 5 (nobody would keep it)."""
 
 import math
 from collections.abc import Callable, Mapping

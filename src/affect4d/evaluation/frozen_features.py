@@ -1,8 +1,4 @@
-"""Evaluation of frozen features: linear probe, nearest neighbours, few-shot accuracy, retrieval, and a t-SNE map.
-
-Everything that is fitted (scaling, regularisation strength, number of neighbours) is fitted on training subjects, and
-chosen by cross-validation whose folds are subjects, too.
-"""
+"""Evaluation of frozen features (probe, neighbours, few-shot, retrieval, t-SNE), fitted by training subjects alone."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict

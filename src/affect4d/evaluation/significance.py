@@ -34,11 +34,7 @@ def cluster_bootstrap(
     draws: int = DRAWS,
     coverage: float = COVERAGE,
 ) -> tuple[float, float]:
-    """Percentile-bootstrap interval of a statistic when whole clusters (subjects) are resampled.
-
-    Samples of one subject are not independent: resampling samples would give an interval that is too narrow.
-    ``statistic`` takes the indices of the resampled clusters and returns one value per draw.
-    """
+    """Percentile-bootstrap interval of a statistic of resampled clusters (subjects), whose samples are dependent."""
     return percentile_interval(statistic(generator.integers(clusters, size=(draws, clusters))), coverage)
 
 

@@ -1,8 +1,4 @@
-"""View fusion, by one trainable weight a view or by attention to their content, and pooling over time.
-
-After MiT's trainable view weights (Behzad et al., IEEE SPL 2021). A view that is missing drops out, and the weights of
-those present are renormalised.
-"""
+"""View fusion by trainable weights (after Behzad et al., IEEE SPL 2021) or attention, and pooling over time."""
 
 from typing import Literal
 

@@ -89,11 +89,7 @@ def _local_cluster(engine: EngineOptions) -> Any:
 
 
 def _replace_closed_workers(cluster: Any) -> None:
-    """Start a new worker and nanny in place of one that closed, after a broken connection for example.
-
-    A nanny restarts a worker that dies, but closes with one that closes in good order, and dask starts no other: the
-    work would go on with fewer processes, and wait for ever once the last has closed.
-    """
+    """Replace workers that closed, for example with their connection; dask's nannies replace only those that die."""
     from distributed.core import Status
     from tornado.ioloop import PeriodicCallback
 

@@ -1,8 +1,4 @@
-"""OpenGL renderer on pyvista, for GPUs: one off-screen plotter, kept open, all views of an attribute at once.
-
-The plotter is a row of viewports, one per view, without light and anti-aliasing. Colours come from the texture, normals
-from vertex colours, depth from the depth buffer. Nothing else here imports pyvista.
-"""
+"""OpenGL renderer on pyvista, for GPUs: one off-screen plotter, a viewport a view, without light and anti-aliasing."""
 
 import ctypes
 import os

@@ -1,8 +1,4 @@
-"""Rendering of a whole corpus: one immutable shard per sequence, named by the content it was made from.
-
-Existing shards are not rendered again; an unchanged corpus costs the reading of one table. A scan that cannot be
-rendered, or that crashes its process, is dropped alone and reported.
-"""
+"""Rendering of a corpus: one immutable shard per sequence, named by its content; scans that fail are dropped alone."""
 
 import contextlib
 from collections.abc import Iterable, Sequence

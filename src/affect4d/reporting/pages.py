@@ -113,13 +113,7 @@ def render_gallery_page(
     command: str,
     made: datetime.datetime | None = None,
 ) -> str:
-    """Gallery of a prediction: faces with their probabilities, timelines, refused scans; an HTML document.
-
-    Args:
-        predictions: One row a recording, as ``docs/predict.md`` describes.
-        images: Recording → JPEG of its face from every view; recordings without one are counted, not shown.
-        measured: Its scores; None where it was not measured.
-    """
+    """Gallery of a prediction: faces (``images``: JPEG by recording) with probabilities, timelines, refused scans."""
     answered, refused = predictions[predictions["status"] != "refused"], predictions[predictions["status"] == "refused"]
     sequences = answered[answered["frames"] > 1].head(MOST_TIMELINES)
     drawn = {

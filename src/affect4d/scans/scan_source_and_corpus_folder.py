@@ -40,13 +40,7 @@ class ScanSource(Protocol):
         """For each row of (a part of) the table, digest of everything its raw scan depends on; takes no reading."""
 
     def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
-        """The raw scan of a row, in its own coordinates.
-
-        Of the texture, ``texels`` along the shorter side suffice, if that is quicker; 0 for all.
-
-        Raises:
-            ScanError: If it is not a usable scan.
-        """
+        """The raw scan of a row, in its own coordinates, with ``texels`` of texture (0: all); ScanError: unusable."""
 
     def checksum(self, row: ScanRow) -> str:
         """Digest of the raw bytes of a row, or of everything they would be made from."""

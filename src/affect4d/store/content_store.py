@@ -202,12 +202,7 @@ def cached(store: ContentStore, name: str, make: Callable[[], _Result], /, **giv
 
 
 def cached_folder(store: ContentStore, name: str, fill: Callable[[Path], None], /, **given: Any) -> str:
-    """The name of a folder that a function fills; as :func:`cached`, for results with files of their own.
-
-    Args:
-        store: Where results are kept.
-        fill: Called with an empty folder to write into.
-    """
+    """The name of a folder that ``fill``, called with it empty, fills; as :func:`cached`, for files of their own."""
     entry = f"{name}/{cache_key(fill, **given)}"
     if not store.has(entry):
         with store.write(entry) as folder:

@@ -151,11 +151,7 @@ def sequence_labels(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
 
 
 def take_attributes(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
-    """Every drawn attribute of a take as plain values: the known truth for fairness and robustness.
-
-    Of subject (``gender`` …), performance (``kind`` …), light (``lamps`` …) and scanner (``noise_mm`` …). Angles are
-    degrees, lengths mm, times seconds.
-    """
+    """Every drawn attribute of a take (subject, performance, light, scanner) as plain values: degrees, mm, seconds."""
     track, conditions = perform(recipe, take)
     return {
         **_subject_attributes(draw_subject(recipe, take.subject)),

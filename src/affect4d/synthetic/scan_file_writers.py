@@ -129,11 +129,7 @@ def bnt_bytes(scan: FaceScan, image: str, rows: int = BNT_ROWS, columns: int = B
 def range_image(
     scan: FaceScan, rows: int, columns: int
 ) -> tuple[Float64[np.ndarray, "rows columns 5"], Bool[np.ndarray, "rows columns"]]:
-    """Nearest surface to the camera over a grid of x and y that spans the scan; row 0 at the bottom.
-
-    Returns:
-        x, y, z (mm), u, v at each place, and where the surface is. Elsewhere z is 0; u and v run with column and row.
-    """
+    """x, y, z (mm; 0 off it), u, v of the nearest surface over a grid, row 0 at the bottom; and where there is one."""
     coordinates = _coordinates_of(scan, "A range image")
     flat = scan.vertices[:, :2].astype(np.float64)
     low, step = flat.min(axis=0), np.ptp(flat, axis=0) / (np.array([columns, rows]) - 1)

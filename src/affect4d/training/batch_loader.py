@@ -1,8 +1,4 @@
-"""Training samples as tensors, and the batches made from them ahead of time by a second thread.
-
-The order of samples is that of the augmentation plan, whose epochs are each a pure function of (seed, epoch): neither
-the process that computes a sample nor an interruption changes it.
-"""
+"""Training samples as tensors, and batches made ahead by a second thread, in an order given by (seed, epoch) alone."""
 
 import contextlib
 import dataclasses

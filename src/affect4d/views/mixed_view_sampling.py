@@ -38,13 +38,7 @@ class SubjectSampler:
     def sample(
         self, sequences: Sequence[str], steps: int, generator: np.random.Generator
     ) -> Int64[np.ndarray, " samples"]:
-        """Positions in ``sequences`` of every sample of ``steps`` batches.
-
-        Subjects, a subject's kinds and a kind's sequences are each used in turn, in random order.
-
-        Raises:
-            ValueError: If there are fewer subjects than a batch holds.
-        """
+        """Positions in ``sequences``; subjects, their kinds and a kind's sequences take turns, in random order."""
         queues = self._queues(sequences, generator)
         if len(queues) < self.subjects:
             raise ValueError(

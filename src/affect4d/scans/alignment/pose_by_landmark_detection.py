@@ -94,13 +94,7 @@ class Similarity:
 
 
 def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
-    """The pose of the face in a scan of any unit and orientation; None where no face is found.
-
-    After a doubtful pose, the same face the other way up is tried next: detectors take some for upright.
-
-    Raises:
-        LandmarkerMissingError: If there is no detector.
-    """
+    """The pose of the face in a scan of any unit and orientation, or None; LandmarkerMissingError: no detector."""
     low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
     view = 1.0 / float(0.41 * np.linalg.norm(high - low))
     best: DetectedPose | None = None

@@ -83,13 +83,7 @@ def read_scan(
 
 
 def read_landmarks(path: Path) -> Landmarks:
-    """The landmarks of a file of any known format, [83, 3] in the scan's own frame.
-
-    A row of NaN is a landmark that was not tracked or that the format does not have.
-
-    Raises:
-        ScanError: If the suffix is unknown or the file is not usable.
-    """
+    """The landmarks of a file of any known format, [83, 3], NaN where not tracked; a ScanError if it is not usable."""
     read = LANDMARK_READERS.get(path.suffix.lower())
     if read is None:
         raise _unknown(path, "formats of landmarks", LANDMARK_READERS)
