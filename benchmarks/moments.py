@@ -49,9 +49,9 @@ def _found(recipe: CorpusRecipe, store: ContentStore) -> pd.DataFrame:
     """One row a sequence: what was found, and what is true, as positions."""
     engine = EngineOptions()
     made = generate_corpus(recipe, store, engine)
-    root = Path(made["root"])
-    manifest = ingest_source(FileSource(root, "bu4dfe"), IngestOptions(), store, engine).manifest
-    views = render_corpus(manifest, root, RenderOptions(channels=("normals",)), store, engine)
+    source = FileSource(Path(made["root"]), "bu4dfe")
+    manifest = ingest_source(source, IngestOptions(), store, engine).manifest
+    views = render_corpus(manifest, source, RenderOptions(channels=("normals",)), store, engine)
     truth = {sequence_name(recipe, take): performance_of(recipe, take) for take in takes(recipe)}
     columns = zip(views["sequence"], views["activity"], strict=True)
     return pd.DataFrame(_row(np.asarray(activity, float), truth[sequence]) for sequence, activity in columns)

@@ -2,8 +2,8 @@
 
 FIRST is a small corpus that is prepared before: what starting processes and loading compiled loops takes is told apart.
 
-Prints, as JSON: seconds of the start, of ingest, of render and of doing both again, scans drawn, processor seconds of
-this process (all of them with one worker), and the most memory it held, in MB.
+Prints, as JSON: seconds of the start, of ingest, of render and of doing both again, scans rendered, processor seconds
+of this process (all of them with one worker), and the most memory it held, in MB.
 """
 
 import json
@@ -21,11 +21,12 @@ from affect4d.store import ContentStore
 
 
 def prepare(corpus: Path, store: ContentStore, size: int, engine: EngineOptions) -> tuple[float, float, int]:
-    """Seconds of ingest and of render, and how many scans are in the pictures."""
+    """Seconds of ingest and of render, and how many scans are in the images."""
     start = time.perf_counter()
-    ingest = ingest_source(FileSource(corpus, "bu4dfe"), IngestOptions(), store, engine)
+    source = FileSource(corpus, "bu4dfe")
+    ingest = ingest_source(source, IngestOptions(), store, engine)
     between = time.perf_counter()
-    views = render_corpus(ingest.manifest, corpus, RenderOptions(size=size), store, engine)
+    views = render_corpus(ingest.manifest, source, RenderOptions(size=size), store, engine)
     return between - start, time.perf_counter() - between, int(views["frames"].map(len).sum())
 
 
