@@ -15,10 +15,9 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus_class_and_scan_table import (
     Corpus,
-    Protocol,
-    Selection,
     Whole,
     image_beside,
+    micro_expression_protocol,
     scan_table,
 )
 from affect4d.scans.corpora.file_patterns_and_label_sheets import (
@@ -99,13 +98,5 @@ CASME3 = Corpus(
     classes=CLASSES,
     whole=Whole(subjects=None, sequences=860, scans=None, source="verified on files"),
     is_depth=True,
-    protocols=(
-        Protocol(
-            "leave_one_subject_out",
-            "casme3",
-            "every subject tested once; UF1 from counts summed over folds, UAR",
-            selection=Selection(expressions_only=False),
-            folds=0,
-        ),
-    ),
+    protocols=(micro_expression_protocol("casme3"),),
 )

@@ -62,6 +62,12 @@ class Protocol:
     trained_on: str | None = None  # the other corpus that everything is trained on, without folds
 
 
+def micro_expression_protocol(corpus: str, source: str = RECALLED) -> Protocol:
+    """The protocol of micro-expression challenges (MEGC): every labelled clip, one subject left out at a time."""
+    description = "every subject tested once; UF1 from counts summed over folds, UAR"
+    return Protocol("leave_one_subject_out", corpus, description, source, Selection(expressions_only=False), folds=0)
+
+
 @dataclass(frozen=True, slots=True)
 class Whole:
     """What a complete copy of a corpus holds, as far as it is published, and where that is from; None for unknown."""

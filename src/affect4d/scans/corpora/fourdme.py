@@ -19,10 +19,9 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus_class_and_scan_table import (
     Corpus,
-    Protocol,
-    Selection,
     Whole,
     image_beside,
+    micro_expression_protocol,
     scan_table,
 )
 from affect4d.scans.corpora.file_patterns_and_label_sheets import (
@@ -121,14 +120,5 @@ FOURDME = Corpus(
     classes=MICRO_EXPRESSIONS,
     whole=Whole(subjects=None, sequences=267, scans=None, source="published description"),
     takes_pattern=True,
-    protocols=(
-        Protocol(
-            "leave_one_subject_out",
-            "fourdme",
-            "every subject tested once; UF1 from counts summed over folds, UAR",
-            source="published description",
-            selection=Selection(expressions_only=False),
-            folds=0,
-        ),
-    ),
+    protocols=(micro_expression_protocol("fourdme", "published description"),),
 )
