@@ -39,10 +39,7 @@ PREVIEW_RATIO = 458 / 300  # width to height of Kedro-Viz's preview, which stret
 class StoreDataset(AbstractDataset[None, ContentStore]):
     """Loads as a :class:`~affect4d.store.ContentStore`, whose entries versioned manifests name; is never saved.
 
-    Args:
-        filepath: The folder.
-        url: Where the entries live, if not in that folder: any URL that fsspec knows (``s3://bucket/views``). The
-            folder then keeps what was read or made here.
+    With ``url`` (any that fsspec knows) entries live there, and the folder keeps what was read or made here.
     """
 
     def __init__(self, *, filepath: str, url: str | None = None, metadata: dict[str, Any] | None = None) -> None:
@@ -78,12 +75,7 @@ class SettingsDataset(JSONDataset):  # type: ignore[misc]
 
 
 class TrainedModelDataset(JSONDataset):  # type: ignore[misc]
-    """A JSON record that names a model folder in a store; on loading, ``folder`` is where the model lies now.
-
-    Args:
-        store: Arguments of :class:`StoreDataset`; Kedro makes a ``filepath`` within absolute.
-        record: Arguments of :class:`kedro_datasets.json.JSONDataset`.
-    """
+    """A JSON ``record`` (as JSONDataset's) of a folder in a ``store``; on loading, ``folder`` is where it lies now."""
 
     def __init__(self, *, store: dict[str, Any], **record: Any) -> None:
         super().__init__(**record)

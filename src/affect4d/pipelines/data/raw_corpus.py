@@ -102,16 +102,11 @@ class CorpusChoice(BaseModel, frozen=True, extra="forbid"):
 def generate_raw_corpus(
     choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Generate the synthetic corpus, or locate the licensed one.
+    """Generate the synthetic corpus, or locate the licensed one (FileNotFoundError, ValueError: there is none).
 
     Returns:
-        ``name``, ``layout``, ``root`` (folder), ``synthetic``, and counts. A streamed corpus has tables in its folder
-        and no scans: its ``recipe`` generates them. And the true action unit weights of every frame; no row where they
-        are not known.
-
-    Raises:
-        FileNotFoundError: If a licensed corpus has no folder in the configuration, or the folder is not there.
-        ValueError: If there is no such benchmark, or the layout has no place for what it performs.
+        ``name``, ``layout``, ``root`` (folder), ``synthetic``, counts, and the ``recipe`` of a streamed corpus, which
+        generates its scans; the true action unit weights of every frame, without rows where they are not known.
     """
     raw_corpus = {**_raw_corpus(choice, raw_store, engine), "name": choice.name}
     truth = Path(raw_corpus["root"]) / "actions.parquet"

@@ -53,15 +53,7 @@ class ExportOptions(BaseModel, frozen=True, extra="forbid"):
 def predict_scans(
     options: PredictOptions, packaged_model: Path, engine: EngineOptions = IN_PROCESS
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, bytes], str]:
-    """Read every scan at a path and name its expression; an unusable one is a row with the reason.
-
-    Returns:
-        Predictions, one row a recording; timelines, one row a scan; images of the first recordings; a summary.
-
-    Raises:
-        ValueError: If no input is given, or the layout needs a pattern or a camera and has none.
-        FileNotFoundError: If there is nothing at the path, or no scan in it.
-    """
+    """Predictions (a row a recording), timelines (a row a scan), images of the first recordings, and a summary."""
     from affect4d.inference.batch import predict_recordings
     from affect4d.inference.results import ResultTables
 
@@ -135,10 +127,6 @@ def export_model(options: ExportOptions, packaged_model: Path, export_store: Con
     Returns:
         ``model``, ``key``, ``entry``, ``folder``; ``bytes`` of every file; ``onnx_difference`` and ``int8_difference``,
         the largest difference of a probability from the packaged model's own.
-
-    Raises:
-        FileNotFoundError: If there are no scans where ``calibration`` says.
-        ModuleNotFoundError: If ONNX is asked for and the extra ``export`` is not installed.
     """
     name = read_description(packaged_model).name
     fill, given = partial(_fill_export, packaged_model, options), _export_inputs(options, packaged_model)
