@@ -29,7 +29,11 @@ def load(model: "str | Path" = "affect_vlm") -> "Predictor":
 
 
 def predict(
-    scan: "ScanInput | Sequence[ScanInput]", model: "str | Path" = "affect_vlm", *, neutral: "ScanInput | None" = None
+    scan: "ScanInput | Sequence[ScanInput]",
+    model: "str | Path" = "affect_vlm",
+    *,
+    neutral: "ScanInput | None" = None,
+    answer_unsure: bool = False,
 ) -> "Prediction":
     """Expression of a face: ``affect4d.predict("smile.ply", neutral="at_rest.ply").expression``.
 
@@ -38,11 +42,12 @@ def predict(
         model: As in :func:`load`.
         neutral: Neutral scan of the same face, the reference of movement; by default, a sequence's first frame. A
             single scan without one is classified little better than by chance.
+        answer_unsure: Answer scans whose pose is doubtful, too, instead of refusing them.
 
     Raises:
         affect4d.scans.scan.ScanError: If no scan is usable; names the file and its defect.
     """
-    return load(model).predict(scan, neutral=neutral)
+    return load(model).predict(scan, neutral=neutral, answer_unsure=answer_unsure)
 
 
 @lru_cache(maxsize=4)

@@ -156,11 +156,11 @@ def test_typed_sentences_are_compared_and_strange_words_named(asked, project_roo
 
 
 def test_an_uploaded_scan_is_answered(asked, project_root, scan_files):
-    page = send(open_page(project_root), ("face.wrl", scan_files.wrl_text(scan_files.bumpy_grid(40)).encode()))
+    page = send(open_page(project_root), ("face.wrl", scan_files.wrl_text(scan_files.synthetic_face()).encode()))
     assert not page.exception
     assert not page.error
     assert "no neutral frame given" in said(page)
-    rest = ("rest.ply", scan_files.ply_bytes(scan_files.bumpy_grid(40)), "application/octet-stream")
+    rest = ("rest.ply", scan_files.ply_bytes(scan_files.synthetic_face()), "application/octet-stream")
     page.file_uploader(key="neutral").set_value([rest]).run()
     assert "no neutral frame given" not in said(page)
 
@@ -169,7 +169,7 @@ def test_a_zip_is_a_sequence_and_names_its_bad_scan(asked, project_root, scan_fi
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for frame in range(3):
-            archive.writestr(f"smile/{frame}.ply", scan_files.ply_bytes(scan_files.bumpy_grid(30)))
+            archive.writestr(f"smile/{frame}.ply", scan_files.ply_bytes(scan_files.synthetic_face()))
         archive.writestr("smile/3.ply", b"garbage")
     page = send(open_page(project_root), ("smile.zip", file.getvalue()))
     assert not page.exception
@@ -202,12 +202,12 @@ def test_every_bad_file_is_a_sentence_and_the_page_lives_on(asked, project_root,
     send(page, ("far.ply", scan_files.ply_bytes(thin)))
     assert not page.exception
     assert "cannot be used" in page.error[0].value
-    send(page, ("face.ply", scan_files.ply_bytes(scan_files.bumpy_grid(30))))
+    send(page, ("face.ply", scan_files.ply_bytes(scan_files.synthetic_face())))
     assert not page.error
 
 
 def test_a_name_of_a_file_is_shown_and_not_obeyed(asked, project_root, scan_files):
-    good = ("face.wrl", scan_files.wrl_text(scan_files.bumpy_grid(24), "![x](http://elsewhere/x.png)").encode())
+    good = ("face.wrl", scan_files.wrl_text(scan_files.synthetic_face(), "![x](http://elsewhere/x.png)").encode())
     page = send(open_page(project_root), ("![x](http://elsewhere/y.png).exe", b"MZ"), good)
     shown = said(page) + page.warning[0].value
     assert "elsewhere" in shown
@@ -224,7 +224,7 @@ def test_results_are_tables_of_every_model_and_frame(asked, model_folders, scan_
         Predictor, "embed", lambda self, prepared, embed=Predictor.embed: passes.append(1) or embed(self, prepared)
     )
     predictors = {f"{folder.name} · mine": Predictor.load(folder) for folder in model_folders}
-    answers = predict_with_models([scan_files.bumpy_grid(30)] * 2, "two", predictors)
+    answers = predict_with_models([scan_files.synthetic_face()] * 2, "two", predictors)
     assert answers[0].prepared is answers[1].prepared  # drawn once for both
     table, timeline = result_table(answers), result_timeline(answers)
     assert len(passes) == 2  # each network once
@@ -234,7 +234,8 @@ def test_results_are_tables_of_every_model_and_frame(asked, model_folders, scan_
     pd.testing.assert_series_equal(shares.sum(axis=1), pd.Series([1.0, 1.0]), check_names=False)
 
     read = [
-        UploadedScan(name, scan) for name, scan in zip(("0.ply", "2.ply"), [scan_files.bumpy_grid(30)] * 2, strict=True)
+        UploadedScan(name, scan)
+        for name, scan in zip(("0.ply", "2.ply"), [scan_files.synthetic_face()] * 2, strict=True)
     ]
     upload = Upload((read[0], UploadedScan("1.ply", None, "truncated", "cut off in line 7"), read[1]), ())
     table, timeline = result_table(answers, upload), result_timeline(answers, upload)

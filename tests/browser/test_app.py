@@ -124,7 +124,7 @@ def test_where_a_model_looks_is_painted(open_app):
 
 def test_an_upload_is_answered_and_its_tables_come_along(open_app, scan_files, tmp_path):
     page = open_app()
-    send(page, ("face.wrl", scan_files.wrl_text(scan_files.bumpy_grid(60)).encode()), ("face.png", picture()))
+    send(page, ("face.wrl", scan_files.wrl_text(scan_files.synthetic_face()).encode()), ("face.png", picture()))
     page.get_by_text("no neutral frame given").first.wait_for()
     settle(page)
     with page.expect_download() as waiting:
@@ -148,7 +148,7 @@ def test_a_bad_file_is_a_message_and_a_good_one_is_read_after_it(open_app, scan_
     assert "larger than 64 MB" in alerts(page).first.inner_text()
     page.reload()
     page.get_by_text("Take it along").wait_for()
-    send(page, ("face.ply", scan_files.ply_bytes(scan_files.bumpy_grid(40))))
+    send(page, ("face.ply", scan_files.ply_bytes(scan_files.synthetic_face())))
     page.get_by_text("no neutral frame given").first.wait_for()
 
 

@@ -22,7 +22,7 @@ from affect4d.inference.predictor import attribution_on_mesh
 from affect4d.inference.preprocessing import NO_NEUTRAL
 from affect4d.rendering.render_corpus import render_corpus
 from affect4d.scans.ingest import IngestOptions, ingest_source
-from affect4d.scans.scan import ScanError
+from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
 from affect4d.views.bank import load_view_bank
@@ -50,6 +50,17 @@ def frames(raw_scans):
 @pytest.fixture(scope="module")
 def answer(predictor, frames):
     return predictor.predict(frames)
+
+
+def test_a_scan_in_a_doubtful_pose_is_refused_unless_an_answer_is_wanted(predictor):
+    import pyvista
+
+    ball = pyvista.Sphere(radius=90, theta_resolution=60, phi_resolution=60).triangulate()
+    scan = FaceScan.from_pyvista(ball)
+    with pytest.raises(ScanError, match=r"pose uncertain: .*predict\.unsure=answer") as refused:
+        predictor.predict(scan)
+    assert refused.value.code == "uncertain-pose"
+    assert predictor.predict(scan, answer_unsure=True).expression in predictor.expressions
 
 
 @pytest.mark.parametrize("nothing", [None, 3, [None]])
@@ -245,7 +256,7 @@ _SPEC.loader.exec_module(FILES)
 def test_a_face_gets_a_finite_number_a_vertex_whatever_the_encoder(make_packaged_model, encoder):
     predictor = Predictor.load(make_packaged_model(encoder).folder)
     faces = [FILES.bumpy_grid(24), FILES.bumpy_grid(26)]
-    prepared = predictor.prepare(faces, keep_faces=True)
+    prepared = predictor.prepare(faces, keep_faces=True, answer_unsure=True)
     for place in (0, 1):  # the neutral frame itself, and one that is compared with it
         relevance = attribution_on_mesh(predictor, prepared, place, "fear", steps=2)
         assert relevance.shape == (len(prepared.usable[place].face.vertices),)
@@ -256,9 +267,11 @@ def test_a_face_gets_a_finite_number_a_vertex_whatever_the_encoder(make_packaged
 def test_meshes_that_were_not_kept_and_unknown_expressions_are_named(make_packaged_model):
     predictor = Predictor.load(make_packaged_model("compact").folder)
     with pytest.raises(ValueError, match="keep_faces=True"):
-        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24)), 0, "fear")
+        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), answer_unsure=True), 0, "fear")
     with pytest.raises(ValueError, match="'boredom' is none of anger"):
-        attribution_on_mesh(predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True), 0, "boredom")
+        attribution_on_mesh(
+            predictor, predictor.prepare(FILES.bumpy_grid(24), keep_faces=True, answer_unsure=True), 0, "boredom"
+        )
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.ndimage import distance_transform_edt
 
 from affect4d.scans.alignment.mean_face import MEAN_LANDMARKS, fine_depths
+from affect4d.scans.geometry import apply_pose
 from affect4d.scans.readers import read_scan
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
 from affect4d.scans.scan import FaceScan, ScanError
@@ -26,6 +27,17 @@ def bumpy_grid(size: int = 24) -> FaceScan:
     z -= 8 * np.exp(-((abs(x) - 32) ** 2 + (y - 36) ** 2) / 150)  # two eyes
     z += 6 * np.exp(-(x**2 / 300 + (y + 38) ** 2 / 60))  # a mouth
     return _grid(x, y, z)
+
+
+def synthetic_face(number: int = 1) -> FaceScan:
+    """A generated neutral face without texture and landmarks, upright, nose tip near the origin."""
+    from affect4d.scans.alignment.align import fit_landmarks
+    from affect4d.synthetic.action_units import ACTION_UNITS
+    from affect4d.synthetic.procedural_face import ProceduralFace
+
+    model, rng = ProceduralFace(), np.random.default_rng([71, number])
+    surface = model.surface(0.8 * rng.normal(size=model.shape_count), np.zeros(len(ACTION_UNITS)), number)
+    return FaceScan(apply_pose(surface.vertices, fit_landmarks(surface.landmarks).pose), surface.faces)
 
 
 def mean_face(size: int = 32) -> FaceScan:

@@ -37,6 +37,7 @@ class PredictionJob:
     recording: ScanRecording
     model: Path
     with_image: bool
+    answer_unsure: bool = False
 
 
 class RecordingResult(NamedTuple):
@@ -47,20 +48,28 @@ class RecordingResult(NamedTuple):
 
 
 def predict_recordings(
-    recordings: Sequence[ScanRecording], model: Path, engine: EngineOptions = IN_PROCESS, images: int = 0
+    recordings: Sequence[ScanRecording],
+    model: Path,
+    engine: EngineOptions = IN_PROCESS,
+    images: int = 0,
+    *,
+    answer_unsure: bool = False,
 ) -> Iterator[RecordingResult]:
     """One result a recording, in order of completion; those that lost a scan to a crash come last, without it.
 
     Args:
         model: Folder of the packaged model.
         images: Number of recordings, from the first on, whose faces are returned as images.
+        answer_unsure: Answer scans whose pose is doubtful, too, instead of refusing them.
 
     Raises:
         PackagedModelError: If the folder is no packaged model.
         OpenGLError: If a graphics driver renders wrong images.
     """
     read_description(model)
-    jobs = [PredictionJob(recording, model, place < images) for place, recording in enumerate(recordings)]
+    jobs = [
+        PredictionJob(recording, model, place < images, answer_unsure) for place, recording in enumerate(recordings)
+    ]
     for job, result, excluded in map_excluding_failures(
         predict_recording,
         jobs,
@@ -87,7 +96,8 @@ def predict_recording(job: PredictionJob) -> RecordingResult:
 
     predictor = _predictor(job.model, last_written(job.model))
     try:
-        prepared = predictor.preprocessor.prepare_recording(job.recording)
+        preprocessor = replace(predictor.preprocessor, answer_unsure=job.answer_unsure)
+        prepared = preprocessor.prepare_recording(job.recording)
     except UnusableRecordingError as error:
         return RecordingResult(_refused(job, tuple(map(refused_frame, error.scans))), b"")
     return RecordingResult(predictor.classify(prepared), _apex_image(prepared) if job.with_image else b"")

@@ -70,18 +70,24 @@ class Predictor:
         return self.description.views
 
     def predict(
-        self, scans: ScanInput | Sequence[ScanInput], *, neutral: ScanInput | None = None, name: str = ""
+        self,
+        scans: ScanInput | Sequence[ScanInput],
+        *,
+        neutral: ScanInput | None = None,
+        name: str = "",
+        answer_unsure: bool = False,
     ) -> Prediction:
         """Predict the expression of a face.
 
         Args:
             scans: A scan (its file, or in memory); several, as the frames of one sequence; or a folder of them.
             neutral: Neutral scan of the same face, the reference of movement; by default, a sequence's first frame.
+            answer_unsure: Answer scans whose pose is doubtful, too, instead of refusing them.
 
         Raises:
             ScanError: If no scan is usable; of several, the first one's.
         """
-        return self.classify(self.prepare(scans, neutral=neutral, name=name))
+        return self.classify(self.prepare(scans, neutral=neutral, name=name, answer_unsure=answer_unsure))
 
     def prepare(
         self,
@@ -90,9 +96,11 @@ class Predictor:
         neutral: ScanInput | None = None,
         name: str = "",
         keep_faces: bool = False,
+        answer_unsure: bool = False,
     ) -> PreparedSequence:
         """Read, align and render scans: the slow half; ``keep_faces`` keeps the canonical meshes, for display."""
-        return replace(self.preprocessor, keep_faces=keep_faces).prepare(scans, neutral=neutral, name=name)
+        preprocessor = replace(self.preprocessor, keep_faces=keep_faces, answer_unsure=answer_unsure)
+        return preprocessor.prepare(scans, neutral=neutral, name=name)
 
     def accepts(self, prepared: PreparedSequence) -> bool:
         """Whether a recording was prepared with this model's options."""

@@ -20,7 +20,7 @@ from affect4d.inference.results import FramePrediction
 from affect4d.rendering.cameras_and_render_backends import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import block_means, frame_activity, render_face
-from affect4d.scans.alignment import align, canonical_face
+from affect4d.scans.alignment import TRUSTED, Alignment, align, canonical_face
 from affect4d.scans.ingest import outcome_columns
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
@@ -93,12 +93,19 @@ class PreparedSequence:
         return detect_apex([scan.activity for scan in self.usable]) if self.is_sequence else None
 
 
+def _doubt(alignment: Alignment, path: Path) -> tuple[str, Path, str]:
+    """Code, file and words for a scan that is refused because its pose is doubtful."""
+    found = "; ".join(alignment.findings.values())
+    return "uncertain-pose", path, f"pose uncertain: {found}. To have an answer all the same: predict.unsure=answer"
+
+
 @dataclass(frozen=True)
 class Preprocessor:
     """Renders raw scans as the training corpus of a packaged model was rendered."""
 
     description: PackagedModel
     keep_faces: bool = False  # keep the canonical mesh of every scan, for display
+    answer_unsure: bool = False  # render scans whose pose is doubtful, too
 
     @property
     def image_options(self) -> ImageOptions:
@@ -155,6 +162,8 @@ class Preprocessor:
         try:
             with ALIGNING, _library_threads().limit(limits=1):  # as in a worker: more threads round otherwise
                 alignment = align(raw)
+                if alignment.confidence < TRUSTED and not self.answer_unsure:
+                    raise ScanError(*_doubt(alignment, path))
                 face = canonical_face(raw, alignment.pose, self.description.crop_radius)
             images = _render_thread().submit(_render_face, self.description.render, face.scan, path.name).result()
         except OpenGLError:

@@ -5,7 +5,7 @@ import json
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, Field
@@ -29,6 +29,9 @@ class PredictOptions(BaseModel, frozen=True, extra="forbid"):
     patterns: dict[str, str | None] = Field(default={}, description="layout → pattern of its paths")
     cameras: dict[str, Intrinsics | None] = Field(default={}, description="layout → camera of its depth images")
     faces: int = Field(default=60, ge=0, le=1000, description="most faces on the page; 0 shows none")
+    unsure: Literal["refuse", "answer"] = Field(
+        default="refuse", description="what becomes of a scan in a doubtful pose"
+    )
 
     @property
     def path_pattern(self) -> str | None:
@@ -60,7 +63,9 @@ def predict_scans(
     recordings = options.recordings()
     description = read_description(packaged_model)
     tables, images = ResultTables(description.expressions, description.views), {}
-    for answer, image in predict_recordings(recordings, packaged_model, engine, options.faces):
+    for answer, image in predict_recordings(
+        recordings, packaged_model, engine, options.faces, answer_unsure=options.unsure == "answer"
+    ):
         tables.add(answer)
         if image:
             images[answer.name] = image
