@@ -41,7 +41,7 @@ SEARCH_SIZE, REFINE_SIZE = 160, 256
 """Side of the renderings in which a face is searched, and from which its pose is refined, pixels."""
 HALF_WIDTH = 115.0  # half the side of the refining rendering, mm
 TURNING_AXIS = np.array([0.0, -5.0, -40.0])  # middle of the refining renderings, canonical, mm
-FINAL_YAWS = (-12.0, 12.0)
+FINAL_YAWS = (-12.0, 0.0, 12.0)
 """Directions, in degrees, of the last renderings; their mean has two thirds of the error of one."""
 SMOOTHING = ((0.12, 1.0), (0.3, 2.0), (np.inf, 3.0))
 """Roughness of a depth image up to which it is smoothed by how much, both in pixels."""
