@@ -51,7 +51,7 @@ SKIN, BACKGROUND, AMBIENT = np.array([224.0, 172.0, 150.0]), 40, 0.25
 MIN_VISIBLE = 200  # landmarks on the surface below which no pose is fitted
 OUTLIER = 6.0  # distance to the mean landmarks, mm, at which a landmark counts for half
 SCALES = 0.3, 3.0  # sizes of a face relative to the mean one's that a refinement may find; others are no faces
-SURE, DOUBTFUL = 3.4, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
+SURE, DOUBTFUL = 4.0, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
 MAX_RENDERINGS = 90  # renderings after which a search ends
 HALF_CONFIDENCE = 4.1  # residual at which the confidence in a pose is one half, mm
 
@@ -98,25 +98,20 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
     low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
     view = 1.0 / float(0.41 * np.linalg.norm(high - low))
     best: DetectedPose | None = None
-    queue, spent, found = list(_orientations()), 0, 0
+    queue, spent, inverted = list(_orientations()), 0, False
     while queue and spent < MAX_RENDERINGS:
         rotation = queue.pop(0)
         placed = Similarity(rotation, view, -view * rotation @ (low + high) / 2)
         seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
         rough = None if seen is None else fit_similarity(seen[1], *mean_landmarks())
-        spent += 1
-        if rough is None:
-            continue
-        pose, renderings = _refined(vertices, faces, rough.after(placed))
-        spent += renderings
-        if pose is None:
-            continue
-        better = best is None or pose.residual < best.residual
+        pose, renderings = (None, 0) if rough is None else _refined(vertices, faces, rough.after(placed))
+        spent += 1 + renderings
+        better = pose is not None and (best is None or pose.residual < best.residual)
         best = pose if better else best
-        found += 1
-        if best is not None and (best.residual < SURE or (found >= 4 and best.residual < DOUBTFUL)):
+        if best is not None and (best.residual < SURE or (inverted and best.residual < DOUBTFUL)):
             break
-        if better:
+        inverted = better
+        if pose is not None and better:
             queue.insert(0, np.diag([-1.0, -1.0, 1.0]) @ pose.rotation)
     return None if best is None else with_changes(best, renderings=spent)
 
