@@ -1,6 +1,7 @@
 import tomllib
+from pathlib import Path
 
-from affect4d.app.__main__ import HERE, options
+from affect4d.app.__main__ import HERE, main, options
 
 
 def test_the_app_is_served_to_this_machine_only_and_tells_nobody(project_root):
@@ -25,3 +26,10 @@ def test_streamlit_knows_every_option_that_is_set():
         for word in options(tomllib.loads((HERE / "streamlit.toml").read_text()))
     }
     assert told <= known
+
+
+def test_the_page_that_is_served_exists(monkeypatch):
+    started: list[str] = []
+    monkeypatch.setattr("os.execv", lambda _, command: started.extend(command))
+    main()
+    assert Path(started[started.index("run") + 1]).is_file()

@@ -22,7 +22,7 @@ def options(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
 def main() -> None:
     """Replace this process by Streamlit."""
     settings = tomllib.loads((HERE / "streamlit.toml").read_text(encoding="utf-8"))
-    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "main.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(HERE / "streamlit_app.py")]
     os.execv(sys.executable, [*command, *options(settings), *sys.argv[1:]])
 
 
