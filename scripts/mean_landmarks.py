@@ -34,7 +34,7 @@ def detected_landmarks(corpus: str, changes: dict[str, str], scans: int) -> np.n
         aligned = transform(scan, align(scan).pose)
         seen = detect_on_surface(aligned.vertices - np.float32(TURNING_AXIS), aligned.faces)
         if seen is not None:
-            found.append(seen[1] + TURNING_AXIS)
+            found.append(seen + TURNING_AXIS)
     return np.array(found)
 
 

@@ -68,7 +68,11 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
         return self
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
-        """The settings changed in named places, ``{"objectives.affect_vlm.pairs": 0.0}``; KeyError: there is none."""
+        """The settings changed in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.
+
+        Raises:
+            KeyError: If there is no such place.
+        """
         document = self.model_dump()
         for path, value in changes.items():
             *parents, leaf = path.split(".")

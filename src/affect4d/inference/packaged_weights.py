@@ -102,7 +102,11 @@ def halve_precision(folder: Path, target: Path) -> Path:
 
 
 def read_packaged_model(folder: Path) -> LoadedModel:
-    """Load a packaged model; PackagedModelError if it is none, or its weights do not match its description."""
+    """Load a packaged model.
+
+    Raises:
+        PackagedModelError: If it is none, or its weights do not match its description.
+    """
     description = read_description(folder)
     weights = read_weights(folder)
     try:

@@ -108,7 +108,11 @@ class Predictor:
 
     @torch.inference_mode()
     def embed(self, prepared: PreparedSequence) -> RecordingEmbedding:
-        """Embed every usable scan of a recording; ValueError if it was prepared for a model with other images."""
+        """Embed every usable scan of a recording.
+
+        Raises:
+            ValueError: If it was prepared for a model with other images.
+        """
         if not self.accepts(prepared):
             raise ValueError(
                 f"{prepared.name} was prepared for other images than {self.description.name} was trained on."

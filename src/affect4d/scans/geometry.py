@@ -27,6 +27,34 @@ def apply_pose(points: Vertices, pose: Pose) -> Vertices:
     return moved
 
 
+def fit_points(
+    points: Float64[np.ndarray, "points 3"],
+    targets: Float64[np.ndarray, "points 3"],
+    weights: Float64[np.ndarray, " points"],
+    *,
+    scaled: bool = False,
+) -> tuple[Float64[np.ndarray, "3 3"], float, Float64[np.ndarray, "3"]]:
+    """Rotation, scale and shift of the least weighted squares (Kabsch 1976; with ``scaled``, Umeyama 1991).
+
+    Returns:
+        A point goes to scale · rotation · point + shift; the scale is 1 unless ``scaled``.
+
+    Raises:
+        ValueError: If the points lie on one line.
+    """
+    shares = weights / weights.sum()
+    middle, target_middle = shares @ points, shares @ targets
+    covariance = (shares[:, None] * (points - middle)).T @ (targets - target_middle)
+    left, strengths, right = np.linalg.svd(covariance)
+    if strengths[1] <= 1e-9 * max(strengths[0], 1e-300):
+        raise ValueError("The landmarks lie on one line: they fix no pose.")
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = (left @ np.diag(signs) @ right).T
+    spread = shares @ np.square(points - middle).sum(axis=1)
+    scale = float(strengths @ signs / spread) if scaled else 1.0
+    return rotation, scale, target_middle - scale * rotation @ middle
+
+
 def transform(scan: FaceScan, pose: Pose) -> FaceScan:
     """The scan with vertices and landmarks moved by a pose."""
     landmarks = None if scan.landmarks is None else apply_pose(scan.landmarks, pose)

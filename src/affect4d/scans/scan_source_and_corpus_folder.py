@@ -40,7 +40,11 @@ class ScanSource(Protocol):
         """For each row of (a part of) the table, digest of everything its raw scan depends on; takes no reading."""
 
     def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
-        """The raw scan of a row, in its own coordinates, with ``texels`` of texture (0: all); ScanError: unusable."""
+        """The raw scan of a row, in its own coordinates, with ``texels`` of texture (0: all).
+
+        Raises:
+            ScanError: If it is not usable.
+        """
 
     def checksum(self, row: ScanRow) -> str:
         """Digest of the raw bytes of a row, or of everything they would be made from."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from affect4d.scans.alignment import face_landmarker
-from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError, detect_face, model_file
+from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError, detect_landmarks, model_file
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def unknown_file():
 
 
 def test_an_empty_image_has_no_face():
-    assert detect_face(np.zeros((64, 64, 3), np.uint8)) is None
+    assert detect_landmarks(np.zeros((64, 64, 3), np.uint8)) is None
 
 
 def test_a_missing_model_file_is_named_with_the_remedy(monkeypatch, tmp_path, unknown_file):
@@ -42,8 +42,8 @@ def test_no_package_and_no_variable_name_the_remedy(monkeypatch, unknown_file):
 
 def test_the_detector_prints_nothing():
     code = (
-        "import numpy as np; from affect4d.scans.alignment.face_landmarker import detect_face;"
-        "detect_face(np.zeros((64, 64, 3), np.uint8))"
+        "import numpy as np; from affect4d.scans.alignment.face_landmarker import detect_landmarks;"
+        "detect_landmarks(np.zeros((64, 64, 3), np.uint8))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")

@@ -14,7 +14,7 @@ from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
 from affect4d.scans.alignment.pose_by_landmark_detection import BU_LANDMARKS, detect_pose
 from affect4d.scans.alignment.repair import RepairedScan, repair
-from affect4d.scans.geometry import apply_pose, crop, pose_of, transform, turn_outward
+from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR
 from affect4d.scans.scan import FaceScan
 
@@ -138,27 +138,11 @@ def _fit(landmarks: Landmarks) -> LandmarkFit:
     targets = MEAN_LANDMARKS[tracked].astype(np.float64)
     weights = trust
     for _ in range(ROUNDS):
-        rotation, shift = _rigid(points, targets, weights)
+        rotation, _, shift = fit_points(points, targets, weights)
         squares = np.square(points @ rotation.T + shift - targets).sum(axis=1)
         weights = trust / (1 + squares / GROSS_ERROR**2) ** 2
     residual = float(np.sqrt((trust * squares).sum() / trust.sum()))
     return LandmarkFit(pose_of(rotation, shift), residual)
-
-
-def _rigid(
-    points: Float64[np.ndarray, "points 3"],
-    targets: Float64[np.ndarray, "points 3"],
-    weights: Float64[np.ndarray, " points"],
-) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
-    shares = weights / weights.sum()
-    middle, target_middle = shares @ points, shares @ targets
-    covariance = (shares[:, None] * (points - middle)).T @ (targets - target_middle)
-    left, strengths, right = np.linalg.svd(covariance)
-    if strengths[1] <= 1e-9 * max(strengths[0], 1e-300):
-        raise ValueError("The landmarks lie on one line: they fix no pose.")
-    handedness = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    rotation = (left @ handedness @ right).T
-    return rotation, target_middle - rotation @ middle
 
 
 def swap_sides(landmarks: Landmarks) -> Landmarks:
@@ -194,7 +178,11 @@ class Alignment:
 
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:
-    """The face in a raw scan: moved, cropped (mm around the nose tip), repaired; ValueError if nothing is left."""
+    """The face in a raw scan: moved by its pose, cropped at a radius (mm) around the nose tip, and repaired.
+
+    Raises:
+        ValueError: If nothing is left after the crop.
+    """
     return repair(turn_outward(crop(transform(scan, pose), crop_radius)))
 
 
@@ -210,7 +198,11 @@ class _PoseEstimate:
 
 
 def align(scan: FaceScan) -> Alignment:
-    """The alignment by plausible landmarks, else detected ones, else shape; ValueError if no way or unit finds one."""
+    """The alignment of a scan: by its landmarks where they are plausible, without any by detected ones, else by shape.
+
+    Raises:
+        ValueError: If it has no face's size in any unit, or if no way finds a pose.
+    """
     detected, note = (None, "") if scan.landmarks is not None else _by_detection(scan)
     unit = detected.unit if detected is not None else unit_of(scan.vertices, scan.landmarks)
     points = voxel_downsample(scan.vertices.astype(np.float64) * UNITS[unit])

@@ -1,4 +1,4 @@
-"""MediaPipe's Face Landmarker: 478 landmarks and 52 blendshape scores of the face in an image (Apache-2.0).
+"""MediaPipe's Face Landmarker: 478 landmarks of the face in an image (Apache-2.0).
 
 Trained by its authors on images of real people (Kartynnik et al. 2019, arXiv 1907.06724; Grishchenko et al. 2020,
 arXiv 2006.10962). The model file is Google's ``face_landmarker.task``, float16, version 1.
@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +31,34 @@ class LandmarkerMissingError(RuntimeError):
     """MediaPipe or its model file is not installed, or the file is another one; names the remedy."""
 
 
-@dataclass(frozen=True, slots=True)
-class DetectedFace:
-    """The face in an image: landmarks as fractions of its width and height from the upper left, scores from 0 to 1."""
+def detect_landmarks(image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "478 2"] | None:
+    """Landmarks of the most conspicuous face in an RGB image, as fractions of its width and height; None without one.
 
-    landmarks: Float64[np.ndarray, "478 2"]
-    blendshapes: dict[str, float]
-
-
-def detect_face(image: UInt8[np.ndarray, "height width 3"]) -> DetectedFace | None:
-    """The most conspicuous face in an RGB image, or None; LandmarkerMissingError if there is no detector."""
+    Raises:
+        LandmarkerMissingError: If the detector cannot be loaded.
+    """
     with _lock:
         mediapipe, landmarker = _landmarker(os.getpid())
         found = landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
-    if not found.face_landmarks:
-        return None
-    places = np.array([(point.x, point.y) for point in found.face_landmarks[0]])
-    return DetectedFace(places, {score.category_name: score.score for score in found.face_blendshapes[0]})
+    return np.array([(point.x, point.y) for point in found.face_landmarks[0]]) if found.face_landmarks else None
+
+
+def detector_version() -> str:
+    """MediaPipe's version and the model file's digest, for cache keys; empty where one of them is not installed."""
+    try:
+        model_file()
+        return f"{importlib.metadata.version('mediapipe')} {MODEL_SHA256}"
+    except (LandmarkerMissingError, importlib.metadata.PackageNotFoundError):
+        return ""
 
 
 @functools.cache
 def model_file() -> Path:
-    """The model file, checked by its sha256; LandmarkerMissingError if there is none, or another file."""
+    """The model file, checked by its sha256.
+
+    Raises:
+        LandmarkerMissingError: If there is none, or if it is another file.
+    """
     path = _named_file() or _packaged_file()
     if path is None:
         raise LandmarkerMissingError(f"The model file of the face landmark detector is not installed. {REMEDY}")
@@ -91,13 +96,14 @@ def _landmarker(process: int) -> tuple[Any, Any]:
             from mediapipe.tasks.python import BaseOptions, vision
 
             base = BaseOptions(model_asset_buffer=path.read_bytes())
-            options = vision.FaceLandmarkerOptions(base_options=base, output_face_blendshapes=True, num_faces=1)
+            options = vision.FaceLandmarkerOptions(base_options=base, num_faces=1)
             landmarker = vision.FaceLandmarker.create_from_options(options)
             landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.zeros((64, 64, 3), np.uint8)))
     except ImportError as error:
         raise LandmarkerMissingError(f"mediapipe cannot be imported ({error}). {REMEDY}") from error
-    except OSError as error:  # on Debian: apt-get install libegl1 libgles2
-        raise LandmarkerMissingError(f"mediapipe lacks a system library ({error}).") from error
+    except OSError as error:
+        remedy = "On Debian or Ubuntu: apt-get install libegl1 libgles2"
+        raise LandmarkerMissingError(f"mediapipe lacks a system library ({error}). {remedy}") from error
     vision.FaceLandmarker.__del__ = _left_to_the_process
     return mediapipe, landmarker
 

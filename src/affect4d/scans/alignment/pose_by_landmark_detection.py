@@ -7,7 +7,6 @@ they are shaded, so that noise, density and topology of the mesh hardly matter.
 
 import functools
 from dataclasses import dataclass
-from dataclasses import replace as with_changes
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Faces, Vertices
-from affect4d.scans.alignment.face_landmarker import DetectedFace, detect_face
+from affect4d.scans.alignment.face_landmarker import detect_landmarks
+from affect4d.scans.geometry import fit_points
 from affect4d.scans.mesh_to_depth_image import depth_image
 
 DetectedPoints = Float64[np.ndarray, "478 3"]
@@ -52,7 +52,7 @@ MIN_VISIBLE = 200  # landmarks on the surface below which no pose is fitted
 OUTLIER = 6.0  # distance to the mean landmarks, mm, at which a landmark counts for half
 SCALES = 0.3, 3.0  # sizes of a face relative to the mean one's that a refinement may find; others are no faces
 SURE, DOUBTFUL = 4.0, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
-MAX_RENDERINGS = 90  # renderings after which a search ends
+MAX_RENDERINGS = 90  # after which a search ends
 HALF_CONFIDENCE = 4.1  # residual at which the confidence in a pose is one half, mm
 
 
@@ -64,9 +64,7 @@ class DetectedPose:
     scale: float  # millimetres of the mean face in a unit of the scan
     shift: Float64[np.ndarray, "3"]
     landmarks: DetectedPoints  # canonical, in the mean face's size; NaN where they lie on no surface
-    blendshapes: dict[str, float]
     residual: float  # weighted median distance to the mean landmarks, mm
-    renderings: int  # spent on it
 
     @property
     def confidence(self) -> float:
@@ -94,65 +92,66 @@ class Similarity:
 
 
 def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
-    """The pose of the face in a scan of any unit and orientation, or None; LandmarkerMissingError: no detector."""
+    """The pose of the face in a scan of any unit and orientation; None where no face is found.
+
+    After a doubtful pose, the same face the other way up is tried next: detectors take some for upright.
+
+    Raises:
+        LandmarkerMissingError: If there is no detector.
+    """
     low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
     view = 1.0 / float(0.41 * np.linalg.norm(high - low))
     best: DetectedPose | None = None
-    queue, spent, inverted = list(_orientations()), 0, False
-    while queue and spent < MAX_RENDERINGS:
+    queue, renderings, tries_inverted = list(_orientations()), 0, False
+    while queue and renderings < MAX_RENDERINGS:
         rotation = queue.pop(0)
         placed = Similarity(rotation, view, -view * rotation @ (low + high) / 2)
         seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
-        rough = None if seen is None else fit_similarity(seen[1], *mean_landmarks())
-        pose, renderings = (None, 0) if rough is None else _refined(vertices, faces, rough.after(placed))
-        spent += 1 + renderings
+        rough = None if seen is None else fit_similarity(seen, *mean_landmarks())
+        pose = None if rough is None else _refined(vertices, faces, rough.after(placed))
+        renderings += 1 if rough is None else 2 + len(FINAL_YAWS)
         better = pose is not None and (best is None or pose.residual < best.residual)
         best = pose if better else best
-        if best is not None and (best.residual < SURE or (inverted and best.residual < DOUBTFUL)):
+        if best is not None and (best.residual < SURE or (tries_inverted and best.residual < DOUBTFUL)):
             break
-        inverted = better
+        tries_inverted = better
         if pose is not None and better:
             queue.insert(0, np.diag([-1.0, -1.0, 1.0]) @ pose.rotation)
-    return None if best is None else with_changes(best, renderings=spent)
+    return best
 
 
-def _refined(vertices: Vertices, faces: Faces, start: Similarity) -> tuple[DetectedPose | None, int]:
-    """The pose after a rendering from the front and the mean of three around it, and how many there were."""
-    rough = _landmarks_from(start.apply(vertices), faces, 0.0)
-    fit = None if rough is None else fit_similarity(rough[1], *mean_landmarks())
+def _refined(vertices: Vertices, faces: Faces, start: Similarity) -> DetectedPose | None:
+    """The pose after a rendering from the front and the mean of three around it."""
+    seen = _landmarks_from(start.apply(vertices), faces, 0.0)
+    fit = None if seen is None else fit_similarity(seen, *mean_landmarks())
     if fit is None or not SCALES[0] < fit.scale < SCALES[1]:
-        return None, 1
+        return None
     near = fit.after(start)
     placed = near.apply(vertices)
-    seen = [one for yaw in FINAL_YAWS if (one := _landmarks_from(placed, faces, yaw)) is not None]
-    if not seen:
-        return None, 1 + len(FINAL_YAWS)
-    points = np.array([landmarks for _, landmarks in seen])
-    there = np.isfinite(points).all(axis=(0, 2))
-    mean = np.where(there[:, None], points.mean(axis=0), np.nan)
-    fit = fit_similarity(mean, *mean_landmarks())
+    views = [view for yaw in FINAL_YAWS if (view := _landmarks_from(placed, faces, yaw)) is not None]
+    if not views:
+        return None
+    landmarks = np.mean(views, axis=0)  # NaN where a view has no surface
+    fit = fit_similarity(landmarks, *mean_landmarks())
     if fit is None:
-        return None, 1 + len(FINAL_YAWS)
+        return None
     pose = fit.after(near)
-    landmarks = fit.scale * mean @ fit.rotation.T + fit.shift
-    spent = 1 + len(FINAL_YAWS)
-    front = seen[len(seen) // 2][0]
-    found = DetectedPose(pose.rotation, pose.scale, pose.shift, landmarks, front.blendshapes, pose.residual, spent)
-    return found, spent
+    canonical = fit.scale * landmarks @ fit.rotation.T + fit.shift
+    return DetectedPose(pose.rotation, pose.scale, pose.shift, canonical, pose.residual)
 
 
-def _landmarks_from(vertices: Vertices, faces: Faces, yaw: float) -> tuple[DetectedFace, DetectedPoints] | None:
-    """Landmarks of a canonical face that is seen from the side by some degrees, in the canonical frame."""
+def _landmarks_from(vertices: Vertices, faces: Faces, yaw: float) -> DetectedPoints | None:
+    """Landmarks, in the canonical frame, of a canonical face seen from the side by some degrees."""
     turn = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
     turned = np.ascontiguousarray((vertices - TURNING_AXIS) @ turn.T, np.float32)
     seen = detect_on_surface(turned, faces)
-    return None if seen is None else (seen[0], seen[1] @ turn + TURNING_AXIS)
+    return None if seen is None else seen @ turn + TURNING_AXIS
 
 
 def detect_on_surface(
     vertices: Vertices, faces: Faces, size: int = REFINE_SIZE, half_width: float = HALF_WIDTH
-) -> tuple[DetectedFace, DetectedPoints] | None:
-    """The face seen from +z and its landmarks on the surface, in the frame of the vertices; NaN beside the surface.
+) -> DetectedPoints | None:
+    """Landmarks of the face seen from +z, on the surface, in the frame of the vertices; NaN beside the surface.
 
     Args:
         size: Side of the rendering, pixels.
@@ -163,8 +162,8 @@ def detect_on_surface(
     """
     pixels = size / (2 * half_width)
     depths = _smoothed(depth_image(vertices, faces, size, half_width) * pixels)
-    face = detect_face(_shaded(depths))
-    return None if face is None else (face, _lifted(face.landmarks, depths) / pixels)
+    places = detect_landmarks(_shaded(depths))
+    return None if places is None else _lifted(places, depths) / pixels
 
 
 def _smoothed(depths: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
@@ -207,21 +206,17 @@ def _lifted(places: Float64[np.ndarray, "478 2"], depths: Float32[np.ndarray, "s
 def fit_similarity(
     points: DetectedPoints, reference: DetectedPoints, trust: Float64[np.ndarray, "478"]
 ) -> Similarity | None:
-    """The similarity by weighted least squares (Umeyama 1991), outliers down-weighted; None below ``MIN_VISIBLE``."""
+    """The similarity that brings landmarks onto reference ones, by weighted least squares (Umeyama 1991).
+
+    Landmarks far from their place weigh less. None where fewer than ``MIN_VISIBLE`` lie on the surface.
+    """
     there = ~np.isnan(points).any(axis=1)
     if there.sum() < MIN_VISIBLE:
         return None
     points, reference, trust = points[there], reference[there], trust[there]
     weights = trust
     for _ in range(6):
-        share = weights / weights.sum()
-        middle, target = share @ points, share @ reference
-        covariance = ((points - middle) * share[:, None]).T @ (reference - target)
-        left, strengths, right = np.linalg.svd(covariance)
-        signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-        rotation = (left @ np.diag(signs) @ right).T
-        scale = float(strengths @ signs / (share @ np.square(points - middle).sum(axis=1)))
-        shift = target - scale * rotation @ middle
+        rotation, scale, shift = fit_points(points, reference, weights, scaled=True)
         distances = np.linalg.norm(scale * points @ rotation.T + shift - reference, axis=1)
         weights = trust / (1 + (distances / OUTLIER) ** 2)
     return Similarity(rotation, scale, shift, _weighted_median(distances, trust))
