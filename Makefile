@@ -46,8 +46,7 @@ test-faults: .venv/ready ## the tests that kill and hang processes on purpose
 coverage: .venv/ready ## the lines that tests reach, those of compiled loops as plain Python; half an hour
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not fault and not gpu and not browser" --cov --cov-report=
 	@NUMBA_DISABLE_JIT=1 $(BIN)/pytest -o filterwarnings=ignore --cov --cov-append --cov-report=term:skip-covered \
-		$(addprefix tests/scans/readers/test_,obj.py off_stl.py ply.py range_image.py readers.py vrml.py) \
-		tests/scans/test_triangles.py tests/rendering tests/views
+		tests/scans/readers tests/scans/test_geometry.py tests/scans/test_mesh_to_depth_image.py tests/rendering tests/views
 
 fuzz: .venv/ready ## feed damaged files to every reader for FUZZ_SECONDS (60): first with the loops interpreted, then compiled
 	@$(BIN)/python tests/fuzz/fuzz_readers.py -verbosity=0 -max_total_time=$$(( $(FUZZ_SECONDS) / 2 ))

@@ -37,11 +37,20 @@ def test_every_test_the_papers_page_names_exists(project_root):
         assert (project_root / name).exists(), name
 
 
+def test_every_python_file_that_a_page_names_exists(project_root):
+    done = subprocess.run(["git", "ls-files"], cwd=project_root, capture_output=True, text=True, check=True)
+    files = {f"/{name}" for name in done.stdout.splitlines()}
+    for page in [*pages(project_root), project_root / "Makefile"]:
+        for name in re.findall(r"(?<![\w<>/*])[\w./]*\w\.py\b", page.read_text()):
+            assert any(file.endswith(f"/{name}") for file in files) or "NAME" in name, f"{page.name}: {name}"
+
+
 @pytest.mark.slow
 def test_every_function_the_papers_page_names_exists(project_root):
     text = (project_root / "docs/papers.md").read_text()
-    rooms = "rendering|models|views|evaluation|training|losses|prompts"
-    named = sorted(set(re.findall(rf"`((?:{rooms})\.[\w.]+)`", text)))
-    assert len(named) > 10
+    packages = "|".join(sorted(path.stem for path in (project_root / "src/affect4d").iterdir() if path.stem[0] != "_"))
+    named = sorted(set(re.findall(rf"`((?:{packages})\.[\w.]+)`", text)))
+    assert len(named) > 20
+    assert {"experiments", "pseudo_labels"} <= {name.split(".")[0] for name in named}
     for name in named:
         pkgutil.resolve_name(f"affect4d.{name}")

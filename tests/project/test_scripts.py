@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from affect4d.scans.alignment.pose_by_landmark_detection import mean_landmarks
 
 
 def what_next(project_root, folder):
@@ -148,3 +151,10 @@ def test_mlflow_opens_where_runs_are_recorded(serve_records, own, address):
 def test_where_a_server_records_its_address_is_told(serve_records, capsys):
     assert serve_records("tracking_uri: https://runs.example.org/") == []
     assert "open https://runs.example.org/" in capsys.readouterr().out
+
+
+def test_the_stored_mean_landmarks_are_those_that_the_script_finds(project_root):
+    script = runpy.run_path(str(project_root / "scripts" / "mean_landmarks.py"))
+    mean, _ = script["mean_shape"](script["detected_landmarks"]("open-4dfer-s", {}, 12))
+    stored, _ = mean_landmarks()
+    assert np.median(np.linalg.norm(mean - stored, axis=1)) < 5  # two face models in the table, one here

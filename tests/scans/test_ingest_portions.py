@@ -230,3 +230,14 @@ def test_portions_are_some_hundred_scans_and_an_added_sequence_shifts_none(frame
     gone = {portion.name for portion in before} - {portion.name for portion in after}
     assert len(gone) <= 1
     assert divide_into_portions(Listed(), listed(names[::-1], frames), 95.0)[0].name == before[0].name
+
+
+def test_scans_are_read_again_with_another_landmark_detector(corpus, store, seen, monkeypatch):
+    """Else what was aligned by shape would stay so after the detector is installed."""
+    take_in(corpus, store)
+    read = len(seen)
+    take_in(corpus, store)
+    assert len(seen) == read
+    monkeypatch.setattr("affect4d.scans.alignment.face_landmarker.detector_version", lambda: "")
+    take_in(corpus, store)
+    assert len(seen) == 2 * read

@@ -85,7 +85,7 @@ def ingest_source(
         CodeMismatchError: If a worker has other code than the driver.
     """
     settings = options.model_dump(exclude={"max_refused_share"})  # it changes no scan's outcome
-    key = "ingest-" + content_key(source=source.fingerprint(), options=settings, code=code_version(__name__))
+    key = "ingest-" + content_key(source=source.fingerprint(), options=settings, code=_code())
     if store.has(key):
         ingest = _load(store, key)
         _check_refused(source, ingest, options)
@@ -190,9 +190,17 @@ def _ends_portion(sequence: str, scans: int) -> bool:
     return lot * SCANS_PER_PORTION < scans
 
 
+def _code() -> list[str]:
+    """What outcomes depend on beside scans and options: code, the landmark detector, and its table of landmarks."""
+    from affect4d.scans.alignment.face_landmarker import detector_version
+    from affect4d.scans.alignment.pose_by_landmark_detection import MEAN_LANDMARKS_FILE
+
+    return [code_version(__name__), detector_version(), file_digest(MEAN_LANDMARKS_FILE)]
+
+
 def _portion_name(rows: pd.DataFrame, crop_radius: float) -> str:
     given = [list(rows), *rows.itertuples(index=False, name=None)]
-    return f"outcomes/{content_key(scans=given, crop_radius=crop_radius, code=code_version(__name__))}.parquet"
+    return f"outcomes/{content_key(scans=given, crop_radius=crop_radius, code=_code())}.parquet"
 
 
 def _stored_outcomes(portion: Portion, store: ContentStore) -> pa.Table | None:
