@@ -27,7 +27,7 @@ DESCRIPTION, FORMER_DESCRIPTION = "packaged_model", "bundle"
 CALIBRATION = 128  # most images from which the ranges of activations are taken
 QUANTISED = ("Conv", "Gemm", "MatMul", "Relu", "Add", "AveragePool")
 """Operators computed in int8, but for the products with the prompts."""
-ImageArray = Float32[np.ndarray, "batch views channels size size"]
+ModelImages = Float32[np.ndarray, "batch views channels size size"]
 
 
 class ProbabilityGraph(nn.Module):
@@ -83,7 +83,7 @@ class OnnxModel:
             raise ValueError(f"{path} was not written by affect4d: its metadata have no entry {DESCRIPTION!r}.")
         self.description = PackagedModel.model_validate_json(description)
 
-    def answer(self, images: ImageArray, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxPrediction:
+    def answer(self, images: ModelImages, present: Bool[np.ndarray, "batch views"] | None = None) -> OnnxPrediction:
         """Outputs for a batch; all views are present by default. ValueError for images of another shape."""
         shape = input_shape(self.description)
         if images.shape[1:] != shape:
@@ -158,7 +158,7 @@ def _translate(graph: ProbabilityGraph, sample: tuple[int, int, int, int]) -> to
     return cast(torch.onnx.ONNXProgram, program)
 
 
-def quantise_onnx(source: Path, target: Path, images: ImageArray) -> Path:
+def quantise_onnx(source: Path, target: Path, images: ModelImages) -> Path:
     """Write the int8 form of an exported file by onnxruntime's static quantisation; needs the extra ``export``.
 
     Weights are int8 with one scale a channel; activations are uint8 within the range of all but a hundred-thousandth
@@ -187,7 +187,7 @@ def quantise_onnx(source: Path, target: Path, images: ImageArray) -> Path:
     return target
 
 
-def _calibration_reader(images: ImageArray) -> Any:
+def _calibration_reader(images: ModelImages) -> Any:
     """Evenly spread images, as onnxruntime reads them: one at a time, since histograms are taken of equal shapes."""
     from onnxruntime.quantization import CalibrationDataReader
 

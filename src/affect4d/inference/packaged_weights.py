@@ -31,10 +31,10 @@ from affect4d.inference.packaged_model_description import (
     read_description,
     write_description,
 )
-from affect4d.models import AffectVLM, SmileVLM, build_model, clip_tokens
+from affect4d.models import build_model, clip_tokens
 from affect4d.models.options import COMPACT
+from affect4d.models.vision_language_models import VisionLanguageModel
 
-VisionLanguageModel = AffectVLM | SmileVLM
 NamedWeights = dict[str, Tensor]
 
 TOKEN_ROWS = "text.tower.token_embedding.weight"

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from affect4d.inference.find_recordings import ScanRecording, find_recordings
 from affect4d.inference.onnx_export_and_runtime import (
     CALIBRATION,
-    ImageArray,
+    ModelImages,
     OnnxModel,
     export_onnx,
     input_shape,
@@ -106,7 +106,7 @@ def export_packaged_model(
     return {**record, "bytes": {file.name: file.stat().st_size for file in sorted(target.iterdir())}}
 
 
-def difference(predictor: Predictor, file: Path, images: ImageArray) -> float:
+def difference(predictor: Predictor, file: Path, images: ModelImages) -> float:
     """Largest difference between the probabilities of an exported file and of its packaged model."""
     with torch.inference_mode():
         fused = predictor.model.embed_views(torch.from_numpy(images)).fused.numpy()
@@ -114,7 +114,7 @@ def difference(predictor: Predictor, file: Path, images: ImageArray) -> float:
     return float(np.abs(exported - predictor.probabilities(fused)).max())
 
 
-def calibration_images(predictor: Predictor, place: Path) -> ImageArray:
+def calibration_images(predictor: Predictor, place: Path) -> ModelImages:
     """Model inputs from raw scans, spread over the recordings at a path; ValueError if none is usable."""
     recordings = find_recordings(place.expanduser())
     frames = -(-CALIBRATION // len(recordings))
@@ -140,7 +140,7 @@ def write_hub_folder(source: Path, target: Path) -> Path:
     return target
 
 
-def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], frames: int) -> Iterator[ImageArray]:
+def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], frames: int) -> Iterator[ModelImages]:
     """Images of evenly spread frames of each usable recording."""
     for recording in recordings:
         with contextlib.suppress(ScanError):

@@ -20,7 +20,14 @@ from torch.optim.lr_scheduler import LambdaLR
 from affect4d.training.batch_loader import split_batch
 from affect4d.training.device import random_state, restore_random_state
 from affect4d.training.distributed import Ranks, full_tensor, is_sharded
-from affect4d.training.objectives import Model, ObjectiveValue, TrainingTask, join_outputs, map_outputs, output_tensors
+from affect4d.training.objectives import (
+    ObjectiveValue,
+    TrainedModel,
+    TrainingTask,
+    join_outputs,
+    map_outputs,
+    output_tensors,
+)
 from affect4d.training.options import TrainOptions
 
 ENCODERS = ("image.tower.", "text.tower.")
@@ -34,9 +41,9 @@ _BELOW = ("conv1", "bn1", "stem", "patch_embed", "class_embedding", "positional_
 
 
 def compute_gradients(
-    model: Model,
+    model: TrainedModel,
     batch: Any,
-    task: TrainingTask[Model, Any],
+    task: TrainingTask[TrainedModel, Any],
     *,
     total: int,
     parts: int,
@@ -54,7 +61,12 @@ def compute_gradients(
 
 
 def _accumulate(
-    model: Model, parts: list[Any], task: TrainingTask[Model, Any], total: int, scaler: GradScaler, ranks: Ranks
+    model: TrainedModel,
+    parts: list[Any],
+    task: TrainingTask[TrainedModel, Any],
+    total: int,
+    scaler: GradScaler,
+    ranks: Ranks,
 ) -> ObjectiveValue:
     """Gradient caching (Gao et al. 2021): the loss of all parts together, then each part's share of its gradient.
 

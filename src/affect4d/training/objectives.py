@@ -35,7 +35,7 @@ from affect4d.training.options import (
     SmileOptions,
 )
 
-Model = TypeVar("Model", bound=nn.Module)
+TrainedModel = TypeVar("TrainedModel", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,13 @@ def _value(loss: Scalar, terms: dict[str, Tensor]) -> ObjectiveValue:
 
 
 @dataclass(frozen=True)
-class TrainingTask(Generic[Model, Outputs]):
+class TrainingTask(Generic[TrainedModel, Outputs]):
     """A forward pass, sample by sample, and an objective of the outputs of the whole batch."""
 
-    encode: Callable[[Model, Any], Outputs]
-    objective: Callable[[Model, Outputs], ObjectiveValue]
+    encode: Callable[[TrainedModel, Any], Outputs]
+    objective: Callable[[TrainedModel, Outputs], ObjectiveValue]
 
-    def value(self, model: Model, batch: Any) -> ObjectiveValue:
+    def value(self, model: TrainedModel, batch: Any) -> ObjectiveValue:
         """Loss and terms of a batch."""
         return self.objective(model, self.encode(model, batch))
 
