@@ -34,6 +34,7 @@ ON_REQUEST: Mapping[str, tuple[str, ...]] = {
         f"study_{name}": (f"{name}_study_page",)
         for name in ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
     },
+    "blendshapes": ("blendshape_scores",),
     "cross_validate": ("cross_validation_scores",),
     "export": ("exported_model",),
     "predict": ("predictions", "timelines", "prediction_gallery"),

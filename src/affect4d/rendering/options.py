@@ -168,6 +168,14 @@ class RenderOptions(BaseModel, frozen=True, extra="forbid"):
         return self.image_options if self.device == "cpu" else {**self.image_options, "renderer": "opengl"}
 
 
+class BlendshapeOptions(BaseModel, frozen=True, extra="forbid"):
+    """Options of blendshape scores."""
+
+    frames: int = Field(
+        default=16, ge=2, le=10_000, description="most frames scored of a sequence: the first, the last, even steps"
+    )
+
+
 def mirrored_name(name: str) -> str:
     """The name of a view after its image is flipped: ``left`` → ``right``, ``right_20`` → ``left_20``."""
     return name.replace("left", "\0").replace("right", "left").replace("\0", "right")

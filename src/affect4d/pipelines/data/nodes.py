@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.cameras_and_render_backends import RenderError
-from affect4d.rendering.options import RenderOptions
+from affect4d.rendering.options import BlendshapeOptions, RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.ingest_tables import scans_to_inspect
 from affect4d.scans.protocols import protocol_table
@@ -175,6 +175,23 @@ def render_views(
 
     views = render_corpus(scan_manifest, open_source(raw_corpus), options, view_store, engine)
     return views, render_report(views)
+
+
+def score_blendshapes(
+    scan_manifest: pd.DataFrame,
+    raw_corpus: dict[str, Any],
+    options: BlendshapeOptions,
+    cache_store: ContentStore,
+    engine: EngineOptions = IN_PROCESS,
+) -> pd.DataFrame:
+    """Blendshape scores of the scans: one row a scored frame, ``sequence``, ``frame`` and one column a blendshape."""
+    from affect4d.rendering.blendshape_scores import score_scans
+    from affect4d.scans.alignment.face_landmarker import detector_version
+    from affect4d.synthetic.generated_scan_source import open_source
+
+    score = partial(score_scans, scan_manifest, open_source(raw_corpus), options, engine)
+    scans = table_digest(scan_manifest[["sequence", "frame", "checksum", "pose", "crop_radius"]])
+    return cached(cache_store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
 
 
 def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_store: ContentStore) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Raw corpus → scan manifest → subject split → rendered views."""
+"""Raw corpus → scan manifest → subject split → rendered views; scan manifest → blendshape scores."""
 
 from kedro.pipeline import Pipeline, pipeline
 
@@ -8,8 +8,8 @@ from affect4d.pipelines.data.raw_corpus import generate_raw_corpus
 
 
 def create_pipeline() -> Pipeline:
-    """Stages `generate`, `ingest` and `render`."""
-    stages = _generate() + _ingest() + _render()
+    """Stages `generate`, `ingest`, `render` and `blendshapes`."""
+    stages = _generate() + _ingest() + _render() + _score()
     return pipeline(stages, namespace="data", prefix_datasets_with_namespace=False)
 
 
@@ -57,3 +57,12 @@ def _render() -> Pipeline:
         named_node(nodes.draw_view_sheet, ["view_manifest", "sequences", "view_store"], "view_contact_sheet"),
     ]
     return pipeline(steps, tags="render")
+
+
+def _score() -> Pipeline:
+    scoring = named_node(
+        nodes.score_blendshapes,
+        ["scan_manifest", "raw_corpus", "params:blendshapes", "cache_store", "params:engine"],
+        "blendshape_scores",
+    )
+    return pipeline([scoring], tags="blendshapes")

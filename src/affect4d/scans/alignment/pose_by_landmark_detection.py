@@ -166,6 +166,12 @@ def detect_on_surface(
     return None if places is None else _lifted(places, depths) / pixels
 
 
+def relief_image(vertices: Vertices, faces: Faces) -> UInt8[np.ndarray, "size size 3"]:
+    """The refining rendering of a canonical face (mm): its smoothed depth seen from the front, shaded."""
+    pixels = REFINE_SIZE / (2 * HALF_WIDTH)
+    return _shaded(_smoothed(depth_image(vertices, faces, REFINE_SIZE, HALF_WIDTH) * pixels))
+
+
 def _smoothed(depths: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
     """Depths in pixels, smoothed the more the rougher they are; small holes are filled, the rest is NaN."""
     there = np.isfinite(depths)
