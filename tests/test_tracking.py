@@ -9,6 +9,12 @@ def test_a_model_is_named_with_its_way_of_answering():
     assert headline("affect_vlm", {"accuracy": 0.75, "f1": 0.5}) == {"accuracy/affect_vlm": 0.75}
 
 
+def test_a_setting_comes_last():
+    scores = {"accuracy": 0.75, "settings": {"single_scan": {"accuracy": 0.5, "macro_f1": 0.4}}}
+    expected = {"accuracy/affect_vlm": 0.75, "accuracy/affect_vlm single_scan": 0.5}
+    assert headline("affect_vlm", scores) == expected
+
+
 def test_references_and_baselines_stand_for_themselves():
     assert headline("baseline", {"chance": {"accuracy": 0.125}}) == {"accuracy/chance": 0.125}
     assert headline("reference", {"cross_entropy": {"accuracy": 1}}) == {"accuracy/cross_entropy": 1.0}

@@ -22,7 +22,6 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
         *(f"{model}_metrics" for model in MODELS),
         "reference_metrics",
         "baseline_metrics",
-        "granularity_scores",
         "representation_scores",
         "pseudo_label_accuracy",
     ),

@@ -81,11 +81,13 @@ def _log_pyfunc(record: Mapping[str, Any]) -> Any:
 def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
     """``accuracy/…`` of each model and baseline: few enough to compare runs by, in one section of MLflow's page.
 
-    ``owner`` is a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself.
+    ``owner`` is a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself. A setting
+    comes last: ``accuracy/affect_vlm single_scan``.
     """
     found = {path: value for path, value in flatten(scores).items() if path.split(".")[-1] == "accuracy"}
     first = [] if owner in ("reference", "baseline") else [owner]
-    return {f"accuracy/{' '.join([*first, *path.split('.')[:-1]])}": float(value) for path, value in found.items()}
+    words = {path: [word for word in path.split(".")[:-1] if word != "settings"] for path in found}
+    return {f"accuracy/{' '.join([*first, *words[path]])}": float(value) for path, value in found.items()}
 
 
 def log_artefact(name: str, dataset: Any, data: Any) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from affect4d.evaluation.baselines import (
     action_oracle,
+    apex_scans,
     baseline_predictions,
     landmark_logistic,
     landmark_table,
@@ -14,6 +15,7 @@ from affect4d.evaluation.baselines import (
     window_displacements,
     window_images,
 )
+from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.input_options import InputOptions
 
@@ -137,3 +139,53 @@ def test_the_oracle_sees_the_actions_of_single_scans_as_they_are(single, sequenc
     actions = sequences[["sequence"]].assign(frame=0, **{f"AU{number}": shown[:, number] for number in range(6)})
     table = action_oracle(single[0], actions, sequences, split)
     assert (table["predicted"] == table["expression"]).all()
+
+
+@pytest.fixture
+def alone(bank, sequences, split):
+    """The bank in the setting of single scans."""
+    return Evaluator(bank, sequences, split, OPTIONS).at("single_scan").bank
+
+
+def test_landmarks_of_a_single_scan_are_read_as_they_are(alone, scan_manifest):
+    shown = window_displacements(alone, landmark_table(scan_manifest), ["S00/anger"])
+    assert shown[0] == pytest.approx(np.array(scan_manifest["landmarks"][2]), abs=1e-4)
+
+
+def test_landmark_baselines_need_no_neutral_scan(alone, scan_manifest, sequences, split):
+    blind = scan_manifest.assign(
+        landmarks=[
+            None if frame == 0 else one
+            for one, frame in zip(scan_manifest["landmarks"], scan_manifest["frame"], strict=True)
+        ]
+    )
+    given = sequences, split, "single_scan"
+    read, again = (landmark_logistic(alone, scans, *given) for scans in (scan_manifest, blind))
+    pd.testing.assert_frame_equal(read, again)
+    assert (read["predicted"] == read["expression"]).mean() > 1 / 3
+
+
+def test_the_rules_see_the_apex_beside_its_neutral_or_a_typical_face(bank, alone, scan_manifest, split):
+    known = apex_scans(bank, scan_manifest, split, "apex_neutral")
+    typical = apex_scans(alone, scan_manifest, split, "single_scan")
+    assert (known.groupby("sequence").size() == 2).all()
+    assert (typical.groupby("sequence").size() == 2).all()
+    first = typical.sort_values("frame").drop_duplicates("sequence")["landmarks"]
+    trained = scan_manifest[scan_manifest["subject"].isin(split.train) & (scan_manifest["frame"] == 0)]
+    expected = np.median(np.stack(trained["landmarks"].tolist()), axis=0)
+    assert np.allclose(np.stack(first.tolist()), expected)
+
+
+def test_a_baseline_of_single_scans_sees_no_landmarks_of_test_subjects_besides(
+    bank, alone, scan_manifest, sequences, split
+):
+    moved = scan_manifest["subject"].isin(split.test) & (scan_manifest["frame"] != 20)
+    other = scan_manifest.assign(
+        landmarks=[None if gone else one for one, gone in zip(scan_manifest["landmarks"], moved, strict=True)]
+    )
+    tables = [
+        baseline_predictions(alone, OPTIONS, sequences, split, scans, setting="single_scan")
+        for scans in (scan_manifest, other)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    assert set(tables[0]["model"]) == {"pixel_knn", "pixel_logistic", "landmark_logistic", "pseudo_labels"}

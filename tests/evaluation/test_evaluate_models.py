@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from affect4d.evaluation import evaluate_models
-from affect4d.evaluation.evaluate_models import GRANULARITIES, EvaluationData, Evaluator, SavedModel, UntrainedModel
-from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows
+from affect4d.evaluation.evaluate_models import EvaluationData, Evaluator, SavedModel, UntrainedModel
+from affect4d.evaluation.prediction_tables_and_leak_checks import SETTINGS, labelled_rows
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.evaluation.zero_shot import expression_prompts
 from affect4d.models import EncoderOptions, ModelOptions, build_model, save_model
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.store import ContentStore, cached
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 
@@ -23,38 +24,33 @@ def evaluator(bank, sequences, split):
     return Evaluator(bank, sequences, split, INPUTS, quiet=True)
 
 
-def test_a_window_is_what_is_asked_about_anyway(evaluator):
-    assert evaluator.at("window") is evaluator
+def test_a_sequence_is_what_is_asked_about_anyway(evaluator):
+    assert evaluator.at("sequence") is evaluator
 
 
-def test_every_scan_of_a_window_is_asked_about_once_and_alone(evaluator):
-    single = evaluator.at("scan")
-    assert len(single.sequences) == int(evaluator.bank.in_window.sum()) == 3 * len(evaluator.sequences)
-    assert single.sequences["sequence"].is_unique
-    for name in single.sequences["sequence"][:7]:
-        rows = window_rows(single.bank, name)
-        whole, frame = name.rsplit("#", 1)
-        assert len(rows) == 1
-        assert int(single.bank.frame[rows[0]]) == int(frame)
-        assert rows[0] in window_rows(evaluator.bank, whole)
-    assert single.bank.images is evaluator.bank.images
+@pytest.mark.parametrize("setting", SETTINGS[1:])
+def test_the_apex_is_one_scan_in_the_middle_of_its_window(evaluator, setting):
+    at = evaluator.at(setting)
+    assert at.sequences is evaluator.sequences
+    assert at.bank.images is evaluator.bank.images
+    for name in at.sequences["sequence"][:7]:
+        assert window_rows(at.bank, name) == [window_rows(evaluator.bank, name)[1]]
 
 
-def test_a_scan_has_the_subject_and_expression_of_its_sequence(evaluator):
-    rows = evaluator.at("scan").sequences
-    assert (rows["sequence"].str.split("/").str[0] == rows["subject"]).all()
-    assert (rows["sequence"].str.split("/").str[1].str.split("#").str[0] == rows["expression"]).all()
+def test_only_a_single_scan_is_its_own_neutral(evaluator):
+    apex, single = evaluator.at("apex_neutral"), evaluator.at("single_scan")
+    assert torch.equal(apex.bank.neutral, evaluator.bank.neutral)
+    rows = window_rows(single.bank, "S00/fear")
+    assert single.bank.neutral[rows].tolist() == rows
+    moving = InputOptions(channels=("grey", "shading"), size=16)
+    images = assemble_unaugmented(single.bank, torch.tensor(rows), moving)
+    assert (images[:, :, 2:] == 0).all()
+    assert (assemble_unaugmented(apex.bank, torch.tensor(rows), moving)[:, :, 2:] != 0).any()
 
 
-def test_a_whole_sequence_takes_every_frame(evaluator):
-    whole = evaluator.at("sequence")
-    assert len(window_rows(whole.bank, "S00/fear")) == 5
-    assert torch.equal(whole.bank.neutral, evaluator.bank.neutral)
-
-
-@pytest.mark.parametrize("level", ["scan", "window", "sequence"])
-def test_nobody_changes_sides_at_any_level(evaluator, level, split):
-    asked = evaluator.at(level)
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_nobody_changes_sides_in_any_setting(evaluator, setting, split):
+    asked = evaluator.at(setting)
     fold = labelled_rows(asked.sequences, asked.split)
     assert set(asked.sequences.iloc[fold.test]["subject"]) == set(split.test)
 
@@ -103,12 +99,24 @@ def saved(tmp_path):
     return save
 
 
-def test_every_granularity_is_scored_as_the_evaluator_scores_it(data, saved):
-    models = {"affect_vlm": saved("affect_vlm"), "cross_entropy": saved("view_classifier")}
-    scores = evaluate_models.evaluate_granularity(data, models, expression_prompts())
-    assert {name: tuple(parts) for name, parts in scores.items()} == dict.fromkeys(models, GRANULARITIES)
-    table = data.evaluator().by_head(models["cross_entropy"].load(), "cross_entropy")
-    assert scores["cross_entropy"]["window"] == data.evaluator().scores(table)
+def test_every_setting_is_scored_as_its_evaluator_scores_it(data, saved):
+    model = saved("affect_vlm")
+    scores, predictions = evaluate_models.evaluate_affect_vlm(data, model, expression_prompts())
+    assert tuple(scores["settings"]) == tuple(predictions["setting"].unique()) == SETTINGS
+    for setting, scored in scores["settings"].items():
+        table = data.evaluator().at(setting).by_prompts(model.load(), "affect_vlm", expression_prompts())
+        shown = predictions[predictions["setting"] == setting].drop(columns="setting").reset_index(drop=True)
+        pd.testing.assert_frame_equal(shown, table)
+        assert scored["accuracy"] == data.evaluator().scores(table)["accuracy"]
+    assert scores["accuracy"] == scores["settings"]["sequence"]["accuracy"]
+
+
+def test_a_probe_of_single_scans_is_fitted_on_single_scans(data, saved):
+    model = saved("smile_vlm")
+    scores, _ = evaluate_models.evaluate_smile_vlm(data, model, expression_prompts())
+    at = data.evaluator().at("single_scan")
+    table = at.by_linear_probe(model.load(), "smile_vlm.linear_probe")
+    assert scores["linear_probe"]["settings"]["single_scan"]["accuracy"] == at.scores(table)["accuracy"]
 
 
 def test_references_are_the_supervised_model_and_two_probes_of_an_untrained_encoder(data, saved, untrained):
@@ -116,7 +124,8 @@ def test_references_are_the_supervised_model_and_two_probes_of_an_untrained_enco
     assert list(scores) == ["cross_entropy", "untrained_encoder", "untrained_encoder_knn"]
     named = ["cross_entropy", "untrained_encoder.linear_probe", "untrained_encoder.knn"]
     assert list(dict.fromkeys(predictions["model"])) == named
-    assert scores["untrained_encoder"] == data.evaluator().scores(predictions[predictions["model"] == named[1]])
+    probe = predictions[(predictions["model"] == named[1]) & (predictions["setting"] == "sequence")]
+    assert {**data.evaluator().scores(probe)}.items() <= scores["untrained_encoder"].items()
 
 
 def test_smile_vlm_is_read_in_four_ways(data, saved):
@@ -131,6 +140,8 @@ def test_baselines_stand_beside_chance(data, sequences):
     scores, predictions = evaluate_models.evaluate_baselines(data, scans, None, PseudoLabelOptions())
     assert scores["chance"]["accuracy"] == pytest.approx(1 / 6)
     assert set(scores) == {"chance", *predictions["model"]}
+    assert set(scores["pixel_knn"]["settings"]) == set(SETTINGS)
+    assert set(scores["motion_logistic"]["settings"]) == {"sequence", "apex_neutral"}
 
 
 def test_a_cached_evaluation_reads_as_it_was_made(data, saved, tmp_path):

@@ -67,6 +67,14 @@ def test_the_results_table_has_every_row_in_per_cent(summary):
     assert table.loc["Chance", "95 % interval"] == "–"
 
 
+def test_the_results_table_has_the_other_settings_where_they_are_known(summary):
+    part = {"accuracy": 0.25, "interval": [0.1, 0.3], "macro_f1": 0.2}
+    summary["models"]["affect_vlm"]["settings"] = {"sequence": part, "apex_neutral": part}
+    table = results_table(summary).set_index("model")
+    assert table.loc["AffectVLM", ["apex + neutral %", "single scan %"]].tolist() == ["25.0", "–"]
+    assert table.loc["Chance", ["apex + neutral %", "single scan %"]].tolist() == ["–", "–"]
+
+
 def test_words_are_shown_as_they_are_and_names_with_blanks():
     assert display_name("− L_MV") == "− L_MV"
     assert display_name("my_model.knn") == "my model, knn"

@@ -58,13 +58,16 @@ class Page(HTMLParser):
 @pytest.fixture
 def context(predictions, split, generator):
     scores = score_predictions(predictions, split, generator)
+    one = {"accuracy": 0.5125, "interval": [0.4, 0.6], "macro_f1": 0.5}
+    inset = {**scores, "settings": {"sequence": one, "apex_neutral": one, "single_scan": one}}
+    still = {**scores, "settings": {"sequence": one, "apex_neutral": one}}
     summary = write_summary(
         corpus="synthetic <&>",
         protocol="subject-independent hold-out",
         split=split,
         seed=0,
-        models={"affect_vlm": scores, "smile_vlm": {"linear_probe": scores, "knn": scores, "zero_shot": scores}},
-        baselines={"chance": chance_scores(predictions), "pixel_knn": scores},
+        models={"affect_vlm": inset, "smile_vlm": {"linear_probe": scores, "knn": scores, "zero_shot": scores}},
+        baselines={"chance": chance_scores(predictions), "pixel_knn": still},
         seconds={"ingest": 12.5, "render": 30.0},
         versions={"affect4d": "0.1.0", "git": "abc"},
     )
@@ -217,7 +220,6 @@ def judged(context, predictions, generator):
         "mce": 0.9,
     }
     asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
-    scores = context["summary"]["models"]["affect_vlm"]
     failure = {"model": "affect_vlm", "sequence": "S06/fear", "expression": "fear", "predicted": "anger"}
     failure |= {"confidence": 0.97, "image": Image.new("RGB", (4, 4))}
     return context | {
@@ -228,7 +230,6 @@ def judged(context, predictions, generator):
             "subjects": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
             "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
         },
-        "levels": {"affect_vlm": dict.fromkeys(("scan", "window", "sequence"), scores)},
         "failures": [failure],
     }  # fmt: skip
 
@@ -251,7 +252,7 @@ def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     assert "kedro run --pipeline=study_ablation" in text
     assert "too few" in text
     assert "too small" in text
-    assert "window" in text
+    assert "apex + neutral" in text
 
 
 def test_the_markdown_has_every_row_of_the_page(judged):
@@ -298,3 +299,10 @@ def test_claims_stand_beside_those_of_other_corpora_where_there_are_any(judged, 
     row = next(line for line in text[text.index("other corpora") :].splitlines() if "Several views beat one" in line)
     assert row.index("refuted") > row.index("not measured")
     assert "2026-01-01" in text
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_the_three_settings_stand_beside_each_other(context, render):
+    text = render(context)
+    assert [name for name in ("sequence", "apex + neutral", "single scan") if name in text][2:]
+    assert text.count("51.2") >= 5

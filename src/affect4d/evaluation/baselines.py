@@ -1,13 +1,15 @@
 """Baselines: simple classifiers on pixels, motion and landmarks, the pseudo-label rules, and the true action units.
 
 Every hyperparameter of a baseline (views, standardisation, neighbours, regularisation) is chosen by subject-wise
-cross-validation on the training subjects. All see the apex window and, for motion, the neutral frame; for a scan alone
-in its sequence, landmark baselines use the subject's neutral reference, found without labels among the subject's scans.
+cross-validation on the training subjects. Each is fitted anew in every setting of :data:`SETTINGS`, which the bank's
+windows and neutral frames express. For a scan alone in its sequence, landmark baselines use the subject's neutral
+reference, found without labels among the subject's scans; in the setting ``"single_scan"`` no baseline has a neutral.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,9 +25,9 @@ from torch.nn.functional import interpolate
 from tqdm import tqdm
 
 from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
-from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import Setting, labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
-from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, single_scans
+from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, is_tracked, single_scans, to_points
 from affect4d.pseudo_labels.landmark_pseudo_labels import UnmeasurableError, rule_probabilities
 from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
@@ -51,10 +53,12 @@ def baseline_predictions(
     scan_manifest: pd.DataFrame,
     actions: pd.DataFrame | None = None,
     rules: PseudoLabelOptions = RULES,
+    setting: Setting = "sequence",
 ) -> pd.DataFrame:
     """Prediction table of every baseline whose inputs exist.
 
     Args:
+        bank: In the ``setting``: :meth:`affect4d.evaluation.evaluate_models.Evaluator.at`.
         sequences: Columns ``sequence``, ``subject``, ``expression``.
         scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action-unit weights of a synthetic corpus, one row per frame; None for another corpus.
@@ -62,8 +66,9 @@ def baseline_predictions(
     on_images = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_images]
     if scan_manifest["landmarks"].notna().any():
-        fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split))
-        fits.append(partial(pseudo_label_rules, scan_manifest, sequences, split, rules))
+        fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split, setting))
+        shown = scan_manifest if setting == "sequence" else apex_scans(bank, scan_manifest, split, setting)
+        fits.append(partial(pseudo_label_rules, shown, sequences, split, rules))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     bar = tqdm(fits, "fitting baselines", disable=None, dynamic_ncols=True)
@@ -100,14 +105,21 @@ def motion_logistic(
 
 
 def landmark_logistic(
-    bank: ViewBank, scan_manifest: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit
+    bank: ViewBank,
+    scan_manifest: pd.DataFrame,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    setting: Setting = "sequence",
 ) -> pd.DataFrame:
-    """Logistic regression on the displacements of all landmarks from the neutral frame: the strongest baseline."""
+    """Logistic regression on the displacements of all landmarks from the neutral frame: the strongest baseline.
+
+    On the canonical landmarks themselves, in the setting ``"single_scan"``.
+    """
     features = window_displacements(bank, landmark_table(scan_manifest), sequences["sequence"])
-    alone = sequences["sequence"].isin(single_scans(scan_manifest)["sequence"]).to_numpy()
-    features[alone] = (
-        displacements_from_neutral(scan_manifest).reindex(sequences["sequence"][alone]).to_numpy(np.float32)
-    )
+    if setting != "single_scan":
+        alone = sequences["sequence"].isin(single_scans(scan_manifest)["sequence"]).to_numpy()
+        moved = displacements_from_neutral(scan_manifest).reindex(sequences["sequence"][alone])
+        features[alone] = moved.to_numpy(np.float32)
     return _standard_logistic(features, sequences, split, "landmark_logistic")
 
 
@@ -128,10 +140,6 @@ def action_oracle(bank: ViewBank, actions: pd.DataFrame, sequences: pd.DataFrame
     """Logistic regression on true action-unit weights (since neutral; of single scans absolute): the upper bound."""
     table = actions.set_index(["sequence", "frame"]).select_dtypes("number")
     features = window_displacements(bank, table, sequences["sequence"])
-    rows = [bank.rows_of(name) for name in sequences["sequence"]]
-    alone = np.array([len(own) == 1 for own in rows])
-    only = [(name, int(bank.frame[own[0]])) for name, own in zip(sequences["sequence"], rows, strict=True)]
-    features[alone] = table.reindex(only).to_numpy(np.float32)[alone]
     return _standard_logistic(features, sequences, split, "action_oracle")
 
 
@@ -165,15 +173,43 @@ def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
 def window_displacements(
     bank: ViewBank, measurements: pd.DataFrame, sequences: Iterable[str]
 ) -> Float32[np.ndarray, "sequences width"]:
-    """Mean difference of measurements (by sequence and frame) between apex window and neutral; NaN is left out."""
+    """Mean difference of measurements (by sequence and frame) between apex window and neutral; NaN is left out.
+
+    The measurements themselves, of a scan that is its own neutral.
+    """
     rows = []
     for name in sequences:
         window = window_rows(bank, name)
-        frames = [(name, int(bank.frame[row])) for row in window]
-        neutral = (name, int(bank.frame[bank.neutral[window[0]]]))
-        moved = measurements.reindex(frames).mean() - measurements.reindex([neutral]).iloc[0]
-        rows.append(moved.to_numpy(np.float32))
+        shown = measurements.reindex([(name, int(bank.frame[row])) for row in window]).mean()
+        neutral = int(bank.neutral[window[0]])
+        if window != [neutral]:
+            shown = shown - measurements.reindex([(name, int(bank.frame[neutral]))]).iloc[0]
+        rows.append(shown.to_numpy(np.float32))
     return np.stack(rows)
+
+
+def apex_scans(bank: ViewBank, scan_manifest: pd.DataFrame, split: SubjectSplit, setting: Setting) -> pd.DataFrame:
+    """Two rows a sequence of the scan manifest: the neutral scan, and the apex scan of a bank in some setting.
+
+    In the setting ``"single_scan"`` the neutral's landmarks are the median of the training subjects' first scans. A
+    scan alone in its sequence has one row in any other setting.
+    """
+    windows = {name: window_rows(bank, name)[0] for name in bank.sequences}
+    apex = [(name, int(bank.frame[row])) for name, row in windows.items()]
+    neutral = [(name, int(bank.frame[bank.neutral[row]])) for name, row in windows.items()]
+    scans = scan_manifest.set_index(["sequence", "frame"], drop=False)
+    shown = scans[scans.index.isin(apex)]
+    if setting != "single_scan":
+        return scans[scans.index.isin({*apex, *neutral})].reset_index(drop=True)
+    typical: Any = [_typical_landmarks(scan_manifest, split)] * len(shown)
+    before = shown.assign(frame=shown["frame"] - 1, landmarks=typical)
+    return pd.concat([before, shown], ignore_index=True)
+
+
+def _typical_landmarks(scan_manifest: pd.DataFrame, split: SubjectSplit) -> list[float] | None:
+    trained = scan_manifest[scan_manifest["subject"].isin(split.train)].sort_values("frame")
+    tracked = [to_points(one) for one in trained.drop_duplicates("sequence")["landmarks"] if is_tracked(one)]
+    return np.nanmedian(np.stack(tracked), axis=0).ravel().tolist() if tracked else None
 
 
 def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:

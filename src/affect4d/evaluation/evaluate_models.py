@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,14 @@ from affect4d.evaluation.frozen_features import (
     probe_neighbours,
     retrieve_both_ways,
 )
-from affect4d.evaluation.metrics import Scores, chance_scores, score_predictions
+from affect4d.evaluation.metrics import Scores, SettingScores, chance_scores, score_predictions
 from affect4d.evaluation.micro_expression_features_and_evaluation import evaluate_clips
-from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows, prediction_table
-from affect4d.evaluation.sequence_embeddings_and_probabilities import classify_sequences, embed_sequences
+from affect4d.evaluation.prediction_tables_and_leak_checks import SETTINGS, Setting, labelled_rows, prediction_table
+from affect4d.evaluation.sequence_embeddings_and_probabilities import (
+    classify_sequences,
+    embed_sequences,
+    window_rows,
+)
 from affect4d.evaluation.zero_shot import FREE_TEXT, predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
@@ -32,12 +36,6 @@ from affect4d.views.bank import ViewBank, load_view_bank
 from affect4d.views.input_options import InputOptions
 
 BOOTSTRAP_SEED = 0
-EXCLUDED = -1  # sequence index of a bank row that is excluded from an evaluation of single scans
-
-Granularity = Literal["scan", "window", "sequence"]
-GRANULARITIES: tuple[Granularity, ...] = ("scan", "window", "sequence")
-"""One prediction per scan of the apex window, per window (the headline figures), or per whole sequence."""
-
 PromptEnsembles = Mapping[str, Sequence[str]]
 """Prompts of every expression, in the order of ``EXPRESSIONS``."""
 
@@ -51,6 +49,7 @@ class Evaluator:
     split: SubjectSplit
     inputs: InputOptions
     quiet: bool = False
+    setting: Setting = "sequence"
 
     @classmethod
     def prepare(
@@ -68,25 +67,15 @@ class Evaluator:
         sequences = labelled[["sequence", "subject", "expression"]]
         return cls(load_view_bank(labelled, store, inputs), sequences, SubjectSplit.from_dict(split), inputs)
 
-    def at(self, granularity: Granularity) -> "Evaluator":
-        """The same evaluator at another granularity than ``"window"``; scores of different ones do not compare."""
-        if granularity == "window":
+    def at(self, setting: Setting) -> "Evaluator":
+        """The same sequences and images in another setting than ``"sequence"``; the apex is the window's middle."""
+        if setting == "sequence":
             return self
-        if granularity == "sequence":
-            everywhere = torch.ones_like(self.bank.in_window)
-            return replace(self, bank=replace(self.bank, in_window=everywhere))
-        return self._of_single_scans()
-
-    def _of_single_scans(self) -> "Evaluator":
-        """The evaluator in which every scan of a window is a sequence of its own; images are shared."""
-        rows = torch.nonzero(self.bank.in_window).flatten()
-        whole = [self.bank.sequences[place] for place in self.bank.sequence[rows].tolist()]
-        names = [f"{name}#{frame}" for name, frame in zip(whole, self.bank.frame[rows].tolist(), strict=True)]
-        places = torch.full_like(self.bank.sequence, EXCLUDED)
-        places[rows] = torch.arange(len(rows))
-        bank = replace(self.bank, sequence=places, sequences=tuple(names))
-        labels = self.sequences.set_index("sequence").loc[whole].reset_index(drop=True).assign(sequence=names)
-        return replace(self, bank=bank, sequences=labels[["sequence", "subject", "expression"]])
+        windows = [window_rows(self.bank, name) for name in self.bank.sequences]
+        apex = torch.zeros_like(self.bank.in_window)
+        apex[[rows[len(rows) // 2] for rows in windows]] = True
+        own = torch.arange(len(self.bank)) if setting == "single_scan" else self.bank.neutral
+        return replace(self, bank=replace(self.bank, in_window=apex, neutral=own), setting=setting)
 
     def by_prompts(self, model: Any, name: str, prompts: PromptEnsembles | None = None) -> pd.DataFrame:
         """Predictions of a vision-language model by prompt ensembles; by the project's own where None."""
@@ -192,9 +181,11 @@ class UntrainedModel:
 
 def evaluate_affect_vlm(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> Evaluated:
     """Scores and predictions of AffectVLM by its prompts."""
-    evaluator = data.evaluator()
-    predictions = evaluator.by_prompts(model.load(), "affect_vlm", prompts)
-    return {**evaluator.scores(predictions)}, predictions
+    loaded = model.load()
+    scores, predictions = in_every_setting(
+        data.evaluator(), lambda at: {"affect_vlm": at.by_prompts(loaded, "affect_vlm", prompts)}
+    )
+    return scores["affect_vlm"], predictions
 
 
 def measure_prompt_influence(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> pd.DataFrame:
@@ -208,11 +199,16 @@ def measure_prompt_influence(data: EvaluationData, model: SavedModel, prompts: P
 
 def evaluate_smile_vlm(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> Evaluated:
     """Scores and predictions of SMILE-VLM by linear probe, nearest neighbours, prompts and free text."""
-    evaluator, loaded = data.evaluator(), model.load()
-    tables = evaluator.by_probes(loaded, "smile_vlm")
-    tables["zero_shot"] = evaluator.by_prompts(loaded, "smile_vlm.zero_shot", prompts)
-    tables["free_text"] = evaluator.by_prompts(loaded, "smile_vlm.free_text", FREE_TEXT)
-    return _scored(evaluator, tables)
+    loaded = model.load()
+
+    def predict(at: Evaluator) -> dict[str, pd.DataFrame]:
+        return {
+            **at.by_probes(loaded, "smile_vlm"),
+            "zero_shot": at.by_prompts(loaded, "smile_vlm.zero_shot", prompts),
+            "free_text": at.by_prompts(loaded, "smile_vlm.free_text", FREE_TEXT),
+        }
+
+    return in_every_setting(data.evaluator(), predict)
 
 
 def evaluate_micro_expressions(
@@ -229,13 +225,17 @@ def evaluate_micro_expressions(
 def evaluate_references(data: EvaluationData, cross_entropy: SavedModel, untrained: UntrainedModel) -> Evaluated:
     """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
     evaluator = data.evaluator()
-    probes = evaluator.by_probes(untrained.build(len(evaluator.bank.views), data.inputs), "untrained_encoder")
-    tables = {
-        "cross_entropy": evaluator.by_head(cross_entropy.load(), "cross_entropy"),
-        "untrained_encoder": probes["linear_probe"],
-        "untrained_encoder_knn": probes["knn"],
-    }
-    return _scored(evaluator, tables)
+    supervised, encoder = cross_entropy.load(), untrained.build(len(evaluator.bank.views), data.inputs)
+
+    def predict(at: Evaluator) -> dict[str, pd.DataFrame]:
+        probes = at.by_probes(encoder, "untrained_encoder")
+        return {
+            "cross_entropy": at.by_head(supervised, "cross_entropy"),
+            "untrained_encoder": probes["linear_probe"],
+            "untrained_encoder_knn": probes["knn"],
+        }
+
+    return in_every_setting(evaluator, predict)
 
 
 def evaluate_representation(
@@ -255,22 +255,6 @@ def evaluate_representation(
             for source, texts in (("prompts", prompts), ("free_text", FREE_TEXT))
         }
     return scores, embedding_map(shown.hidden, unseen, name)
-
-
-def evaluate_granularity(
-    data: EvaluationData, models: dict[str, SavedModel], prompts: PromptEnsembles
-) -> dict[str, Any]:
-    """Scores of every trained model by granularity, by prompts; of the one named ``cross_entropy`` by its head."""
-    window = data.evaluator()
-    loaded = {name: model.load() for name, model in models.items()}
-    scores: dict[str, Any] = {name: {} for name in models}
-    for granularity in GRANULARITIES:
-        evaluator = window.at(granularity)
-        for name, model in loaded.items():
-            by_head = name == "cross_entropy"
-            table = evaluator.by_head(model, name) if by_head else evaluator.by_prompts(model, name, prompts)
-            scores[name][granularity] = window.scores(table)
-    return scores
 
 
 def evaluate_representations(
@@ -293,12 +277,33 @@ def evaluate_baselines(
 ) -> Evaluated:
     """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
     evaluator = data.evaluator()
-    sequences, split = evaluator.sequences, evaluator.split
-    predictions = baseline_predictions(evaluator.bank, data.inputs, sequences, split, scan_manifest, actions, rules)
-    scores = {str(name): evaluator.scores(table) for name, table in predictions.groupby("model", sort=False)}
+
+    def predict(at: Evaluator) -> dict[str, pd.DataFrame]:
+        given = at.sequences, at.split, scan_manifest, actions, rules
+        tables = baseline_predictions(at.bank, data.inputs, *given, setting=at.setting)
+        return {str(name): table for name, table in tables.groupby("model", sort=False)}
+
+    scores, predictions = in_every_setting(evaluator, predict)
     return {"chance": chance_scores(evaluator.unseen()), **scores}, predictions
 
 
-def _scored(evaluator: Evaluator, tables: dict[str, pd.DataFrame]) -> Evaluated:
-    scores = {name: evaluator.scores(table) for name, table in tables.items()}
-    return scores, pd.concat(tables.values(), ignore_index=True)
+def in_every_setting(evaluator: Evaluator, predict: Callable[[Evaluator], Mapping[str, pd.DataFrame]]) -> Evaluated:
+    """Scores by name; ``settings`` in them are those of every setting, the rest is of ``"sequence"``.
+
+    ``predict`` makes prediction tables by name, and fits what is fitted, in the setting of the evaluator that it is
+    given. The table of all predictions has a column ``setting``.
+    """
+    tables = {setting: predict(evaluator.at(setting)) for setting in SETTINGS}
+    scores: dict[str, Any] = {name: {**evaluator.scores(table)} for name, table in tables["sequence"].items()}
+    for name, scored in scores.items():
+        scored["settings"] = {
+            setting: _setting_scores(evaluator.scores(found[name]))
+            for setting, found in tables.items()
+            if name in found
+        }
+    rows = [table.assign(setting=setting) for setting, found in tables.items() for table in found.values()]
+    return scores, pd.concat(rows, ignore_index=True)
+
+
+def _setting_scores(scores: Scores) -> SettingScores:
+    return {"accuracy": scores["accuracy"], "interval": scores["interval"], "macro_f1": scores["macro_f1"]}

@@ -6,7 +6,7 @@ F1 values depends on how subjects were divided, the F1 of summed counts does not
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from sklearn.metrics import (
 )
 
 from affect4d.evaluation.calibration import calibrate, calibration_error, negative_log_likelihood
-from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, check_unseen
+from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS, Setting, check_unseen
 from affect4d.evaluation.significance import DRAWS, compare_models, subject_interval
 from affect4d.scans.expression import EXPRESSIONS, LABEL_JOINT
 from affect4d.scans.splits import SubjectSplit
@@ -33,6 +33,14 @@ class ClassScores(TypedDict):
     precision: float
     recall: float
     f1: float
+
+
+class SettingScores(TypedDict):
+    """Scores of one model in one setting, 0…1."""
+
+    accuracy: float
+    interval: list[float]
+    macro_f1: float
 
 
 class Scores(TypedDict):
@@ -47,6 +55,7 @@ class Scores(TypedDict):
     confusion: list[list[float]]  # rows are true, columns predicted expressions, in the order of ``EXPRESSIONS``
     interval: list[float]  # 95 %, of the accuracy, bootstrapped over subjects
     sequences: int
+    settings: NotRequired[dict[Setting, SettingScores]]  # of the same model in every setting, the headline's first
 
 
 class PseudoLabelScores(TypedDict):

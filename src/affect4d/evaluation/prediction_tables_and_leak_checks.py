@@ -1,6 +1,7 @@
 """Tables of predictions, the rows to fit on and to test on, and the checks that stop a leak between them."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,10 @@ from jaxtyping import Float, Int64
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit, check_disjoint
 
+Setting = Literal["sequence", "apex_neutral", "single_scan"]
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+"""Inputs of an evaluation: a take's apex window with its neutral frame (the headline figures), the apex scan with the
+neutral frame, or the apex scan alone."""
 PROBABILITY_COLUMNS: tuple[str, ...] = tuple(f"prob_{expression}" for expression in EXPRESSIONS)
 
 

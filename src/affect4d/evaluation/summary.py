@@ -6,6 +6,7 @@ from typing import Any, cast
 import pandas as pd
 
 from affect4d.evaluation.metrics import Scores
+from affect4d.evaluation.prediction_tables_and_leak_checks import Setting
 from affect4d.scans.splits import SubjectSplit, check_disjoint
 
 NAMES: Mapping[str, str] = {
@@ -29,6 +30,13 @@ NAMES: Mapping[str, str] = {
     "pseudo_labels": "Pseudo-label rules alone",
 }
 """Display names of models and baselines."""
+
+SETTING_NAMES: Mapping[Setting, str] = {
+    "sequence": "sequence",
+    "apex_neutral": "apex + neutral",
+    "single_scan": "single scan",
+}
+"""Display names of settings."""
 
 ModelScores = Scores | Mapping[str, Scores]
 
@@ -92,10 +100,13 @@ def results_table(summary: Mapping[str, Any]) -> pd.DataFrame:
 
 def _row(name: str, scores: Scores) -> dict[str, str]:
     low, high = scores["interval"]
+    settings = scores.get("settings", {})
+    others = {f"{name} %": settings.get(setting) for setting, name in SETTING_NAMES.items() if setting != "sequence"}
     return {
         "model": display_name(name),
         "accuracy %": f"{scores['accuracy'] * 100:.1f}",
         "95 % interval": f"{low * 100:.0f} – {high * 100:.0f}" if low != high else "–",
+        **{name: f"{one['accuracy'] * 100:.1f}" if one else "–" for name, one in others.items()},
         "macro F1 %": f"{scores['macro_f1'] * 100:.1f}",
         "UAR %": f"{scores['uar'] * 100:.1f}",
     }

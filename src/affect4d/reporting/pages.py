@@ -14,7 +14,7 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.evaluation.summary import SETTING_NAMES, display_name, result_rows
 from affect4d.experiments.variant_comparison_and_provenance import (
     FEWEST_SUBJECTS,
     StudyProvenance,
@@ -38,7 +38,6 @@ NO_RESULTS: Mapping[str, Any] = {
     "claims": (),
     "corpora": None,
     "validations": (),
-    "levels": {},
     "fairness": {},
     "robustness": None,
     "failures": (),
@@ -67,10 +66,10 @@ def render_report(report: Mapping[str, Any]) -> str:
         report: ``summary`` (:func:`affect4d.evaluation.summary.write_summary`), ``split``
             (:class:`~affect4d.scans.splits.SubjectSplit`), ``corpus`` (a sentence), ``synthetic`` (whether its faces
             are), and any of :data:`NO_RESULTS`: ``counts`` by name; by model ``histories`` (tables of steps),
-            ``costs``, ``view_weights``, ``representations``, ``levels`` (granularities) and ``fairness``; ``purity`` of
-            pseudo-labels; ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons``
-            (``first``, ``second`` and a paired comparison); ``claims`` and those of other ``corpora``; ``validations``
-            (cross-validations); ``robustness``; ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
+            ``costs``, ``view_weights``, ``representations`` and ``fairness``; ``purity`` of pseudo-labels;
+            ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons`` (``first``, ``second``
+            and a paired comparison); ``claims`` and those of other ``corpora``; ``validations`` (cross-validations);
+            ``robustness``; ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
             ``confidence``, ``image``); the ``command``; and when it was ``made``.
     """
     context = {**NO_RESULTS, **report}
@@ -224,6 +223,7 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(percent=_percent, points=_points, display=display_name, p_value=_p_value, source=_source)
+    environment.filters["setting"] = SETTING_NAMES.__getitem__
     environment.filters.update(figure=_value, difference=_difference, picture=png_address)
     return environment
 

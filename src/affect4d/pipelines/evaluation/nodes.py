@@ -95,28 +95,6 @@ def evaluate_references(
     return cached(cache_store, "references", evaluate, **given)
 
 
-def measure_granularity(
-    view_manifest: pd.DataFrame,
-    subject_split: dict[str, Any],
-    affect: ModelRecord,
-    smile: ModelRecord,
-    cross_entropy: ModelRecord,
-    settings: ExperimentSettings,
-    view_store: ContentStore,
-    cache_store: ContentStore,
-) -> dict[str, Any]:
-    """Scores of every trained model on single scans, on the window round the apex, and on whole sequences."""
-    from affect4d.evaluation import evaluate_models as models
-
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
-    texts = prompt_ensembles(settings.prompts)
-    records = {"affect_vlm": affect, "smile_vlm.zero_shot": smile, "cross_entropy": cross_entropy}
-    trained = {name: _saved(record, settings) for name, record in records.items()}
-    measure = partial(models.evaluate_granularity, data, trained, texts)
-    given = {**data.key_parts(), "models": [record["key"] for record in records.values()], "prompts": texts}
-    return cached(cache_store, "granularity", measure, **given)
-
-
 def evaluate_representations(
     view_manifest: pd.DataFrame,
     subject_split: dict[str, Any],

@@ -60,11 +60,6 @@ def _comparisons() -> list[Node]:
             ["representation_scores", "embedding_maps"],
         ),
         named_node(
-            nodes.measure_granularity,
-            [*DATA, "affect_vlm_model", "smile_vlm_model", "cross_entropy_model", "affect_vlm_settings", *STORES],
-            "granularity_scores",
-        ),
-        named_node(
             nodes.evaluate_baselines,
             [*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
             ["baseline_metrics", "baseline_predictions"],

@@ -30,8 +30,9 @@ COMPARED = (
 def gather_predictions(
     affect_vlm: pd.DataFrame, smile_vlm: pd.DataFrame, reference: pd.DataFrame, baseline: pd.DataFrame
 ) -> pd.DataFrame:
-    """One table of the predictions of every model and baseline on every test sequence."""
-    return pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
+    """One table of the predictions of every model and baseline on every test sequence, in the headline setting."""
+    every = pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
+    return every[every["setting"] == "sequence"].drop(columns="setting").reset_index(drop=True)
 
 
 def compare_models(predictions: pd.DataFrame) -> list[dict[str, Any]]:
@@ -232,17 +233,15 @@ def describe_evaluation(
     representations: dict[str, Any],
     embedding_maps: pd.DataFrame,
     fairness: dict[str, Any],
-    granularity: dict[str, Any],
     failures: list[Any],
 ) -> Section:
-    """Comparisons, pseudo-label accuracy, representations, fairness, granularity and failures."""
+    """Comparisons, pseudo-label accuracy, representations, fairness and failures."""
     return {
         "comparisons": comparisons,
         "purity": pseudo_label_accuracy["train"],
         "representations": representations,
         "embedding_maps": embedding_maps,
         "fairness": fairness,
-        "levels": granularity,
         "failures": failures,
     }
 

@@ -58,7 +58,7 @@ def _sections() -> list[Node]:
     models = [f"{method}_{artefact}" for artefact in ("model", "history") for method in METHODS]
     evaluation = [
         "comparisons", "pseudo_label_accuracy", "representation_scores", "embedding_maps", "fairness",
-        "granularity_scores", "failures",
+        "failures",
     ]  # fmt: skip
     return [
         named_node(nodes.describe_data, data, "data_section"),
