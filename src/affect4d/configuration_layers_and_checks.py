@@ -134,7 +134,7 @@ def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict
     """
     given = flatten(loader["parameters"])
     known = flatten(base_configuration(loader, "parameters"))
-    own = f"raw_corpus.known.{given.get('raw_corpus.name')}."
+    own = _entries_of(str(given.get("raw_corpus.name")), given)
     return {
         path: value
         for path, value in used_parameters(given, pipeline).items()
@@ -146,6 +146,12 @@ def changed_parameters(loader: AbstractConfigLoader, pipeline: Pipeline) -> dict
     }
 
 
+def _entries_of(corpus: str, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Beginnings of the parameters that describe a corpus and, of a mixture, its parts."""
+    parts = given.get(f"raw_corpus.known.{corpus}.parts") or corpus.split("+")
+    return tuple(f"raw_corpus.known.{name}." for name in dict.fromkeys([corpus, *parts]))
+
+
 def corpus_parameters(raw_corpus: Mapping[str, Any]) -> str:
     """Corpus of a run as it is typed after ``--params``; a needed folder is named by a placeholder.
 
@@ -153,5 +159,6 @@ def corpus_parameters(raw_corpus: Mapping[str, Any]) -> str:
     'corpus=open-4dfer-ict,ict_folder=FOLDER_OF_ICT_FACEKIT'
     """
     named = f"corpus={raw_corpus['name']}"
-    on_ict = raw_corpus.get("recipe", {}).get("face") == "ict_facekit"
+    parts = raw_corpus.get("parts", {"": raw_corpus}).values()
+    on_ict = any(part.get("recipe", {}).get("face") == "ict_facekit" for part in parts)
     return f"{named},ict_folder=FOLDER_OF_ICT_FACEKIT" if on_ict else named

@@ -19,7 +19,6 @@ from affect4d.experiments.studies_and_cross_validation import (
     cross_corpus_fold,
     cross_validate,
     link_entries,
-    prefixed,
     with_corpus_names,
     with_sides,
 )
@@ -27,6 +26,7 @@ from affect4d.experiments.trials import TrialData
 from affect4d.pipelines.experiments.nodes import draw_protocol
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.protocols import Fold, draw_all, protocol_named
+from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.scans.splits import SubjectLeakError, SubjectSplit
 from affect4d.store import ContentStore
 

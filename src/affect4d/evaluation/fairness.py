@@ -9,7 +9,8 @@ import pandas as pd
 
 from affect4d.evaluation.significance import percentile_interval
 
-ATTRIBUTES: tuple[str, ...] = ("gender", "age_group", "skin_tone", "ethnicity")
+ATTRIBUTES: tuple[str, ...] = ("gender", "age_group", "skin_tone", "ethnicity", "part")
+"""Attributes of subjects; ``part`` is the corpus of a mixture that a subject is from."""
 SMALLEST_GROUP = 5  # subjects; a smaller group gets no figure and enters no gap
 DRAWS = 1000
 PERMUTATIONS = 999

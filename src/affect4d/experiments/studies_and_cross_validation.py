@@ -14,6 +14,7 @@ from affect4d.experiments.variants import METHODS, Variant
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, hold_out
+from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore
 
@@ -197,12 +198,6 @@ def link_entries(names: Iterable[str], source: ContentStore, target: ContentStor
                     partial.hardlink_to(source.path(name))
                 except OSError:  # another disk, or one without links
                     shutil.copy2(source.path(name), partial)
-
-
-def prefixed(corpus: str, table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its subjects and sequences named ``corpus:name``."""
-    names = {name: f"{corpus}:" + table[name].astype(str) for name in ("sequence", "subject")}
-    return table.assign(**names)
 
 
 def _check_subjects(

@@ -33,7 +33,7 @@ from affect4d.scans.ingest_tables import (
     pose_in,
 )
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source_and_corpus_folder import FileSource, ScanSource, as_source
+from affect4d.scans.scan_source_and_corpus_folder import FileSource, MixedSource, ScanSource, as_source
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ def load_canonical_scan(where: Path | ScanSource, row: Any, texels: int = 0) -> 
 
 
 def _check_subjects(source: ScanSource, scans: pd.DataFrame) -> None:
+    if isinstance(source, MixedSource):
+        tables = source.tables()
+        for name, part in source.parts:
+            _check_subjects(part, tables[name])
+        return
     if scans.empty:
         raise CorpusRefusedError(source.explain_absence())
     if len(mistaken := named_after_expressions(scans["subject"])) > 1:
@@ -327,6 +332,10 @@ def _manifest(outcomes: pa.Table) -> pd.DataFrame:
 
 
 def _completeness(source: ScanSource, scans: pd.DataFrame) -> pd.DataFrame:
+    if isinstance(source, MixedSource):
+        tables = source.tables()
+        parts = [(name, _completeness(part, tables[name])) for name, part in source.parts]
+        return pd.concat([rows.assign(item=f"{name}: " + rows["item"]) for name, rows in parts], ignore_index=True)
     if isinstance(source, FileSource):
         return completeness(corpus_named(source.layout), scans)
     return pd.DataFrame(columns=list(COMPLETENESS_COLUMNS), dtype="str")

@@ -1,4 +1,4 @@
-"""Where raw scans come from: a folder of files, or a generator that makes each scan on demand.
+"""Where raw scans come from: a folder of files, a generator that makes each scan on demand, or a mixture of corpora.
 
 Ingest and renderer know only this seam, so that a corpus too large to lie on a disk goes through the same code as one
 that does. Files are one source, here; the generated faces of :mod:`affect4d.synthetic` are another.
@@ -16,12 +16,18 @@ import pandas as pd
 
 from affect4d.scans.corpora import corpus_named
 from affect4d.scans.corpora.file_patterns_and_label_sheets import ListedFile, list_files
+from affect4d.scans.expression import split_labels
 from affect4d.scans.readers import LANDMARK_READERS, READERS, read_scan
 from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import FaceScan
 from affect4d.store import KEY_LENGTH, content_key
 
 MOST_FOLDERS = 50  # folders that are searched for a corpus that is not where it was configured
+
+PART_JOINT = ":"
+"""Between the name of a mixture's part and a name within it: ``open-4dfer-s:F001/Angry``."""
+ONLY_MICRO = ("positive", "negative", "repression")
+"""Classes of micro-expressions that no corpus of posed expressions has."""
 
 ScanRow = Mapping[str, Any]
 """A row of a source's table, or of the scan manifest: both have its columns."""
@@ -168,6 +174,117 @@ class FileSource:
     def _file(self, row: ScanRow, column: str, requested: bool = True) -> Path | None:
         name = row[column] if requested else None
         return None if name is None or pd.isna(name) else self.root / name
+
+
+@dataclass(frozen=True, slots=True)
+class MixedSource:
+    """Several corpora as one: subjects and sequences are named ``part:name``; files stay relative to their part."""
+
+    parts: tuple[tuple[str, ScanSource], ...]
+    balanced: bool = False  # as many subjects of each part as the smallest has
+
+    def __str__(self) -> str:
+        return " + ".join(name for name, _ in self.parts)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The table of every part, names as in that part.
+
+        Raises:
+            ValueError: If a part has no scans, or the parts have different classes; the message names both.
+        """
+        tables = {name: source.table() for name, source in self.parts}
+        for name, source in self.parts:
+            if tables[name].empty:
+                raise ValueError(f"The mixture {self} lacks {name}. {source.explain_absence()}")
+        _check_same_classes(tables)
+        fewest = min(table["subject"].nunique() for table in tables.values())
+        return {name: _some_subjects(table, fewest) for name, table in tables.items()} if self.balanced else tables
+
+    def table(self) -> pd.DataFrame:
+        """The rows of all parts; errors as in :meth:`tables`."""
+        return pd.concat([prefixed(name, table) for name, table in self.tables().items()], ignore_index=True)
+
+    def fingerprint(self) -> str:
+        """Digest of the parts' fingerprints and names."""
+        parts = [[name, source.fingerprint()] for name, source in self.parts]
+        return content_key(parts=parts, balanced=self.balanced)
+
+    def identities(self, scans: pd.DataFrame) -> list[str]:
+        """Digests by the part of each row."""
+        found = dict[int, str]()
+        placed = scans.assign(place=range(len(scans)))
+        for name, rows in placed.groupby(part_names(scans["sequence"])):
+            own = rows.assign(**{column: _within_part(rows[column]) for column in ("sequence", "subject")})
+            found |= dict(zip(rows["place"], dict(self.parts)[str(name)].identities(own), strict=True))
+        return [found[place] for place in range(len(scans))]
+
+    def read(self, row: ScanRow, landmarks: bool = True, texels: int = 0) -> FaceScan:
+        """The scan of a row, read by its part."""
+        source, own = self._own(row)
+        return source.read(own, landmarks, texels)
+
+    def checksum(self, row: ScanRow) -> str:
+        """The part's checksum."""
+        source, own = self._own(row)
+        return source.checksum(own)
+
+    def locate(self, row: ScanRow) -> Path:
+        """The place in the part."""
+        source, own = self._own(row)
+        return source.locate(own)
+
+    def explain_absence(self) -> str:
+        """Message for a mixture without scans."""
+        return " ".join(source.explain_absence() for _, source in self.parts)
+
+    def _own(self, row: ScanRow) -> tuple[ScanSource, ScanRow]:
+        name, _, sequence = str(row["sequence"]).partition(PART_JOINT)
+        return dict(self.parts)[name], {**row, "sequence": sequence}
+
+
+def prefixed(corpus: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its subjects and sequences named ``corpus:name``: two corpora may both have an F001."""
+    names = {name: f"{corpus}{PART_JOINT}" + table[name].astype(str) for name in ("sequence", "subject")}
+    return table.assign(**names)
+
+
+def part_names(names: "pd.Series[str]") -> "pd.Series[str]":
+    """The part of a mixture in the name of each sequence or subject."""
+    return names.str.partition(PART_JOINT)[0]
+
+
+def _within_part(names: "pd.Series[str]") -> "pd.Series[str]":
+    return names.str.partition(PART_JOINT)[2]
+
+
+def _some_subjects(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The rows of so many subjects, drawn by the digests of their names."""
+    chosen = sorted(table["subject"].unique(), key=lambda name: content_key(subject=str(name)))[:count]
+    return table[table["subject"].isin(chosen)]
+
+
+def _check_same_classes(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse parts of which one shows what another does not: a model would read the corpus, not the face."""
+    classes = {name: _classes(table) for name, table in tables.items()}
+    (first, expected), *others = classes.items()
+    for name, found in others:
+        if found != expected:
+            raise ValueError(
+                f"{first} and {name} cannot be mixed: {first} shows {_listed(expected)}; {name} shows {_listed(found)}."
+                " Mix corpora of the same classes, or give a folder of scans the missing labels in sequences.csv."
+            )
+
+
+def _classes(table: pd.DataFrame) -> frozenset[str]:
+    """Expressions and kinds of micro-expressions in a table; all of its labels where it has neither."""
+    others = table.loc[table["expression"].isna(), "label"].dropna().unique()
+    words = {word for label in others for word in split_labels(label)}
+    micro = {"micro-expressions"} if words & set(ONLY_MICRO) else set()
+    return frozenset({*table["expression"].dropna(), *micro} or words)
+
+
+def _listed(classes: frozenset[str]) -> str:
+    return ", ".join(sorted(classes)) or "nothing that is labelled"
 
 
 def _count(source: FileSource) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from affect4d.scans.corpora.corpus_class_and_scan_table import ATTRIBUTES, SCAN_COLUMNS, WHOLE_NUMBERS
 from affect4d.scans.scan import FaceScan, ScanError
-from affect4d.scans.scan_source_and_corpus_folder import FileSource, ScanRow, ScanSource
+from affect4d.scans.scan_source_and_corpus_folder import FileSource, MixedSource, ScanRow, ScanSource
 from affect4d.store import content_key
 from affect4d.synthetic import generate_scans as corpus
 from affect4d.synthetic.generate_scans import Take
@@ -71,7 +71,10 @@ class GeneratedSource:
 
 
 def open_source(raw_corpus: Mapping[str, Any]) -> ScanSource:
-    """The raw scans that the artefact ``raw_corpus`` describes: its files, or its recipe where none were written."""
+    """The raw scans that the artefact ``raw_corpus`` describes: files, a streamed corpus's recipe, or a mixture."""
+    if "parts" in raw_corpus:
+        parts = tuple((name, open_source(part)) for name, part in raw_corpus["parts"].items())
+        return MixedSource(parts, bool(raw_corpus["balanced"]))
     if raw_corpus.get("streamed"):
         return GeneratedSource(CorpusRecipe.model_validate(raw_corpus["recipe"]))
     return FileSource.described(raw_corpus)

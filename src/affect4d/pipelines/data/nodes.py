@@ -16,6 +16,7 @@ from affect4d.rendering.options import BlendshapeOptions, RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.ingest_tables import scans_to_inspect
 from affect4d.scans.protocols import protocol_table
+from affect4d.scans.scan_source_and_corpus_folder import PART_JOINT, part_names
 from affect4d.scans.splits import SubjectSplit, draw_split
 from affect4d.store import ContentStore, cached, table_digest
 
@@ -48,22 +49,47 @@ class IngestPageOptions(BaseModel, frozen=True, extra="forbid"):
 def ingest_scans(
     raw_corpus: dict[str, Any], options: IngestOptions, scan_store: ContentStore, engine: EngineOptions = IN_PROCESS
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read, check and align scans; returns their manifest, sequences, ingest report and completeness of the corpus."""
+    """Read, check and align scans; returns their manifest, sequences, ingest report and completeness of the corpus.
+
+    Sequences of a mixture have a column ``part``, the name of their corpus.
+    """
     from affect4d.synthetic.generated_scan_source import open_source  # scipy costs half a second
 
     ingest = ingest_source(open_source(raw_corpus), options, scan_store, engine)
     sequences = ingest.manifest[SEQUENCE_COLUMNS].drop_duplicates("sequence").reset_index(drop=True)
+    if "parts" in raw_corpus:
+        sequences["part"] = part_names(sequences["sequence"])
     completeness = ingest.completeness[:0] if raw_corpus["synthetic"] else ingest.completeness
     return ingest.manifest, sequences, ingest.report, completeness
 
 
 def split_subjects(sequences: pd.DataFrame, raw_corpus: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
-    """Set subjects aside for the test; a split of the corpus's own is kept, less subjects without usable scans."""
-    present = set(sequences["subject"])
+    """Set subjects aside for the test; a split of the corpus's own is kept, less subjects without usable scans.
+
+    Every part of a mixture is split as it would be alone.
+    """
+    return _split(set(sequences["subject"]), raw_corpus, options).to_dict()
+
+
+def _split(present: set[str], raw_corpus: dict[str, Any], options: SplitOptions) -> SubjectSplit:
+    if "parts" in raw_corpus:
+        return _split_parts(present, raw_corpus["parts"], options)
     if options.use_given and "split" in raw_corpus:
         given = SubjectSplit.from_dict(raw_corpus["split"])
-        return SubjectSplit(tuple(present & set(given.train)), tuple(present & set(given.test)), given.seed).to_dict()
-    return draw_split(present, options.test_share, options.seed).to_dict()
+        return SubjectSplit(tuple(present & set(given.train)), tuple(present & set(given.test)), given.seed)
+    return draw_split(present, options.test_share, options.seed)
+
+
+def _split_parts(present: set[str], parts: dict[str, dict[str, Any]], options: SplitOptions) -> SubjectSplit:
+    train: list[str] = []
+    test: list[str] = []
+    for name, part in parts.items():
+        prefix = f"{name}{PART_JOINT}"
+        own = {subject.removeprefix(prefix) for subject in present if subject.startswith(prefix)}
+        split = _split(own, part, options)
+        train += (prefix + subject for subject in split.train)
+        test += (prefix + subject for subject in split.test)
+    return SubjectSplit(tuple(train), tuple(test), options.seed)
 
 
 def list_protocols(raw_corpus: dict[str, Any], scan_manifest: pd.DataFrame) -> pd.DataFrame:
@@ -124,6 +150,10 @@ def _summarise_ingest(raw_corpus: dict[str, Any], report: pd.DataFrame, protocol
 
 
 def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
+    if "parts" in raw_corpus:
+        own = report.groupby(part_names(report["sequence"]))
+        parts = (f"{name}: {_describe_corpus(part, own.get_group(name))}" for name, part in raw_corpus["parts"].items())
+        return " ".join(["A mixture.", *parts])
     if raw_corpus["synthetic"]:
         return f"Synthetic faces, made by this project in the layout of {raw_corpus['layout']}: nobody's face."
     named = f"named as those of {raw_corpus['layout']} are"

@@ -1,4 +1,4 @@
-"""Raw scans: generated where the corpus is synthetic, located on disk where it is licensed."""
+"""Raw scans: generated where the corpus is synthetic, located on disk where it is licensed; and mixtures of both."""
 
 import logging
 from pathlib import Path
@@ -11,15 +11,18 @@ from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.scans.corpora import CORPORA, corpus_named
 from affect4d.scans.corpora.file_patterns_and_label_sheets import check_folder
 from affect4d.scans.readers.range_image import Intrinsics
+from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.store import ContentStore
 from affect4d.synthetic.recipe import CorpusRecipe
 
 LOGGER = logging.getLogger(__name__)
+MIXTURE_JOINT = "+"
+MIXED_LAYOUT = "folder"  # whose protocols, those of any corpus, serve a mixture
 WRITTEN_AS = "bu4dfe"  # the layout in which synthetic corpora are made; others are converted to
 
 
 class CorpusSource(BaseModel, frozen=True, extra="forbid"):
-    """Where one corpus comes from: a frozen benchmark, a recipe of one's own, or a folder that holds it."""
+    """Where one corpus comes from: a frozen benchmark, a recipe of one's own, a folder that holds it, or others."""
 
     layout: str = Field(default="bu4dfe", description="folder conventions, a name in affect4d.scans.corpora.CORPORA")
     benchmark: str | None = Field(default=None, description="name of a frozen recipe")
@@ -29,6 +32,7 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
     recipe: CorpusRecipe | None = Field(default=None, description="a recipe of one's own")
     ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit, for recipes on its geometry")
     root: str | None = Field(default=None, description="folder of a corpus on disk")
+    parts: tuple[str, ...] = Field(default=(), description="names of the corpora that a mixture is made of")
     pattern: str | None = Field(default=None, description="of its paths, in layouts that take one (4DME, folder)")
     camera: dict[str, float] | None = Field(default=None, description="of depth images, in layouts that have them")
 
@@ -42,12 +46,13 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
 class CorpusChoice(BaseModel, frozen=True, extra="forbid"):
     """The corpus of this run, by name, among the known ones."""
 
-    name: str = Field(description="a known corpus, or the layout of a licensed one")
+    name: str = Field(description="a known corpus, the layout of a licensed one, or several of these joined by +")
     known: dict[str, CorpusSource] = Field(default={}, description="benchmarks and corpora of one's own, by name")
     raw_files: bool | None = Field(
         default=None, description="write raw files of a synthetic corpus; None: as its recipe"
     )
-    subjects: int | None = Field(default=None, ge=2, description="of a synthetic corpus; None: all")
+    subjects: int | None = Field(default=None, ge=2, description="of each synthetic corpus; None: all")
+    balanced: bool = Field(default=False, description="as many subjects of each part of a mixture as the smallest has")
     layout: str | None = Field(default=None, description="in place of the corpus's own")
     folder: str | None = Field(default=None, description="of a licensed corpus; before its entry in folders")
     folders: dict[str, str | None] = Field(default={}, description="where licensed corpora lie, by layout")
@@ -57,16 +62,34 @@ class CorpusChoice(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _name_is_known(self) -> Self:
-        if self.name not in {*self.known, *CORPORA}:
+        for name in self.parts or (self.name,):
+            if name not in {*self.known, *CORPORA}:
+                raise ValueError(
+                    f"No corpus is called {name!r}; known corpora: {', '.join(sorted({*self.known, *CORPORA}))}. "
+                    "Choose one with --params corpus=NAME, several with corpus=NAME+NAME, or describe yours under "
+                    "raw_corpus.known in conf/local."
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _mixture_is_one(self) -> Self:
+        """A mixture of several corpora, none twice, without options that are of one corpus."""
+        if self.parts and (len(self.parts) < 2 or len({*self.parts}) < len(self.parts)):
+            raise ValueError(f"The mixture {self.name} has the parts {', '.join(self.parts)}: name two or more, once.")
+        options = {"layout": self.layout, "corpus_root": self.folder, "corpus_pattern": self.pattern}
+        given = [name for name, value in options.items() if value is not None]
+        if self.parts and given:
             raise ValueError(
-                f"No corpus is called {self.name!r}; known corpora: {', '.join(sorted({*self.known, *CORPORA}))}. "
-                "Choose one with --params corpus=NAME, or describe yours under raw_corpus.known in conf/local."
+                f"{given[0]} is of one corpus, and {self.name} is a mixture. Name the folders and patterns of its "
+                "parts in conf/local/globals.yml, under corpus_roots and corpus_patterns."
             )
+        for name in self.parts:
+            self.part(name)
         return self
 
     @model_validator(mode="after")
     def _layout_is_known(self) -> Self:
-        if self.layout_used == WRITTEN_AS:
+        if self.parts or self.layout_used == WRITTEN_AS:
             return self
         from affect4d.synthetic.corpus_layouts import layout_named  # scipy costs half a second
 
@@ -74,6 +97,18 @@ class CorpusChoice(BaseModel, frozen=True, extra="forbid"):
         if self.is_converted and self.raw_files is False:
             raise ValueError(f"The layout {self.layout_used} is one of files: raw_files=false does not go with it.")
         return self
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The corpora of a mixture; empty for a single corpus."""
+        if self.name in self.known:
+            return self.known[self.name].parts
+        return tuple(self.name.split(MIXTURE_JOINT)) if MIXTURE_JOINT in self.name else ()
+
+    def part(self, name: str) -> Self:
+        """The choice of one part of this mixture; synthetic parts are streamed unless raw files are asked for."""
+        changes = {"name": name, "raw_files": bool(self.raw_files), "balanced": False}
+        return type(self).model_validate({**dict(self), **changes})
 
     @property
     def source(self) -> CorpusSource:
@@ -106,8 +141,11 @@ def generate_raw_corpus(
 
     Returns:
         ``name``, ``layout``, ``root`` (folder), ``synthetic``, counts, and the ``recipe`` of a streamed corpus, which
-        generates its scans; the true action unit weights of every frame, without rows where they are not known.
+        generates its scans; of a mixture, ``parts`` by name instead; the true action unit weights of every frame,
+        without rows where they are not known.
     """
+    if choice.parts:
+        return _generate_mixture(choice, raw_store, engine)
     raw_corpus = {**_raw_corpus(choice, raw_store, engine), "name": choice.name}
     truth = Path(raw_corpus["root"]) / "actions.parquet"
     return raw_corpus, pd.read_parquet(truth) if truth.exists() else pd.DataFrame()
@@ -122,8 +160,15 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
     if source.recipe is not None:
         from affect4d.synthetic.write_corpus import generate_corpus
 
-        recipe = _located(source.recipe, choice)
-        return generate_corpus(recipe, raw_store, engine, raw_files=choice.raw_files is not False)
+        return generate_corpus(
+            _located(source.recipe, choice), raw_store, engine, raw_files=choice.raw_files is not False
+        )
+    return _locate(choice)
+
+
+def _locate(choice: CorpusChoice) -> dict[str, Any]:
+    """The folder of a licensed corpus; a FileNotFoundError says where to name it."""
+    source = choice.source
     if source.root is None:
         raise FileNotFoundError(
             f"Corpus {choice.name!r} has no folder yet. Name it in conf/local/globals.yml, under "
@@ -139,17 +184,51 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
     }
 
 
+def _generate_mixture(
+    choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Generate or locate every part, once their classes agree; see :func:`generate_raw_corpus`."""
+    from affect4d.synthetic.generated_scan_source import open_source
+
+    open_source(_planned(choice)).table()
+    made = {name: generate_raw_corpus(choice.part(name), raw_store, engine) for name in choice.parts}
+    parts = {name: raw_corpus for name, (raw_corpus, _) in made.items()}
+    known = [prefixed(name, truth) for name, (_, truth) in made.items() if len(truth)]
+    raw_corpus = {
+        "name": choice.name,
+        "layout": MIXED_LAYOUT,
+        "synthetic": all(part["synthetic"] for part in parts.values()),
+        "parts": parts,
+        "balanced": choice.balanced,
+    }
+    return raw_corpus, pd.concat(known, ignore_index=True) if known else pd.DataFrame()
+
+
+def _planned(choice: CorpusChoice) -> dict[str, Any]:
+    """The description of a corpus before any scan is generated: enough to list its scans."""
+    if choice.parts:
+        return {"parts": {name: _planned(choice.part(name)) for name in choice.parts}, "balanced": choice.balanced}
+    recipe = _recipe(choice)
+    return _locate(choice) if recipe is None else {"streamed": True, "recipe": recipe.model_dump(mode="json")}
+
+
 def _convert(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:
-    from affect4d.synthetic.frozen_benchmarks import benchmark, changed
     from affect4d.synthetic.write_corpus import export_layout
 
-    source = choice.source
-    recipe = source.recipe
-    if source.benchmark is not None:
-        recipe = changed(benchmark(source.benchmark).recipe, source.changes)
+    recipe = _recipe(choice)
     if recipe is None:
         raise ValueError(f"Corpus {choice.name!r} has neither a benchmark nor a recipe: there is nothing to convert.")
-    return export_layout(_located(recipe, choice), choice.layout_used, raw_store, engine)
+    return export_layout(recipe, choice.layout_used, raw_store, engine)
+
+
+def _recipe(choice: CorpusChoice) -> CorpusRecipe | None:
+    """The recipe of a synthetic corpus in this run; None for a licensed one."""
+    from affect4d.synthetic.frozen_benchmarks import benchmark, changed
+
+    source = choice.source
+    if source.benchmark is not None:
+        return _located(changed(benchmark(source.benchmark).recipe, source.changes), choice)
+    return None if source.recipe is None else _located(source.recipe, choice)
 
 
 def _make_benchmark(name: str, choice: CorpusChoice, raw_store: ContentStore, engine: EngineOptions) -> dict[str, Any]:

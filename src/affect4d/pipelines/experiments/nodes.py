@@ -15,6 +15,7 @@ from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, draw_all, protocol_named
+from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
@@ -184,7 +185,7 @@ def _cross_fold(
     options: CrossValidationOptions,
 ) -> Fold:
     """All subjects of one corpus, tested on all of another; ValueError if that is not named, or the same."""
-    from affect4d.experiments.studies_and_cross_validation import cross_corpus_fold, prefixed
+    from affect4d.experiments.studies_and_cross_validation import cross_corpus_fold
 
     if options.trained_on in (None, raw_corpus["name"]):
         raise ValueError(

@@ -272,7 +272,10 @@ def find_failures(predictions: pd.DataFrame, models: Sequence[str], each: int = 
 
 
 def describe_corpus(raw_corpus: Mapping[str, Any]) -> str:
-    """The corpus in a sentence."""
+    """The corpus in a sentence; a mixture in one more than it has parts."""
+    if "parts" in raw_corpus:
+        parts = (f"{name}: {describe_corpus(part)}" for name, part in raw_corpus["parts"].items())
+        return " ".join(["A mixture of corpora.", *parts])
     if not raw_corpus["synthetic"]:
         return f"The corpus {raw_corpus['name']!r}, as it lies on the disk of whoever ran this."
     made = (
