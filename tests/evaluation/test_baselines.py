@@ -22,6 +22,12 @@ from affect4d.views.input_options import InputOptions
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 
 
+@pytest.fixture(autouse=True)
+def _without_face_api(monkeypatch):
+    """Its files, where they are installed, have their own tests."""
+    monkeypatch.setattr("affect4d.evaluation.baselines.reader_version", lambda: "")
+
+
 @pytest.fixture
 def scan_manifest(bank, generator):
     """Each expression moves one landmark by 5 mm in the window; one scan has no landmarks."""

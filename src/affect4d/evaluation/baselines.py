@@ -6,9 +6,9 @@ windows and neutral frames express. For a scan alone in its sequence, landmark b
 reference, found without labels among the subject's scans; in the setting ``"single_scan"`` no baseline has a neutral.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,16 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 from tqdm import tqdm
 
-from affect4d.evaluation.frozen_features import ITERATIONS, NEIGHBOURS, STRENGTHS, ParameterGrid, classify_unseen
+from affect4d.evaluation.face_api_expression_reader import read_expressions, reader_version
+from affect4d.evaluation.frozen_features import (
+    ITERATIONS,
+    NEIGHBOURS,
+    STRENGTHS,
+    Features,
+    ParameterGrid,
+    classify_unseen,
+    rows_of_some_subjects,
+)
 from affect4d.evaluation.prediction_tables_and_leak_checks import Setting, labelled_rows, prediction_table
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, is_tracked, single_scans, to_points
@@ -38,7 +47,9 @@ from affect4d.views.input_options import InputOptions
 
 SIDE = 48
 """Pixels a side of the pixel baselines: fine enough for a mouth, coarse enough to forgive a pixel of misalignment."""
-VARIANCE = 0.99  # fraction of the variance that the principal components keep
+COMPONENTS = 200  # principal components of images, at most
+SEQUENCES_AT_ONCE = 256  # whose images are in memory
+STANDARD = StandardScaler()
 
 RULES = PseudoLabelOptions()
 
@@ -69,6 +80,8 @@ def baseline_predictions(
         fits.append(partial(landmark_logistic, bank, scan_manifest, sequences, split, setting))
         shown = scan_manifest if setting == "sequence" else apex_scans(bank, scan_manifest, split, setting)
         fits.append(partial(pseudo_label_rules, shown, sequences, split, rules))
+    if reader_version():
+        fits.append(partial(face_api, bank, options, sequences, split))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     bar = tqdm(fits, "fitting baselines", disable=None, dynamic_ncols=True)
@@ -77,22 +90,24 @@ def baseline_predictions(
 
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
-    """Nearest neighbours on grey images; views (front or all), metric and k are cross-validated."""
-    images = window_images(bank, sequences["sequence"], _channels(options, ("grey",)))
-    features, front = images.reshape(len(images), -1), _columns_of_view(bank, images, "front")
+    """Nearest neighbours on grey images' components; views (front or all), metric and k are cross-validated."""
+    channels = _channels(options, ("grey",))
+    front = [bank.views.index("front")] if "front" in bank.views else []
+    parts = [principal_components(bank, sequences, split, channels, views=views) for views in ([], front)]
+    places = np.cumsum([0, *(part.shape[1] for part in parts)])
     estimator = Pipeline([("views", FunctionTransformer(_columns)), ("classify", KNeighborsClassifier())])
     grid: ParameterGrid = {
-        "views__kw_args": [{"columns": slice(None)}, {"columns": front}],
+        "views__kw_args": [{"columns": slice(*ends)} for ends in itertools.pairwise(places)],
         "classify__metric": ["euclidean", "cosine"],
         "classify__n_neighbors": NEIGHBOURS,
     }
-    return classify_unseen(estimator, grid, features, sequences, split, "pixel_knn")
+    return classify_unseen(estimator, grid, np.hstack(parts), sequences, split, "pixel_knn")
 
 
 def pixel_logistic(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the principal components of the grey images of all views."""
-    images = window_images(bank, sequences["sequence"], _channels(options, ("grey",)))
-    return _principal_logistic(images, sequences, split, "pixel_logistic")
+    features = principal_components(bank, sequences, split, _channels(options, ("grey",)))
+    return _standard_logistic(features, sequences, split, "pixel_logistic", (STANDARD, "passthrough"))
 
 
 def motion_logistic(
@@ -100,8 +115,8 @@ def motion_logistic(
 ) -> pd.DataFrame:
     """Logistic regression on the principal components of the difference to the neutral frame, grey and shading."""
     channels = _channels(options, ("grey", "shading"))
-    images = window_images(bank, sequences["sequence"], channels, motion=True)
-    return _principal_logistic(images, sequences, split, "motion_logistic")
+    features = principal_components(bank, sequences, split, channels, motion=True)
+    return _standard_logistic(features, sequences, split, "motion_logistic", (STANDARD, "passthrough"))
 
 
 def landmark_logistic(
@@ -121,6 +136,16 @@ def landmark_logistic(
         moved = displacements_from_neutral(scan_manifest).reindex(sequences["sequence"][alone])
         features[alone] = moved.to_numpy(np.float32)
     return _standard_logistic(features, sequences, split, "landmark_logistic")
+
+
+def face_api(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
+    """face-api's expression network on the front view: as it is, and with logistic regression on its logits."""
+    reading = read_expressions(bank, options, sequences, split)
+    test = labelled_rows(sequences, split).test
+    as_it_is = prediction_table(sequences.iloc[test], reading.probabilities()[test], "face_api")
+    features = np.hstack([reading.shown, reading.moved])
+    fitted = _standard_logistic(features, sequences, split, "face_api_logistic")
+    return pd.concat([as_it_is, fitted], ignore_index=True)
 
 
 def pseudo_label_rules(
@@ -158,6 +183,32 @@ def window_images(
         mean = _images(bank, rows, channels).mean(dim=0)
         means.append(mean - _images(bank, bank.neutral[rows[:1]], channels)[0] if motion else mean)
     return torch.stack(means).numpy()
+
+
+def principal_components(
+    bank: ViewBank,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    channels: Sequence[int],
+    *,
+    views: Sequence[int] = (),
+    motion: bool = False,
+) -> Features:
+    """Components of each sequence's :func:`window_images` in some views (all for none), found on training subjects.
+
+    At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those the components are found on, are in memory.
+    """
+    names, known = sequences["sequence"].to_numpy(), labelled_rows(sequences, split).train
+    some = known[rows_of_some_subjects(sequences["subject"].to_numpy()[known])]
+
+    def images(chosen: np.ndarray) -> Features:
+        shown = window_images(bank, chosen, channels, motion)
+        return shown[:, list(views) or slice(None)].reshape(len(chosen), -1)
+
+    fitted = images(names[some])
+    reduce = PCA(min(COMPONENTS, *fitted.shape), svd_solver="randomized", random_state=0).fit(fitted)
+    starts = range(0, len(names), SEQUENCES_AT_ONCE)
+    return np.concatenate([reduce.transform(images(names[start : start + SEQUENCES_AT_ONCE])) for start in starts])
 
 
 def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
@@ -228,26 +279,10 @@ def _columns(features: np.ndarray, columns: slice) -> np.ndarray:
     return features[:, columns]
 
 
-def _columns_of_view(bank: ViewBank, images: ImageFeatures, view: str) -> slice:
-    """Columns of one view in the flattened images; all of them if it was not rendered."""
-    if view not in bank.views:
-        return slice(None)
-    width, place = int(np.prod(images.shape[2:])), bank.views.index(view)
-    return slice(place * width, (place + 1) * width)
-
-
-def _principal_logistic(images: ImageFeatures, sequences: pd.DataFrame, split: SubjectSplit, name: str) -> pd.DataFrame:
-    reduce, classify = PCA(VARIANCE, svd_solver="full"), LogisticRegression(max_iter=ITERATIONS)
-    steps = [("scale", StandardScaler()), ("reduce", reduce), ("classify", classify)]
-    grid = {"scale": [StandardScaler(), "passthrough"], "classify__C": STRENGTHS}
-    features = images.reshape(len(images), -1)
-    with TemporaryDirectory() as folder:  # caches the components of a fold for all strengths
-        return classify_unseen(Pipeline(steps, memory=folder), grid, features, sequences, split, name)
-
-
 def _standard_logistic(
-    features: Float32[np.ndarray, "sequences width"], sequences: pd.DataFrame, split: SubjectSplit, name: str
+    features: Features, sequences: pd.DataFrame, split: SubjectSplit, name: str, scales: Sequence[Any] = (STANDARD,)
 ) -> pd.DataFrame:
     impute, classify = SimpleImputer(keep_empty_features=True), LogisticRegression(max_iter=ITERATIONS)
-    steps = [("impute", impute), ("scale", StandardScaler()), ("classify", classify)]
-    return classify_unseen(Pipeline(steps), {"classify__C": STRENGTHS}, features, sequences, split, name)
+    steps = [("impute", impute), ("scale", "passthrough"), ("classify", classify)]
+    grid = {"scale": scales, "classify__C": STRENGTHS}
+    return classify_unseen(Pipeline(steps), grid, features, sequences, split, name)

@@ -5,7 +5,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64, Shaped
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
@@ -30,6 +31,8 @@ STRENGTHS: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Inverse regularisation strengths C tried for logistic regression."""
 NEIGHBOURS: tuple[int, ...] = (1, 3, 5, 9, 15, 25)
 ITERATIONS = 2000
+SEARCHED = 1200
+"""Most training sequences, of whole subjects, that hyperparameters are chosen on; the model is fitted on all."""
 
 SHOTS: tuple[int, ...] = (1, 5, 10)  # numbers of labelled training subjects of a few-shot evaluation
 FEW_SHOT_DRAWS = 20  # number of draws of those subjects
@@ -83,10 +86,20 @@ def fit_by_subject(estimator: Pipeline, grid: ParameterGrid, features: Features,
     folds = min(FOLDS, len(set(subjects)))
     if folds < 2:
         raise ValueError("A probe needs at least two training subjects, to choose its strength by leaving some out.")
-    splitter = GroupKFold(folds)
-    smallest = min(len(train) for train, _ in splitter.split(features, labels, subjects))
-    search = GridSearchCV(estimator, _feasible(grid, smallest), cv=splitter, error_score="raise")
-    return search.fit(features, labels, groups=subjects)
+    splitter, some = GroupKFold(folds), rows_of_some_subjects(subjects)
+    smallest = min(len(train) for train, _ in splitter.split(some, groups=subjects[some]))
+    search = GridSearchCV(estimator, _feasible(grid, smallest), cv=splitter, refit=False, error_score="raise")
+    search.fit(features[some], labels[some], groups=subjects[some])
+    return clone(estimator).set_params(**search.best_params_).fit(features, labels)
+
+
+def rows_of_some_subjects(
+    subjects: Shaped[np.ndarray, " rows"], most: int = SEARCHED, seed: int = 0
+) -> Int64[np.ndarray, " chosen"]:
+    """Rows of all subjects, or of randomly chosen ones with at most ``most`` rows together (never less than FOLDS)."""
+    counts = pd.Series(subjects).value_counts(sort=False).sort_index().sample(frac=1, random_state=seed)
+    chosen = counts.index[(counts.cumsum() <= most) | (np.arange(len(counts)) < FOLDS)]
+    return np.flatnonzero(np.isin(subjects, chosen))
 
 
 def few_shot_scores(

@@ -22,6 +22,8 @@ NAMES: Mapping[str, str] = {
     "pixel_logistic": "Pixels, logistic regression",
     "motion_logistic": "Motion, logistic regression",
     "landmark_logistic": "Landmarks, logistic regression",
+    "face_api": "face-api (2D, front view)",
+    "face_api_logistic": "face-api, logistic regression",
     "action_oracle": "True action units (oracle)",
     "cross_entropy": "Cross-entropy, same size",
     "untrained_encoder.linear_probe": "Untrained encoder, linear probe",

@@ -1,5 +1,6 @@
 """View bank: every image of a corpus in one memory-mapped tensor, without labels and subjects."""
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from affect4d.views.input_options import InputOptions
 from affect4d.views.mixed_view_sampling import rendered_head_poses
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ViewBank:
     """Images of N frames, V views and C channels, and the sequence of each."""
 
@@ -41,9 +42,15 @@ class ViewBank:
 
     def rows_of(self, sequence: str) -> Int64[Tensor, " rows"]:
         """Rows of one sequence, in order of frame; raises ``KeyError`` for an unknown one."""
-        if sequence not in self.sequences:
+        if sequence not in self._rows:
             raise KeyError(f"The bank has no sequence {sequence!r}; it has {len(self.sequences)} others.")
-        return torch.nonzero(self.sequence == self.sequences.index(sequence)).flatten()
+        return self._rows[sequence]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, Tensor]:
+        order = torch.argsort(self.sequence, stable=True)
+        ends = torch.searchsorted(self.sequence[order], torch.arange(len(self.sequences) + 1)).tolist()
+        return {name: order[ends[place] : ends[place + 1]] for place, name in enumerate(self.sequences)}
 
     def only(self, views: tuple[str, ...]) -> "ViewBank":
         """The bank with some of its views, in the given order; a view may be named twice. All views for none."""

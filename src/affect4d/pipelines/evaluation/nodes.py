@@ -127,6 +127,7 @@ def evaluate_baselines(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
     from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.face_api_expression_reader import reader_version
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     actions = true_action_units if len(true_action_units) else None
@@ -134,6 +135,7 @@ def evaluate_baselines(
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
     truth = None if actions is None else table_digest(actions)
     given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": settings.pseudo_labels}
+    given |= {"face_api": reader_version()}
     return cached(cache_store, "baselines", evaluate, **given)
 
 
