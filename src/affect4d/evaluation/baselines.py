@@ -19,7 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch.nn.functional import interpolate
 from tqdm import tqdm
@@ -47,9 +47,8 @@ from affect4d.views.input_options import InputOptions
 
 SIDE = 48
 """Pixels a side of the pixel baselines: fine enough for a mouth, coarse enough to forgive a pixel of misalignment."""
-COMPONENTS = 200  # principal components of images, at most
+COMPONENTS = 400  # principal components of images, at most
 SEQUENCES_AT_ONCE = 256  # whose images are in memory
-STANDARD = StandardScaler()
 
 RULES = PseudoLabelOptions()
 
@@ -91,23 +90,18 @@ def baseline_predictions(
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Nearest neighbours on grey images' components; views (front or all), metric and k are cross-validated."""
-    channels = _channels(options, ("grey",))
+    grey = _channels(options, ("grey",))
     front = [bank.views.index("front")] if "front" in bank.views else []
-    parts = [principal_components(bank, sequences, split, channels, views=views) for views in ([], front)]
-    places = np.cumsum([0, *(part.shape[1] for part in parts)])
-    estimator = Pipeline([("views", FunctionTransformer(_columns)), ("classify", KNeighborsClassifier())])
-    grid: ParameterGrid = {
-        "views__kw_args": [{"columns": slice(*ends)} for ends in itertools.pairwise(places)],
-        "classify__metric": ["euclidean", "cosine"],
-        "classify__n_neighbors": NEIGHBOURS,
-    }
-    return classify_unseen(estimator, grid, np.hstack(parts), sequences, split, "pixel_knn")
+    parts = [principal_components(bank, sequences, split, grey, views=views) for views in ([], front)]
+    grid = {"classify__metric": ["euclidean", "cosine"], "classify__n_neighbors": NEIGHBOURS}
+    return _classify_components(parts, KNeighborsClassifier(), grid, sequences, split, "pixel_knn")
 
 
 def pixel_logistic(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the principal components of the grey images of all views."""
-    features = principal_components(bank, sequences, split, _channels(options, ("grey",)))
-    return _standard_logistic(features, sequences, split, "pixel_logistic", (STANDARD, "passthrough"))
+    channels = _channels(options, ("grey",))
+    parts = [principal_components(bank, sequences, split, channels, scaled=scaled) for scaled in (True, False)]
+    return _classify_components(parts, _logistic(), {"classify__C": STRENGTHS}, sequences, split, "pixel_logistic")
 
 
 def motion_logistic(
@@ -115,8 +109,8 @@ def motion_logistic(
 ) -> pd.DataFrame:
     """Logistic regression on the principal components of the difference to the neutral frame, grey and shading."""
     channels = _channels(options, ("grey", "shading"))
-    features = principal_components(bank, sequences, split, channels, motion=True)
-    return _standard_logistic(features, sequences, split, "motion_logistic", (STANDARD, "passthrough"))
+    parts = [principal_components(bank, sequences, split, channels, scaled=one, motion=True) for one in (True, False)]
+    return _classify_components(parts, _logistic(), {"classify__C": STRENGTHS}, sequences, split, "motion_logistic")
 
 
 def landmark_logistic(
@@ -192,11 +186,13 @@ def principal_components(
     channels: Sequence[int],
     *,
     views: Sequence[int] = (),
+    scaled: bool = False,
     motion: bool = False,
 ) -> Features:
     """Components of each sequence's :func:`window_images` in some views (all for none), found on training subjects.
 
-    At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those the components are found on, are in memory.
+    With ``scaled``, of standardised pixels. At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those that the
+    components are found on, are in memory.
     """
     names, known = sequences["sequence"].to_numpy(), labelled_rows(sequences, split).train
     some = known[rows_of_some_subjects(sequences["subject"].to_numpy()[known])]
@@ -206,7 +202,8 @@ def principal_components(
         return shown[:, list(views) or slice(None)].reshape(len(chosen), -1)
 
     fitted = images(names[some])
-    reduce = PCA(min(COMPONENTS, *fitted.shape), svd_solver="randomized", random_state=0).fit(fitted)
+    find = PCA(min(COMPONENTS, *fitted.shape), svd_solver="randomized", random_state=0)
+    reduce = make_pipeline(StandardScaler() if scaled else "passthrough", find).fit(fitted)
     starts = range(0, len(names), SEQUENCES_AT_ONCE)
     return np.concatenate([reduce.transform(images(names[start : start + SEQUENCES_AT_ONCE])) for start in starts])
 
@@ -279,10 +276,27 @@ def _columns(features: np.ndarray, columns: slice) -> np.ndarray:
     return features[:, columns]
 
 
-def _standard_logistic(
-    features: Features, sequences: pd.DataFrame, split: SubjectSplit, name: str, scales: Sequence[Any] = (STANDARD,)
+def _classify_components(
+    parts: Sequence[Features],
+    classifier: Any,
+    grid: ParameterGrid,
+    sequences: pd.DataFrame,
+    split: SubjectSplit,
+    name: str,
 ) -> pd.DataFrame:
-    impute, classify = SimpleImputer(keep_empty_features=True), LogisticRegression(max_iter=ITERATIONS)
-    steps = [("impute", impute), ("scale", "passthrough"), ("classify", classify)]
-    grid = {"scale": scales, "classify__C": STRENGTHS}
-    return classify_unseen(Pipeline(steps), grid, features, sequences, split, name)
+    """Predictions by one of several sets of components, cross-validated with the classifier's parameters."""
+    places = np.cumsum([0, *(part.shape[1] for part in parts)])
+    columns = [{"columns": slice(*ends)} for ends in itertools.pairwise(places)]
+    steps = [("components", FunctionTransformer(_columns)), ("classify", classifier)]
+    choices = {"components__kw_args": columns, **grid}
+    return classify_unseen(Pipeline(steps), choices, np.hstack(parts), sequences, split, name)
+
+
+def _standard_logistic(features: Features, sequences: pd.DataFrame, split: SubjectSplit, name: str) -> pd.DataFrame:
+    impute = SimpleImputer(keep_empty_features=True)
+    steps = [("impute", impute), ("scale", StandardScaler()), ("classify", _logistic())]
+    return classify_unseen(Pipeline(steps), {"classify__C": STRENGTHS}, features, sequences, split, name)
+
+
+def _logistic() -> LogisticRegression:
+    return LogisticRegression(max_iter=ITERATIONS)
