@@ -11,21 +11,18 @@ from affect4d.evaluation.baselines import (
     baseline_predictions,
     landmark_logistic,
     landmark_table,
+    pixel_logistic,
+    principal_components,
     pseudo_label_rules,
     window_displacements,
     window_images,
 )
 from affect4d.evaluation.evaluate_models import Evaluator
+from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.input_options import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
-
-
-@pytest.fixture(autouse=True)
-def _without_face_api(monkeypatch):
-    """Its files, where they are installed, have their own tests."""
-    monkeypatch.setattr("affect4d.evaluation.baselines.reader_version", lambda: "")
 
 
 @pytest.fixture
@@ -46,6 +43,20 @@ def test_pictures_are_means_over_the_window(bank):
     pictures = window_images(bank, ["S00/disgust"], [0])
     assert pictures.shape == (1, 2, 1, 12, 12)
     assert pictures[0] == pytest.approx(bank.images[6:9, :, :1].float().mean(dim=0).numpy() / 255, abs=1e-6)
+
+
+def test_components_do_not_depend_on_how_many_sequences_are_in_memory(bank, sequences, split, monkeypatch):
+    whole = principal_components(bank, sequences, split, [0], views=[1], scaled=True, motion=True)
+    monkeypatch.setattr("affect4d.evaluation.baselines.SEQUENCES_AT_ONCE", 7)
+    parts = principal_components(bank, sequences, split, [0], views=[1], scaled=True, motion=True)
+    assert parts == pytest.approx(whole, abs=1e-4)
+
+
+def test_a_copied_sequence_is_found_among_components(bank, sequences, split):
+    seen, copy = bank.rows_of("S00/anger"), bank.rows_of("S09/anger")
+    bank.images[copy] = bank.images[seen]
+    with pytest.raises(LeakError, match="S09/anger"):
+        pixel_logistic(bank, OPTIONS, sequences, split)
 
 
 def test_motion_is_the_difference_to_the_neutral_frame(bank):

@@ -2,16 +2,22 @@ import itertools
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 
 from affect4d.evaluation.frozen_features import (
+    FOLDS,
     MAP_COLUMNS,
     embedding_map,
     few_shot_scores,
+    fit_by_subject,
     probe_linearly,
     probe_neighbours,
     retrieval_scores,
     retrieve_both_ways,
+    rows_of_some_subjects,
 )
 from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, prediction_table
 from affect4d.evaluation.zero_shot import FREE_TEXT
@@ -176,3 +182,21 @@ def test_it_is_the_same_each_time(separable, sequences):
 def test_too_few_sequences_are_refused(separable, sequences):
     with pytest.raises(ValueError, match="it takes four"):
         embedding_map(separable[:3], sequences[:3], "model")
+
+
+def test_a_search_takes_whole_subjects_up_to_a_number_of_rows():
+    subjects = np.repeat([f"S{number:02}" for number in range(20)], 6)
+    rows = rows_of_some_subjects(subjects, 40)
+    assert len(rows) == 36
+    assert set(pd.Series(subjects[rows]).value_counts()) == {6}
+    assert len(rows_of_some_subjects(subjects, 120)) == 120
+    assert len(set(subjects[rows_of_some_subjects(subjects, 1)])) == FOLDS
+
+
+def test_after_the_search_on_some_subjects_all_are_fitted(separable, sequences, monkeypatch):
+    monkeypatch.setattr(rows_of_some_subjects, "__defaults__", (12, 0))
+    assert len(rows_of_some_subjects(sequences["subject"].to_numpy())) < len(sequences)
+    estimator = Pipeline([("classify", KNeighborsClassifier())])
+    fitted = fit_by_subject(estimator, {"classify__n_neighbors": [3]}, separable, sequences)
+    assert fitted["classify"].n_samples_fit_ == len(sequences)
+    assert fitted["classify"].n_neighbors == 3

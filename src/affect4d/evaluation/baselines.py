@@ -6,6 +6,7 @@ windows and neutral frames express. For a scan alone in its sequence, landmark b
 reference, found without labels among the subject's scans; in the setting ``"single_scan"`` no baseline has a neutral.
 """
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -34,7 +35,12 @@ from affect4d.evaluation.frozen_features import (
     classify_unseen,
     rows_of_some_subjects,
 )
-from affect4d.evaluation.prediction_tables_and_leak_checks import Setting, labelled_rows, prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import (
+    Setting,
+    check_no_copies,
+    labelled_rows,
+    prediction_table,
+)
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.pseudo_labels.landmark_movement import displacements_from_neutral, is_tracked, single_scans, to_points
 from affect4d.pseudo_labels.landmark_pseudo_labels import UnmeasurableError, rule_probabilities
@@ -193,6 +199,9 @@ def principal_components(
 
     With ``scaled``, of standardised pixels. At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those that the
     components are found on, are in memory.
+
+    Raises:
+        LeakError: If a test sequence has the images of a training sequence.
     """
     names, known = sequences["sequence"].to_numpy(), labelled_rows(sequences, split).train
     some = known[rows_of_some_subjects(sequences["subject"].to_numpy()[known])]
@@ -204,8 +213,19 @@ def principal_components(
     fitted = images(names[some])
     find = PCA(min(COMPONENTS, *fitted.shape), svd_solver="randomized", random_state=0)
     reduce = make_pipeline(StandardScaler() if scaled else "passthrough", find).fit(fitted)
-    starts = range(0, len(names), SEQUENCES_AT_ONCE)
-    return np.concatenate([reduce.transform(images(names[start : start + SEQUENCES_AT_ONCE])) for start in starts])
+    parts, digests = [], []
+    for start in range(0, len(names), SEQUENCES_AT_ONCE):
+        chunk = images(names[start : start + SEQUENCES_AT_ONCE])
+        parts.append(reduce.transform(chunk))
+        digests.append(_digests(chunk))
+    check_no_copies(np.concatenate(digests), sequences, labelled_rows(sequences, split))
+    return np.concatenate(parts)
+
+
+def _digests(features: Features) -> Features:
+    """Eight numbers a row that tell rows apart; zeros for a constant row."""
+    each = [hashlib.blake2b(row, digest_size=8).digest() if np.ptp(row) else bytes(8) for row in features]
+    return np.frombuffer(b"".join(each), np.uint8).reshape(len(features), -1).astype(np.float32)
 
 
 def landmark_table(scan_manifest: pd.DataFrame) -> pd.DataFrame:
