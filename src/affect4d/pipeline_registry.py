@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 
 from affect4d.configuration_layers_and_checks import FORMER_PIPELINES
 from affect4d.pipelines import data, evaluation, experiments, inference, model_input, reporting, training
+from affect4d.pipelines.experiments.pipeline import STUDIES
 
 PARTS = (data, model_input, training, evaluation, reporting, experiments, inference)
 MODELS = ("affect_vlm", "smile_vlm")
@@ -29,10 +30,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
 }
 """Name of a pipeline → the artefacts it makes, with everything they need; together they are the default run."""
 ON_REQUEST: Mapping[str, tuple[str, ...]] = {
-    **{
-        f"study_{name}": (f"{name}_study_page",)
-        for name in ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
-    },
+    **{f"study_{name}": (f"{name}_study_page",) for name in STUDIES},
     "blendshapes": ("blendshape_scores",),
     "cross_validate": ("cross_validation_scores",),
     "export": ("exported_model",),

@@ -11,7 +11,7 @@ import pytest
 from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.experiments import trials
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
-from affect4d.experiments.studies_and_cross_validation import run_study
+from affect4d.experiments.studies_and_cross_validation import _draws, run_study
 from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
 from affect4d.experiments.variants import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
 from affect4d.models import EncoderOptions, ModelOptions, build_model
@@ -47,22 +47,34 @@ def calls(monkeypatch):
     return seen
 
 
-def test_every_variant_meets_the_same_people_and_seeds_meet_others(calls, split, store):
+def test_every_variant_and_seed_meets_the_same_test_subjects(calls, split, store):
     result = run_study(
         CONVERGENCE[:2], StudyOptions(name="convergence", seeds=(0, 1, 2)), split, None, ExperimentSettings(), store
     )
     assert [call[:2] for call in calls] == [(variant.name, seed) for seed in range(3) for variant in CONVERGENCE[:2]]
-    people = {seed: {test for _, one, test in calls if one == seed} for seed in range(3)}
-    assert all(len(sets) == 1 for sets in people.values())
-    assert people[0] == {split.test}
-    assert len(set.union(*people.values())) > 1
+    assert {test for _, _, test in calls} == {split.test}
     assert set(result.predictions.columns) == {"variant", "seed", "subject"}
 
 
-def test_without_redrawing_all_seeds_meet_the_same_people(calls, split, store):
-    options = StudyOptions(name="convergence", seeds=(0, 1), redraw=False)
-    run_study(CONVERGENCE[:1], options, split, None, ExperimentSettings(), store)
-    assert {test for _, _, test in calls} == {split.test}
+def test_training_subjects_are_drawn_by_the_seed_and_are_the_same_for_all_variants(split):
+    rows = [(name, f"{name}/{number}") for name in "ABCDEFGHI" for number in range(2)]
+    data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
+    few, more = (
+        list(_draws(StudyOptions(name="convergence", seeds=(0, 1, 2), training_subjects=count), split, data))
+        for count in (2, 3)
+    )
+    assert [len(fold.train) for _, fold, _ in few] == [2, 2, 2]
+    assert len({fold.train for _, fold, _ in few}) > 1
+    for (_, small, names), (_, large, _) in zip(few, more, strict=True):
+        assert set(small.train) < set(large.train) <= set(split.train)
+        assert small.test == split.test
+        assert {name[0] for name in names} == {*small.train, *small.test}
+
+
+def test_more_training_subjects_than_there_are_is_refused(split, store):
+    options = StudyOptions(name="convergence", training_subjects=500)
+    with pytest.raises(ValueError, match="500 training subjects are wanted"):
+        run_study(CONVERGENCE[:1], options, split, None, ExperimentSettings(), store)
 
 
 def test_a_trial_that_fails_is_named(monkeypatch, store, split):

@@ -9,6 +9,7 @@ import pytest
 from affect4d.experiments.settings import StudyOptions
 from affect4d.experiments.variant_comparison_and_provenance import (
     DataProvenance,
+    RegisteredContrasts,
     StudyProvenance,
     as_document,
     compare_variants,
@@ -64,7 +65,7 @@ def test_accuracy_and_difference_are_counted_by_hand():
     [
         ({"first": 5, "other": 3}, "supported"),
         ({"first": 3, "other": 5}, "refuted"),
-        ({"first": 4, "other": 4}, "inconclusive"),
+        ({"first": 4, "other": 4}, "equivalent"),
     ],
 )
 def test_the_verdict_follows_the_difference(rates, said):
@@ -75,13 +76,65 @@ def test_one_lucky_subject_decides_nothing():
     table = predictions({"first": 4, "other": 4})
     lucky = (table["variant"] == "first") & (table["subject"] == "S00")
     table.loc[lucky, "predicted"] = "anger"
-    assert compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1].verdict == "inconclusive"
+    assert compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1].verdict != "supported"
 
 
 def test_a_verdict_needs_interval_and_test_to_agree():
-    assert verdict((0.01, 0.1), 0.04, 10) == "supported"
-    assert verdict((0.01, 0.1), 0.06, 10) == "inconclusive"
-    assert verdict((-0.01, 0.1), 0.04, 10) == "inconclusive"
+    assert verdict((0.01, 0.1), 0.04, 10, 2) == "supported"
+    assert verdict((0.01, 0.1), 0.06, 10, 2) == "inconclusive"
+    assert verdict((-0.01, 0.1), 0.04, 10, 2) == "inconclusive"
+    assert verdict((0.01, 0.1), 0.04, 10, 1) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [((-0.019, 0.019), "equivalent"), ((-0.021, 0.01), "inconclusive"), ((0.001, 0.019), "supported")],
+)
+def test_equivalent_is_an_interval_within_the_margin_that_is_not_significant(interval, word):
+    assert verdict(interval, 0.01 if interval[0] > 0 else 0.5, 300, 12) == word
+
+
+def test_a_training_that_swings_with_its_seed_is_undecided_however_many_subjects_are_tested():
+    table = predictions({"first": 4, "other": 3}, subjects=300, seeds=2)
+    lucky = (table["variant"] == "other") & (table["seed"] == 1)
+    table.loc[lucky, "predicted"] = predictions({"other": 5}, 300, 1)["predicted"].to_numpy()
+    found = compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1]
+    assert found.verdict == "inconclusive"
+
+
+def test_p_is_corrected_over_the_primary_contrasts_alone():
+    names = ["other", "third", "fourth"]
+    variants = (FIRST, OTHER, *(Variant(name, name, "affect_vlm") for name in names[1:]))
+    generator = np.random.default_rng(1)
+    table = predictions(dict.fromkeys(["first", *names], 4), seeds=5)
+    wrong = (generator.random(len(table)) < 0.2) & (table["variant"] != "first")
+    table.loc[wrong, "predicted"] = "fear"
+    learned = curves({(name, seed): [0.1, 0.5] for name in ["first", *names] for seed in range(5)})
+    rows = {row.variant: row for row in compare_variants(variants, table, learned, np.random.default_rng(0), ["other"])}
+    assert [rows[name].primary for name in names] == [True, False, False]
+    assert rows["other"].p == rows["other"].raw_p
+    assert max(rows[name].p / rows[name].raw_p for name in names[1:]) == pytest.approx(2)
+
+
+def test_a_missing_trial_is_named():
+    table = predictions({"first": 4, "other": 4})
+    table = table[(table["variant"] != "other") | (table["seed"] != 1) | (table["subject"] != "S03")]
+    with pytest.raises(ValueError, match="'other' with seed 1 lacks predictions"):
+        compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))
+
+
+def test_contrasts_are_fixed_by_the_first_run(tmp_path):
+    options = StudyOptions(name="ablation", primary=("front", "unmixed"))
+    file = tmp_path / "contrasts/ablation.json"
+    first = RegisteredContrasts.fixed(file, options, "2026-01-02")
+    later = StudyOptions(name="ablation", primary=("front",))
+    again = RegisteredContrasts.fixed(file, later, "2026-02-03")
+    assert again == first
+    assert again.digest == first.digest
+    assert again.changed(options) == ""
+    changed = again.changed(later)
+    assert "fixed on 2026-01-02 as front, unmixed, and are now front: no verdict" in changed
+    assert "studies.ablation.primary" in changed
 
 
 @pytest.mark.parametrize(("people", "said"), [(9, "inconclusive"), (10, "supported")])
@@ -134,7 +187,7 @@ def test_a_variant_is_compared_with_the_one_it_names():
 def test_one_person_alone_is_undecided():
     table = predictions({"first": 5, "other": 1}, subjects=1)
     other = compare_variants((FIRST, OTHER), table, CURVES, np.random.default_rng(0))[1]
-    assert (other.p, other.verdict) == (1.0, "inconclusive")
+    assert other.verdict == "inconclusive"
 
 
 CORPUS = {"name": "faces", "benchmark": {"name": "open", "version": 2, "verdict": "equal"}}
@@ -151,7 +204,8 @@ def provenance(sequences, split):
     options = StudyOptions(name="convergence", seeds=(0, 1))
     tested = pd.DataFrame({"subject": ["A", "B", "A"]})
     made = datetime.datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=datetime.UTC)
-    return StudyProvenance.of(basis(sequences, split), options, tested, STARTED, made)
+    registered = RegisteredContrasts("convergence", (), "2026-01-01")
+    return StudyProvenance.of(basis(sequences, split), options, tested, STARTED, made, registered)
 
 
 def test_an_account_tells_what_was_run_and_survives_json(provenance, sequences, split):

@@ -219,7 +219,7 @@ def judged(context, predictions, generator):
         "intervals": {"none": (0.7, 0.9), "holes": (0.41, 0.79)},
         "mce": 0.9,
     }
-    asked = Evidence(predictions=predictions.assign(model="smile_vlm.zero_shot"))
+    asked = Evidence()
     failure = {"model": "affect_vlm", "sequence": "S06/fear", "expression": "fear", "predicted": "anger"}
     failure |= {"confidence": 0.97, "image": Image.new("RGB", (4, 4))}
     return context | {

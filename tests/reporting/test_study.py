@@ -11,7 +11,16 @@ from affect4d.reporting.pages import render_study
 
 BASIS = DataProvenance("<open>", "", subjects=12, sequences=12, split="s" * 24, data="d", views="v", code="c" * 24)
 PROVENANCE = StudyProvenance(
-    BASIS, (0,), True, tested=12, changes={"render.size": 48}, commit="abc+", made="2026-01-02T03:04:05"
+    BASIS,
+    (0, 1),
+    None,
+    tested=12,
+    primary=(),
+    contrasts="d",
+    changed_contrasts="",
+    changes={"render.size": 48},
+    commit="abc+",
+    made="2026-01-02T03:04:05",
 )
 
 
@@ -29,25 +38,26 @@ def context():
     rows = [
         (
             variant,
-            0,
+            seed,
             f"{subject}/anger",
             subject,
             "anger",
             "anger" if variant == "affect_vlm" or subject == "S0" else "fear",
         )
         for variant in ("affect_vlm", "cross_entropy")
+        for seed in range(2)
         for subject in (f"S{number}" for number in range(12))
     ]
     predictions = pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
     curves = pd.DataFrame(
         {
-            "variant": ["affect_vlm"] * 2 + ["cross_entropy"] * 2,
-            "seed": 0,
-            "epoch": [0, 1] * 2,
-            "seconds": [1.0, 2.0] * 2,
-            "unseen_accuracy": [0.5, 1.0, 0.02, 0.08],
-            "accuracy": [0.9] * 4,
-            "alpha": [0.3, 0.2, np.nan, np.nan],
+            "variant": ["affect_vlm"] * 4 + ["cross_entropy"] * 4,
+            "seed": [0, 0, 1, 1] * 2,
+            "epoch": [0, 1] * 4,
+            "seconds": [1.0, 2.0] * 4,
+            "unseen_accuracy": [0.5, 1.0] * 2 + [0.02, 0.08] * 2,
+            "accuracy": [0.9] * 8,
+            "alpha": [0.3, 0.2] * 2 + [np.nan] * 4,
         }
     )
     return {
@@ -83,8 +93,8 @@ def test_the_curve_on_unseen_subjects_is_not_the_one_on_training_subjects(contex
 @pytest.mark.parametrize("render", [page_of, markdown_of])
 def test_what_intervals_and_tests_do_not_say_is_told(context, render):
     text = " ".join(render(context).split())
-    assert "cover the sampling of subjects, not of training seeds" in text
-    assert "fewer than 10 subjects" in text
+    assert "Intervals cover training seeds and test subjects" in text
+    assert "fewer than 10 test subjects" in text
 
 
 @pytest.mark.parametrize("render", [page_of, markdown_of])
@@ -112,8 +122,8 @@ def cells(text, heading):
 
 def test_the_speed_table_counts_epochs_seconds_and_seeds(context):
     first, other = cells(page_of(context), "How soon")
-    assert first == ["AffectVLM: L_align + L_mc + L_mt", "2.0", "2", "1 of 1", "–", "–"]
-    assert other == ["cross-entropy", "never", "never", "0 of 1", "1 of 1", "0.500"]
+    assert first == ["AffectVLM: L_align + L_mc + L_mt", "2.0", "2", "2 of 2", "–", "–"]
+    assert other == ["cross-entropy", "never", "never", "0 of 2", "2 of 2", "0.250"]
 
 
 def test_the_markdown_says_of_speed_what_the_page_says(context):
@@ -136,13 +146,18 @@ def few_labels(context):
     study = study_named("label_efficiency", ("scratch_3", "smile_5", "scratch_5"))
     right = {"smile_3": 3, "scratch_3": 1, "smile_5": 3, "scratch_5": 4}
     rows = [
-        (variant, 0, f"S{subject}/{number}", f"S{subject}", "anger", "anger" if number < rate else "fear")
+        (variant, seed, f"S{subject}/{number}", f"S{subject}", "anger", "anger" if number < rate else "fear")
         for variant, rate in right.items()
+        for seed in range(2)
         for subject in range(12)
         for number in range(4)
     ]
     table = pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
-    learned = [(variant, 0, 0, 1.0, 0.5 if variant.startswith("scratch") else np.nan) for variant in right]
+    learned = [
+        (variant, seed, 0, 1.0, 0.5 if variant.startswith("scratch") else np.nan)
+        for variant in right
+        for seed in range(2)
+    ]
     curves = pd.DataFrame(learned, columns=["variant", "seed", "epoch", "seconds", "unseen_accuracy"])
     results = compare_variants(study.variants, table, curves, np.random.default_rng(0))
     return {**context, "study": study, "results": results, "curves": curves}
@@ -167,3 +182,16 @@ def test_a_peer_of_another_variant_is_not_told_to_be_later_than_the_first(few_la
     rows = {row[0]: row[4:] for row in cells(page_of(watched), "How soon")}
     assert rows["cross-entropy from scratch on 5 labelled subjects"] == ["–", "–"]
     assert rows["cross-entropy from scratch on 3 labelled subjects"] != ["–", "–"]
+
+
+@pytest.mark.parametrize("render", [page_of, markdown_of])
+def test_primary_contrasts_are_marked_and_changed_ones_are_told(context, render):
+    assert "● cross-entropy" not in render(context)
+    fixed = replace(PROVENANCE, primary=("cross_entropy",), changed_contrasts="The contrasts changed.")
+    text = render({**context, "provenance": fixed})
+    assert "● cross-entropy" in text
+    assert "The contrasts changed." in text
+
+
+def test_the_page_draws_every_contrast(context):
+    assert 'id="figure-contrasts"' in page_of(context)

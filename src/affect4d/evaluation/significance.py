@@ -1,4 +1,4 @@
-"""Confidence intervals over subjects, and paired significance tests of two models on the same sequences."""
+"""Confidence intervals over subjects and seeds, and paired significance tests of two models on the same sequences."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import binomtest, permutation_test, t, ttest_1samp
 
 COVERAGE = 0.95
 DRAWS = 1000
@@ -63,6 +63,61 @@ def subject_interval(
     return cluster_bootstrap(means, len(sums), generator, draws, coverage)
 
 
+@dataclass(frozen=True)
+class CrossedComparison:
+    """Mean difference between two variants trained with several seeds and tested on the same sequences."""
+
+    difference: float
+    interval: tuple[float, float]  # 95 %, the hull of the two below
+    seed_interval: tuple[float, float]  # of Student's t over the seeds' differences: these subjects, any training
+    crossed_interval: tuple[float, float]  # of the bootstrap over seeds and subjects: any subjects, any training
+    p: float  # of the paired t-test over seeds; 1 with a single seed
+
+
+def compare_crossed(
+    gains: Float[np.ndarray, "seeds sequences"],
+    subjects: "pd.Series[str]",
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    coverage: float = COVERAGE,
+) -> CrossedComparison:
+    """Compare two variants by their paired differences of every seed (row) on every test sequence (column).
+
+    Seeds and subjects are crossed random factors. With a single seed the interval covers subjects only.
+    """
+    by_seed = gains.mean(axis=1)
+    crossed = crossed_interval(gains, subjects, generator, draws, coverage)
+    own, p = _paired_t(by_seed, coverage) if len(gains) > 1 else (crossed, 1.0)
+    hull = min(own[0], crossed[0]), max(own[1], crossed[1])
+    return CrossedComparison(float(by_seed.mean()), hull, own, crossed, p)
+
+
+def crossed_interval(
+    values: Float[np.ndarray, "seeds sequences"],
+    subjects: "pd.Series[str]",
+    generator: np.random.Generator,
+    draws: int = DRAWS,
+    coverage: float = COVERAGE,
+) -> tuple[float, float]:
+    """Percentile interval of a mean by resampling seeds and, independently, subjects (Owen 2007, "pigeonhole")."""
+    codes, names = pd.factorize(subjects.to_numpy())
+    member = np.eye(len(names))[codes]  # sequences × subjects
+    sums, counts = values @ member, member.sum(axis=0)
+    picked_seeds = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), size=draws)
+    picked_subjects = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+    totals = ((picked_seeds @ sums) * picked_subjects).sum(axis=1)
+    return percentile_interval(totals / (len(values) * (picked_subjects @ counts)), coverage)
+
+
+def _paired_t(differences: Float[np.ndarray, " seeds"], coverage: float) -> tuple[tuple[float, float], float]:
+    """Student's interval of a mean, and the two-sided p that it is zero; differences without any spread are exact."""
+    mean, spread = float(differences.mean()), float(differences.std(ddof=1))
+    if spread == 0:
+        return (mean, mean), float(mean == 0)
+    half = t.ppf((1 + coverage) / 2, len(differences) - 1) * spread / np.sqrt(len(differences))
+    return (mean - half, mean + half), float(ttest_1samp(differences, 0.0).pvalue)
+
+
 def compare_models(
     predictions: pd.DataFrame, pairs: Iterable[tuple[str, str]], generator: np.random.Generator
 ) -> dict[tuple[str, str], PairedComparison]:
@@ -97,14 +152,6 @@ def mcnemar(first_only: int, second_only: int) -> float:
     """Exact two-sided p that two models with these counts of one-sided successes are equally good (McNemar 1947)."""
     discordant = first_only + second_only
     return float(binomtest(first_only, discordant).pvalue) if discordant else 1.0
-
-
-def above_chance(
-    predictions: pd.DataFrame, chance: float, generator: np.random.Generator, permutations: int = PERMUTATIONS
-) -> float:
-    """One-sided p that a model is no better than guessing with an accuracy of ``chance`` (0…1)."""
-    gains = (predictions["predicted"] == predictions["expression"]).astype(float) - chance
-    return sign_flip_test(gains, predictions["subject"], generator, alternative="greater", permutations=permutations)
 
 
 def sign_flip_test(

@@ -7,19 +7,21 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from affect4d.evaluation.significance import above_chance, compare_predictions, holm, sign_test, subject_interval
+from affect4d.evaluation.significance import holm, sign_test
 from affect4d.experiments.variant_comparison_and_provenance import (
+    EQUIVALENCE_MARGIN,
+    FEWEST_SEEDS,
     FEWEST_SUBJECTS,
     SIGNIFICANCE,
     DataProvenance,
     StudyProvenance,
     VariantResult,
     from_document,
-    verdict,
 )
 from affect4d.scans.expression import EXPRESSIONS
 
 CHANCE = 1 / len(EXPRESSIONS)
+OUTSIDE_INTERVAL = 0.99 * SIGNIFICANCE / 2  # bound of the one-sided p of a value outside a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Finding:
     second: str
     values: tuple[float | None, float | None]  # accuracies 0…1, or in ``unit``
     difference: float | None  # first minus second, as its interval
-    interval: tuple[float, float] | None  # 95 %, over subjects
-    p: float  # corrected for the number of variants of a study
+    interval: tuple[float, float] | None  # 95 %; of a study over seeds and subjects, else over subjects
+    p: float  # corrected for the number of contrasts of a study
     test: str
     seeds: int
     subjects: int
@@ -52,8 +54,6 @@ class Evidence:
 
     studies: Mapping[str, Any] = field(default_factory=dict)  # ``provenance`` and ``variants`` by study
     findings: Mapping[int, list[dict[str, Any]]] = field(default_factory=dict)  # of other pipelines, by claim
-    predictions: pd.DataFrame | None = None  # of the present run, every model and baseline, on every test sequence
-    seed: int = 0
     present: DataProvenance | None = None  # data that a study counts for; None: any
 
     def variants(self, study: str, *names: str) -> list[Finding]:
@@ -68,49 +68,22 @@ class Evidence:
         self, study: str, names: Sequence[str], compare: Callable[[VariantResult, VariantResult, str], Finding]
     ) -> list[Finding]:
         document = self.studies.get(study)
-        if not isinstance(document, Mapping) or "provenance" not in document:  # an earlier version's has none
+        if not isinstance(document, Mapping) or "contrasts" not in document.get(
+            "provenance", {}
+        ):  # of an earlier version
             return []
         rows = {row.variant: row for row in from_document(document["variants"])}
         first = next(iter(rows.values()))
         origin = _origin(StudyProvenance.from_document(document["provenance"]), self.present)
         return [replace(compare(first, rows[name], f"study_{study}"), **origin) for name in names if name in rows]
 
-    def paired(self, first: str, second: str) -> list[Finding]:
-        """Two models of the run on the same sequences, if both are there."""
-        if self.predictions is None or not {first, second} <= set(self.predictions["model"]):
-            return []
-        one, other = (self.predictions[self.predictions["model"] == name] for name in (first, second))
-        outcome = compare_predictions(one, other, np.random.default_rng(0))
-        return [
-            Finding(
-                first, second, (_accuracy(one), _accuracy(other)), outcome.difference, outcome.interval,
-                outcome.permutation, "permutation over subjects", 1, one["subject"].nunique(), self._run,
-            )
-        ]  # fmt: skip
-
-    def beside_chance(self, model: str) -> list[Finding]:
-        """A model of the run beside guessing (uniformly, or always the most frequent expression), if it is there."""
-        if self.predictions is None or model not in set(self.predictions["model"]):
-            return []
-        table = self.predictions[self.predictions["model"] == model]
-        chance = max(CHANCE, float(table["expression"].value_counts(normalize=True).max()))
-        hits = (table["predicted"] == table["expression"]).to_numpy(float) - chance
-        return [
-            Finding(
-                model, "chance", (_accuracy(table), chance), float(hits.mean()),
-                subject_interval(hits, table["subject"], np.random.default_rng(0)),
-                above_chance(table, chance, np.random.default_rng(0)), "signs over subjects, one-sided", 1,
-                table["subject"].nunique(), self._run, p_worse=_below_chance(table, chance),
-            )
-        ]  # fmt: skip
+    def beside_chance(self, study: str, *names: str) -> list[Finding]:
+        """Variants of a study beside guessing (uniformly, or always the most frequent expression), by the interval."""
+        return self._beside_first(study, names, lambda _, own, source: _chance_finding(own, source))
 
     def stored(self, claim: int) -> list[Finding]:
         """Findings that another pipeline wrote about a claim."""
         return [_finding(row) for row in self.findings.get(claim, [])]
-
-    @property
-    def _run(self) -> str:
-        return f"this run, seed {self.seed}"
 
 
 def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapping[str, Any]]:
@@ -134,26 +107,26 @@ def micro_transfer_findings(predictions: pd.DataFrame, source: str) -> list[Mapp
 def _origin(provenance: StudyProvenance, present: DataProvenance | None) -> dict[str, Any]:
     """When a study was made, and whether it is about the present data."""
     if present is None:
-        return {"made": provenance.day}
-    return {"made": provenance.day, "remarks": provenance.remarks(present), "stale": provenance.stale(present)}
-
-
-def _accuracy(table: pd.DataFrame) -> float:
-    return float((table["predicted"] == table["expression"]).mean())
-
-
-def _below_chance(table: pd.DataFrame, chance: float) -> float:
-    """One-sided p that a model is no worse than guessing: :func:`above_chance` of its misses."""
-    missed = table["predicted"] != table["expression"]
-    inverted = table.assign(predicted=table["expression"].where(missed))
-    return above_chance(inverted, 1 - chance, np.random.default_rng(0))
+        return {"made": provenance.day, "stale": provenance.changed_contrasts}
+    stale = provenance.changed_contrasts or provenance.stale(present)
+    return {"made": provenance.day, "remarks": provenance.remarks(present), "stale": stale}
 
 
 def _accuracy_finding(first: VariantResult, other: VariantResult, source: str) -> Finding:
     return Finding(
         first.description, other.description, (first.accuracy, other.accuracy), other.difference,
-        other.difference_interval, other.p, "permutation over subjects, Holm", other.seeds, other.subjects, source,
+        other.difference_interval, other.p, "paired t over seeds, Holm", other.seeds, other.subjects, source,
         raw_p=None if np.isnan(other.raw_p) else other.raw_p,
+    )  # fmt: skip
+
+
+def _chance_finding(own: VariantResult, source: str) -> Finding:
+    chance = max(CHANCE, own.majority)
+    low, high = own.interval[0] - chance, own.interval[1] - chance
+    sure = low > 0 or high < 0
+    return Finding(
+        own.description, "chance", (own.accuracy, chance), own.accuracy - chance, (low, high),
+        OUTSIDE_INTERVAL if sure else 1.0, "interval over seeds and subjects", own.seeds, own.subjects, source,
     )  # fmt: skip
 
 
@@ -176,9 +149,9 @@ def _finding(row: Mapping[str, Any]) -> Finding:
     return Finding(**{**known, "values": values, "interval": interval, "remarks": tuple(row.get("remarks", ()))})
 
 
-EQUIVALENCE_MARGIN = 0.05  # difference in accuracy within which two models count as equivalent
+REACH = 0.05  # difference in accuracy up to which a model is within reach of another
 NO_ANSWER = "–"
-ClaimVerdict = Literal["supported", "refuted", "inconclusive", "not measured", "excluded"]
+ClaimVerdict = Literal["supported", "refuted", "equivalent", "inconclusive", "not measured", "excluded"]
 _UNKNOWN = (float("-inf"), float("inf"))
 
 
@@ -192,15 +165,15 @@ def _worse(finding: Finding) -> float:
 
 
 def _outside_margin_below(finding: Finding) -> float:
-    """Bound of a one-sided p by the interval alone: below 0.025 where it ends below the margin."""
+    """Bound of a one-sided p by the interval alone: below 0.025 where it ends below the reach."""
     _, high = finding.interval or _UNKNOWN
-    return SIGNIFICANCE / 2 if high < -EQUIVALENCE_MARGIN else 1.0
+    return OUTSIDE_INTERVAL if high < -REACH else 1.0
 
 
 def _outside_margin(finding: Finding) -> float:
     """The same where the interval lies outside the margin on either side."""
     low, high = finding.interval or _UNKNOWN
-    return SIGNIFICANCE / 2 if low > EQUIVALENCE_MARGIN or high < -EQUIVALENCE_MARGIN else 1.0
+    return OUTSIDE_INTERVAL if low > EQUIVALENCE_MARGIN or high < -EQUIVALENCE_MARGIN else 1.0
 
 
 @dataclass(frozen=True)
@@ -211,7 +184,7 @@ class DecisionRule:
     refutes: Callable[[Finding], float]
 
     def verdicts(self, findings: Sequence[Finding]) -> list[ClaimVerdict]:
-        """One verdict per finding: inconclusive below :data:`FEWEST_SUBJECTS`, excluded where it is stale.
+        """One verdict per finding: inconclusive with too few subjects or seeds, excluded where it is stale.
 
         A claim is supported where each finding supports it, which needs no correction (an intersection–union test:
         Berger 1982). One that refutes it is enough, so that refutations are Holm-corrected over the findings.
@@ -220,30 +193,35 @@ class DecisionRule:
         against = holm([self.refutes(findings[place]) if _enough(findings[place]) else 1.0 for place in counted])
         verdicts: list[ClaimVerdict] = ["excluded"] * len(findings)
         for place, p in zip(counted, against, strict=True):
-            supported = _enough(findings[place]) and self.supports(findings[place])
-            verdicts[place] = "refuted" if p < SIGNIFICANCE else "supported" if supported else "inconclusive"
+            verdicts[place] = "refuted" if p < SIGNIFICANCE else self._unrefuted(findings[place])
         return verdicts
+
+    def _unrefuted(self, finding: Finding) -> ClaimVerdict:
+        if not _enough(finding):
+            return "inconclusive"
+        if self.supports(finding):
+            return "supported"
+        return "equivalent" if _within_margin(finding) else "inconclusive"
 
 
 def _enough(finding: Finding) -> bool:
-    return finding.subjects >= FEWEST_SUBJECTS
+    """Whether subjects and seeds suffice; micro-expressions are measured with one seed, and over subjects alone."""
+    return finding.subjects >= FEWEST_SUBJECTS and (finding.seeds >= FEWEST_SEEDS or finding.unit == "UF1")
 
 
-BETTER = DecisionRule(
-    lambda finding: verdict(finding.interval or _UNKNOWN, finding.p, finding.subjects) == "supported", _worse
-)
+def _within_margin(finding: Finding) -> bool:
+    return finding.unit == "accuracy" and max(map(abs, finding.interval or _UNKNOWN)) < EQUIVALENCE_MARGIN
+
+
+BETTER = DecisionRule(lambda finding: finding.p < SIGNIFICANCE and (finding.interval or _UNKNOWN)[0] > 0, _worse)
 """Significantly better or worse, where interval and test agree."""
 SOONER = DecisionRule(
     lambda finding: finding.p < SIGNIFICANCE, lambda finding: 1.0 if finding.p_worse is None else finding.p_worse
 )
 """Sooner, or later, in significantly more seeds."""
-NOT_INFERIOR = DecisionRule(
-    lambda finding: (finding.interval or _UNKNOWN)[0] > -EQUIVALENCE_MARGIN, _outside_margin_below
-)
-"""Less than the margin below the other, by the interval."""
-EQUIVALENT = DecisionRule(
-    lambda finding: max(map(abs, finding.interval or _UNKNOWN)) < EQUIVALENCE_MARGIN, _outside_margin
-)
+NOT_INFERIOR = DecisionRule(lambda finding: (finding.interval or _UNKNOWN)[0] > -REACH, _outside_margin_below)
+"""Within reach of the other, by the interval."""
+EQUIVALENT = DecisionRule(_within_margin, _outside_margin)
 """Within the margin of each other, by the interval."""
 
 
@@ -280,10 +258,14 @@ class ClaimsByCorpus:
 
 
 def combined_verdict(verdicts: Sequence[ClaimVerdict]) -> ClaimVerdict:
-    """Verdict on a claim with several findings: refuted by one, supported by all; excluded ones do not count."""
+    """Verdict on a claim with several findings: refuted by one, supported by all; excluded ones do not count.
+
+    Equivalent: nothing is refuted or inconclusive, and one of its parts makes no difference.
+    """
     if set(verdicts) <= {"excluded"}:
         return "not measured"
-    for word in ("refuted", "inconclusive"):
+    words: tuple[ClaimVerdict, ...] = ("refuted", "inconclusive", "equivalent")
+    for word in words:
         if word in verdicts:
             return word
     return "supported"
@@ -316,14 +298,15 @@ CLAIMS: tuple[Claim, ...] = (
         6, "SMILE-VLM beats the unsupervised baselines",
         lambda found: [
             *found.variants("smile_ablation", "simclr", "alignment_only", "no_alignment"),
-            *found.paired("smile_vlm.linear_probe", "untrained_encoder.linear_probe"),
+            *found.variants("supervision", "untrained"),
         ],
-        BETTER, "kedro run --pipeline=study_smile_ablation", parts=4,
+        BETTER, "kedro run --pipeline=study_smile_ablation, study_supervision", parts=4,
     ),
     Claim(
         7,
-        f"SMILE-VLM comes within reach of supervised training ({100 * EQUIVALENCE_MARGIN:.0f} points), or exceeds it",
-        lambda found: found.paired("smile_vlm.linear_probe", "cross_entropy"), NOT_INFERIOR, "kedro run",
+        f"SMILE-VLM comes within reach of supervised training ({100 * REACH:.0f} points), or exceeds it",
+        lambda found: found.variants("supervision", "cross_entropy"), NOT_INFERIOR,
+        "kedro run --pipeline=study_supervision",
     ),
     Claim(
         8, "Each of SMILE-VLM's three terms improves accuracy",
@@ -334,11 +317,8 @@ CLAIMS: tuple[Claim, ...] = (
         "kedro run --pipeline=train_smile --params corpus=open-4dmer"),
     Claim(
         10, "Zero-shot recognition works through language",
-        lambda found: [
-            *found.beside_chance("smile_vlm.zero_shot"),
-            *found.beside_chance("smile_vlm.free_text"),
-        ],
-        BETTER, "kedro run", parts=2,
+        lambda found: found.beside_chance("supervision", "zero_shot", "free_text"), BETTER,
+        "kedro run --pipeline=study_supervision", parts=2,
     ),
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Parameters of studies, cross-validations and robustness tests, and all that a training depends on; without torch."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
@@ -56,6 +56,8 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
     pseudo_labels: PseudoLabelOptions = PseudoLabelOptions()
     objectives: Objectives = Objectives()
     views: tuple[str, ...] = ()  # that are used; empty means all that are rendered
+    labels: Literal["true", "pseudo"] = "true"  # that a supervised training sees
+    untrained: bool = False  # the model keeps its initial weights
     labelled_subjects: int = Field(default=0, ge=0)  # for a supervised training or a probe; 0 means all
     fitted_views: tuple[str, ...] = ()  # of a probe, one at a time, averaged; empty means those of the training
     tested_views: tuple[str, ...] = ()  # likewise, not only the model's; empty means all of these, side by side
@@ -86,21 +88,22 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
 
 
 class StudyOptions(BaseModel, frozen=True, extra="forbid"):
-    """Which variants of a study are run, with which seeds; in text both are joined by ``+``."""
+    """Which variants of a study are run, with which seeds and subjects; lists in text are joined by ``+``."""
 
     name: str
     seeds: SeedList = Field(default=(0, 1, 2, 3, 4), min_length=1)
     variants: NameList = ()  # to run beside the first; empty means all
-    redraw: bool = True  # draw other test subjects for every seed, so that more subjects are tested in all
+    primary: NameList = ()  # variants whose contrasts are decided on; fixed by the first run; empty means all
+    training_subjects: int | None = Field(default=None, ge=1)  # drawn anew for every seed; None means all
     _former = former_names(arms="variants")
 
     @model_validator(mode="after")
     def _variants_are_known(self) -> Self:
         """Refuse a misspelt variant before a corpus is generated and rendered for it."""
-        if self.variants:
+        if self.variants or self.primary:
             from affect4d.experiments.variants import study_named
 
-            study_named(self.name, self.variants)
+            study_named(self.name, (*self.variants, *self.primary))
         return self
 
 

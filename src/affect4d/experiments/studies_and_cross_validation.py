@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from affect4d.evaluation.prediction_tables_and_leak_checks import LeakError, check_distinct
@@ -15,7 +16,7 @@ from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, hold_out
 from affect4d.scans.scan_source_and_corpus_folder import prefixed
-from affect4d.scans.splits import SubjectSplit, draw_split
+from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
 TEST, VALIDATION = "test", "validation"
@@ -52,20 +53,20 @@ def run_study(
     store: ContentStore,
     engine: EngineOptions = IN_PROCESS,
 ) -> StudyTables:
-    """Run every variant with every seed.
+    """Run every variant with every seed; all are tested on the test subjects of the split.
 
-    With ``options.redraw``, as many test subjects are drawn anew for every seed but the first. A trial has one CPU
+    With ``options.training_subjects``, so many are drawn for every seed, the same for all variants. A trial has one CPU
     thread, so that its result does not depend on how many run at once.
 
     Raises:
-        ValueError: If a variant wants more labelled subjects than there are to train on.
+        ValueError: If there are fewer subjects to train on than are wanted.
         RuntimeError: If a trial failed; those that ended before it are cached.
     """
     _check_subjects(variants, options, split, settings)
     single = settings.changed({"train.threads": 1})
     trials = [
-        Trial(variant, seed, fold, single, place=f"with seed {seed}")
-        for seed, fold in _splits(options, split)
+        Trial(variant, seed, fold, single, sequences, place=f"with seed {seed}")
+        for seed, fold, sequences in _draws(options, split, data)
         for variant in variants
     ]
     run = functools.partial(run_trial, data=data, store=store)
@@ -204,8 +205,13 @@ def _check_subjects(
     variants: Sequence[Variant], options: StudyOptions, split: SubjectSplit, settings: ExperimentSettings
 ) -> None:
     """Refuse before the first trial what the last would refuse."""
+    if (options.training_subjects or 0) > len(split.train):
+        raise ValueError(
+            f"{options.training_subjects} training subjects are wanted, and there are {len(split.train)}: lower "
+            f"studies.{options.name}.training_subjects, or take a larger corpus."
+        )
     wanted = {variant.name: settings.changed(variant.changes).labelled_subjects for variant in variants}
-    subjects, most = len(split.train), max(wanted.values())
+    subjects, most = options.training_subjects or len(split.train), max(wanted.values())
     if most <= subjects:
         return
     feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
@@ -213,11 +219,18 @@ def _check_subjects(
     raise ValueError(f"{most} labelled subjects are wanted, and there are {subjects} to train on: {remedy}.")
 
 
-def _splits(options: StudyOptions, split: SubjectSplit) -> Iterator[tuple[int, SubjectSplit]]:
-    subjects = (*split.train, *split.test)
-    fraction = len(split.test) / len(subjects)
-    for place, seed in enumerate(options.seeds):
-        yield seed, draw_split(subjects, fraction, split.seed + seed + 1) if options.redraw and place else split
+def _draws(
+    options: StudyOptions, split: SubjectSplit, data: TrialData
+) -> Iterator[tuple[int, SubjectSplit, tuple[str, ...] | None]]:
+    """Each seed with its split, and the sequences that take part; None: all."""
+    for seed in options.seeds:
+        if options.training_subjects is None:
+            yield seed, split, None
+            continue
+        drawn = np.random.default_rng(seed).permutation(split.train)[: options.training_subjects].tolist()
+        fold = SubjectSplit(tuple(drawn), split.test, split.seed)
+        present = data.sequences["subject"].isin([*fold.train, *fold.test])
+        yield seed, fold, tuple(data.sequences.loc[present, "sequence"])
 
 
 def _labelled(table: pd.DataFrame, trial: Trial) -> pd.DataFrame:

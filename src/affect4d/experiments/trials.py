@@ -15,14 +15,15 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from affect4d.evaluation import baselines
-from affect4d.evaluation.evaluate_models import Evaluator
-from affect4d.evaluation.zero_shot import prompt_similarities
+from affect4d.evaluation.evaluate_models import Evaluator, UntrainedModel
+from affect4d.evaluation.zero_shot import FREE_TEXT, prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import load_model, save_model
 from affect4d.prompts import compose_prompts, custom_prompts, prompt_ensembles
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
+from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore, cached, cached_folder, content_key, local_digest, table_digest
 from affect4d.training.batch_loader import SampleSplits
@@ -129,8 +130,12 @@ def _key(training: _Training) -> dict[str, Any]:
         "split": training.split.digest,
         "views": table_digest(data.views[["sequence", "checksum"]]),
         "sequences": table_digest(data.sequences),
-        "scans": None if training.supervised else table_digest(data.scans[list(UNLABELLED)]),
+        "scans": table_digest(data.scans[list(UNLABELLED)]) if _uses_pseudo_labels(training) else None,
     }
+
+
+def _uses_pseudo_labels(training: _Training) -> bool:
+    return not training.supervised or training.settings.labels == "pseudo"
 
 
 def _baseline_key(trial: Trial, data: TrialData) -> dict[str, Any]:
@@ -175,6 +180,8 @@ def _train_and_evaluate(training: _Training) -> TrialResult:
 def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame]:
     """The trial's model and its curve; a self-supervised model that several probes share is trained by the first."""
     settings, store = training.settings, training.store
+    if settings.untrained:
+        return _untrained(training, evaluator), pd.DataFrame({"epoch": [0], "seconds": [0.0]})
     if training.supervised or not (settings.labelled_subjects or settings.tested_views):
         return _train(training, evaluator)
     shared = settings.changed({"labelled_subjects": 0, "fitted_views": (), "tested_views": ()})
@@ -185,6 +192,12 @@ def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFra
         fill = partial(_train_into, training=training, evaluator=evaluator)
         folder = store.path(cached_folder(store, "pretrained", fill, **key))
     return load_model(folder, choose_device(settings.train.device)), pd.read_parquet(folder / "curve.parquet")
+
+
+def _untrained(training: _Training, evaluator: Evaluator) -> Any:
+    settings = training.settings
+    device = partial(choose_device, settings.train.device)
+    return UntrainedModel(settings.model, settings.train.seed, device).build(len(evaluator.bank.views), settings.inputs)
 
 
 def _train_into(folder: Path, training: _Training, evaluator: Evaluator) -> None:
@@ -251,10 +264,20 @@ def _prompts(training: _Training) -> tuple[pd.DataFrame, dict[str, str] | None]:
     settings, split = training.settings, training.split
     if not training.supervised:
         return _pseudo_prompts(training), None
-    known = limit_labels(training.data.sequences, split, settings.labelled_subjects, settings.train.seed)
+    known = limit_labels(_with_labels(training), split, settings.labelled_subjects, settings.train.seed)
     labelled = known.dropna(subset=["expression"]).reset_index(drop=True)
     rows = labelled[labelled["subject"].isin(split.train)]
     return compose_prompts(labelled, settings.prompts), dict(zip(rows["sequence"], rows["expression"], strict=True))
+
+
+def _with_labels(training: _Training) -> pd.DataFrame:
+    """The sequences with their true labels, or with the expressions that pseudo-labels name."""
+    sequences = training.data.sequences
+    if training.settings.labels == "true":
+        return sequences
+    named = _pseudo_prompts(training).drop_duplicates("sequence").set_index("sequence")["pseudo_label"]
+    labels = sequences["sequence"].map(named)
+    return sequences.assign(expression=labels.where(labels.isin(EXPRESSIONS), None))
 
 
 def _pseudo_prompts(training: _Training) -> pd.DataFrame:
@@ -280,6 +303,8 @@ def _plan(
 def _predict(variant: Variant, settings: ExperimentSettings, evaluator: Evaluator, model: Any) -> pd.DataFrame:
     if variant.readout == "head":
         return evaluator.by_head(model, variant.name)
+    if variant.readout == "free_text":
+        return evaluator.by_prompts(model, variant.name, FREE_TEXT)
     if variant.readout == "prompts":
         return evaluator.by_prompts(model, variant.name, prompt_ensembles(settings.prompts))
     if variant.readout == "prompts_and_probe":

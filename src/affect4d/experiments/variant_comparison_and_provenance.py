@@ -1,14 +1,17 @@
 """Results of a study, and their provenance."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
-from affect4d.evaluation.significance import holm, sign_flip_test, sign_test, subject_interval
+from affect4d.evaluation.significance import compare_crossed, crossed_interval, holm, sign_test
 from affect4d.experiments.settings import StudyOptions
 from affect4d.experiments.variants import Variant
 from affect4d.scans.splits import SubjectSplit
@@ -16,9 +19,12 @@ from affect4d.store import code_version, content_key, table_digest
 
 FRACTION_OF_BEST = 0.9
 SIGNIFICANCE = 0.05
-FEWEST_SUBJECTS = 10
-"""With fewer, every verdict is inconclusive: an interval over so few says little."""
-Verdict = Literal["supported", "refuted", "inconclusive"]
+FEWEST_SUBJECTS, FEWEST_SEEDS = 10, 2
+"""With fewer, every verdict is inconclusive."""
+EQUIVALENCE_MARGIN = 0.02
+"""Difference in accuracy within which two variants count as equivalent."""
+CrossedHits = Float[np.ndarray, "seeds sequences"]  # 1 where a variant is right
+Verdict = Literal["supported", "refuted", "equivalent", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,12 @@ class VariantResult:
     variant: str
     description: str
     accuracy: float  # mean over seeds and sequences, 0…1
-    interval: tuple[float, float]  # 95 %, over subjects
+    interval: tuple[float, float]  # 95 %, over seeds and subjects
     seed_spread: float  # standard deviation over seeds
     difference: float  # accuracy of the reference minus this one's
     difference_interval: tuple[float, float]
-    p: float  # of a two-sided permutation test over subjects, Holm-corrected over the variants
-    verdict: Verdict | Literal[""]  # on the claim that the reference is better
+    p: float  # of a paired t-test over seeds, Holm-corrected over the primary contrasts, or over the others
+    verdict: Verdict | Literal[""]  # on the claim that the reference is better; "": none is given
     epochs: float  # mean to 90 % of the best final accuracy of the seed, as ``seconds``
     seconds: float
     reached: int  # seeds that got there
@@ -44,50 +50,84 @@ class VariantResult:
     subjects: int = 0
     against: str = ""  # the reference
     raw_p: float = float("nan")  # uncorrected
+    primary: bool = True  # a contrast that was named before the trials ran
+    majority: float = 0.0  # share of the most frequent expression among the test sequences
 
 
 def compare_variants(
-    variants: Sequence[Variant], predictions: pd.DataFrame, curves: pd.DataFrame, generator: np.random.Generator
+    variants: Sequence[Variant],
+    predictions: pd.DataFrame,
+    curves: pd.DataFrame,
+    generator: np.random.Generator,
+    primary: Collection[str] = (),
 ) -> list[VariantResult]:
-    """Compare every variant with the first, or with the one it names.
+    """Compare every variant with the first, or with the one it names; seeds and test subjects are crossed.
 
     Args:
         predictions: Columns ``variant``, ``seed``, ``sequence``, ``subject``, ``expression``, ``predicted``.
         curves: Columns ``variant``, ``seed``, ``epoch``, ``seconds``, ``unseen_accuracy``.
+        primary: Variants whose contrasts were named before the trials ran; none: all.
+
+    Raises:
+        ValueError: If a variant was not tested with every seed on every sequence.
     """
-    hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
-    wide = hits.pivot_table(index=["subject", "seed", "sequence"], columns="variant", values="hit")
-    subjects = wide.index.get_level_values("subject").to_series()
-    first = variants[0].name
+    hits, subjects = _crossed_hits(predictions)
     references = _references(variants)
-    gains = {name: (wide[other] - wide[name]).to_numpy() for name, other in references.items()}
-    raw = {name: sign_flip_test(pd.Series(gain), subjects, generator) for name, gain in gains.items()}
-    corrected = dict(zip(raw, holm(list(raw.values())), strict=True))
-    speed = convergence(curves)
+    compared = {
+        name: compare_crossed(hits[other] - hits[name], subjects, generator) for name, other in references.items()
+    }
+    corrected = _corrected({name: found.p for name, found in compared.items()}, primary)
+    majority = predictions["expression"].value_counts(normalize=True).max()
+    speed, first, seeds = convergence(curves), variants[0].name, len(next(iter(hits.values())))
     results = []
     for variant in variants:
-        gain = gains.get(variant.name, np.zeros(len(wide)))
-        interval = subject_interval(gain, subjects, generator)
+        own, found = hits[variant.name], compared.get(variant.name)
+        interval = found.interval if found else (0.0, 0.0)
         p = corrected.get(variant.name, float("nan"))
         results.append(
             VariantResult(
                 variant=variant.name,
                 description=variant.description,
-                accuracy=float(wide[variant.name].mean()),
-                interval=subject_interval(wide[variant.name].to_numpy(), subjects, generator),
-                seed_spread=float(wide[variant.name].groupby("seed").mean().std()),
-                difference=float(gain.mean()),
+                accuracy=float(own.mean()),
+                interval=crossed_interval(own, subjects, generator),
+                seed_spread=float(own.mean(axis=1).std(ddof=1)) if seeds > 1 else float("nan"),
+                difference=found.difference if found else 0.0,
                 difference_interval=interval,
                 p=p,
-                verdict=verdict(interval, p, subjects.nunique()) if variant.name in references else "",
-                seeds=wide.index.get_level_values("seed").nunique(),
+                verdict=verdict(interval, p, subjects.nunique(), seeds) if found else "",
+                seeds=seeds,
                 subjects=subjects.nunique(),
                 against=references.get(variant.name, ""),
-                raw_p=raw.get(variant.name, float("nan")),
+                raw_p=found.p if found else float("nan"),
+                primary=not primary or variant.name in primary,
+                majority=float(majority),
                 **_speed(speed, variant.name, first),
             )
         )
     return results
+
+
+def _crossed_hits(
+    predictions: pd.DataFrame,
+) -> tuple[dict[str, Float[np.ndarray, "seeds sequences"]], "pd.Series[str]"]:
+    """1 where a variant is right, by variant, seed and sequence; and the subject of each sequence."""
+    hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
+    wide = hits.pivot_table(index=["variant", "seed"], columns="sequence", values="hit")
+    if wide.isna().any(axis=None):
+        variant, seed = wide.index[wide.isna().any(axis=1)][0]
+        raise ValueError(f"{variant!r} with seed {seed} lacks predictions: run the study again, it resumes.")
+    subjects = hits.drop_duplicates("sequence").set_index("sequence")["subject"][wide.columns]
+    return {str(name): rows.to_numpy() for name, rows in wide.groupby("variant")}, subjects
+
+
+def _corrected(raw: Mapping[str, float], primary: Collection[str]) -> dict[str, float]:
+    """The p values corrected among the primary contrasts, and those of the others among themselves."""
+    families = [
+        [name for name in raw if (name in primary or not primary) is is_primary] for is_primary in (True, False)
+    ]
+    return {
+        name: p for family in families for name, p in zip(family, holm([raw[name] for name in family]), strict=True)
+    }
 
 
 def _references(variants: Sequence[Variant]) -> dict[str, str]:
@@ -96,13 +136,18 @@ def _references(variants: Sequence[Variant]) -> dict[str, str]:
     return {name: other for name, other in named.items() if name != other and other in named}
 
 
-def verdict(interval: tuple[float, float], p: float, subjects: int) -> Verdict:
-    """Whether a difference is above zero (supported), below (refuted), or neither; interval and test must agree."""
-    if subjects < FEWEST_SUBJECTS:
+def verdict(interval: tuple[float, float], p: float, subjects: int, seeds: int) -> Verdict:
+    """Whether a difference is above zero (supported), below (refuted), within the margin, or undetermined.
+
+    Above and below need interval and test to agree.
+    """
+    if subjects < FEWEST_SUBJECTS or seeds < FEWEST_SEEDS:
         return "inconclusive"
     if p < SIGNIFICANCE and interval[0] > 0:
         return "supported"
-    return "refuted" if p < SIGNIFICANCE and interval[1] < 0 else "inconclusive"
+    if p < SIGNIFICANCE and interval[1] < 0:
+        return "refuted"
+    return "equivalent" if max(map(abs, interval)) < EQUIVALENCE_MARGIN else "inconclusive"
 
 
 def convergence(curves: pd.DataFrame) -> pd.DataFrame:
@@ -145,6 +190,44 @@ def _speed(speed: pd.DataFrame, variant: str, first: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class RegisteredContrasts:
+    """The primary contrasts of a study, as they were fixed before its first trial on some data."""
+
+    study: str
+    primary: tuple[str, ...]
+    day: str  # ISO 8601
+
+    @classmethod
+    def fixed(cls, file: Path, options: StudyOptions, day: str) -> Self:
+        """Those that an earlier run wrote to the file, else those of the options, which are written there."""
+        if file.exists():
+            known = json.loads(file.read_text(encoding="utf-8"))
+            return cls(known["study"], tuple(known["primary"]), known["day"])
+        own = cls(options.name, options.primary, day)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(own)), encoding="utf-8")
+        return own
+
+    @property
+    def digest(self) -> str:
+        """Digest of study and contrasts."""
+        return content_key(study=self.study, primary=self.primary)
+
+    def changed(self, options: StudyOptions) -> str:
+        """How the options differ, with the remedy; "" if they do not."""
+        if self.primary == options.primary:
+            return ""
+        return (
+            f"The primary contrasts were fixed on {self.day} as {_names(self.primary)}, and are now "
+            f"{_names(options.primary)}: no verdict is given. Set studies.{self.study}.primary back."
+        )
+
+
+def _names(primary: Sequence[str]) -> str:
+    return ", ".join(primary) or "all"
+
+
+@dataclass(frozen=True)
 class DataProvenance:
     """Data and code that an experiment depends on."""
 
@@ -181,8 +264,11 @@ class StudyProvenance:
 
     basis: DataProvenance
     seeds: tuple[int, ...]
-    redraw: bool  # every seed but the first has other test subjects
-    tested: int  # number of test subjects in all
+    training_subjects: int | None  # drawn for every seed; None: all
+    tested: int  # number of test subjects
+    primary: tuple[str, ...]  # variants whose contrasts are decided on; empty: all
+    contrasts: str  # digest of study and primary contrasts, as they were fixed before the first trial
+    changed_contrasts: str  # how they have changed since, so that no verdict is given; ""
     changes: Mapping[str, Any] | None  # parameters that differ from ``conf/base``, by dotted name; None: not known
     commit: str  # with a ``+`` where files differed from it; "" without git
     made: str  # end of the last trial, UTC
@@ -195,13 +281,17 @@ class StudyProvenance:
         predictions: pd.DataFrame,
         started_with: Mapping[str, Any],
         made: datetime.datetime,
+        registered: "RegisteredContrasts",
     ) -> Self:
         """The provenance of a study that has just been run; ``started_with`` is the catalog entry ``run_info``."""
         return cls(
             basis=basis,
             seeds=options.seeds,
-            redraw=options.redraw,
+            training_subjects=options.training_subjects,
             tested=int(predictions["subject"].nunique()),
+            primary=options.primary,
+            contrasts=registered.digest,
+            changed_contrasts=registered.changed(options),
             changes=started_with.get("changes"),
             commit=started_with.get("commit", ""),
             made=made.isoformat(timespec="seconds"),
@@ -210,7 +300,8 @@ class StudyProvenance:
     @classmethod
     def from_document(cls, values: Mapping[str, Any]) -> Self:
         """The provenance that :meth:`to_document` wrote."""
-        return cls(**{**values, "basis": DataProvenance(**values["basis"]), "seeds": tuple(values["seeds"])})
+        lists = {name: tuple(values[name]) for name in ("seeds", "primary")}
+        return cls(**{**values, "basis": DataProvenance(**values["basis"]), **lists})
 
     def to_document(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -9,8 +9,8 @@ MethodName = Literal[
     "landmark_logistic", "pseudo_labels", "motion_logistic", "pixel_logistic", "pixel_knn",
 ]  # fmt: skip
 """Methods that are trained, then baselines."""
-Readout = Literal["prompts", "head", "linear_probe", "prompts_and_probe"]
-"""How a model predicts: by prompts, by its own head, by a probe on its image encoder, or by prompts and by probe."""
+Readout = Literal["prompts", "free_text", "head", "linear_probe", "prompts_and_probe"]
+"""How a model predicts: by prompts, by other sentences, by its own head, by a probe, or by prompts and by probe."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,17 @@ LABEL_EFFICIENCY: tuple[Variant, ...] = tuple(
 )  # fmt: skip
 """Self-supervised training on all subjects and a probe on a few labelled ones, against those few alone."""
 
+SUPERVISION: tuple[Variant, ...] = (
+    Variant("smile_vlm", "SMILE-VLM, linear probe", "smile_vlm", "linear_probe"),
+    Variant("cross_entropy", "cross-entropy on true labels", "cross_entropy", "head"),
+    Variant("pseudo_cross_entropy", "cross-entropy on pseudo-labels", "cross_entropy", "head",
+        {"labels": "pseudo"}),
+    Variant("untrained", "untrained encoder, linear probe", "smile_vlm", "linear_probe", {"untrained": True}),
+    Variant("zero_shot", "SMILE-VLM, zero-shot by its prompts", "smile_vlm", "prompts", tracked=False),
+    Variant("free_text", "SMILE-VLM, zero-shot by other sentences", "smile_vlm", "free_text", tracked=False),
+)  # fmt: skip
+"""SMILE-VLM beside supervised training, beside training on its own pseudo-labels, and by language alone."""
+
 STUDIES: Final[Mapping[str, Study]] = {
     study.name: study
     for study in (
@@ -173,6 +184,9 @@ STUDIES: Final[Mapping[str, Study]] = {
         Study("distribution", "Does distributed training change anything but the time?",
             "One model, one schedule, one batch size; one process takes the steps, or several share each. Whether "
             "they end within five points of each other is tested in the report's table of claims.", DISTRIBUTION),
+        Study("supervision", "How near does SMILE-VLM come to supervised training?",
+            "One encoder, one augmentation schedule, one optimiser; no label, pseudo-labels or true labels.",
+            SUPERVISION),
         Study("label_efficiency", "Are few labels worth more after SMILE-VLM?",
             "One encoder, one optimiser, as many steps; the same few subjects are labelled, the same others tested.",
             LABEL_EFFICIENCY),

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from affect4d.evaluation.metrics import PseudoLabelScores, Scores
 from affect4d.evaluation.summary import display_name, result_rows
+from affect4d.experiments.variant_comparison_and_provenance import VariantResult
 from affect4d.scans.expression import EXPRESSIONS
 
 TEAL, AMBER, SLATE, GREY = "#2a9d8f", "#d9844a", "#6f83b5", "#9aa1a8"
@@ -34,6 +35,27 @@ TERM_NAMES: Mapping[str, str] = {
     "alignment": "vision–language alignment",
     "redundancy": "cross-modal redundancy",
 }
+
+
+def contrasts_figure(results: Sequence[VariantResult], margin: float) -> go.Figure:
+    """Forest plot: difference in accuracy of every contrast with its interval, in points; primary ones are filled."""
+    rows = [row for row in results if row.against][::-1]
+    low, high = ([100 * abs(row.difference_interval[side] - row.difference) for row in rows] for side in (0, 1))
+    figure = _figure(height=90 + 30 * len(rows), margin={"l": 8, "r": 24, "t": 8, "b": 40})
+    figure.add_vrect(x0=-100 * margin, x1=100 * margin, fillcolor=GREY, opacity=0.18, line_width=0)
+    figure.add_vline(x=0, line={"width": 1, "color": GREY})
+    figure.add_scatter(
+        x=[100 * row.difference for row in rows],
+        y=[row.description for row in rows],
+        mode="markers",
+        marker={"size": 9, "color": TEAL, "symbol": ["circle" if row.primary else "circle-open" for row in rows]},
+        error_x={"type": "data", "array": high, "arrayminus": low, "color": TEAL, "thickness": 1.5, "width": 4},
+        customdata=[row.verdict for row in rows],
+        hovertemplate="%{y}<br>%{x:+.1f} points, %{customdata}<extra></extra>",
+    )
+    figure.update_xaxes(showgrid=True, zeroline=False)
+    figure.update_yaxes(showgrid=False, ticksuffix="  ")
+    return figure
 
 
 def results_figure(summary: Mapping[str, Any]) -> go.Figure:

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from affect4d.evaluation.summary import SETTING_NAMES, display_name, result_rows
 from affect4d.experiments.variant_comparison_and_provenance import (
+    EQUIVALENCE_MARGIN,
     FEWEST_SUBJECTS,
     StudyProvenance,
     VariantResult,
@@ -156,6 +157,8 @@ def render_study(
 ) -> tuple[str, str]:
     """Page of a study as HTML, and its tables as Markdown; ``curves`` has ``variant``, ``seed``, ``epoch``."""
     drawn = study_figures(curves, {row.variant: row.description for row in results})
+    if any(row.against for row in results):
+        drawn["contrasts"] = figures.contrasts_figure(results, EQUIVALENCE_MARGIN)
     page, markdown = (
         _render(
             template,
@@ -164,6 +167,7 @@ def render_study(
             first=results[0],
             paired=any(row.against not in ("", results[0].variant) for row in results),
             fewest=FEWEST_SUBJECTS,
+            margin=EQUIVALENCE_MARGIN,
             converges=bool(curves["unseen_accuracy"].notna().groupby(curves["variant"]).any().all()),
             titles=CURVES,
             provenance=provenance,

@@ -1,6 +1,8 @@
 """Studies, cross-validation and robustness tests."""
 
 import datetime
+import logging
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
+LOGGER = logging.getLogger(__name__)
 ExperimentData = Any
 """An :class:`affect4d.experiments.trials.TrialData`; to import it costs seconds."""
 
@@ -32,8 +35,25 @@ def gather_experiment_data(
     return trials.TrialData(view_manifest, sequences, scan_manifest, view_store)
 
 
+def fix_contrasts(
+    data: ExperimentData,
+    raw_corpus: dict[str, Any],
+    subject_split: dict[str, Any],
+    study_store: ContentStore,
+    options: StudyOptions,
+    run_info: dict[str, Any],
+) -> dict[str, Any]:
+    """Write down the primary contrasts before the first trial on these data; later runs read them."""
+    from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, RegisteredContrasts
+
+    basis = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), data.sequences, data.views)
+    file = study_store.root / f"contrasts/{options.name}-{options.training_subjects or 'all'}-{basis.data}.json"
+    return asdict(RegisteredContrasts.fixed(file, options, run_info["made"][:10]))
+
+
 def run_trials(
     data: ExperimentData,
+    contrasts: dict[str, Any],
     subject_split: dict[str, Any],
     study_store: ContentStore,
     options: StudyOptions,
@@ -54,17 +74,23 @@ def run_trials(
 def describe_study(
     predictions: pd.DataFrame,
     data: ExperimentData,
+    contrasts: dict[str, Any],
     raw_corpus: dict[str, Any],
     subject_split: dict[str, Any],
     options: StudyOptions,
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
-    """Provenance of a study: data, seeds, parameters and code."""
-    from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, StudyProvenance
+    """Provenance of a study: data, contrasts, seeds, parameters and code."""
+    from affect4d.experiments.variant_comparison_and_provenance import (
+        DataProvenance,
+        RegisteredContrasts,
+        StudyProvenance,
+    )
 
     basis = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), data.sequences, data.views)
     made = datetime.datetime.fromisoformat(run_info["made"])
-    return StudyProvenance.of(basis, options, predictions, run_info, made).to_document()
+    registered = RegisteredContrasts(contrasts["study"], tuple(contrasts["primary"]), contrasts["day"])
+    return StudyProvenance.of(basis, options, predictions, run_info, made, registered).to_document()
 
 
 def compare_variants(
@@ -75,8 +101,11 @@ def compare_variants(
 
     variants = study_named(options.name, options.variants).variants
     results = variant_comparison_and_provenance.compare_variants(
-        variants, predictions, curves, np.random.default_rng(0)
+        variants, predictions, curves, np.random.default_rng(0), options.primary
     )
+    if provenance["changed_contrasts"]:
+        LOGGER.warning(provenance["changed_contrasts"])
+        results = [replace(row, verdict="") for row in results]
     tracking.reporter(f"study_{options.name}")(0, {row.variant: row.accuracy for row in results})
     return {"provenance": provenance, "variants": variant_comparison_and_provenance.as_document(results)}
 

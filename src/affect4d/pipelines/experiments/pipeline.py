@@ -5,7 +5,15 @@ from kedro.pipeline import Node, Pipeline, node, pipeline
 from affect4d.pipelines import named_node
 from affect4d.pipelines.experiments import nodes
 
-STUDIES = ("convergence", "ablation", "smile_ablation", "smile_regimes", "distribution", "label_efficiency")
+STUDIES = (
+    "convergence",
+    "ablation",
+    "smile_ablation",
+    "smile_regimes",
+    "supervision",
+    "distribution",
+    "label_efficiency",
+)
 CORPUS = ("view_manifest", "sequences", "scan_manifest", "view_store")
 MODELS = ["affect_vlm_model", "smile_vlm_model", "cross_entropy_model"]
 SETTINGS = ("affect_vlm_settings", "smile_vlm_settings")
@@ -24,17 +32,23 @@ def _studies() -> Pipeline:
 
 def _study(name: str) -> list[Node]:
     predictions, curves, provenance = (f"{name}_study_{part}" for part in ("predictions", "curves", "provenance"))
-    options = f"params:studies.{name}"
+    options, contrasts = f"params:studies.{name}", f"{name}_study_contrasts"
     return [
         node(
+            nodes.fix_contrasts,
+            ["experiment_data", "raw_corpus", "subject_split", "study_store", options, "run_info"],
+            contrasts,
+            name=f"fix_{name}_contrasts",
+        ),
+        node(
             nodes.run_trials,
-            ["experiment_data", "subject_split", "study_store", options, *SETTINGS, "params:engine"],
+            ["experiment_data", contrasts, "subject_split", "study_store", options, *SETTINGS, "params:engine"],
             [predictions, curves],
             name=f"run_{name}_trials",
         ),
         node(
             nodes.describe_study,
-            [predictions, "experiment_data", "raw_corpus", "subject_split", options, "run_info"],
+            [predictions, "experiment_data", contrasts, "raw_corpus", "subject_split", options, "run_info"],
             provenance,
             name=f"describe_{name}",
         ),

@@ -85,22 +85,20 @@ def gather_evidence(
 
 def answer_claims(
     evidence: dict[str, Any],
-    predictions: pd.DataFrame,
     raw_corpus: dict[str, Any],
     subject_split: dict[str, Any],
     sequences: pd.DataFrame,
     view_manifest: pd.DataFrame,
-    settings: ExperimentSettings,
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
-    """``day`` and ``claims``, from this run's predictions and from the evidence about the same data."""
+    """``day`` and ``claims``, from the evidence about the same data."""
     from affect4d.experiments import claims
     from affect4d.experiments.claims import Evidence
     from affect4d.experiments.variant_comparison_and_provenance import DataProvenance
 
     findings = {int(number): rows for number, rows in evidence["findings"].items()}
     present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
-    found = Evidence(evidence["studies"], findings, predictions, settings.train.seed, present)
+    found = Evidence(evidence["studies"], findings, present)
     return {"day": run_info["made"][:10], "claims": [asdict(result) for result in claims.evaluate_claims(found)]}
 
 

@@ -38,12 +38,10 @@ def _claims() -> list[Node]:
             nodes.answer_claims,
             {
                 "evidence": "gathered_evidence",
-                "predictions": "all_predictions",
                 "raw_corpus": "raw_corpus",
                 "subject_split": "subject_split",
                 "sequences": "sequences",
                 "view_manifest": "view_manifest",
-                "settings": "affect_vlm_settings",
                 "run_info": "run_info",
             },
             "claims",
