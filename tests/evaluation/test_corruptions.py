@@ -6,8 +6,10 @@ from affect4d.evaluation.corruptions import (
     IMAGE_CORRUPTIONS,
     MESH_CORRUPTIONS,
     NOISE,
+    POSE_CHANGES,
     STRENGTHS,
     add_noise,
+    change_pose,
     cut_holes,
     decimate,
     drop_texture,
@@ -131,4 +133,26 @@ def test_frames_are_dropped_and_at_last_the_neutral_one(generator):
 
 
 def test_every_damage_has_a_name_of_its_own():
-    assert len(set(CORRUPTIONS)) == len(CORRUPTIONS) == len(MESH_CORRUPTIONS) + len(IMAGE_CORRUPTIONS) + 1 == 9
+    assert len(set(CORRUPTIONS)) == len(CORRUPTIONS) == len(MESH_CORRUPTIONS) + len(IMAGE_CORRUPTIONS) + 2 == 10
+
+
+@pytest.mark.parametrize(("name", "plane"), [("pitch", [1, 2]), ("yaw", [0, 2]), ("roll", [0, 1])])
+def test_a_turn_is_by_five_degrees_about_one_axis(face, name, plane):
+    centre = np.array([0.0, 0.0, -45.0])
+    before, after = ((face.vertices - centre)[:, plane] @ [1, 1j] for face in (face, change_pose(face, name, 1)))
+    far = np.abs(before) > 1
+    turned = np.degrees(np.angle(after[far] / before[far]))
+    assert np.abs(turned) == pytest.approx(5.0, abs=1e-3)
+    assert np.ptp(np.sign(turned)) == 0
+
+
+@pytest.mark.parametrize("name", POSE_CHANGES)
+def test_a_change_of_pose_is_undone_by_its_opposite(face, name):
+    back = change_pose(change_pose(face, name, 1), name, -1)
+    np.testing.assert_allclose(back.vertices, face.vertices, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["x", "y", "z"])
+def test_a_displacement_is_five_millimetres_along_one_axis(face, name):
+    moved = change_pose(face, name, -1).vertices - face.vertices
+    np.testing.assert_allclose(moved, np.broadcast_to(-5.0 * np.eye(3)["xyz".index(name)], moved.shape), atol=1e-4)

@@ -42,6 +42,36 @@ def test_the_mean_corruption_error_is_that_of_the_definition():
     assert found["curves"]["noise"]["affect_vlm"] == [0.9, 0.5, 0.1]
 
 
+def test_pose_stability_is_the_share_of_answers_that_change_right_or_wrong():
+    rows = answers(
+        {
+            **{key: right for key, right in RIGHTS.items() if key[2] == "affect_vlm"},
+            ("yaw", -1, "affect_vlm"): 9,
+            ("yaw", 1, "affect_vlm"): 6,
+            ("z", 1, "affect_vlm"): 10,
+        }
+    )
+    found = summarise_robustness(rows)
+    assert found["corruptions"] == ["holes", "noise"]
+    # of ten answers, none and three change with the yaw; one changes, from wrong to right, with the displacement
+    expected = {"yaw": 0.15, "z": 0.1, "rotation": 0.15, "displacement": 0.1}
+    assert found["pose_stability"] == {"affect_vlm": pytest.approx(expected)}
+    assert summarise_robustness(answers(RIGHTS))["pose_stability"] == {}
+
+
+def test_every_change_of_pose_is_made_both_ways(monkeypatch, tmp_path):
+    monkeypatch.setattr(robustness, "_key", lambda corruption, test: {"corruption": str(corruption)})
+    monkeypatch.setattr(
+        robustness, "_predict", lambda one, test: pd.DataFrame({"name": [one.name], "sign": [one.strength]})
+    )
+    table = measure_robustness(None, ("pose",), ContentStore(tmp_path))
+    assert table["name"].tolist() == [
+        "none",
+        *(name for name in ("pitch", "yaw", "roll", "x", "y", "z") for _ in range(2)),
+    ]
+    assert table["sign"].tolist() == [0, *([-1, 1] * 6)]
+
+
 def test_intervals_draw_people_anew_not_sequences():
     """Of two people one is always read right, the other never: a draw of people may hold either alone."""
     split = answers({("none", 0, "affect_vlm"): 5, ("holes", 1, "affect_vlm"): 5})

@@ -229,6 +229,7 @@ def judged(context, predictions, generator):
         "robustness": {
             "subjects": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
             "curves": {"holes": {"affect_vlm": [0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}},
+            "pose_stability": {"affect_vlm": {"yaw": 0.0625, "rotation": 0.03125}},
         },
         "failures": [failure],
     }  # fmt: skip
@@ -247,6 +248,7 @@ def test_what_other_runs_left_has_its_sections(judged):
 def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     text = render(judged)
     assert "41–79" in text  # the interval over four subjects
+    assert "6.2" in text  # per cent of sequences that change with the yaw
     assert text.count("not measured") >= 9
     assert "Zero-shot recognition works through language" in text
     assert "kedro run --pipeline=study_ablation" in text

@@ -140,9 +140,31 @@ MESH_CORRUPTIONS: Final[Mapping[str, MeshCorruption]] = {
 }
 IMAGE_CORRUPTIONS: Final[Mapping[str, ImageCorruption]] = {"light": relight, "dropped_views": drop_views}
 FRAME_DROP = "dropped_frames"
-CORRUPTIONS: tuple[str, ...] = (*IMAGE_CORRUPTIONS, *MESH_CORRUPTIONS, FRAME_DROP)
+POSE = "pose"
+CORRUPTIONS: tuple[str, ...] = (*IMAGE_CORRUPTIONS, *MESH_CORRUPTIONS, FRAME_DROP, POSE)
 PER_FRAME: frozenset[str] = frozenset({"noise", "misaligned"})
 """Corruptions drawn anew for every frame; the others stay the same through a sequence."""
+
+
+POSE_DEGREES, POSE_MM = 5.0, 5.0
+POSE_CHANGES: Final[Mapping[str, tuple[float, float, float]]] = {
+    "pitch": (1.0, 0.0, 0.0),
+    "yaw": (0.0, 1.0, 0.0),
+    "roll": (0.0, 0.0, 1.0),
+    "x": (1.0, 0.0, 0.0),
+    "y": (0.0, 1.0, 0.0),
+    "z": (0.0, 0.0, 1.0),
+}
+"""Axis (canonical frame: x to the image's right, y up, z towards the camera) of rotations, then of displacements."""
+DISPLACEMENTS: tuple[str, ...] = ("x", "y", "z")
+
+
+def change_pose(face: FaceScan, change: str, sign: int) -> FaceScan:
+    """Turn the head by ``sign`` · 5° about a point 45 mm inside it, or displace it by ``sign`` · 5 mm."""
+    axis = np.array(POSE_CHANGES[change])
+    if change in DISPLACEMENTS:
+        return _moved(face, np.eye(3), np.zeros(3), sign * POSE_MM * axis)
+    return _moved(face, _rotation(axis, math.radians(sign * POSE_DEGREES)), np.array([0.0, 0.0, -45.0]), np.zeros(3))
 
 
 def _rotation(axis: np.ndarray, angle: float) -> np.ndarray:

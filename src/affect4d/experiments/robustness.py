@@ -12,12 +12,16 @@ import torch
 
 from affect4d.evaluation.corruptions import (
     CORRUPTIONS,
+    DISPLACEMENTS,
     FRAME_DROP,
     IMAGE_CORRUPTIONS,
     MESH_CORRUPTIONS,
     PER_FRAME,
+    POSE,
+    POSE_CHANGES,
     STRENGTHS,
     ViewImageStacks,
+    change_pose,
     empty_like,
     kept_frames,
 )
@@ -49,7 +53,7 @@ ManifestRow = Mapping[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One corruption at one strength; strength 0 is none."""
+    """One corruption at one strength; strength 0 is none. Of a change of pose, the strength is its sign."""
 
     name: str
     strength: int
@@ -109,11 +113,16 @@ def measure_robustness(
     unknown = [name for name in corruptions if name not in CORRUPTIONS]
     if unknown:
         raise ValueError(f"No such corruption: {', '.join(unknown)}; there are {', '.join(CORRUPTIONS)}.")
-    every = [Corruption(name, strength) for name in corruptions or CORRUPTIONS for strength in STRENGTHS]
-    cells = [Corruption(UNCORRUPTED, 0), *every]
+    cells = [Corruption(UNCORRUPTED, 0), *(cell for name in corruptions or CORRUPTIONS for cell in _cells(name))]
     predict = functools.partial(predict_corrupted, test=test, store=store)
     tables = dict(run_parallel(predict, cells, "corrupting scans", engine))
     return pd.concat([tables[cell] for cell in cells], ignore_index=True)
+
+
+def _cells(name: str) -> list[Corruption]:
+    if name == POSE:
+        return [Corruption(change, sign) for change in POSE_CHANGES for sign in (-1, 1)]
+    return [Corruption(name, strength) for strength in STRENGTHS]
 
 
 def predict_corrupted(corruption: Corruption, *, test: RobustnessTest, store: ContentStore) -> pd.DataFrame:
@@ -214,6 +223,8 @@ def _render(
 
 def corrupted(face: FaceScan, clip: CorruptedClip, corruption: Corruption, frame: int) -> FaceScan:
     """The face after a corruption of the mesh; unchanged after any other."""
+    if corruption.name in POSE_CHANGES:
+        return change_pose(face, corruption.name, corruption.strength)
     if corruption.name not in MESH_CORRUPTIONS:
         return face
     word = (frame,) if corruption.name in PER_FRAME else ()
@@ -231,8 +242,12 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
     Returns:
         ``subjects``, ``sequences``, ``corruptions``; ``models``: by name ``clean``, ``mean`` (by corruption, over
         strengths), ``intervals`` of both (95 %, over subjects; by corruption; ``none``: clean) and ``mce`` (see
-        :func:`mean_corruption_error`); ``curves``: by corruption and model, accuracy at strengths 0 to 5.
+        :func:`mean_corruption_error`); ``curves``: by corruption and model, accuracy at strengths 0 to 5;
+        ``pose_stability``: see :func:`pose_stability`.
     """
+    moved = predictions["corruption"].isin(list(POSE_CHANGES))
+    stability = pose_stability(predictions)
+    predictions = predictions[~moved]
     hits = predictions.assign(hit=(predictions["predicted"] == predictions["expression"]).astype(float))
     accuracy = hits.groupby(["model", "corruption", "strength"])["hit"].mean()
     corruptions = [str(name) for name in dict.fromkeys(predictions["corruption"]) if name != UNCORRUPTED]
@@ -269,7 +284,28 @@ def summarise_robustness(predictions: pd.DataFrame) -> dict[str, Any]:
         "corruptions": corruptions,
         "models": models,
         "curves": curves,
+        "pose_stability": stability,
     }
+
+
+def pose_stability(predictions: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Fraction of sequences whose predicted expression changes with the pose, by model and change of 5° or 5 mm.
+
+    The mean over both directions; ``rotation`` and ``displacement`` are means over the axes. Empty where no change of
+    pose was measured.
+    """
+    predicted = predictions.set_index(["model", "corruption", "strength", "sequence"])["predicted"]
+    stability: dict[str, dict[str, float]] = {}
+    for model in dict.fromkeys(predictions["model"]):
+        answers = predicted[model].unstack(["corruption", "strength"])
+        changed = answers.ne(answers[UNCORRUPTED, 0], axis=0).mean()
+        found = {name: float(changed[name].mean()) for name in POSE_CHANGES if name in changed}
+        if found:
+            rotations = [share for name, share in found.items() if name not in DISPLACEMENTS]
+            displacements = [share for name, share in found.items() if name in DISPLACEMENTS]
+            means = {"rotation": float(np.mean(rotations)), "displacement": float(np.mean(displacements))}
+            stability[str(model)] = found | means
+    return stability
 
 
 def _interval(hits: pd.DataFrame) -> tuple[float, float]:
