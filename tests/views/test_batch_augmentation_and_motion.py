@@ -7,6 +7,7 @@ import torch
 from generated_surface import bumpy_scan
 from pydantic import Field, ValidationError
 
+from affect4d.evaluation.corruptions import empty_like
 from affect4d.rendering.cameras_and_render_backends import Renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.views import batch_augmentation_and_motion as batches
@@ -68,7 +69,8 @@ def test_a_plan_of_strength_zero_gives_the_plain_images(bank, motion, size):
 def test_the_compiled_pass_sees_what_tensors_see(bank, motion, size, monkeypatch):
     options = InputOptions(channels=("shading", "grey", "curvature"), motion=motion, size=size)
     bank = dataclasses.replace(bank, images=bank.images * (torch.rand(bank.images.shape) > 0.1))  # background
-    plan = plan_of(bank, MixedViewOptions(mirror=0.5, still=0.3, contrast=0.4, brightness=0.2, rotation=20.0))
+    lost = {"still": 0.3, "textureless": 0.3, "missing_view": 0.3}
+    plan = plan_of(bank, MixedViewOptions(mirror=0.5, contrast=0.4, brightness=0.2, rotation=20.0, **lost))
     found = assemble(bank, plan, options)
     monkeypatch.setattr(batches, "_has_compiler", lambda: False)
     torch.testing.assert_close(found, assemble(bank, plan, options), atol=2e-4, rtol=0)
@@ -109,6 +111,62 @@ def test_a_still_sample_shows_the_same_face_without_what_moved(bank, compiled, m
     assert torch.equal(still[:, :, :3], plain[:, :, :3])
     assert (still[:, :, 3:] == 0).all()
     assert (plain[:, :, 3:] != 0).any()
+
+
+@pytest.fixture(params=[True, False], ids=["compiled", "tensors"])
+def either_path(request, monkeypatch):
+    """Batches assembled by the compiled pass, then by tensors."""
+    if not request.param:
+        monkeypatch.setattr(batches, "_has_compiler", lambda: False)
+
+
+@pytest.mark.usefixtures("either_path")
+@pytest.mark.parametrize("stored", [SIZE, 2 * SIZE])
+def test_a_textureless_sample_is_what_a_scan_without_texture_renders(stored):
+    textured = bank_of_scan(stored, texture=True)
+    bare = bank_of_scan(stored, texture=False)
+    assert not torch.equal(textured.images, bare.images)
+    options, rows = InputOptions(channels=("shading", "grey", "curvature"), size=SIZE), torch.tensor([0, 1])
+    lost = dataclasses.replace(unaugmented(rows, 3), textureless=torch.tensor([True, True]))
+    expected = assemble_unaugmented(bare, rows, options)
+    torch.testing.assert_close(assemble(textured, lost, options), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.usefixtures("either_path")
+def test_a_missing_view_is_what_a_dropped_one_renders():
+    bank, rows = bank_of_scan(SIZE), torch.tensor([0, 1])
+    gone = bank_of_scan(SIZE, corrupt=True)
+    options = InputOptions(channels=("shading", "grey", "curvature"), size=SIZE)
+    missing = torch.tensor([[False, True, True]] * 2)
+    assert (gone.images[:, 1:] != bank.images[:, 1:]).any()
+    lost = dataclasses.replace(unaugmented(rows, 3), missing=missing)
+    expected = assemble_unaugmented(gone, rows, options)
+    torch.testing.assert_close(assemble(bank, lost, options), expected, atol=1e-5, rtol=0)
+
+
+def bank_of_scan(size, texture=True, corrupt=False):
+    """A neutral and a moved scan, rendered from three views; without its texture or its last two views."""
+    options = RenderOptions(size=size)
+    images = []
+    for strength in (0.0, 8.0):
+        drawn = Renderer(options).render(bumpy_scan(strength, textured=texture))
+        images.append(
+            {
+                name: np.concatenate([stack[:1], empty_like(name, stack[1:])]) if corrupt else stack
+                for name, stack in drawn.items()
+            }
+        )
+    stacks = {name: np.stack([one[name] for one in images]) for name in images[0]}
+    derived = derive_channels(stacks, list(options.angles.values()), ("shading", "grey", "curvature"))
+    return ViewBank(
+        torch.from_numpy(derived),
+        torch.zeros(2, dtype=torch.int64),
+        torch.zeros(2, dtype=torch.int64),
+        torch.arange(2),
+        torch.ones(2, dtype=torch.bool),
+        ("S/anger",),
+        tuple(options.angles),
+    )
 
 
 def test_motion_as_views_is_motion_as_channels_laid_out_otherwise(bank):
@@ -195,7 +253,7 @@ def test_brightness_is_no_motion(bank):
 
 
 def test_views_come_from_the_scans_the_plan_names(bank):
-    plan = plan_of(bank, MixedViewOptions(mix=1.0, mirror=0, rotation=0, scale=0, shift=0, contrast=0, brightness=0))
+    plan = plan_of(bank, MixedViewOptions(**{**MixedViewOptions.none().model_dump(), "mix": 1.0}))
     made = assemble(bank, plan, STORED)
     row = plan.iloc[5]
     for position, view in enumerate(bank.views):
@@ -233,7 +291,8 @@ def test_mirroring_needs_the_mirror_image():
 
 @pytest.mark.gpu
 def test_the_gpu_gives_the_same_images(bank):
-    plan, options = plan_of(bank, MixedViewOptions()), InputOptions(size=16)
+    lost = {"still": 0.3, "textureless": 0.3, "missing_view": 0.3}
+    plan, options = plan_of(bank, MixedViewOptions(**lost)), InputOptions(size=16)
     there = assemble(bank, plan, options, torch.device("cuda")).cpu()
     assert np.allclose(there, assemble(bank, plan, options), atol=1e-3)
 

@@ -18,6 +18,8 @@ INDEX = pd.DataFrame(
         for frame in range(6)
     ]
 )
+MISSING = [f"missing_{view}" for view in VIEWS]
+KEPT = {"still": 0.0, "textureless": 0.0, "missing_view": 0.0}
 GROUPS = {sequence: sequence.split("/")[1] for sequence in INDEX["sequence"].unique()}
 
 
@@ -153,11 +155,21 @@ def test_head_poses_are_drawn_where_there_are_some_and_change_nothing_else():
     assert three.drop(columns="head_pose").equals(one.drop(columns="head_pose"))
 
 
-def test_the_share_of_still_samples_changes_nothing_else():
-    moving, some = plan(options=MixedViewOptions()), plan(options=MixedViewOptions(still=0.3))
-    assert not moving["still"].any()
-    assert 0.2 < some["still"].mean() < 0.4
-    assert some.drop(columns="still").equals(moving.drop(columns="still"))
+@pytest.mark.parametrize(
+    ("option", "columns"), [("still", ["still"]), ("textureless", ["textureless"]), ("missing_view", MISSING)]
+)
+def test_a_lost_modality_changes_nothing_else(option, columns):
+    every, some = (plan(options=MixedViewOptions(**{**KEPT, option: share})) for share in (0.0, 0.3))
+    assert not every[columns].any(axis=None)
+    expected = 0.2 if option == "missing_view" else 0.3  # one of the three views is kept
+    assert some[columns].mean().mean() == pytest.approx(expected, abs=0.1)
+    assert some.drop(columns=columns).equals(every.drop(columns=columns))
+
+
+def test_a_view_is_always_left():
+    missing = plan(options=MixedViewOptions(missing_view=1.0))[MISSING]
+    assert (missing.sum(axis=1) == len(MISSING) - 1).all()
+    assert not missing.all(axis=0).any()
 
 
 @pytest.mark.parametrize("options", [{"mirror": 1.5}, {"mix": -0.1}, {"scale": 0.95}, {"flip": 0.5}])

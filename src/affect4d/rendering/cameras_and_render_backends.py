@@ -23,8 +23,6 @@ from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import ScanSource
 
 DEPTH_RANGE = 400.0  # how far before and behind the turning axis anything is rendered, in mm
-MISSING_TEXTURE = 128
-"""Every texel of a scan without texture."""
 TEXELS_PER_PIXEL = 2
 PREVIEW_ANGLES = {"front": 0.0, "left": -60.0, "right": 60.0}
 PREVIEW_BACKGROUND = (38, 43, 47)

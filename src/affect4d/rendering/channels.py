@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 NORMALS_MIDDLE = 128
 """Encoding of 0 in a normal's component; (128, 128, 128), which no surface has, is the background."""
 NORMALS_SCALE = 127.0
+MISSING_TEXTURE = 128
+"""Every texel of a scan without texture."""
 DEPTH_BACKGROUND = 0
 DEPTH_MIDDLE = 32768
 """Encoded depth of the plane through the turning axis, perpendicular to the line of sight."""

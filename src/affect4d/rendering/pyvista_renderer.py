@@ -13,8 +13,8 @@ import pyvista
 from jaxtyping import Float32, UInt8
 
 from affect4d.array_types import Vertices
-from affect4d.rendering.cameras_and_render_backends import MISSING_TEXTURE, Camera, OpenGLError, shrink_texture
-from affect4d.rendering.channels import NORMALS_MIDDLE, NORMALS_SCALE, RenderBuffers, decode_normals
+from affect4d.rendering.cameras_and_render_backends import Camera, OpenGLError, shrink_texture
+from affect4d.rendering.channels import MISSING_TEXTURE, NORMALS_MIDDLE, NORMALS_SCALE, RenderBuffers, decode_normals
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.scan import FaceScan
 

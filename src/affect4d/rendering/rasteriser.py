@@ -11,8 +11,8 @@ from jaxtyping import Float32, Float64, Int32, UInt8
 
 from affect4d.array_types import Faces, Vertices
 from affect4d.jit import Array, Number, compiled
-from affect4d.rendering.cameras_and_render_backends import MISSING_TEXTURE, Camera, shrink_texture
-from affect4d.rendering.channels import RenderBuffers
+from affect4d.rendering.cameras_and_render_backends import Camera, shrink_texture
+from affect4d.rendering.channels import MISSING_TEXTURE, RenderBuffers
 from affect4d.scans.geometry import vertex_normals
 from affect4d.scans.mesh_to_depth_image import NO_TRIANGLE, nearest_triangles
 from affect4d.scans.scan import FaceScan

@@ -183,11 +183,15 @@ def resolve_schedule(bank: ViewBank, schedule: pd.DataFrame) -> ScheduledViews:
             f"The schedule wants head pose {schedule['head_pose'].max()}, and {poses} were rendered: sample it anew."
         )
     offset = torch.from_numpy(schedule["head_pose"].to_numpy(np.int64, copy=True))[:, None] * len(bank)
-    mirror, still = (torch.from_numpy(schedule[name].to_numpy(bool, copy=True)) for name in ("mirror", "still"))
+    mirror, still, textureless = (
+        torch.from_numpy(schedule[name].to_numpy(bool, copy=True)) for name in ("mirror", "still", "textureless")
+    )
+    missing = torch.from_numpy(schedule[[f"missing_{view}" for view in bank.views]].to_numpy(bool, copy=True))
     values = [
         schedule[[f"{one.name}_{view}" for view in bank.views]].to_numpy(np.float32, copy=True) for one in AUGMENTATIONS
     ]
-    return ScheduledViews(torch.stack(rows, dim=1) + offset, mirror, still, torch.from_numpy(np.stack(values, axis=-1)))
+    changes = torch.from_numpy(np.stack(values, axis=-1))
+    return ScheduledViews(torch.stack(rows, dim=1) + offset, mirror, still, textureless, missing, changes)
 
 
 def _bank_rows(bank: ViewBank, sequences: pd.Series, frames: pd.Series) -> Int64[Tensor, " samples"]:

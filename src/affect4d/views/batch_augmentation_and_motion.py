@@ -17,9 +17,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from affect4d.jit import Array, Number, compiled
+from affect4d.rendering.channels import MISSING_TEXTURE
 from affect4d.rendering.options import mirrored_name
 from affect4d.tensor_types import ViewImages
 from affect4d.views.augmentation import AUGMENTATIONS, ImageChange
+from affect4d.views.derived_channels import DERIVED_CHANNELS
 from affect4d.views.input_options import InputOptions
 
 ImageIndices = Int64[Tensor, "samples views"]
@@ -27,6 +29,7 @@ _CPU = torch.device("cpu")
 _ZERO: Number = np.float32(0)
 _HALF: Number = np.float32(0.5)
 _ONE: Number = np.float32(1)
+_PLAIN: Number = np.int32(MISSING_TEXTURE)
 LEVEL, MOTION = (0, 0xFFFF), (16, -1)
 """Shift and mask of the level and of the motion in a packed number."""
 
@@ -54,7 +57,9 @@ class ScheduledViews:
 
     rows: Int64[Tensor, "samples views"]  # beyond the bank's length: in a further head pose
     mirror: Bool[Tensor, " samples"]
-    still: Bool[Tensor, " samples"]  # shows no motion
+    still: Bool[Tensor, " samples"]  # no motion, as of a scan that is its own neutral
+    textureless: Bool[Tensor, " samples"]  # the level of a scan without texture wherever the face is
+    missing: Bool[Tensor, "samples views"]  # background alone
     values: Float32[Tensor, "samples views augmentations"]
 
     def __len__(self) -> int:
@@ -70,7 +75,9 @@ def unaugmented(bank_rows: Int64[Tensor, " samples"], views: int) -> ScheduledVi
     never = torch.zeros(samples, dtype=torch.bool)
     identity = torch.tensor([one.identity for one in AUGMENTATIONS])
     return ScheduledViews(
-        bank_rows[:, None].expand(samples, views), never, never, identity.expand(samples, views, len(identity))
+        bank_rows[:, None].expand(samples, views),
+        *(never, never, never, never[:, None].expand(samples, views)),
+        identity.expand(samples, views, len(identity)),
     )
 
 
@@ -81,9 +88,9 @@ def assemble_batch(
     indices, neutral = _image_indices(bank, scheduled)
     change = _combined_change(scheduled, options)
     if device.type == "cpu" and bank.images.shape[-1] < 2 * options.size and _has_compiler():
-        stacked = _resample_compiled(bank, indices, neutral, change, options)
+        stacked = _resample_compiled(bank, (indices, neutral), change, scheduled, options)
     else:
-        stacked = _resample_tensors(bank, indices, neutral, change, options, device)
+        stacked = _resample_tensors(bank, (indices, neutral), change, scheduled, options, device)
     return torch.cat(stacked.chunk(2, dim=2), dim=1) if options.motion == "views" else stacked
 
 
@@ -135,8 +142,13 @@ def _has_compiler() -> bool:
 
 
 def _resample_compiled(
-    bank: ImageBank, indices: ImageIndices, neutral: ImageIndices, change: ImageChange, options: InputOptions
+    bank: ImageBank,
+    frames: tuple[ImageIndices, ImageIndices],
+    change: ImageChange,
+    scheduled: ScheduledViews,
+    options: InputOptions,
 ) -> Float32[Tensor, "samples views stacked size size"]:
+    indices, neutral = frames
     gain = torch.ones(indices.numel(), len(options.channels))
     offset = torch.full_like(gain, -1.0)
     for channel, (factor, shift) in change.levels.items():
@@ -144,21 +156,31 @@ def _resample_compiled(
         gain[:, place], offset[:, place] = factor.flatten(), shift.flatten() - 1.0
     moving, size, (channels, height, width) = options.motion != "none", options.size, bank.images.shape[2:]
     stored = bank.images.flatten(0, 1).flatten(2).numpy()
-    frames = indices.flatten().numpy(), (neutral if moving else indices).flatten().numpy()
+    images = indices.flatten().numpy(), (neutral if moving else indices).flatten().numpy()
     transforms, levels = change.transform.flatten(0, 1).numpy(), ((gain / 127.5).numpy(), offset.numpy())
     output = np.empty((indices.numel(), channels * (2 if moving else 1), size * size), np.float32)
-    _resample(
-        stored, frames, transforms, levels, np.float32(options.motion_gain), moving, (height, width, size), output
-    )
+    plain = scheduled.textureless[:, None] & torch.tensor([name == "grey" for name in options.channels])
+    lost = scheduled.missing.flatten().numpy(), plain.repeat_interleave(indices.shape[1], dim=0).numpy()
+    sides, gained = (height, width, size), np.float32(options.motion_gain)
+    _resample(stored, images, transforms, levels, (*lost, _backgrounds(options).numpy()), gained, moving, sides, output)
     return torch.from_numpy(output).view(*indices.shape, -1, size, size)
 
 
 @compiled
 def _resample(
-    stored: Array, frames: Any, transforms: Array, levels: Any, gain: Number, moving: bool, sides: Any, output: Array
+    stored: Array,
+    frames: Any,
+    transforms: Array,
+    levels: Any,
+    lost: Any,
+    gain: Number,
+    moving: bool,
+    sides: Any,
+    output: Array,
 ) -> None:
     """Sample images; locating, gathering and blending are loops of their own, which the compiler vectorises."""
     (now, before), (factors, offsets), (height, width, size) = frames, levels, sides
+    missing, plain, backgrounds = lost
     channels, pixels = stored.shape[1], size * size
     packed, corner = np.empty(height * width, np.int32), np.empty(pixels, np.int32)
     weights = np.empty(pixels, np.float32), np.empty(pixels, np.float32)
@@ -166,9 +188,17 @@ def _resample(
     below, last = np.empty(pixels, np.int32), np.empty(pixels, np.int32)
     sources = first, right, below, last
     for image in range(len(now)):
+        if missing[image]:
+            output[image] = _ZERO
+            for channel in range(channels):
+                output[image, channel] = backgrounds[channel] * factors[image, channel] + offsets[image, channel]
+            continue
         _locate(transforms[image], height, width, size, corner, weights)
         for channel in range(channels):
-            _pack(stored[now[image], channel], stored[before[image], channel], packed)
+            if plain[image, channel]:
+                _pack_plain(stored[now[image], channel], packed)
+            else:
+                _pack(stored[now[image], channel], stored[before[image], channel], packed)
             _gather(packed, corner, width, sources)
             factor, offset = factors[image, channel], offsets[image, channel]
             _blend(sources, weights, LEVEL, factor, offset, output[image, channel])
@@ -208,6 +238,13 @@ def _pack(image: Array, neutral: Array, packed: Array) -> None:
 
 
 @compiled
+def _pack_plain(image: Array, packed: Array) -> None:
+    """The level of a scan without texture wherever the face is; it does not move."""
+    for place in range(len(image)):
+        packed[place] = np.int32(image[place] != 0) * _PLAIN
+
+
+@compiled
 def _gather(packed: Array, corner: Array, width: int, sources: Any) -> None:
     """The four source levels of every pixel; unsigned indices, since signed ones are tested for wrap-around."""
     first, right, below, last = sources
@@ -237,13 +274,15 @@ def _between(one: Number, two: Number, three: Number, four: Number, across: Numb
 
 def _resample_tensors(
     bank: ImageBank,
-    indices: ImageIndices,
-    neutral: ImageIndices,
+    frames: tuple[ImageIndices, ImageIndices],
     change: ImageChange,
+    scheduled: ScheduledViews,
     options: InputOptions,
     device: torch.device,
 ) -> Float[Tensor, "samples views stacked size size"]:
+    indices, neutral = frames
     stored = _gather_with_neutral(bank, indices, neutral, options)
+    _lose(stored, scheduled, options)
     if device.type == "cuda":
         stored = stored.pin_memory().to(device, non_blocking=True)
     if options.motion != "none":
@@ -270,6 +309,23 @@ def _gather_with_neutral(
     places = torch.stack(frames, dim=-1)  # [samples, views, frames]
     images = bank.images.flatten(0, 1).index_select(0, places.flatten())
     return images.view(*indices.shape, -1, *images.shape[-2:])
+
+
+def _lose(
+    stored: UInt8[Tensor, "samples views stacked height width"], scheduled: ScheduledViews, options: InputOptions
+) -> None:
+    """Give textureless samples the level of a scan without texture, and missing views their background, in place."""
+    if "grey" in options.channels:
+        plain = torch.nonzero(scheduled.textureless).flatten().tolist()
+        for channel in range(options.channels.index("grey"), stored.shape[2], len(options.channels)):
+            for sample in plain:
+                stored[sample, :, channel].clamp_(max=1).mul_(MISSING_TEXTURE)
+    empty = _backgrounds(options).to(torch.uint8).repeat(stored.shape[2] // len(options.channels))
+    stored[scheduled.missing] = empty[:, None, None]
+
+
+def _backgrounds(options: InputOptions) -> Float32[Tensor, " channels"]:
+    return torch.tensor([float(DERIVED_CHANNELS[name].background) for name in options.channels])
 
 
 def _remove_motion_of_background(stored: UInt8[Tensor, "samples views stacked height width"]) -> None:

@@ -45,6 +45,8 @@ class DerivedChannel:
 
     rendered: tuple[str, ...]
     derive: Callable[[RenderedFrames], ChannelPlane]
+    background: int = 0
+    """Level where no face is."""
 
 
 def needed_images(channels: Sequence[str], rendered: Collection[str]) -> tuple[str, ...]:
@@ -146,7 +148,7 @@ def _erode(mask: np.ndarray, margin: int) -> np.ndarray:
 DERIVED_CHANNELS: dict[str, DerivedChannel] = {
     "grey": DerivedChannel(("texture", "normals"), _grey),
     "shading": DerivedChannel(("normals",), _shading),
-    "curvature": DerivedChannel(("normals",), _curvature),
+    "curvature": DerivedChannel(("normals",), _curvature, LEVELS_MIDDLE),
     "depth": DerivedChannel(("depth",), _depth),
 }
 """Input channels of a model:

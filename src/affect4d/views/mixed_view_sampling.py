@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 from affect4d.views.augmentation import AUGMENTATIONS, MixedViewOptions
 
@@ -87,8 +87,8 @@ class _SubjectQueue:
 
 def schedule_columns(views: Sequence[str]) -> list[str]:
     """Columns of a schedule, none of which is a label."""
-    per_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "head_pose", "prompt_draw"]
-    per_view = ["source_sequence", "source_frame", *(one.name for one in AUGMENTATIONS)]
+    per_sample = ["epoch", "step", "sequence", "frame", "mirror", "still", "textureless", "head_pose", "prompt_draw"]
+    per_view = ["source_sequence", "source_frame", "missing", *(one.name for one in AUGMENTATIONS)]
     return per_sample + [f"{column}_{view}" for view in views for column in per_view]
 
 
@@ -116,10 +116,11 @@ def sample_schedule(
         head_poses: How many further head poses were rendered.
 
     Returns:
-        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still``, ``head_pose`` (0 is the
-        canonical one), ``prompt_draw`` (0 ≤ · < 1) and, for every view, ``source_sequence``, ``source_frame``,
-        ``rotation`` (degrees), ``scale`` (factor), ``shift_x``, ``shift_y`` (fractions of the side), ``contrast``
-        (factor), ``brightness`` (offset, fraction of the range), each with ``_<view>``.
+        One row a sample: ``epoch``, ``step``, ``sequence``, ``frame``, ``mirror``, ``still`` (no motion),
+        ``textureless``, ``head_pose`` (0 is the canonical one), ``prompt_draw`` (0 ≤ · < 1) and, for every view,
+        ``source_sequence``, ``source_frame``, ``missing``, ``rotation`` (degrees), ``scale`` (factor), ``shift_x``,
+        ``shift_y`` (fractions of the side), ``contrast`` (factor), ``brightness`` (offset, fraction of the range), each
+        with ``_<view>``. A view is always left.
 
     Raises:
         ValueError: If a sequence has no group, or a batch cannot hold the groups or subjects that it shall.
@@ -132,6 +133,9 @@ def sample_schedule(
         anchors = _anchors(pool, steps, batch_size, subject_sampler, generator)
         samples = _sample_rows(pool, options, views, anchors, generator)
         samples["head_pose"] = _sample_head_poses(len(samples), head_poses, options.head_pose, generator)
+        lost = np.random.default_rng((seed, epoch, 1))  # of its own, so that no option changes the samples otherwise
+        samples["textureless"] = lost.random(len(samples)) < options.textureless
+        samples[[f"missing_{view}" for view in views]] = _sample_missing(len(samples), len(views), options, lost)
         sampled.append(samples.assign(epoch=epoch, step=np.repeat(np.arange(steps), batch_size)))
     return pd.concat(sampled, ignore_index=True)[schedule_columns(views)]
 
@@ -231,6 +235,14 @@ def _sample_head_poses(samples: int, head_poses: int, probability: float, genera
         return np.zeros(samples, np.int64)
     chosen = generator.integers(1, head_poses + 1, samples)
     return np.where(generator.random(samples) < probability, chosen, 0).astype(np.int64)
+
+
+def _sample_missing(
+    samples: int, views: int, options: MixedViewOptions, generator: np.random.Generator
+) -> Bool[np.ndarray, "samples views"]:
+    missing: Bool[np.ndarray, "samples views"] = generator.random((samples, views)) < options.missing_view
+    missing[np.arange(samples), generator.integers(0, views, samples)] = False
+    return missing
 
 
 def _balanced_anchors(pool: _Pool, steps: int, batch_size: int, generator: np.random.Generator) -> Positions:
