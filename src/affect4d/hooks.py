@@ -21,7 +21,7 @@ from kedro.config import AbstractConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import AbstractVersionedDataset, Version
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
@@ -29,6 +29,7 @@ from pydantic import BaseModel
 
 from affect4d import configuration_layers_and_checks as configuration
 from affect4d import tracking
+from affect4d.left_out import LeftOut
 from affect4d.malloc_and_peak_memory import keep_freed_memory
 
 LOGGER = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class ArtefactHooks:
         self._catalog: DataCatalog | None = None
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._marks: dict[str, float] = {}
+        self._left_out: defaultdict[str, list[str]] = defaultdict(list)
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -106,6 +108,7 @@ class ArtefactHooks:
         self._catalog = catalog
         self._seconds.clear()
         self._marks.clear()
+        self._left_out.clear()
         if "run_info" in pipeline.inputs():
             catalog["run_info"].save(self._describe_run(pipeline))
         pin_versions(pipeline, catalog)
@@ -124,9 +127,12 @@ class ArtefactHooks:
         self._count(node)
 
     @hook_impl
-    def before_dataset_saved(self, node: Node) -> None:
-        """Leave out what other hooks did since."""
+    def before_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Leave out of the count what other hooks did since; keep a left-out result in memory, and not on disk."""
         self._marks[node.name] = time.perf_counter()
+        if isinstance(data, LeftOut) and self._catalog is not None:
+            self._left_out[data.reason].append(dataset_name)
+            self._catalog[dataset_name] = MemoryDataset()
 
     @hook_impl(tryfirst=True)
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
@@ -141,7 +147,9 @@ class ArtefactHooks:
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
-        """Log the seconds of every stage."""
+        """Log the seconds of every stage, and what was left out."""
+        for reason, names in self._left_out.items():
+            LOGGER.warning("Left out: %s. %s", ", ".join(names), reason)
         tracking.log_numbers({f"seconds/{stage}": round(value, 3) for stage, value in self._seconds.items()})
 
     def _count(self, node: Node) -> None:

@@ -5,7 +5,18 @@ import pytest
 from affect4d.evaluation.metrics import chance_scores, score_predictions
 from affect4d.evaluation.summary import display_name, result_rows, results_table, write_summary
 
-KEYS = ["corpus", "protocol", "split_hash", "seed", "subjects", "models", "baselines", "seconds", "versions"]
+KEYS = [
+    "corpus",
+    "protocol",
+    "split_hash",
+    "seed",
+    "subjects",
+    "models",
+    "baselines",
+    "left_out",
+    "seconds",
+    "versions",
+]
 
 
 @pytest.fixture

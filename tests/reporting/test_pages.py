@@ -245,6 +245,22 @@ def test_what_other_runs_left_has_its_sections(judged):
 
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_a_model_without_scores_is_named_with_the_reason(context, render):
+    summary = context["summary"]
+    models = {"affect_vlm": summary["models"]["affect_vlm"]}
+    left_out = {"smile_vlm": "No sequence has landmarks."}
+    text = render({**context, "summary": {**summary, "models": models, "left_out": left_out}})
+    assert re.search(r"SMILE-VLM: not measured\.(\*\*|</b>) No sequence has landmarks\.", text)
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
+def test_a_run_without_any_scores_is_reported(context, render):
+    left_out = {"smile_vlm": "No labels."}
+    summary = {**context["summary"], "models": {}, "baselines": {}, "left_out": left_out}
+    assert "No labels." in render({**context, "summary": summary})
+
+
+@pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_gaps_and_calibration_are_told_in_words(judged, render):
     text = render(judged)
     assert "41–79" in text  # the interval over four subjects

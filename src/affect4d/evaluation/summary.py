@@ -1,6 +1,7 @@
 """Scores of a run in one small document (``summary.json``), and as a table for the terminal."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 import pandas as pd
@@ -16,6 +17,8 @@ NAMES: Mapping[str, str] = {
     "smile_vlm.knn": "SMILE-VLM, nearest neighbours",
     "smile_vlm.zero_shot": "SMILE-VLM, zero-shot",
     "smile_vlm.free_text": "SMILE-VLM, zero-shot by free text",
+    "baselines": "Baselines",
+    "references": "Cross-entropy and untrained encoder",
     "untrained_encoder": "Untrained encoder, linear probe",
     "chance": "Chance",
     "pixel_knn": "Pixels, nearest neighbours",
@@ -53,10 +56,12 @@ def write_summary(
     baselines: Mapping[str, Scores],
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
+    left_out: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Collect a run's scores in a document of plain, JSON-able values.
 
-    ``models`` and ``baselines`` are scores by name, or by name and readout (probe, prompts …); ``seconds`` by stage.
+    ``models`` and ``baselines`` are scores by name, or by name and readout (probe, prompts …); ``seconds`` by stage;
+    ``left_out`` is the reason why a model, or the ``baselines`` or ``references``, have no scores.
 
     Raises:
         SubjectLeakError: If the two sides share a subject.
@@ -71,6 +76,7 @@ def write_summary(
         "subjects": {"train": len(split.train), "test": len(split.test)},
         "models": _plain(models),
         "baselines": _plain(baselines),
+        "left_out": dict(left_out),
         "seconds": {stage: round(float(value), 2) for stage, value in seconds.items()},
         "versions": dict(versions),
     }

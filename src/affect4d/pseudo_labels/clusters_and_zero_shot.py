@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.cluster import AgglomerativeClustering, KMeans
 
+from affect4d.left_out import MissingInputError
 from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns, top_margin
 from affect4d.pseudo_labels.landmark_pseudo_labels import Rules, balancing_offsets
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
@@ -30,7 +31,7 @@ def label_by_clusters(
     Clusters and balance are fitted where ``train`` is true. Confidence is 0 (between two centres) … 1 (at the centre).
 
     Raises:
-        ValueError: If there are fewer training sequences than clusters.
+        MissingInputError: If there are fewer training sequences than clusters.
     """
     training = train.to_numpy(bool)
     centres = find_centres(features.to_numpy()[training], options.cluster, options.seed)
@@ -42,9 +43,9 @@ def label_by_clusters(
 
 
 def find_centres(features: ClusterFeatures, options: ClusterOptions, seed: int) -> Float[np.ndarray, "clusters width"]:
-    """Centres of the clusters of some rows; a ValueError if there are fewer rows than clusters."""
+    """Centres of the clusters of some rows; a MissingInputError if there are fewer rows than clusters."""
     if len(features) < options.count:
-        raise ValueError(
+        raise MissingInputError(
             f"{len(features)} training sequences cannot make {options.count} clusters: "
             "lower pseudo_labels.cluster.count."
         )
@@ -88,10 +89,10 @@ def label_by_similarity(
     balance is fitted where ``train`` is true. Confidence is the margin of the best probability over the second.
 
     Raises:
-        ValueError: If no sequence is of a training subject, or none reaches the confidence.
+        MissingInputError: If no sequence is of a training subject, or none reaches the confidence.
     """
     if not train.any():
-        raise ValueError("No sequence of a training subject has images: check the subject split.")
+        raise MissingInputError("No sequence of a training subject has images: check the subject split.")
     logits = scale * similarities[list(EXPRESSIONS)].to_numpy()
     if options.balanced:
         logits = logits + balancing_offsets(logits[train.to_numpy()], temperature=1.0)
@@ -108,7 +109,7 @@ def label_by_similarity(
     )
     confident = found[confidence >= options.zero_shot.confidence].reset_index(drop=True)
     if confident.empty:
-        raise ValueError(
+        raise MissingInputError(
             f"No sequence reaches a confidence of {options.zero_shot.confidence}, the highest is "
             f"{confidence.max():.3f}: lower pseudo_labels.zero_shot.confidence."
         )

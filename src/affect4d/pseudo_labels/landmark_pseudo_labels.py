@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from affect4d.left_out import MissingInputError
 from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns, prototype_scores
 from affect4d.pseudo_labels.landmark_movement import (
     MEASUREMENTS,
@@ -37,7 +38,7 @@ FEWEST = 5  # training sequences of every emotion that a discriminant needs; wit
 NAMED_SUBJECTS = 10  # most subjects that a warning names
 
 
-class UnmeasurableError(ValueError):
+class UnmeasurableError(MissingInputError):
     """No sequence of a corpus can be measured; the message names the reason and the remedy."""
 
 
@@ -68,7 +69,7 @@ class Rules:
 def fit_rules(measurements: pd.DataFrame, options: GeometryOptions, balanced: bool) -> Rules:
     """Rules fitted to training subjects' measurements, without labels; ``balanced``: six equally frequent emotions."""
     if measurements.empty:
-        raise ValueError("No sequence of a training subject could be measured: check the subject split.")
+        raise UnmeasurableError("No sequence of a training subject could be measured: check the subject split.")
     spread = (1.4826 * measurements.abs().median()).fillna(1.0).clip(lower=SMALLEST_SPREAD)
     usual = Rules(dict(spread), (0.0,) * len(EXPRESSIONS))
     scores = usual.scores(measurements)
@@ -206,5 +207,6 @@ def _unmeasurable_message(scan_manifest: pd.DataFrame) -> str:
         )
     return (
         "No sequence has landmarks in its neutral frame and another: geometric pseudo-labels need them. Put the "
-        f"corpus's landmark files beside its scans and ingest again, {otherwise}"
+        "corpus's landmark files beside its scans, or install the landmark detector (`make setup`), and ingest again, "
+        f"{otherwise}"
     )

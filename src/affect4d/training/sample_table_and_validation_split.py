@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from affect4d.left_out import MissingInputError
 from affect4d.training.options import TrainOptions
 from affect4d.views.apex_detection import frame_table
 from affect4d.views.augmentation import MixedViewOptions
@@ -31,7 +32,7 @@ def draw_plan(
     :func:`~affect4d.views.mixed_view_sampling.sample_schedule`; validation rows have ``VALIDATION_EPOCH``.
     """
     if view_manifest.empty:
-        raise ValueError(
+        raise MissingInputError(
             "No sequence of a training subject is left to train on: none has one of the six expressions or, without "
             "labels, a pseudo-label. Without labels: kedro run --pipeline=train_smile."
         )

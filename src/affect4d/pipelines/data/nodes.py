@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from affect4d.configuration_layers_and_checks import corpus_parameters
+from affect4d.left_out import MissingInputError
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.cameras_and_render_backends import RenderError
 from affect4d.rendering.options import BlendshapeOptions, RenderOptions
@@ -75,9 +76,24 @@ def _split(present: set[str], raw_corpus: dict[str, Any], options: SplitOptions)
     if "parts" in raw_corpus:
         return _split_parts(present, raw_corpus["parts"], options)
     if options.use_given and "split" in raw_corpus:
-        given = SubjectSplit.from_dict(raw_corpus["split"])
-        return SubjectSplit(tuple(present & set(given.train)), tuple(present & set(given.test)), given.seed)
+        return _given_split(present, raw_corpus)
+    if len(present) < 2:
+        raise MissingInputError(
+            "All usable scans show one subject, and a model is tested on other subjects than it is trained on: add "
+            "scans of others, or read these by a finished model (kedro run --pipeline=predict)."
+        )
     return draw_split(present, options.test_share, options.seed)
+
+
+def _given_split(present: set[str], raw_corpus: dict[str, Any]) -> SubjectSplit:
+    given = SubjectSplit.from_dict(raw_corpus["split"])
+    train, test = present & set(given.train), present & set(given.test)
+    if not train or not test:
+        raise MissingInputError(
+            f"No {'test' if train else 'training'} subject of the given split has usable scans: draw another split "
+            "with --params split.use_given=false."
+        )
+    return SubjectSplit(tuple(train), tuple(test), given.seed)
 
 
 def _split_parts(present: set[str], parts: dict[str, dict[str, Any]], options: SplitOptions) -> SubjectSplit:
@@ -216,12 +232,15 @@ def score_blendshapes(
 ) -> pd.DataFrame:
     """Blendshape scores of the scans: one row a scored frame, ``sequence``, ``frame`` and one column a blendshape."""
     from affect4d.rendering.blendshape_scores import score_scans
-    from affect4d.scans.alignment.face_landmarker import detector_version
+    from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError, detector_version
     from affect4d.synthetic.generated_scan_source import open_source
 
     score = partial(score_scans, scan_manifest, open_source(raw_corpus), options, engine)
     scans = table_digest(scan_manifest[["sequence", "frame", "checksum", "pose", "crop_radius"]])
-    return cached(cache_store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
+    try:
+        return cached(cache_store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
+    except LandmarkerMissingError as error:
+        raise MissingInputError(str(error)) from error
 
 
 def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_store: ContentStore) -> Image.Image:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
+from affect4d.left_out import MissingInputError
 from affect4d.prompts import prompt_ensembles
 from affect4d.store import ContentStore, cached, table_digest
 
 if TYPE_CHECKING:
-    from affect4d.evaluation.evaluate_models import SavedModel, UntrainedModel
+    from affect4d.evaluation.evaluate_models import EvaluationData, SavedModel, UntrainedModel
+
+SIDES = {"train": "training", "test": "test"}
+UNLABELLED = "None is labelled with one of the six expressions: label the scans (docs/data.md)."
 
 ModelRecord = dict[str, Any]
 """Record of a trained model: ``key`` and ``folder``."""
@@ -28,7 +32,7 @@ def evaluate_affect_vlm(
     """Scores and predictions of AffectVLM by its prompts, and the effect of each prompt on them."""
     from affect4d.evaluation import evaluate_models as models
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    data = _labelled_data(view_manifest, subject_split, settings, view_store)
     texts, saved = prompt_ensembles(settings.prompts), _saved(model, settings)
     given = {**data.key_parts(), "model": model["key"], "prompts": texts}
     scores, predictions = cached(
@@ -51,15 +55,15 @@ def evaluate_smile_vlm(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.micro_expression_features_and_evaluation import has_clips, labelled_clips
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     saved = _saved(model, settings)
     if has_clips(sequences):
         clips = labelled_clips(sequences)
-        views = data.views[data.views["sequence"].isin(clips["sequence"])].reset_index(drop=True)
-        data = models.EvaluationData(views, data.split, data.inputs, data.store)
+        views = view_manifest[view_manifest["sequence"].isin(clips["sequence"])].reset_index(drop=True)
+        data = models.EvaluationData(views, subject_split, settings.inputs, view_store)
         evaluate = partial(models.evaluate_micro_expressions, data, clips, saved, _untrained(settings))
         given = {**data.key_parts(), "clips": table_digest(clips), "size": settings.model, "seed": settings.train.seed}
         return cached(cache_store, "micro", evaluate, **given, model=model["key"])
+    data = _labelled_data(view_manifest, subject_split, settings, view_store)
     texts = prompt_ensembles(settings.prompts)
     evaluate = partial(models.evaluate_smile_vlm, data, saved, texts)
     return cached(cache_store, "smile_vlm", evaluate, **data.key_parts(), model=model["key"], prompts=texts)
@@ -89,7 +93,7 @@ def evaluate_references(
     """Scores and predictions of the supervised model of the same size, and of an untrained image encoder."""
     from affect4d.evaluation import evaluate_models as models
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    data = _labelled_data(view_manifest, subject_split, settings, view_store)
     evaluate = partial(models.evaluate_references, data, _saved(cross_entropy, settings), _untrained(settings))
     given = {**data.key_parts(), "model": cross_entropy["key"], "size": settings.model, "seed": settings.train.seed}
     return cached(cache_store, "references", evaluate, **given)
@@ -107,7 +111,7 @@ def evaluate_representations(
     """Few-shot accuracy, retrieval and t-SNE of SMILE-VLM, its untrained encoder, and AffectVLM, which saw labels."""
     from affect4d.evaluation import evaluate_models as models
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    data = _labelled_data(view_manifest, subject_split, settings, view_store)
     texts = prompt_ensembles(settings.prompts)
     saved = {"smile": _saved(smile, settings), "affect": _saved(affect, settings)}
     evaluate = partial(models.evaluate_representations, data, **saved, untrained=_untrained(settings), prompts=texts)
@@ -129,7 +133,7 @@ def evaluate_baselines(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.face_api_expression_reader import reader_version
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    data = _labelled_data(view_manifest, subject_split, settings, view_store)
     actions = true_action_units if len(true_action_units) else None
     evaluate = partial(models.evaluate_baselines, data, scan_manifest, actions, settings.pseudo_labels)
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
@@ -145,8 +149,23 @@ def measure_pseudo_labels(
     """Coverage and accuracy of the pseudo-labels, on either side of the split."""
     from affect4d.evaluation.metrics import score_pseudo_labels
 
+    if view_manifest["expression"].isna().all():
+        raise MissingInputError(f"The accuracy of pseudo-labels is not measured. {UNLABELLED}")
     sides = {side: view_manifest[view_manifest["subject"].isin(subject_split[side])] for side in ("train", "test")}
     return {side: {**score_pseudo_labels(pseudo_prompts, rows)} for side, rows in sides.items()}
+
+
+def _labelled_data(
+    view_manifest: pd.DataFrame, subject_split: dict[str, Any], settings: ExperimentSettings, view_store: ContentStore
+) -> "EvaluationData":
+    """What a model is evaluated on; MissingInputError if training or test subjects have no labelled sequence."""
+    from affect4d.evaluation.evaluate_models import EvaluationData
+
+    labelled = view_manifest.loc[view_manifest["expression"].notna(), "subject"]
+    for side in ("train", "test"):
+        if not labelled.isin(subject_split[side]).any():
+            raise MissingInputError(f"No sequence of a {SIDES[side]} subject can be scored. {UNLABELLED}")
+    return EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
 
 
 def _saved(model: ModelRecord, settings: ExperimentSettings) -> "SavedModel":

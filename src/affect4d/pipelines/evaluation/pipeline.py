@@ -1,8 +1,8 @@
 """Trained models, baselines → scores and predictions on test subjects."""
 
-from kedro.pipeline import Node, Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, pipeline
 
-from affect4d.pipelines import named_node
+from affect4d.pipelines import named_node, node
 from affect4d.pipelines.evaluation import nodes
 
 DATA = ("view_manifest", "subject_split")

@@ -12,6 +12,7 @@ import pandas as pd
 from affect4d import tracking
 from affect4d.experiments.settings import CrossValidationOptions, ExperimentSettings, RobustnessOptions, StudyOptions
 from affect4d.experiments.variants import study_named
+from affect4d.left_out import LeftOut, present
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
@@ -236,10 +237,10 @@ def _report_fold(fold: Fold, table: pd.DataFrame) -> None:
 
 
 def gather_models(
-    affect_vlm: dict[str, Any], smile_vlm: dict[str, Any], cross_entropy: dict[str, Any]
+    affect_vlm: dict[str, Any] | LeftOut, smile_vlm: dict[str, Any] | LeftOut, cross_entropy: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Records of the three trained models, by the name that their predictions carry."""
-    return {"affect_vlm": affect_vlm, "smile_vlm.zero_shot": smile_vlm, "cross_entropy": cross_entropy}
+    """Records of the trained models, by the name that their predictions carry; cross-entropy is the reference."""
+    return present({"affect_vlm": affect_vlm, "smile_vlm.zero_shot": smile_vlm, "cross_entropy": cross_entropy})
 
 
 def choose_clips(

@@ -1,8 +1,8 @@
 """Studies, cross-validation and robustness: pipelines that a user names; none is part of the default run."""
 
-from kedro.pipeline import Node, Pipeline, node, pipeline
+from kedro.pipeline import Node, Pipeline, pipeline
 
-from affect4d.pipelines import named_node
+from affect4d.pipelines import named_node, node
 from affect4d.pipelines.experiments import nodes
 
 STUDIES = (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
+from affect4d.left_out import LeftOut
 from affect4d.prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
@@ -36,7 +37,7 @@ def describe_training_data(
 
 def package_model(
     model: dict[str, Any],
-    metrics: dict[str, Any],
+    metrics: dict[str, Any] | LeftOut,
     training_data: dict[str, Any],
     settings: ExperimentSettings,
     ingest: IngestOptions,
@@ -86,9 +87,9 @@ def _origin(model: dict[str, Any], training_data: dict[str, Any], seed: int) -> 
     }
 
 
-def _scores(metrics: dict[str, Any], name: str, training_data: dict[str, Any]) -> dict[str, Any] | None:
-    """Scores of the model's answers by prompts; None where it was judged by another protocol (micro-expressions)."""
-    scores = metrics
+def _scores(metrics: dict[str, Any] | LeftOut, name: str, training_data: dict[str, Any]) -> dict[str, Any] | None:
+    """Scores of the model's answers by prompts; None where none are, or by another protocol (micro-expressions)."""
+    scores = {} if isinstance(metrics, LeftOut) else metrics
     for part in SCORE_PATHS[name]:
         scores = scores.get(part, {})
     if "accuracy" not in scores:

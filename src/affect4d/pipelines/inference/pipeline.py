@@ -1,8 +1,8 @@
 """Trained models → packaged models; raw scans → predictions; a packaged model → files for other software."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, pipeline
 
-from affect4d.pipelines import named_node
+from affect4d.pipelines import named_node, node
 from affect4d.pipelines.inference.nodes import draw_gallery, export_model, predict_scans
 from affect4d.pipelines.inference.packaging import describe_training_data, package_model
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from affect4d.experiments.settings import ExperimentSettings, Objectives
 from affect4d.experiments.variants import MethodName
+from affect4d.left_out import MissingInputError
 from affect4d.models.options import ModelOptions
 from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
@@ -78,6 +79,11 @@ def write_augmented_prompts(
 ) -> pd.DataFrame:
     """Templates filled with synonyms of the expression and the attributes that the corpus supplies."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
+    if labelled.empty:
+        raise MissingInputError(
+            "No sequence is labelled with one of the six expressions, which AffectVLM and cross-entropy need: "
+            "label the scans (docs/data.md), or train without labels (kedro run --pipeline=train_smile)."
+        )
     options = settings.prompts
     given = {"sequences": table_digest(labelled), "options": options, "own": custom_prompts(options)}
     return cached(cache_store, "augmented", partial(compose_prompts, labelled, options), **given)

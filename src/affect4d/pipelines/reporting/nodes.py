@@ -12,6 +12,7 @@ from PIL import Image
 
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
+from affect4d.left_out import LeftOut, present
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
@@ -29,10 +30,17 @@ COMPARED = (
 
 
 def gather_predictions(
-    affect_vlm: pd.DataFrame, smile_vlm: pd.DataFrame, reference: pd.DataFrame, baseline: pd.DataFrame
-) -> pd.DataFrame:
+    affect_vlm: pd.DataFrame | LeftOut,
+    smile_vlm: pd.DataFrame | LeftOut,
+    reference: pd.DataFrame | LeftOut,
+    baseline: pd.DataFrame | LeftOut,
+) -> pd.DataFrame | LeftOut:
     """One table of the predictions of every model and baseline on every test sequence, in the headline setting."""
-    every = pd.concat([affect_vlm, smile_vlm, reference, baseline], ignore_index=True)
+    tables = (affect_vlm, smile_vlm, reference, baseline)
+    made = [table for table in tables if not isinstance(table, LeftOut)]
+    if not made:
+        return baseline
+    every = pd.concat(made, ignore_index=True)
     return every[every["setting"] == "sequence"].drop(columns="setting").reset_index(drop=True)
 
 
@@ -58,7 +66,9 @@ def measure_fairness(predictions: pd.DataFrame, sequences: pd.DataFrame) -> dict
 
 
 def gather_evidence(
-    evidence: Mapping[str, Callable[[], Any]], micro_comparison: list[dict[str, Any]], raw_corpus: dict[str, Any]
+    evidence: Mapping[str, Callable[[], Any]],
+    micro_comparison: list[dict[str, Any]] | LeftOut,
+    raw_corpus: dict[str, Any],
 ) -> dict[str, Any]:
     """Results that other pipelines left, of this corpus (studies, cross-validations, robustness) and of all (claims).
 
@@ -73,7 +83,7 @@ def gather_evidence(
     latest: list[dict[str, Any]] = max(
         (rows for rows in elsewhere if rows), key=lambda rows: str(rows[0]["made"]), default=[]
     )
-    claim_9 = micro_comparison or latest
+    claim_9 = latest if isinstance(micro_comparison, LeftOut) else micro_comparison or latest
     return {
         "studies": _load_below(evidence, f"{own}studies/"),
         "findings": {"9": claim_9} if claim_9 else {},
@@ -105,24 +115,27 @@ def answer_claims(
 def summarise(
     raw_corpus: dict[str, Any],
     subject_split: dict[str, Any],
-    affect_vlm: dict[str, Any],
-    smile_vlm: dict[str, Any],
-    reference: dict[str, Any],
-    baseline: dict[str, Any],
+    affect_vlm: dict[str, Any] | LeftOut,
+    smile_vlm: dict[str, Any] | LeftOut,
+    reference: dict[str, Any] | LeftOut,
+    baseline: dict[str, Any] | LeftOut,
     seconds: dict[str, float],
     settings: ExperimentSettings,
     run_info: dict[str, Any],
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The figures of the run in one small document, and as a table for the terminal."""
+    """The figures of the run, and why some are missing, in one small document; and as a table for the terminal."""
     from affect4d.evaluation.summary import results_table, write_summary
 
+    models = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm}
+    baselines = {"baselines": baseline, "references": reference}
     summary = write_summary(
         corpus=raw_corpus["name"],
         protocol=PROTOCOL,
         split=SubjectSplit.from_dict(subject_split),
         seed=settings.train.seed,
-        models={"affect_vlm": affect_vlm, "smile_vlm": smile_vlm},
-        baselines={**baseline, **reference},
+        models=present(models),
+        baselines={name: scores for part in present(baselines).values() for name, scores in part.items()},
+        left_out={name: one.reason for name, one in {**models, **baselines}.items() if isinstance(one, LeftOut)},
         seconds=seconds,
         versions=run_info["versions"],
     )
@@ -134,7 +147,7 @@ def write_report(
     data_section: dict[str, Any],
     model_section: dict[str, Any],
     evaluation_section: dict[str, Any],
-    claims: dict[str, Any],
+    claims: dict[str, Any] | LeftOut,
     evidence: dict[str, Any],
     raw_corpus: dict[str, Any],
     run_info: dict[str, Any],
@@ -150,23 +163,26 @@ def write_report(
         **evaluation_section,
         "command": f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
         "made": datetime.datetime.fromisoformat(run_info["made"]),
-        "claims": claims["claims"],
-        "corpora": claims_by_corpus({**evidence["claims"], raw_corpus["name"]: claims}),
+        "claims": () if isinstance(claims, LeftOut) else claims["claims"],
+        "corpora": claims_by_corpus({**evidence["claims"], **present({raw_corpus["name"]: claims})}),
         "validations": evidence["cross_validations"],
         "robustness": evidence["robustness"],
     }
     return render_report(report), render_report_markdown(report)
 
 
-def write_model_cards(summary: dict[str, Any], raw_corpus: dict[str, Any]) -> tuple[str, str]:
-    """Model cards of AffectVLM and SMILE-VLM as this run measured them."""
+def write_model_cards(summary: dict[str, Any], raw_corpus: dict[str, Any]) -> tuple[str | LeftOut, str | LeftOut]:
+    """Model cards of AffectVLM and SMILE-VLM as this run measured them; of a model that was not, none."""
     from affect4d.reporting.pages import render_model_card
 
     corpus, synthetic = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"])
-    affect, smile = (
-        render_model_card(model, summary, corpus=corpus, synthetic=synthetic) for model in ("affect_vlm", "smile_vlm")
-    )
-    return affect, smile
+
+    def card(model: str) -> str | LeftOut:
+        if model in summary["left_out"]:
+            return LeftOut(summary["left_out"][model])
+        return render_model_card(model, summary, corpus=corpus, synthetic=synthetic)
+
+    return card("affect_vlm"), card("smile_vlm")
 
 
 def _load_below(evidence: Mapping[str, Callable[[], Any]], folder: str) -> dict[str, Any]:
@@ -182,7 +198,7 @@ def describe_data(
     view_manifest: pd.DataFrame,
     ingest_report: pd.DataFrame,
     view_sheet: Image.Image,
-    augmentation_sheet: Image.Image,
+    augmentation_sheet: Image.Image | LeftOut,
 ) -> Section:
     """Corpus, split, counts, and contact sheets where its faces are synthetic."""
     synthetic = bool(raw_corpus["synthetic"])
@@ -190,7 +206,11 @@ def describe_data(
         ("What the models see", "Every expression at its apex, from every view.", view_sheet),
         ("Mixed view augmentation", "Rows of the schedule, before and after.", augmentation_sheet),
     )
-    pictures = [{"title": title, "caption": caption, "image": image} for title, caption, image in sheets]
+    pictures = [
+        {"title": title, "caption": caption, "image": image}
+        for title, caption, image in sheets
+        if not isinstance(image, LeftOut)
+    ]
     return {
         "split": SubjectSplit.from_dict(subject_split),
         "corpus": describe_corpus(raw_corpus),
@@ -201,23 +221,24 @@ def describe_data(
 
 
 def describe_models(
-    affect_vlm: dict[str, Any],
-    smile_vlm: dict[str, Any],
-    cross_entropy: dict[str, Any],
-    affect_history: pd.DataFrame,
-    smile_history: pd.DataFrame,
-    cross_entropy_history: pd.DataFrame,
+    affect_vlm: dict[str, Any] | LeftOut,
+    smile_vlm: dict[str, Any] | LeftOut,
+    cross_entropy: dict[str, Any] | LeftOut,
+    affect_history: pd.DataFrame | LeftOut,
+    smile_history: pd.DataFrame | LeftOut,
+    cross_entropy_history: pd.DataFrame | LeftOut,
     view_manifest: pd.DataFrame,
     settings: ExperimentSettings,
 ) -> Section:
-    """Learning curves, cost and view weights of the three trained models."""
+    """Learning curves, cost and view weights of the trained models."""
     from affect4d.evaluation.attribution import view_weights
     from affect4d.models import load_model
 
-    records = {"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy}
+    records = present({"affect_vlm": affect_vlm, "smile_vlm": smile_vlm, "cross_entropy": cross_entropy})
+    histories = {"affect_vlm": affect_history, "smile_vlm": smile_history, "cross_entropy": cross_entropy_history}
     views = list(view_manifest["views"].iloc[0])
     return {
-        "histories": dict(zip(records, (affect_history, smile_history, cross_entropy_history), strict=True)),
+        "histories": present(histories),
         "costs": {name: record["cost"] for name, record in records.items()},
         "view_weights": {
             name: view_weights(load_model(Path(record["folder"])), views, settings.inputs)
@@ -227,22 +248,24 @@ def describe_models(
 
 
 def describe_evaluation(
-    comparisons: list[dict[str, Any]],
-    pseudo_label_accuracy: dict[str, Any],
-    representations: dict[str, Any],
-    embedding_maps: pd.DataFrame,
-    fairness: dict[str, Any],
-    failures: list[Any],
+    comparisons: list[dict[str, Any]] | LeftOut,
+    pseudo_label_accuracy: dict[str, Any] | LeftOut,
+    representations: dict[str, Any] | LeftOut,
+    embedding_maps: pd.DataFrame | LeftOut,
+    fairness: dict[str, Any] | LeftOut,
+    failures: list[Any] | LeftOut,
 ) -> Section:
-    """Comparisons, pseudo-label accuracy, representations, fairness and failures."""
-    return {
+    """Comparisons, pseudo-label accuracy, representations, fairness and failures: those that are there."""
+    purity = pseudo_label_accuracy if isinstance(pseudo_label_accuracy, LeftOut) else pseudo_label_accuracy["train"]
+    parts: dict[str, Any] = {
         "comparisons": comparisons,
-        "purity": pseudo_label_accuracy["train"],
+        "purity": purity,
         "representations": representations,
         "embedding_maps": embedding_maps,
         "fairness": fairness,
         "failures": failures,
     }
+    return present(parts)
 
 
 def show_failures(

@@ -1,7 +1,8 @@
 """Views, augmentation schedule, prompts → AffectVLM, SMILE-VLM and the cross-entropy baseline."""
 
-from kedro.pipeline import Pipeline, node, pipeline
+from kedro.pipeline import Pipeline, pipeline
 
+from affect4d.pipelines import node
 from affect4d.pipelines.training.nodes import train_model
 
 STAGES = {"affect_vlm": "train_affect", "smile_vlm": "train_smile", "cross_entropy": "train_reference"}

@@ -1,0 +1,114 @@
+"""What a corpus does not allow is left out with its reason; everything else is made."""
+
+import json
+import shutil
+from typing import Any
+
+import pytest
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+
+from affect4d.hooks import ArtefactHooks
+from affect4d.left_out import LeftOut, MissingInputError
+from affect4d.pipelines import named_node
+from affect4d.pipelines.data.nodes import SplitOptions, split_subjects
+from affect4d.scans.alignment import face_landmarker
+
+REASON = "No sequence has landmarks: put the landmark files beside the scans."
+
+
+def measure(scans: int) -> tuple[int, int]:
+    if scans < 2:
+        raise MissingInputError(REASON)
+    return scans, scans * scans
+
+
+def train(number: int) -> int:
+    return 10 * number
+
+
+def report(score: int | LeftOut, square: int | LeftOut) -> dict[str, Any]:
+    return {"score": score.reason if isinstance(score, LeftOut) else score, "square": isinstance(square, LeftOut)}
+
+
+PIPELINE = Pipeline(
+    [
+        named_node(measure, "scans", ["number", "square"]),
+        named_node(train, "number", "score"),
+        named_node(report, ["score", "square"], "report"),
+    ]
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run the pipeline with results on disk, and load its report."""
+
+    def start(scans):
+        files = {name: JSONDataset(filepath=str(tmp_path / f"{name}.json")) for name in ("number", "score", "report")}
+        catalog = DataCatalog(datasets={"scans": MemoryDataset(scans), "square": MemoryDataset(), **files})
+        manager = _create_hook_manager()
+        manager.register(ArtefactHooks())
+        manager.hook.before_pipeline_run(run_params={}, pipeline=PIPELINE, catalog=catalog)
+        SequentialRunner().run(PIPELINE, catalog, manager)
+        manager.hook.after_pipeline_run(run_params={}, run_result={}, pipeline=PIPELINE, catalog=catalog)
+        return catalog["report"].load()
+
+    return start
+
+
+def test_what_can_be_made_is_made(run):
+    assert run(2) == {"score": 20, "square": False}
+
+
+def test_what_needs_a_left_out_result_is_left_out_with_its_reason(run, tmp_path, caplog):
+    assert run(1) == {"score": REASON, "square": True}
+    assert not (tmp_path / "score.json").exists()
+    assert f"Left out: number, square, score. {REASON}" in caplog.text
+
+
+def test_another_error_ends_the_run(run):
+    with pytest.raises(TypeError):
+        run("many")
+
+
+@pytest.mark.parametrize(
+    ("subjects", "given", "words"),
+    [
+        ((), {}, "show one subject.*pipeline=predict"),
+        (
+            ("b",),
+            {"split": {"train": ["a", "b"], "test": ["c"], "seed": 0}},
+            "No test subject.*use_given",
+        ),
+    ],
+)
+def test_without_training_and_test_subjects_nothing_is_split(subjects, given, words):
+    import pandas as pd
+
+    sequences = pd.DataFrame({"subject": ["a", *subjects]})
+    with pytest.raises(MissingInputError, match=words):
+        split_subjects(sequences, {"name": "mine", **given}, SplitOptions())
+
+
+@pytest.mark.slow
+def test_a_corpus_without_landmarks_trains_and_reports_everything_else(make_project, finished, tmp_path, monkeypatch):
+    done, _ = finished
+    shutil.copytree(
+        done.load("raw_corpus")["root"], tmp_path / "bare", ignore=shutil.ignore_patterns("BU4DFE_BND_V1.1")
+    )
+    monkeypatch.setenv(face_landmarker.MODEL_VARIABLE, str(tmp_path / "none.task"))
+    face_landmarker.model_file.cache_clear()
+    project = make_project("bare")
+    project.run(corpus="bu4dfe", corpus_root=str(tmp_path / "bare"), engine={"workers": 1})
+    face_landmarker.model_file.cache_clear()
+    results = project.folder / "data" / "08_reporting" / "bu4dfe"
+    summary = json.loads((results / "summary.json").read_text())
+    assert set(summary["models"]) == {"affect_vlm"}
+    assert {"cross_entropy", "pixel_knn"} <= set(summary["baselines"])
+    assert "landmark detector (`make setup`)" in summary["left_out"]["smile_vlm"]
+    assert summary["left_out"]["smile_vlm"] in (results / "report.md").read_text()
+    assert not list((project.folder / "data").glob("**/smile_vlm/metrics.json"))
