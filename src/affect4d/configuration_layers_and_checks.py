@@ -17,7 +17,13 @@ FORMER_PIPELINES: Mapping[str, str] = {"fabricate": "generate", "bundle": "packa
 """Former name of a pipeline → its name; :class:`affect4d.hooks.PreflightHooks` warns."""
 FORMER_PARAMETERS: Mapping[str, str] = {"people": "test_subjects", "damages": "corruptions"}
 """Likewise for names given with --params; options that moved warn by themselves (affect4d.renamed_options)."""
-MACHINE_PARAMETERS = ("ict_folder", "root", "folder", "folders")  # parameters that name a place on one machine
+MACHINE_PARAMETERS = (
+    "ict_folder",
+    "livelink_folder",
+    "root",
+    "folder",
+    "folders",
+)  # parameters that name a place on one machine
 LAYOUT_SETTINGS = ("corpus_roots", "corpus_patterns", "depth_cameras")
 """Settings in ``globals.yml`` with one entry for each layout."""
 _RUNTIME_PARAMETER = re.compile(r"runtime_params:\s*([A-Za-z_]\w*)")
@@ -160,5 +166,7 @@ def corpus_parameters(raw_corpus: Mapping[str, Any]) -> str:
     """
     named = f"corpus={raw_corpus['name']}"
     parts = raw_corpus.get("parts", {"": raw_corpus}).values()
-    on_ict = any(part.get("recipe", {}).get("face") == "ict_facekit" for part in parts)
-    return f"{named},ict_folder=FOLDER_OF_ICT_FACEKIT" if on_ict else named
+    recorded = any("recordings" in part for part in parts)
+    on_ict = recorded or any(part.get("recipe", {}).get("face") == "ict_facekit" for part in parts)
+    folders = ("livelink_folder=FOLDER_OF_RECORDINGS",) * recorded + ("ict_folder=FOLDER_OF_ICT_FACEKIT",) * on_ict
+    return ",".join([named, *folders])

@@ -3,11 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from affect4d.pipelines.data.nodes import IngestPageOptions, ingest_scans, list_protocols, write_ingest_page
+from affect4d.pipelines.data.nodes import (
+    IngestPageOptions,
+    SplitOptions,
+    ingest_scans,
+    list_protocols,
+    split_subjects,
+    write_ingest_page,
+)
 from affect4d.reporting import ingest_page as page_module
 from affect4d.scans.ingest import IngestOptions
+from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.procedural_face import ProceduralFace
@@ -102,3 +111,10 @@ def test_the_page_of_a_corpus_that_was_moved_says_where_it_lies_now(raw_corpus, 
     page, _ = run({**raw_corpus, "root": str(moved)}, store)
     assert raw_corpus["root"] in first
     assert str(moved) in page
+
+
+def test_one_subject_is_ingested_and_refused_by_training(raw_corpus):
+    split = split_subjects(pd.DataFrame({"subject": ["anna", "anna"]}), raw_corpus, SplitOptions())
+    assert split["test"] == ["anna"]
+    with pytest.raises(ValueError, match="training and evaluation need two subjects"):
+        SubjectSplit.from_dict(split)

@@ -28,7 +28,10 @@ class SubjectSplit:
         object.__setattr__(self, "train", tuple(sorted(set(self.train))))
         object.__setattr__(self, "test", tuple(sorted(set(self.test))))
         if not self.train or not self.test:
-            raise ValueError(f"A split needs subjects on both sides: {len(self.train)} train, {len(self.test)} test.")
+            raise ValueError(
+                f"A split needs subjects on both sides: {len(self.train)} train, {len(self.test)} test. Scans of one "
+                "subject are ingested, rendered and predicted; training and evaluation need two subjects or more."
+            )
         check_disjoint(self.train, self.test)
         object.__setattr__(self, "digest", content_key(train=self.train, test=self.test))
 

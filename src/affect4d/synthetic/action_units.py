@@ -5,6 +5,9 @@ counts as typical when most people show it) follows Du, Tao and Martinez, "Compo
 PNAS 2014. The ways to show a micro-expression follow the clips of 4DME and its kind (Li et al., "4DME: A Spontaneous
 4D Micro-Expression Dataset With Multimodalities", IEEE TAC 2022): lip corners for Positive; brows and lids for Negative
 and Surprise; pressed and dimpled lips for Repression. [ours]
+
+The 52 face coefficients of ARKit (``ARFaceAnchor.BlendShapeLocation``, Apple's documentation) are given as action units
+by :data:`ARKIT_UNITS`.
 """
 
 from collections.abc import Mapping
@@ -88,6 +91,73 @@ MICRO_VARIANTS: Mapping[str, tuple[Mapping[str, float], ...]] = {
     "others": ({"AU18": 1.0}, {"AU16": 0.9}, {"AU20": 0.9}, {"AU1": 0.8, "AU18": 0.8}),
 }
 """Ways to show each class of micro-expression, one of which is drawn; weights at full strength."""
+
+ARKIT_SIDED: tuple[str, ...] = (
+    "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthSmile",
+    "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthLowerDown", "mouthUpperUp", "browDown",
+    "browOuterUp", "cheekSquint", "noseSneer",
+)  # fmt: skip
+"""ARKit's coefficients that end in ``Left`` and ``Right``, which are the subject's."""
+ARKIT: tuple[str, ...] = (
+    *(f"{name}{side}" for name in ARKIT_SIDED for side in ("Left", "Right")),
+    "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "browInnerUp", "cheekPuff",
+    "tongueOut",
+)  # fmt: skip
+"""Column order of every array of ARKit's coefficients, each 0…1."""
+
+ARKIT_UNITS: Mapping[str, Mapping[str, float]] = {
+    "AU1": {"browInnerUp": 0.77},
+    "AU2": {"browOuterUp": 1.0},
+    "AU4": {"browDown": 0.71},
+    "AU5": {"eyeWide": 0.83},
+    "AU6": {"cheekSquint": 1.0},
+    "AU7": {"eyeSquint": 0.77},
+    "AU9": {"noseSneer": 1.0},
+    "AU10": {"mouthUpperUp": 1.11},
+    "AU12": {"mouthSmile": 1.11},
+    "AU14": {"mouthDimple": 1.0},
+    "AU15": {"mouthFrown": 1.0},
+    "AU16": {"mouthLowerDown": 1.11},
+    "AU17": {"mouthShrugLower": 1.0},
+    "AU18": {"mouthPucker": 1.0},
+    "AU20": {"mouthStretch": 1.0},
+    "AU22": {"mouthFunnel": 1.11},
+    "AU24": {"mouthPressLeft": 0.5, "mouthPressRight": 0.5},
+    "AU25": {"jawOpen": 1.0, "mouthClose": -1.0, "mouthLowerDownLeft": 0.5, "mouthLowerDownRight": 0.5},
+    "AU26": {"jawOpen": 1.54},
+    "AU28": {"mouthRollLower": 0.63, "mouthRollUpper": 0.63},
+    "AU34": {"cheekPuff": 1.0},
+    "AU45": {"eyeBlink": 1.0},
+    "jaw_left": {"jawLeft": 1.25, "jawRight": -1.25},
+    "mouth_left": {"mouthLeft": 1.25, "mouthRight": -1.25},
+    "gaze_left": {"eyeLookOutLeft": 0.7, "eyeLookInLeft": -0.7, "eyeLookInRight": 0.7, "eyeLookOutRight": -0.7},
+    "gaze_up": {"eyeLookUpLeft": 0.9, "eyeLookDownLeft": -0.9, "eyeLookUpRight": 0.9, "eyeLookDownRight": -0.9},
+}
+"""Each unit as a weighted sum of ARKit's coefficients; a name without side stands for the unit's own side.
+
+Pairs follow the table in ICT-FaceKit's README (Li et al. 2020) and Ozel's "ARKit to FACS cheat sheet". A factor is
+one over the strength of that shape in the unit (:data:`affect4d.synthetic.ict_facekit.SHAPES`), so that both move the
+face alike; those of the gaze turn the eyes by 0.6 rad at 1, as measured on recordings. AU25 has no coefficient: it is
+what the open jaw and the lower lip open [ours]. AU23 has none, and is always 0.
+"""
+
+
+def units_of_arkit(coefficients: Float64[np.ndarray, "frames arkit"]) -> ActionTrack:
+    """Action-unit weights of ARKit's coefficients: 0…``STRONGEST_OF_ARKIT``, from -1 for units with a direction."""
+    return np.asarray(np.clip(coefficients @ _ARKIT_MATRIX, _LEAST, STRONGEST_OF_ARKIT))
+
+
+def _arkit_column(unit: str) -> list[float]:
+    name, _, side = unit.partition("_")
+    given = ARKIT_UNITS.get(unit, ARKIT_UNITS.get(name, {}))
+    ends = ("", {"L": "Left", "R": "Right"}.get(side, ""))
+    return [sum(given[key] for key in given if name in {key + end for end in ends}) for name in ARKIT]
+
+
+STRONGEST_OF_ARKIT = 1.2  # as of the units of generated faces
+_LEAST = np.array([0.0 if unit.startswith("AU") else -1.0 for unit in ACTION_UNITS])
+_ARKIT_MATRIX = np.array([_arkit_column(unit) for unit in ACTION_UNITS]).T
 
 
 def weights_of(shown: Mapping[str, float]) -> ActionWeights:

@@ -15,7 +15,7 @@ from affect4d.scans.scan_source_and_corpus_folder import FileSource, MixedSource
 from affect4d.store import content_key
 from affect4d.synthetic import generate_scans as corpus
 from affect4d.synthetic.generate_scans import Take
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.recipe import CorpusRecipe, LiveLinkRecipe
 
 VERTEX_DECIMALS, UV_DECIMALS, LANDMARK_DECIMALS = 3, 4, 4
 """Decimals of the text formats, of which streamed scans are exact copies but for the texture."""
@@ -71,10 +71,14 @@ class GeneratedSource:
 
 
 def open_source(raw_corpus: Mapping[str, Any]) -> ScanSource:
-    """The raw scans that the artefact ``raw_corpus`` describes: files, a streamed corpus's recipe, or a mixture."""
+    """The raw scans that the artefact ``raw_corpus`` describes: files, a recipe's, those of recordings, or a mixture."""
     if "parts" in raw_corpus:
         parts = tuple((name, open_source(part)) for name, part in raw_corpus["parts"].items())
         return MixedSource(parts, bool(raw_corpus["balanced"]))
+    if "recordings" in raw_corpus:
+        from affect4d.synthetic.live_link_source import LiveLinkSource
+
+        return LiveLinkSource(LiveLinkRecipe.model_validate(raw_corpus["recordings"]))
     if raw_corpus.get("streamed"):
         return GeneratedSource(CorpusRecipe.model_validate(raw_corpus["recipe"]))
     return FileSource.described(raw_corpus)

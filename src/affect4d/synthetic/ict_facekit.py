@@ -86,6 +86,7 @@ SHAPES: Mapping[str, Mapping[str, float]] = {
     "mouth_left": {"mouthLeft": 0.8},
 }
 """Expression shapes of each action unit; ``_L`` and ``_R`` are added where the model has both halves."""
+JAW = ("AU26", "jaw_left", "jawOpen", "jawLeft", "jawRight", "jawForward")  # units and shapes that the teeth follow
 SAMPLINGS = 9
 SPACINGS = (0.95, 1.1, 1.25)  # factors on the distance of neighbours, one for each density
 RIM = 3.0  # height over the lower edge, mm, at which the skin's texture ends: below it lie eyes and teeth
@@ -100,6 +101,7 @@ VertexIndices = Int64[np.ndarray, " vertices"]
 class IctGeometry:
     """The face proper and the eyeballs: mm, nose tip at the origin; one object a clone, and a key of caches."""
 
+    units: tuple[str, ...]  # columns of weights: ``ACTION_UNITS``, then single shapes
     neutral: SpacePoints
     identity: ModeBasis
     actions: ModeBasis
@@ -111,10 +113,13 @@ class IctGeometry:
 
 
 class IctFace:
-    """The face of a user's clone; a FileNotFoundError without one names the setting and the source."""
+    """The face of a user's clone; a FileNotFoundError without one names the setting and the source.
 
-    def __init__(self, folder: str | None) -> None:
-        self._geometry = load_geometry(model_folder(folder))
+    Weights have one column for each of ``shapes``, expression shapes by name, behind those of the action units.
+    """
+
+    def __init__(self, folder: str | None, shapes: tuple[str, ...] = ()) -> None:
+        self._geometry = load_geometry(model_folder(folder), shapes)
         self.shape_count = len(self._geometry.identity)
 
     def surface(self, shape: IdentityShape, weights: ActionWeights, sampling: int) -> FaceSurface:
@@ -157,8 +162,8 @@ def _mouth_shapes(geometry: IctGeometry) -> Blendshapes:
     place = np.stack([corner * grid[:, 0], 11.0 * grid[:, 1], -9.0 - 9.0 * grid[:, 0] ** 2], axis=1)
     place += geometry.neutral[lips].mean(axis=0)
     identity = np.repeat(geometry.identity[:, lips].mean(axis=1)[:, None], len(grid), axis=1)
-    actions = np.zeros((len(ACTION_UNITS), len(grid), 3))
-    for jaw in (ACTION_UNITS.index("AU26"), ACTION_UNITS.index("jaw_left")):
+    actions = np.zeros((len(geometry.units), len(grid), 3))
+    for jaw in (column for column, unit in enumerate(geometry.units) if unit in JAW):
         actions[jaw] = lower_teeth(grid)[:, None] * geometry.actions[jaw, IBUG[8]]
     return blendshapes(place, identity, actions)
 
@@ -297,17 +302,20 @@ def _digest(path: Path, modified: int) -> str:
 
 
 @functools.cache
-def load_geometry(folder: Path) -> IctGeometry:
+def load_geometry(folder: Path, shapes: tuple[str, ...] = ()) -> IctGeometry:
     """Read the model, once a process; a ValueError names a file that is missing, or not of this model."""
     neutral = _vertices(folder / "generic_neutral_mesh.obj")
     modes = np.stack([_moved(path, neutral) for path in _mode_files(folder)])
     faces, texture = _topology(folder / "generic_neutral_mesh.obj")
     origin = neutral[IBUG[30]]
     centres, moved, radius = _eyeballs(neutral, modes)
+    units = [_unit_shape(folder, neutral, unit) for unit in ACTION_UNITS]
+    units += [_moved(folder / f"{shape}.obj", neutral) for shape in shapes]
     return IctGeometry(
+        units=(*ACTION_UNITS, *shapes),
         neutral=neutral[:FACE_VERTICES] - origin,
         identity=modes[:, :FACE_VERTICES],
-        actions=np.stack([_unit_shape(folder, neutral, unit) for unit in ACTION_UNITS])[:, :FACE_VERTICES],
+        actions=np.stack(units)[:, :FACE_VERTICES],
         faces=faces,
         texture=texture,
         eye_centres=centres - origin,

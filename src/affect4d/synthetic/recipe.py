@@ -1,5 +1,6 @@
-"""Options of a synthetic corpus: performances, expressive style, scanner, and the whole recipe."""
+"""Options of a synthetic corpus: performances, expressive style, scanner, the whole recipe; or recorded motion."""
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
@@ -8,6 +9,11 @@ from affect4d.store import content_key
 
 FEWEST_SCANNED = 5
 """Frames in a take so that one of them falls into the apex, which lasts a fifth of the take or longer."""
+
+NO_RECORDINGS = (
+    "Name the folder of your recordings: --params corpus=livelink,livelink_folder=/recordings,ict_folder=/ICT-FaceKit, "
+    "or as livelink_folder in conf/local/globals.yml."
+)
 
 
 class PerformanceOptions(BaseModel, frozen=True, extra="forbid"):
@@ -123,3 +129,28 @@ class CorpusRecipe(BaseModel, frozen=True, extra="forbid"):
     def digest(self) -> str:
         """Digest of every value that is not a path, defaults included."""
         return content_key(**self.describe())
+
+
+class LiveLinkRecipe(BaseModel, frozen=True, extra="forbid"):
+    """Recordings of the Live Link Face app, and how they become sequences of scans."""
+
+    folder: str | None = Field(default=None, description="of the recordings, CSV files; its path changes nothing")
+    ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit; its path changes nothing")
+    pattern: str | None = Field(default=None, description="of the recordings' paths: {subject}/{expression}_{clip}.csv")
+    fps: float = Field(default=10.0, ge=1.0, le=60.0, description="frames a second, interpolated between rows")
+    clip_seconds: float = Field(default=10.0, ge=0.5, le=600.0, description="longer recordings are cut to about that")
+    seed: int = Field(default=4, ge=0, description="of identities, light and scanner")
+    sensor: ScannerOptions = ScannerOptions()
+    files: str | None = Field(default=None, description="digest of the recordings; filled in by a run")
+
+    @property
+    def faces(self) -> CorpusRecipe:
+        """Recipe of the faces that the motion is played on."""
+        return CorpusRecipe(face="ict_facekit", ict_folder=self.ict_folder, seed=self.seed, sensor=self.sensor)
+
+    @property
+    def root(self) -> Path:
+        """The folder, or a FileNotFoundError that names the setting."""
+        if self.folder is None or not Path(self.folder).expanduser().is_dir():
+            raise FileNotFoundError(f"There is no folder of recordings {self.folder or ''}: {NO_RECORDINGS}")
+        return Path(self.folder).expanduser()

@@ -67,9 +67,13 @@ def ingest_scans(
 def split_subjects(sequences: pd.DataFrame, raw_corpus: dict[str, Any], options: SplitOptions) -> dict[str, Any]:
     """Set subjects aside for the test; a split of the corpus's own is kept, less subjects without usable scans.
 
-    Every part of a mixture is split as it would be alone.
+    Every part of a mixture is split as it would be alone. One subject alone is set aside for the test; training refuses
+    that.
     """
-    return _split(set(sequences["subject"]), raw_corpus, options).to_dict()
+    present = set(sequences["subject"])
+    if len(present) == 1:
+        return {"train": [], "test": sorted(present), "seed": options.seed}
+    return _split(present, raw_corpus, options).to_dict()
 
 
 def _split(present: set[str], raw_corpus: dict[str, Any], options: SplitOptions) -> SubjectSplit:
@@ -170,6 +174,8 @@ def _describe_corpus(raw_corpus: dict[str, Any], report: pd.DataFrame) -> str:
         own = report.groupby(part_names(report["sequence"]))
         parts = (f"{name}: {_describe_corpus(part, own.get_group(name))}" for name, part in raw_corpus["parts"].items())
         return " ".join(["A mixture.", *parts])
+    if "recordings" in raw_corpus:
+        return "Motion of people, recorded by Live Link Face, on synthetic faces made by this project: nobody's face."
     if raw_corpus["synthetic"]:
         return f"Synthetic faces, made by this project in the layout of {raw_corpus['layout']}: nobody's face."
     named = f"named as those of {raw_corpus['layout']} are"

@@ -13,7 +13,7 @@ from affect4d.scans.corpora.file_patterns_and_label_sheets import check_folder
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.scans.scan_source_and_corpus_folder import prefixed
 from affect4d.store import ContentStore
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.recipe import CorpusRecipe, LiveLinkRecipe
 
 LOGGER = logging.getLogger(__name__)
 MIXTURE_JOINT = "+"
@@ -30,6 +30,7 @@ class CorpusSource(BaseModel, frozen=True, extra="forbid"):
         default={}, description="values that replace the benchmark's; with any, it is that benchmark no more"
     )
     recipe: CorpusRecipe | None = Field(default=None, description="a recipe of one's own")
+    recordings: LiveLinkRecipe | None = Field(default=None, description="recorded motion, played on drawn faces")
     ict_folder: str | None = Field(default=None, description="a clone of ICT-FaceKit, for recipes on its geometry")
     root: str | None = Field(default=None, description="folder of a corpus on disk")
     parts: tuple[str, ...] = Field(default=(), description="names of the corpora that a mixture is made of")
@@ -163,7 +164,17 @@ def _raw_corpus(choice: CorpusChoice, raw_store: ContentStore, engine: EngineOpt
         return generate_corpus(
             _located(source.recipe, choice), raw_store, engine, raw_files=choice.raw_files is not False
         )
+    recordings = _recordings(choice)
+    if recordings is not None:
+        from affect4d.synthetic.live_link_source import write_recordings
+
+        return write_recordings(recordings, raw_store, engine, raw_files=choice.raw_files is True)
     return _locate(choice)
+
+
+def _recordings(choice: CorpusChoice) -> LiveLinkRecipe | None:
+    recordings = choice.source.recordings
+    return recordings and recordings.model_copy(update={"ict_folder": choice.source.ict_folder})
 
 
 def _locate(choice: CorpusChoice) -> dict[str, Any]:
@@ -208,7 +219,9 @@ def _planned(choice: CorpusChoice) -> dict[str, Any]:
     """The description of a corpus before any scan is generated: enough to list its scans."""
     if choice.parts:
         return {"parts": {name: _planned(choice.part(name)) for name in choice.parts}, "balanced": choice.balanced}
-    recipe = _recipe(choice)
+    recordings, recipe = _recordings(choice), _recipe(choice)
+    if recordings is not None:
+        return {"recordings": recordings.model_dump(mode="json")}
     return _locate(choice) if recipe is None else {"streamed": True, "recipe": recipe.model_dump(mode="json")}
 
 
