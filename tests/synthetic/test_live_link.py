@@ -98,7 +98,7 @@ def changed(row, column, value):
 REFUSED = {
     "another app": (
         lambda: take().drop(columns=["JawOpen", "CheekPuff"]),
-        r"\(line 1\): it lacks the columns jawOpen, cheekPuff.*Live Link Face.*wrong-columns",
+        r"\(line 1\): it lacks the columns cheekPuff, jawOpen.*Live Link Face.*wrong-columns",
     ),
     "more columns": (lambda: take().assign(Pulse=1), r"\(line 1\): it has unknown columns Pulse"),
     "a word": (

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float64
 
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES
+
 BILATERAL: tuple[str, ...] = (
     "AU1",  # inner brow raiser
     "AU2",  # outer brow raiser
@@ -92,19 +94,8 @@ MICRO_VARIANTS: Mapping[str, tuple[Mapping[str, float], ...]] = {
 }
 """Ways to show each class of micro-expression, one of which is drawn; weights at full strength."""
 
-ARKIT_SIDED: tuple[str, ...] = (
-    "eyeBlink", "eyeLookDown", "eyeLookIn", "eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthSmile",
-    "mouthFrown", "mouthDimple", "mouthStretch", "mouthPress", "mouthLowerDown", "mouthUpperUp", "browDown",
-    "browOuterUp", "cheekSquint", "noseSneer",
-)  # fmt: skip
-"""ARKit's coefficients that end in ``Left`` and ``Right``, which are the subject's."""
-ARKIT: tuple[str, ...] = (
-    *(f"{name}{side}" for name in ARKIT_SIDED for side in ("Left", "Right")),
-    "jawForward", "jawLeft", "jawRight", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLeft",
-    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "browInnerUp", "cheekPuff",
-    "tongueOut",
-)  # fmt: skip
-"""Column order of every array of ARKit's coefficients, each 0…1."""
+ARKIT: tuple[str, ...] = (*BLENDSHAPES, "tongueOut")
+"""Column order of every array of ARKit's coefficients, each 0…1; ``Left`` is the subject's."""
 
 ARKIT_UNITS: Mapping[str, Mapping[str, float]] = {
     "AU1": {"browInnerUp": 0.77},

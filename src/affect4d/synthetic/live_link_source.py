@@ -23,7 +23,7 @@ from affect4d.scans.expression import expression_or_none
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import ScanRow
 from affect4d.store import ContentStore, code_version, content_key, file_digest
-from affect4d.synthetic.action_units import ACTION_UNITS, ARKIT, ARKIT_SIDED, ActionTrack, units_of_arkit
+from affect4d.synthetic.action_units import ACTION_UNITS, ARKIT, ActionTrack, units_of_arkit
 from affect4d.synthetic.corpus_layouts import write_bu4dfe_frame
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.generate_scans import draw_subject
@@ -42,6 +42,7 @@ from affect4d.synthetic.subject_appearance_and_expressive_style import Subject
 
 HALVED = ("browInnerUp", "cheekPuff")  # one coefficient in ARKit, two shapes in ICT-FaceKit
 ABSENT = ("tongueOut",)  # ICT-FaceKit has no tongue
+MIDLINE = ("jaw", "mouth")  # what moves to a side as a whole
 LABEL_COLUMNS = ("subject", "expression", "label")
 
 
@@ -188,7 +189,7 @@ def ict_shapes_of(name: str) -> tuple[str, ...]:
     if name in HALVED:
         return f"{name}_L", f"{name}_R"
     pair = name.removesuffix("Left").removesuffix("Right")
-    return (f"{pair}_{name.removeprefix(pair)[0]}" if pair in ARKIT_SIDED else name,)
+    return (name if pair in (name, *MIDLINE) else f"{pair}_{name.removeprefix(pair)[0]}",)
 
 
 ICT_SHAPES: tuple[str, ...] = tuple(shape for name in ARKIT for shape in ict_shapes_of(name))
