@@ -71,7 +71,7 @@ class GeneratedSource:
 
 
 def open_source(raw_corpus: Mapping[str, Any]) -> ScanSource:
-    """The raw scans that the artefact ``raw_corpus`` describes: files, a recipe's, those of recordings, or a mixture."""
+    """The raw scans that the artefact ``raw_corpus`` describes: files, a recipe, recordings, or a mixture."""
     if "parts" in raw_corpus:
         parts = tuple((name, open_source(part)) for name, part in raw_corpus["parts"].items())
         return MixedSource(parts, bool(raw_corpus["balanced"]))
