@@ -10,7 +10,12 @@ The 52 face coefficients of ARKit (``ARFaceAnchor.BlendShapeLocation``, Apple's 
 by :data:`ARKIT_UNITS`.
 """
 
+import csv
+import functools
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -85,6 +90,27 @@ OCCASIONAL: Mapping[str, Mapping[str, float]] = {
 }
 """Units that some people add; many are typical of another expression, but fainter here."""
 
+PUBLISHED_FILE = Path(__file__).with_name("emotion_action_units.csv")
+"""Variants of every emotion by source; docs/open-4dfer.md cites the sources.
+
+``units`` always shown, with FACS intensities A to E where the source gives them; ``optional`` ones with their chance.
+"""
+USUAL_STRENGTH: Mapping[str, float] = {"AU5": 0.8, "AU16": 0.6, "AU17": 0.7, "AU25": 0.7, "AU26": 0.7}
+"""Weight at full intensity of a unit that a published table gives without intensity; 1 for the others."""
+INTENSITIES: Mapping[str, float] = {"": 1.0, "A": 0.2, "B": 0.4, "C": 0.65, "D": 0.85, "E": 1.0}
+SUBSTITUTES: Mapping[str, tuple[str, float]] = {"AU11": ("AU10", 0.35), "AU27": ("AU26", 1.4), "AU43": ("AU45", 1.0)}
+"""Nearest of our units, and its share, for units that the face models lack: nasolabial furrow, stretched mouth, closed
+eyes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionVariant:
+    """One published way to show an emotion."""
+
+    units: Mapping[str, float]  # always shown, with their weight at full intensity
+    optional: Mapping[str, tuple[float, float]]  # weight, and the chance of each
+
+
 MICRO_VARIANTS: Mapping[str, tuple[Mapping[str, float], ...]] = {
     "positive": ({"AU12": 1.0}, {"AU12": 0.8, "AU6": 1.0}, {"AU6": 0.9, "AU12": 1.0, "AU25": 0.5}),
     "negative": ({"AU4": 1.0}, {"AU4": 0.8, "AU7": 1.0}, {"AU9": 1.0, "AU10": 0.6}, {"AU15": 1.0, "AU4": 0.6}),
@@ -149,6 +175,30 @@ def _arkit_column(unit: str) -> list[float]:
 STRONGEST_OF_ARKIT = 1.2  # as of the units of generated faces
 _LEAST = np.array([0.0 if unit.startswith("AU") else -1.0 for unit in ACTION_UNITS])
 _ARKIT_MATRIX = np.array([_arkit_column(unit) for unit in ACTION_UNITS]).T
+
+
+@functools.cache
+def published_tables() -> Mapping[str, Mapping[str, tuple[EmotionVariant, ...]]]:
+    """Published variants by source and emotion, read from :data:`PUBLISHED_FILE`."""
+    tables: dict[str, dict[str, tuple[EmotionVariant, ...]]] = {}
+    with PUBLISHED_FILE.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            units = dict(_published_unit(word) for word in row["units"].split())
+            chances = dict(word.split(":") for word in row["optional"].split())
+            weighed = ((*_published_unit(word), float(chance)) for word, chance in chances.items())
+            optional = {unit: (weight, chance) for unit, weight, chance in weighed}
+            source = tables.setdefault(row["source"], {})
+            source[row["expression"]] = (*source.get(row["expression"], ()), EmotionVariant(units, optional))
+    return tables
+
+
+def _published_unit(word: str) -> tuple[str, float]:
+    """``"5B"`` as our unit and its weight at full intensity."""
+    found = re.fullmatch(r"(\d+)([A-E]?)", word)
+    if found is None:
+        raise ValueError(f"{PUBLISHED_FILE}: {word!r} is no action unit with an optional intensity A to E, such as 5B.")
+    name, share = SUBSTITUTES.get(f"AU{found[1]}", (f"AU{found[1]}", 1.0))
+    return name, USUAL_STRENGTH.get(name, 1.0) * share * INTENSITIES[found[2]]
 
 
 def weights_of(shown: Mapping[str, float]) -> ActionWeights:

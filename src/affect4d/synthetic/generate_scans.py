@@ -12,15 +12,23 @@ from affect4d.scans.corpora.bu4dfe import FOLDERS
 from affect4d.scans.expression import join_labels
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
-from affect4d.store import code_version, content_key
-from affect4d.synthetic.action_units import ACTION_UNITS, ActionTrack
-from affect4d.synthetic.face_model_and_skin_coordinates import FaceModel
+from affect4d.store import code_version, content_key, file_digest
+from affect4d.synthetic.action_units import ACTION_UNITS, PUBLISHED_FILE, ActionTrack
+from affect4d.synthetic.face_model_and_skin_coordinates import FaceModel, FaceSurface
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
+from affect4d.synthetic.head_variety import HeadVariety, back_of_head, draw_head_variety, join_pieces, vary_head
 from affect4d.synthetic.ict_facekit import IctFace, ict_digests
 from affect4d.synthetic.performance import Performance, act, draw_performances
 from affect4d.synthetic.procedural_face import ProceduralFace
 from affect4d.synthetic.recipe import CorpusRecipe
 from affect4d.synthetic.scanner import ScanConditions, draw_conditions, light_texture, scan_surface
+from affect4d.synthetic.scanner_variety import (
+    ScannerVariety,
+    draw_scanner_variety,
+    scan_mesh,
+    with_texture_quality,
+    without_inner_parts,
+)
 from affect4d.synthetic.subject_appearance_and_expressive_style import (
     GENDERS,
     LEFT,
@@ -31,8 +39,8 @@ from affect4d.synthetic.subject_appearance_and_expressive_style import (
     draw_style,
 )
 
-SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM = 1, 2, 3
-"""First words of the seeds: subjects, takes and performances draw from different random streams."""
+SUBJECT_STREAM, SEQUENCE_STREAM, PERFORMANCE_STREAM, HEAD_STREAM, SCANNER_STREAM = 1, 2, 3, 4, 5
+"""First words of the seeds: subjects, takes, performances and their variety draw from different random streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ def draw_subject(recipe: CorpusRecipe, index: int) -> Subject:
         name=subject_name(index),
         shape=_draw_shape(recipe, rng),
         appearance=draw_appearance(rng, gender),
-        style=draw_style(rng, recipe.actions),
+        style=draw_style(rng, recipe.actions, recipe.variety.tables),
         size=float(np.exp(recipe.size_spread * np.clip(rng.normal(), -2.0, 2.0))),
     )
 
@@ -124,11 +132,40 @@ def scan_frame(recipe: CorpusRecipe, take: Take, frame: int) -> FaceScan:
     model, subject = face_model(recipe), draw_subject(recipe, take.subject)
     (track, conditions), rng = perform(recipe, take), _take_generator(recipe, take, frame + 1)
     weights = track[frame]
-    surface = model.surface(subject.shape, weights, conditions.sampling(rng)).scaled(subject.size)
+    sampling = conditions.sampling(rng)
+    surface = model.surface(subject.shape, weights, sampling)
+    if recipe.variety.changes_geometry:
+        neutral = model.surface(subject.shape, np.zeros_like(weights), sampling)
+        surface = _varied(recipe, take, frame, surface, neutral)
+    surface = surface.scaled(subject.size)
     normals = model.normal_map(subject.shape, weights)
     albedo = _painted(recipe, take.subject)
     texture = light_texture(albedo, normals, wrinkle_map(weights), conditions.lights, frame)
-    return scan_surface(surface, texture, conditions, frame, rng, recipe.sensor)
+    scan = scan_surface(surface, texture, conditions, frame, rng, recipe.sensor)
+    return with_texture_quality(scan, scanner_variety(recipe, take).texture)
+
+
+@functools.lru_cache(maxsize=64)
+def head_variety(recipe: CorpusRecipe, subject: int) -> HeadVariety:
+    """What is a subject's own beyond the face model."""
+    rng = _generator(recipe.seed, HEAD_STREAM, subject)
+    return draw_head_variety(recipe.variety, draw_subject(recipe, subject).appearance, rng)
+
+
+@functools.lru_cache(maxsize=64)
+def scanner_variety(recipe: CorpusRecipe, take: Take) -> ScannerVariety:
+    """The scanner of a take."""
+    return draw_scanner_variety(recipe.variety, _generator(recipe.seed, SCANNER_STREAM, take.subject, take.index))
+
+
+def _varied(recipe: CorpusRecipe, take: Take, frame: int, surface: FaceSurface, neutral: FaceSurface) -> FaceSurface:
+    """The surface as this subject's head and this take's scanner make it; ``neutral`` is it without expression."""
+    scanner = scanner_variety(recipe, take)
+    moved, resting = (without_inner_parts(one, scanner) for one in (surface, neutral))
+    if scanner.whole_head:
+        moved, resting = (join_pieces(one, *back_of_head(one, resting)) for one in (moved, resting))
+    rng = _generator(recipe.seed, SCANNER_STREAM, take.subject, take.index, frame + 1)
+    return scan_mesh(vary_head(moved, resting, head_variety(recipe, take.subject)), scanner, rng)
 
 
 def sequence_labels(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
@@ -158,6 +195,7 @@ def take_attributes(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
         **_performance_attributes(performance_of(recipe, take), track),
         **_light_attributes(conditions),
         **_scanner_attributes(conditions),
+        **_variety_attributes(recipe, take),
     }
 
 
@@ -197,7 +235,8 @@ def scan_origin(recipe: CorpusRecipe) -> str:
 
 
 def _makers(face: str, ict_folder: str | None) -> list[Any]:
-    return [code_version(__name__), ict_digests(ict_folder) if face == "ict_facekit" else None]
+    tables = file_digest(PUBLISHED_FILE)
+    return [code_version(__name__), tables, ict_digests(ict_folder) if face == "ict_facekit" else None]
 
 
 def _draw_shape(recipe: CorpusRecipe, rng: np.random.Generator) -> IdentityShape:
@@ -255,6 +294,21 @@ def _performance_attributes(performance: Performance, track: ActionTrack) -> dic
         "first_frame_activity": float(np.abs(track[0]).max()),
         "asymmetry": float(np.abs(track[:, LEFT] - track[:, RIGHT]).max()),
         "blinks": int((np.diff((blink > 0.5).astype(int), prepend=0) > 0).sum()),
+    }
+
+
+def _variety_attributes(recipe: CorpusRecipe, take: Take) -> dict[str, Any]:
+    """Attributes of a varied head and scanner; none where the recipe has no variety."""
+    if not recipe.variety.changes_geometry:
+        return {}
+    head, scanner = head_variety(recipe, take.subject), scanner_variety(recipe, take)
+    return {
+        "hair_mm": head.hair_mm,
+        "beard_mm": head.beard_mm,
+        "glasses": head.glasses is not None,
+        **{name: getattr(scanner, name) for name in ("whole_head", "refined", "voxel", "eyeballs", "teeth")},
+        "texture_quality": scanner.texture,
+        "white_noise_mm": scanner.white_mm,
     }
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from affect4d.store import content_key
 
+EmotionTables = Literal["project", "published"]
 FEWEST_SCANNED = 5
 """Frames in a take so that one of them falls into the apex, which lasts a fifth of the take or longer."""
 
@@ -103,6 +104,30 @@ class ScannerOptions(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class VarietyOptions(BaseModel, frozen=True, extra="forbid"):
+    """Variation of subjects and scanners beyond one face model, one emotion table and one scanner; off by default."""
+
+    tables: EmotionTables = Field(
+        default="project", description="units of an emotion: this project's, or of a published source, one a subject"
+    )
+    shape: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="non-rigid change of the neutral shape; 1: 3 mm RMS an axis"
+    )
+    expression: float = Field(
+        default=0.0, ge=0.0, le=1.0, description="re-mixed expression basis: own amplitude and direction by region"
+    )
+    worn: float = Field(default=0.0, ge=0.0, le=1.0, description="chance of each of hair, beard, glasses as geometry")
+    whole_head: float = Field(default=0.0, ge=0.0, le=1.0, description="share of takes with skull, ears and neck")
+    mesh: float = Field(default=0.0, ge=0.0, le=1.0, description="crop, density, topology, eyes and teeth of the takes")
+    texture: float = Field(default=0.0, ge=0.0, le=1.0, description="share of takes with poor, grey or no texture")
+    noise: float = Field(default=0.0, ge=0.0, le=1.0, description="further white noise; 1: up to 0.6 mm RMS, by take")
+
+    @property
+    def changes_geometry(self) -> bool:
+        """Whether any option but the emotion tables is on."""
+        return self != VarietyOptions(tables=self.tables)
+
+
 class CorpusRecipe(BaseModel, frozen=True, extra="forbid"):
     """A synthetic corpus; equal recipes give equal scans, fewer subjects the beginning of a corpus of more."""
 
@@ -118,12 +143,17 @@ class CorpusRecipe(BaseModel, frozen=True, extra="forbid"):
     performances: PerformanceOptions = PerformanceOptions()
     actions: ActionUnitOptions = ActionUnitOptions()
     sensor: ScannerOptions = ScannerOptions()
+    variety: VarietyOptions = VarietyOptions()
     test_share: float = Field(default=0.375, gt=0.0, lt=1.0, description="share of the subjects kept for the test")
     folds: int = Field(default=10, ge=2, le=100, description="folds of the cross-validation")
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as plain values, without the path of the face model."""
-        return self.model_dump(mode="json", exclude={"ict_folder"})
+        """The recipe as plain values, without the path of the face model and without variety that is off.
+
+        Recipes from before there was variety keep their digests.
+        """
+        off = {"variety"} if self.variety == VarietyOptions() else set()
+        return self.model_dump(mode="json", exclude={"ict_folder", *off})
 
     @property
     def digest(self) -> str:

@@ -14,9 +14,11 @@ from affect4d.synthetic.action_units import (
     OCCASIONAL,
     TYPICAL,
     ActionWeights,
+    EmotionVariant,
+    published_tables,
     weights_of,
 )
-from affect4d.synthetic.recipe import ActionUnitOptions
+from affect4d.synthetic.recipe import ActionUnitOptions, EmotionTables
 
 GENDERS: tuple[str, ...] = ("F", "M")
 AGE_GROUPS: tuple[str, ...] = ("18-30", "31-50", "51-70")
@@ -115,10 +117,19 @@ def draw_appearance(rng: np.random.Generator, gender: str) -> Appearance:
     )
 
 
-def draw_style(rng: np.random.Generator, options: ActionUnitOptions) -> ExpressiveStyle:
-    """Draw a style: gains, sides, missing and added units, onset order."""
+def draw_style(
+    rng: np.random.Generator, options: ActionUnitOptions, tables: EmotionTables = "project"
+) -> ExpressiveStyle:
+    """Draw a style: gains, sides, the units of each expression, onset order.
+
+    Of ``published`` tables a subject follows one source, and one of its variants of each expression.
+    """
     gains = _paired(np.exp(rng.normal(0.0, options.gain_spread, len(ACTION_UNITS)))) * _sides(rng, options.asymmetry)
-    apex = np.stack([weights_of(_shown(expression, rng, options)) for expression in EXPRESSIONS])
+    if tables == "published":
+        shown = _draw_published(rng)
+    else:
+        shown = {expression: _shown(expression, rng, options) for expression in EXPRESSIONS}
+    apex = np.stack([weights_of(shown[expression]) for expression in EXPRESSIONS])
     lag = np.clip(rng.normal(0.15, 0.15, len(ACTION_UNITS)), 0.0, 0.5)
     return ExpressiveStyle(np.clip(apex * gains, 0.0, STRONGEST), gains, _paired(lag))
 
@@ -164,6 +175,18 @@ def _shown(expression: str, rng: np.random.Generator, options: ActionUnitOptions
         kept |= set(list(typical)[:2])
     added = {unit: extra[unit] for unit in extra if rng.random() < options.action_extra}
     return {unit: weight for unit, weight in typical.items() if unit in kept} | added
+
+
+def _draw_published(rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    """The units of each expression, by one published source."""
+    sources = list(published_tables().values())
+    variants = sources[int(rng.integers(len(sources)))]
+    return {name: _draw_variant(variants[name][int(rng.integers(len(variants[name])))], rng) for name in EXPRESSIONS}
+
+
+def _draw_variant(variant: EmotionVariant, rng: np.random.Generator) -> dict[str, float]:
+    added = {unit: weight for unit, (weight, chance) in variant.optional.items() if rng.random() < chance}
+    return {**added, **variant.units}
 
 
 def _sides(rng: np.random.Generator, asymmetry: float) -> ActionWeights:

@@ -77,8 +77,11 @@ def generate_corpus(
 
     Raises:
         FileNotFoundError: If the face model's files are missing; the message says how to get them.
+        ValueError: If raw files of scans without texture are asked for.
         RuntimeError: If a sequence could not be generated.
     """
+    if raw_files:
+        _check_textures(recipe)
     key = content_key(corpus=corpus.corpus_key(recipe), raw_files=raw_files, sample=sample, code=code_version(__name__))
     write = partial(_write_corpus, recipe, engine=engine, raw_files=raw_files, sample=sample)
     return _stored(store, key, write, recipe, layout="bu4dfe", streamed=not raw_files)
@@ -90,16 +93,25 @@ def export_layout(
     """Write a synthetic corpus in another corpus's layout and formats, or find it in the store.
 
     A corpus of posed expressions leaves out micro-expressions and neutral takes; a static one keeps a few frames of
-    each take. A ValueError names an unknown layout, or one that has a place for none of the takes.
+    each take. A ValueError names an unknown layout, one that has a place for none of the takes, or lacking textures.
 
     Returns:
         As :func:`generate_corpus`, under the layout's own names, with ``pattern`` and ``left_out`` (takes), without
         ``fingerprint``.
     """
+    _check_textures(recipe)
     pattern = layout_named(layout).pattern
     key = content_key(corpus=corpus.corpus_key(recipe), layout=layout, code=code_version(__name__))
     write = partial(_write_layout, recipe, layout, engine=engine)
     return _stored(store, key, write, recipe, layout=layout, streamed=False, pattern=pattern)
+
+
+def _check_textures(recipe: CorpusRecipe) -> None:
+    if recipe.variety.texture:
+        raise ValueError(
+            f"Raw files need textures, and variety.texture = {recipe.variety.texture:g} leaves some scans without: "
+            "stream this corpus (raw_files=false), or set its changes to {variety: {texture: 0}}."
+        )
 
 
 def generate_take(task: TakeTask) -> GeneratedTake:
