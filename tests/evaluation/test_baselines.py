@@ -9,6 +9,7 @@ from affect4d.evaluation.baselines import (
     action_oracle,
     apex_scans,
     baseline_predictions,
+    blendshape_logistic,
     landmark_logistic,
     landmark_table,
     pixel_logistic,
@@ -46,10 +47,12 @@ def test_pictures_are_means_over_the_window(bank):
 
 
 def test_components_do_not_depend_on_how_many_sequences_are_in_memory(bank, sequences, split, monkeypatch):
-    whole = principal_components(bank, sequences, split, [0], views=[1], scaled=True, motion=True)
+    whole = principal_components(bank, sequences, split, [0], motion=True)
     monkeypatch.setattr("affect4d.evaluation.baselines.SEQUENCES_AT_ONCE", 7)
-    parts = principal_components(bank, sequences, split, [0], views=[1], scaled=True, motion=True)
-    assert parts == pytest.approx(whole, abs=1e-4)
+    in_parts = principal_components(bank, sequences, split, [0], motion=True)
+    assert len(whole) == 2
+    for one, other in zip(whole, in_parts, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
 
 
 def test_a_copied_sequence_is_found_among_components(bank, sequences, split):
@@ -95,6 +98,20 @@ def test_every_baseline_predicts_every_unseen_sequence(bank, scan_manifest, sequ
     assert set(right.index) == {"pixel_knn", "pixel_logistic", "motion_logistic", "landmark_logistic", "pseudo_labels"}
     assert (table.groupby("model")["sequence"].nunique() == 24).all()
     assert right["pixel_logistic"] == right["motion_logistic"] == right["pixel_knn"] == 1.0
+
+
+def test_blendshape_scores_are_a_baseline_where_some_frame_has_them(bank, scan_manifest, sequences, split, generator):
+    table = bank.index()
+    shown = table["sequence"].str.split("/").str[1].map(EXPRESSIONS.index)
+    noise = generator.uniform(0, 0.1, (6, len(table)))
+    scores = {f"blendshape{place}": (shown == place) * table["in_window"] * 0.5 + noise[place] for place in range(6)}
+    scored = table[["sequence", "frame"]].assign(**scores)
+    found = blendshape_logistic(bank, scored, sequences, split)
+    assert (found["predicted"] == found["expression"]).all()
+    nowhere = scored.assign(blendshape0=np.nan)
+    for empty in (nowhere, scored.iloc[:0]):
+        tables = baseline_predictions(bank, OPTIONS, sequences, split, scan_manifest, blendshapes=empty)
+        assert "blendshape_logistic" not in set(tables["model"])
 
 
 def test_a_corpus_without_landmarks_has_no_landmark_baseline(bank, scan_manifest, sequences, split):

@@ -69,6 +69,7 @@ def baseline_predictions(
     scan_manifest: pd.DataFrame,
     actions: pd.DataFrame | None = None,
     rules: PseudoLabelOptions = RULES,
+    blendshapes: pd.DataFrame | None = None,
     setting: Setting = "sequence",
 ) -> pd.DataFrame:
     """Prediction table of every baseline whose inputs exist.
@@ -78,6 +79,7 @@ def baseline_predictions(
         sequences: Columns ``sequence``, ``subject``, ``expression``.
         scan_manifest: Columns ``sequence``, ``subject``, ``frame``, ``landmarks`` (249 canonical millimetres, or null).
         actions: True action-unit weights of a synthetic corpus, one row per frame; None for another corpus.
+        blendshapes: Blendshape scores, columns ``sequence``, ``frame`` and one a blendshape; None without a detector.
     """
     on_images = (pixel_knn, pixel_logistic, *((motion_logistic,) if shows_motion(bank) else ()))
     fits: list[Callable[[], pd.DataFrame]] = [partial(each, bank, options, sequences, split) for each in on_images]
@@ -87,6 +89,8 @@ def baseline_predictions(
         fits.append(partial(pseudo_label_rules, shown, sequences, split, rules))
     if reader_version():
         fits.append(partial(face_api, bank, options, sequences, split))
+    if blendshapes is not None and blendshapes.notna().all(axis=1).any():
+        fits.append(partial(blendshape_logistic, bank, blendshapes, sequences, split))
     if actions is not None:
         fits.append(partial(action_oracle, bank, actions, sequences, split))
     bar = tqdm(fits, "fitting baselines", disable=None, dynamic_ncols=True)
@@ -96,17 +100,17 @@ def baseline_predictions(
 
 def pixel_knn(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Nearest neighbours on grey images' components; views (front or all), metric and k are cross-validated."""
-    grey = _channels(options, ("grey",))
-    front = [bank.views.index("front")] if "front" in bank.views else []
-    parts = [principal_components(bank, sequences, split, grey, views=views) for views in ([], front)]
+    front = bank.views.index("front") if "front" in bank.views else 0
+    alone = FunctionTransformer(_one_view, kw_args={"views": len(bank.views), "view": front})
+    grey, prepared = _channels(options, ("grey",)), (FunctionTransformer(), alone)
+    parts = principal_components(bank, sequences, split, grey, prepared)
     grid = {"classify__metric": ["euclidean", "cosine"], "classify__n_neighbors": NEIGHBOURS}
     return _classify_components(parts, KNeighborsClassifier(), grid, sequences, split, "pixel_knn")
 
 
 def pixel_logistic(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
     """Logistic regression on the principal components of the grey images of all views."""
-    channels = _channels(options, ("grey",))
-    parts = [principal_components(bank, sequences, split, channels, scaled=scaled) for scaled in (True, False)]
+    parts = principal_components(bank, sequences, split, _channels(options, ("grey",)))
     return _classify_components(parts, _logistic(), {"classify__C": STRENGTHS}, sequences, split, "pixel_logistic")
 
 
@@ -114,8 +118,7 @@ def motion_logistic(
     bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit
 ) -> pd.DataFrame:
     """Logistic regression on the principal components of the difference to the neutral frame, grey and shading."""
-    channels = _channels(options, ("grey", "shading"))
-    parts = [principal_components(bank, sequences, split, channels, scaled=one, motion=True) for one in (True, False)]
+    parts = principal_components(bank, sequences, split, _channels(options, ("grey", "shading")), motion=True)
     return _classify_components(parts, _logistic(), {"classify__C": STRENGTHS}, sequences, split, "motion_logistic")
 
 
@@ -136,6 +139,14 @@ def landmark_logistic(
         moved = displacements_from_neutral(scan_manifest).reindex(sequences["sequence"][alone])
         features[alone] = moved.to_numpy(np.float32)
     return _standard_logistic(features, sequences, split, "landmark_logistic")
+
+
+def blendshape_logistic(
+    bank: ViewBank, blendshapes: pd.DataFrame, sequences: pd.DataFrame, split: SubjectSplit
+) -> pd.DataFrame:
+    """Logistic regression on blendshape scores since the neutral frame; on the scores of a scan that is its own."""
+    features = window_displacements(bank, blendshapes.set_index(["sequence", "frame"]), sequences["sequence"])
+    return _standard_logistic(features, sequences, split, "blendshape_logistic")
 
 
 def face_api(bank: ViewBank, options: InputOptions, sequences: pd.DataFrame, split: SubjectSplit) -> pd.DataFrame:
@@ -179,9 +190,11 @@ def window_images(
     """Mean image of each sequence's apex window, 0…1; with ``motion`` its mean difference to the neutral frame."""
     means = []
     for name in sequences:
-        rows = torch.tensor(window_rows(bank, name))
-        mean = _images(bank, rows, channels).mean(dim=0)
-        means.append(mean - _images(bank, bank.neutral[rows[:1]], channels)[0] if motion else mean)
+        rows = window_rows(bank, name)
+        mean = bank.images[rows][:, :, list(channels)].float().mean(dim=0)
+        if motion:
+            mean = mean - bank.images[int(bank.neutral[rows[0]])][:, list(channels)]
+        means.append(_shrink(mean / 255))
     return torch.stack(means).numpy()
 
 
@@ -190,36 +203,36 @@ def principal_components(
     sequences: pd.DataFrame,
     split: SubjectSplit,
     channels: Sequence[int],
+    preparations: Sequence[Any] = (StandardScaler(), FunctionTransformer()),
     *,
-    views: Sequence[int] = (),
-    scaled: bool = False,
     motion: bool = False,
-) -> Features:
-    """Components of each sequence's :func:`window_images` in some views (all for none), found on training subjects.
+) -> list[Features]:
+    """Components of each sequence's :func:`window_images` after each preparation, found on some training subjects.
 
-    With ``scaled``, of standardised pixels. At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those that the
-    components are found on, are in memory.
+    The first component of each has unit variance. At most :data:`SEQUENCES_AT_ONCE` sequences' images, and those that
+    the components are found on, are in memory.
 
     Raises:
         LeakError: If a test sequence has the images of a training sequence.
     """
-    names, known = sequences["sequence"].to_numpy(), labelled_rows(sequences, split).train
-    some = known[rows_of_some_subjects(sequences["subject"].to_numpy()[known])]
-
-    def images(chosen: np.ndarray) -> Features:
-        shown = window_images(bank, chosen, channels, motion)
-        return shown[:, list(views) or slice(None)].reshape(len(chosen), -1)
-
-    fitted = images(names[some])
-    find = PCA(min(COMPONENTS, *fitted.shape), svd_solver="randomized", random_state=0)
-    reduce = make_pipeline(StandardScaler() if scaled else "passthrough", find).fit(fitted)
+    names, rows = sequences["sequence"].to_numpy(), labelled_rows(sequences, split)
+    some = rows.train[rows_of_some_subjects(sequences["subject"].to_numpy()[rows.train])]
+    images = window_images(bank, names[some], channels, motion).reshape(len(some), -1)
+    reducers = [_fit_components(prepare, images) for prepare in preparations]
     parts, digests = [], []
     for start in range(0, len(names), SEQUENCES_AT_ONCE):
-        chunk = images(names[start : start + SEQUENCES_AT_ONCE])
-        parts.append(reduce.transform(chunk))
-        digests.append(_digests(chunk))
-    check_no_copies(np.concatenate(digests), sequences, labelled_rows(sequences, split))
-    return np.concatenate(parts)
+        chunk = names[start : start + SEQUENCES_AT_ONCE]
+        images = window_images(bank, chunk, channels, motion).reshape(len(chunk), -1)
+        parts.append([reducer.transform(images) for reducer in reducers])
+        digests.append(_digests(images))
+    check_no_copies(np.concatenate(digests), sequences, rows)
+    components = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    return [part / max(part[some, 0].std(), 1e-12) for part in components]
+
+
+def _fit_components(prepare: Any, images: Features) -> Pipeline:
+    count = min(COMPONENTS, *prepare.fit_transform(images).shape)
+    return make_pipeline(prepare, PCA(count, svd_solver="randomized", random_state=0)).fit(images)
 
 
 def _digests(features: Features) -> Features:
@@ -280,16 +293,17 @@ def _typical_landmarks(scan_manifest: pd.DataFrame, split: SubjectSplit) -> list
     return np.nanmedian(np.stack(tracked), axis=0).ravel().tolist() if tracked else None
 
 
-def _images(bank: ViewBank, rows: torch.Tensor, channels: Sequence[int]) -> torch.Tensor:
-    images = bank.images[rows][:, :, list(channels)].float() / 255
-    if images.shape[-1] <= SIDE:
-        return images
-    small: torch.Tensor = interpolate(images.flatten(0, 1), size=(SIDE, SIDE), mode="area")
-    return small.view(*images.shape[:3], SIDE, SIDE)
+def _shrink(images: torch.Tensor) -> torch.Tensor:
+    small: torch.Tensor = interpolate(images, size=(SIDE, SIDE), mode="area") if images.shape[-1] > SIDE else images
+    return small
 
 
 def _channels(options: InputOptions, wanted: Sequence[str]) -> list[int]:
     return [place for place, name in enumerate(options.channels) if name in wanted] or [0]
+
+
+def _one_view(images: np.ndarray, views: int, view: int) -> np.ndarray:
+    return images.reshape(len(images), views, -1)[:, view]
 
 
 def _columns(features: np.ndarray, columns: slice) -> np.ndarray:

@@ -273,13 +273,17 @@ def evaluate_representations(
 
 
 def evaluate_baselines(
-    data: EvaluationData, scan_manifest: pd.DataFrame, actions: pd.DataFrame | None, rules: PseudoLabelOptions
+    data: EvaluationData,
+    scan_manifest: pd.DataFrame,
+    actions: pd.DataFrame | None,
+    rules: PseudoLabelOptions,
+    blendshapes: pd.DataFrame | None = None,
 ) -> Evaluated:
-    """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
+    """Scores and predictions of chance and of every baseline whose inputs exist."""
     evaluator = data.evaluator()
 
     def predict(at: Evaluator) -> dict[str, pd.DataFrame]:
-        given = at.sequences, at.split, scan_manifest, actions, rules
+        given = at.sequences, at.split, scan_manifest, actions, rules, blendshapes
         tables = baseline_predictions(at.bank, data.inputs, *given, setting=at.setting)
         return {str(name): table for name, table in tables.groupby("model", sort=False)}
 

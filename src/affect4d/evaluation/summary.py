@@ -25,6 +25,7 @@ NAMES: Mapping[str, str] = {
     "pixel_logistic": "Pixels, logistic regression",
     "motion_logistic": "Motion, logistic regression",
     "landmark_logistic": "Landmarks, logistic regression",
+    "blendshape_logistic": "Blendshape scores, logistic regression",
     "face_api": "face-api (2D, front view)",
     "face_api_logistic": "face-api, logistic regression",
     "action_oracle": "True action units (oracle)",

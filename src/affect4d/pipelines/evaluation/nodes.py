@@ -1,5 +1,6 @@
 """Models and baselines → scores and predictions per sequence, on subjects never seen in training."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
-from affect4d.left_out import MissingInputError
+from affect4d.left_out import LeftOut, MissingInputError
 from affect4d.prompts import prompt_ensembles
 from affect4d.store import ContentStore, cached, table_digest
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SIDES = {"train": "training", "test": "test"}
 UNLABELLED = "None is labelled with one of the six expressions: label the scans (docs/data.md)."
 
+LOGGER = logging.getLogger(__name__)
 ModelRecord = dict[str, Any]
 """Record of a trained model: ``key`` and ``folder``."""
 
@@ -125,21 +127,27 @@ def evaluate_baselines(
     subject_split: dict[str, Any],
     scan_manifest: pd.DataFrame,
     true_action_units: pd.DataFrame,
+    blendshape_scores: pd.DataFrame | LeftOut,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Scores and predictions of chance, pixels, motion, landmarks and, where they are known, the true action units."""
+    """Scores and predictions of chance and of every baseline whose inputs exist."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.face_api_expression_reader import reader_version
+    from affect4d.evaluation.face_api_expression_reader import REMEDY, reader_version
 
     data = _labelled_data(view_manifest, subject_split, settings, view_store)
     actions = true_action_units if len(true_action_units) else None
-    evaluate = partial(models.evaluate_baselines, data, scan_manifest, actions, settings.pseudo_labels)
+    blendshapes = None if isinstance(blendshape_scores, LeftOut) else blendshape_scores
+    evaluate = partial(
+        models.evaluate_baselines, data, scan_manifest, actions, settings.pseudo_labels, blendshapes=blendshapes
+    )
     scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
-    truth = None if actions is None else table_digest(actions)
+    truth, scored = (None if table is None else table_digest(table) for table in (actions, blendshapes))
     given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": settings.pseudo_labels}
-    given |= {"face_api": reader_version()}
+    if not reader_version():
+        LOGGER.info("The baseline face_api is left out. %s", REMEDY)
+    given |= {"face_api": reader_version(), "blendshapes": scored}
     return cached(cache_store, "baselines", evaluate, **given)
 
 

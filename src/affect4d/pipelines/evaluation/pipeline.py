@@ -61,7 +61,7 @@ def _comparisons() -> list[Node]:
         ),
         named_node(
             nodes.evaluate_baselines,
-            [*DATA, "scan_manifest", "true_action_units", "smile_vlm_settings", *STORES],
+            [*DATA, "scan_manifest", "true_action_units", "blendshape_scores", "smile_vlm_settings", *STORES],
             ["baseline_metrics", "baseline_predictions"],
         ),
         named_node(

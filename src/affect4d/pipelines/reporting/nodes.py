@@ -21,6 +21,7 @@ COMPARED = (
     ("affect_vlm", "cross_entropy"),
     ("affect_vlm", "pixel_knn"),
     ("affect_vlm", "landmark_logistic"),
+    ("affect_vlm", "blendshape_logistic"),
     ("affect_vlm", "face_api_logistic"),
     ("smile_vlm.linear_probe", "untrained_encoder.linear_probe"),
     ("smile_vlm.linear_probe", "cross_entropy"),
