@@ -139,11 +139,11 @@ def dense_scan() -> FaceScan:
     """A generated face without shoulders, about as dense as a scanner's."""
     scan = next(case.scan for case in generated_cases("procedural", 4, None) if np.ptp(case.scan.vertices[:, 0]) < 250)
     while len(scan.vertices) < DENSE:
-        scan = _refined(scan)
+        scan = refined(scan)
     return scan
 
 
-def _refined(scan: FaceScan) -> FaceScan:
+def refined(scan: FaceScan) -> FaceScan:
     """The scan with every triangle cut into four."""
     edges = np.sort(scan.faces[:, [[1, 2], [2, 0], [0, 1]]], axis=2).reshape(-1, 2)
     unique, place = np.unique(edges, axis=0, return_inverse=True)
@@ -211,7 +211,7 @@ def _case(recipe: CorpusRecipe, take: Take, rng: np.random.Generator) -> Case:
     scan = scan_surface(surface, np.zeros((HEIGHT, WIDTH, 3), np.uint8), conditions, frame, rng, recipe.sensor)
     bare = FaceScan(scan.vertices, scan.faces, landmarks=scan.landmarks)
     if rng.random() < 0.5:
-        bare = _joined(bare, [*_shoulders(rng), _hair(rng)])
+        bare = joined_withshoulders(bare, rng)
     away, turn = rng.uniform(-300, 300, 3), rng.uniform(-1, 1, 3) * (YAW, TILT, TILT)
     motion = pose_of(Rotation.from_euler("yxz", turn, degrees=True).as_matrix(), away)
     moved = with_changes(bare, vertices=apply_pose(bare.vertices, motion), landmarks=apply_pose(bare.landmarks, motion))
@@ -227,6 +227,11 @@ def _facing_scanner(scan: FaceScan) -> FaceScan:
     return keep_triangles(scan, normals[:, 2] > 0.1 * np.linalg.norm(normals, axis=1))
 
 
+def joined_withshoulders(scan: FaceScan, rng: np.random.Generator) -> FaceScan:
+    """The face with neck, shoulders and hair."""
+    return _joined(scan, [*shoulders(rng), _hair(rng)])
+
+
 def _joined(scan: FaceScan, sheets: list[np.ndarray]) -> FaceScan:
     """The scan with grids of points [rows, columns, 3] joined to it as surfaces."""
     vertices: list[Vertices] = [scan.vertices]
@@ -238,6 +243,12 @@ def _joined(scan: FaceScan, sheets: list[np.ndarray]) -> FaceScan:
     return with_changes(scan, vertices=np.concatenate(vertices), faces=np.concatenate(faces))
 
 
+def grid_surface(sheets: list[np.ndarray]) -> FaceScan:
+    """Grids of points [rows, columns, 3] as one scan."""
+    empty = FaceScan(np.empty((0, 3), np.float32), np.empty((0, 3), np.int32))
+    return _joined(empty, sheets)
+
+
 @functools.cache
 def _grid(rows_: int, columns: int) -> Faces:
     corner = np.arange(rows_ * columns, dtype=np.int32).reshape(rows_, columns)
@@ -245,7 +256,7 @@ def _grid(rows_: int, columns: int) -> Faces:
     return np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
 
 
-def _shoulders(rng: np.random.Generator) -> list[np.ndarray]:
+def shoulders(rng: np.random.Generator) -> list[np.ndarray]:
     """A neck and shoulders of random size."""
     turn, height = np.meshgrid(np.arange(-1.2, 1.2, 0.07), np.arange(-190, -75, 4.0))
     radius, back = rng.uniform(50, 65), rng.uniform(105, 125)

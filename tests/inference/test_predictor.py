@@ -29,6 +29,7 @@ from affect4d.views.bank import load_view_bank
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 CLOSE = 1e-5
+TRACKED = 2e-3  # a frame registered from another start
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_a_folder_is_its_scans_as_one_sequence(predictor, answer, frames):
 
 def test_a_scan_with_its_neutral_frame_is_that_frame_of_the_sequence(predictor, answer, frames):
     alone = predictor.predict(frames[2], neutral=frames[0])
-    np.testing.assert_allclose(shares(alone), list(answer.frames[2].probabilities.values()), atol=CLOSE)
+    np.testing.assert_allclose(shares(alone), list(answer.frames[2].probabilities.values()), atol=TRACKED)
     assert "neutral" not in alone.reason
     assert len(alone.frames) == 1
     assert alone.frames[0].activity > 0
@@ -157,13 +158,13 @@ def test_scans_of_one_process_are_aligned_one_at_a_time(predictor, frames, monke
     """How many threads numpy's libraries take is said for a whole process: two at once could leave it at one."""
     aligning, together = threading.Semaphore(1), []
 
-    def align(scan):
+    def align(take, scan):
         together.append(not aligning.acquire(blocking=False))
         time.sleep(0.05)
         aligning.release()
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(preprocessing, "align", align)
+    monkeypatch.setattr(preprocessing.TakeAligner, "align", align)
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(predictor.predict, frame) for frame in frames[:2]]
     assert ["seen enough" in str(one.exception()) for one in asked] == [True, True]

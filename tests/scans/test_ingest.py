@@ -246,7 +246,7 @@ def test_no_usable_scan_refuses_the_corpus(corpus, store):
 def test_a_pose_beside_the_crop_is_told_from_something_that_is_no_face(corpus, monkeypatch):
     beside = np.eye(4)
     beside[0, 3] = 1000.0
-    monkeypatch.setattr(alignment, "align", lambda raw: SimpleNamespace(pose=beside))
+    monkeypatch.setattr(alignment.TakeAligner, "align", lambda *_: SimpleNamespace(pose=beside))
     row = dict.fromkeys(SCAN_COLUMNS) | {"scan": "F001/Angry/000.wrl"}
     (told,) = ingest_module.ingest_sequence(FileSource(corpus), 95.0, [row])
     assert told["code"] == "empty-crop"

@@ -20,7 +20,7 @@ from affect4d.inference.results import FramePrediction
 from affect4d.rendering.cameras_and_render_backends import TEXELS_PER_PIXEL, OpenGLError, RenderError, shared_renderer
 from affect4d.rendering.options import RenderOptions
 from affect4d.rendering.render_sequence import block_means, frame_activity, render_face
-from affect4d.scans.alignment import TRUSTED, Alignment, align, canonical_face
+from affect4d.scans.alignment import TRUSTED, Alignment, TakeAligner, canonical_face
 from affect4d.scans.ingest import outcome_columns
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.views.apex_detection import ExpressionPhases, detect_apex, frame_table
@@ -129,39 +129,43 @@ class Preprocessor:
             return self.prepare_recording(replace(found, name=name or found.name), neutral=neutral)
         given = _as_list(scans)
         if any(isinstance(scan, FaceScan) for scan in given):
-            rendered = [self._load(scan, frame) for frame, scan in enumerate(given)]
-            return self._join(rendered, neutral, name or "scan", None, len(given) > 1)
+            take = TakeAligner()
+            rest = self._neutral(neutral, take)
+            rendered = [self._load(scan, frame, take) for frame, scan in enumerate(given)]
+            return self._join(rendered, rest, name or "scan", None, len(given) > 1)
         recording = recording_of([Path(scan) for scan in given if not isinstance(scan, FaceScan)], name)
         return self.prepare_recording(recording, neutral=neutral)
 
     def prepare_recording(self, recording: ScanRecording, *, neutral: ScanInput | None = None) -> PreparedSequence:
         """Read and render a recording found by :func:`affect4d.inference.find_recordings.find_recordings`."""
-        rendered = [self._read(recording, row) for row in recording.rows]
-        return self._join(rendered, neutral, recording.name, recording.subject, recording.is_sequence)
+        take = TakeAligner()
+        rest = self._neutral(neutral, take)
+        rendered = [self._read(recording, row, take) for row in recording.rows]
+        return self._join(rendered, rest, recording.name, recording.subject, recording.is_sequence)
 
     def try_scan(self, recording: ScanRecording) -> None:
         """Render the only scan of a recording, to detect crashes."""
-        self._read(recording, recording.rows[0])
+        self._read(recording, recording.rows[0], TakeAligner())
 
-    def _load(self, scan: ScanInput, frame: int) -> "_Rendered":
+    def _load(self, scan: ScanInput, frame: int, take: TakeAligner) -> "_Rendered":
         if isinstance(scan, FaceScan):
-            return self._render(scan, Path(f"scan {frame}"), PreparedScan("", frame, "ok"))
+            return self._render(scan, Path(f"scan {frame}"), PreparedScan("", frame, "ok"), take)
         recording = recording_of([Path(scan)])
-        return self._read(recording, {**recording.rows[0], "frame": frame})
+        return self._read(recording, {**recording.rows[0], "frame": frame}, take)
 
-    def _read(self, recording: ScanRecording, row: Mapping[str, Any]) -> "_Rendered":
+    def _read(self, recording: ScanRecording, row: Mapping[str, Any], take: TakeAligner) -> "_Rendered":
         path = recording.source.locate(row)
         outcome = PreparedScan(str(path), int(row["frame"]), "ok")
         try:
             raw = recording.source.read(row, texels=texels_for(self.description.render))
         except ScanError as error:
             return _refused(outcome, error)
-        return self._render(raw, path, outcome)
+        return self._render(raw, path, outcome, take)
 
-    def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan) -> "_Rendered":
+    def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan, take: TakeAligner) -> "_Rendered":
         try:
             with ALIGNING, _library_threads().limit(limits=1):  # as in a worker: more threads round otherwise
-                alignment = align(raw)
+                alignment = take.align(raw)
                 if alignment.confidence < TRUSTED and not self.answer_unsure:
                     raise ScanError(*_doubt(alignment, path))
                 face = canonical_face(raw, alignment.pose, self.description.crop_radius)
@@ -181,7 +185,7 @@ class Preprocessor:
     def _join(
         self,
         rendered: "Sequence[_Rendered]",
-        neutral: ScanInput | None,
+        rest: list[dict[str, np.ndarray]],
         name: str,
         subject: str | None,
         is_sequence: bool,
@@ -190,7 +194,6 @@ class Preprocessor:
         if not images:
             first = next(one.error for one in rendered if one.error is not None)
             raise UnusableRecordingError(first, tuple(one.scan for one in rendered))
-        rest = [] if neutral is None else [self._neutral(neutral)]
         activity = np.round(frame_activity([block_means(each) for each in (*rest, *images)]), 6)[len(rest) :]
         scans, moved = [], iter(activity)
         for one in rendered:
@@ -209,10 +212,13 @@ class Preprocessor:
             made_for=self.image_options,
         )
 
-    def _neutral(self, scan: ScanInput) -> dict[str, np.ndarray]:
-        rendered = self._load(scan, NEUTRAL_FRAME)
+    def _neutral(self, scan: ScanInput | None, take: TakeAligner) -> list[dict[str, np.ndarray]]:
+        """Images of the neutral scan, if there is one: the first frame of the take."""
+        if scan is None:
+            return []
+        rendered = self._load(scan, NEUTRAL_FRAME, take)
         if rendered.images is not None:
-            return rendered.images
+            return [rendered.images]
         if rendered.error is None:
             raise RuntimeError("A refused scan has a reason.")
         error = rendered.error

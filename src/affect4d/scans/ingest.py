@@ -37,7 +37,7 @@ from affect4d.scans.scan_source_and_corpus_folder import FileSource, MixedSource
 from affect4d.store import ContentStore, code_version, content_key, file_digest
 
 if TYPE_CHECKING:
-    from affect4d.scans.alignment import Alignment, RepairedScan
+    from affect4d.scans.alignment import Alignment, RepairedScan, TakeAligner
 
 OutcomeRow = dict[str, Any]
 TEXELS = 16  # of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, but not used
@@ -260,15 +260,18 @@ class _Collection:
 
 def ingest_sequence(source: ScanSource, crop_radius: float, scans: list[OutcomeRow]) -> list[OutcomeRow]:
     """The rows of one sequence with the outcome of each scan; the unit of work of a process."""
-    return [_ingest_scan(source, crop_radius, scan) for scan in scans]
+    from affect4d.scans.alignment import TakeAligner
+
+    aligner = TakeAligner()
+    return [_ingest_scan(source, crop_radius, scan, aligner) for scan in scans]
 
 
-def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow) -> OutcomeRow:
-    from affect4d.scans.alignment import align, canonical_face
+def _ingest_scan(source: ScanSource, crop_radius: float, scan: OutcomeRow, aligner: "TakeAligner") -> OutcomeRow:
+    from affect4d.scans.alignment import canonical_face
 
     try:
         raw = source.read(scan, texels=TEXELS)
-        alignment = align(raw)
+        alignment = aligner.align(raw)
     except ScanError as error:
         return _refused(scan, error.code, error.detail + (f" ({error.where})" if error.where else ""))
     except ValueError as error:

@@ -114,7 +114,8 @@ REPORT_COLUMNS: Mapping[str, str] = {
 - ``expression``: one of the six; ``label``: the class in the corpus's own vocabulary, ``neutral`` among them.
 - ``status``: ``ok``, ``repaired`` or ``refused``; ``code``: the most serious reason; ``reason``: all, in words.
 - orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
-- alignment: ``method``; ``residual`` in mm; ``confidence``, 0 to 1, that unit, orientation and pose are right.
+- alignment: ``method``, by given landmarks, detection, tracking of a detected frame, or shape; ``residual`` in mm;
+  ``confidence``, 0 to 1, that unit, orientation and pose are right.
 - ``seen``: share of a mean face that is there; what is missing are holes.
 - repair: ``spikes`` pressed down, ``bridges`` cut, ``debris`` (loose pieces) dropped.
 - ``raw_vertices`` as read; ``vertices`` and ``faces`` after crop and repair; ``texture_size`` in pixels.

@@ -39,11 +39,22 @@ def test_without_landmark_files_landmarks_are_detected(face, degrees):
     assert degrees(alignment.pose, np.eye(4)) < 6
 
 
-def test_without_a_detector_the_shape_is_aligned_and_the_remedy_named(face, monkeypatch):
+@pytest.fixture
+def no_detector(monkeypatch):
+    """As where none is installed."""
+
     def missing(*_):
         raise LandmarkerMissingError("install it")
 
-    monkeypatch.setattr(sys.modules[describe_orientation.__module__], "detect_pose", missing)
+    for name in ("detect_pose", "refine_pose"):
+        monkeypatch.setattr(sys.modules[describe_orientation.__module__], name, missing)
+
+
+def test_without_a_detector_landmarks_are_taken_as_they_are(face, no_detector):
+    assert align(face(1)).findings == {}
+
+
+def test_without_a_detector_the_shape_is_aligned_and_the_remedy_named(face, no_detector):
     alignment = align(without_landmarks(face(1)))
     assert alignment.findings == {"landmarks": "aligned by shape: install it"}
     assert alignment.method == "shape"
@@ -120,9 +131,9 @@ def test_a_mirrored_scan_is_flagged_and_its_landmarks_are_named_anew(face):
 def test_landmarks_of_another_scan_are_left_out(face):
     scrambled = np.random.default_rng(0).permutation(face(5).landmarks)
     alignment = align(dataclasses.replace(face(5), landmarks=scrambled))
-    assert alignment.method == "shape"
-    assert "landmarks" in alignment.findings
-    assert alignment.landmarks is None
+    assert alignment.method == "detection"
+    assert alignment.findings == {"landmarks": "landmarks lie unlike a face's and are left out"}
+    assert np.linalg.norm(alignment.landmarks - scrambled, axis=1).max() > 50
 
 
 @pytest.mark.parametrize("away", [(0, 90, 0), (50, 0, 0), (0, 0, -50), (0, 0, -100), (40, 0, 40)])
@@ -132,7 +143,7 @@ def test_landmarks_beside_the_scan_are_left_out(face, person, away):
     moved = dataclasses.replace(scan, landmarks=scan.landmarks + np.float32(away))
     alignment = align(moved)
     assert alignment.findings == {"landmarks": "landmarks lie beside the scan and are left out"}
-    assert (alignment.method, alignment.landmarks) == ("shape", None)
+    assert alignment.method == "detection"
     whole = apply_pose(scan.vertices, align(scan).pose)
     assert np.linalg.norm(apply_pose(scan.vertices, alignment.pose) - whole, axis=1).mean() < 10
 
@@ -144,6 +155,27 @@ def test_landmarks_that_another_alignment_left_beside_the_scan_are_kept(face, pe
     alignment = align(dataclasses.replace(scan, landmarks=scan.landmarks + np.float32(away)))
     assert alignment.method == "landmarks"
     assert alignment.confidence > 0.5
+    assert alignment.findings == {}
+
+
+@pytest.mark.parametrize(("angle", "told"), [(8, False), (30, True)])
+def test_landmarks_that_disagree_with_the_detector_are_told_and_kept(face, motion, degrees, angle, told):
+    scan = face(2)
+    other = dataclasses.replace(scan, landmarks=apply_pose(scan.landmarks, motion(y=angle)))
+    alignment = align(other)
+    assert alignment.method == "landmarks"
+    assert degrees(alignment.pose, motion(y=angle)) < 5
+    assert ("landmarks" in alignment.findings) == told
+    assert "landmarks" not in align(other, compare=False).findings
+
+
+def test_landmarks_beside_the_scan_leave_the_pose_to_the_shape_without_a_detector(face, no_detector):
+    scan = face(1)
+    alignment = align(dataclasses.replace(scan, landmarks=scan.landmarks + np.float32([0, 90, 0])))
+    assert alignment.method == "shape"
+    assert alignment.findings["landmarks"].startswith(
+        "landmarks lie beside the scan and are left out; aligned by shape"
+    )
 
 
 @pytest.mark.parametrize("kept", [(1, 0), (-1, 0), (0, 1), (0, -1)])
@@ -167,7 +199,7 @@ def test_too_few_landmarks_leave_the_pose_to_the_shape(face):
     few = np.full_like(MEAN_LANDMARKS, np.nan)
     few[[47, 48]] = face(6).landmarks[[47, 48]]
     alignment = align(dataclasses.replace(face(6), landmarks=few))
-    assert alignment.method == "shape"
+    assert alignment.method == "detection"
     assert "2 landmarks are tracked" in alignment.findings["landmarks"]
 
 

@@ -12,7 +12,12 @@ from affect4d.array_types import Landmarks, Pose, Vertices
 from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
-from affect4d.scans.alignment.pose_by_landmark_detection import BU_LANDMARKS, detect_pose
+from affect4d.scans.alignment.pose_by_landmark_detection import (
+    BU_LANDMARKS,
+    detect_pose,
+    landmarks_from,
+    refine_pose,
+)
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR
@@ -157,6 +162,8 @@ SHAPE_SURE = 0.9 * SHAPE_CONFIDENCE  # confidence by shape from which on it repl
 NEAR, MIN_NEAR = 4.0, 0.3
 """Distance to a downsampled scan, in mm, and the fraction of landmarks within it below which they are checked."""
 PLAUSIBLE = 0.7, 1.3  # sizes relative to the mean face without a finding: the two synthetic heads have 0.86 to 1.11
+AGREED_ANGLE, AGREED_DISTANCE = 15.0, 25.0
+"""Degrees and mm between the poses by given and by detected landmarks from which on they disagree."""
 FAR_APART = 40.0
 """Distance between two poses, mm, above which landmarks are misplaced; a corpus's own misalignment is below 28 mm."""
 COMPLETE = 0.75  # share of the mean face below which a scan is called incomplete
@@ -168,7 +175,7 @@ class Alignment:
 
     pose: Pose
     confidence: float  # 0 (a guess) to 1; low where the scan does not lie on the mean face
-    method: str  # ``"landmarks"``, ``"detection"`` or ``"shape"``
+    method: str  # ``"landmarks"``, ``"detection"``, ``"tracking"`` or ``"shape"``
     residual: float  # RMS distance of landmarks, or of the surface, to the mean face's, mm
     seen: float  # share of the mean face that the scan covers
     unit: str
@@ -189,50 +196,106 @@ def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedSc
 @dataclass(frozen=True, slots=True)
 class _PoseEstimate:
     method: str
-    pose: Pose
+    pose: Pose  # of the scan in mm
     confidence: float
     residual: float
+    unit: str
     landmarks: Landmarks | None = None
+    size: float | None = None  # of the face, relative to the mean one's
     mirrored: bool = False
     doubt: str = ""
 
 
-def align(scan: FaceScan) -> Alignment:
-    """The alignment of a scan: by its landmarks where they are plausible, without any by detected ones, else by shape.
+def align(scan: FaceScan, *, compare: bool = True) -> Alignment:
+    """The alignment of a scan: by its landmarks where they are plausible, else by detected ones, else by shape.
+
+    Args:
+        compare: Whether plausible landmarks are compared with the detector, which costs a rendering and a detection.
 
     Raises:
-        ValueError: If it has no face's size in any unit, or if no way finds a pose.
+        ValueError: If it has no face's size in any unit, if it shows two faces, or if no way finds a pose.
     """
-    detected, note = (None, "") if scan.landmarks is not None else _by_detection(scan)
-    unit = detected.unit if detected is not None else unit_of(scan.vertices, scan.landmarks)
-    points = voxel_downsample(scan.vertices.astype(np.float64) * UNITS[unit])
-    estimate = _estimate(points, scan.landmarks, UNITS[unit], detected, note)
+    estimate = _without_landmarks(scan) if scan.landmarks is None else _by_given_landmarks(scan, scan.landmarks)
+    if compare and estimate.method == "landmarks" and not estimate.doubt:
+        estimate = with_changes(estimate, doubt=_disagreement(scan, estimate))
+    return _alignment(scan, estimate)
+
+
+def aligned_at(scan: FaceScan, pose: Pose, method: str, unit: str, confidence: float, residual: float) -> Alignment:
+    """The alignment of a scan whose pose, raw to canonical, was found by another method."""
+    rotation = pose[:3, :3] / UNITS[unit]
+    placed = pose_of(rotation, pose[:3, 3])
+    landmarks = _landmarks_at(scan, pose)
+    return _alignment(scan, _PoseEstimate(method, placed, confidence, residual, unit, landmarks))
+
+
+def _landmarks_at(scan: FaceScan, pose: Pose) -> Landmarks | None:
+    """Detected landmarks of a scan whose pose is known, canonical; None where none are found."""
+    found = landmarks_from(apply_pose(scan.vertices, pose), scan.faces, 0.0)
+    return None if found is None else found[list(BU_LANDMARKS)].astype(np.float32)
+
+
+def _alignment(scan: FaceScan, estimate: _PoseEstimate) -> Alignment:
     rotation, shift = estimate.pose[:3, :3], estimate.pose[:3, 3]
+    points = _points(scan, estimate.unit)
     seen = mean_surface().share_covered(points @ rotation.T + shift, RELIEF_WITHIN)
-    size = detected.size if detected is not None else relative_size(scan.landmarks, unit)
     return Alignment(
-        pose=pose_of(rotation * UNITS[unit], shift),
+        pose=pose_of(rotation * UNITS[estimate.unit], shift),
         confidence=estimate.confidence,
         method=estimate.method,
         residual=estimate.residual,
         seen=seen,
-        unit=unit,
+        unit=estimate.unit,
         turned=turned_by(rotation),
         landmarks=estimate.landmarks,
-        findings=dict(_findings(estimate, unit, describe_orientation(rotation), seen, size)),
+        findings=dict(_findings(estimate, describe_orientation(rotation), seen)),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _DetectedEstimate:
-    """A pose by detected landmarks, the unit that fits it best, and the face's size in it, relative to the mean."""
-
-    estimate: _PoseEstimate
-    unit: str
-    size: float
+def _points(scan: FaceScan, unit: str) -> Points:
+    return voxel_downsample(scan.vertices.astype(np.float64) * UNITS[unit])
 
 
-def _by_detection(scan: FaceScan) -> tuple[_DetectedEstimate | None, str]:
+def _by_given_landmarks(scan: FaceScan, landmarks: Landmarks) -> _PoseEstimate:
+    """By landmarks that lie like a face's and on the scan; else by another method, where that is the surer one."""
+    unit = unit_of(scan.vertices, landmarks)
+    scaled = landmarks * np.float32(UNITS[unit])
+    try:
+        given = _by_landmarks(scaled, unit, relative_size(landmarks, unit))
+    except ValueError as error:
+        return _without_landmarks(scan, str(error))
+    plausible = given.confidence >= TRUSTED
+    if plausible and _landmarks_fit_scan(_points(scan, unit), scaled, given):
+        return given
+    where = "lie beside the scan" if plausible else "lie unlike a face's"
+    try:
+        other = _without_landmarks(scan, f"landmarks {where} and are left out")
+    except ValueError:
+        return given
+    if not plausible:
+        return other if other.confidence > given.confidence else given
+    sure = other.confidence >= (SHAPE_SURE if other.method == "shape" else TRUSTED)
+    return other if sure and _distance_between(other.pose, given.pose) > FAR_APART else given
+
+
+def _without_landmarks(scan: FaceScan, doubt: str = "") -> _PoseEstimate:
+    """By detected landmarks where they are trusted; else the more confident of that pose and the one by shape."""
+    detected, note = _by_detection(scan)
+    if detected is not None and detected.confidence >= TRUSTED:
+        return with_changes(detected, doubt=doubt)
+    try:
+        unit = detected.unit if detected is not None else unit_of(scan.vertices)
+        shaped = _by_shape(_points(scan, unit), unit, "; ".join(filter(None, (doubt, note))))
+    except ValueError:
+        if detected is None:
+            raise
+        return with_changes(detected, doubt=doubt)
+    if detected is None or shaped.confidence > detected.confidence:
+        return shaped
+    return with_changes(detected, doubt=doubt)
+
+
+def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
     """The pose by detected landmarks; None and why, where the detector is missing or finds no face."""
     try:
         found = detect_pose(scan.vertices, scan.faces)
@@ -252,39 +315,25 @@ def _by_detection(scan: FaceScan) -> tuple[_DetectedEstimate | None, str]:
         )
     landmarks = (middle + size * (found.landmarks - middle))[list(BU_LANDMARKS)].astype(np.float32)
     pose = pose_of(found.rotation, shift)
-    estimate = _PoseEstimate("detection", pose, found.confidence, found.residual, landmarks)
-    return _DetectedEstimate(estimate, unit, size), ""
+    note = "" if found.confidence >= TRUSTED else "aligned by shape: the detected face is doubtful"
+    return _PoseEstimate("detection", pose, found.confidence, found.residual, unit, landmarks, size), note
 
 
-def _estimate(
-    points: Points, landmarks: Landmarks | None, scale: float, detected: _DetectedEstimate | None, note: str
-) -> _PoseEstimate:
-    """By landmarks, if they are to be trusted; else the more confident of the other methods."""
-    if landmarks is None:
-        return _by_shape(points, note) if detected is None else _prefer_detection(detected.estimate, points)
-    scaled = landmarks * np.float32(scale)
+def _disagreement(scan: FaceScan, given: _PoseEstimate) -> str:
+    """How far the detector finds the face from where its landmarks put it, in words; empty where they agree."""
+    pose = pose_of(given.pose[:3, :3] * UNITS[given.unit], given.pose[:3, 3])
     try:
-        marked = _by_landmarks(scaled)
-    except ValueError as error:
-        return _by_shape(points, str(error))
-    if marked.confidence >= TRUSTED:
-        return marked if _landmarks_fit_scan(points, scaled, marked) else _prefer_shape(marked, points)
-    try:
-        shaped = _by_shape(points, "landmarks lie unlike a face's and are left out")
-    except ValueError:
-        return marked
-    return shaped if shaped.confidence > marked.confidence else marked
-
-
-def _prefer_detection(detected: _PoseEstimate, points: Points) -> _PoseEstimate:
-    """The detected pose where it is trusted; else the more confident of it and of the pose by shape."""
-    if detected.confidence >= TRUSTED:
-        return detected
-    try:
-        shaped = _by_shape(points, "aligned by shape: the detected face is doubtful")
-    except ValueError:
-        return detected
-    return shaped if shaped.confidence > detected.confidence else detected
+        found = refine_pose(apply_pose(scan.vertices, pose), scan.faces)
+        if found is None or found.confidence < TRUSTED:
+            found = detect_pose(apply_pose(scan.vertices, pose), scan.faces)
+    except LandmarkerMissingError:
+        return ""
+    if found is None or found.confidence < TRUSTED:
+        return ""
+    angle, distance = turned_by(found.rotation), _distance_between(pose_of(found.rotation, found.shift), np.eye(4))
+    if angle < AGREED_ANGLE and distance < AGREED_DISTANCE:
+        return ""
+    return f"landmarks put the face {angle:.0f}° and {distance:.0f} mm from where the detector finds it"
 
 
 def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstimate) -> bool:
@@ -295,39 +344,25 @@ def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstim
     return float((cKDTree(points).query(tracked)[0] < NEAR).mean()) >= MIN_NEAR
 
 
-def _prefer_shape(marked: _PoseEstimate, points: Points) -> _PoseEstimate:
-    """The pose for landmarks that lie beside the scan: by shape, where that is confident and far from theirs."""
-    try:
-        shaped = _by_shape(points, "landmarks lie beside the scan and are left out")
-    except ValueError:
-        return marked
-    return (
-        shaped
-        if shaped.confidence >= SHAPE_SURE and _distance_between(shaped.pose, marked.pose) > FAR_APART
-        else marked
-    )
-
-
 def _distance_between(one: Pose, other: Pose) -> float:
     """Mean distance of the mean face's landmarks between two poses, mm."""
     there = apply_pose(MEAN_LANDMARKS, one @ np.linalg.inv(other))
     return float(np.linalg.norm(there - MEAN_LANDMARKS, axis=1).mean())
 
 
-def _by_landmarks(landmarks: Landmarks) -> _PoseEstimate:
+def _by_landmarks(landmarks: Landmarks, unit: str, size: float | None) -> _PoseEstimate:
     fit = fit_landmarks(landmarks)
-    named = swap_sides(landmarks) if fit.mirrored else landmarks
-    return _PoseEstimate("landmarks", fit.pose, fit.confidence, fit.residual, apply_pose(named, fit.pose), fit.mirrored)
+    named = apply_pose(swap_sides(landmarks) if fit.mirrored else landmarks, fit.pose)
+    return _PoseEstimate("landmarks", fit.pose, fit.confidence, fit.residual, unit, named, size, fit.mirrored)
 
 
-def _by_shape(points: Points, doubt: str = "") -> _PoseEstimate:
+def _by_shape(points: Points, unit: str, doubt: str) -> _PoseEstimate:
     fit = fit_shape(points)
-    return _PoseEstimate("shape", fit.pose, SHAPE_CONFIDENCE * fit.confidence, fit.residual, doubt=doubt)
+    return _PoseEstimate("shape", fit.pose, SHAPE_CONFIDENCE * fit.confidence, fit.residual, unit, doubt=doubt)
 
 
-def _findings(
-    estimate: _PoseEstimate, unit: str, position: str, seen: float, size: float | None
-) -> Iterator[tuple[str, str]]:
+def _findings(estimate: _PoseEstimate, position: str, seen: float) -> Iterator[tuple[str, str]]:
+    unit, size = estimate.unit, estimate.size
     if estimate.mirrored:
         yield "mirrored", "the scan is mirrored, or left and right of its landmarks are exchanged"
     if position:

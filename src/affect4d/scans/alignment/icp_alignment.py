@@ -18,7 +18,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Pose
-from affect4d.scans.alignment.mean_face import FAR, mean_surface
+from affect4d.scans.alignment.mean_face import FAR, DepthSurface, mean_surface
 from affect4d.scans.geometry import pose_of
 
 Points = Float64[np.ndarray, "points 3"]
@@ -54,12 +54,19 @@ MAX_TURN = 0.3  # of one step and axis, radians
 
 
 def point_to_plane_icp(
-    points: Points, rotations: Rotations, shifts: Shifts, tolerances: Sequence[float]
+    points: Points,
+    rotations: Rotations,
+    shifts: Shifts,
+    tolerances: Sequence[float],
+    surface: DepthSurface | None = None,
 ) -> tuple[Rotations, Shifts]:
-    """Move every start towards the mean surface; a step's tolerance is the mm at which a point weighs a quarter."""
+    """Move every start towards a surface, by default the mean one.
+
+    A step's tolerance is the mm at which a point weighs a quarter.
+    """
     for tolerance in tolerances:
         moved = points @ rotations.transpose(0, 2, 1) + shifts[:, None]
-        normals, distances = plane_distances(moved)
+        normals, distances = plane_distances(moved, surface)
         slopes = np.concatenate([_cross(moved, normals), normals], axis=-1)
         weighted = (slopes * weights(distances, tolerance)[..., None]).transpose(0, 2, 1)
         step = np.linalg.solve(weighted @ slopes + np.diag(STIFFNESS), -(weighted @ distances[..., None]))[..., 0]
@@ -75,10 +82,10 @@ def coverage(points: Points, rotations: Rotations, shifts: Shifts, tolerance: fl
 
 
 def plane_distances(
-    moved: Float64[np.ndarray, "*starts points 3"],
+    moved: Float64[np.ndarray, "*starts points 3"], surface: DepthSurface | None = None
 ) -> tuple[Float64[np.ndarray, "*starts points 3"], Float64[np.ndarray, "*starts points"]]:
     """Normals of the planes that canonical points lie over, and their distances to them (huge beside the face)."""
-    surface = mean_surface()
+    surface = surface or mean_surface()
     planes = surface.planes[surface.cells(moved)]
     normals = planes[..., :3]
     return normals, np.einsum("...i,...i->...", normals, moved) + planes[..., 3]

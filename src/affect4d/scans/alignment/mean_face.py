@@ -114,8 +114,8 @@ SEEN_CELL = 12.0
 
 
 @dataclass(frozen=True)
-class MeanSurface:
-    """The mean face as planes on a grid over x and y: a point is ``normal · point + offset`` mm outside."""
+class DepthSurface:
+    """A face as planes on a grid over x and y: a point is ``normal · point + offset`` mm outside."""
 
     planes: Float64[np.ndarray, "cells 4"]  # ``(normal, offset)``; beside the face 0 and :data:`FAR`
     columns: int
@@ -141,10 +141,17 @@ class MeanSurface:
 
 
 @functools.cache
-def mean_surface() -> MeanSurface:
+def mean_surface() -> DepthSurface:
     """The mean face, computed once a process from :data:`MEAN_DEPTHS`."""
-    depths, x, y = fine_depths()
-    across, along = (np.gradient(depths, STEP / PLANES_PER_STEP, axis=axis) for axis in (1, 0))
+    return surface_of(*fine_depths())
+
+
+def surface_of(
+    depths: Float64[np.ndarray, "rows columns"], x: Float64[np.ndarray, " columns"], y: Float64[np.ndarray, " rows"]
+) -> DepthSurface:
+    """The planes of depths on an even grid, mm, rows from below upwards; NaN where no face is."""
+    spacing = float(x[1] - x[0])
+    across, along = (np.gradient(depths, spacing, axis=axis) for axis in (1, 0))
     steepness = np.sqrt(1 + across**2 + along**2)
     normals = np.stack([-across, -along, np.ones_like(depths)], axis=-1) / steepness[..., None]
     places = np.stack([*np.meshgrid(x, y), depths], axis=-1)
@@ -153,9 +160,8 @@ def mean_surface() -> MeanSurface:
     planes[~face] = (0, 0, 0, FAR)
     planes = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
     planes[[0, -1], :], planes[:, [0, -1]] = (0, 0, 0, FAR), (0, 0, 0, FAR)
-    spacing = STEP / PLANES_PER_STEP
     seen, seen_cells = _coarse_cells(np.pad(face, 1), spacing)
-    return MeanSurface(
+    return DepthSurface(
         planes=np.ascontiguousarray(planes.reshape(-1, 4)),
         columns=planes.shape[1],
         rows=planes.shape[0],

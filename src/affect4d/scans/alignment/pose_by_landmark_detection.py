@@ -1,8 +1,9 @@
 """Pose and landmarks of a scan without landmark files: a face detector on renderings of the scan's depth.
 
 The scan is rendered in several orientations, its own first. Landmarks found in an image are lifted to the surface and
-fitted to the mean landmarks, in any scale; the pose is refined on renderings from the front. Depths are smoothed before
-they are shaded, so that noise, density and topology of the mesh hardly matter.
+fitted to the mean landmarks, in any scale; the pose is refined on renderings from the front. What is left of their
+distances to the mean corrects the rotation by ridge regression: a long nose is told from a bent head. Depths are
+smoothed before they are shaded, so that noise, density and topology of the mesh hardly matter.
 """
 
 import functools
@@ -21,7 +22,9 @@ from affect4d.scans.mesh_to_depth_image import depth_image
 
 DetectedPoints = Float64[np.ndarray, "478 3"]
 MEAN_LANDMARKS_FILE = Path(__file__).parent / "mean_detected_landmarks.csv"
-"""Mean canonical places of the 478 landmarks on synthetic faces, mm, and their weights in a fit; scripts/ makes it."""
+"""Mean canonical places of the 478 landmarks on synthetic faces, mm, their weights in a fit, and 1000 times the degrees
+by which a mm of distance to the mean place, along each axis, turns the face about each; ``scripts/mean_landmarks.py``
+makes it."""
 
 # fmt: off
 BU_LANDMARKS = (
@@ -41,8 +44,11 @@ SEARCH_SIZE, REFINE_SIZE = 160, 256
 """Side of the renderings in which a face is searched, and from which its pose is refined, pixels."""
 HALF_WIDTH = 115.0  # half the side of the refining rendering, mm
 TURNING_AXIS = np.array([0.0, -5.0, -40.0])  # middle of the refining renderings, canonical, mm
-FINAL_YAWS = (-12.0, 0.0, 12.0)
-"""Directions, in degrees, of the last renderings; their mean has two thirds of the error of one."""
+SIDE_YAWS = (-12.0, 12.0)
+"""Directions, in degrees, of the renderings beside the one from the front, where that one leaves doubt."""
+CLEAR, STILL = 3.0, 8.0
+"""Residual, mm, up to which one rendering from the front suffices, if it turns the face by no more degrees."""
+LARGEST_DISTANCE = 12.0  # of a landmark to its mean place along an axis, mm, in the correction of the rotation
 SMOOTHING = ((0.12, 1.0), (0.3, 2.0), (np.inf, 3.0))
 """Roughness of a depth image up to which it is smoothed by how much, both in pixels."""
 LIGHT = np.array([0.15, 0.35, 0.9]) / np.linalg.norm([0.15, 0.35, 0.9])
@@ -53,7 +59,9 @@ OUTLIER = 6.0  # distance to the mean landmarks, mm, at which a landmark counts 
 SCALES = 0.3, 3.0  # sizes of a face relative to the mean one's that a refinement may find; others are no faces
 SURE, DOUBTFUL = 4.0, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
 MAX_RENDERINGS = 90  # after which a search ends
-HALF_CONFIDENCE = 4.1  # residual at which the confidence in a pose is one half, mm
+HALF_CONFIDENCE = 5.4
+"""Residual, mm, at which the confidence in a pose is one half: right poses of synthetic heads have up to
+4.7, wrong ones from 6.8, and balls with bumps from 6.4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +94,12 @@ class Similarity:
         shift = self.scale * self.rotation @ first.shift + self.shift
         return Similarity(self.rotation @ first.rotation, self.scale * first.scale, shift, self.residual)
 
-    def apply(self, points: np.ndarray) -> Float32[np.ndarray, "points 3"]:
-        """The points moved."""
-        return np.ascontiguousarray(self.scale * points @ self.rotation.T + self.shift, np.float32)
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """The points moved, in their own precision."""
+        return np.ascontiguousarray(self.scale * points @ self.rotation.T + self.shift, points.dtype)
+
+
+UNMOVED = Similarity(np.eye(3), 1.0, np.zeros(3))
 
 
 def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
@@ -108,8 +119,8 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
         placed = Similarity(rotation, view, -view * rotation @ (low + high) / 2)
         seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
         rough = None if seen is None else fit_similarity(seen, *mean_landmarks())
-        pose = None if rough is None else _refined(vertices, faces, rough.after(placed))
-        renderings += 1 if rough is None else 2 + len(FINAL_YAWS)
+        pose = None if rough is None else refine_pose(vertices, faces, rough.after(placed))
+        renderings += 1 if rough is None else 4
         better = pose is not None and (best is None or pose.residual < best.residual)
         best = pose if better else best
         if best is not None and (best.residual < SURE or (tries_inverted and best.residual < DOUBTFUL)):
@@ -120,27 +131,46 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
     return best
 
 
-def _refined(vertices: Vertices, faces: Faces, start: Similarity) -> DetectedPose | None:
-    """The pose after a rendering from the front and the mean of three around it."""
-    seen = _landmarks_from(start.apply(vertices), faces, 0.0)
-    fit = None if seen is None else fit_similarity(seen, *mean_landmarks())
-    if fit is None or not SCALES[0] < fit.scale < SCALES[1]:
+def refine_pose(vertices: Vertices, faces: Faces, start: Similarity = UNMOVED) -> DetectedPose | None:
+    """The pose of a face that stands near the mean one: by one rendering, and three more where that leaves doubt."""
+    near = _fitted([landmarks_from(start.apply(vertices), faces, 0.0)])
+    if near is None or not SCALES[0] < near[0].scale < SCALES[1]:
         return None
-    near = fit.after(start)
-    placed = near.apply(vertices)
-    views = [view for yaw in FINAL_YAWS if (view := _landmarks_from(placed, faces, yaw)) is not None]
-    if not views:
+    fit, landmarks = near
+    pose = fit.after(start)
+    if fit.residual > CLEAR or np.degrees(Rotation.from_matrix(fit.rotation).magnitude()) > STILL:
+        placed = pose.apply(vertices)
+        final = _fitted([landmarks_from(placed, faces, yaw) for yaw in (0.0, *SIDE_YAWS)])
+        if final is None:
+            return None
+        fit, landmarks = final
+        pose = fit.after(pose)
+    canonical = fit.apply(landmarks)
+    correction = rotation_correction(canonical)
+    pose = correction.after(pose)
+    return DetectedPose(pose.rotation, pose.scale, pose.shift, correction.apply(canonical), fit.residual)
+
+
+def _fitted(views: list[DetectedPoints | None]) -> tuple[Similarity, DetectedPoints] | None:
+    """Mean landmarks of some views and their fit to the mean face; None where they are too few."""
+    seen = [view for view in views if view is not None]
+    if not seen:
         return None
-    landmarks = np.mean(views, axis=0)  # NaN where a view has no surface
+    landmarks = np.mean(seen, axis=0)  # NaN where a view has no surface
     fit = fit_similarity(landmarks, *mean_landmarks())
-    if fit is None:
-        return None
-    pose = fit.after(near)
-    canonical = fit.scale * landmarks @ fit.rotation.T + fit.shift
-    return DetectedPose(pose.rotation, pose.scale, pose.shift, canonical, pose.residual)
+    return None if fit is None else (fit, landmarks)
 
 
-def _landmarks_from(vertices: Vertices, faces: Faces, yaw: float) -> DetectedPoints | None:
+def rotation_correction(canonical: DetectedPoints) -> Similarity:
+    """The turn about the middle of the face that fitted landmarks' distances to their mean places foretell."""
+    mean, _ = mean_landmarks()
+    distances = np.nan_to_num(canonical - mean).clip(-LARGEST_DISTANCE, LARGEST_DISTANCE)
+    turn = Rotation.from_rotvec(-np.tensordot(distances, turns_of_distances(), 2), degrees=True).as_matrix()
+    middle = mean.mean(axis=0)
+    return Similarity(turn, 1.0, middle - turn @ middle)
+
+
+def landmarks_from(vertices: Vertices, faces: Faces, yaw: float) -> DetectedPoints | None:
     """Landmarks, in the canonical frame, of a canonical face seen from the side by some degrees."""
     turn = Rotation.from_euler("y", yaw, degrees=True).as_matrix()
     turned = np.ascontiguousarray((vertices - TURNING_AXIS) @ turn.T, np.float32)
@@ -161,7 +191,7 @@ def detect_on_surface(
         LandmarkerMissingError: If there is no detector.
     """
     pixels = size / (2 * half_width)
-    depths = _smoothed(depth_image(vertices, faces, size, half_width) * pixels)
+    depths = smooth_depths(depth_image(vertices, faces, size, half_width) * pixels)
     places = detect_landmarks(_shaded(depths))
     return None if places is None else _lifted(places, depths) / pixels
 
@@ -169,10 +199,10 @@ def detect_on_surface(
 def relief_image(vertices: Vertices, faces: Faces) -> UInt8[np.ndarray, "size size 3"]:
     """The refining rendering of a canonical face (mm): its smoothed depth seen from the front, shaded."""
     pixels = REFINE_SIZE / (2 * HALF_WIDTH)
-    return _shaded(_smoothed(depth_image(vertices, faces, REFINE_SIZE, HALF_WIDTH) * pixels))
+    return _shaded(smooth_depths(depth_image(vertices, faces, REFINE_SIZE, HALF_WIDTH) * pixels))
 
 
-def _smoothed(depths: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
+def smooth_depths(depths: Float32[np.ndarray, "size size"]) -> Float32[np.ndarray, "size size"]:
     """Depths in pixels, smoothed the more the rougher they are; small holes are filled, the rest is NaN."""
     there = np.isfinite(depths)
     heights = np.where(there, depths, 0).astype(np.float32)
@@ -237,8 +267,19 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 @functools.cache
 def mean_landmarks() -> tuple[DetectedPoints, Float64[np.ndarray, "478"]]:
     """Mean canonical landmarks, mm, and the weight of each in a fit of the pose."""
-    table = np.loadtxt(MEAN_LANDMARKS_FILE, delimiter=",", skiprows=1)
+    table = _table()
     return table[:, :3], table[:, 3]
+
+
+@functools.cache
+def turns_of_distances() -> Float64[np.ndarray, "478 3 3"]:
+    """Degrees about each axis (last) for a mm of each landmark's distance to its mean place along each axis."""
+    return _table()[:, 4:].reshape(-1, 3, 3) / 1000
+
+
+@functools.cache
+def _table() -> Float64[np.ndarray, "478 13"]:
+    return np.loadtxt(MEAN_LANDMARKS_FILE, delimiter=",", skiprows=1)
 
 
 @functools.cache
