@@ -34,7 +34,7 @@ import scipy.spatial.transform  # noqa: F401
 READERS = "affect4d.scans.readers"
 COMPILED_MODULES = [f"{READERS}.{name}" for name in ("scanner", "obj", "ply", "off_stl")]
 with atheris.instrument_imports(include=[READERS], exclude=COMPILED_MODULES if COMPILED else []):
-    from affect4d.scans.readers import obj, off_stl, ply, range_image, vrml  # noqa: F401
+    from affect4d.scans.readers import gltf, obj, off_stl, ply, range_image, vrml  # noqa: F401
 
 sys.path.insert(0, str(ROOT / "tests" / "scans"))
 from scan_files import (
@@ -52,7 +52,7 @@ from affect4d.scans.readers.range_image import Intrinsics, read_depth
 from affect4d.scans.scan import ScanError
 
 DEPTH_READER = functools.partial(read_depth, intrinsics=Intrinsics(fx=50, fy=50, cx=4, cy=4))
-KINDS = (".wrl", ".obj", ".ply", ".bnt", ".off", ".stl", *LANDMARK_READERS, ".jpg", ".png", ".bmp", ".depth")
+KINDS = (".wrl", ".obj", ".ply", ".bnt", ".off", ".stl", ".glb", *LANDMARK_READERS, ".jpg", ".png", ".bmp", ".depth")
 CRASHES = ROOT / "build" / "fuzz"
 FOLDER = Path(tempfile.mkdtemp())
 SEEDS, INPUTS = FOLDER / "seeds", FOLDER / "inputs"

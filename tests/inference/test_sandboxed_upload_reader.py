@@ -117,7 +117,7 @@ NO_SCANS = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".wrl", ".obj", ".ply", ".bnt", ".off", ".stl"])
+@pytest.mark.parametrize("suffix", [".wrl", ".obj", ".ply", ".bnt", ".off", ".stl", ".glb"])
 @pytest.mark.parametrize("kind", NO_SCANS)
 def test_what_is_no_scan_ends_in_a_sentence(room, suffix, kind):
     (sent,) = room.read([(f"face{suffix}", NO_SCANS[kind])]).scans

@@ -1,5 +1,6 @@
 """Writers of small synthetic scans: a bumpy grid with a nose, no person's face."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -137,6 +138,53 @@ def stl_bytes(scan: FaceScan) -> bytes:
     return b"written by a test".ljust(80) + struct.pack("<I", len(facets)) + b"".join(facets)
 
 
+def glb_bytes(scan: FaceScan, change=None, picture: bytes | None = None) -> bytes:
+    """One triangle mesh in one node; ``change`` edits the JSON in place."""
+    coordinates = scan.texture_coordinates
+    blocks = {"POSITION": scan.vertices.astype("<f4"), "indices": scan.faces.astype("<u4").ravel()}
+    if coordinates is not None:
+        blocks["TEXCOORD_0"] = np.stack([coordinates[:, 0], 1 - coordinates[:, 1]], axis=1).astype("<f4")
+    kinds = {"POSITION": (5126, "VEC3"), "TEXCOORD_0": (5126, "VEC2"), "indices": (5125, "SCALAR")}
+    accessors = [
+        {"bufferView": view, "componentType": kinds[name][0], "type": kinds[name][1], "count": len(block)}
+        for view, (name, block) in enumerate(blocks.items())
+    ]
+    parts = [block.tobytes() for block in blocks.values()] + ([picture] if picture else [])
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+    views = [
+        {"buffer": 0, "byteOffset": int(start), "byteLength": len(part)}
+        for start, part in zip(starts, parts, strict=False)
+    ]
+    numbers = {name: number for number, name in enumerate(blocks)}
+    primitive = {"indices": numbers.pop("indices"), "attributes": numbers}
+    document = {
+        "asset": {"version": "2.0"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [primitive]}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": int(starts[-1])}],
+    }
+    if picture:
+        primitive["material"] = 0
+        document |= {
+            "materials": [{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
+            "textures": [{"source": 0}],
+            "images": [{"bufferView": len(views) - 1, "mimeType": "image/png"}],
+        }
+    if change is not None:
+        change(document)
+    return glb_file(json.dumps(document).encode(), b"".join(parts))
+
+
+def glb_file(text: bytes, binary: bytes) -> bytes:
+    text, binary = text + b" " * (-len(text) % 4), binary + bytes(-len(binary) % 4)
+    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text + struct.pack("<II", len(binary), 0x004E4942) + binary
+    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
 def bnt_bytes(scan: FaceScan, background: np.ndarray | None = None, picture: str = "000.png") -> bytes:
     """A square grid as a range image; where ``background`` is True, nothing was measured."""
     size = int(np.sqrt(len(scan.vertices)))
@@ -230,6 +278,7 @@ SCANS = {
     "off": (".off", lambda scan: off_text(scan).encode()),
     "stl text": (".stl", lambda scan: stl_text(scan).encode()),
     "stl binary": (".stl", stl_bytes),
+    "glb": (".glb", glb_bytes),
 }
 """Every way a scan is written: suffix and writer."""
 LANDMARKS = {

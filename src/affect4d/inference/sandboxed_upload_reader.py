@@ -394,4 +394,4 @@ def _plain_name(name: str, number: int) -> str:
 
 def _no_scan(refused: Sequence[tuple[str, str]]) -> str:
     listed = ": " + "; ".join(f"{name} {reason}" for name, reason in refused[:3]) if refused else ""
-    return f"There is no scan in this upload{listed}. Send .wrl, .obj, .ply, .bnt, .off or .stl."
+    return f"There is no scan in this upload{listed}. Send {', '.join(READERS)}."

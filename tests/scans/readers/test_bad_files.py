@@ -259,7 +259,7 @@ from pathlib import Path
 from affect4d.malloc_and_peak_memory import peak_memory
 from affect4d.scans.readers import READERS, read_scan
 from affect4d.scans.scan import ScanError
-from affect4d.scans.readers import obj, off_stl, ply, range_image, vrml
+from affect4d.scans.readers import gltf, obj, off_stl, ply, range_image, vrml
 for name in sys.argv[3:]:
     try:
         read_scan(Path(name))

@@ -5,7 +5,18 @@ import struct
 import numpy as np
 import pytest
 from PIL import Image
-from scan_files import LANDMARKS, MARKS, SCANS, bnt_bytes, bosphorus_points, bumpy_grid, lm_text, write_scan
+from scan_files import (
+    LANDMARKS,
+    MARKS,
+    SCANS,
+    bnt_bytes,
+    bosphorus_points,
+    bumpy_grid,
+    glb_bytes,
+    glb_file,
+    lm_text,
+    write_scan,
+)
 
 from affect4d.scans.readers import read_landmarks, read_scan
 from affect4d.scans.readers.landmark_files import BOSPHORUS_LABELS
@@ -46,7 +57,7 @@ REFUSED = {
     "suffix": (
         ".fbx",
         b"a",
-        ": the suffix .fbx is not read; known formats: .wrl, .obj, .ply, .bnt, .off, .stl [unknown-format]",
+        ": the suffix .fbx is not read; known formats: .wrl, .obj, .ply, .bnt, .off, .stl, .glb [unknown-format]",
     ),
     "no number": (".off", b"OFF\n3 1 0\n0 0 x0\n", " (byte 14): 'x0' is not a number [malformed-number]"),
     "not finite": (
@@ -523,6 +534,57 @@ REFUSED = {
         ".lm3",
         b"1 landmarks:\n" + b" " * 70_000,
         ": the file is larger than 65536 bytes: check that it is the right one, or write it smaller [too-large]",
+    ),
+    # glb
+    "glb, head": (".glb", b"glTX" + bytes(20), " (byte 0): the file does not start with 'glTF' [not-glb]"),
+    "glb, version": (
+        ".glb",
+        b"glTF\x01" + bytes(20),
+        ": glTF of version 1, expected 2 with a JSON chunk first [unsupported]",
+    ),
+    "glb, cut": (
+        ".glb",
+        glb_file(b"{}", b"")[:-4],
+        ": 28 bytes, where its header says 32, 4 of them JSON [truncated]",
+    ),
+    "glb, no JSON": (".glb", glb_file(b"{", b""), ": its JSON cannot be read (JSONDecodeError) [malformed]"),
+    "glb, no object": (".glb", glb_file(b"[]", b""), ": its JSON is no object [malformed]"),
+    "glb, no mesh": (
+        ".glb",
+        glb_file(b"{}", b""),
+        ": there are no faces in it (no mesh in its scene): export the surface, too [no-mesh]",
+    ),
+    "glb, points": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document["meshes"][0]["primitives"][0].update(mode=0)),
+        ": there are no faces in it (points or lines only): export the surface, too [no-mesh]",
+    ),
+    "glb, Draco": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document.update(extensionsUsed=["KHR_draco_mesh_compression"])),
+        ": its mesh is compressed (KHR_draco_mesh_compression): export it again as one binary glTF without compression "
+        "[unsupported]",
+    ),
+    "glb, buffers": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document.update(buffers=[{"uri": "a.bin"}])),
+        ": its numbers lie in other files or in text: export it again as one binary glTF without compression "
+        "[unsupported]",
+    ),
+    "glb, corner": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document["accessors"][0].update(count=100)),
+        " (corner 242): face index 100 is outside 0 to 99 [index-out-of-range]",
+    ),
+    "glb, view": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document["bufferViews"][0].update(byteLength=10**6)),
+        ": buffer view 0 ends at byte 1000000 of 5784 of its binary chunk [truncated]",
+    ),
+    "glb, scene": (
+        ".glb",
+        glb_bytes(GRID, lambda document: document.update(nodes=[3])),
+        ": its JSON is no scene of glTF 2.0 (AttributeError: 'int' object has no attribute 'get') [malformed]",
     ),
     # depth
     "depth, damaged": (

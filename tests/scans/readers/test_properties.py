@@ -44,7 +44,8 @@ def test_any_mesh_comes_back(tmp_path, name, mesh):
     assert_valid(scan)
     np.testing.assert_array_equal(scan.vertices[scan.faces], mesh.vertices[mesh.faces])
     if scan.texture_coordinates is not None:
-        np.testing.assert_array_equal(scan.texture_coordinates[scan.faces], mesh.texture_coordinates[mesh.faces])
+        uv, written = scan.texture_coordinates[scan.faces], mesh.texture_coordinates[mesh.faces]
+        np.testing.assert_allclose(uv, written, rtol=0, atol=1e-7 if name == "glb" else 0)  # glTF has v turned
 
 
 @MANY

@@ -221,6 +221,9 @@ def test_every_format_is_read(tmp_path, name):
     assert_valid(scan)
     bare = name.startswith(("off", "stl"))
     expected = dataclasses.replace(MEDIUM, texture_coordinates=None) if bare else MEDIUM
+    if name == "glb":  # turns v, and rounds twice
+        turned = MEDIUM.texture_coordinates * np.float32([1, -1]) + np.float32([0, 1])
+        expected = dataclasses.replace(MEDIUM, texture_coordinates=turned * np.float32([1, -1]) + np.float32([0, 1]))
     assert triangles(scan) == triangles(expected)
     assert scan.repairs == (() if bare else ("texture missing",))
 

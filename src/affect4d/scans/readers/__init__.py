@@ -9,6 +9,7 @@ import numpy as np
 
 from affect4d.array_types import Landmarks, Vertices
 from affect4d.scans.landmark_names import LANDMARK_COUNT
+from affect4d.scans.readers.gltf import read_glb
 from affect4d.scans.readers.landmark_files import LABELLED_ROWS, read_bnd, read_bndplus, read_lm3, read_tbnd
 from affect4d.scans.readers.mesh_checks_and_textures import MeshFile, find_image
 from affect4d.scans.readers.obj import read_obj
@@ -33,6 +34,7 @@ READERS: Mapping[str, MeshReader] = {
     ".bnt": read_bnt,
     ".off": read_off,
     ".stl": read_stl,
+    ".glb": read_glb,
 }
 """File suffix, in lower case, to its reader."""
 

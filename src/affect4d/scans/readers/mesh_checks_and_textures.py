@@ -6,6 +6,7 @@ import re
 import stat
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ class MeshFile:
     repairs: tuple[str, ...] = ()
     image_names: tuple[str, ...] | None = None  # untrusted; None: neither named nor found by stem
     image_notes: tuple[str, ...] = ()  # repairs to report where no image is found
+    image: bytes | None = None  # an image file inside the scan's
 
 
 def read_text(path: Path, cap: int = MAX_FILE_BYTES) -> bytes:
@@ -205,6 +207,8 @@ def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> t
     names = mesh.image_names
     if names is None and mesh.texture_coordinates is None:
         return None, ()
+    if given is None and mesh.image is not None:
+        names, given = (), scan
     if given is None and names is not None and len(names) > 1:
         return None, (*mesh.image_notes, f"{len(names)} textures named: none is read")
     place: Path | None = given
@@ -214,7 +218,7 @@ def find_image(scan: Path, mesh: MeshFile, given: Path | None, texels: int) -> t
         place, repairs = found
     if place is not None:
         try:
-            return read_texture(place, texels), repairs
+            return read_texture(place, texels, mesh.image if place == scan else None), repairs
         except TextureRefusedError as error:
             repairs = (*repairs, str(error))
     return None, (*mesh.image_notes, *repairs) if given is None else repairs
@@ -251,12 +255,15 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def read_texture(path: Path, texels: int = 0) -> ImageFile:
-    """The image as RGB; a JPEG is decoded to ½, ¼ or ⅛ of its size where ``texels`` (shorter side) suffice."""
+def read_texture(path: Path, texels: int = 0, inside: bytes | None = None) -> ImageFile:
+    """The image of a file, or the one ``inside`` it, as RGB.
+
+    A JPEG is decoded to ½, ¼ or ⅛ of its size where ``texels`` (shorter side) suffice.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(path if inside is None else BytesIO(inside), formats=FORMATS) as image:
                 size = image.size
                 if size[0] * size[1] > MAX_PIXELS:
                     raise TextureRefusedError(f"texture refused: {size[0]} by {size[1]} pixels")
