@@ -12,7 +12,7 @@ USER affect4d
 WORKDIR /project
 
 # The 5 GB come before the source, so that a changed line of it does not fetch them again.
-COPY --chown=affect4d:affect4d Makefile pyproject.toml requirements.lock requirements-detector.lock README.md LICENSE ./
+COPY --chown=affect4d:affect4d Makefile pyproject.toml requirements.lock requirements-pretrained.lock README.md LICENSE ./
 COPY --chown=affect4d:affect4d scripts/setup scripts/setup
 RUN mkdir -p src/affect4d && touch src/affect4d/__init__.py && PIP_NO_CACHE_DIR=1 make setup
 COPY --chown=affect4d:affect4d . .

@@ -21,7 +21,7 @@ BENCH ?=
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-.venv/ready: requirements.lock requirements-detector.lock pyproject.toml
+.venv/ready: requirements.lock requirements-pretrained.lock pyproject.toml
 	@PYTHON=$(PYTHON) bash scripts/setup
 
 setup: .venv/ready ## create .venv from requirements.lock
@@ -88,7 +88,7 @@ docs: .venv/ready ## the pages of docs/ with a reference of the code, as HTML in
 
 audit: ## known vulnerabilities of what requirements.lock names, from PyPI; fails where it cannot tell
 	@[ -x build/audit/bin/pip-audit ] || { $(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit; }
-	@build/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock -r requirements-detector.lock
+	@build/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements.lock -r requirements-pretrained.lock
 
 lock: ## renew requirements.lock (needs uv); no index address is written
 	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header -q --upgrade --extra dev pyproject.toml -o requirements.lock

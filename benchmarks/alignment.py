@@ -19,8 +19,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Faces, Pose, Vertices
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment import Alignment, align, canonical_face
-from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
 from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of
 from affect4d.scans.landmark_names import NAMED
 from affect4d.scans.scan import FaceScan
@@ -105,7 +105,7 @@ def without_detector() -> Iterator[None]:
     """Alignment as where no face detector is installed."""
 
     def missing(*_: object) -> None:
-        raise LandmarkerMissingError("left out")
+        raise PretrainedModelMissingError("left out")
 
     module = sys.modules[align.__module__]
     kept, module.detect_pose = module.detect_pose, missing

@@ -15,7 +15,7 @@ import torch
 from open_clip.loss import ClipLoss
 
 from affect4d.malloc_and_peak_memory import keep_freed_memory
-from affect4d.models import EncoderOptions, ModelOptions, build_model, prompt_tokenizer
+from affect4d.models import EncoderOptions, ModelOptions, build_model, text_preprocessor
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.training.batch_loader import make_loader
 from affect4d.training.cached_training import labelled_samples, progress_bar
@@ -109,7 +109,7 @@ class Trial:
         self.size = ModelOptions(encoder=encoders, dim=dim, views=views, channels=channels)
         self.options = TrainOptions(epochs=epochs, batch_size=batch, device=device, threads=torch.get_num_threads())  # type: ignore[arg-type]
         self.device, self.method = choose_device(device), METHODS["affect_vlm"]
-        schedule = labelled_samples(plan, self.bank, prompts, prompt_tokenizer(encoders))
+        schedule = labelled_samples(plan, self.bank, prompts, text_preprocessor(encoders))
         self.batches = make_loader(schedule, self.bank, self.method.batch, inputs, self.device)
         self.task = self.method.task(AffectOptions())
 
@@ -159,7 +159,7 @@ def overhead(quick: bool, name: str, threads: int, where: str) -> Row:
 
 
 def _overhead(quick: bool, name: str, where: str) -> Row:
-    trial = Trial(1 if quick else 12, 36, InputOptions(), EncoderOptions())
+    trial = Trial(1 if quick else 12, 36, InputOptions(), EncoderOptions(text="compact"))
     real, waiting = [], []
     bare = [trial.samples / trial.bare() for _ in range(2)][1:]  # the first warms up
     for _ in range(1 if quick else 6):
@@ -238,7 +238,7 @@ def _open_clip_seconds(trial: Trial) -> float:
                     pictures = model.image.projection(
                         model.image.tower(model.image.normalised(batch.images.flatten(0, 1)))
                     )
-                    texts = model.text.projection(model.text.tower(batch.tokens)).repeat_interleave(len(VIEWS), dim=0)
+                    texts = model.text.projection(model.text.tower(batch.texts)).repeat_interleave(len(VIEWS), dim=0)
                     images, texts = (torch.nn.functional.normalize(x, dim=-1) for x in (pictures, texts))
                     loss = loss_of(images, texts, model.temperature.logit_scale.exp())
                 loss.backward()

@@ -219,12 +219,12 @@ def test_the_files_of_a_model_are_kept_once_however_often_it_is_evaluated(tmp_pa
     dataset = SimpleNamespace(metadata={"mlflow": "model"})
 
     def run(key):
-        record = {"model": "smile_vlm", "key": key, "folder": weights.parent}
+        record = {"model": "smile_vlm", "key": key, "folder": weights.parent, "text_encoder": "minilm"}
         with mlflow.start_run(experiment_id=experiment) as opened:
             tracking.log_artefact("smile_vlm_model", dataset, record)
         tags = mlflow.get_run(opened.info.run_id).data.tags
         kept = tmp_path / "artifacts" / opened.info.run_id / "artifacts" / "smile_vlm" / "model" / weights.name
-        assert tags["model.smile_vlm"] == key
+        assert (tags["model.smile_vlm"], tags["model.smile_vlm.text_encoder"]) == (key, "minilm")
         return opened.info.run_id, kept.exists(), tags.get("model.smile_vlm.files")
 
     first, kept, elsewhere = run("a")

@@ -125,7 +125,7 @@ def _log_model(record: Mapping[str, Any]) -> None:
         mlflow.log_artifacts(record["folder"], artifact_path=f"{record['model']}/model")
     else:
         mlflow.set_tag(f"{tag}.files", f"runs:/{holder}/{record['model']}/model")
-    mlflow.set_tag(tag, record["key"])
+    mlflow.set_tags({tag: record["key"], f"{tag}.text_encoder": record["text_encoder"]})
 
 
 def _holder(tag: str, key: str, experiment: str) -> str | None:

@@ -25,7 +25,7 @@ def model_folders(tmp_path_factory):
     from affect4d.rendering.options import RenderOptions
     from affect4d.views.input_options import InputOptions
 
-    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2)
+    encoders = EncoderOptions(text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2)
     folder = tmp_path_factory.mktemp("models")
     for seed, kind in enumerate(("affect_vlm", "smile_vlm")):
         model = build_model(kind, ModelOptions(encoder=encoders, dim=32), seed).eval()

@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from affect4d.app.model_predictions import FOLDERS, FORMER_FOLDERS, available_models
 from affect4d.app.select_recording import UPLOAD, SelectedRecording, predict_selected, upload_reader
+from affect4d.inference.predictor import Predictor
 from affect4d.inference.sandboxed_upload_reader import Upload, UploadedScan
+from affect4d.pretrained_files import PretrainedModelMissingError
 
 AFFECT, SMILE = "AffectVLM · affect_vlm", "SMILE-VLM · smile_vlm"
 
@@ -153,6 +155,16 @@ def test_typed_sentences_are_compared_and_strange_words_named(asked, project_roo
     page.run()
     assert not page.exception
     assert "“zyzzyva”" not in said(page)
+
+
+def test_sentences_without_their_encoder_name_the_remedy(asked, project_root, monkeypatch):
+    def embed_texts(predictor, sentences):
+        raise PretrainedModelMissingError("Install it")
+
+    monkeypatch.setattr(Predictor, "embed_texts", embed_texts)
+    page = open_page(project_root)
+    assert not page.exception
+    assert "Install it" in said(page)
 
 
 def test_an_uploaded_scan_is_answered(asked, project_root, scan_files):

@@ -20,7 +20,7 @@ from affect4d.training.options import AffectOptions, ContrastOptions, CrossEntro
 SAMPLES = 11
 WORDS = ("angry", "disgusted", "afraid", "happy", "sad", "surprised")
 
-COMPACT = EncoderOptions(image_width=32, text_width=32, text_layers=1, text_heads=2, context_length=16)
+COMPACT = EncoderOptions(text="compact", image_width=32, text_width=32, text_layers=1, text_heads=2, context_length=16)
 TRANSFORMER = EncoderOptions(
     image="open_clip:tiny",
     text="open_clip:tiny",

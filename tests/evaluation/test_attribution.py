@@ -20,7 +20,9 @@ from affect4d.scans.scan import FaceScan
 from affect4d.views.input_options import InputOptions
 
 SIZE = 32
-OPTIONS = ModelOptions(encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2), dim=24)
+OPTIONS = ModelOptions(
+    encoder=EncoderOptions(text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2), dim=24
+)
 INPUTS = InputOptions(size=SIZE)
 
 
@@ -177,7 +179,7 @@ def test_maps_of_other_views_are_refused(dome):
         mesh_attribution(np.zeros((4, SIZE, SIZE), np.float32), dome, RenderOptions())
 
 
-ENCODERS = EncoderOptions(image_width=16, text_width=16, text_layers=1, text_heads=1)
+ENCODERS = EncoderOptions(text="compact", image_width=16, text_width=16, text_layers=1, text_heads=1)
 
 
 @pytest.mark.parametrize(("motion", "views"), [("stacked", 3), ("views", 6)])

@@ -55,7 +55,9 @@ def test_nobody_changes_sides_in_any_setting(evaluator, setting, split):
     assert set(asked.sequences.iloc[fold.test]["subject"]) == set(split.test)
 
 
-SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
+SMALL = ModelOptions(
+    encoder=EncoderOptions(text="compact", image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16
+)
 INPUTS = InputOptions(channels=("grey", "shading"), size=16)
 STILL = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 
@@ -163,7 +165,7 @@ def still(bank, sequences, split):
 
 @pytest.fixture
 def model():
-    encoders = EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    encoders = EncoderOptions(text="compact", image_width=32, text_width=16, text_heads=2, text_layers=1)
     return build_model("smile_vlm", ModelOptions(encoder=encoders, dim=16, views=2, channels=2), seed=0)
 
 

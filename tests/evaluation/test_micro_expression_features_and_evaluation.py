@@ -224,7 +224,10 @@ def test_nobody_to_judge_is_said():
 def test_an_encoder_is_examined_beside_what_it_must_beat():
     sequences = table(["positive", "negative", "surprise"], people=4)
     options = ModelOptions(
-        views=1, channels=2, dim=16, encoder=EncoderOptions(image_width=16, text_width=16, text_layers=1)
+        views=1,
+        channels=2,
+        dim=16,
+        encoder=EncoderOptions(text="compact", image_width=16, text_width=16, text_layers=1),
     )
     encoders = [build_model("smile_vlm", options, seed) for seed in (0, 1)]
     bank = bank_of(sequences)

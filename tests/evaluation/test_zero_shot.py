@@ -18,12 +18,12 @@ class WordModel:
 
     def __init__(self, prompts):
         self.axes = {
-            tuple(self.tokenise([text])[0].tolist()): row
+            tuple(self.preprocess_texts([text])[0].tolist()): row
             for row, texts in enumerate(prompts.values())
             for text in texts
         }
 
-    def tokenise(self, texts):
+    def preprocess_texts(self, texts):
         from affect4d.models import clip_tokens
 
         return clip_tokens(texts, 8)

@@ -118,7 +118,7 @@ def test_few_subjects_are_trained_on_for_as_many_steps():
 
 
 def test_a_model_without_labels_is_trained_once_for_every_number_of_labelled_subjects(store, split, monkeypatch):
-    encoders = EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1)
+    encoders = EncoderOptions(text="compact", image_width=32, text_width=16, text_heads=2, text_layers=1)
     made = []
 
     def train(training, evaluator):

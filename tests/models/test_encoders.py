@@ -16,8 +16,8 @@ from affect4d.models import (
     build_model,
     clip_tokens,
     load_model,
-    prompt_tokenizer,
     save_model,
+    text_preprocessor,
 )
 from affect4d.models.encoders import CompactImageEncoder, build_encoders
 
@@ -54,7 +54,7 @@ def test_the_compact_encoder_takes_any_size_of_picture(size):
 
 
 def test_the_token_embedding_is_frozen_and_nothing_else():
-    encoders = build_encoders(EncoderOptions(text_width=32, text_heads=2), channels=3)
+    encoders = build_encoders(EncoderOptions(text="compact", text_width=32, text_heads=2), channels=3)
     frozen = [name for name, parameter in encoders.text.named_parameters() if not parameter.requires_grad]
     assert frozen == ["token_embedding.weight"]
     assert all(parameter.requires_grad for parameter in encoders.image.parameters())
@@ -223,14 +223,16 @@ def check_round_trip(model, folder, channels=5):
     images = torch.rand(2, 2, channels, 32, 32) * 2 - 1
     loaded = load_model(save_model(model.eval(), folder))
     assert torch.equal(loaded.embed_views(images).fused, model.embed_views(images).fused)
-    assert torch.equal(loaded.tokenise(PROMPTS), model.tokenise(PROMPTS))
-    assert torch.equal(loaded.embed_texts(loaded.tokenise(PROMPTS)), model.embed_texts(model.tokenise(PROMPTS)))
+    assert torch.equal(loaded.preprocess_texts(PROMPTS), model.preprocess_texts(PROMPTS))
+    assert torch.equal(
+        loaded.embed_texts(loaded.preprocess_texts(PROMPTS)), model.embed_texts(model.preprocess_texts(PROMPTS))
+    )
     assert loaded.options == model.options
 
 
 @torch.no_grad()
 def test_a_timm_encoder_beside_the_compact_text_encoder(tmp_path):
-    model = build_model("affect_vlm", options_of(EncoderOptions(image="timm:test_resnet"))).eval()
+    model = build_model("affect_vlm", options_of(EncoderOptions(image="timm:test_resnet", text="compact"))).eval()
     embedding = model.embed_views(torch.zeros(1, 2, 5, 32, 32))
     assert embedding.fused.shape == (1, 32)
     assert model.options.encoder.image_mean == timm.create_model("test_resnet").default_cfg["mean"]
@@ -263,16 +265,16 @@ def test_a_model_in_a_folder_embeds_as_published(published):
     expected = theirs.encode_image((images[:, 0] - mean) / std, normalize=True)
     torch.testing.assert_close(model.embed_views(2 * images - 1).views[:, 0], expected, rtol=1e-4, atol=1e-5)
     tokens = open_clip.get_tokenizer(options.open_clip_name)(PROMPTS)
-    assert torch.equal(model.tokenise(PROMPTS), tokens)
+    assert torch.equal(model.preprocess_texts(PROMPTS), tokens)
     torch.testing.assert_close(model.embed_texts(tokens), theirs.encode_text(tokens, normalize=True))
 
 
 @torch.no_grad()
 def test_each_prompt_is_embedded_alike_alone_and_among_longer_ones(published):
     model = build_model("affect_vlm", options_of(published[0])).eval()
-    together = model.embed_texts(model.tokenise(PROMPTS))
+    together = model.embed_texts(model.preprocess_texts(PROMPTS))
     for text, vector in zip(PROMPTS, together, strict=True):
-        torch.testing.assert_close(model.embed_texts(model.tokenise([text]))[0], vector)
+        torch.testing.assert_close(model.embed_texts(model.preprocess_texts([text]))[0], vector)
 
 
 @torch.no_grad()
@@ -306,9 +308,9 @@ def test_image_statistics_follow_the_channels(published, channels):
 
 @torch.no_grad()
 def test_an_open_clip_image_encoder_beside_the_compact_text_encoder(published, tmp_path):
-    mixed = EncoderOptions(image=published[0].image)
+    mixed = EncoderOptions(image=published[0].image, text="compact")
     model = build_model("smile_vlm", options_of(mixed)).eval()
-    unit = model.embed_texts(model.tokenise(PROMPTS)).norm(dim=1)
+    unit = model.embed_texts(model.preprocess_texts(PROMPTS)).norm(dim=1)
     torch.testing.assert_close(unit, torch.ones(3))
     check_round_trip(model, tmp_path / "saved")
 
@@ -322,9 +324,9 @@ def test_a_tokenizer_without_its_files_names_the_remedy(tmp_path):
     config = CLIP | {"text_cfg": CLIP["text_cfg"] | {"hf_tokenizer_name": "published/tokenizer"}}
     folder_of(tmp_path / "published", CLIP)
     (tmp_path / "published" / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-    tokenise = prompt_tokenizer(EncoderOptions(text=f"local-dir:{tmp_path / 'published'}"))
+    preprocess = text_preprocessor(EncoderOptions(text=f"local-dir:{tmp_path / 'published'}"))
     with pytest.raises(ValueError, match=r"pip install transformers|tokenizer\.json"):
-        tokenise(PROMPTS)
+        preprocess(PROMPTS)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import torch
 from affect4d.models import MODELS, EncoderOptions, ModelOptions, build_model, clip_tokens, load_model, save_model
 
 SMALL = ModelOptions(
-    encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
+    encoder=EncoderOptions(
+        text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16
+    ),
     dim=24,
     views=3,
     channels=2,

@@ -18,7 +18,9 @@ from affect4d.training.options import TrainOptions
 from affect4d.views.input_options import InputOptions
 
 TRAIN = TrainOptions(device="cuda")
-SMALL = ModelOptions(encoder=EncoderOptions(image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16)
+SMALL = ModelOptions(
+    encoder=EncoderOptions(text="compact", image_width=32, text_width=16, text_heads=2, text_layers=1), dim=16
+)
 
 
 @pytest.fixture

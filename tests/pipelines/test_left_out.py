@@ -15,7 +15,7 @@ from affect4d.hooks import ArtefactHooks
 from affect4d.left_out import LeftOut, MissingInputError
 from affect4d.pipelines import named_node
 from affect4d.pipelines.data.nodes import SplitOptions, split_subjects
-from affect4d.scans.alignment import face_landmarker
+from affect4d.pretrained_files import FACE_LANDMARKER, find_pretrained_file
 
 REASON = "No sequence has landmarks: put the landmark files beside the scans."
 
@@ -100,11 +100,11 @@ def test_a_corpus_without_landmarks_trains_and_reports_everything_else(make_proj
     shutil.copytree(
         done.load("raw_corpus")["root"], tmp_path / "bare", ignore=shutil.ignore_patterns("BU4DFE_BND_V1.1")
     )
-    monkeypatch.setenv(face_landmarker.MODEL_VARIABLE, str(tmp_path / "none.task"))
-    face_landmarker.model_file.cache_clear()
+    monkeypatch.setenv(FACE_LANDMARKER.variable, str(tmp_path / "none.task"))
+    find_pretrained_file.cache_clear()
     project = make_project("bare")
     project.run(corpus="bu4dfe", corpus_root=str(tmp_path / "bare"), engine={"workers": 1})
-    face_landmarker.model_file.cache_clear()
+    find_pretrained_file.cache_clear()
     results = project.folder / "data" / "08_reporting" / "bu4dfe"
     summary = json.loads((results / "summary.json").read_text())
     assert set(summary["models"]) == {"affect_vlm"}

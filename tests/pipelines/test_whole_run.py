@@ -66,6 +66,7 @@ def test_the_run_in_mlflow_carries_parameters_curves_metrics_and_code(finished, 
     curve = client.get_metric_history(run.info.run_id, "smile_vlm/loss")
     assert [point.step for point in curve] == [0, 1]
     assert run.data.tags["upstream.scan_manifest"] == finished[1]
+    assert run.data.tags["model.affect_vlm.text_encoder"] == "minilm"
 
 
 def test_model_folders_and_figures_are_artefacts_of_the_run(runs):

@@ -26,7 +26,7 @@ def test_the_top_level_is_the_one_asked_for(project_root):
 
 
 def test_the_lock_pins_exactly_and_names_no_address(project_root):
-    locks = ("requirements.lock", "requirements-detector.lock")
+    locks = ("requirements.lock", "requirements-pretrained.lock")
     lines = [line for lock in locks for line in (project_root / lock).read_text().splitlines() if line[:1] != "#"]
     assert all(re.match(r"^[A-Za-z0-9_.\[\]-]+==[^ ]+( ; .*)?$", line) for line in lines if line.strip())
     assert not any("://" in line for line in lines)

@@ -81,9 +81,12 @@ def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_p
     tools.mkdir()
     for tool in ("bash", "dirname", "rm", "mkdir", "cp", "touch"):
         (tools / tool).symlink_to(shutil.which(tool))
+    (tmp_path / "requirements-pretrained.lock").write_text("# pretrained parts\nlandmarks==1\nsentences==2\n")
     given = {"PATH": str(tools), "PYTHON": str(tmp_path / "python")}
     done = subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=True)
     assert "cleared" in done.stdout
+    assert "-q --no-deps landmarks==1\n" in done.stdout
+    assert "-q --no-deps sentences==2\n" in done.stdout
     assert "source .venv/bin/activate" in done.stdout
     assert (tmp_path / ".venv" / "ready").exists()
 

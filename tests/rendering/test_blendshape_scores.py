@@ -3,10 +3,11 @@ import pandas as pd
 import pytest
 from generated_surface import bumpy_scan
 
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering import blendshape_scores
 from affect4d.rendering.blendshape_scores import SCORE_COLUMNS, score_face, score_scans
 from affect4d.rendering.options import BlendshapeOptions
-from affect4d.scans.alignment.face_landmarker import BLENDSHAPES, LandmarkerMissingError
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.procedural_face import ProceduralFace
@@ -76,8 +77,8 @@ def test_a_scan_that_cannot_be_read_has_no_scores(read, monkeypatch, tmp_path):
 
 def test_without_a_detector_nothing_is_scored(read, monkeypatch):
     def score(face):
-        raise LandmarkerMissingError("no detector")
+        raise PretrainedModelMissingError("no detector")
 
     monkeypatch.setattr(blendshape_scores, "score_face", score)
-    with pytest.raises(LandmarkerMissingError):
+    with pytest.raises(PretrainedModelMissingError):
         score_scans(manifest(a=2), None, EVERY_FRAME)

@@ -180,7 +180,10 @@ def test_what_a_run_has_not_is_left_out(context, split):
 
 
 def test_a_model_card_tells_results_use_and_limits(context):
-    card = render_model_card("smile_vlm", context["summary"], corpus="Invented faces.", synthetic=True)
+    card = render_model_card(
+        "smile_vlm", context["summary"], corpus="Invented faces.", synthetic=True, text_encoder="minilm"
+    )
+    assert "Text encoder: minilm" in card
     assert card.startswith("# Model card: SMILE-VLM")
     assert "| **SMILE-VLM, zero-shot** |" in card
     assert "AffectVLM" not in card
@@ -190,7 +193,7 @@ def test_a_model_card_tells_results_use_and_limits(context):
 
 def test_a_card_for_an_unknown_model_names_those_there_are(context):
     with pytest.raises(ValueError, match="affect_vlm, smile_vlm"):
-        render_model_card("clip", context["summary"], corpus="", synthetic=True)
+        render_model_card("clip", context["summary"], corpus="", synthetic=True, text_encoder="minilm")
 
 
 def test_the_cost_of_every_training_is_on_the_page(context):

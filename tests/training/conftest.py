@@ -60,7 +60,9 @@ def pseudo_prompts(prompts):
 
 @pytest.fixture(scope="session")
 def model_options():
-    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
+    encoders = EncoderOptions(
+        text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16
+    )
     return ModelOptions(encoder=encoders, dim=16, views=3, channels=4, projector_width=32)
 
 

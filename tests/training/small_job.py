@@ -40,7 +40,9 @@ FRAMES, EPOCHS = 3, int(os.environ.get("SMALL_JOB_EPOCHS", "3"))
 STEPS = 3 * EPOCHS
 INPUTS = InputOptions(channels=("grey", "shading"), size=24)
 MODEL = ModelOptions(
-    encoder=EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16),
+    encoder=EncoderOptions(
+        text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16
+    ),
     dim=16,
     projector_width=32,
 )

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.models import PromptTokenizer
+from affect4d.models.text_encoders import PromptTokenizer
 from affect4d.scans.expression import expression_index
 from affect4d.training.batch_loader import (
     LabelledBatch,
@@ -28,7 +28,7 @@ def labelled(plan, bank, prompts, inputs):
 
 
 def test_an_unlabelled_batch_has_no_field_for_a_label():
-    assert [field.name for field in dataclasses.fields(UnlabelledBatch)] == ["images", "tokens", "groups", "sequences"]
+    assert [field.name for field in dataclasses.fields(UnlabelledBatch)] == ["images", "texts", "groups", "sequences"]
 
 
 def test_every_row_of_the_plan_appears_once_in_order(labelled, plan, bank):
@@ -45,7 +45,7 @@ def test_a_batch_holds_the_pictures_prompts_and_labels_of_its_rows(labelled, pla
     assert batch.labels.tolist() == [expression_index(expression) for expression in expressions]
     takes = ["now" if draw < 0.5 else "here" for draw in rows["prompt_draw"]]
     said = [f"a face of {expression} {take}" for expression, take in zip(expressions, takes, strict=True)]
-    assert torch.equal(batch.tokens, TOKENISE(said))
+    assert torch.equal(batch.texts, TOKENISE(said))
 
 
 def test_groups_of_an_unlabelled_batch_are_equal_where_pseudo_labels_are(unlabelled_plan, bank, pseudo_prompts, inputs):

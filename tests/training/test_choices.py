@@ -78,7 +78,9 @@ def test_a_layer_learns_more_slowly_than_the_one_above_it():
 
 
 def test_slower_encoders_keep_what_must_not_decay_apart():
-    encoders = EncoderOptions(image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16)
+    encoders = EncoderOptions(
+        text="compact", image_width=64, text_width=32, text_layers=1, text_heads=2, context_length=16
+    )
     model = build_model("affect_vlm", ModelOptions(encoder=encoders, dim=16, channels=4))
     optimiser = build_optimizer(model, TrainOptions(encoder_rate=0.1, layer_decay=0.5))
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimiser.param_groups for p in group["params"]}

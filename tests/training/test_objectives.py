@@ -62,7 +62,7 @@ def test_eight_samples_are_learnt_by_heart(task):
     if hasattr(model, "classify"):
         assert torch.equal(model.classify(batch.images).argmax(dim=1), CLASSES)
     else:
-        cosines = model.embed_views(batch.images).fused @ model.embed_texts(batch.tokens).T
+        cosines = model.embed_views(batch.images).fused @ model.embed_texts(batch.texts).T
         assert torch.equal(CLASSES[cosines.argmax(dim=1)], CLASSES)
 
 
@@ -79,7 +79,7 @@ def test_the_affect_objective_is_its_weighted_terms(eight, model_options):
 def test_pairs_and_triplets_range_over_views_and_prompts(eight, model_options):
     model, batch = build_model("affect_vlm", model_options).eval(), LabelledBatch(*eight)
     terms = affect_objective(model, encode_faces_and_texts(model, batch), AffectOptions(mining="all")).terms
-    rows = torch.cat([model.embed_views(batch.images).views.flatten(0, 1), model.embed_texts(batch.tokens)])
+    rows = torch.cat([model.embed_views(batch.images).views.flatten(0, 1), model.embed_texts(batch.texts)])
     labels = torch.cat([CLASSES.repeat_interleave(3), CLASSES])
     torch.testing.assert_close(terms["pairs"], pair_contrast(rows, labels, terms["alpha"]).detach())
     torch.testing.assert_close(terms["triplets"], triplet_margin(rows, labels, terms["alpha"]).detach())

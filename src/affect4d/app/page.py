@@ -14,6 +14,7 @@ from affect4d.app.select_recording import (
     select_recording,
 )
 from affect4d.inference.sandboxed_upload_reader import Upload
+from affect4d.pretrained_files import PretrainedModelMissingError
 
 TIGHT = (
     "<style>.stMainBlockContainer { padding: 2rem clamp(0.9rem, 4vw, 4rem) 3rem; max-width: 84rem }"
@@ -210,13 +211,22 @@ def show_similarities(results: Sequence[ModelResult]) -> None:
     sentences = [sentence.strip() for sentence in typed if sentence.strip()]
     with right:
         if sentences:
-            cosines = {one.title: one.predictor.embed_texts(sentences) @ one.embedding.fused for one in results}
-            st.plotly_chart(figures.similarity_chart(sentences, cosines), config=FIXED, key="likeness")
+            _show_cosines(results, sentences)
+
+
+def _show_cosines(results: Sequence[ModelResult], sentences: list[str]) -> None:
+    """Similarities by model, and below them each remark about a sentence, or about a model without its encoder."""
+    cosines, remarks = {}, []
     for result in results:
-        unknown = [word for sentence in sentences for word in result.predictor.unknown_words(sentence)]
-        if unknown:
-            words = ", ".join(f"“{word}”" for word in dict.fromkeys(unknown))
-            st.caption(f":material/help: {words} not in the vocabulary of {result.title}: without effect.")
+        try:
+            cosines[result.title] = result.predictor.embed_texts(sentences) @ result.embedding.fused
+            remarks += [remark for sentence in sentences for remark in result.predictor.remarks(sentence)]
+        except PretrainedModelMissingError as error:
+            remarks.append(f"{result.title}: {error}")
+    if cosines:
+        st.plotly_chart(figures.similarity_chart(sentences, cosines), config=FIXED, key="likeness")
+    for remark in dict.fromkeys(remarks):
+        st.caption(f":material/help: {escape_markdown(remark)}")
 
 
 def _text_field(place: int, first: str) -> str:

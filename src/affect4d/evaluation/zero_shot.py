@@ -23,7 +23,7 @@ from affect4d.pseudo_labels.options import ZeroShotOptions, refuse_labels
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
-from affect4d.tensor_types import TextEmbeddings, Tokens
+from affect4d.tensor_types import TextEmbeddings, TextInputs
 from affect4d.views.bank import load_view_bank
 from affect4d.views.input_options import FrameSampler, InputOptions
 
@@ -76,12 +76,12 @@ class PromptModel(Protocol):
 
     temperature: Any
 
-    def tokenise(self, texts: Sequence[str]) -> Tokens:
-        """Tokens of prompts."""
+    def preprocess_texts(self, texts: Sequence[str]) -> TextInputs:
+        """Prompts as the text encoder takes them."""
         ...
 
-    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
-        """Embed prompts as unit vectors."""
+    def embed_texts(self, inputs: TextInputs) -> TextEmbeddings:
+        """Embed preprocessed prompts as unit vectors."""
         ...
 
 
@@ -97,7 +97,7 @@ def prompt_embeddings(
     """Unit vectors of every prompt of every expression; the model is put in evaluation mode."""
     device = set_evaluation_mode(model, device)
     return {
-        name: model.embed_texts(model.tokenise(list(texts)).to(device)).cpu().float().numpy()
+        name: model.embed_texts(model.preprocess_texts(list(texts)).to(device)).cpu().float().numpy()
         for name, texts in prompts.items()
     }
 

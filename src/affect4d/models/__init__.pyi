@@ -1,9 +1,9 @@
 from .encoders import JointEmbedding as JointEmbedding
 from .options import EncoderOptions as EncoderOptions
 from .options import ModelOptions as ModelOptions
-from .text_encoders import PromptTokenizer as PromptTokenizer
+from .text_encoders import TextPreprocessor as TextPreprocessor
 from .text_encoders import clip_tokens as clip_tokens
-from .text_encoders import prompt_tokenizer as prompt_tokenizer
+from .text_encoders import text_preprocessor as text_preprocessor
 from .vision_language_models import MODELS as MODELS
 from .vision_language_models import AffectVLM as AffectVLM
 from .vision_language_models import PretrainedModel as PretrainedModel

@@ -16,14 +16,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from affect4d.models.options import COMPACT, LOCAL_FOLDER, TIMM, EncoderOptions, FusionKind, ModelOptions
+from affect4d.models.options import COMPACT, LOCAL_FOLDER, MINILM, TIMM, EncoderOptions, FusionKind, ModelOptions
+from affect4d.models.sentence_encoder import WIDTH, SentencePreprocessor
 from affect4d.models.text_encoders import (
+    SentenceProjection,
     TextEncoder,
     at_least_single,
     compact_text_encoder,
     open_clip_architecture,
     pooled,
-    prompt_tokenizer,
+    text_preprocessor,
     trained_with_quick_gelu,
     training_precision,
 )
@@ -38,7 +40,7 @@ class Encoders:
     """Encoders to [images, image_width] and [prompts, text_width]; ``options`` suffice to build them again."""
 
     image: nn.Module
-    text: nn.Module
+    text: nn.Module | None  # None where sentence vectors come from outside
     image_width: int
     text_width: int
     options: EncoderOptions
@@ -54,7 +56,7 @@ def build_encoders(options: EncoderOptions, channels: int) -> Encoders:
     """
     found = dict(options) | {"pretrained": None}
     if options.open_clip_name is not None:
-        prompt_tokenizer(options)  # a context that is too long is refused before anything is downloaded
+        text_preprocessor(options)  # a context that is too long is refused before anything is downloaded
         model = _open_clip_model(options)
         found["architecture"] = options.architecture or open_clip_architecture(options)
     if options.image == COMPACT:
@@ -67,7 +69,10 @@ def build_encoders(options: EncoderOptions, channels: int) -> Encoders:
         image, image_width = model.visual, int(found["architecture"]["embed_dim"])
         _adapt_channels(image, channels)
         found |= _normalisation(options, getattr(image, "preprocess_cfg", {}))
-    if options.text == COMPACT:
+    text: Any = None
+    if options.text == MINILM:
+        text_width = WIDTH
+    elif options.text == COMPACT:
         text, text_width = compact_text_encoder(options), options.text_width
     else:
         text, text_width = model.text, int(found["architecture"]["embed_dim"])
@@ -271,11 +276,14 @@ def view_encoder(encoders: Encoders, options: ModelOptions) -> ViewEncoder:
     return ViewEncoder(encoders, to_joint, fusion=options.fusion, **shape)
 
 
-def text_encoder(encoders: Encoders, options: ModelOptions) -> TextEncoder:
+def text_encoder(encoders: Encoders, options: ModelOptions) -> TextEncoder | SentenceProjection:
     """The text encoder of a vision-language model."""
     projection = _projection(encoders.text_width, options.dim, options.encoder.paired)
-    compact = encoders.options.text == COMPACT
-    return TextEncoder(encoders.text, projection, prompt_tokenizer(encoders.options), compact)
+    preprocess = text_preprocessor(encoders.options)
+    if isinstance(preprocess, SentencePreprocessor):
+        return SentenceProjection(projection, preprocess)
+    assert encoders.text is not None
+    return TextEncoder(encoders.text, projection, preprocess, encoders.options.text == COMPACT)
 
 
 def _projection(width: int, dim: int, joint: bool) -> nn.Module:

@@ -1,16 +1,25 @@
 """Size and shape of a model; light to import, so that parameters can be checked before torch is needed."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from affect4d.pretrained_files import (
+    MINILM_TOKENIZER,
+    MINILM_WEIGHTS,
+    PretrainedModelMissingError,
+    find_pretrained_file,
+)
 from affect4d.renamed_options import former_names
+
+LOGGER = logging.getLogger(__name__)
 
 FusionKind = Literal["weights", "attention"]
 
-COMPACT, TIMM, OPEN_CLIP, LOCAL_FOLDER = "compact", "timm:", "open_clip:", "local-dir:"
-"""Kinds of encoder: the compact one by itself; the others in front of a name or a folder."""
+COMPACT, MINILM, TIMM, OPEN_CLIP, LOCAL_FOLDER = "compact", "minilm", "timm:", "open_clip:", "local-dir:"
+"""Kinds of encoder: the first two by themselves; the others in front of a name or a folder."""
 FORMER_CONTEXT = 32
 
 
@@ -18,7 +27,10 @@ class EncoderOptions(BaseModel, frozen=True, extra="forbid"):
     """Image and text encoder, and the size of the compact ones."""
 
     image: str = Field(default=COMPACT, pattern=r"^(compact|(timm|open_clip|local-dir):.+)$")
-    text: str = Field(default=COMPACT, pattern=r"^(compact|(open_clip|local-dir):.+)$")
+    text: str = Field(default=MINILM, pattern=r"^(compact|minilm|(open_clip|local-dir):.+)$")
+    text_weights: str | None = Field(
+        default=None, description="sha256 of the weights of the sentence encoder, minilm; set by itself"
+    )
     pretrained: str | None = Field(
         default=None, description="open_clip's tag, or a .safetensors file; null starts from random weights"
     )
@@ -31,7 +43,7 @@ class EncoderOptions(BaseModel, frozen=True, extra="forbid"):
         ge=8,
         le=1024,
         description="tokens of a prompt, start and end included, longer ones are cut; null: 32 for the compact text "
-        "encoder, any other's own",
+        "encoder, any other's own (the only choice for minilm)",
     )
     image_size: int | None = Field(
         default=None, ge=16, le=1024, description="image side, pixels, that a model is resized to; null keeps its own"
@@ -46,14 +58,16 @@ class EncoderOptions(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_former_options(cls, values: Any) -> Any:
-        """One name for both encoders, as earlier versions had it."""
-        if not isinstance(values, dict) or "name" not in values:
+    def _complete(cls, values: Any) -> Any:
+        """Add the sentence encoder's digest; earlier versions had one name for both encoders."""
+        if not isinstance(values, dict):
             return values
-        name = values["name"]
-        source = name if name == COMPACT else open_clip_source(name)
-        kept = {key: value for key, value in values.items() if key != "name"}
-        return {"image": source, "text": source, "context_length": FORMER_CONTEXT, **kept}
+        if "name" in values:
+            source = values["name"] if values["name"] == COMPACT else open_clip_source(values["name"])
+            kept = {key: value for key, value in values.items() if key != "name"}
+            values = {"image": source, "text": source, "context_length": FORMER_CONTEXT, **kept}
+        used = values.get("text", MINILM) == MINILM
+        return {**values, "text_weights": (values.get("text_weights") or MINILM_WEIGHTS.sha256) if used else None}
 
     @model_validator(mode="after")
     def _check_sources(self) -> Self:
@@ -62,8 +76,10 @@ class EncoderOptions(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(
                 f"{self.image!r} and {self.text!r} are two models: take both encoders from one, or one of them compact."
             )
-        if self.pretrained is not None and self.image == self.text == COMPACT:
+        if self.pretrained is not None and not models and not self.image.startswith(TIMM):
             raise ValueError("The compact encoders have no pretrained weights: leave `pretrained` empty.")
+        if self.text == MINILM and self.context_length is not None:
+            raise ValueError("minilm reads sentences of up to 256 tokens: leave `context_length` empty.")
         return self
 
     @property
@@ -111,3 +127,17 @@ class ModelOptions(BaseModel, frozen=True, extra="forbid"):
 def open_clip_source(name: str) -> str:
     """Value of ``image`` and ``text`` for a name of open_clip's, ``local-dir:`` and a folder included."""
     return name if name.startswith(LOCAL_FOLDER) else OPEN_CLIP + name
+
+
+def with_installed_text_encoder(options: ModelOptions) -> ModelOptions:
+    """The options; where they name minilm and its files are missing, with the compact text encoder, and a warning."""
+    if options.encoder.text != MINILM:
+        return options
+    try:
+        for file in (MINILM_WEIGHTS, MINILM_TOKENIZER):
+            find_pretrained_file(file)
+    except PretrainedModelMissingError as error:
+        LOGGER.warning("Models get the compact text encoder, which understands few sentences. %s", error)
+        compact = EncoderOptions(**{**dict(options.encoder), "text": COMPACT})
+        return options.model_copy(update={"encoder": compact})
+    return options

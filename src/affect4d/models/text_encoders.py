@@ -1,4 +1,4 @@
-"""Text encoders and their tokenizers: the compact one, and any of open_clip."""
+"""Text encoders and what prepares sentences for them: frozen MiniLM, the compact one, and any of open_clip."""
 
 import functools
 import json
@@ -13,8 +13,9 @@ from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad
 
-from affect4d.models.options import COMPACT, FORMER_CONTEXT, LOCAL_FOLDER, EncoderOptions
-from affect4d.tensor_types import Embeddings, TextEmbeddings, Tokens
+from affect4d.models.options import COMPACT, FORMER_CONTEXT, LOCAL_FOLDER, MINILM, EncoderOptions
+from affect4d.models.sentence_encoder import SentencePreprocessor, check_sentences
+from affect4d.tensor_types import Embeddings, SentenceVectors, TextEmbeddings, Tokens
 
 VOCABULARY = 49408  # rows of CLIP's byte-pair vocabulary
 CLIP_CONTEXT = 77
@@ -30,15 +31,30 @@ class PromptTokenizer:
     settings: str = "{}"
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
-        """Tokens, [prompts, columns]; ``ValueError`` if the tokenizer's files or the package for them are missing."""
+        """Tokens, [prompts, columns].
+
+        Raises:
+            ValueError: If a sentence is empty, or the tokenizer's files or the package for them are missing.
+        """
+        check_sentences(texts)
         tokenizer = _load_tokenizer(self.source, self.settings)
         tokens = tokenizer(list(texts), context_length=self.length)
         padding = getattr(getattr(tokenizer, "tokenizer", None), "pad_token_id", None) or 0
         return pad(tokens, (0, self.columns - tokens.shape[1]), value=padding)
 
+    def remarks(self, text: str) -> tuple[str, ...]:
+        """Warning about a sentence that is cut: a further word changes nothing."""
+        cut = torch.equal(self([text]), self([f"{text} face"]))
+        return (f"Only the first {self.length} tokens are read: “{text[:40]}…”.",) if cut else ()
 
-def prompt_tokenizer(options: EncoderOptions) -> PromptTokenizer:
-    """The tokenizer of the text encoder that the options describe; ``ValueError`` if ``context_length`` is too long."""
+
+TextPreprocessor = PromptTokenizer | SentencePreprocessor
+
+
+def text_preprocessor(options: EncoderOptions) -> TextPreprocessor:
+    """From sentences to inputs of the text encoder; ``ValueError`` if ``context_length`` is too long."""
+    if options.text == MINILM:
+        return SentencePreprocessor(str(options.text_weights))
     if options.text == COMPACT:
         length = options.context_length or FORMER_CONTEXT
         return PromptTokenizer(length, length)
@@ -115,16 +131,28 @@ def compact_text_encoder(options: EncoderOptions) -> TextTransformer:
     return text
 
 
+class SentenceProjection(nn.Module):
+    """Projection of sentence vectors, which a frozen encoder outside the model makes, to unit vectors."""
+
+    def __init__(self, projection: nn.Module, preprocess: SentencePreprocessor) -> None:
+        super().__init__()
+        self.projection, self.preprocess = projection, preprocess
+
+    def forward(self, vectors: SentenceVectors) -> TextEmbeddings:
+        """Unit vectors, [prompts, dim]."""
+        return normalize(self.projection(vectors), dim=-1)
+
+
 class TextEncoder(nn.Module):
     """Text encoder, tokens to [prompts, width], and projection to unit vectors; equal prompts are encoded once.
 
     The name ``tower`` is that of the weights in saved models.
     """
 
-    def __init__(self, tower: nn.Module, projection: nn.Module, tokenise: PromptTokenizer, compact: bool) -> None:
+    def __init__(self, tower: nn.Module, projection: nn.Module, preprocess: PromptTokenizer, compact: bool) -> None:
         super().__init__()
         self.tower, self.projection = tower, projection
-        self.tokenise, self.compact = tokenise, compact
+        self.preprocess, self.compact = preprocess, compact
         self.precision: torch.dtype | None = None
 
     def forward(self, tokens: Tokens) -> TextEmbeddings:
@@ -138,7 +166,7 @@ class TextEncoder(nn.Module):
         """As long as the longest prompt (its end has the largest token); else as long as the context."""
         if self.compact:
             return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]
-        return pad(tokens, (0, self.tokenise.columns - tokens.shape[1]))
+        return pad(tokens, (0, self.preprocess.columns - tokens.shape[1]))
 
 
 def pooled(features: Tensor | tuple[Tensor, ...]) -> Embeddings:

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from affect4d.models.encoders import JointEmbedding, ViewEncoder, build_encoders, text_encoder, view_encoder
 from affect4d.models.options import LOCAL_FOLDER, EncoderOptions, ModelOptions
-from affect4d.tensor_types import Presence, Scalar, TextEmbeddings, Tokens, ViewEmbeddings, ViewImages
+from affect4d.tensor_types import Presence, Scalar, TextEmbeddings, TextInputs, ViewEmbeddings, ViewImages
 
 LARGEST_SCALE = math.log(100)
 FIRST_SCALE = math.log(1 / 0.07)
@@ -54,13 +54,13 @@ class VisionLanguageModel(nn.Module):
         embedding: JointEmbedding = self.image(images, present)
         return embedding
 
-    def tokenise(self, texts: Sequence[str]) -> Tokens:
-        """Tokens of prompts, as the text encoder reads them: [prompts, tokens]."""
-        return self.text.tokenise(texts)
+    def preprocess_texts(self, texts: Sequence[str]) -> TextInputs:
+        """Prompts as the text encoder takes them: tokens, [prompts, tokens], or sentence vectors, [prompts, 384]."""
+        return self.text.preprocess(texts)
 
-    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
-        """Embed prompts as unit vectors, [prompts, dim]."""
-        embeddings: TextEmbeddings = self.text(tokens)
+    def embed_texts(self, inputs: TextInputs) -> TextEmbeddings:
+        """Embed preprocessed prompts as unit vectors, [prompts, dim]."""
+        embeddings: TextEmbeddings = self.text(inputs)
         return embeddings
 
 
@@ -150,14 +150,14 @@ class PretrainedModel(nn.Module):
         views = self.image(coloured.unsqueeze(1)).views.view(*images.shape[:2], -1)
         return JointEmbedding(views, views, normalize(views.mean(dim=1), dim=-1))
 
-    def embed_texts(self, tokens: Tokens) -> TextEmbeddings:
-        """Embed prompts as unit vectors, [prompts, dim]."""
-        embeddings: TextEmbeddings = self.text(tokens)
+    def embed_texts(self, inputs: TextInputs) -> TextEmbeddings:
+        """Embed preprocessed prompts as unit vectors, [prompts, dim]."""
+        embeddings: TextEmbeddings = self.text(inputs)
         return embeddings
 
-    def tokenise(self, texts: Sequence[str]) -> Tokens:
+    def preprocess_texts(self, texts: Sequence[str]) -> TextInputs:
         """Tokens of prompts, [prompts, tokens]."""
-        return self.text.tokenise(texts)
+        return self.text.preprocess(texts)
 
 
 Model = AffectVLM | SmileVLM | ViewClassifier

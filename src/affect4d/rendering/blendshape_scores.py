@@ -14,9 +14,10 @@ import pandas as pd
 from jaxtyping import Float64
 
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering.cameras_and_render_backends import RenderError, shared_renderer
 from affect4d.rendering.options import BlendshapeOptions, RenderOptions
-from affect4d.scans.alignment.face_landmarker import BLENDSHAPES, LandmarkerMissingError, detect_blendshapes
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES, detect_blendshapes
 from affect4d.scans.alignment.pose_by_landmark_detection import relief_image
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
@@ -34,13 +35,13 @@ def score_scans(
     """Blendshape scores, 0…1, of the scans of a manifest (columns ``SCORE_COLUMNS``); NaN where no face is found.
 
     Raises:
-        LandmarkerMissingError: If there is no detector.
+        PretrainedModelMissingError: If there is no detector.
         CodeMismatchError: If a worker has other code than the driver.
     """
     ordered = scan_manifest.sort_values(["sequence", "frame"])
     chunks = [_spread(rows.to_dict("records"), options.frames) for _, rows in ordered.groupby("sequence")]
     outcomes = map_chunks(
-        partial(_score_rows, source), chunks, "scoring blendshapes", engine, len, fatal=(LandmarkerMissingError,)
+        partial(_score_rows, source), chunks, "scoring blendshapes", engine, len, fatal=(PretrainedModelMissingError,)
     )
     rows = [row for chunk, outcome in outcomes for row in _rows(chunk, outcome)]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).sort_values(["sequence", "frame"], ignore_index=True)
@@ -50,7 +51,7 @@ def score_face(face: FaceScan) -> Scores:
     """Scores of a canonical face (mm); NaN where none is found in its images.
 
     Raises:
-        LandmarkerMissingError: If there is no detector.
+        PretrainedModelMissingError: If there is no detector.
     """
     images = [relief_image(face.vertices, face.faces)]
     if face.texture is not None:

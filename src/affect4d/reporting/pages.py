@@ -182,7 +182,9 @@ def render_study(
     return page, markdown
 
 
-def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool) -> str:
+def render_model_card(
+    model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool, text_encoder: str
+) -> str:
     """Card of a model as a run measured it, in Markdown, from :func:`affect4d.evaluation.summary.write_summary`."""
     if model not in summary["models"]:
         raise ValueError(f"The summary has no model {model!r}; it has: {', '.join(summary['models'])}.")
@@ -197,6 +199,7 @@ def render_model_card(model: str, summary: Mapping[str, Any], *, corpus: str, sy
         rows={**own, **baselines},
         corpus=corpus,
         synthetic=synthetic,
+        text_encoder=text_encoder,
     )
 
 

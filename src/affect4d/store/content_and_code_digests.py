@@ -13,7 +13,18 @@ import numpy as np
 import pandas as pd
 
 KEY_LENGTH = 24
-LIBRARIES = ("numba", "numpy", "open_clip_torch", "pandas", "pillow", "scikit-learn", "scipy", "torch", "vtk")
+LIBRARIES = (
+    "numba",
+    "numpy",
+    "open_clip_torch",
+    "pandas",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "tokenizers",
+    "torch",
+    "vtk",
+)
 """Whose arithmetic results rest on."""
 PACKAGE = Path(__file__).parents[1]
 PACKAGE_NAME = PACKAGE.name

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from affect4d.tensor_types import Labels, Tokens, ViewImages
+from affect4d.tensor_types import Labels, TextInputs, ViewImages
 from affect4d.views.batch_augmentation_and_motion import ImageBank, ScheduledViews, assemble_batch
 from affect4d.views.input_options import InputOptions
 
@@ -28,7 +28,7 @@ class TrainingSamples:
     """Every sample of every step of every epoch."""
 
     views: ScheduledViews
-    prompts: Tokens  # the distinct ones
+    prompts: TextInputs  # the distinct ones
     prompt: Int64[Tensor, " samples"]  # position in ``prompts``
     groups: Labels  # classes, or numbers that are equal where pseudo-labels are
     sequences: Labels
@@ -72,7 +72,7 @@ class LabelledBatch:
     """Input of AffectVLM and the supervised baselines: augmented views, a prompt and a class for each sample."""
 
     images: ViewImages
-    tokens: Tokens
+    texts: TextInputs
     labels: Labels  # positions in EXPRESSIONS
     sequences: Labels  # positions in the bank, for error messages
 
@@ -82,7 +82,7 @@ class UnlabelledBatch:
     """Input of SMILE-VLM: no field holds, or was made from, a human label."""
 
     images: ViewImages
-    tokens: Tokens
+    texts: TextInputs
     groups: Labels  # equal where pseudo-labels are
     sequences: Labels
 

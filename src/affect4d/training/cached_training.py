@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int64
 from tqdm import tqdm
 
-from affect4d.models import PromptTokenizer, prompt_tokenizer, save_model
+from affect4d.models import TextPreprocessor, save_model, text_preprocessor
 from affect4d.models.vision_language_models import WEIGHTS_FILE
 from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, cache_key, content_key, file_digest, local_digest, table_digest
@@ -74,7 +74,7 @@ def train_cached(
 
     Returns:
         The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
-        others), ``entry`` (its name in the store), ``folder``, ``parameters``, ``seconds`` and ``cost``.
+        others), ``entry`` (its name in the store), ``folder``, ``text_encoder``, ``parameters``, ``seconds``, ``cost``.
     """
     checkpoints, distributed = checkpoints or CheckpointOptions(), distributed or DistributedOptions()
     entry = f"{method}/{training_key(data, recipe)}"
@@ -90,7 +90,8 @@ def train_cached(
     folder = store.path(entry)
     key = content_key(recipe=entry, weights=file_digest(folder / WEIGHTS_FILE))
     cost = json.loads((folder / COST_FILE).read_text())
-    return {"model": method, "key": key, "entry": entry, "folder": str(folder), **cost}
+    record = {"model": method, "key": key, "entry": entry, "folder": str(folder)}
+    return {**record, "text_encoder": recipe.model.encoder.text, **cost}
 
 
 def training_key(data: TrainingTables, recipe: TrainingRecipe) -> str:
@@ -189,10 +190,11 @@ def make_samples(
 ) -> SampleSplits:
     """Plan and prompts as tensors, with exactly what a method may see."""
     make = labelled_samples if METHODS[method].supervised else unlabelled_samples
-    tokenise = prompt_tokenizer(recipe.model.encoder)
+    preprocess = text_preprocessor(recipe.model.encoder)
     training, validation = split_plan(plan)
     return SampleSplits(
-        make(training, bank, prompts, tokenise), None if validation.empty else make(validation, bank, prompts, tokenise)
+        make(training, bank, prompts, preprocess),
+        None if validation.empty else make(validation, bank, prompts, preprocess),
     )
 
 
@@ -213,22 +215,22 @@ def progress_bar(steps: int) -> Iterator[StepCallback]:
 
 
 def labelled_samples(
-    plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, tokenise: PromptTokenizer
+    plan: pd.DataFrame, bank: ViewBank, prompts: pd.DataFrame, preprocess: TextPreprocessor
 ) -> TrainingSamples:
     """Samples of supervised training; every sequence of the plan needs a prompt, and its frames in the bank."""
     drawn = prompts.iloc[draw_prompts(plan, prompts)]
     labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]])
-    return _samples(plan, bank, drawn, labels, tokenise)
+    return _samples(plan, bank, drawn, labels, preprocess)
 
 
 def unlabelled_samples(
-    plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, tokenise: PromptTokenizer
+    plan: pd.DataFrame, bank: ViewBank, pseudo_prompts: pd.DataFrame, preprocess: TextPreprocessor
 ) -> TrainingSamples:
     """Samples of self-supervised training; ValueError for a column ``expression`` or views mixed across sequences."""
     _check_no_labels(plan, pseudo_prompts)
     drawn = pseudo_prompts.iloc[draw_prompts(plan, pseudo_prompts)]
     groups = torch.as_tensor(pd.factorize(drawn["pseudo_label"], sort=True)[0])
-    return _samples(plan, bank, drawn, groups, tokenise)
+    return _samples(plan, bank, drawn, groups, preprocess)
 
 
 def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray, " samples"]:
@@ -242,15 +244,15 @@ def draw_prompts(plan: pd.DataFrame, prompts: pd.DataFrame) -> Int64[np.ndarray,
 
 
 def _samples(
-    plan: pd.DataFrame, bank: ViewBank, drawn: pd.DataFrame, groups: Labels, tokenise: PromptTokenizer
+    plan: pd.DataFrame, bank: ViewBank, drawn: pd.DataFrame, groups: Labels, preprocess: TextPreprocessor
 ) -> TrainingSamples:
-    """Each prompt is tokenised once; a plan lists its samples epoch after epoch, step after step."""
+    """Each prompt is preprocessed once; a plan lists its samples epoch after epoch, step after step."""
     codes, distinct = pd.factorize(drawn["prompt"])
     sequences = pd.Index(bank.sequences).get_indexer(pd.Index(drawn["sequence"]))
     sizes = plan.groupby(["epoch", "step"], sort=False).size().unstack("step", sort=False)
     return TrainingSamples(
         views=resolve_schedule(bank, plan),
-        prompts=tokenise(list(distinct)),
+        prompts=preprocess(list(distinct)),
         prompt=torch.as_tensor(codes),
         groups=groups,
         sequences=torch.as_tensor(sequences),

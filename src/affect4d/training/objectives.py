@@ -67,7 +67,7 @@ Outputs = TypeVar("Outputs", FaceTextOutputs, ClassLogits)
 
 def encode_faces_and_texts(model: AffectVLM | SmileVLM, batch: TrainingBatch) -> FaceTextOutputs:
     """Outputs of both encoders and the view fusion."""
-    faces, texts = model.embed_views(batch.images), model.embed_texts(batch.tokens)
+    faces, texts = model.embed_views(batch.images), model.embed_texts(batch.texts)
     groups = batch.labels if isinstance(batch, LabelledBatch) else batch.groups
     return FaceTextOutputs(faces.hidden, faces.views, faces.fused, texts, groups)
 

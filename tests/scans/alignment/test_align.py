@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment import align, canonical_face
 from affect4d.scans.alignment.align import describe_orientation, fit_landmarks, turned_by, unit_of
-from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS
 from affect4d.scans.geometry import apply_pose, keep_triangles, pose_of, transform
 from affect4d.scans.landmark_names import MIRROR, NAMED
@@ -44,7 +44,7 @@ def no_detector(monkeypatch):
     """As where none is installed."""
 
     def missing(*_):
-        raise LandmarkerMissingError("install it")
+        raise PretrainedModelMissingError("install it")
 
     for name in ("detect_pose", "refine_pose"):
         monkeypatch.setattr(sys.modules[describe_orientation.__module__], name, missing)

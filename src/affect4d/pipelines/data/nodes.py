@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.left_out import MissingInputError
 from affect4d.parallel import IN_PROCESS, EngineOptions
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering.cameras_and_render_backends import RenderError
 from affect4d.rendering.options import BlendshapeOptions, RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
@@ -238,14 +239,14 @@ def score_blendshapes(
 ) -> pd.DataFrame:
     """Blendshape scores of the scans: one row a scored frame, ``sequence``, ``frame`` and one column a blendshape."""
     from affect4d.rendering.blendshape_scores import score_scans
-    from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError, detector_version
+    from affect4d.scans.alignment.face_landmarker import detector_version
     from affect4d.synthetic.generated_scan_source import open_source
 
     score = partial(score_scans, scan_manifest, open_source(raw_corpus), options, engine)
     scans = table_digest(scan_manifest[["sequence", "frame", "checksum", "pose", "crop_radius"]])
     try:
         return cached(cache_store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
-    except LandmarkerMissingError as error:
+    except PretrainedModelMissingError as error:
         raise MissingInputError(str(error)) from error
 
 

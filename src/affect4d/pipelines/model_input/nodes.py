@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from affect4d.experiments.settings import ExperimentSettings, Objectives
 from affect4d.experiments.variants import MethodName
 from affect4d.left_out import MissingInputError
-from affect4d.models.options import ModelOptions
+from affect4d.models.options import ModelOptions, with_installed_text_encoder
 from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
@@ -54,6 +54,7 @@ def collect_settings(
     cross_entropy: CrossEntropyMethod,
 ) -> tuple[ExperimentSettings, ExperimentSettings, ExperimentSettings]:
     """All settings of AffectVLM, SMILE-VLM and cross-entropy (AffectVLM's but for the method), with every loss."""
+    model = with_installed_text_encoder(model)
     objectives = Objectives(
         affect_vlm=affect_vlm.objective, smile_vlm=smile_vlm.objective, cross_entropy=cross_entropy.objective
     )

@@ -172,16 +172,18 @@ def write_report(
     return render_report(report), render_report_markdown(report)
 
 
-def write_model_cards(summary: dict[str, Any], raw_corpus: dict[str, Any]) -> tuple[str | LeftOut, str | LeftOut]:
+def write_model_cards(
+    summary: dict[str, Any], raw_corpus: dict[str, Any], settings: ExperimentSettings
+) -> tuple[str | LeftOut, str | LeftOut]:
     """Model cards of AffectVLM and SMILE-VLM as this run measured them; of a model that was not, none."""
     from affect4d.reporting.pages import render_model_card
 
-    corpus, synthetic = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"])
+    corpus, synthetic, text = describe_corpus(raw_corpus), bool(raw_corpus["synthetic"]), settings.model.encoder.text
 
     def card(model: str) -> str | LeftOut:
         if model in summary["left_out"]:
             return LeftOut(summary["left_out"][model])
-        return render_model_card(model, summary, corpus=corpus, synthetic=synthetic)
+        return render_model_card(model, summary, corpus=corpus, synthetic=synthetic, text_encoder=text)
 
     return card("affect_vlm"), card("smile_vlm")
 

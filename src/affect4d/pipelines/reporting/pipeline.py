@@ -74,5 +74,9 @@ def _documents() -> list[Node]:
             ["summary", *sections, "claims", "gathered_evidence", "raw_corpus", "run_info"],
             ["report", "report_text"],
         ),
-        named_node(nodes.write_model_cards, ["summary", "raw_corpus"], ["affect_vlm_card", "smile_vlm_card"]),
+        named_node(
+            nodes.write_model_cards,
+            ["summary", "raw_corpus", "affect_vlm_settings"],
+            ["affect_vlm_card", "smile_vlm_card"],
+        ),
     ]

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from scipy.spatial import cKDTree
 
 from affect4d.array_types import Landmarks, Pose, Vertices
-from affect4d.scans.alignment.face_landmarker import LandmarkerMissingError
+from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
 from affect4d.scans.alignment.pose_by_landmark_detection import (
@@ -299,7 +299,7 @@ def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
     """The pose by detected landmarks; None and why, where the detector is missing or finds no face."""
     try:
         found = detect_pose(scan.vertices, scan.faces)
-    except LandmarkerMissingError as error:
+    except PretrainedModelMissingError as error:
         return None, f"aligned by shape: {error}"
     if found is None:
         return None, "aligned by shape: the detector finds no face"
@@ -326,7 +326,7 @@ def _disagreement(scan: FaceScan, given: _PoseEstimate) -> str:
         found = refine_pose(apply_pose(scan.vertices, pose), scan.faces)
         if found is None or found.confidence < TRUSTED:
             found = detect_pose(apply_pose(scan.vertices, pose), scan.faces)
-    except LandmarkerMissingError:
+    except PretrainedModelMissingError:
         return ""
     if found is None or found.confidence < TRUSTED:
         return ""

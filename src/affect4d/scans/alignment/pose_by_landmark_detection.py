@@ -108,7 +108,7 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
     After a doubtful pose, the same face the other way up is tried next: detectors take some for upright.
 
     Raises:
-        LandmarkerMissingError: If there is no detector.
+        PretrainedModelMissingError: If there is no detector.
     """
     low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
     view = 1.0 / float(0.41 * np.linalg.norm(high - low))
@@ -188,7 +188,7 @@ def detect_on_surface(
         half_width: Half its side, in the unit of the vertices.
 
     Raises:
-        LandmarkerMissingError: If there is no detector.
+        PretrainedModelMissingError: If there is no detector.
     """
     pixels = size / (2 * half_width)
     depths = smooth_depths(depth_image(vertices, faces, size, half_width) * pixels)
