@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from affect4d.scans.alignment.pose_by_landmark_detection import mean_landmarks
+from affect4d.synthetic.action_units import ACTION_UNITS, weights_of
 
 
 def what_next(project_root, folder):
@@ -161,3 +162,35 @@ def test_the_stored_mean_landmarks_are_those_that_the_script_finds(project_root)
     mean, _ = script["mean_shape"](script["detected_landmarks"]("open-4dfer-s", {}, 12))
     stored, _ = mean_landmarks()
     assert np.median(np.linalg.norm(mean - stored, axis=1)) < 5  # two face models in the table, one here
+
+
+def test_timing_and_coactivation_are_what_a_known_track_has(project_root):
+    script = runpy.run_path(str(project_root / "scripts" / "compare_motion.py"))
+    seconds = np.arange(0.0, 20.0, 1.0 / script["FPS"])
+    ramp = np.clip(np.minimum((seconds - 2.0) / 1.0, (12.0 - seconds) / 2.0), 0.0, 1.0)  # up in one second from 2
+    track = np.outer(ramp, weights_of({"AU1": 1.0, "AU2": 1.0, "AU12_L": 0.9, "AU12_R": 0.3}))
+    for blink in (14.0, 16.0):
+        track[(seconds >= blink) & (seconds < blink + 0.2), ACTION_UNITS.index("AU45_L")] = 1.0
+        track[(seconds >= blink) & (seconds < blink + 0.2), ACTION_UNITS.index("AU45_R")] = 1.0
+    figures = script["describe"]([track])
+    assert figures["minutes"] == pytest.approx(1 / 3)
+    assert figures["rise of the brows, 10 to 90 %, median s"] == pytest.approx(0.8, abs=2.1 / script["FPS"])
+    assert figures["greatest speed of the brows, median 1/s"] == pytest.approx(1.0, abs=0.01)
+    assert np.isnan(figures["rise of the jaw, 10 to 90 %, median s"])
+    assert figures["blinks a minute"] == pytest.approx(6.0)
+    assert figures["blink, median s above half"] == pytest.approx(0.2, abs=0.04)
+    assert figures["correlation AU1, AU2"] == pytest.approx(1.0)
+    assert figures["asymmetry of what is shown, median"] == 0.0  # two even units beside an uneven one
+    uneven = np.outer(ramp, weights_of({"AU12_L": 0.9, "AU12_R": 0.3}))
+    assert script["asymmetry"]([uneven]) == pytest.approx(0.5)
+
+
+def test_motion_is_compared_with_a_generated_benchmark(project_root, monkeypatch, tmp_path, capsys):
+    script = runpy.run_path(str(project_root / "scripts" / "compare_motion.py"))
+    rise = np.linspace(0.0, 1.0, 60)[:, None] * weights_of({"AU12": 0.9, "AU26": 0.5})
+    monkeypatch.setitem(script["main"].__globals__, "recorded", lambda folder: [np.concatenate([rise, rise[::-1]])])
+    monkeypatch.setitem(script["main"].__globals__, "SUBJECTS", 1)
+    script["main"](str(tmp_path), "open-4dfer-s")
+    table = capsys.readouterr().out
+    assert "| | recorded | open-4dfer-s |" in table
+    assert table.count("\n| correlation AU") == 10
