@@ -4,6 +4,7 @@ import pytest
 from generated_surface import write_shard
 
 from affect4d.store import ContentStore, file_digest
+from affect4d.views import contact_sheets
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.contact_sheets import (
     LABEL_HEIGHT,
@@ -13,6 +14,7 @@ from affect4d.views.contact_sheets import (
     apex_image,
     augmentation_sheet,
     contact_sheet,
+    corpus_sheet,
     has_micro,
     micro_sheet,
 )
@@ -144,3 +146,12 @@ def test_the_image_of_a_face_of_which_only_depth_was_drawn_is_not_white(rendered
     image = np.asarray(apex_image(row, store))
     assert image.dtype == np.uint8
     assert (image[0, 0], image[9, 9]) == (100, 105)
+
+
+def test_labels_of_a_mixture_leave_out_the_part(rendered, monkeypatch):
+    views, _, store = rendered
+    views = views.assign(
+        sequence="open-4dfer-s:" + views["sequence"], views=[["front"]] * 3, activity=[[0.0, 1.0, 0.0]] * 3
+    )
+    monkeypatch.setattr(contact_sheets, "contact_sheet", lambda images, columns, labels: labels)
+    assert corpus_sheet(views.assign(subject="open-4dfer-s:F001"), store)[0] == "F001/micro-1 front"

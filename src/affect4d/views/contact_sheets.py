@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from affect4d.array_types import ImageArray
 from affect4d.rendering.channels import most_photographic
 from affect4d.rendering.shards import Shard, open_shard
+from affect4d.scans.scan_source_and_corpus_folder import PART_JOINT
 from affect4d.store import ContentStore
 from affect4d.views.apex_detection import detect_apex
 from affect4d.views.input_options import InputOptions
@@ -94,8 +95,9 @@ def _columns(of_a_subject: int, cells: int) -> int:
 def _apex_images(row: Mapping[Any, Any], store: ContentStore) -> Iterator[tuple[ImageArray, str]]:
     shard = open_shard(store.path(str(row["shard"])), str(row["checksum"]))
     apex = detect_apex(np.asarray(row["activity"], float)).apex
+    name = str(row["sequence"]).rpartition(PART_JOINT)[2]  # a mixture's part would fill the label
     for place, view in enumerate(np.asarray(row["views"])):
-        yield preview_image(shard, apex, place), f"{row['sequence']} {view}"
+        yield preview_image(shard, apex, place), f"{name} {view}"
 
 
 def has_micro(sequences: pd.DataFrame) -> bool:
