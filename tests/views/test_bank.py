@@ -6,7 +6,7 @@ from generated_surface import write_shard
 from pydantic import ValidationError
 
 from affect4d.store import ContentStore, file_digest
-from affect4d.views.bank import ViewBank, load_view_bank
+from affect4d.views.bank import ViewBank, load_view_bank, reference_image
 from affect4d.views.derived_channels import derive_channels
 from affect4d.views.input_options import FrameSampler, InputOptions
 
@@ -150,3 +150,51 @@ def test_motion_enters_as_channels_or_views(motion, shape):
 def test_absurd_inputs_are_refused(options):
     with pytest.raises(ValidationError):
         InputOptions(**options)
+
+
+@pytest.fixture
+def scans_alone(store):
+    """Four scans of one subject and two of another, each alone in its sequence, in the canonical and a further pose."""
+    rows = []
+    for place in range(6):
+        generator = np.random.default_rng(place)
+        names = ("texture", "normals", "texture~1", "normals~1")
+        images = {name: generator.integers(0, 256, (1, 3, 16, 16, 3), np.uint8) for name in names}
+        path = f"views/alone{place}.safetensors"
+        with store.write(path) as file:
+            write_shard(file, images, {})
+        rows.append({"sequence": f"S{place}", "subject": "F001" if place < 4 else "F002", "shard": path})
+        rows[-1] |= {"frames": [0], "neutral": 0, "activity": [0.0], "checksum": file_digest(store.path(path))}
+    table = pd.DataFrame(rows).assign(size=16, head_poses=1)
+    return table.assign(views=[["front", "left", "right"]] * 6, angles=[ANGLES] * 6)
+
+
+def test_the_neutral_of_single_scans_is_their_subjects_reference_image(scans_alone, store):
+    bank = load_view_bank(scans_alone, store, OPTIONS)
+    assert bank.neutral.tolist() == [6, 6, 6, 6, 4, 5, 6]  # two scans of a subject have no reference
+    assert bank.index()["sequence"].tolist() == list(bank.sequences)
+    for pose in (0, 7):
+        assert np.array_equal(bank.images[pose + 6], reference_image(bank.images[pose : pose + 4].numpy()))
+
+
+def test_a_reference_image_is_the_median_of_the_nearer_half_of_the_scans(generator):
+    still = generator.integers(50, 200, (2, 3, 8, 8))
+    near = still + generator.integers(-1, 2, (5, 2, 3, 8, 8))
+    far = still + generator.choice([-40, 40], (4, 1, 1, 8, 8)) * np.ones((1, 2, 3, 1, 1), int)
+    scans = np.concatenate([far, near]).astype(np.uint8)
+    reference = reference_image(scans)
+    assert np.abs(reference.astype(int) - still).max() <= 1
+    assert np.array_equal(reference, reference_image(scans[::-1]))
+    assert not np.array_equal(reference, np.sort(scans, axis=0)[4])
+
+
+def test_the_neutral_of_single_scans_needs_no_label(scans_alone, store):
+    labelled = scans_alone.assign(expression=["fear", None, "anger", "sadness", "fear", "anger"])
+    first, again = (load_view_bank(table, store, OPTIONS) for table in (scans_alone, labelled))
+    assert torch.equal(first.images, again.images)
+
+
+def test_no_schedule_samples_a_reference_image(scans_alone, store):
+    bank = load_view_bank(scans_alone.assign(head_poses=0), store, OPTIONS)
+    assert not bank.in_window[-1]
+    assert [bank.rows_of(name).tolist() for name in bank.sequences] == [[place] for place in range(6)]

@@ -48,7 +48,7 @@ from affect4d.pseudo_labels.options import UNLABELLED, PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.landmark_names import LANDMARK_COUNT
 from affect4d.scans.splits import SubjectSplit
-from affect4d.views.bank import ViewBank
+from affect4d.views.bank import REFERENCE, ViewBank
 from affect4d.views.input_options import InputOptions
 
 SIDE = 48
@@ -256,14 +256,14 @@ def window_displacements(
 ) -> Float32[np.ndarray, "sequences width"]:
     """Mean difference of measurements (by sequence and frame) between apex window and neutral; NaN is left out.
 
-    The measurements themselves, of a scan that is its own neutral.
+    The measurements themselves, of a scan that is its own neutral, or whose neutral is a reference image.
     """
     rows = []
     for name in sequences:
         window = window_rows(bank, name)
         shown = measurements.reindex([(name, int(bank.frame[row])) for row in window]).mean()
         neutral = int(bank.neutral[window[0]])
-        if window != [neutral]:
+        if window != [neutral] and bank.sequence[neutral] != REFERENCE:
             shown = shown - measurements.reindex([(name, int(bank.frame[neutral]))]).iloc[0]
         rows.append(shown.to_numpy(np.float32))
     return np.stack(rows)

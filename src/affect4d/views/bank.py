@@ -1,4 +1,8 @@
-"""View bank: every image of a corpus in one memory-mapped tensor, without labels and subjects."""
+"""View bank: every image of a corpus in one memory-mapped tensor, without labels and subjects.
+
+A sequence has its own neutral frame. The neutral of a scan alone in its sequence is a reference image of its subject,
+found among the subject's single scans without labels, where there are enough of them [ours].
+"""
 
 import functools
 import json
@@ -15,6 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
+from affect4d.pseudo_labels.landmark_movement import MIN_SCANS, ROUNDS
 from affect4d.rendering.shards import Shard, open_shard, pose_channel
 from affect4d.store import ContentStore, code_version, content_key
 from affect4d.views.apex_detection import frame_table
@@ -24,6 +29,9 @@ from affect4d.views.derived_channels import derive_channels, needed_images
 from affect4d.views.input_options import InputOptions
 from affect4d.views.mixed_view_sampling import rendered_head_poses
 
+REFERENCE = -1
+"""Sequence and frame of a row that is the neutral image of a subject's single scans."""
+
 
 @dataclass(frozen=True)
 class ViewBank:
@@ -31,7 +39,7 @@ class ViewBank:
 
     images: UInt8[Tensor, "_ views channels height width"]  # unaugmented: N rows, then again in every further head pose
     neutral: Int64[Tensor, " rows"]  # row of each row's neutral frame
-    sequence: Int64[Tensor, " rows"]  # position in ``sequences``
+    sequence: Int64[Tensor, " rows"]  # position in ``sequences``; ``REFERENCE``: a reference image
     frame: Int64[Tensor, " rows"]
     in_window: Bool[Tensor, " rows"]  # rows that are sampled
     sequences: tuple[str, ...]
@@ -63,9 +71,11 @@ class ViewBank:
         return replace(self, images=self.images[:, [self.views.index(view) for view in views]], views=views)
 
     def index(self) -> pd.DataFrame:
-        """One row a bank row: ``sequence`` (name), ``frame``, ``in_window``."""
-        names = np.asarray(self.sequences, dtype=object)[self.sequence.numpy()]
-        return pd.DataFrame({"sequence": names, "frame": self.frame.numpy(), "in_window": self.in_window.numpy()})
+        """One row a bank row that shows a frame: ``sequence`` (name), ``frame``, ``in_window``."""
+        shown = self.sequence != REFERENCE
+        names = np.asarray(self.sequences, dtype=object)[self.sequence[shown].numpy()]
+        frame, in_window = self.frame[shown].numpy(), self.in_window[shown].numpy()
+        return pd.DataFrame({"sequence": names, "frame": frame, "in_window": in_window})
 
 
 def bank_path(view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> Path:
@@ -102,7 +112,7 @@ def _common_views(view_manifest: pd.DataFrame) -> tuple[tuple[str, ...], int]:
 
 
 def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
-    identity = view_manifest[["sequence", "shard", "checksum"]].to_numpy().tolist()
+    identity = view_manifest.reindex(columns=["sequence", "subject", "shard", "checksum"]).to_numpy().tolist()
     code = code_version(__name__)
     given: dict[str, Any] = {"channels": options.channels, "frames": options.frames.model_dump()}
     given["head_poses"] = rendered_head_poses(view_manifest)
@@ -110,7 +120,8 @@ def _bank_name(view_manifest: pd.DataFrame, options: InputOptions) -> str:
 
 
 def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, options: InputOptions) -> None:
-    index = _bank_index(view_manifest, options)
+    references = _single_scans_by_subject(view_manifest)
+    index = _bank_index(view_manifest, options, references)
     views, size = _common_views(view_manifest)
     rows, poses = len(index["frame"]), rendered_head_poses(view_manifest)
     shape = ((1 + poses) * rows, len(views), len(options.channels), size, size)
@@ -122,6 +133,12 @@ def _write_bank(path: Path, view_manifest: pd.DataFrame, store: ContentStore, op
                 file.seek(start + (pose * rows + row) * bytes_a_row)
                 file.write(images.tobytes())
             row += len(per_pose[0])
+        file.truncate(start + shape[0] * bytes_a_row)
+        images = np.memmap(path, np.uint8, "r", start, shape)
+        for pose in range(1 + poses):
+            for place, scans in enumerate(references):
+                file.seek(start + (pose * rows + row + place) * bytes_a_row)
+                file.write(reference_image(images[pose * rows + scans]).tobytes())
         file.seek(start + shape[0] * bytes_a_row)
         for array in index.values():
             file.write(array.tobytes())
@@ -141,15 +158,52 @@ def _safetensors_header(shape: tuple[int, ...], index: dict[str, np.ndarray], sh
     return len(text).to_bytes(8, "little") + text
 
 
-def _bank_index(view_manifest: pd.DataFrame, options: InputOptions) -> dict[str, np.ndarray]:
+def _single_scans_by_subject(view_manifest: pd.DataFrame) -> list[Int64[np.ndarray, " scans"]]:
+    """Bank rows of the single scans of each subject that has enough of them for a median."""
+    counts = view_manifest["frames"].map(len).to_numpy()
+    starts = np.cumsum(counts) - counts
+    single = view_manifest.reindex(columns=["subject"]).assign(row=starts)[counts == 1]
+    return [rows.to_numpy() for _, rows in single.groupby("subject")["row"] if len(rows) >= MIN_SCANS]
+
+
+def reference_image(
+    images: UInt8[np.ndarray, "scans views channels height width"],
+) -> UInt8[np.ndarray, "views channels height width"]:
+    """Pixel-wise median of the half of a subject's single scans that lie closest together, as of its landmarks.
+
+    See :func:`affect4d.pseudo_labels.landmark_movement.neutral_face`.
+    """
+    reference = _median(images)
+    for _ in range(ROUNDS):
+        distances = [np.abs(image.astype(np.int16) - reference).mean() for image in images]
+        reference = _median(images[np.argsort(distances, kind="stable")[: max(len(images) // 2, MIN_SCANS)]])
+    return reference
+
+
+def _median(
+    images: UInt8[np.ndarray, "scans views channels height width"],
+) -> UInt8[np.ndarray, "views channels height width"]:
+    """The median of every pixel; of an even number of scans the lower one, so that background does not mix."""
+    middle = (len(images) - 1) // 2
+    return np.asarray(np.partition(images, middle, axis=0)[middle])
+
+
+def _bank_index(
+    view_manifest: pd.DataFrame, options: InputOptions, references: list[Int64[np.ndarray, " scans"]]
+) -> dict[str, np.ndarray]:
     frames = frame_table(view_manifest, options.frames)
     counts = view_manifest["frames"].map(len).to_numpy()
     starts = np.cumsum(counts) - counts
+    neutral = np.repeat(starts + view_manifest["neutral"].to_numpy(np.int64), counts).astype(np.int64)
+    own = np.arange(len(neutral), len(neutral) + len(references))
+    for row, scans in zip(own, references, strict=True):
+        neutral[scans] = row
+    added = np.full(len(references), REFERENCE)
     return {
-        "neutral": np.repeat(starts + view_manifest["neutral"].to_numpy(np.int64), counts).astype(np.int64),
-        "sequence": np.repeat(np.arange(len(counts)), counts).astype(np.int64),
-        "frame": frames["frame"].to_numpy(),
-        "in_window": frames["in_window"].to_numpy(np.uint8),
+        "neutral": np.append(neutral, own),
+        "sequence": np.append(np.repeat(np.arange(len(counts)), counts).astype(np.int64), added),
+        "frame": np.append(frames["frame"].to_numpy(), added),
+        "in_window": np.append(frames["in_window"].to_numpy(np.uint8), np.zeros(len(references), np.uint8)),
     }
 
 
