@@ -99,8 +99,8 @@ class SampleOptions(BaseModel, frozen=True, extra="forbid"):
         default=0.75, ge=0.0, le=1.0, description="probability of a further head pose, if rendered"
     )
     still: float = Field(default=0.5, ge=0.0, le=1.0, description="probability of no motion, as without a neutral")
-    textureless: float = Field(default=0.1, ge=0.0, le=1.0, description="probability of no texture: a bare mesh")
-    missing_view: float = Field(default=0.05, ge=0.0, le=1.0, description="probability that a view is missing")
+    textureless: float = Field(default=0.0, ge=0.0, le=1.0, description="probability of no texture: a bare mesh")
+    missing_view: float = Field(default=0.0, ge=0.0, le=1.0, description="probability that a view is missing")
 
     @classmethod
     def none(cls) -> Self:
