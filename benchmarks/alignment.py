@@ -211,7 +211,7 @@ def _case(recipe: CorpusRecipe, take: Take, rng: np.random.Generator) -> Case:
     scan = scan_surface(surface, np.zeros((HEIGHT, WIDTH, 3), np.uint8), conditions, frame, rng, recipe.sensor)
     bare = FaceScan(scan.vertices, scan.faces, landmarks=scan.landmarks)
     if rng.random() < 0.5:
-        bare = joined_withshoulders(bare, rng)
+        bare = joined_with_shoulders(bare, rng)
     away, turn = rng.uniform(-300, 300, 3), rng.uniform(-1, 1, 3) * (YAW, TILT, TILT)
     motion = pose_of(Rotation.from_euler("yxz", turn, degrees=True).as_matrix(), away)
     moved = with_changes(bare, vertices=apply_pose(bare.vertices, motion), landmarks=apply_pose(bare.landmarks, motion))
@@ -227,7 +227,7 @@ def _facing_scanner(scan: FaceScan) -> FaceScan:
     return keep_triangles(scan, normals[:, 2] > 0.1 * np.linalg.norm(normals, axis=1))
 
 
-def joined_withshoulders(scan: FaceScan, rng: np.random.Generator) -> FaceScan:
+def joined_with_shoulders(scan: FaceScan, rng: np.random.Generator) -> FaceScan:
     """The face with neck, shoulders and hair."""
     return _joined(scan, [*shoulders(rng), _hair(rng)])
 

@@ -14,9 +14,11 @@ from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
 from affect4d.scans.alignment.pose_by_landmark_detection import (
     BU_LANDMARKS,
+    DetectedPose,
     detect_pose,
     landmarks_from,
     refine_pose,
+    second_face,
 )
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
@@ -158,6 +160,7 @@ def swap_sides(landmarks: Landmarks) -> Landmarks:
 TRUSTED = 0.5
 """Confidence below which a pose is doubted."""
 SHAPE_CONFIDENCE = 0.7  # confidence of a pose found by shape, at best: its pitch is known to a few degrees only
+UNSEEN_CONFIDENCE = 0.45  # the same where the detector finds no face, or a doubtful one: not trusted
 SHAPE_SURE = 0.9 * SHAPE_CONFIDENCE  # confidence by shape from which on it replaces landmarks that lie beside the scan
 NEAR, MIN_NEAR = 4.0, 0.3
 """Distance to a downsampled scan, in mm, and the fraction of landmarks within it below which they are checked."""
@@ -280,12 +283,15 @@ def _by_given_landmarks(scan: FaceScan, landmarks: Landmarks) -> _PoseEstimate:
 
 def _without_landmarks(scan: FaceScan, doubt: str = "") -> _PoseEstimate:
     """By detected landmarks where they are trusted; else the more confident of that pose and the one by shape."""
-    detected, note = _by_detection(scan)
+    try:
+        (detected, note), most = _by_detection(scan), UNSEEN_CONFIDENCE
+    except PretrainedModelMissingError as error:
+        detected, note, most = None, f"aligned by shape: {error}", SHAPE_CONFIDENCE
     if detected is not None and detected.confidence >= TRUSTED:
         return with_changes(detected, doubt=doubt)
     try:
         unit = detected.unit if detected is not None else unit_of(scan.vertices)
-        shaped = _by_shape(_points(scan, unit), unit, "; ".join(filter(None, (doubt, note))))
+        shaped = _by_shape(_points(scan, unit), unit, most, "; ".join(filter(None, (doubt, note))))
     except ValueError:
         if detected is None:
             raise
@@ -296,11 +302,8 @@ def _without_landmarks(scan: FaceScan, doubt: str = "") -> _PoseEstimate:
 
 
 def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
-    """The pose by detected landmarks; None and why, where the detector is missing or finds no face."""
-    try:
-        found = detect_pose(scan.vertices, scan.faces)
-    except PretrainedModelMissingError as error:
-        return None, f"aligned by shape: {error}"
+    """The pose by detected landmarks; None and why, where the detector finds no face."""
+    found = detect_pose(scan.vertices, scan.faces)
     if found is None:
         return None, "aligned by shape: the detector finds no face"
     unit = min(UNITS, key=lambda name: abs(np.log(UNITS[name] / found.scale)))
@@ -313,10 +316,20 @@ def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
         raise ValueError(
             f"The face is {size:.2g} times as large as one in {unit}. Scale it to millimetres before ingest."
         )
+    if found.confidence >= TRUSTED:
+        _refuse_second_face(scan, found)
     landmarks = (middle + size * (found.landmarks - middle))[list(BU_LANDMARKS)].astype(np.float32)
     pose = pose_of(found.rotation, shift)
     note = "" if found.confidence >= TRUSTED else "aligned by shape: the detected face is doubtful"
     return _PoseEstimate("detection", pose, found.confidence, found.residual, unit, landmarks, size), note
+
+
+def _refuse_second_face(scan: FaceScan, first: DetectedPose) -> None:
+    second = second_face(scan.vertices, scan.faces, first)
+    if second is None or second.confidence < TRUSTED or not 1 / PLAUSIBLE_SIZE < second.scale < PLAUSIBLE_SIZE:
+        return
+    away = np.linalg.norm(second.rotation.T @ second.shift) / second.scale
+    raise ValueError(f"The scan shows two faces, some {away:.0f} mm apart. Cut it to one of them before ingest.")
 
 
 def _disagreement(scan: FaceScan, given: _PoseEstimate) -> str:
@@ -356,9 +369,9 @@ def _by_landmarks(landmarks: Landmarks, unit: str, size: float | None) -> _PoseE
     return _PoseEstimate("landmarks", fit.pose, fit.confidence, fit.residual, unit, named, size, fit.mirrored)
 
 
-def _by_shape(points: Points, unit: str, doubt: str) -> _PoseEstimate:
+def _by_shape(points: Points, unit: str, most: float, doubt: str) -> _PoseEstimate:
     fit = fit_shape(points)
-    return _PoseEstimate("shape", fit.pose, SHAPE_CONFIDENCE * fit.confidence, fit.residual, unit, doubt=doubt)
+    return _PoseEstimate("shape", fit.pose, most * fit.confidence, fit.residual, unit, doubt=doubt)
 
 
 def _findings(estimate: _PoseEstimate, position: str, seen: float) -> Iterator[tuple[str, str]]:

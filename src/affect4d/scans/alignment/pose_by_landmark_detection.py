@@ -57,11 +57,13 @@ SKIN, BACKGROUND, AMBIENT = np.array([224.0, 172.0, 150.0]), 40, 0.25
 MIN_VISIBLE = 200  # landmarks on the surface below which no pose is fitted
 OUTLIER = 6.0  # distance to the mean landmarks, mm, at which a landmark counts for half
 SCALES = 0.3, 3.0  # sizes of a face relative to the mean one's that a refinement may find; others are no faces
-SURE, DOUBTFUL = 4.0, 5.5  # residual, mm, below which a pose ends the search; and above which it does not end it
+SURE, DOUBTFUL = 4.0, 4.7  # residual, mm, below which a pose ends the search; and above which it does not end it
 MAX_RENDERINGS = 90  # after which a search ends
-HALF_CONFIDENCE = 5.4
+BESIDE, MIN_TRIANGLES = 105.0, 300
+"""Distance from the nose tip, mm, seen from the front, from which on a second face is searched, if so much is there."""
+HALF_CONFIDENCE = 4.9
 """Residual, mm, at which the confidence in a pose is one half: right poses of synthetic heads have up to
-4.7, wrong ones from 6.8, and balls with bumps from 6.4."""
+4.7, wrong ones from 5.0, and balls with bumps from 6.4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +112,13 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
     Raises:
         PretrainedModelMissingError: If there is no detector.
     """
-    low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
-    view = 1.0 / float(0.41 * np.linalg.norm(high - low))
+    box = _box(vertices)
     best: DetectedPose | None = None
     queue, renderings, tries_inverted = list(_orientations()), 0, False
     while queue and renderings < MAX_RENDERINGS:
         rotation = queue.pop(0)
-        placed = Similarity(rotation, view, -view * rotation @ (low + high) / 2)
-        seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
-        rough = None if seen is None else fit_similarity(seen, *mean_landmarks())
-        pose = None if rough is None else refine_pose(vertices, faces, rough.after(placed))
+        rough = _rough_pose(vertices, faces, rotation, box)
+        pose = None if rough is None else refine_pose(vertices, faces, rough)
         renderings += 1 if rough is None else 4
         better = pose is not None and (best is None or pose.residual < best.residual)
         best = pose if better else best
@@ -129,6 +128,37 @@ def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
         if pose is not None and better:
             queue.insert(0, np.diag([-1.0, -1.0, 1.0]) @ pose.rotation)
     return best
+
+
+def _box(vertices: Vertices) -> Float64[np.ndarray, "2 3"]:
+    """Least and greatest coordinates of all but the outermost points."""
+    low, high = np.percentile(vertices[:: max(1, len(vertices) // 4000)], [0.5, 99.5], axis=0)
+    return np.stack([low, high])
+
+
+def _rough_pose(
+    vertices: Vertices, faces: Faces, rotation: Float64[np.ndarray, "3 3"], box: Float64[np.ndarray, "2 3"]
+) -> Similarity | None:
+    """The pose by one small rendering of all that is in a box, turned by a rotation; None where no face is found."""
+    view = 1.0 / float(0.41 * np.linalg.norm(box[1] - box[0]))
+    placed = Similarity(rotation, view, -view * rotation @ box.mean(axis=0))
+    seen = detect_on_surface(placed.apply(vertices), faces, SEARCH_SIZE, 1.0)
+    rough = None if seen is None else fit_similarity(seen, *mean_landmarks())
+    return None if rough is None else rough.after(placed)
+
+
+def second_face(vertices: Vertices, faces: Faces, first: DetectedPose) -> DetectedPose | None:
+    """Another face beside a detected one that looks the same way; None where there is none.
+
+    Its pose is relative to the first one's canonical frame.
+    """
+    placed = Similarity(first.rotation, first.scale, first.shift).apply(vertices)
+    beside = np.hypot(placed[:, 0], placed[:, 1]) > BESIDE
+    rest = faces[beside[faces].all(axis=1)]
+    if len(rest) < MIN_TRIANGLES:
+        return None
+    rough = _rough_pose(placed, rest, np.eye(3), _box(placed[rest.ravel()]))
+    return None if rough is None else refine_pose(placed, rest, rough)
 
 
 def refine_pose(vertices: Vertices, faces: Faces, start: Similarity = UNMOVED) -> DetectedPose | None:
