@@ -4,6 +4,7 @@ import json
 import shutil
 from typing import Any
 
+import pandas as pd
 import pytest
 from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
@@ -16,6 +17,7 @@ from affect4d.left_out import LeftOut, MissingInputError
 from affect4d.pipelines import named_node
 from affect4d.pipelines.data.nodes import SplitOptions, split_subjects
 from affect4d.pretrained_files import FACE_LANDMARKER, find_pretrained_file
+from affect4d.scans.splits import SubjectSplit
 
 REASON = "No sequence has landmarks: put the landmark files beside the scans."
 
@@ -75,23 +77,15 @@ def test_another_error_ends_the_run(run):
         run("many")
 
 
-@pytest.mark.parametrize(
-    ("subjects", "given", "words"),
-    [
-        ((), {}, "show one subject.*pipeline=predict"),
-        (
-            ("b",),
-            {"split": {"train": ["a", "b"], "test": ["c"], "seed": 0}},
-            "No test subject.*use_given",
-        ),
-    ],
-)
-def test_without_training_and_test_subjects_nothing_is_split(subjects, given, words):
-    import pandas as pd
+def test_without_a_test_subject_of_the_given_split_nothing_is_split():
+    given = {"train": ["a", "b"], "test": ["c"], "seed": 0}
+    with pytest.raises(MissingInputError, match=r"No test subject.*use_given"):
+        split_subjects(pd.DataFrame({"subject": ["a", "b"]}), {"split": given}, SplitOptions())
 
-    sequences = pd.DataFrame({"subject": ["a", *subjects]})
-    with pytest.raises(MissingInputError, match=words):
-        split_subjects(sequences, {"name": "mine", **given}, SplitOptions())
+
+def test_what_needs_a_split_is_left_out_where_all_scans_show_one_subject():
+    with pytest.raises(MissingInputError, match="two subjects or more"):
+        SubjectSplit.from_dict(split_subjects(pd.DataFrame({"subject": ["a", "a"]}), {}, SplitOptions()))
 
 
 @pytest.mark.slow

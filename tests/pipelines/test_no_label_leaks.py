@@ -9,6 +9,7 @@ from affect4d.experiments.settings import ExperimentSettings
 from affect4d.pipelines.model_input.nodes import schedule_self_supervised, write_pseudo_prompts
 from affect4d.pipelines.training.nodes import train_model
 from affect4d.pseudo_labels.options import ClusterOptions, PseudoLabelOptions
+from affect4d.rendering.options import BlendshapeOptions
 from affect4d.store import ContentStore
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainOptions
 from affect4d.views.input_options import InputOptions
@@ -30,7 +31,9 @@ def train(project, scans: pd.DataFrame, views: pd.DataFrame, folder, source: Pse
     options = TrainOptions(epochs=2, batch_size=12, samples_per_sequence=1, seed=0, threads=1)
     settings = ExperimentSettings(method="smile_vlm", inputs=InputOptions(size=32), train=options, pseudo_labels=source)
     models = ContentStore(folder)
-    prompts = write_pseudo_prompts(scans, views, split, settings, store, models)
+    prompts = write_pseudo_prompts(
+        scans, views, split, settings, store, models, project.load("raw_corpus"), BlendshapeOptions()
+    )
     schedule = schedule_self_supervised(views, prompts, split, settings)
     kept = CheckpointOptions(), DistributedOptions()
     record, _ = train_model(views, schedule, prompts, settings, store, models, *kept)

@@ -7,6 +7,7 @@ import pytest
 from affect4d.prompts import ACTION_UNIT_PHRASES
 from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
     ACTION_UNIT_EFFECTS,
+    BLENDSHAPE_EFFECTS,
     EMOTION_ACTION_UNITS,
     EXCLUSIVE,
     action_unit_scores,
@@ -15,23 +16,39 @@ from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
     top_margin,
 )
 from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
+from affect4d.pseudo_labels.landmark_pseudo_labels import BLENDSHAPE_MEASUREMENTS
 from affect4d.pseudo_labels.options import PseudoLabelOptions
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES
 from affect4d.scans.expression import EXPRESSIONS
 
+MEASURED = {
+    "landmarks": (MEASUREMENTS, ACTION_UNIT_EFFECTS),
+    "blendshapes": (BLENDSHAPE_MEASUREMENTS, BLENDSHAPE_EFFECTS),
+}
 
+
+@pytest.mark.parametrize("measured", MEASURED)
 @pytest.mark.parametrize("action", ACTION_UNIT_EFFECTS)
-def test_an_action_is_read_off_its_own_effects(action):
-    effects = pd.DataFrame([{**dict.fromkeys(MEASUREMENTS, 0.0), **ACTION_UNIT_EFFECTS[action]}])
+def test_an_action_is_read_off_its_own_effects(action, measured):
+    names, effects_of = MEASURED[measured]
+    effects = pd.DataFrame([{**dict.fromkeys(names, 0.0), **effects_of[action]}])
     scores = action_unit_scores(effects).iloc[0]
     assert scores.idxmax() == action
     assert scores[action] > 0.6
 
 
+def test_every_measured_blendshape_is_scored():
+    assert {name.removesuffix("Left").removesuffix("Right") for name in BLENDSHAPES} >= {*BLENDSHAPE_MEASUREMENTS}
+    assert BLENDSHAPE_EFFECTS.keys() == ACTION_UNIT_EFFECTS.keys()
+
+
+@pytest.mark.parametrize("measured", MEASURED)
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_a_prototype_is_nearest_to_itself(expression):
-    moved = dict.fromkeys(MEASUREMENTS, 0.0)
+def test_a_prototype_is_nearest_to_itself(expression, measured):
+    names, effects_of = MEASURED[measured]
+    moved = dict.fromkeys(names, 0.0)
     for action, weight in EMOTION_ACTION_UNITS[expression].items():
-        for name, effect in ACTION_UNIT_EFFECTS[action].items():
+        for name, effect in effects_of[action].items():
             moved[name] += weight * effect
     scores = prototype_scores(pd.DataFrame([moved])).iloc[0]
     assert scores.idxmax() == expression

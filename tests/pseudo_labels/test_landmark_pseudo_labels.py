@@ -5,21 +5,26 @@ import pytest
 
 from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
     ACTION_UNIT_EFFECTS,
+    BLENDSHAPE_EFFECTS,
     EMOTION_ACTION_UNITS,
     PSEUDO_LABEL_COLUMNS,
     STILL,
 )
 from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
 from affect4d.pseudo_labels.landmark_pseudo_labels import (
+    UnmeasurableError,
     balancing_offsets,
     fit_rules,
     label_by_geometry,
+    measure_blendshapes,
     measure_sequences,
+    measured_by_blendshapes,
     measured_by_rules,
     rule_probabilities,
 )
 from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions
 from affect4d.pseudo_labels.pseudo_prompts import write_sentences
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES
 from affect4d.scans.expression import EXPRESSIONS
 
 PATTERNS = np.array(
@@ -235,3 +240,57 @@ def test_sinkhorn_fills_the_columns_evenly():
     shares /= shares.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares.sum(axis=0), 15.0, atol=1e-6)
     assert offsets.mean() == pytest.approx(0.0, abs=1e-12)
+
+
+def blendshapes(*rows):
+    """Scores of (sequence, frame, blendshapes that are not 0); no face was found where they are None."""
+    return pd.DataFrame(
+        [
+            {"sequence": name, "frame": frame}
+            | dict.fromkeys(BLENDSHAPES, 0.0 if given is not None else np.nan)
+            | (given or {})
+            for name, frame, given in rows
+        ]
+    )
+
+
+def test_blendshapes_are_measured_at_the_apex_since_the_first_frame_as_means_of_both_sides():
+    smile = {"mouthSmileLeft": 0.8, "mouthSmileRight": 0.6, "browInnerUp": 0.1}
+    scores = blendshapes(("a", 0, {"browInnerUp": 0.1}), ("a", 1, {}), ("a", 2, smile), ("a", 3, None), ("a", 4, smile))
+    moved = measure_blendshapes(scores, pd.Series({"a": "F1"})).loc["a"]
+    assert moved["mouthSmile"] == pytest.approx(0.7)
+    assert moved.drop("mouthSmile").abs().max() == pytest.approx(0.0)
+
+
+def test_single_scans_are_measured_against_the_median_of_their_subjects_scores():
+    shown = [("b", {"jawOpen": 0.9}), ("c", {"mouthPucker": 0.9}), ("d", {"browInnerUp": 0.9})]
+    scores = blendshapes(*((name, 0, given) for name, given in shown), ("alone", 0, {"jawOpen": 0.9}))
+    moved = measure_blendshapes(scores, pd.Series({"b": "F1", "c": "F1", "d": "F1", "alone": "M1"}))
+    assert list(moved.index) == ["b", "c", "d"]
+    assert moved.loc["b", "jawOpen"] == pytest.approx(0.9)
+
+
+def test_a_sequence_without_a_face_in_its_neutral_frame_is_left_out():
+    scores = blendshapes(("a", 0, None), ("a", 1, {}), ("a", 2, {"jawOpen": 0.5}))
+    subjects = pd.Series({"a": "F1"})
+    assert measure_blendshapes(scores, subjects).empty
+    with pytest.raises(UnmeasurableError, match="detector found no face"):
+        measured_by_blendshapes(scores, subjects, ["F1"], OPTIONS)
+
+
+def test_typical_blendshapes_get_their_emotion(generator):
+    rows, truth = [], {}
+    for emotion, units in EMOTION_ACTION_UNITS.items():
+        for sequence in (f"{emotion}{number}" for number in range(6)):
+            effects = pd.DataFrame([BLENDSHAPE_EFFECTS[unit] for unit in units]).clip(lower=0).max()
+            shown = {
+                column: float(effects.get(column.removesuffix("Left").removesuffix("Right"), 0.0))
+                * generator.uniform(0.3, 0.6)
+                for column in BLENDSHAPES
+            }
+            rows += [(sequence, 0, {}), (sequence, 1, shown), (sequence, 2, shown)]
+            truth[sequence] = emotion
+    subjects = pd.Series(dict.fromkeys(truth, "F1"))
+    rules, scores = measured_by_blendshapes(blendshapes(*rows), subjects, ["F1"], OPTIONS)
+    found = rules.emotions(scores).idxmax(axis=1)
+    assert (found == pd.Series(truth)[found.index]).mean() > 0.9

@@ -1,5 +1,6 @@
 """Every source gives the same kind of table, and no label reaches any of them."""
 
+import zlib
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,7 @@ from affect4d.pseudo_labels.options import (
     ZeroShotOptions,
 )
 from affect4d.pseudo_labels.pseudo_prompts import PSEUDO_PROMPT_COLUMNS, SOURCES, write_pseudo_prompts
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import FrameSampler
@@ -72,6 +74,7 @@ def pictures(monkeypatch, manifests, generator):
 def options(clip_folder):
     return {
         "geometry": PseudoLabelOptions(),
+        "blendshapes": PseudoLabelOptions(source="blendshapes"),
         "zero_shot": PseudoLabelOptions(source="zero_shot", zero_shot=ZeroShotOptions(name=f"local-dir:{clip_folder}")),
         "cluster": PseudoLabelOptions(source="cluster", cluster=ClusterOptions(count=6)),
     }
@@ -81,7 +84,15 @@ def write(manifests, options, frames=FrameSampler()):  # noqa: B008
     """Prompts from manifests whose label columns are dropped first, as every caller does."""
     scans, views = (table.drop(columns=list(LABELS), errors="ignore") for table in manifests)
     similarities = partial(prompt_similarities, views, None, options.zero_shot, frames)
-    return write_pseudo_prompts(scans[list(UNLABELLED)], TRAIN, options, similarities)
+    return write_pseudo_prompts(scans[list(UNLABELLED)], TRAIN, options, similarities, partial(blendshapes_of, scans))
+
+
+def blendshapes_of(scans):
+    """Scores of every frame, other ones for each sequence."""
+    seeds = [[zlib.crc32(name.encode()), frame] for name, frame in zip(scans["sequence"], scans["frame"], strict=True)]
+    rows = [np.random.default_rng(seed).uniform(0, 0.5, len(BLENDSHAPES)) for seed in seeds]
+    scores = pd.DataFrame(rows, columns=list(BLENDSHAPES))
+    return scores.assign(sequence=scans["sequence"].to_numpy(), frame=scans["frame"].to_numpy())
 
 
 def test_a_pretrained_model_is_given_the_frames_of_training(manifests, pictures, options, monkeypatch):

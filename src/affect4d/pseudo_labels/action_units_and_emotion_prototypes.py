@@ -11,7 +11,6 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.optimize import nnls
 
-from affect4d.pseudo_labels.landmark_movement import MEASUREMENTS
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.scans.expression import EXPRESSIONS
 
@@ -36,6 +35,28 @@ ACTION_UNIT_EFFECTS: Mapping[str, Mapping[str, float]] = {
 }
 """AU → its effect on the measurements of :mod:`affect4d.pseudo_labels.landmark_movement`."""
 
+BLENDSHAPE_EFFECTS: Mapping[str, Mapping[str, float]] = {
+    "AU1": {"browInnerUp": 1},
+    "AU2": {"browOuterUp": 1},
+    "AU4": {"browDown": 1, "browOuterUp": -0.25},
+    "AU5": {"eyeWide": 1, "eyeBlink": -0.5},
+    "AU6": {"cheekSquint": 1, "eyeSquint": 0.5},
+    "AU7": {"eyeSquint": 1, "eyeBlink": 0.25},
+    "AU9": {"noseSneer": 1, "mouthUpperUp": 0.25},
+    "AU10": {"mouthUpperUp": 1},
+    "AU12": {"mouthSmile": 1},
+    "AU15": {"mouthFrown": 1},
+    "AU16": {"mouthLowerDown": 1},
+    "AU17": {"mouthShrugLower": 1, "mouthShrugUpper": 0.25},
+    "AU18": {"mouthPucker": 1},
+    "AU20": {"mouthStretch": 1},
+    "AU24": {"mouthPress": 1, "mouthRollLower": 0.5, "mouthRollUpper": 0.5},
+    "AU25": {"mouthLowerDown": 0.75, "mouthUpperUp": 0.5},
+    "AU26": {"jawOpen": 1},
+}
+"""AU → its effect on ARKit's blendshapes, left and right as one: the correspondences of M. Ozel's table "ARKit to FACS"
+(melindaozel.com), with the sizes of :data:`ACTION_UNIT_EFFECTS`; none was fitted."""
+
 EMOTION_ACTION_UNITS: Mapping[str, Mapping[str, float]] = {
     "anger": {"AU4": 1, "AU5": 1, "AU7": 1, "AU24": 1},
     "disgust": {"AU9": 1, "AU10": 0.5, "AU15": 1, "AU16": 0.5, "AU17": 0.5},
@@ -46,8 +67,6 @@ EMOTION_ACTION_UNITS: Mapping[str, Mapping[str, float]] = {
 }
 """Emotion → its AUs, after EMFACS: 1 where the table lists the AU, ½ where in brackets or as one of two."""
 
-_EFFECTS = np.array([[effects.get(name, 0.0) for name in MEASUREMENTS] for effects in ACTION_UNIT_EFFECTS.values()])
-"""[AUs, measurements]"""
 _PROTOTYPES = np.array(
     [[EMOTION_ACTION_UNITS[name].get(unit, 0.0) for unit in ACTION_UNIT_EFFECTS] for name in EXPRESSIONS]
 )
@@ -75,6 +94,12 @@ EXCLUSIVE: frozenset[frozenset[str]] = frozenset(
 """AUs that no description names together: opposites, and two names for one movement."""
 
 
+def _effects(measurements: pd.Index) -> Float[np.ndarray, "units measurements"]:
+    """Effect of every AU on measurements of landmarks, or of blendshapes."""
+    tables = ({**ACTION_UNIT_EFFECTS[unit], **BLENDSHAPE_EFFECTS[unit]} for unit in ACTION_UNIT_EFFECTS)
+    return np.array([[effects.get(str(name), 0.0) for name in measurements] for effects in tables])
+
+
 def top_margin(scores: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " rows"]:
     """Best score of each row minus its second best, at most 1."""
     ordered = np.sort(scores, axis=1)
@@ -88,16 +113,16 @@ def action_unit_scores(scores: pd.DataFrame) -> pd.DataFrame:
     nose is not also called a raised lip (Lawson and Hanson 1974, chapter 23, with one penalty row). ``scores`` have one
     row a sequence, one column a measurement, each −1…1.
     """
-    penalty = np.full((1, len(_EFFECTS)), SPARSITY**0.5)
-    system = np.vstack([_EFFECTS.T, penalty])
-    moved = np.pad(scores[list(MEASUREMENTS)].to_numpy(), ((0, 0), (0, 1)))
-    values = np.array([nnls(system, row)[0] for row in moved]).reshape(-1, len(_EFFECTS))
+    effects = _effects(scores.columns)
+    system = np.vstack([effects.T, np.full((1, len(effects)), SPARSITY**0.5)])
+    moved = np.pad(scores.to_numpy(), ((0, 0), (0, 1)))
+    values = np.array([nnls(system, row)[0] for row in moved]).reshape(-1, len(effects))
     return pd.DataFrame(values.clip(max=1.0), index=scores.index, columns=list(ACTION_UNIT_EFFECTS))
 
 
 def prototype_scores(scores: pd.DataFrame) -> pd.DataFrame:
     """Cosine between the movement and that of each emotion's prototype, −1…1; 0 where nothing moved."""
-    moved, templates = scores[list(MEASUREMENTS)].to_numpy(), _PROTOTYPES @ _EFFECTS
+    moved, templates = scores.to_numpy(), _PROTOTYPES @ _effects(scores.columns)
     lengths = np.outer(np.linalg.norm(moved, axis=1), np.linalg.norm(templates, axis=1))
     values = moved @ templates.T / np.maximum(lengths, 1e-12)
     return pd.DataFrame(values, index=scores.index, columns=list(EXPRESSIONS))

@@ -1,5 +1,6 @@
-"""Pseudo-labels by rules on landmarks: measurements, scores, action units, and the emotion they are typical of.
+"""Pseudo-labels by rules: measurements, scores, action units, and the emotion they are typical of.
 
+Landmarks are measured or, as another author's measurement that learnt from real people, a detector's blendshape scores.
 A sequence is measured against its neutral frame, a single scan against its subject's estimated neutral face. The
 emotions' prototypes come from a published table, which ignores a corpus's habits and correlated measurements. So the
 rules are self-trained: a linear discriminant is fitted to their own decisions on the training sequences, a few times.
@@ -17,8 +18,13 @@ from scipy.special import logsumexp, softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from affect4d.left_out import MissingInputError
-from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns, prototype_scores
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import (
+    BLENDSHAPE_EFFECTS,
+    describe_patterns,
+    prototype_scores,
+)
 from affect4d.pseudo_labels.landmark_movement import (
+    APEX_FRACTION,
     MEASUREMENTS,
     MIN_SCANS,
     FaceLandmarks,
@@ -33,9 +39,14 @@ from affect4d.pseudo_labels.options import GeometryOptions, PseudoLabelOptions, 
 from affect4d.scans.expression import EXPRESSIONS
 
 SMALLEST_SPREAD = 0.002  # fraction of the eye distance (about 0.2 mm, a scanner's noise): the least usual movement
+SMALLEST_CHANGE = 0.02  # of a blendshape score: the least usual movement
 TEMPERATURE = 0.1  # divisor of cosines with the prototypes before the softmax
 FEWEST = 5  # training sequences of every emotion that a discriminant needs; with fewer, the prototypes decide
 NAMED_SUBJECTS = 10  # most subjects that a warning names
+
+ScoreTrack = Float[np.ndarray, "frames blendshapes"]
+BLENDSHAPE_MEASUREMENTS: tuple[str, ...] = tuple(sorted({name for one in BLENDSHAPE_EFFECTS.values() for name in one}))
+"""Blendshapes that action units have an effect on; of a left and a right one, their mean."""
 
 
 class UnmeasurableError(MissingInputError):
@@ -55,9 +66,9 @@ class Rules:
 
     def scores(self, measurements: pd.DataFrame) -> pd.DataFrame:
         """Measurements as scores, −1…1: tanh(x / (2 spread)); an untracked measurement scores 0."""
-        spread = np.array([self.spread[name] for name in MEASUREMENTS])
-        values = np.nan_to_num(np.tanh(measurements[list(MEASUREMENTS)].to_numpy() / spread / 2))
-        return pd.DataFrame(values, index=measurements.index, columns=list(MEASUREMENTS))
+        names, spread = list(self.spread), np.array(list(self.spread.values()))
+        values = np.nan_to_num(np.tanh(measurements[names].to_numpy() / spread / 2))
+        return pd.DataFrame(values, index=measurements.index, columns=names)
 
     def emotions(self, scores: pd.DataFrame) -> pd.DataFrame:
         """Probability of each emotion, one row a row of scores; uniform where nothing moved."""
@@ -66,11 +77,16 @@ class Rules:
         return pd.DataFrame(probabilities, index=scores.index, columns=list(EXPRESSIONS))
 
 
-def fit_rules(measurements: pd.DataFrame, options: GeometryOptions, balanced: bool) -> Rules:
-    """Rules fitted to training subjects' measurements, without labels; ``balanced``: six equally frequent emotions."""
+def fit_rules(
+    measurements: pd.DataFrame, options: GeometryOptions, balanced: bool, least: float = SMALLEST_SPREAD
+) -> Rules:
+    """Rules fitted to training subjects' measurements, without labels; ``balanced``: six equally frequent emotions.
+
+    ``least`` is the smallest spread, in the unit of the measurements.
+    """
     if measurements.empty:
         raise UnmeasurableError("No sequence of a training subject could be measured: check the subject split.")
-    spread = (1.4826 * measurements.abs().median()).fillna(1.0).clip(lower=SMALLEST_SPREAD)
+    spread = (1.4826 * measurements.abs().median()).fillna(1.0).clip(lower=least)
     usual = Rules(dict(spread), (0.0,) * len(EXPRESSIONS))
     scores = usual.scores(measurements)
     rules = _decided_by(None, usual, scores, balanced)
@@ -139,6 +155,70 @@ def measured_by_rules(
     train = measurements[subjects.isin(list(train_subjects)).to_numpy()]
     rules = fit_rules(train, options.geometry, options.balanced)
     return rules, rules.scores(measurements)
+
+
+def measured_by_blendshapes(
+    scores: pd.DataFrame, subjects: pd.Series, train_subjects: Sequence[str], options: PseudoLabelOptions
+) -> tuple[Rules, pd.DataFrame]:
+    """The rules on blendshape scores instead of landmarks; UnmeasurableError if no sequence has any."""
+    measurements = measure_blendshapes(scores, subjects)
+    if measurements.empty:
+        raise UnmeasurableError(
+            "The detector found no face in the neutral and another frame of any sequence: check the poses in the page "
+            "of the ingest, or take another source of pseudo-labels (pseudo_labels.source)."
+        )
+    train = measurements[subjects[measurements.index].isin(list(train_subjects)).to_numpy()]
+    rules = fit_rules(train, options.geometry, options.balanced, SMALLEST_CHANGE)
+    return rules, rules.scores(measurements)
+
+
+def measure_blendshapes(scores: pd.DataFrame, subjects: pd.Series) -> pd.DataFrame:
+    """Apex change of every sequence's scores since neutral; columns ``BLENDSHAPE_MEASUREMENTS``.
+
+    A sequence is measured against its first frame, a single scan against the median of its subject's single scans.
+    Sequences without a score in the neutral and another frame, and single scans of subjects with fewer than
+    ``MIN_SCANS``, have no row.
+
+    Args:
+        scores: One row a frame: ``sequence``, ``frame``, and the columns of
+            :data:`affect4d.scans.alignment.face_landmarker.BLENDSHAPES`, 0…1 or NaN.
+        subjects: Subject of each sequence.
+    """
+    sides = {
+        name: [column for column in (f"{name}Left", f"{name}Right", name) if column in scores]
+        for name in BLENDSHAPE_MEASUREMENTS
+    }
+    frames = pd.DataFrame({name: scores[columns].mean(axis=1) for name, columns in sides.items()})
+    frames.index = pd.MultiIndex.from_frame(scores[["sequence", "frame"]])
+    ordered = frames.sort_index()
+    neutral_of = _neutral_scores(ordered, subjects)
+    tracks = {str(name): rows.to_numpy() for name, rows in ordered.groupby(level=0)}
+    found = {name: _apex_change(track, neutral_of.get(str(subjects[name]))) for name, track in tracks.items()}
+    measured = {name: values for name, values in found.items() if values is not None}
+    return pd.DataFrame.from_dict(measured, orient="index", columns=list(BLENDSHAPE_MEASUREMENTS))
+
+
+def _neutral_scores(frames: pd.DataFrame, subjects: pd.Series) -> dict[str, np.ndarray]:
+    """Median scores of every subject with enough single scans that show a face."""
+    names = frames.index.get_level_values(0)
+    single = frames[~names.duplicated(keep=False)].dropna()
+    owners = subjects[single.index.get_level_values(0)].to_numpy()
+    return {str(owner): rows.median().to_numpy() for owner, rows in single.groupby(owners) if len(rows) >= MIN_SCANS}
+
+
+def _apex_change(track: ScoreTrack, neutral: np.ndarray | None) -> np.ndarray | None:
+    """Median change over the frames that moved most, a blink left aside; None where nothing can be compared."""
+    if len(track) > 1:
+        neutral = track[0]
+    if neutral is None or np.isnan(neutral).any():
+        return None
+    moved = track[1:] - neutral if len(track) > 1 else track - neutral
+    moved = moved[~np.isnan(moved).any(axis=1)]
+    if not len(moved):
+        return None
+    distance = np.linalg.norm(moved, axis=1)
+    enough = APEX_FRACTION * np.sort(distance)[-2:][0]
+    return np.asarray(np.median(moved[distance >= enough], axis=0))
 
 
 def balancing_offsets(

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-PseudoLabelSource = Literal["geometry", "zero_shot", "cluster"]
-"""Rules on landmarks, a pretrained vision-language model, or clusters of movement."""
+PseudoLabelSource = Literal["geometry", "blendshapes", "zero_shot", "cluster"]
+"""Rules on landmarks, rules on blendshape scores, a pretrained vision-language model, or clusters of movement."""
 
 UNLABELLED = ("sequence", "subject", "frame", "landmarks")
 """Columns of a scan manifest that pseudo-labels are made from."""
@@ -15,7 +15,7 @@ LABELS = ("expression", "label")
 
 
 class GeometryOptions(BaseModel, frozen=True, extra="forbid"):
-    """The rules on landmarks."""
+    """The rules on landmarks, and on blendshape scores."""
 
     self_training: int = Field(
         default=5, ge=0, le=100, description="rounds of self-training; 0: the published prototypes alone"

@@ -1,4 +1,4 @@
-"""Pseudo-labeled prompts from one of three sources, behind one function: unlabelled scans in, prompts out."""
+"""Pseudo-labeled prompts from one of four sources, behind one function: unlabelled scans in, prompts out."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -15,8 +15,14 @@ from affect4d.prompts import (
     sequence_generator,
     vocabulary_of,
 )
+from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns
 from affect4d.pseudo_labels.clusters_and_zero_shot import label_by_clusters, label_by_similarity
-from affect4d.pseudo_labels.landmark_pseudo_labels import label_by_geometry, measured_by_rules, subject_of
+from affect4d.pseudo_labels.landmark_pseudo_labels import (
+    label_by_geometry,
+    measured_by_blendshapes,
+    measured_by_rules,
+    subject_of,
+)
 from affect4d.pseudo_labels.options import PseudoLabelOptions, PseudoLabelSource, refuse_labels
 
 PSEUDO_PROMPT_COLUMNS = ("sequence", "prompt", "pseudo_label", "confidence", "source")
@@ -67,18 +73,25 @@ def _phrase_lists(units: tuple[str, ...]) -> list[str]:
 
 SOURCES: tuple[PseudoLabelSource, ...] = get_args(PseudoLabelSource)
 
+BlendshapeScores: TypeAlias = Callable[[], pd.DataFrame]
+"""Blendshape scores: ``sequence``, ``frame``, one column a blendshape."""
 Similarities: TypeAlias = Callable[[], tuple[pd.DataFrame, float]]
 """Cosine of every sequence (the index) with every expression's prompts, and the model's factor on cosines."""
 
 
 def write_pseudo_prompts(
-    scans: pd.DataFrame, train: Sequence[str], options: PseudoLabelOptions, similarities: Similarities | None = None
+    scans: pd.DataFrame,
+    train: Sequence[str],
+    options: PseudoLabelOptions,
+    similarities: Similarities | None = None,
+    blendshapes: BlendshapeScores | None = None,
 ) -> pd.DataFrame:
     """Pseudo-labeled prompts of every sequence.
 
     Args:
         scans: One row a scan: ``sequence``, ``subject``, ``frame``, ``landmarks``; it must not hold labels.
         similarities: Called for the source ``zero_shot`` alone.
+        blendshapes: Called for the source ``blendshapes`` alone.
 
     Returns:
         One row a prompt: ``PSEUDO_PROMPT_COLUMNS``. Sequences without a pseudo-label have no row;
@@ -88,17 +101,26 @@ def write_pseudo_prompts(
         ValueError: If the table has a label column, or a source lacks what it needs; the message names the remedy.
     """
     refuse_labels(scans.columns)
-    table = write_sentences(_labelled(scans, train, options, similarities), options)
+    table = write_sentences(_labelled(scans, train, options, similarities, blendshapes), options)
     named = set(table["sequence"])
     table.attrs["unmeasured"] = [name for name in subject_of(scans).index if name not in named]
     return table
 
 
 def _labelled(
-    scans: pd.DataFrame, train: Sequence[str], options: PseudoLabelOptions, similarities: Similarities | None
+    scans: pd.DataFrame,
+    train: Sequence[str],
+    options: PseudoLabelOptions,
+    similarities: Similarities | None,
+    blendshapes: BlendshapeScores | None,
 ) -> pd.DataFrame:
     if options.source == "geometry":
         return label_by_geometry(scans, train, options)
+    if options.source == "blendshapes":
+        if blendshapes is None:
+            raise ValueError("The source blendshapes needs blendshape scores, which studies do not compute.")
+        rules, scores = measured_by_blendshapes(blendshapes(), subject_of(scans), train, options)
+        return describe_patterns(scores, rules.emotions(scores), options)
     in_training = subject_of(scans).isin(list(train))
     if options.source == "cluster":
         rules, scores = measured_by_rules(scans, train, options)

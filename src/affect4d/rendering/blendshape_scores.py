@@ -13,20 +13,38 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
+from affect4d.left_out import MissingInputError
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering.cameras_and_render_backends import RenderError, shared_renderer
 from affect4d.rendering.options import BlendshapeOptions, RenderOptions
-from affect4d.scans.alignment.face_landmarker import BLENDSHAPES, detect_blendshapes
+from affect4d.scans.alignment.face_landmarker import BLENDSHAPES, detect_blendshapes, detector_version
 from affect4d.scans.alignment.pose_by_landmark_detection import relief_image
 from affect4d.scans.ingest import load_canonical_scan
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import ScanSource
+from affect4d.store import ContentStore, cached, table_digest
 
 LOGGER = logging.getLogger(__name__)
 FRONT = RenderOptions(size=256, angles={"front": 0.0}, channels=("texture",))
 SCORE_COLUMNS = ("sequence", "frame", *BLENDSHAPES)
 Scores = Float64[np.ndarray, "51"]
+
+
+def cached_scores(
+    scan_manifest: pd.DataFrame,
+    source: ScanSource,
+    options: BlendshapeOptions,
+    store: ContentStore,
+    engine: EngineOptions = IN_PROCESS,
+) -> pd.DataFrame:
+    """:func:`score_scans`, computed once and then read from the store; MissingInputError if there is no detector."""
+    score = partial(score_scans, scan_manifest, source, options, engine)
+    scans = table_digest(scan_manifest[["sequence", "frame", "checksum", "pose", "crop_radius"]])
+    try:
+        return cached(store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
+    except PretrainedModelMissingError as error:
+        raise MissingInputError(f"Blendshape scores need the face landmark detector. {error}") from error
 
 
 def score_scans(

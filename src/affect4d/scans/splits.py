@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from affect4d.left_out import MissingInputError
 from affect4d.store import content_key
 
 
@@ -28,7 +29,7 @@ class SubjectSplit:
         object.__setattr__(self, "train", tuple(sorted(set(self.train))))
         object.__setattr__(self, "test", tuple(sorted(set(self.test))))
         if not self.train or not self.test:
-            raise ValueError(
+            raise MissingInputError(
                 f"A split needs subjects on both sides: {len(self.train)} train, {len(self.test)} test. Scans of one "
                 "subject are ingested, rendered and predicted; training and evaluation need two subjects or more."
             )

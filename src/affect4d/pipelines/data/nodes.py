@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.left_out import MissingInputError
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.rendering.cameras_and_render_backends import RenderError
 from affect4d.rendering.options import BlendshapeOptions, RenderOptions
 from affect4d.scans.ingest import IngestOptions, ingest_source
@@ -82,11 +81,6 @@ def _split(present: set[str], raw_corpus: dict[str, Any], options: SplitOptions)
         return _split_parts(present, raw_corpus["parts"], options)
     if options.use_given and "split" in raw_corpus:
         return _given_split(present, raw_corpus)
-    if len(present) < 2:
-        raise MissingInputError(
-            "All usable scans show one subject, and a model is tested on other subjects than it is trained on: add "
-            "scans of others, or read these by a finished model (kedro run --pipeline=predict)."
-        )
     return draw_split(present, options.test_share, options.seed)
 
 
@@ -238,16 +232,10 @@ def score_blendshapes(
     engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Blendshape scores of the scans: one row a scored frame, ``sequence``, ``frame`` and one column a blendshape."""
-    from affect4d.rendering.blendshape_scores import score_scans
-    from affect4d.scans.alignment.face_landmarker import detector_version
+    from affect4d.rendering.blendshape_scores import cached_scores
     from affect4d.synthetic.generated_scan_source import open_source
 
-    score = partial(score_scans, scan_manifest, open_source(raw_corpus), options, engine)
-    scans = table_digest(scan_manifest[["sequence", "frame", "checksum", "pose", "crop_radius"]])
-    try:
-        return cached(cache_store, "blendshapes", score, scans=scans, options=options, detector=detector_version())
-    except PretrainedModelMissingError as error:
-        raise MissingInputError(str(error)) from error
+    return cached_scores(scan_manifest, open_source(raw_corpus), options, cache_store, engine)
 
 
 def draw_view_sheet(view_manifest: pd.DataFrame, sequences: pd.DataFrame, view_store: ContentStore) -> Image.Image:

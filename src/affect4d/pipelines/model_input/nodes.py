@@ -11,8 +11,10 @@ from affect4d.experiments.settings import ExperimentSettings, Objectives
 from affect4d.experiments.variants import MethodName
 from affect4d.left_out import MissingInputError
 from affect4d.models.options import ModelOptions, with_installed_text_encoder
+from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
+from affect4d.rendering.options import BlendshapeOptions
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
 from affect4d.training.sample_table_and_validation_split import draw_plan
@@ -97,6 +99,9 @@ def write_pseudo_prompts(
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
+    raw_corpus: dict[str, Any],
+    blendshapes: BlendshapeOptions,
+    engine: EngineOptions = IN_PROCESS,
 ) -> pd.DataFrame:
     """Prompts made without labels, by the source that the settings name."""
     from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts  # scikit-learn costs seconds
@@ -107,6 +112,12 @@ def write_pseudo_prompts(
         views = view_manifest.drop(columns=list(LABELS), errors="ignore")
         return prompt_similarities(views, view_store, options.zero_shot, settings.inputs.frames)
 
+    def blendshape_scores() -> pd.DataFrame:
+        from affect4d.rendering.blendshape_scores import cached_scores
+        from affect4d.synthetic.generated_scan_source import open_source
+
+        return cached_scores(scan_manifest, open_source(raw_corpus), blendshapes, cache_store, engine)
+
     options = settings.pseudo_labels
     scans, trained = scan_manifest[list(UNLABELLED)], subject_split["train"]
     given: dict[str, Any] = {"scans": table_digest(scans), "subjects": trained, "options": options}
@@ -114,7 +125,10 @@ def write_pseudo_prompts(
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
         given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
         given |= {"similarity": code_version("affect4d.evaluation.zero_shot")}
-    return cached(cache_store, "pseudo", partial(write_pseudo_prompts, scans, trained, options, similarities), **given)
+    if options.source == "blendshapes":
+        given |= {"scores": table_digest(blendshape_scores())}
+    write = partial(write_pseudo_prompts, scans, trained, options, similarities, blendshape_scores)
+    return cached(cache_store, "pseudo", write, **given)
 
 
 def schedule_supervised(

@@ -23,7 +23,17 @@ def _prompts() -> Pipeline:
         ),
         named_node(
             nodes.write_pseudo_prompts,
-            ["scan_manifest", "view_manifest", "subject_split", "smile_vlm_settings", "view_store", "cache_store"],
+            {
+                "scan_manifest": "scan_manifest",
+                "view_manifest": "view_manifest",
+                "subject_split": "subject_split",
+                "settings": "smile_vlm_settings",
+                "view_store": "view_store",
+                "cache_store": "cache_store",
+                "raw_corpus": "raw_corpus",
+                "blendshapes": "params:blendshapes",
+                "engine": "params:engine",
+            },
             "pseudo_prompts",
         ),
     ]
