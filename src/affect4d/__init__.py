@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from affect4d.inference import Prediction, Predictor
+    from affect4d.inference import Prediction, Predictor, ScanLandmarks
     from affect4d.inference.preprocessing import ScanInput
 
 __version__ = "0.1.0"
-__all__ = ["load", "predict"]
+__all__ = ["landmarks", "load", "predict"]
 
 
 def load(model: "str | Path" = "affect_vlm") -> "Predictor":
@@ -48,6 +48,20 @@ def predict(
         affect4d.scans.scan.ScanError: If no scan is usable; names the file and its defect.
     """
     return load(model).predict(scan, neutral=neutral, answer_unsure=answer_unsure)
+
+
+def landmarks(scan: "ScanInput") -> "ScanLandmarks":
+    """Landmarks of a face in the scan's own frame and unit: ``affect4d.landmarks("smile.ply").points``.
+
+    Args:
+        scan: A scan: its file, or in memory. Landmarks in a file beside it, or in it, are used; else they are found.
+
+    Raises:
+        affect4d.scans.scan.ScanError: If it is no usable scan, or its pose is doubtful; names the file and its defect.
+    """
+    from affect4d.inference import landmarks_of  # SciPy costs half a second
+
+    return landmarks_of(scan)
 
 
 @lru_cache(maxsize=4)

@@ -34,6 +34,7 @@ ON_REQUEST: Mapping[str, tuple[str, ...]] = {
     "blendshapes": ("blendshape_scores",),
     "cross_validate": ("cross_validation_scores",),
     "export": ("exported_model",),
+    "landmarks": ("landmark_table", "landmark_files", "landmark_summary"),
     "predict": ("predictions", "timelines", "prediction_gallery"),
     "robustness": ("robustness",),
 }

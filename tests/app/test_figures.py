@@ -74,6 +74,14 @@ def test_the_skin_has_the_colours_of_the_texture(grid):
     assert {mesh.vertexcolor[place] for place in np.flatnonzero(np.asarray(mesh.y) < -10)} == {"#000000"}
 
 
+def test_landmarks_are_drawn_where_the_face_has_them_and_only_if_asked(grid):
+    marked = dataclasses.replace(grid, landmarks=np.arange(249, dtype=np.float32).reshape(83, 3))
+    assert len(face_figure(marked, "skin").data) == 1
+    assert len(face_figure(grid, "skin", landmarks=True).data) == 1
+    dots = face_figure(marked, "skin", landmarks=True).data[1]
+    np.testing.assert_array_equal(dots.y, marked.landmarks[:, 1])
+
+
 def test_relevance_is_red_where_it_speaks_for_the_answer_and_pale_elsewhere(grid):
     relevance = np.where(grid.vertices[:, 0] > 60, 1.0, 0.0).astype(np.float32)
     mesh = face_figure(grid, "attribution", relevance).data[0]

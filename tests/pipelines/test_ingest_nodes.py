@@ -79,6 +79,7 @@ def test_faces_of_people_are_shown_only_if_asked(raw_corpus, store):
 def test_faces_are_drawn_if_asked(raw_corpus, store):
     page, _ = run(raw_corpus, store, show_faces=True, previews=3)
     assert page.count("data:image/jpeg") == 3
+    assert page.count("landmarks found, ± ") == 3
 
 
 def test_a_file_of_two_sequences_is_drawn_for_both(raw_corpus, store):

@@ -6,7 +6,7 @@ import pytest
 from generated_surface import bumpy_scan
 from PIL import Image
 
-from affect4d.rendering.cameras_and_render_backends import shrink_texture
+from affect4d.rendering.cameras_and_render_backends import render_previews, shrink_texture
 from affect4d.rendering.channels import DEPTH_BACKGROUND, depth_in_mm, encode_depth, shade
 from affect4d.rendering.options import Light, RenderOptions
 from affect4d.scans.scan import FaceScan
@@ -175,3 +175,23 @@ def test_an_array_that_is_filled_anew_is_drawn_anew(draw):
     reused.faces[: len(reused.faces) // 2] = 0
     half = dataclasses.replace(other, faces=reused.faces.copy())
     assert np.array_equal(draw(reused)["normals"], draw(half)["normals"])
+
+
+class OneScan:
+    """A source whose every scan is the bumpy one."""
+
+    def read(self, row, landmarks=True, texels=0):
+        return bumpy_scan()
+
+    def locate(self, row):
+        return Path("bumpy")
+
+
+def test_a_preview_has_dots_for_landmarks_on_the_shape_from_the_front_alone():
+    row = {"pose": np.eye(4).ravel(), "crop_radius": 95.0, "landmarks": None}
+    nose_tip = np.full((83, 3), np.nan)
+    nose_tip[47] = 0
+    plain, dotted = render_previews(OneScan(), [row, row | {"landmarks": nose_tip.ravel()}], size=80)
+    _, columns = np.nonzero((np.asarray(plain) != np.asarray(dotted)).any(axis=-1))
+    assert set(columns) <= set(range(118, 123))
+    assert len(columns)

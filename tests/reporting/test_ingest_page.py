@@ -57,7 +57,9 @@ def context(report):
         [["ten_fold_all", 1, 1, 8, 10, "90–91", "10–11", "", "recalled", "all subjects, ten folds"]],
         columns=list(TABLE_COLUMNS),
     )
-    preview = ScanPreview("<b>3</b>.wrl", "shape", 0.4, "upside down & turned", Image.new("RGB", (16, 4), "teal"))
+    preview = ScanPreview(
+        "<b>3</b>.wrl", "shape", 0.4, "upside down & turned", Image.new("RGB", (16, 4), "teal"), "landmarks found"
+    )
     return {
         "report": report,
         "completeness": completeness,
@@ -115,6 +117,7 @@ def test_page_and_report_agree(text, report):
 
 
 def test_tables_and_previews_are_there(text):
+    assert "shape, 0.40; landmarks found" in text
     for words in ("F002, F003", "ten_fold_all", "90–91 / 10–11", "cut off in line 7", "35,000", "Texture 8 × 6"):
         assert words in text
     assert text.count('class="preview doubted"') == 1

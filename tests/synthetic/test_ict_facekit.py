@@ -11,12 +11,12 @@ from affect4d.synthetic.face_model_and_skin_coordinates import DENSITIES
 from affect4d.synthetic.ict_facekit import (
     EYE_VERTICES,
     IctFace,
-    _mode_files,
-    _moved,
     _topology,
-    _vertices,
+    displacements_of,
     ict_digests,
     load_geometry,
+    mode_files,
+    read_vertices,
 )
 
 NEUTRAL = np.zeros(len(ACTION_UNITS))
@@ -123,17 +123,17 @@ def folder(tmp_path):
 def test_identity_modes_are_read_in_order(folder):
     for number in (1, 0, 2):
         (folder / f"identity{number:03d}.obj").touch()
-    assert [path.name for path in _mode_files(folder)] == ["identity000.obj", "identity001.obj", "identity002.obj"]
+    assert [path.name for path in mode_files(folder)] == ["identity000.obj", "identity001.obj", "identity002.obj"]
 
 
 def test_an_identity_mode_that_is_missing_is_named(folder):
     """Without it, every later mode would be another one's."""
     with pytest.raises(ValueError, match=r"no identity modes \(identity000"):
-        _mode_files(folder)
+        mode_files(folder)
     for number in (0, 1, 3):
         (folder / f"identity{number:03d}.obj").touch()
     with pytest.raises(ValueError, match=r"no identity002\.obj in .*the clone is incomplete"):
-        _mode_files(folder)
+        mode_files(folder)
 
 
 def test_the_fingerprint_sees_what_is_in_a_file(folder):
@@ -150,12 +150,12 @@ def test_damaged_files_are_named(folder):
     mesh = folder / "identity000.obj"
     mesh.write_text(whole + "v 1 x2 3\n")
     with pytest.raises(ValueError, match=r"identity000\.obj is damaged"):
-        _vertices(mesh)
+        read_vertices(mesh)
     mesh.write_text("v 1 2 3\n")
     with pytest.raises(ValueError, match=r"identity000\.obj: 1 vertices, where ICT-FaceKit has 26,719"):
-        _vertices(mesh)
+        read_vertices(mesh)
     mesh.write_text(whole)
     with pytest.raises(ValueError, match=r"identity000\.obj has 24,591 vertices, and the neutral mesh 24,592"):
-        _moved(mesh, np.zeros((EYE_VERTICES.stop + 1, 3)))
+        displacements_of(mesh, np.zeros((EYE_VERTICES.stop + 1, 3)))
     with pytest.raises(ValueError, match=r"identity000\.obj has not the faces"):
         _topology(mesh)

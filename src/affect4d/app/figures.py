@@ -36,6 +36,9 @@ FOR, AGAINST = (203, 66, 30), (48, 105, 170)  # vertex colours of positive and n
 STRONGEST = 0.8  # opacity of the strongest attribution
 SATURATED = 98.0  # percentile of the attribution that counts as strongest
 
+LANDMARK_DOT = {"size": 2.5, "color": "#ffb020"}
+LIFT = 1.0  # of landmarks over the surface, mm, so that it does not hide them
+
 Colouring = Literal["skin", "shape", "attribution"]
 VertexColumns = Float32[np.ndarray, "vertices columns"]
 VertexColours = UInt8[np.ndarray, "vertices 3"]
@@ -157,7 +160,10 @@ def view_order(result: ModelResult) -> list[str]:
 
 
 def face_figure(
-    face: FaceScan, colouring: Colouring, attribution: Float32[np.ndarray, " vertices"] | None = None
+    face: FaceScan,
+    colouring: Colouring,
+    attribution: Float32[np.ndarray, " vertices"] | None = None,
+    landmarks: bool = False,
 ) -> go.Figure:
     """A canonical face (mm, nose tip at the origin), seen from the front and a little from above."""
     columns, faces = display_mesh(face, attribution)
@@ -171,6 +177,9 @@ def face_figure(
     )  # fmt: skip
     axis = {"visible": False, "showspikes": False}
     figure = go.Figure(mesh)
+    if landmarks and face.landmarks is not None:
+        x, y, z = face.landmarks.T
+        figure.add_scatter3d(x=x, y=y, z=z + LIFT, mode="markers", marker=LANDMARK_DOT, hoverinfo="skip")
     figure.update_layout(
         height=440,
         margin={"l": 0, "r": 0, "t": 0, "b": 0},

@@ -136,10 +136,11 @@ def show_face(key: str, results: Sequence[ModelResult], frames: int) -> int:
     colouring = st.segmented_control(
         "Show", options, default=SKIN, required=True, key="paint", label_visibility="collapsed"
     )
+    landmarks = st.toggle("Landmarks", key="landmarks")
     mesh = st.container()
     place = select_frame(key, results[0], frames) if frames > 1 else 0
     with mesh:
-        show_mesh(results[0], place, colouring or SKIN, attributions.get(colouring or SKIN))
+        show_mesh(results[0], place, colouring or SKIN, attributions.get(colouring or SKIN), landmarks)
     return place
 
 
@@ -177,13 +178,14 @@ def _set_playing(on: bool) -> None:
     st.session_state["playing"] = on
 
 
-def show_mesh(result: ModelResult, place: int, colouring: str, attributed: ModelResult | None) -> None:
-    """The mesh with its texture, plain, or with the attribution of one model."""
+def show_mesh(result: ModelResult, place: int, colouring: str, attributed: ModelResult | None, landmarks: bool) -> None:
+    """The mesh with its texture, plain, or with the attribution of one model; with its landmarks if wanted."""
     face = (attributed or result).prepared.usable[place].face
     if face is None:
         return
     kind: figures.Colouring = "attribution" if attributed is not None else ("shape" if colouring == SHAPE else "skin")
-    figure = figures.face_figure(face, kind, attributed.attribution(place) if attributed is not None else None)
+    attribution = attributed.attribution(place) if attributed is not None else None
+    figure = figures.face_figure(face, kind, attribution, landmarks)
     st.plotly_chart(figure, config=TURNABLE, key="mesh")
     if attributed is not None:
         st.caption(f"{EXPLANATION} Answer: **{attributed.prediction.expression}**.")

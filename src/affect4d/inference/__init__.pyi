@@ -1,3 +1,5 @@
+from .landmarks import ScanLandmarks as ScanLandmarks
+from .landmarks import landmarks_of as landmarks_of
 from .packaged_model_description import PackagedModel as PackagedModel
 from .packaged_model_description import PackagedModelError as PackagedModelError
 from .packaged_model_description import calibrate_packaged_model as calibrate_packaged_model

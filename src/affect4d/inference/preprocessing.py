@@ -180,7 +180,8 @@ class Preprocessor:
             return _refused(outcome, ScanError("not-a-face", path, str(error)))
         found = outcome_columns(alignment, face)
         noted = {name: found[name] for name in ("status", "code", "reason", "confidence")}
-        return _Rendered(replace(outcome, **noted, face=face.scan if self.keep_faces else None), images)
+        shown = replace(face.scan, landmarks=alignment.landmarks) if self.keep_faces else None
+        return _Rendered(replace(outcome, **noted, face=shown), images)
 
     def _join(
         self,

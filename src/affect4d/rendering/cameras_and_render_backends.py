@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from affect4d.array_types import Texture
+from affect4d.array_types import Landmarks, Texture
 from affect4d.rendering.channels import RENDERED_CHANNELS, RenderBuffers, needed_attributes
 from affect4d.rendering.options import Light, RenderOptions
 from affect4d.scans.ingest import load_canonical_scan
@@ -26,6 +26,7 @@ DEPTH_RANGE = 400.0  # how far before and behind the turning axis anything is re
 TEXELS_PER_PIXEL = 2
 PREVIEW_ANGLES = {"front": 0.0, "left": -60.0, "right": 60.0}
 PREVIEW_BACKGROUND = (38, 43, 47)
+PREVIEW_LANDMARKS = (255, 176, 32)
 PREVIEW_LIGHTS = (
     Light(direction=(-0.5, 0.7, 0.6), intensity=0.7),
     Light(direction=(0.9, 0.1, 0.5), intensity=0.3, colour=(0.8, 0.9, 1.0)),
@@ -171,9 +172,23 @@ def render_previews(source: ScanSource, rows: Sequence[Mapping[str, Any]], size:
 
 def _render_preview(renderer: Renderer, source: ScanSource, row: Mapping[str, Any]) -> Image.Image | str:
     try:
-        images = renderer.render(load_canonical_scan(source, row, renderer.texels))
+        scan = load_canonical_scan(source, row, renderer.texels)
+        images = renderer.render(scan)
     except ScanError as error:
         return error.detail
     except RenderError as error:
         return str(error)
-    return Image.fromarray(np.concatenate([images["texture"][0], *images["shading"]], axis=1))
+    preview = Image.fromarray(np.concatenate([images["texture"][0], *images["shading"]], axis=1))
+    if scan.landmarks is not None:
+        _mark(preview, scan.landmarks, renderer.options)
+    return preview
+
+
+def _mark(preview: Image.Image, landmarks: Landmarks, options: RenderOptions) -> None:
+    """Landmarks as dots on the shape from the front."""
+    from affect4d.rendering.rasteriser import project
+
+    points = project(landmarks, cameras(options)[0], options.size)[:, :2] + (options.size, 0)
+    draw = ImageDraw.Draw(preview)
+    for column, row in points[np.isfinite(points).all(axis=1)]:
+        draw.ellipse((column - 1, row - 1, column + 1, row + 1), fill=PREVIEW_LANDMARKS)

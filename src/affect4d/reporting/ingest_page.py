@@ -31,6 +31,7 @@ class ScanPreview:
     confidence: float
     reason: str
     image: Image.Image | None
+    landmarks: str = ""  # source of the landmarks that are drawn, in words; empty where there are none
 
 
 @dataclass(frozen=True)

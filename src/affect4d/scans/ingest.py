@@ -43,6 +43,11 @@ OutcomeRow = dict[str, Any]
 TEXELS = 16  # of a texture, in ingest: it is decoded to its last byte, so that a damaged one is found, but not used
 UNREAD = LOST, FAILED = "worker-lost", "failed"
 """Codes of scans without an outcome: the process died, or ended in an unforeseen error. The next run reads them."""
+ALIGNMENT_COLUMNS = (
+    *("confidence", "method", "residual", "seen", "unit", "turned"),
+    *("landmark_source", "landmark_uncertainty"),
+)
+"""Columns of manifest and report that an :class:`~affect4d.scans.alignment.Alignment` has as attributes."""
 SCANS_PER_PORTION = 300  # on average: few enough to lose or to read again, enough that a large corpus is few files
 _ARROW_TYPES: Mapping[str, pa.DataType] = {
     **dict.fromkeys(("int64", "Int64"), pa.int64()),
@@ -196,11 +201,12 @@ def _ends_portion(sequence: str, scans: int) -> bool:
 
 
 def _code() -> list[str]:
-    """What outcomes depend on beside scans and options: code, the landmark detector, and its table of landmarks."""
+    """What outcomes depend on beside scans and options: code, the landmark detector and its table, the network."""
     from affect4d.scans.alignment.face_landmarker import detector_version
+    from affect4d.scans.alignment.landmark_network import MODEL_FILE
     from affect4d.scans.alignment.pose_by_landmark_detection import MEAN_LANDMARKS_FILE
 
-    return [code_version(__name__), detector_version(), file_digest(MEAN_LANDMARKS_FILE)]
+    return [code_version(__name__), detector_version(), file_digest(MEAN_LANDMARKS_FILE), file_digest(MODEL_FILE)]
 
 
 def _portion_name(rows: pd.DataFrame, crop_radius: float) -> str:
@@ -315,7 +321,7 @@ def outcome_columns(alignment: "Alignment", face: "RepairedScan") -> OutcomeRow:
         "reason": BETWEEN_NOTES.join(notes),
         "pose": alignment.pose.ravel().tolist(),
         "landmarks": None if alignment.landmarks is None else alignment.landmarks.ravel().tolist(),
-        **{name: getattr(alignment, name) for name in ("confidence", "method", "residual", "seen", "unit", "turned")},
+        **{name: getattr(alignment, name) for name in ALIGNMENT_COLUMNS},
         **{name: getattr(face, name) for name in ("spikes", "bridges", "debris")},
     }
 

@@ -50,6 +50,8 @@ SCAN_MANIFEST = DataFrameSchema(
         "checksum": _text(),
         "pose": Column(object, _lists_of(POSE_LENGTH, finite=True)),
         "landmarks": Column(object, _lists_of(LANDMARK_LENGTH, finite=False), nullable=True),
+        "landmark_source": _text(nullable=True, check=Check.isin(("given", "found"))),
+        "landmark_uncertainty": Column("float64", Check.gt(0), nullable=True),
         "confidence": Column("float64", Check.in_range(0, 1)),
         "crop_radius": Column("float64", Check.gt(0)),
     },
@@ -68,9 +70,10 @@ SCAN_MANIFEST = DataFrameSchema(
 - ``onset``, ``apex``, ``offset``: frames of the labelled movement, the same on every row of a sequence.
 
 ``vertices`` and ``faces`` count what is left after the crop; ``pose`` is row-major, raw to canonical;
-``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``checksum`` covers the bytes of scan, texture (one
-that only the scan itself names, too) and landmarks; ``crop_radius`` (mm, round the nose tip) is the crop that every
-later reading applies again."""
+``landmarks`` are 83 canonical points in mm, NaN where not tracked; ``landmark_source`` is ``given`` by a file or
+``found`` by :mod:`affect4d.scans.alignment.landmark_network`; ``landmark_uncertainty`` is the median expected error of
+found ones, mm; ``checksum`` covers the bytes of scan, texture (one that only the scan itself names, too) and landmarks;
+``crop_radius`` (mm, round the nose tip) is the crop that every later reading applies again."""
 
 
 def pose_in(row: Any) -> Pose:
@@ -101,6 +104,8 @@ REPORT_COLUMNS: Mapping[str, str] = {
     "seen": "float64",
     "unit": "str",
     "turned": "float64",
+    "landmark_source": "str",
+    "landmark_uncertainty": "float64",
     "spikes": "Int64",
     "bridges": "Int64",
     "debris": "Int64",
@@ -116,6 +121,7 @@ REPORT_COLUMNS: Mapping[str, str] = {
 - orientation: ``unit`` it was measured in; ``turned``: degrees between its own frame and the canonical one.
 - alignment: ``method``, by given landmarks, detection, tracking of a detected frame, or shape; ``residual`` in mm;
   ``confidence``, 0 to 1, that unit, orientation and pose are right.
+- landmarks: ``landmark_source``, ``given`` or ``found``; ``landmark_uncertainty``, expected error of found ones, mm.
 - ``seen``: share of a mean face that is there; what is missing are holes.
 - repair: ``spikes`` pressed down, ``bridges`` cut, ``debris`` (loose pieces) dropped.
 - ``raw_vertices`` as read; ``vertices`` and ``faces`` after crop and repair; ``texture_size`` in pixels.

@@ -304,13 +304,13 @@ def _digest(path: Path, modified: int) -> str:
 @functools.cache
 def load_geometry(folder: Path, shapes: tuple[str, ...] = ()) -> IctGeometry:
     """Read the model, once a process; a ValueError names a file that is missing, or not of this model."""
-    neutral = _vertices(folder / "generic_neutral_mesh.obj")
-    modes = np.stack([_moved(path, neutral) for path in _mode_files(folder)])
+    neutral = read_vertices(folder / "generic_neutral_mesh.obj")
+    modes = np.stack([displacements_of(path, neutral) for path in mode_files(folder)])
     faces, texture = _topology(folder / "generic_neutral_mesh.obj")
     origin = neutral[IBUG[30]]
     centres, moved, radius = _eyeballs(neutral, modes)
-    units = [_unit_shape(folder, neutral, unit) for unit in ACTION_UNITS]
-    units += [_moved(folder / f"{shape}.obj", neutral) for shape in shapes]
+    units = [unit_shape(folder, neutral, unit) for unit in ACTION_UNITS]
+    units += [displacements_of(folder / f"{shape}.obj", neutral) for shape in shapes]
     return IctGeometry(
         units=(*ACTION_UNITS, *shapes),
         neutral=neutral[:FACE_VERTICES] - origin,
@@ -324,7 +324,7 @@ def load_geometry(folder: Path, shapes: tuple[str, ...] = ()) -> IctGeometry:
     )
 
 
-def _mode_files(folder: Path) -> list[Path]:
+def mode_files(folder: Path) -> list[Path]:
     """``identity000.obj`` and on; a ValueError names the first one missing."""
     found = sorted(folder.glob("identity[0-9]*.obj"))
     numbered = [folder / f"identity{number:03d}.obj" for number in range(len(found))]
@@ -335,7 +335,8 @@ def _mode_files(folder: Path) -> list[Path]:
     return numbered
 
 
-def _vertices(path: Path) -> SpacePoints:
+def read_vertices(path: Path) -> SpacePoints:
+    """Vertices of one of the model's files, mm; a ValueError names a damaged file."""
     with path.open("rb") as file:
         words = b" ".join(line[2:] for line in file if line.startswith(b"v ")).split()
     try:
@@ -347,14 +348,14 @@ def _vertices(path: Path) -> SpacePoints:
     return values * MILLIMETRES
 
 
-def _moved(path: Path, neutral: SpacePoints) -> SpacePoints:
-    vertices = _vertices(path)
+def displacements_of(path: Path, neutral: SpacePoints) -> SpacePoints:
+    """Displacements of a file's vertices from the neutral ones, mm."""
+    vertices = read_vertices(path)
     if len(vertices) != len(neutral):
         raise ValueError(
             f"{path} has {len(vertices):,} vertices, and the neutral mesh {len(neutral):,}: get the files again."
         )
-    moved: SpacePoints = vertices - neutral
-    return moved
+    return np.asarray(vertices - neutral)
 
 
 def _topology(path: Path) -> tuple[Int64[np.ndarray, "faces 4"], Float64[np.ndarray, "points 2"]]:
@@ -371,7 +372,7 @@ def _topology(path: Path) -> tuple[Int64[np.ndarray, "faces 4"], Float64[np.ndar
     return padded[..., 0], texture
 
 
-def _unit_shape(folder: Path, neutral: SpacePoints, unit: str) -> SpacePoints:
+def unit_shape(folder: Path, neutral: SpacePoints, unit: str) -> SpacePoints:
     """Sum of the expression shapes of one unit: of both sides where it has none and its shapes are cut in two."""
     name, _, side = unit.partition("_")
     total = np.zeros_like(neutral)
@@ -381,9 +382,8 @@ def _unit_shape(folder: Path, neutral: SpacePoints, unit: str) -> SpacePoints:
         for file in [f"{shape}_{side}"] if sided else [f"{shape}_L", f"{shape}_R"] if cut else [shape]:
             path = folder / f"{file}.obj"
             if not path.is_file():
-                lacking = f"no {path.name}, of which {unit} is made,"
-                raise ValueError(f"There is {lacking} in {folder}; the clone is incomplete.")
-            total += weight * _moved(path, neutral)
+                raise ValueError(f"There is no {path.name}, of which {unit} is made, in {folder}: it is incomplete.")
+            total += weight * displacements_of(path, neutral)
     return total
 
 

@@ -59,7 +59,7 @@ def test_without_a_detector_the_shape_is_aligned_and_the_remedy_named(face, no_d
     assert alignment.findings == {"landmarks": "aligned by shape: install it"}
     assert alignment.method == "shape"
     assert 0.5 < alignment.confidence <= 0.7
-    assert alignment.landmarks is None
+    assert alignment.landmark_source == "found"
 
 
 @pytest.mark.parametrize("landmarks", [True, False])
@@ -143,7 +143,7 @@ def test_landmarks_beside_the_scan_are_left_out(face, person, away):
     moved = dataclasses.replace(scan, landmarks=scan.landmarks + np.float32(away))
     alignment = align(moved)
     assert alignment.findings == {"landmarks": "landmarks lie beside the scan and are left out"}
-    assert alignment.method == "detection"
+    assert (alignment.method, alignment.landmark_source) == ("detection", "found")
     whole = apply_pose(scan.vertices, align(scan).pose)
     assert np.linalg.norm(apply_pose(scan.vertices, alignment.pose) - whole, axis=1).mean() < 10
 

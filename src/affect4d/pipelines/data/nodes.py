@@ -206,7 +206,16 @@ def _draw_previews(raw_corpus: dict[str, Any], manifest: pd.DataFrame, chosen: p
         if isinstance(image, str):
             yield ScanPreview(*named, f"It cannot be drawn: {image}", None)
         else:
-            yield ScanPreview(*named, scan["reason"], image)
+            yield ScanPreview(*named, scan["reason"], image, _describe_landmarks(scan))
+
+
+def _describe_landmarks(scan: dict[Any, Any]) -> str:
+    """Source of a report row's landmarks, in words; empty where it has none."""
+    if pd.isna(scan["landmark_source"]):
+        return ""
+    if scan["landmark_source"] == "given":
+        return "landmarks given"
+    return f"landmarks found, ± {scan['landmark_uncertainty']:.1f} mm"
 
 
 def render_views(

@@ -19,8 +19,8 @@ from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 EXPORT_RECORD = "export.json"
 
 
-class PredictOptions(BaseModel, frozen=True, extra="forbid"):
-    """Parameters `predict`."""
+class LandmarkOptions(BaseModel, frozen=True, extra="forbid"):
+    """Parameters `landmarks`: the scans that are read."""
 
     input: Path | None = Field(default=None, description="a scan, a folder of scans, or one of sequence folders")
     layout: str = Field(default="folder", description="folder, or the layout of a corpus")
@@ -28,10 +28,6 @@ class PredictOptions(BaseModel, frozen=True, extra="forbid"):
     pattern: str | None = Field(default=None, description="of the paths of scans; goes before its entry in patterns")
     patterns: dict[str, str | None] = Field(default={}, description="layout → pattern of its paths")
     cameras: dict[str, Intrinsics | None] = Field(default={}, description="layout → camera of its depth images")
-    faces: int = Field(default=60, ge=0, le=1000, description="most faces on the page; 0 shows none")
-    unsure: Literal["refuse", "answer"] = Field(
-        default="refuse", description="what becomes of a scan in a doubtful pose"
-    )
 
     @property
     def path_pattern(self) -> str | None:
@@ -41,9 +37,18 @@ class PredictOptions(BaseModel, frozen=True, extra="forbid"):
     def recordings(self) -> list[ScanRecording]:
         """Scans and sequences at the input; ValueError or FileNotFoundError if the options or the path give none."""
         if self.input is None:
-            raise ValueError("Nothing to predict: kedro run --pipeline=predict --params input=/folder/of/scans")
+            raise ValueError("No scans are named: give their folder as --params input=/folder/of/scans")
         camera = self.cameras.get(self.layout)
         return find_recordings(self.input.expanduser(), self.layout, self.grouping, self.path_pattern, camera)
+
+
+class PredictOptions(LandmarkOptions, frozen=True, extra="forbid"):
+    """Parameters `predict`."""
+
+    faces: int = Field(default=60, ge=0, le=1000, description="most faces on the page; 0 shows none")
+    unsure: Literal["refuse", "answer"] = Field(
+        default="refuse", description="what becomes of a scan in a doubtful pose"
+    )
 
 
 class ExportOptions(BaseModel, frozen=True, extra="forbid"):
@@ -124,6 +129,18 @@ def _summarise(predictions: pd.DataFrame, model: str) -> str:
         lines += ["", f"{alone} of {len(predictions)} without a neutral frame: little better than guessing."]
     lines += ["", "data/07_model_output/predictions holds predictions.csv, timelines.csv and gallery.html."]
     return "\n".join(lines)
+
+
+def find_scan_landmarks(
+    options: LandmarkOptions, engine: EngineOptions = IN_PROCESS
+) -> tuple[pd.DataFrame, dict[str, str], str]:
+    """Landmarks of every scan (a row a scan, refused ones too), the text of a .bnd file for each, and a summary."""
+    from affect4d.inference.landmarks import find_in_recordings
+
+    table, files = find_in_recordings(options.recordings(), engine)
+    counts = table["source"].where(table["status"] != "refused", "refused").value_counts()
+    summary = ", ".join(f"{count} {source}" for source, count in counts.items())
+    return table, files, f"Landmarks of {len(table)} scans: {summary}. They are in data/07_model_output/landmarks."
 
 
 def export_model(options: ExportOptions, packaged_model: Path, export_store: ContentStore) -> dict[str, Any]:

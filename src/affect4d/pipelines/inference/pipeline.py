@@ -1,9 +1,9 @@
-"""Trained models → packaged models; raw scans → predictions; a packaged model → files for other software."""
+"""Trained models → packaged models; raw scans → predictions, landmarks; a packaged model → files for other software."""
 
 from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node, node
-from affect4d.pipelines.inference.nodes import draw_gallery, export_model, predict_scans
+from affect4d.pipelines.inference.nodes import draw_gallery, export_model, find_scan_landmarks, predict_scans
 from affect4d.pipelines.inference.packaging import describe_training_data, package_model
 
 PROMPTS = {"affect_vlm": "augmented_prompts", "smile_vlm": "pseudo_prompts"}
@@ -12,8 +12,10 @@ SHARED = ("view_manifest", "raw_corpus", "subject_split", "model_store")
 
 
 def create_pipeline() -> Pipeline:
-    """Stages `package`, `predict` and `export`."""
-    predicting = pipeline(_predict() + _export(), namespace="inference", prefix_datasets_with_namespace=False)
+    """Stages `package`, `predict`, `landmarks` and `export`."""
+    predicting = pipeline(
+        _predict() + _landmarks() + _export(), namespace="inference", prefix_datasets_with_namespace=False
+    )
     return sum((_package(method) for method in PROMPTS), start=predicting)
 
 
@@ -54,6 +56,15 @@ def _predict() -> Pipeline:
         ),
     ]
     return pipeline(nodes, tags="predict")
+
+
+def _landmarks() -> Pipeline:
+    finding = named_node(
+        find_scan_landmarks,
+        ["params:landmarks", "params:engine"],
+        ["landmark_table", "landmark_files", "landmark_summary"],
+    )
+    return pipeline([finding], tags="landmarks")
 
 
 def _export() -> Pipeline:

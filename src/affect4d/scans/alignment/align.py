@@ -5,21 +5,15 @@ from dataclasses import dataclass
 from dataclasses import replace as with_changes
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from scipy.spatial import cKDTree
 
 from affect4d.array_types import Landmarks, Pose, Vertices
 from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
+from affect4d.scans.alignment.landmark_network import find_landmarks
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
-from affect4d.scans.alignment.pose_by_landmark_detection import (
-    BU_LANDMARKS,
-    DetectedPose,
-    detect_pose,
-    landmarks_from,
-    refine_pose,
-    second_face,
-)
+from affect4d.scans.alignment.pose_by_landmark_detection import DetectedPose, detect_pose, refine_pose, second_face
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR
@@ -183,8 +177,21 @@ class Alignment:
     seen: float  # share of the mean face that the scan covers
     unit: str
     turned: float  # degrees between the scan's own frame and the canonical one
-    landmarks: Landmarks | None  # canonical, given or detected; None: none to trust
+    landmarks: Landmarks | None  # canonical, given or found; None: none to trust
     findings: dict[str, str]  # problems, code → words, the most serious first
+    uncertainty: Float32[np.ndarray, "83"] | None = None  # expected error of found landmarks, mm; None: given or none
+
+    @property
+    def landmark_source(self) -> str | None:
+        """``"given"``, ``"found"``, or None where there are none."""
+        if self.landmarks is None:
+            return None
+        return "given" if self.uncertainty is None else "found"
+
+    @property
+    def landmark_uncertainty(self) -> float | None:
+        """Median expected error of found landmarks, mm; None where they are given, or none."""
+        return None if self.uncertainty is None else float(np.median(self.uncertainty))
 
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:
@@ -228,29 +235,27 @@ def aligned_at(scan: FaceScan, pose: Pose, method: str, unit: str, confidence: f
     """The alignment of a scan whose pose, raw to canonical, was found by another method."""
     rotation = pose[:3, :3] / UNITS[unit]
     placed = pose_of(rotation, pose[:3, 3])
-    landmarks = _landmarks_at(scan, pose)
-    return _alignment(scan, _PoseEstimate(method, placed, confidence, residual, unit, landmarks))
-
-
-def _landmarks_at(scan: FaceScan, pose: Pose) -> Landmarks | None:
-    """Detected landmarks of a scan whose pose is known, canonical; None where none are found."""
-    found = landmarks_from(apply_pose(scan.vertices, pose), scan.faces, 0.0)
-    return None if found is None else found[list(BU_LANDMARKS)].astype(np.float32)
+    return _alignment(scan, _PoseEstimate(method, placed, confidence, residual, unit))
 
 
 def _alignment(scan: FaceScan, estimate: _PoseEstimate) -> Alignment:
     rotation, shift = estimate.pose[:3, :3], estimate.pose[:3, 3]
     points = _points(scan, estimate.unit)
     seen = mean_surface().share_covered(points @ rotation.T + shift, RELIEF_WITHIN)
+    pose = pose_of(rotation * UNITS[estimate.unit], shift)
+    found = None
+    if estimate.landmarks is None and estimate.confidence >= TRUSTED:
+        found = find_landmarks(apply_pose(scan.vertices, pose), scan.faces)
     return Alignment(
-        pose=pose_of(rotation * UNITS[estimate.unit], shift),
+        pose=pose,
         confidence=estimate.confidence,
         method=estimate.method,
         residual=estimate.residual,
         seen=seen,
         unit=estimate.unit,
         turned=turned_by(rotation),
-        landmarks=estimate.landmarks,
+        landmarks=estimate.landmarks if found is None else found.points,
+        uncertainty=None if found is None else found.uncertainty,
         findings=dict(_findings(estimate, describe_orientation(rotation), seen)),
     )
 
@@ -318,10 +323,9 @@ def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
         )
     if found.confidence >= TRUSTED:
         _refuse_second_face(scan, found)
-    landmarks = (middle + size * (found.landmarks - middle))[list(BU_LANDMARKS)].astype(np.float32)
     pose = pose_of(found.rotation, shift)
     note = "" if found.confidence >= TRUSTED else "aligned by shape: the detected face is doubtful"
-    return _PoseEstimate("detection", pose, found.confidence, found.residual, unit, landmarks, size), note
+    return _PoseEstimate("detection", pose, found.confidence, found.residual, unit, size=size), note
 
 
 def _refuse_second_face(scan: FaceScan, first: DetectedPose) -> None:

@@ -26,20 +26,6 @@ MEAN_LANDMARKS_FILE = Path(__file__).parent / "mean_detected_landmarks.csv"
 by which a mm of distance to the mean place, along each axis, turns the face about each; ``scripts/mean_landmarks.py``
 makes it."""
 
-# fmt: off
-BU_LANDMARKS = (
-    33, 160, 159, 158, 133, 153, 145, 144,
-    263, 387, 386, 385, 362, 380, 374, 373,
-    70, 63, 105, 66, 107, 55, 65, 52, 53, 46,
-    300, 293, 334, 296, 336, 285, 295, 282, 283, 276,
-    193, 198, 49, 64, 98, 2, 327, 294, 279, 420, 417, 4,
-    61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91,
-    78, 81, 13, 311, 308, 402, 14, 178,
-    127, 234, 93, 58, 172, 136, 148, 152, 377, 365, 397, 288, 323, 454, 356,
-)
-# fmt: on
-"""The detected landmark in the place of each of the 83 of :mod:`affect4d.scans.landmark_names`, by MediaPipe's mesh."""
-
 SEARCH_SIZE, REFINE_SIZE = 160, 256
 """Side of the renderings in which a face is searched, and from which its pose is refined, pixels."""
 HALF_WIDTH = 115.0  # half the side of the refining rendering, mm
