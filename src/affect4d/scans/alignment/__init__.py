@@ -6,6 +6,6 @@ The canonical frame is that of a mean face whose nose tip is the origin: millime
 
 from affect4d.scans.alignment.align import TRUSTED, Alignment, align, canonical_face
 from affect4d.scans.alignment.repair import RepairedScan, repair
-from affect4d.scans.alignment.tracking import TakeAligner
+from affect4d.scans.alignment.take_alignment import TakeAligner
 
 __all__ = ["TRUSTED", "Alignment", "RepairedScan", "TakeAligner", "align", "canonical_face", "repair"]

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from affect4d.scans.alignment import TakeAligner, tracking
+from affect4d.scans.alignment import TakeAligner, take_alignment
 from affect4d.scans.geometry import transform
 
 
@@ -50,7 +50,7 @@ def test_a_frame_that_turned_too_far_is_searched_and_then_registered(take, motio
 
 
 def test_a_frame_that_fits_nowhere_is_aligned_by_itself(take, monkeypatch):
-    monkeypatch.setattr(tracking, "MIN_WEIGHT", 1.01)
+    monkeypatch.setattr(take_alignment, "MIN_WEIGHT", 1.01)
     scans, _ = take
     aligner = TakeAligner()
     assert [aligner.align(scan).method for scan in scans[:2]] == ["detection", "detection"]
