@@ -89,7 +89,9 @@ def test_what_needs_a_split_is_left_out_where_all_scans_show_one_subject():
 
 
 @pytest.mark.slow
-def test_a_corpus_without_landmarks_trains_and_reports_everything_else(make_project, finished, tmp_path, monkeypatch):
+def test_without_the_detector_everything_that_does_not_need_it_is_trained_and_reported(
+    make_project, finished, tmp_path, monkeypatch
+):
     done, _ = finished
     shutil.copytree(
         done.load("raw_corpus")["root"], tmp_path / "bare", ignore=shutil.ignore_patterns("BU4DFE_BND_V1.1")
@@ -97,12 +99,14 @@ def test_a_corpus_without_landmarks_trains_and_reports_everything_else(make_proj
     monkeypatch.setenv(FACE_LANDMARKER.variable, str(tmp_path / "none.task"))
     find_pretrained_file.cache_clear()
     project = make_project("bare")
-    project.run(corpus="bu4dfe", corpus_root=str(tmp_path / "bare"), engine={"workers": 1})
+    labels = {"source": "blendshapes"}
+    project.run(corpus="bu4dfe", corpus_root=str(tmp_path / "bare"), engine={"workers": 1}, pseudo_labels=labels)
     find_pretrained_file.cache_clear()
     results = project.folder / "data" / "08_reporting" / "bu4dfe"
     summary = json.loads((results / "summary.json").read_text())
     assert set(summary["models"]) == {"affect_vlm"}
     assert {"cross_entropy", "pixel_knn"} <= set(summary["baselines"])
-    assert "landmark detector (`make setup`)" in summary["left_out"]["smile_vlm"]
+    assert "Blendshape scores need the face landmark detector." in summary["left_out"]["smile_vlm"]
+    assert "make setup" in summary["left_out"]["smile_vlm"]
     assert summary["left_out"]["smile_vlm"] in (results / "report.md").read_text()
     assert not list((project.folder / "data").glob("**/smile_vlm/metrics.json"))

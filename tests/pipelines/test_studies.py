@@ -39,7 +39,7 @@ def test_a_model_is_asked_by_a_view_that_it_was_not_trained_on(finished):
 
 def test_two_processes_train_what_one_does_and_the_report_counts_it(finished):
     project, _ = finished
-    project.run("study_distribution")
+    project.run("study_distribution", model={"encoder": {"text": "compact"}})  # minilm's projection amplifies rounding
     predictions = project.load("distribution_study_predictions").set_index(["variant", "sequence"])
     shares = [name for name in predictions if name.startswith("prob_")]
     alone, shared = (predictions.loc[variant, shares].sort_index() for variant in ("affect_vlm", "two"))
