@@ -216,7 +216,6 @@ def keep_latest(data: Any, saved: Path, latest: Path) -> None:
 
 def show(data: Any, title: str = "", columns: list[str] | None = None) -> None:
     """Print an artefact: a table as a table, text as Markdown, anything else as JSON."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markdown import Markdown
     from rich.table import Table
@@ -227,11 +226,10 @@ def show(data: Any, title: str = "", columns: list[str] | None = None) -> None:
     elif not isinstance(data, pd.DataFrame):
         console.print_json(data=data)
     elif len(data):
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=title, title_justify="left")
         chosen = data if columns is None else data[columns]
-        for place, (name, column) in enumerate(chosen.items()):
-            justify: Any = "right" if pd.api.types.is_numeric_dtype(column) else "left"
-            table.add_column(str(name), justify=justify, no_wrap=place == 0)
+        for name, column in chosen.items():
+            table.add_column(str(name), justify="right" if pd.api.types.is_numeric_dtype(column) else "left")
         for row in chosen.itertuples(index=False, name=None):
             table.add_row(*("–" if pd.isna(value) or value == "" else str(value) for value in row))
         console.print(table)
