@@ -5,15 +5,13 @@ vertices, white noise, holes, any unit, upright or turned in the file. The truth
 neutral face onto the generator's mean one, vertex by vertex: expressions do not move it.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from affect4d.array_types import Faces, Pose
+from affect4d.array_types import Pose
 from affect4d.scans.alignment.align import UNITS
 from affect4d.scans.geometry import apply_pose, fit_points, keep_triangles, pose_of
 from affect4d.scans.scan import FaceScan
@@ -21,6 +19,7 @@ from affect4d.synthetic import ict_facekit
 from affect4d.synthetic.action_units import ACTION_UNITS
 from affect4d.synthetic.generate_scans import face_model
 from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.varied_heads import EYE_MATERIALS, MOUTH_MATERIALS, SKIN_MATERIALS, whole_head_model
 
 KINDS = ("procedural shell", "procedural with shoulders", "ict shell", "ict with shoulders", "ict whole head")
 POSITIONS = ("upright", "upside down", "on its side", "back to front", "on its back", "at random")
@@ -103,49 +102,14 @@ def _rigid(points: np.ndarray, targets: np.ndarray) -> Pose:
     return pose_of(rotation, shift)
 
 
-HEAD_VERTICES, HEAD_FACES = 24_591, 24_692
-"""ICT-FaceKit's face, back of the head, neck, mouth and eyeballs: the first vertices and faces of its files."""
-
-
-@dataclass(frozen=True)
-class _WholeModel:
-    """Mm; modes are displacements [modes, vertices, 3]."""
-
-    neutral: np.ndarray
-    identity: np.ndarray
-    actions: np.ndarray
-    faces: Faces
-
-
-@functools.cache
-def _whole_model(folder: str) -> _WholeModel:
-    place = ict_facekit.model_folder(folder)
-    file = place / "generic_neutral_mesh.obj"
-    neutral = ict_facekit._vertices(file)
-    moved = [ict_facekit._moved(path, neutral) for path in ict_facekit._mode_files(place)]
-    actions = [ict_facekit._unit_shape(place, neutral, unit) for unit in ACTION_UNITS]
-    return _WholeModel(
-        neutral=neutral[:HEAD_VERTICES] - neutral[ict_facekit.IBUG[30]],
-        identity=np.stack(moved)[:, :HEAD_VERTICES],
-        actions=np.stack(actions)[:, :HEAD_VERTICES],
-        faces=_triangles(file),
-    )
-
-
-def _triangles(file: Path) -> Faces:
-    lines = [line.split()[1:] for line in file.read_text().splitlines() if line.startswith("f ")][:HEAD_FACES]
-    quads = [[int(corner.split("/")[0]) - 1 for corner in (*line, line[-1])[:4]] for line in lines]
-    first, second, third, fourth = np.array(quads, np.int32).T
-    triangles = np.concatenate([np.stack([first, second, third], 1), np.stack([first, third, fourth], 1)])
-    return triangles[triangles[:, 1] != triangles[:, 2]]
-
-
 def _whole_head(ict: str | None, rng: np.random.Generator) -> tuple[FaceScan, Pose]:
-    model = _whole_model(str(ict))
-    neutral = model.neutral + np.tensordot(rng.normal(size=len(model.identity)), model.identity, 1)
-    vertices = neutral + np.tensordot(random_weights(rng), model.actions, 1)
+    shapes, parts = whole_head_model(ict_facekit.model_folder(ict))
+    shape, rest = rng.normal(size=len(shapes.identity)), np.zeros(len(ACTION_UNITS))
     face = slice(0, ict_facekit.FACE_VERTICES)
-    return FaceScan(vertices.astype(np.float32), model.faces), _rigid(neutral[face], model.neutral[face])
+    truth = _rigid(shapes.place(shape, rest)[face], shapes.place(0 * shape, rest)[face])
+    faces = np.concatenate([parts[name] for name in (*SKIN_MATERIALS, *EYE_MATERIALS, *MOUTH_MATERIALS)])
+    whole = FaceScan(shapes.place(shape, random_weights(rng)).astype(np.float32), faces)
+    return keep_triangles(whole, np.ones(len(faces), bool)), truth
 
 
 def resampled(scan: FaceScan, count: int) -> FaceScan:

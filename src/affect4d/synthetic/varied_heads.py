@@ -150,7 +150,7 @@ def _parts(
     variation: Variation,
 ) -> tuple[Vertices, Faces]:
     if generator == "ict_facekit" and variation.whole:
-        shapes, parts = _whole_head(model_folder(ict_folder))
+        shapes, parts = whole_head_model(model_folder(ict_folder))
         wanted = (SKIN_MATERIALS, EYE_MATERIALS * variation.eyeballs, MOUTH_MATERIALS * variation.teeth)
         return shapes.place(shape, weights), np.concatenate([parts[name] for name in itertools.chain(*wanted)])
     eyes, mouth = 2 * len(front_of_eyeball()[0]), len(mouth_grid()[0])
@@ -162,7 +162,7 @@ def _parts(
 
 
 @functools.cache
-def _whole_head(folder: Path) -> tuple[Blendshapes, dict[str, Faces]]:
+def whole_head_model(folder: Path) -> tuple[Blendshapes, dict[str, Faces]]:
     """ICT-FaceKit's head as published, nose tip at the origin, and its triangles by material; the eyes do not turn."""
     path = folder / "generic_neutral_mesh.obj"
     neutral, name = read_vertices(path), ""
