@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.metadata
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +20,8 @@ class PretrainedFile:
     content: str
     sha256: str
     variable: str  # environment variable that names the file, or a folder with a file of this name
-    package: str  # distribution that holds the file; it is read, never imported, and needs none of its dependencies
-    path: str  # within that package
+    package: str | None  # distribution that holds the file, which is read, never imported; None: no Python package
+    path: str  # within that package; without one, below the environment's folder
     remedy: str
 
 
@@ -55,6 +56,27 @@ MINILM_TOKENIZER = replace(
 )
 
 
+FACE_API_WEIGHTS = PretrainedFile(
+    content="weights file of face-api 1.7.15's expression network",
+    sha256="9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+    variable="AFFECT4D_FACE_API",
+    package=None,
+    path="node_modules/@vladmandic/face-api/model/face_expression_model.bin",
+    remedy=(
+        "Run `npm install --prefix .venv --no-save --ignore-scripts @vladmandic/face-api@1.7.15`, or name a folder "
+        "with its face_expression_model.bin and face_expression_model-weights_manifest.json in AFFECT4D_FACE_API."
+    ),
+)
+"""``FaceExpressionNet`` of npm ``@vladmandic/face-api`` (MIT)."""
+
+FACE_API_MANIFEST = replace(
+    FACE_API_WEIGHTS,
+    content="manifest of face-api 1.7.15's expression network",
+    sha256="5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+    path="node_modules/@vladmandic/face-api/model/face_expression_model-weights_manifest.json",
+)
+
+
 @functools.cache
 def find_pretrained_file(file: PretrainedFile) -> Path:
     """The place of a file, checked by its sha256.
@@ -83,6 +105,9 @@ def _named_place(file: PretrainedFile) -> Path | None:
 
 
 def _place_in_package(file: PretrainedFile) -> Path | None:
+    if file.package is None:
+        place = Path(sys.prefix) / file.path
+        return place if place.is_file() else None
     try:
         files = importlib.metadata.files(file.package) or []
     except importlib.metadata.PackageNotFoundError:

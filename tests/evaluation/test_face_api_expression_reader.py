@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,20 @@ import torch
 
 from affect4d.evaluation import face_api_expression_reader as reader
 from affect4d.evaluation.baselines import face_api
+from affect4d.pretrained_files import (
+    FACE_API_MANIFEST,
+    FACE_API_WEIGHTS,
+    PretrainedModelMissingError,
+    find_pretrained_file,
+)
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.input_options import InputOptions
 
 OPTIONS = InputOptions(channels=("grey", "shading"), motion="none", size=16)
 WIDTHS = (3, 32, 64, 128, 256)
-INSTALLED = pytest.mark.skipif(not reader.reader_version(), reason=f"face-api is not installed. {reader.REMEDY}")
+INSTALLED = pytest.mark.skipif(
+    not reader.reader_version(), reason=f"face-api is not installed. {FACE_API_WEIGHTS.remedy}"
+)
 
 
 def layers():
@@ -39,7 +48,7 @@ def files(generator):
         values = generator.integers(0, 255, shape).astype(np.uint8) if kind else np.zeros(shape, "<f4")
         weights.append({"name": name, "shape": list(shape), "dtype": "float32", **kind})
         data.append(values.tobytes())
-    return [{"weights": weights, "paths": [reader.WEIGHTS]}], b"".join(data)
+    return [{"weights": weights, "paths": ["face_expression_model.bin"]}], b"".join(data)
 
 
 def test_quantised_weights_are_scaled_and_others_read_as_they_are():
@@ -60,13 +69,15 @@ def test_the_network_takes_images_of_any_side_and_gives_seven_scores(files):
 
 
 def test_a_missing_or_another_file_names_the_remedy(tmp_path, monkeypatch):
-    monkeypatch.setenv(reader.FOLDER_VARIABLE, str(tmp_path))
-    with pytest.raises(reader.ReaderMissingError, match="npm install"):
-        reader.model_folder()
-    (tmp_path / reader.MANIFEST).write_text(json.dumps([]))
-    with pytest.raises(reader.ReaderMissingError, match=r"not the file of version 1\.7\.15"):
-        reader.model_folder()
+    monkeypatch.setenv(FACE_API_MANIFEST.variable, str(tmp_path))
+    find_pretrained_file.cache_clear()
+    with pytest.raises(PretrainedModelMissingError, match="npm install"):
+        find_pretrained_file(FACE_API_MANIFEST)
+    (tmp_path / Path(FACE_API_MANIFEST.path).name).write_text(json.dumps([]))
+    with pytest.raises(PretrainedModelMissingError, match=r"is not the manifest of face-api 1\.7\.15"):
+        find_pretrained_file(FACE_API_MANIFEST)
     assert reader.reader_version() == ""
+    find_pretrained_file.cache_clear()
 
 
 @pytest.fixture

@@ -95,6 +95,7 @@ def test_what_intervals_and_tests_do_not_say_is_told(context, render):
     text = " ".join(render(context).split())
     assert "Intervals cover training seeds and test subjects" in text
     assert "fewer than 10 test subjects" in text
+    assert "within ±2 points" in text
 
 
 @pytest.mark.parametrize("render", [page_of, markdown_of])

