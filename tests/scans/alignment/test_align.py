@@ -166,7 +166,7 @@ def test_landmarks_that_disagree_with_the_detector_are_told_and_kept(face, motio
     assert alignment.method == "landmarks"
     assert degrees(alignment.pose, motion(y=angle)) < 5
     assert ("landmarks" in alignment.findings) == told
-    assert "landmarks" not in align(other, compare=False).findings
+    assert "landmarks" not in align(other, detect=False).findings
 
 
 def test_landmarks_beside_the_scan_leave_the_pose_to_the_shape_without_a_detector(face, no_detector):

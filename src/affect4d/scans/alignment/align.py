@@ -1,4 +1,8 @@
-"""Alignment of a scan: its unit, its pose in the canonical frame by landmarks or by shape, and the confidence."""
+"""Alignment of a scan: its unit, its pose in the canonical frame by landmarks or by shape, and the confidence.
+
+Given landmarks tell where the face is; where the detector finds it there as well, its pose is taken. Landmark trackers
+err by some degrees from take to take, which the pictures would show.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -193,6 +197,19 @@ class Alignment:
         """Median expected error of found landmarks, mm; None where they are given, or none."""
         return None if self.uncertainty is None else float(np.median(self.uncertainty))
 
+    def moved_to(self, pose: Pose, method: str, confidence: float, residual: float) -> "Alignment":
+        """The same scan at a pose near by, its landmarks carried along."""
+        landmarks = None if self.landmarks is None else apply_pose(self.landmarks, pose @ np.linalg.inv(self.pose))
+        return with_changes(
+            self, pose=pose, method=method, confidence=confidence, residual=residual, landmarks=landmarks
+        )
+
+    def agrees_with(self, pose: Pose) -> bool:
+        """Whether another pose differs by fewer degrees and mm than poses by landmarks and by detection may."""
+        millimetres = pose_of(np.eye(3) / UNITS[self.unit], np.zeros(3))
+        angle, distance = _difference(pose @ millimetres, self.pose @ millimetres)
+        return angle < AGREED_ANGLE and distance < AGREED_DISTANCE
+
 
 def canonical_face(scan: FaceScan, pose: Pose, crop_radius: float) -> RepairedScan:
     """The face in a raw scan: moved by its pose, cropped at a radius (mm) around the nose tip, and repaired.
@@ -216,19 +233,28 @@ class _PoseEstimate:
     doubt: str = ""
 
 
-def align(scan: FaceScan, *, compare: bool = True) -> Alignment:
+def align(scan: FaceScan, *, detect: bool = True) -> Alignment:
     """The alignment of a scan: by its landmarks where they are plausible, else by detected ones, else by shape.
 
     Args:
-        compare: Whether plausible landmarks are compared with the detector, which costs a rendering and a detection.
+        detect: Whether the face is also detected where landmarks are plausible, which costs a rendering and a
+            detection. The pose is then the detected one, if the two agree; if not, the finding says so.
 
     Raises:
         ValueError: If it has no face's size in any unit, if it shows two faces, or if no way finds a pose.
     """
     estimate = _without_landmarks(scan) if scan.landmarks is None else _by_given_landmarks(scan, scan.landmarks)
-    if compare and estimate.method == "landmarks" and not estimate.doubt:
-        estimate = with_changes(estimate, doubt=_disagreement(scan, estimate))
-    return _alignment(scan, estimate)
+    detect = detect and estimate.method == "landmarks" and not estimate.doubt
+    found = _detected_near(scan, estimate) if detect else None
+    if found is None:
+        return _alignment(scan, estimate)
+    alignment = _alignment(scan, estimate)
+    pose = pose_of(found.pose[:3, :3] * UNITS[estimate.unit], found.pose[:3, 3])
+    if alignment.agrees_with(pose):
+        return alignment.moved_to(pose, "detection", found.confidence, found.residual)
+    angle, distance = _difference(found.pose, estimate.pose)
+    doubt = f"landmarks put the face {angle:.0f}° and {distance:.0f} mm from where the detector finds it"
+    return _alignment(scan, with_changes(estimate, doubt=doubt))
 
 
 def aligned_at(scan: FaceScan, pose: Pose, method: str, unit: str, confidence: float, residual: float) -> Alignment:
@@ -283,7 +309,7 @@ def _by_given_landmarks(scan: FaceScan, landmarks: Landmarks) -> _PoseEstimate:
     if not plausible:
         return other if other.confidence > given.confidence else given
     sure = other.confidence >= (SHAPE_SURE if other.method == "shape" else TRUSTED)
-    return other if sure and _distance_between(other.pose, given.pose) > FAR_APART else given
+    return other if sure and _difference(other.pose, given.pose)[1] > FAR_APART else given
 
 
 def _without_landmarks(scan: FaceScan, doubt: str = "") -> _PoseEstimate:
@@ -313,8 +339,6 @@ def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
         return None, "aligned by shape: the detector finds no face"
     unit = min(UNITS, key=lambda name: abs(np.log(UNITS[name] / found.scale)))
     size = UNITS[unit] / found.scale
-    middle = np.nanmean(found.landmarks, axis=0)
-    shift = middle + size * (found.shift - middle)
     if not 1 / PLAUSIBLE_SIZE < size < PLAUSIBLE_SIZE:
         if found.confidence < TRUSTED:
             return None, "aligned by shape: the detector finds no face of a face's size"
@@ -323,7 +347,7 @@ def _by_detection(scan: FaceScan) -> tuple[_PoseEstimate | None, str]:
         )
     if found.confidence >= TRUSTED:
         _refuse_second_face(scan, found)
-    pose = pose_of(found.rotation, shift)
+    pose = pose_of(found.rotation, _rigid_shift(found, size))
     note = "" if found.confidence >= TRUSTED else "aligned by shape: the detected face is doubtful"
     return _PoseEstimate("detection", pose, found.confidence, found.residual, unit, size=size), note
 
@@ -336,21 +360,26 @@ def _refuse_second_face(scan: FaceScan, first: DetectedPose) -> None:
     raise ValueError(f"The scan shows two faces, some {away:.0f} mm apart. Cut it to one of them before ingest.")
 
 
-def _disagreement(scan: FaceScan, given: _PoseEstimate) -> str:
-    """How far the detector finds the face from where its landmarks put it, in words; empty where they agree."""
+def _detected_near(scan: FaceScan, given: _PoseEstimate) -> _PoseEstimate | None:
+    """The pose by detection, searched first where landmarks put the face; None where no face is found or trusted."""
     pose = pose_of(given.pose[:3, :3] * UNITS[given.unit], given.pose[:3, 3])
+    placed = apply_pose(scan.vertices, pose)
     try:
-        found = refine_pose(apply_pose(scan.vertices, pose), scan.faces)
+        found = refine_pose(placed, scan.faces)
         if found is None or found.confidence < TRUSTED:
-            found = detect_pose(apply_pose(scan.vertices, pose), scan.faces)
+            found = detect_pose(placed, scan.faces)
     except PretrainedModelMissingError:
-        return ""
+        return None
     if found is None or found.confidence < TRUSTED:
-        return ""
-    angle, distance = turned_by(found.rotation), _distance_between(pose_of(found.rotation, found.shift), np.eye(4))
-    if angle < AGREED_ANGLE and distance < AGREED_DISTANCE:
-        return ""
-    return f"landmarks put the face {angle:.0f}° and {distance:.0f} mm from where the detector finds it"
+        return None
+    turn = pose_of(found.rotation, _rigid_shift(found, 1 / found.scale))
+    return _PoseEstimate("detection", turn @ given.pose, found.confidence, found.residual, given.unit)
+
+
+def _rigid_shift(found: DetectedPose, size: float) -> Float64[np.ndarray, "3"]:
+    """The shift that keeps the middle of detected landmarks where it is, when their scale is left out."""
+    middle = np.nanmean(found.landmarks, axis=0)
+    return np.asarray(middle + size * (found.shift - middle))
 
 
 def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstimate) -> bool:
@@ -361,10 +390,11 @@ def _landmarks_fit_scan(points: Points, landmarks: Landmarks, marked: _PoseEstim
     return float((cKDTree(points).query(tracked)[0] < NEAR).mean()) >= MIN_NEAR
 
 
-def _distance_between(one: Pose, other: Pose) -> float:
-    """Mean distance of the mean face's landmarks between two poses, mm."""
-    there = apply_pose(MEAN_LANDMARKS, one @ np.linalg.inv(other))
-    return float(np.linalg.norm(there - MEAN_LANDMARKS, axis=1).mean())
+def _difference(one: Pose, other: Pose) -> tuple[float, float]:
+    """Degrees between two poses, and the mean distance of the mean face's landmarks between them, mm."""
+    between = one @ np.linalg.inv(other)
+    there = apply_pose(MEAN_LANDMARKS, between)
+    return turned_by(between[:3, :3]), float(np.linalg.norm(there - MEAN_LANDMARKS, axis=1).mean())
 
 
 def _by_landmarks(landmarks: Landmarks, unit: str, size: float | None) -> _PoseEstimate:

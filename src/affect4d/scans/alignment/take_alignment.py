@@ -42,14 +42,14 @@ class Reference:
 class TakeAligner:
     """Aligns the frames of one take, one after the other.
 
-    Frames with plausible landmarks are aligned by them; the first of them is compared with the detector. A frame that
-    cannot be registered to the first well-detected one is aligned by itself.
+    Plausible landmarks tell where a frame's face is; the face is detected in the first of them. A frame that cannot be
+    registered to the first well-detected one is aligned by itself.
     """
 
     def __init__(self) -> None:
         self._reference: Reference | None = None
         self._last: Pose | None = None
-        self._compared = False
+        self._searched = False  # whether the face of a frame with plausible landmarks has been detected
 
     def align(self, scan: FaceScan) -> Alignment:
         """The alignment of the next frame.
@@ -57,26 +57,51 @@ class TakeAligner:
         Raises:
             ValueError: If it has no face's size in any unit, or if no way finds a pose.
         """
-        tracked = None if scan.landmarks is not None else self._tracked(scan, self._last)
-        if tracked is None:
-            tracked = align(scan, compare=not self._compared)
-            self._compared = self._compared or tracked.method == "landmarks"
-            if tracked.method == "detection" and tracked.confidence >= TRUSTED:
-                tracked = self._continued(scan, tracked)
-        if self._reference is not None and tracked.confidence >= TRUSTED:
-            self._last = tracked.pose
-        return tracked
+        aligned = self._by_tracking(scan) if scan.landmarks is None else self._with_landmarks(scan)
+        if self._reference is not None and aligned.confidence >= TRUSTED and aligned.method != "landmarks":
+            self._last = aligned.pose
+        return aligned
 
-    def _continued(self, scan: FaceScan, detected: Alignment) -> Alignment:
-        """A detected frame: the reference, if there is none; else registered from where it was found."""
-        if self._reference is not None:
-            return self._tracked(scan, detected.pose) or detected
-        surface = reference_surface(apply_pose(scan.vertices, detected.pose), scan.faces)
-        self._reference = Reference(surface, detected)
-        return detected
+    def _by_tracking(self, scan: FaceScan) -> Alignment:
+        """A frame without landmarks, registered to the reference, if there is one."""
+        tracked = self._tracked(scan, self._last)
+        if tracked is not None:
+            return self._aligned_at(scan, *tracked)
+        alone = align(scan)
+        if alone.method != "detection" or alone.confidence < TRUSTED:
+            return alone
+        if self._reference is None:
+            self._keep(scan, alone)
+            return alone
+        tracked = self._tracked(scan, alone.pose)
+        return alone if tracked is None else self._aligned_at(scan, *tracked)
 
-    def _tracked(self, scan: FaceScan, start: Pose | None) -> Alignment | None:
-        """The alignment of a frame registered to the reference from a pose; None where it does not lie on it."""
+    def _with_landmarks(self, scan: FaceScan) -> Alignment:
+        """A frame with landmarks: registered to the reference from the pose that plausible ones give."""
+        given = align(scan, detect=not self._searched)
+        if given.landmark_source != "given":
+            return given
+        self._searched = True
+        if given.method == "detection":
+            self._keep(scan, given)
+            return given
+        tracked = self._tracked(scan, given.pose)
+        if tracked is None or not given.agrees_with(tracked[0]):
+            return given
+        confidence = 0.0 if self._reference is None else self._reference.alignment.confidence
+        return given.moved_to(tracked[0], "tracking", confidence, tracked[1])
+
+    def _keep(self, scan: FaceScan, alignment: Alignment) -> None:
+        """Make a detected frame the reference."""
+        self._reference = Reference(reference_surface(apply_pose(scan.vertices, alignment.pose), scan.faces), alignment)
+
+    def _aligned_at(self, scan: FaceScan, pose: Pose, residual: float) -> Alignment:
+        assert self._reference is not None
+        first = self._reference.alignment
+        return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual)
+
+    def _tracked(self, scan: FaceScan, start: Pose | None) -> tuple[Pose, float] | None:
+        """A frame's pose and residual, mm, registered to the reference from a pose; None where it does not lie on it."""
         if self._reference is None or start is None:
             return None
         unit = self._reference.alignment.unit
@@ -92,8 +117,7 @@ class TakeAligner:
         if trust.sum() <= MIN_WEIGHT * len(trust) or surface.share_covered(moved, TOLERANCES[-1]) < MIN_COVERED:
             return None
         residual = float(np.sqrt((trust * np.square(distances[over])).sum() / trust.sum()))
-        first = self._reference.alignment
-        return aligned_at(scan, pose_of(turns[0], shifts[0]) @ start, "tracking", unit, first.confidence, residual)
+        return pose_of(turns[0], shifts[0]) @ start, residual
 
 
 def reference_surface(vertices: Vertices, faces: Faces) -> DepthSurface:
