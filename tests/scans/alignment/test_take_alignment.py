@@ -69,3 +69,32 @@ def test_only_the_first_landmarks_of_a_take_are_compared(face, motion):
     aligner = TakeAligner()
     findings = [aligner.align(other).findings for _ in range(2)]
     assert ["landmarks" in found for found in findings] == [True, False]
+
+
+@pytest.fixture
+def tracked_take(face, motion):
+    """Frames of one subject whose landmarks err by another angle in every frame."""
+    errors = [motion(2 * frame, 0, -frame) for frame in range(4)]
+    scans = [face(3, strength) for strength in (0.0, 0.1, 0.2, 0.3)]
+    return [
+        dataclasses.replace(scan, landmarks=transform(scan, error).landmarks)
+        for scan, error in zip(scans, errors, strict=True)
+    ]
+
+
+def test_frames_with_landmarks_keep_the_detected_pose_of_the_first(tracked_take, degrees):
+    aligner = TakeAligner()
+    found = [aligner.align(scan) for scan in tracked_take]
+    assert [one.method for one in found] == ["detection", *["tracking"] * 3]
+    assert {one.landmark_source for one in found} == {"given"}
+    for one, scan in zip(found, tracked_take, strict=True):
+        assert degrees(one.pose, np.linalg.inv(found[0].pose)) < 0.7
+        np.testing.assert_allclose(one.landmarks, transform(scan, one.pose).landmarks, atol=1e-3)
+
+
+def test_a_frame_far_from_where_its_landmarks_are_keeps_their_pose(tracked_take, motion, degrees):
+    aligner = TakeAligner()
+    aligner.align(tracked_take[0])
+    scan = tracked_take[1]
+    other = dataclasses.replace(scan, landmarks=transform(scan, motion(y=25)).landmarks)
+    assert aligner.align(other).method == "landmarks"

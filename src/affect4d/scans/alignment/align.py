@@ -17,7 +17,7 @@ from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
 from affect4d.scans.alignment.landmark_network import find_landmarks
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
-from affect4d.scans.alignment.pose_by_landmark_detection import DetectedPose, detect_pose, refine_pose, second_face
+from affect4d.scans.alignment.pose_by_landmark_detection import DetectedPose, detect_pose, second_face
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR
@@ -362,12 +362,9 @@ def _refuse_second_face(scan: FaceScan, first: DetectedPose) -> None:
 
 def _detected_near(scan: FaceScan, given: _PoseEstimate) -> _PoseEstimate | None:
     """The pose by detection, searched first where landmarks put the face; None where no face is found or trusted."""
-    pose = pose_of(given.pose[:3, :3] * UNITS[given.unit], given.pose[:3, 3])
-    placed = apply_pose(scan.vertices, pose)
+    placed = apply_pose(scan.vertices, pose_of(given.pose[:3, :3] * UNITS[given.unit], given.pose[:3, 3]))
     try:
-        found = refine_pose(placed, scan.faces)
-        if found is None or found.confidence < TRUSTED:
-            found = detect_pose(placed, scan.faces)
+        found = detect_pose(placed, scan.faces)
     except PretrainedModelMissingError:
         return None
     if found is None or found.confidence < TRUSTED:

@@ -85,7 +85,7 @@ class TakeAligner:
         if given.method == "detection":
             self._keep(scan, given)
             return given
-        tracked = self._tracked(scan, given.pose)
+        tracked = self._tracked(scan, self._last) or self._tracked(scan, given.pose)
         if tracked is None or not given.agrees_with(tracked[0]):
             return given
         confidence = 0.0 if self._reference is None else self._reference.alignment.confidence
