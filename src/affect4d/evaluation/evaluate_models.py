@@ -310,4 +310,9 @@ def in_every_setting(evaluator: Evaluator, predict: Callable[[Evaluator], Mappin
 
 
 def _setting_scores(scores: Scores) -> SettingScores:
-    return {"accuracy": scores["accuracy"], "interval": scores["interval"], "macro_f1": scores["macro_f1"]}
+    return {
+        "accuracy": scores["accuracy"],
+        "interval": scores["interval"],
+        "macro_f1": scores["macro_f1"],
+        "ece": scores["ece"],
+    }

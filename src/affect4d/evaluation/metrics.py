@@ -41,6 +41,7 @@ class SettingScores(TypedDict):
     accuracy: float
     interval: list[float]
     macro_f1: float
+    ece: float
 
 
 class Scores(TypedDict):

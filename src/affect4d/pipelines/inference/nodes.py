@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 import shlex
 from functools import partial
 from pathlib import Path
@@ -13,10 +14,13 @@ from pydantic import BaseModel, Field
 from affect4d.inference.find_recordings import Grouping, ScanRecording, find_recordings
 from affect4d.inference.packaged_model_description import read_description
 from affect4d.parallel import IN_PROCESS, EngineOptions
+from affect4d.rendering.options import RenderOptions
+from affect4d.scans.ingest import IngestOptions
 from affect4d.scans.readers.range_image import Intrinsics
 from affect4d.store import ContentStore, cache_key, cached_folder, file_digest
 
 EXPORT_RECORD = "export.json"
+LOGGER = logging.getLogger(__name__)
 
 
 class LandmarkOptions(BaseModel, frozen=True, extra="forbid"):
@@ -141,6 +145,31 @@ def find_scan_landmarks(
     counts = table["source"].where(table["status"] != "refused", "refused").value_counts()
     summary = ", ".join(f"{count} {source}" for source, count in counts.items())
     return table, files, f"Landmarks of {len(table)} scans: {summary}. They are in data/07_model_output/landmarks."
+
+
+def evaluate_packaged_model(
+    packaged_model: Path,
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    ingest: IngestOptions,
+    render: RenderOptions,
+    view_store: ContentStore,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Scores of a packaged model on the corpus's test subjects, in every setting, and its predictions."""
+    from affect4d.evaluation.evaluate_models import EvaluationData
+    from affect4d.inference.evaluate_packaged_model import check_same_images, evaluate_packaged_model
+
+    description = read_description(packaged_model)
+    check_same_images(description, render, ingest.crop_radius)
+    data = EvaluationData(view_manifest, subject_split, description.inputs, view_store)
+    scores, predictions = evaluate_packaged_model(packaged_model, data)
+    for setting, scored in scores["settings"].items():
+        low, high = (100 * bound for bound in scored["interval"])
+        LOGGER.info(
+            "%s, %s: %.1f %% correct (%.1f–%.1f), ECE %.1f %%",
+            description.name, setting, 100 * scored["accuracy"], low, high, 100 * scored["ece"],
+        )  # fmt: skip
+    return {"model": description.name, "origin": dict(description.origin), **scores}, predictions
 
 
 def export_model(options: ExportOptions, packaged_model: Path, export_store: ContentStore) -> dict[str, Any]:

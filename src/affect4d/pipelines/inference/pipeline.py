@@ -3,7 +3,13 @@
 from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node, node
-from affect4d.pipelines.inference.nodes import draw_gallery, export_model, find_scan_landmarks, predict_scans
+from affect4d.pipelines.inference.nodes import (
+    draw_gallery,
+    evaluate_packaged_model,
+    export_model,
+    find_scan_landmarks,
+    predict_scans,
+)
 from affect4d.pipelines.inference.packaging import describe_training_data, package_model
 
 PROMPTS = {"affect_vlm": "augmented_prompts", "smile_vlm": "pseudo_prompts"}
@@ -12,9 +18,9 @@ SHARED = ("view_manifest", "raw_corpus", "subject_split", "model_store")
 
 
 def create_pipeline() -> Pipeline:
-    """Stages `package`, `predict`, `landmarks` and `export`."""
+    """Stages `package`, `evaluate_packaged`, `predict`, `landmarks` and `export`."""
     predicting = pipeline(
-        _predict() + _landmarks() + _export(), namespace="inference", prefix_datasets_with_namespace=False
+        _evaluate() + _predict() + _landmarks() + _export(), namespace="inference", prefix_datasets_with_namespace=False
     )
     return sum((_package(method) for method in PROMPTS), start=predicting)
 
@@ -40,6 +46,15 @@ def _package(method: str) -> Pipeline:
         outputs={name: f"{method}_{name}" for name in ("training_data", "packaged_model")},
         parameters={"ingest", "render"},
     )
+
+
+def _evaluate() -> Pipeline:
+    evaluating = named_node(
+        evaluate_packaged_model,
+        ["served_model", "view_manifest", "subject_split", "params:ingest", "params:render", "view_store"],
+        ["packaged_metrics", "packaged_predictions"],
+    )
+    return pipeline([evaluating], tags="evaluate_packaged")
 
 
 def _predict() -> Pipeline:

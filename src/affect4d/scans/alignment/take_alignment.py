@@ -101,7 +101,7 @@ class TakeAligner:
         return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual)
 
     def _tracked(self, scan: FaceScan, start: Pose | None) -> tuple[Pose, float] | None:
-        """A frame's pose and residual, mm, registered to the reference from a pose; None where it does not lie on it."""
+        """A frame's pose and residual, mm, registered to the reference from a pose; None where it lies elsewhere."""
         if self._reference is None or start is None:
             return None
         unit = self._reference.alignment.unit
