@@ -46,7 +46,8 @@ def test_a_whole_corpus_gives_a_valid_manifest_and_a_row_a_scan(corpus, store):
     assert len(ingest.manifest) == 8
     assert list(ingest.report.columns) == list(REPORT_COLUMNS)
     assert ingest.report["scan"].tolist() == ingest.manifest["scan"].tolist()
-    assert set(ingest.report["method"]) == {"landmarks"}
+    assert set(ingest.report["method"]) == {"detection", "tracking"}
+    assert set(ingest.report["landmark_source"]) == {"given"}
     assert set(ingest.report["texture_size"]) == {"8 × 6"}
     assert (ingest.report["raw_vertices"] > ingest.report["vertices"]).all()
     assert ingest.completeness.set_index("item").loc["subjects", "found"] == 2
@@ -101,7 +102,8 @@ def test_one_broken_scan_is_one_report_row(corpus, store):
     assert list(report.index) == ["F001/Angry/001.wrl", "M001/Happy/000.wrl", "M001/Happy/001.wrl"]
     assert report["status"].tolist() == ["refused", "repaired", "repaired"]
     assert report["code"].iloc[:2].tolist() == ["not-vrml", "repaired"]
-    assert report["method"].iloc[2] == "detection"
+    assert report["method"].iloc[2] == "tracking"
+    assert report["landmark_source"].iloc[2] == "found"
     assert pd.isna(report["confidence"].iloc[0])
     assert "texture missing" in report["reason"].iloc[1]
     assert "landmarks refused" in report["reason"].iloc[2]
