@@ -22,7 +22,7 @@ def test_a_model_of_other_images_is_refused_with_the_parameters_it_needs():
     model = read_description(PACKAGED / "affect_vlm")
     check_same_images(model, model.render, model.crop_radius)
     smaller = model.render.model_copy(update={"size": 48})
-    with pytest.raises(PackagedModelError, match="render.size: 96, ingest.crop_radius: 95"):
+    with pytest.raises(PackagedModelError, match=r"render\.size: 96, ingest\.crop_radius: 95"):
         check_same_images(model, smaller, 80.0)
 
 

@@ -58,7 +58,7 @@ def test_a_whole_corpus_gives_a_valid_manifest_and_a_row_a_scan(corpus, store):
     first = ingest.manifest.iloc[0]
     given = MEAN_LANDMARKS + np.float32(0.5)
     np.testing.assert_allclose(landmarks_in(first), apply_pose(given, pose_in(first)), atol=1e-3)
-    np.testing.assert_allclose(landmarks_in(first), MEAN_LANDMARKS, atol=5)
+    np.testing.assert_allclose(landmarks_in(first), MEAN_LANDMARKS, atol=10)
 
 
 def test_the_size_of_a_texture_is_its_file_s_and_a_cut_one_is_found(corpus, store):
