@@ -46,7 +46,8 @@ def no_detector(monkeypatch):
     def missing(*_):
         raise PretrainedModelMissingError("install it")
 
-    monkeypatch.setattr(sys.modules[describe_orientation.__module__], "detect_pose", missing)
+    for name in ("detect_pose", "detect_upright_pose"):
+        monkeypatch.setattr(sys.modules[describe_orientation.__module__], name, missing)
 
 
 def test_without_a_detector_the_pose_is_that_of_given_landmarks(face, no_detector):

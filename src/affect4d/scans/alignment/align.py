@@ -17,7 +17,12 @@ from affect4d.pretrained_files import PretrainedModelMissingError
 from affect4d.scans.alignment.icp_alignment import RELIEF_WITHIN, Points, assess_fit, fit_shape, voxel_downsample
 from affect4d.scans.alignment.landmark_network import find_landmarks
 from affect4d.scans.alignment.mean_face import LANDMARK_TRUST, MEAN_LANDMARKS, mean_surface
-from affect4d.scans.alignment.pose_by_landmark_detection import DetectedPose, detect_pose, second_face
+from affect4d.scans.alignment.pose_by_landmark_detection import (
+    DetectedPose,
+    detect_pose,
+    detect_upright_pose,
+    second_face,
+)
 from affect4d.scans.alignment.repair import RepairedScan, repair
 from affect4d.scans.geometry import apply_pose, crop, fit_points, pose_of, transform, turn_outward
 from affect4d.scans.landmark_names import MIRROR
@@ -361,10 +366,10 @@ def _refuse_second_face(scan: FaceScan, first: DetectedPose) -> None:
 
 
 def _detected_near(scan: FaceScan, given: _PoseEstimate) -> _PoseEstimate | None:
-    """The pose by detection, searched first where landmarks put the face; None where no face is found or trusted."""
+    """The pose by detection, searched where landmarks put the face; None where no face is found or trusted."""
     placed = apply_pose(scan.vertices, pose_of(given.pose[:3, :3] * UNITS[given.unit], given.pose[:3, 3]))
     try:
-        found = detect_pose(placed, scan.faces)
+        found = detect_upright_pose(placed, scan.faces)
     except PretrainedModelMissingError:
         return None
     if found is None or found.confidence < TRUSTED:

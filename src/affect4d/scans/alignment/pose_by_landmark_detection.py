@@ -90,6 +90,16 @@ class Similarity:
 UNMOVED = Similarity(np.eye(3), 1.0, np.zeros(3))
 
 
+def detect_upright_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
+    """The pose of the face in a scan that stands nearly upright and looks roughly to +z; None where none is found.
+
+    Raises:
+        PretrainedModelMissingError: If there is no detector.
+    """
+    rough = _rough_pose(vertices, faces, np.eye(3), _box(vertices))
+    return None if rough is None else refine_pose(vertices, faces, rough)
+
+
 def detect_pose(vertices: Vertices, faces: Faces) -> DetectedPose | None:
     """The pose of the face in a scan of any unit and orientation; None where no face is found.
 
