@@ -14,6 +14,7 @@ from PIL import Image
 from affect4d.datasets import (
     PREVIEW_RATIO,
     ContactSheetDataset,
+    ModelFinderDataset,
     OptionalPartitionsDataset,
     RenamedDataset,
     ServedModelDataset,
@@ -100,6 +101,15 @@ def served(model, records):
 
 def test_a_name_is_the_newest_of_the_project_wherever_the_project_lies(records):
     assert served("affect_vlm", records) == records / "packaged" / "affect_vlm-2026-11-22"
+
+
+def test_training_starts_from_the_model_of_the_package_whatever_the_project_has_trained_under_its_name(records):
+    find = ModelFinderDataset(filepath=str(records)).load()
+    assert find("affect_vlm") == find_packaged_model("affect_vlm")
+    assert find(f"affect_vlm@{VERSIONS[0]}") == records / "packaged" / "affect_vlm-2026-11-21"
+    assert find(str(find_packaged_model("smile_vlm"))) == find_packaged_model("smile_vlm")
+    with pytest.raises(DatasetError, match=r"no model 'oracle'.*affect_vlm, smile_vlm.*models:/"):
+        find("oracle")
 
 
 def test_a_version_is_that_one(records):

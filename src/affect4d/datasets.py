@@ -190,7 +190,7 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
     def load(self) -> Path:
         """The folder; a DatasetError lists the known models if none has that name, or several have."""
-        folder, kind = self._find()
+        folder, kind = self.find()
         LOGGER.info("Predicting with %s (%s%s): %s", self._model, kind, _training_data(folder), folder)
         return folder
 
@@ -198,7 +198,8 @@ class ServedModelDataset(AbstractDataset[None, Path]):
         """Never."""
         raise DatasetError("A model is trained, not saved: kedro run --pipeline=package")
 
-    def _find(self) -> tuple[Path, str]:
+    def find(self) -> tuple[Path, str]:
+        """The folder and where it was found; a DatasetError as on loading."""
         if description_file(Path(self._model)).is_file():
             return Path(self._model), "a folder"
         try:
@@ -222,13 +223,41 @@ class ServedModelDataset(AbstractDataset[None, Path]):
 
     def _exists(self) -> bool:
         try:
-            self._find()
+            self.find()
         except DatasetError:
             return False
         return True
 
     def _describe(self) -> dict[str, Any]:
         return {"model": self._model, "filepath": str(self._filepath)}
+
+
+class ModelFinderDataset(AbstractDataset[None, Callable[[str], Path]]):
+    """Loads as a function from a name, as :class:`ServedModelDataset` takes it, to the folder of the packaged model.
+
+    A name of the package's is the package's, however many models the project has trained under it: the newest of those
+    would be another one in every run.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Callable[[str], Path]:
+        """The function; it raises a DatasetError that lists the known models."""
+        return self._find
+
+    def save(self, data: None) -> None:
+        """Never."""
+        raise DatasetError("Models are found, not saved.")
+
+    def _find(self, model: str) -> Path:
+        if model in packaged_models():
+            return find_packaged_model(model)
+        return ServedModelDataset(model=model, filepath=str(self._filepath)).find()[0]
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
 
 
 def fetch_from_mlflow(model: str) -> Path:

@@ -29,7 +29,7 @@ def ask(tmp_path, model_options, monkeypatch):
     monkeypatch.setattr(run, "_train", train)
     nothing = pd.DataFrame({"sequence": ["a"], "checksum": ["b"]})
     data = TrainingTables(nothing, nothing, nothing, ContentStore(tmp_path / "views"))
-    recipe = SimpleNamespace(inputs=1, model=model_options, train=3, objective=4)
+    recipe = SimpleNamespace(inputs=1, model=model_options, train=3, objective=4, start=None)
     store = ContentStore(tmp_path / "models")
 
     def ask(checkpoints=None, on_epoch=lambda *_: None):
@@ -67,7 +67,7 @@ def test_weights_that_changed_under_their_name_make_another_recipe(tmp_path, mod
     source = {"image": "open_clip:ViT-B-32", "text": "open_clip:ViT-B-32", "pretrained": str(file)}
     encoder = model_options.encoder.model_copy(update=source)
     recipe = SimpleNamespace(
-        inputs=1, model=model_options.model_copy(update={"encoder": encoder}), train=3, objective=4
+        inputs=1, model=model_options.model_copy(update={"encoder": encoder}), train=3, objective=4, start=None
     )
     keys = set()
     for weights in (b"first", b"second"):

@@ -34,7 +34,6 @@ BLUR = 4.0  # standard deviation, in mm, of the smoothing of a map before it is 
 CELL = 3.0  # side of the cells of the depth test, in mm
 HIDDEN_BEHIND = 8.0
 """A vertex this much farther from the camera than the nearest surface in its cell is occluded, in mm."""
-MOTION = "motion"
 FINEST = 8  # largest number of parts that an edge is divided into
 
 ClassDirection = Float32[np.ndarray, " dim"]
@@ -128,14 +127,9 @@ def visible(scan: FaceScan, camera: Camera, normals: Vertices) -> Bool[np.ndarra
     return np.asarray(((normals * towards).sum(axis=1) > 0) & ~hidden)
 
 
-def view_names(views: Sequence[str], options: InputOptions) -> tuple[str, ...]:
-    """A model's names of its views: the rendered ones, and their motion where it enters as further views."""
-    return (*views, *(f"{view} {MOTION}" for view in views)) if options.motion == "views" else tuple(views)
-
-
 def view_weights(model: Any, views: Sequence[str], options: InputOptions) -> dict[str, float]:
     """Softmax weights of a model's view fusion, which sum to one; of attention, the content-independent part."""
-    names = view_names(views, options)
+    names = options.view_names(views)
     weights = torch.softmax(model.image.fusion.view_scores.detach().float().cpu(), dim=0).tolist()
     if len(weights) != len(names):
         raise ValueError(f"The model weighs {len(weights)} views; the images have {len(names)}: {', '.join(names)}.")

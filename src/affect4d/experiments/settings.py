@@ -17,6 +17,8 @@ from affect4d.training.options import (
     DistributedOptions,
     SimclrOptions,
     SmileOptions,
+    StartingPoint,
+    TrainingRecipe,
     TrainOptions,
 )
 from affect4d.views.augmentation import MixedViewOptions
@@ -61,6 +63,7 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
     labelled_subjects: int = Field(default=0, ge=0)  # for a supervised training or a probe; 0 means all
     fitted_views: tuple[str, ...] = ()  # of a probe, one at a time, averaged; empty means those of the training
     tested_views: tuple[str, ...] = ()  # likewise, not only the model's; empty means all of these, side by side
+    start: StartingPoint | None = None  # a trained model whose weights the training begins with
     distributed: DistributedOptions = DistributedOptions()  # several processes are not evaluated before the end
 
     @model_validator(mode="after")
@@ -68,6 +71,16 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
         if self.fitted_views and not self.tested_views:
             raise ValueError("fitted_views only matters for a probe that is tested on other views: set tested_views.")
         return self
+
+    @property
+    def key_parts(self) -> dict[str, Any]:
+        """Everything of these settings that a result depends on: without the place of the start's files."""
+        start = None if self.start is None else self.start.key_parts
+        return {**self.model_dump(mode="json", exclude={"start"}), "start": start}
+
+    def recipe(self, method: str) -> TrainingRecipe:
+        """Options of the training of a method."""
+        return TrainingRecipe(self.inputs, self.model, self.train, getattr(self.objectives, method), self.start)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """The settings changed in named places: ``{"objectives.affect_vlm.pairs": 0.0}``.

@@ -15,11 +15,11 @@ from filelock import FileLock
 from safetensors.torch import save_file
 
 from affect4d.evaluation import baselines
-from affect4d.evaluation.evaluate_models import Evaluator, UntrainedModel
+from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.evaluation.zero_shot import FREE_TEXT, prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
-from affect4d.models import load_model, save_model
+from affect4d.models import build_model, load_model, save_model
 from affect4d.prompts import compose_prompts, custom_prompts, prompt_ensembles
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
@@ -33,6 +33,7 @@ from affect4d.training.launch import TrainingJob
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, TrainingRecipe
 from affect4d.training.sample_table_and_validation_split import draw_plan
+from affect4d.training.starting_weights import load_starting_weights
 from affect4d.training.trainer import EpochCallback
 from affect4d.views.bank import ViewBank, load_view_bank
 
@@ -124,7 +125,7 @@ def _key(training: _Training) -> dict[str, Any]:
         "method": variant.method,
         "readout": variant.readout,
         "tracked": variant.tracked,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.key_parts,
         "own_prompts": custom_prompts(settings.prompts),
         "weights": local_digest(*weights),
         "split": training.split.digest,
@@ -195,9 +196,12 @@ def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFra
 
 
 def _untrained(training: _Training, evaluator: Evaluator) -> Any:
-    settings = training.settings
-    device = partial(choose_device, settings.train.device)
-    return UntrainedModel(settings.model, settings.train.seed, device).build(len(evaluator.bank.views), settings.inputs)
+    settings, views = training.settings, evaluator.bank.views
+    name = METHODS[training.variant.method].model
+    model = build_model(name, settings.recipe(training.variant.method).for_views(len(views)).model, settings.train.seed)
+    if settings.start is not None:
+        load_starting_weights(model, settings.start, settings.inputs, views)
+    return model.eval().to(choose_device(settings.train.device))
 
 
 def _train_into(folder: Path, training: _Training, evaluator: Evaluator) -> None:
@@ -216,8 +220,7 @@ def _train(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame
     if groups is None:  # self-supervised training uses sequences without one of the six expressions, too
         bank = load_view_bank(data.views, data.store, settings.inputs).only(settings.views)
     plan = _plan(training, bank.views, prompts, groups)
-    objective = getattr(settings.objectives, variant.method)
-    recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
+    recipe = settings.recipe(variant.method)
     recorder = _CurveRecorder(_accuracy_of(variant, settings, evaluator))
     if settings.distributed.single_process:
         trained = train_model(variant.method, bank, plan, prompts, recipe, recorder.report, recorder.examine)

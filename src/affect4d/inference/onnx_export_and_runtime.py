@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from affect4d.evaluation.attribution import MOTION
 from affect4d.inference.packaged_model_description import PackagedModel
 from affect4d.inference.packaged_weights import LoadedModel
 from affect4d.models.encoders import ViewEncoder
@@ -132,12 +131,9 @@ def input_shape(model: PackagedModel) -> tuple[int, int, int, int]:
 
 def onnx_metadata(model: PackagedModel) -> dict[str, str]:
     """Metadata of the file as JSON values: the names along its axes, and the whole description."""
-    views, channels, motion = [*model.render.angles], [*map(str, model.inputs.channels)], model.inputs.motion
-    if motion == "views":
-        views += [f"{view} {MOTION}" for view in views]
-    elif motion != "none":
-        channels += [f"{channel} {MOTION}" for channel in channels]
-    axes = {"expressions": model.expressions, "views": views, "channels": channels, "size": model.inputs.size}
+    inputs = model.inputs
+    names = {"views": model.views, "channels": inputs.channel_names}
+    axes = {"expressions": model.expressions, **names, "size": inputs.size}
     return {DESCRIPTION: model.model_dump_json(), **{name: json.dumps(value) for name, value in axes.items()}}
 
 

@@ -90,9 +90,7 @@ class PackagedModel(BaseModel, frozen=True, extra="forbid"):
     @property
     def views(self) -> tuple[str, ...]:
         """Names of the model's views, motion views included."""
-        from affect4d.evaluation.attribution import view_names  # torch costs seconds
-
-        return view_names(tuple(self.render.angles), self.inputs)
+        return self.inputs.view_names(tuple(self.render.angles))
 
 
 @dataclass(frozen=True, slots=True)

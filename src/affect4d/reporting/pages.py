@@ -24,6 +24,7 @@ from affect4d.experiments.variant_comparison_and_provenance import (
 )
 from affect4d.experiments.variants import Study
 from affect4d.reporting import figures
+from affect4d.training.options import StartingPoint
 
 HEADLINES: tuple[str, ...] = ("affect_vlm", "smile_vlm.linear_probe", "smile_vlm.zero_shot")
 NO_RESULTS: Mapping[str, Any] = {
@@ -183,7 +184,13 @@ def render_study(
 
 
 def render_model_card(
-    model: str, summary: Mapping[str, Any], *, corpus: str, synthetic: bool, text_encoder: str
+    model: str,
+    summary: Mapping[str, Any],
+    *,
+    corpus: str,
+    synthetic: bool,
+    text_encoder: str,
+    start: StartingPoint | None = None,
 ) -> str:
     """Card of a model as a run measured it, in Markdown, from :func:`affect4d.evaluation.summary.write_summary`."""
     if model not in summary["models"]:
@@ -200,6 +207,7 @@ def render_model_card(
         corpus=corpus,
         synthetic=synthetic,
         text_encoder=text_encoder,
+        start=start,
     )
 
 

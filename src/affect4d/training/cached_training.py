@@ -25,6 +25,7 @@ from affect4d.training.launch import CHECKPOINTS, TrainingJob, launch
 from affect4d.training.objectives import METHODS
 from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
 from affect4d.training.sample_table_and_validation_split import check_no_leaks, split_plan
+from affect4d.training.starting_weights import fresh_parts, starting_weights
 from affect4d.training.state_and_checkpoints import CheckpointFolder, CheckpointPolicy, TrainingCost
 from affect4d.training.trainer import Callbacks, EpochCallback, ModelCallback, StepCallback, ignore, train
 from affect4d.views.bank import ViewBank, bank_path, load_view_bank, resolve_schedule
@@ -74,7 +75,8 @@ def train_cached(
 
     Returns:
         The record of the model: ``model``, ``key`` (of its recipe and its weights: a training started over may end in
-        others), ``entry`` (its name in the store), ``folder``, ``text_encoder``, ``parameters``, ``seconds``, ``cost``.
+        others), ``entry`` (its name in the store), ``folder``, ``text_encoder``, ``parameters``, ``seconds``, ``cost``;
+        and ``start`` (``name``, ``digest``, ``differences``, ``fresh`` parts) of one that did not start from scratch.
     """
     checkpoints, distributed = checkpoints or CheckpointOptions(), distributed or DistributedOptions()
     entry = f"{method}/{training_key(data, recipe)}"
@@ -85,7 +87,7 @@ def train_cached(
         _replay(store.path(entry), on_epoch)
     else:
         trained = _train(method, data, recipe, job, on_epoch, checkpoints, distributed)
-        _save(trained, store, entry)
+        _save(trained, store, entry, _start_record(trained.model, recipe, data.views))
         shutil.rmtree(job, ignore_errors=True)
     folder = store.path(entry)
     key = content_key(recipe=entry, weights=file_digest(folder / WEIGHTS_FILE))
@@ -97,7 +99,9 @@ def train_cached(
 def training_key(data: TrainingTables, recipe: TrainingRecipe) -> str:
     """Digest of everything a trained model depends on."""
     options = [recipe.inputs, recipe.model, recipe.train, recipe.objective]
-    return cache_key(_train, **data.digests(), options=options, weights=local_digest(*recipe.model.encoder.sources))
+    start = {} if recipe.start is None else {"start": recipe.start.key_parts}
+    weights = local_digest(*recipe.model.encoder.sources)
+    return cache_key(_train, **data.digests(), options=options, weights=weights, **start)
 
 
 def read_history(record: dict[str, Any]) -> pd.DataFrame:
@@ -126,12 +130,22 @@ def _train(
     return train_in_processes(job, folder, samples, bank_path(data.views, data.store, recipe.inputs), on_epoch)
 
 
-def _save(trained: TrainedModel, store: ContentStore, entry: str) -> None:
+def _start_record(model: Any, recipe: TrainingRecipe, views: pd.DataFrame) -> dict[str, Any]:
+    """What a model started from, for its record; empty if from scratch."""
+    if recipe.start is None:
+        return {}
+    weights = starting_weights(model, recipe.start, recipe.inputs, list(views["views"].iloc[0]))
+    known = recipe.start.model_dump(mode="json", include={"name", "digest", "differences"})
+    return {"start": {**known, "fresh": list(fresh_parts(model, weights))}}
+
+
+def _save(trained: TrainedModel, store: ContentStore, entry: str, start: dict[str, Any]) -> None:
     """Write a model folder into the store, in place of one that is there."""
     cost = {
         "seconds": round(trained.cost.seconds, 2),
         "parameters": sum(parameter.numel() for parameter in trained.model.parameters()),
         "cost": trained.cost.summary(),
+        **start,
     }
     with store.write(entry) as folder:
         save_model(trained.model, folder)

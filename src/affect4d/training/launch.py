@@ -2,7 +2,8 @@
 
 A job folder is everything that processes need to train, on this machine or carried to another (``cp -rL``):
 ``job.json``, ``train.safetensors`` (and ``validation.safetensors``), ``bank.safetensors`` (a link to the view bank),
-and the results: ``progress.jsonl``, ``checkpoints/``, ``logs/``, ``result/``.
+``start`` (a link to the model that training starts from), and the results: ``progress.jsonl``, ``checkpoints/``,
+``logs/``, ``result/``.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,7 @@ from affect4d.training.state_and_checkpoints import TrainingInterruptedError, ha
 from affect4d.training.trainer import EpochCallback, StepCallback
 
 JOB, TRAIN, VALIDATION, BANK = "job.json", "train.safetensors", "validation.safetensors", "bank.safetensors"
+START = "start"
 PROGRESS, LOGS, RESULT, CHECKPOINTS = "progress.jsonl", "logs", "result", "checkpoints"
 POLL_SECONDS = 0.2
 SHUTDOWN_SECONDS = 60  # time workers have, when told to stop, to finish their step and save
@@ -70,13 +72,15 @@ class TrainingJob:
     def save(self, folder: Path, samples: SampleSplits, bank: Path) -> None:
         """Write the job; ``job.json`` comes last, so that a job that is found is complete."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (JOB, PROGRESS, VALIDATION, BANK):
+        for name in (JOB, PROGRESS, VALIDATION, BANK, START):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder / RESULT, ignore_errors=True)
         save_samples(samples.train, folder / TRAIN)
         if samples.validation is not None:
             save_samples(samples.validation, folder / VALIDATION)
         (folder / BANK).symlink_to(bank.resolve())
+        if self.recipe.start is not None:
+            (folder / START).symlink_to(self.recipe.start.folder.resolve())
         partial = folder / f"{JOB}.partial"
         partial.write_text(json.dumps(to_jsonable_python(self), indent=1))
         partial.rename(folder / JOB)
@@ -86,6 +90,8 @@ class TrainingJob:
         """Read a job; ``FileNotFoundError`` if the folder holds none."""
         values: dict[str, Any] = json.loads((folder / JOB).read_text())
         recipe = TrainingRecipe.from_dict(values["recipe"], METHODS[values["method"]].options)
+        if recipe.start is not None:
+            recipe = replace(recipe, start=recipe.start.model_copy(update={"folder": folder / START}))
         return TypeAdapter(cls).validate_python({**values, "recipe": recipe})
 
     def load_samples(self, folder: Path) -> SampleSplits:

@@ -1,9 +1,10 @@
 """Options of a training run, checked before it starts; none of them imports torch."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, field_validator, model_validator
 
 from affect4d.models.options import ModelOptions
 from affect4d.renamed_options import former_names
@@ -52,6 +53,12 @@ class TrainOptions(BaseModel, frozen=True, extra="forbid"):
 
     _former = former_names(average="ema_decay")
 
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _split_names(cls, names: object) -> object:
+        """``a+b`` of the command line, where a comma begins another parameter."""
+        return tuple(names.split("+")) if isinstance(names, str) and names else names or ()
+
     @model_validator(mode="after")
     def _patience_needs_validation(self) -> Self:
         if self.patience and not self.validation:
@@ -68,9 +75,28 @@ class TrainOptions(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class CheckpointOptions(BaseModel, frozen=True, extra="forbid"):
-    """Checkpoints of a run; none of these options changes what is learnt."""
+class StartingPoint(BaseModel, frozen=True, extra="forbid"):
+    """A trained model whose weights a training begins with, and how it differs from the one that is trained."""
 
+    name: str  # as it was given
+    digest: str  # of its weights
+    folder: Path  # of the model: affect4d.models.save_model
+    views: tuple[str, ...]  # of a sample, motion views included
+    channels: tuple[str, ...]  # of an image, motion channels included
+    learning_rate_factor: float = Field(default=0.2, gt=0, le=1)
+    differences: tuple[str, ...] = ()
+
+    @property
+    def key_parts(self) -> dict[str, Any]:
+        """Everything of this that a result depends on."""
+        return self.model_dump(mode="json", include={"digest", "views", "channels", "learning_rate_factor"})
+
+
+class CheckpointOptions(BaseModel, frozen=True, extra="forbid"):
+    """Start and checkpoints of a run; only the first two options change what is learnt."""
+
+    start_from: str | None = None  # a packaged model: docs/training.md
+    start_rate: float = Field(default=0.2, gt=0, le=1)  # factor on the learning rate of a training that starts from one
     fresh: bool = False  # start over: ignore checkpoints, and a model that is trained already
     checkpoint_minutes: float = Field(default=5.0, ge=0)  # between checkpoints; 0 is one a step
     checkpoints: int = Field(default=2, ge=1, le=100)  # newest that are kept: a damaged one has a predecessor
@@ -154,6 +180,15 @@ class TrainingRecipe:
     model: ModelOptions
     train: TrainOptions
     objective: ObjectiveOptions
+    start: StartingPoint | None = None
+
+    @property
+    def optimisation(self) -> TrainOptions:
+        """Options of the training loop: ``train``, with the lower learning rate of a training that has a start."""
+        if self.start is None:
+            return self.train
+        rate = self.train.learning_rate * self.start.learning_rate_factor
+        return self.train.model_copy(update={"learning_rate": rate})
 
     def for_views(self, rendered: int) -> "TrainingRecipe":
         """The recipe with the model sized for this many rendered views."""
@@ -162,7 +197,7 @@ class TrainingRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form."""
-        return {name: part.model_dump(mode="json") for name, part in vars(self).items()}
+        return {name: part and part.model_dump(mode="json") for name, part in vars(self).items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], objective: type[ObjectiveOptions]) -> "TrainingRecipe":

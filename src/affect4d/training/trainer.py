@@ -26,6 +26,7 @@ from affect4d.training.gradients_and_optimizer import (
 )
 from affect4d.training.objectives import METHODS, TrainingTask
 from affect4d.training.options import TrainingRecipe, TrainOptions
+from affect4d.training.starting_weights import load_starting_weights
 from affect4d.training.state_and_checkpoints import CheckpointPolicy, TrainingCost, TrainingState, handling_sigterm
 from affect4d.views.batch_augmentation_and_motion import ImageBank
 
@@ -75,10 +76,14 @@ def train(
     if samples.validation is not None:
         validation = list(make_loader(samples.validation, bank, chosen.batch, recipe.inputs, device)(0))
     model, task = build_model(chosen.model, recipe.model, recipe.train.seed), chosen.task(recipe.objective)
+    if recipe.start is not None:
+        load_starting_weights(model, recipe.start, recipe.inputs, bank.views)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.train.seed)  # noqa: TID251  (dropout of an encoder draws from it)
         policy = policy or CheckpointPolicy()
-        trainer = Trainer(model, loader, task, recipe.train, sequence_names, validation, callbacks, policy, ranks)
+        trainer = Trainer(
+            model, loader, task, recipe.optimisation, sequence_names, validation, callbacks, policy, ranks
+        )
         return model, trainer.fit()
 
 

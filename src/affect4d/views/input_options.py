@@ -1,10 +1,13 @@
 """Options of a model's input: channels, motion, frames, size."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, Field, field_validator
 
 from affect4d.views.derived_channels import DERIVED_CHANNELS
+
+MOTION = "motion"
 
 
 class FrameSampler(BaseModel, frozen=True, extra="forbid"):
@@ -36,6 +39,16 @@ class InputOptions(BaseModel, frozen=True, extra="forbid"):
         if unknown:
             raise ValueError(f"The channels {unknown} do not exist; there are {', '.join(DERIVED_CHANNELS)}.")
         return channels
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Channels of the model's images, motion channels included."""
+        motion = (f"{channel} {MOTION}" for channel in self.channels) if self.motion == "stacked" else ()
+        return (*self.channels, *motion)
+
+    def view_names(self, rendered: Sequence[str]) -> tuple[str, ...]:
+        """The model's names of its views: the rendered ones, and their motion where it enters as further views."""
+        return (*rendered, *(f"{view} {MOTION}" for view in rendered)) if self.motion == "views" else tuple(rendered)
 
     def input_shape(self, views: int) -> tuple[int, int]:
         """Numbers of (views, channels) of the model's input for a number of rendered views."""

@@ -76,14 +76,26 @@ def _write(trained: Path, description: dict[str, Any], sentences: list[str], fol
 
 
 def _origin(model: dict[str, Any], training_data: dict[str, Any], seed: int) -> dict[str, str]:
+    start = model.get("start")
+    started = f",train.start_from={start['name']}" if start else ""
     command = f"kedro run --pipeline={TRAINED_BY[model['model']]} --params {training_data['parameters']},seed={seed}"
     return {
         "corpus": training_data["corpus"],
         "trained_on": training_data["trained_on"],
-        "command": command,
+        "command": command + started,
         "seed": str(seed),
         "model_key": model["key"],
         "affect4d": importlib.metadata.version("affect4d"),
+        **(_start(start) if start else {}),
+    }
+
+
+def _start(start: dict[str, Any]) -> dict[str, str]:
+    """What a model started from, in words."""
+    return {
+        "started_from": f"{start['name']}, weights {start['digest']}",
+        "initialised_afresh": ", ".join(start["fresh"]) or "nothing",
+        "start_differs_in": "; ".join(start["differences"]) or "nothing",
     }
 
 

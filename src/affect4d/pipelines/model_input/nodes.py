@@ -1,5 +1,6 @@
 """Settings of each model, prompts, augmentation schedules, and a contact sheet of augmented views."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.rendering.options import BlendshapeOptions
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
-from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, TrainOptions
+from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, StartingPoint, TrainOptions
 from affect4d.training.sample_table_and_validation_split import draw_plan
 from affect4d.views.augmentation import MixedViewOptions
 from affect4d.views.input_options import InputOptions
@@ -54,6 +55,7 @@ def collect_settings(
     affect_vlm: AffectMethod,
     smile_vlm: SmileMethod,
     cross_entropy: CrossEntropyMethod,
+    starting_points: Sequence[StartingPoint] = (),
 ) -> tuple[ExperimentSettings, ExperimentSettings, ExperimentSettings]:
     """All settings of AffectVLM, SMILE-VLM and cross-entropy (AffectVLM's but for the method), with every loss."""
     model = with_installed_text_encoder(model)
@@ -71,6 +73,7 @@ def collect_settings(
             train=options.train,
             augment=options.augment,
             objectives=objectives,
+            start=next(iter(starting_points), None),
         )
 
     affect, smile = settings("affect_vlm", affect_vlm), settings("smile_vlm", smile_vlm)

@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node
 from affect4d.pipelines.model_input import nodes
+from affect4d.pipelines.model_input.start import find_start
 
 METHODS = ("affect_vlm", "smile_vlm", "cross_entropy")
 PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseudo_labels", *METHODS)]
@@ -11,8 +12,23 @@ PARAMETERS = [f"params:{name}" for name in ("inputs", "model", "prompts", "pseud
 
 def create_pipeline() -> Pipeline:
     """Stages `settings`, `prompts` and `augment`."""
-    settings = named_node(nodes.collect_settings, PARAMETERS, [f"{name}_settings" for name in METHODS])
-    stages = pipeline([settings], tags="settings") + _prompts() + _augment()
+    start = named_node(
+        find_start,
+        {
+            "training": "params:train",
+            "inputs": "params:inputs",
+            "model": "params:model",
+            "render": "params:render",
+            "corpus": "params:raw_corpus.name",
+            "find_model": "model_finder",
+            "model_store": "model_store",
+        },
+        "starting_points",
+    )
+    settings = named_node(
+        nodes.collect_settings, [*PARAMETERS, "starting_points"], [f"{name}_settings" for name in METHODS]
+    )
+    stages = pipeline([start, settings], tags="settings") + _prompts() + _augment()
     return pipeline(stages, namespace="model_input", prefix_datasets_with_namespace=False)
 
 

@@ -183,7 +183,9 @@ def write_model_cards(
     def card(model: str) -> str | LeftOut:
         if model in summary["left_out"]:
             return LeftOut(summary["left_out"][model])
-        return render_model_card(model, summary, corpus=corpus, synthetic=synthetic, text_encoder=text)
+        return render_model_card(
+            model, summary, corpus=corpus, synthetic=synthetic, text_encoder=text, start=settings.start
+        )
 
     return card("affect_vlm"), card("smile_vlm")
 

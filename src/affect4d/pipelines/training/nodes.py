@@ -7,7 +7,7 @@ import pandas as pd
 from affect4d import tracking
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.store import ContentStore
-from affect4d.training.options import CheckpointOptions, DistributedOptions, TrainingRecipe
+from affect4d.training.options import CheckpointOptions, DistributedOptions
 
 SELF_SUPERVISED = ("smile_vlm",)
 
@@ -27,10 +27,8 @@ def train_model(
 
     method = settings.method
     views = view_manifest.drop(columns="expression") if method in SELF_SUPERVISED else view_manifest
-    objective = getattr(settings.objectives, method)
-    recipe = TrainingRecipe(settings.inputs, settings.model, settings.train, objective)
     report = tracking.reporter(method)
     data = TrainingTables(views, schedule, prompts, view_store)
-    record = train_cached(method, data, recipe, model_store, report, checkpoints, distributed)
+    record = train_cached(method, data, settings.recipe(method), model_store, report, checkpoints, distributed)
     report(0, {f"cost/{name}": value for name, value in record["cost"].items() if not isinstance(value, str)})
     return record, read_history(record)
