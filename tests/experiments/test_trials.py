@@ -11,12 +11,13 @@ import pytest
 from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.experiments import trials
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
-from affect4d.experiments.studies_and_cross_validation import _draws, run_study
+from affect4d.experiments.studies_and_cross_validation import _draw, run_study
 from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
-from affect4d.experiments.variants import CONVERGENCE, LABEL_EFFICIENCY, SMILE_REGIMES
+from affect4d.experiments.variants import CONVERGENCE, FINE_TUNING, LABEL_EFFICIENCY, SMILE_REGIMES, Variant
 from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
+from affect4d.training.options import StartingPoint
 
 
 @pytest.fixture
@@ -60,12 +61,12 @@ def test_training_subjects_are_drawn_by_the_seed_and_are_the_same_for_all_varian
     rows = [(name, f"{name}/{number}") for name in "ABCDEFGHI" for number in range(2)]
     data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
     few, more = (
-        list(_draws(StudyOptions(name="convergence", seeds=(0, 1, 2), training_subjects=count), split, data))
+        [_draw(0, seed, StudyOptions(name="convergence", training_subjects=count), split, data) for seed in range(3)]
         for count in (2, 3)
     )
-    assert [len(fold.train) for _, fold, _ in few] == [2, 2, 2]
-    assert len({fold.train for _, fold, _ in few}) > 1
-    for (_, small, names), (_, large, _) in zip(few, more, strict=True):
+    assert [len(fold.train) for fold, _ in few] == [2, 2, 2]
+    assert len({fold.train for fold, _ in few}) > 1
+    for (small, names), (large, _) in zip(few, more, strict=True):
         assert set(small.train) < set(large.train) <= set(split.train)
         assert small.test == split.test
         assert {name[0] for name in names} == {*small.train, *small.test}
@@ -75,6 +76,49 @@ def test_more_training_subjects_than_there_are_is_refused(split, store):
     options = StudyOptions(name="convergence", training_subjects=500)
     with pytest.raises(ValueError, match="500 training subjects are wanted"):
         run_study(CONVERGENCE[:1], options, split, None, ExperimentSettings(), store)
+
+
+def test_a_variant_may_have_training_subjects_of_its_own_and_too_many_are_left_out(calls, split, store, caplog):
+    data = SimpleNamespace(sequences=pd.DataFrame({"subject": list("ABCDEFGH"), "sequence": list("ABCDEFGH")}))
+    sized = tuple(
+        Variant(f"affect_vlm_{count}", "", "affect_vlm", changes={"training_subjects": count}) for count in (2, 4, 80)
+    )
+    own = {"affect_vlm": ExperimentSettings(), "smile_vlm": ExperimentSettings(views=("front",))}
+    options = StudyOptions(name="scale", seeds=(0,))
+    run_study((*sized, Variant("smile", "", "smile_vlm")), options, split, data, own, store)
+    assert [call[0] for call in calls] == ["affect_vlm_2", "affect_vlm_4", "smile"]
+    assert "1 variants want more than the 6 training subjects there are" in caplog.text
+    small, large = (_draw(count, 0, StudyOptions(name="scale"), split, data)[0] for count in (2, 4))
+    assert set(small.train) < set(large.train)
+    with pytest.raises(ValueError, match="80 training subjects are wanted, and there are 6"):
+        run_study(sized[2:], options, split, data, own, store)
+
+
+def test_one_part_of_a_mixture_may_be_trained_on_and_all_are_tested(store):
+    split = SubjectSplit(train=("one:A", "two:A", "one:B"), test=("one:C", "two:C"), seed=0)
+    rows = [(name, f"{name}/1") for name in (*split.train, *split.test)]
+    data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
+    fold, names = _draw(0, 0, StudyOptions(name="scale", trained_on="one"), split, data)
+    assert (set(fold.train), fold.test) == ({"one:A", "one:B"}, split.test)
+    assert "two:A/1" not in names
+    with pytest.raises(ValueError, match=r"trained_on=three names no part of the corpus"):
+        _draw(0, 0, StudyOptions(name="scale", trained_on="three"), split, data)
+
+
+def test_a_study_that_compares_with_a_start_needs_one(split, store):
+    with pytest.raises(ValueError, match=r"fine_tuning compares .*, --params train\.start_from=affect_vlm"):
+        run_study(FINE_TUNING, StudyOptions(name="fine_tuning"), split, None, ExperimentSettings(), store)
+
+
+def test_the_start_counts_by_its_weights_wherever_they_lie(split, store, tmp_path, monkeypatch):
+    start = StartingPoint(name="a", digest="d", folder=tmp_path, views=("front",), channels=("grey",))
+    keys = [
+        ExperimentSettings(start=start.model_copy(update=changes)).key_parts
+        for changes in ({}, {"folder": tmp_path / "moved"}, {"digest": "e"})
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    scratch = {variant.name: variant for variant in FINE_TUNING}["scratch_3"]
+    assert ExperimentSettings(start=start).changed(scratch.changes).start is None
 
 
 def test_a_trial_that_fails_is_named(monkeypatch, store, split):

@@ -12,7 +12,9 @@ from affect4d.pipelines.model_input.nodes import (
     SmileMethod,
     collect_settings,
 )
-from affect4d.training.options import CrossEntropyOptions
+from affect4d.training.options import CrossEntropyOptions, StartingPoint
+
+START = StartingPoint(name="a", digest="d", folder="/nowhere", views=("front",), channels=("grey",))
 
 
 def test_a_variant_changes_the_named_places_alone():
@@ -39,7 +41,8 @@ def test_a_value_that_is_not_allowed_is_refused():
 )
 def test_every_variant_fits_a_setting_and_differs_from_the_first(study, variant):
     varied, first = (
-        (ExperimentSettings().changed(one.changes), one.method, one.readout) for one in (variant, study.variants[0])
+        (ExperimentSettings(start=START).changed(one.changes), one.method, one.readout)
+        for one in (variant, study.variants[0])
     )
     assert variant is study.variants[0] or varied != first
 

@@ -7,7 +7,7 @@ import pytest
 
 from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, StudyProvenance, compare_variants
 from affect4d.experiments.variants import study_named
-from affect4d.reporting.pages import render_study
+from affect4d.reporting.pages import render_study, size_curves
 
 BASIS = DataProvenance("<open>", "", subjects=12, sequences=12, split="s" * 24, data="d", views="v", code="c" * 24)
 PROVENANCE = StudyProvenance(
@@ -68,6 +68,20 @@ def context():
         "command": "kedro run",
         "versions": {"affect4d": "0"},
     }
+
+
+def test_curves_over_numbers_of_subjects_are_drawn_in_order_and_by_part_of_a_mixture(context):
+    study = study_named("scale")
+    small, large = (replace(context["results"][0], variant=f"affect_vlm_{size}", parts={}) for size in (20, 160))
+    points = size_curves(study, [large, small])
+    assert [size for size, *_ in points["AffectVLM"]] == [20, 160]
+    parted = [replace(row, parts={"one": 0.25, "two": 0.75}) for row in (small, large)]
+    assert list(size_curves(study, parted)) == ["AffectVLM, tested on one", "AffectVLM, tested on two"]
+    page, tables = render_study(**{**context, "study": study, "results": parted})
+    assert 'data-figure="sizes"' in page
+    assert "<th>on one</th>" in page
+    assert tables.count(" 25.0 | 75.0 |\n") == 2
+    assert 'data-figure="sizes"' not in page_of(context)
 
 
 def test_the_page_says_what_was_judged(context):

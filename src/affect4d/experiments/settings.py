@@ -60,6 +60,7 @@ class ExperimentSettings(BaseModel, frozen=True, extra="forbid"):
     views: tuple[str, ...] = ()  # that are used; empty means all that are rendered
     labels: Literal["true", "pseudo"] = "true"  # that a supervised training sees
     untrained: bool = False  # the model keeps its initial weights
+    training_subjects: int = Field(default=0, ge=0)  # drawn by the seed in place of a study's; 0 means as many as that
     labelled_subjects: int = Field(default=0, ge=0)  # for a supervised training or a probe; 0 means all
     fitted_views: tuple[str, ...] = ()  # of a probe, one at a time, averaged; empty means those of the training
     tested_views: tuple[str, ...] = ()  # likewise, not only the model's; empty means all of these, side by side
@@ -108,6 +109,7 @@ class StudyOptions(BaseModel, frozen=True, extra="forbid"):
     variants: NameList = ()  # to run beside the first; empty means all
     primary: NameList = ()  # variants whose contrasts are decided on; fixed by the first run; empty means all
     training_subjects: int | None = Field(default=None, ge=1)  # drawn anew for every seed; None means all
+    trained_on: str | None = None  # of a mixture: the corpus whose subjects are trained on; all are tested
     _former = former_names(arms="variants")
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Studies and cross-validations: trials of methods, splits and seeds in parallel, each cached as soon as it ends."""
 
 import functools
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -15,10 +16,11 @@ from affect4d.experiments.variants import METHODS, Variant
 from affect4d.parallel import IN_PROCESS, EngineOptions, map_chunks
 from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, hold_out
-from affect4d.scans.scan_source_and_corpus_folder import prefixed
+from affect4d.scans.scan_source_and_corpus_folder import PART_JOINT, prefixed
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import ContentStore
 
+LOGGER = logging.getLogger(__name__)
 TEST, VALIDATION = "test", "validation"
 OnFold = Callable[[Fold, pd.DataFrame], None]
 
@@ -49,25 +51,32 @@ def run_study(
     options: StudyOptions,
     split: SubjectSplit,
     data: TrialData,
-    settings: ExperimentSettings,
+    settings: ExperimentSettings | Mapping[str, ExperimentSettings],
     store: ContentStore,
     engine: EngineOptions = IN_PROCESS,
 ) -> StudyTables:
     """Run every variant with every seed; all are tested on the test subjects of the split.
 
-    With ``options.training_subjects``, so many are drawn for every seed, the same for all variants. A trial has one CPU
-    thread, so that its result does not depend on how many run at once.
+    With ``options.training_subjects``, so many are drawn for every seed, the same for all variants. Variants that
+    want more training subjects of their own than there are, or than that, are left out. A trial has one CPU thread, so
+    that its result does not depend on how many run at once. ``settings`` may be by method, AffectVLM's where one is
+    missing.
 
     Raises:
-        ValueError: If there are fewer subjects to train on than are wanted.
+        ValueError: If there are fewer subjects to train on than are wanted, or a start is wanted and none is named.
         RuntimeError: If a trial failed; those that ended before it are cached.
     """
-    _check_subjects(variants, options, split, settings)
-    single = settings.changed({"train.threads": 1})
+    available = len(training_pool(split, options))
+    single = {variant.name: _settings_of(variant, settings).changed({"train.threads": 1}) for variant in variants}
+    varied = {variant.name: single[variant.name].changed(variant.changes) for variant in variants}
+    _check_start(variants, single, options)
+    variants = _feasible(variants, varied, options, available)
+    _check_subjects(variants, options, available, varied)
     trials = [
-        Trial(variant, seed, fold, single, sequences, place=f"with seed {seed}")
-        for seed, fold, sequences in _draws(options, split, data)
+        Trial(variant, seed, fold, single[variant.name], sequences, place=f"with seed {seed}")
+        for seed in options.seeds
         for variant in variants
+        for fold, sequences in [_draw(varied[variant.name].training_subjects, seed, options, split, data)]
     ]
     run = functools.partial(run_trial, data=data, store=store)
     done = {
@@ -201,17 +210,52 @@ def link_entries(names: Iterable[str], source: ContentStore, target: ContentStor
                     shutil.copy2(source.path(name), partial)
 
 
+def _settings_of(
+    variant: Variant, settings: ExperimentSettings | Mapping[str, ExperimentSettings]
+) -> ExperimentSettings:
+    if isinstance(settings, ExperimentSettings):
+        return settings
+    return settings.get(variant.method, settings["affect_vlm"])
+
+
+def _check_start(
+    variants: Sequence[Variant], settings: Mapping[str, ExperimentSettings], options: StudyOptions
+) -> None:
+    """A study of which some variants do without the start needs one."""
+    compared = any("start" in variant.changes for variant in variants)
+    if compared and any(settings[variant.name].start is None for variant in variants):
+        raise ValueError(
+            f"The study {options.name} compares training from a start with training from scratch: name the start, "
+            "--params train.start_from=affect_vlm (docs/training.md)."
+        )
+
+
+def _feasible(
+    variants: Sequence[Variant], varied: Mapping[str, ExperimentSettings], options: StudyOptions, available: int
+) -> list[Variant]:
+    """The variants that do not want more training subjects of their own than there are."""
+    most = min(available, options.training_subjects or available)
+    feasible = [variant for variant in variants if varied[variant.name].training_subjects <= most]
+    left_out = len(variants) - len(feasible)
+    if not feasible:
+        fewest = min(varied[variant.name].training_subjects for variant in variants)
+        raise ValueError(f"{fewest} training subjects are wanted, and there are {most}: take a larger corpus.")
+    if left_out:
+        LOGGER.warning("%d variants want more than the %d training subjects there are: left out.", left_out, most)
+    return feasible
+
+
 def _check_subjects(
-    variants: Sequence[Variant], options: StudyOptions, split: SubjectSplit, settings: ExperimentSettings
+    variants: Sequence[Variant], options: StudyOptions, available: int, varied: Mapping[str, ExperimentSettings]
 ) -> None:
     """Refuse before the first trial what the last would refuse."""
-    if (options.training_subjects or 0) > len(split.train):
+    if (options.training_subjects or 0) > available:
         raise ValueError(
-            f"{options.training_subjects} training subjects are wanted, and there are {len(split.train)}: lower "
+            f"{options.training_subjects} training subjects are wanted, and there are {available}: lower "
             f"studies.{options.name}.training_subjects, or take a larger corpus."
         )
-    wanted = {variant.name: settings.changed(variant.changes).labelled_subjects for variant in variants}
-    subjects, most = options.training_subjects or len(split.train), max(wanted.values())
+    wanted = {variant.name: varied[variant.name].labelled_subjects for variant in variants}
+    subjects, most = options.training_subjects or available, max(wanted.values())
     if most <= subjects:
         return
     feasible = "+".join(name for name, count in wanted.items() if count <= subjects)
@@ -219,18 +263,30 @@ def _check_subjects(
     raise ValueError(f"{most} labelled subjects are wanted, and there are {subjects} to train on: {remedy}.")
 
 
-def _draws(
-    options: StudyOptions, split: SubjectSplit, data: TrialData
-) -> Iterator[tuple[int, SubjectSplit, tuple[str, ...] | None]]:
-    """Each seed with its split, and the sequences that take part; None: all."""
-    for seed in options.seeds:
-        if options.training_subjects is None:
-            yield seed, split, None
-            continue
-        drawn = np.random.default_rng(seed).permutation(split.train)[: options.training_subjects].tolist()
-        fold = SubjectSplit(tuple(drawn), split.test, split.seed)
-        present = data.sequences["subject"].isin([*fold.train, *fold.test])
-        yield seed, fold, tuple(data.sequences.loc[present, "sequence"])
+def _draw(
+    own: int, seed: int, options: StudyOptions, split: SubjectSplit, data: TrialData
+) -> tuple[SubjectSplit, tuple[str, ...] | None]:
+    """A trial's split and the sequences that take part (None: all); ``own`` subjects, or as many as the study's."""
+    if not own and options.training_subjects is None and options.trained_on is None:
+        return split, None
+    pool = training_pool(split, options)
+    drawn = np.random.default_rng(seed).permutation(pool)[: own or options.training_subjects].tolist()
+    fold = SubjectSplit(tuple(drawn), split.test, split.seed)
+    present = data.sequences["subject"].isin([*fold.train, *fold.test])
+    return fold, tuple(data.sequences.loc[present, "sequence"])
+
+
+def training_pool(split: SubjectSplit, options: StudyOptions) -> list[str]:
+    """Training subjects of the study; ValueError if the mixture has no such part to train on."""
+    parts = dict.fromkeys(name.partition(PART_JOINT)[0] for name in split.train)
+    if options.trained_on is None:
+        return list(split.train)
+    if options.trained_on not in parts or not all(PART_JOINT in name for name in split.train):
+        raise ValueError(
+            f"studies.{options.name}.trained_on={options.trained_on} names no part of the corpus: it takes a mixture, "
+            "--params corpus=NAME+NAME, and one of its parts."
+        )
+    return [name for name in split.train if name.partition(PART_JOINT)[0] == options.trained_on]
 
 
 def _labelled(table: pd.DataFrame, trial: Trial) -> pd.DataFrame:

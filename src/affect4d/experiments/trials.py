@@ -112,7 +112,7 @@ def run_trial(trial: Trial, *, data: TrialData, store: ContentStore) -> TrialRes
     own = data if trial.sequences is None else data.only(trial.sequences)
     if trial.variant.method in BASELINES:
         fit = partial(_fit_baseline, trial, own)
-        return TrialResult(cached(store, "trials", fit, **_baseline_key(trial, own)), pd.DataFrame())
+        return TrialResult(cached(store, "trials", fit, **_baseline_key(trial, own)), _no_curve())
     training = _Training(trial.variant, trial.varied(), trial.split, own, store)
     return TrialResult(*cached(store, "trials", partial(_train_and_evaluate, training), **_key(training)))
 
@@ -179,20 +179,30 @@ def _train_and_evaluate(training: _Training) -> TrialResult:
 
 
 def _trained(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame]:
-    """The trial's model and its curve; a self-supervised model that several probes share is trained by the first."""
+    """The trial's model and its curve; a self-supervised model that several readouts share is trained by the first."""
     settings, store = training.settings, training.store
     if settings.untrained:
-        return _untrained(training, evaluator), pd.DataFrame({"epoch": [0], "seconds": [0.0]})
-    if training.supervised or not (settings.labelled_subjects or settings.tested_views):
+        return _untrained(training, evaluator), _no_curve()
+    if training.supervised or _is_tracked(training.variant) or training.variant.readout == "prompts_and_probe":
         return _train(training, evaluator)
     shared = settings.changed({"labelled_subjects": 0, "fitted_views": (), "tested_views": ()})
-    key = _key(replace(training, settings=shared))
+    asked = replace(training.variant, readout="linear_probe", tracked=False)
+    key = _key(replace(training, variant=asked, settings=shared))
     lock = store.root / f"pretrained/{content_key(**key)}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock, timeout=LONGEST):
         fill = partial(_train_into, training=training, evaluator=evaluator)
         folder = store.path(cached_folder(store, "pretrained", fill, **key))
     return load_model(folder, choose_device(settings.train.device)), pd.read_parquet(folder / "curve.parquet")
+
+
+def _no_curve() -> pd.DataFrame:
+    return pd.DataFrame({"epoch": [0], "seconds": [0.0], "unseen_accuracy": [float("nan")]})
+
+
+def _is_tracked(variant: Variant) -> bool:
+    """Whether the model is evaluated after every epoch; a probe never is."""
+    return variant.tracked and "probe" not in variant.readout
 
 
 def _untrained(training: _Training, evaluator: Evaluator) -> Any:
@@ -318,7 +328,7 @@ def _predict(variant: Variant, settings: ExperimentSettings, evaluator: Evaluato
 
 def _accuracy_of(variant: Variant, settings: ExperimentSettings, evaluator: Evaluator) -> Callable[[Any], float]:
     """Function from a model to its accuracy on test subjects; NaN where it is not tracked or takes a probe."""
-    if not variant.tracked or "probe" in variant.readout:
+    if not _is_tracked(variant):
         return lambda model: float("nan")
 
     quiet = replace(evaluator, quiet=True)

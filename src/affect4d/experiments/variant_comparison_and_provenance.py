@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ from jaxtyping import Float
 from affect4d.evaluation.significance import compare_crossed, crossed_interval, holm, sign_test
 from affect4d.experiments.settings import StudyOptions
 from affect4d.experiments.variants import Variant
+from affect4d.scans.scan_source_and_corpus_folder import PART_JOINT, part_names
 from affect4d.scans.splits import SubjectSplit
 from affect4d.store import code_version, content_key, table_digest
 
@@ -52,6 +53,7 @@ class VariantResult:
     raw_p: float = float("nan")  # uncorrected
     primary: bool = True  # a contrast that was named before the trials ran
     majority: float = 0.0  # share of the most frequent expression among the test sequences
+    parts: Mapping[str, float] = field(default_factory=dict)  # accuracy on each part of a mixture; empty otherwise
 
 
 def compare_variants(
@@ -101,10 +103,19 @@ def compare_variants(
                 raw_p=found.p if found else float("nan"),
                 primary=not primary or variant.name in primary,
                 majority=float(majority),
+                parts=_by_part(own, subjects),
                 **_speed(speed, variant.name, first),
             )
         )
     return results
+
+
+def _by_part(hits: CrossedHits, subjects: "pd.Series[str]") -> dict[str, float]:
+    """Accuracy on each part of a mixture of corpora."""
+    if not subjects.str.contains(PART_JOINT, regex=False).all():
+        return {}
+    parts = part_names(subjects).to_numpy()
+    return {str(part): float(hits[:, parts == part].mean()) for part in dict.fromkeys(parts)}
 
 
 def _crossed_hits(

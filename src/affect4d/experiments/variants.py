@@ -24,6 +24,8 @@ class Variant:
     changes: Mapping[str, Any] = field(default_factory=dict)  # where its settings differ from the study's
     tracked: bool = True  # evaluated after every epoch, not only at the end
     against: str | None = None  # its reference: None for the study's first, its own name for none
+    series: str = ""  # the curve over numbers of subjects that it is a point of; "" of none
+    size: int = 0  # its place on that curve: subjects that are trained on
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Study:
     question: str
     conditions: str
     variants: tuple[Variant, ...]
+    own_settings: bool = False  # each method has its own; else all have those of the first variant's method
 
 
 METHODS: Final[Mapping[str, Variant]] = {
@@ -158,6 +161,49 @@ LABEL_EFFICIENCY: tuple[Variant, ...] = tuple(
 )  # fmt: skip
 """Self-supervised training on all subjects and a probe on a few labelled ones, against those few alone."""
 
+FINE_TUNING: tuple[Variant, ...] = (
+    Variant("start", "the start as it is", "affect_vlm", changes={"untrained": True}, tracked=False,
+        series="fine-tuned"),
+    *(
+        variant
+        for count in (3, 5, 10, 20, 40)
+        for variant in (
+            Variant(f"tuned_{count}", f"AffectVLM fine-tuned on {count} labelled subjects", "affect_vlm",
+                changes={"labelled_subjects": count}, tracked=False, against=f"tuned_{count}", series="fine-tuned",
+                size=count),
+            Variant(f"scratch_{count}", f"AffectVLM from scratch on {count} labelled subjects", "affect_vlm",
+                changes={"labelled_subjects": count, "start": None}, tracked=False, against=f"tuned_{count}",
+                series="from scratch", size=count),
+        )
+    ),
+)  # fmt: skip
+"""A trained model (``train.start_from``) fine-tuned on a few labelled subjects, against training on those few alone."""
+
+ADAPTATION: tuple[Variant, ...] = (
+    Variant("adapted", "SMILE-VLM adapted without labels", "smile_vlm", tracked=False),
+    Variant("start", "the start as it is", "smile_vlm", changes={"untrained": True}, tracked=False),
+    Variant("scratch", "SMILE-VLM from scratch, without labels", "smile_vlm", changes={"start": None}, tracked=False),
+)  # fmt: skip
+"""A trained SMILE-VLM (``train.start_from``) trained further on all subjects without labels; answers by prompts."""
+
+_SCALED: Final[tuple[tuple[str, str, MethodName, Readout], ...]] = (
+    ("affect_vlm", "AffectVLM", "affect_vlm", "prompts"),
+    ("smile_probe", "SMILE-VLM, linear probe", "smile_vlm", "linear_probe"),
+    ("smile_zero_shot", "SMILE-VLM, zero-shot", "smile_vlm", "prompts"),
+    ("cross_entropy", "cross-entropy", "cross_entropy", "head"),
+    ("landmarks", "landmarks, logistic regression", "landmark_logistic", "prompts"),
+)
+_SIZES: Final = (20, 40, 80, 160, 320, 640, 1280, 2560)
+
+SCALE: tuple[Variant, ...] = tuple(
+    Variant(f"{name}_{size}", f"{words}, {size} subjects", method, readout,
+        {"training_subjects": size, "train.samples_per_sequence": max(4, 400 // size)}, tracked=False,
+        against=f"affect_vlm_{size}", series=words, size=size)
+    for size in _SIZES
+    for name, words, method, readout in _SCALED
+)  # fmt: skip
+"""Training on ever more subjects; those of a smaller number are among those of a larger one."""
+
 SUPERVISION: tuple[Variant, ...] = (
     Variant("smile_vlm", "SMILE-VLM, linear probe", "smile_vlm", "linear_probe"),
     Variant("cross_entropy", "cross-entropy on true labels", "cross_entropy", "head"),
@@ -190,6 +236,14 @@ STUDIES: Final[Mapping[str, Study]] = {
         Study("label_efficiency", "Are few labels worth more after SMILE-VLM?",
             "One encoder, one optimiser, as many steps; the same few subjects are labelled, the same others tested.",
             LABEL_EFFICIENCY),
+        Study("fine_tuning", "Is a trained model worth more than a fresh one, with few labelled subjects?",
+            "One encoder, one optimiser, as many steps; the same few subjects are labelled, the same others tested. "
+            "The start was trained on another corpus; its learning rate is lower.", FINE_TUNING),
+        Study("adaptation", "Does SMILE-VLM adapt to a corpus without its labels?",
+            "Zero-shot by prompts; the start was trained on another corpus.", ADAPTATION),
+        Study("scale", "How does accuracy grow with the number of training subjects?",
+            "Each method with its own parameters. Four samples of each sequence an epoch; with fewer than a hundred "
+            "subjects more, so that each training takes at least the steps of a hundred.", SCALE, own_settings=True),
     )
 }  # fmt: skip
 

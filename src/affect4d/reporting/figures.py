@@ -159,6 +159,22 @@ def few_shot_figure(representations: Mapping[str, Any]) -> go.Figure:
     )
 
 
+def sizes_figure(curves: Mapping[str, Sequence[tuple[int, float, float, float]]]) -> go.Figure:
+    """Accuracy by the number of subjects trained on, per cent, one line a curve; points (size, accuracy, interval)."""
+    figure = _figure(height=380)
+    for name, points in curves.items():
+        scores = [{"accuracy": accuracy, "interval": (low, high)} for _, accuracy, low, high in points]
+        accuracies = [100 * accuracy for _, accuracy, *_ in points]
+        hover = "%{x} subjects: %{y:.1f} %<extra>%{fullData.name}</extra>"
+        sizes, bars = [size for size, *_ in points], _interval_bars(scores)
+        _add_line(figure, sizes, accuracies, name, hover, mode="lines+markers", error_y=bars)
+    sizes = sorted({size for points in curves.values() for size, *_ in points})
+    figure.update_yaxes(ticksuffix=" %")
+    return figure.update_xaxes(
+        title={"text": "subjects trained on"}, showgrid=False, type="category", categoryarray=sizes
+    )
+
+
 def embedding_map_figure(table: pd.DataFrame) -> go.Figure:
     """Unseen sequences of one model in the plane, one colour and one symbol an expression."""
     figure = _figure(height=420)

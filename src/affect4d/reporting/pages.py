@@ -21,8 +21,9 @@ from affect4d.experiments.variant_comparison_and_provenance import (
     StudyProvenance,
     VariantResult,
     describe_changes,
+    from_document,
 )
-from affect4d.experiments.variants import Study
+from affect4d.experiments.variants import STUDIES, Study
 from affect4d.reporting import figures
 from affect4d.training.options import StartingPoint
 
@@ -42,6 +43,7 @@ NO_RESULTS: Mapping[str, Any] = {
     "validations": (),
     "fairness": {},
     "robustness": None,
+    "sizes": {},
     "failures": (),
     "command": "make run",
     "made": None,
@@ -71,7 +73,8 @@ def render_report(report: Mapping[str, Any]) -> str:
             ``costs``, ``view_weights``, ``representations`` and ``fairness``; ``purity`` of pseudo-labels;
             ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons`` (``first``, ``second``
             and a paired comparison); ``claims`` and those of other ``corpora``; ``validations`` (cross-validations);
-            ``robustness``; ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
+            ``robustness``; ``sizes`` (studies over numbers of subjects: ``question``, ``provenance``, ``curves``, by
+            name); ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
             ``confidence``, ``image``); the ``command``; and when it was ``made``.
     """
     context = {**NO_RESULTS, **report}
@@ -158,6 +161,9 @@ def render_study(
 ) -> tuple[str, str]:
     """Page of a study as HTML, and its tables as Markdown; ``curves`` has ``variant``, ``seed``, ``epoch``."""
     drawn = study_figures(curves, {row.variant: row.description for row in results})
+    curve = size_curves(study, results)
+    if curve:
+        drawn["sizes"] = figures.sizes_figure(curve)
     if any(row.against for row in results):
         drawn["contrasts"] = figures.contrasts_figure(results, EQUIVALENCE_MARGIN)
     page, markdown = (
@@ -166,6 +172,7 @@ def render_study(
             study=study,
             results=results,
             first=results[0],
+            parts=list(results[0].parts),
             paired=any(row.against not in ("", results[0].variant) for row in results),
             fewest=FEWEST_SUBJECTS,
             margin=EQUIVALENCE_MARGIN,
@@ -214,6 +221,34 @@ def render_model_card(
 def render_packaged_model_card(description: Mapping[str, Any]) -> str:
     """Card of a packaged model, in Markdown, from the contents of ``packaged_model.json``."""
     return _render("packaged_model_card.md.jinja", method=METHODS.get(description["name"], ""), **description)
+
+
+def size_curves(study: Study, results: Sequence[VariantResult]) -> dict[str, list[tuple[int, float, float, float]]]:
+    """Points (subjects trained on, accuracy, ends of its interval) of every curve of a study; none of most studies.
+
+    On a mixture of corpora there is one curve a part, without intervals.
+    """
+    curves: dict[str, list[tuple[int, float, float, float]]] = {}
+    places = {variant.name: variant for variant in study.variants if variant.series}
+    for row in results:
+        if row.variant in places:
+            own = places[row.variant]
+            points = {f"{own.series}, tested on {part}": (hit, hit, hit) for part, hit in row.parts.items()}
+            for name, (hit, *ends) in (points or {own.series: (row.accuracy, *row.interval)}).items():
+                curves.setdefault(name, []).append((own.size, hit, ends[0], ends[1]))
+    return {name: sorted(points) for name, points in curves.items()}
+
+
+def size_studies(documents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The studies over numbers of subjects among the stored results of studies, for a report."""
+    studies = {}
+    for name, document in documents.items():
+        if name in STUDIES and isinstance(document, Mapping) and "contrasts" in document.get("provenance", {}):
+            curves = size_curves(STUDIES[name], from_document(document["variants"]))
+            if curves:
+                provenance = StudyProvenance.from_document(document["provenance"])
+                studies[name] = {"question": STUDIES[name].question, "provenance": provenance, "curves": curves}
+    return studies
 
 
 def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
@@ -275,6 +310,8 @@ def _report_figures(context: Mapping[str, Any]) -> dict[str, go.Figure]:
         drawn["view-weights"] = figures.view_weights_figure(context["view_weights"])
     if context["purity"] is not None:
         drawn["purity"] = figures.purity_figure(context["purity"])
+    for name, sizes in context["sizes"].items():
+        drawn[f"sizes-{name}"] = figures.sizes_figure(sizes["curves"])
     for name, accuracies in (context["robustness"] or {}).get("curves", {}).items():
         drawn[f"robustness-{name}"] = figures.robustness_figure(accuracies)
     if context["representations"]:

@@ -66,7 +66,8 @@ def run_trials(
     from affect4d.experiments.studies_and_cross_validation import run_study
 
     study = study_named(options.name, options.variants)
-    settings = smile_settings if study.variants[0].method == "smile_vlm" else affect_settings
+    by_method = {"affect_vlm": affect_settings, "smile_vlm": smile_settings}
+    settings = by_method if study.own_settings else by_method.get(study.variants[0].method, affect_settings)
     split = SubjectSplit.from_dict(subject_split)
     result = run_study(study.variants, options, split, data, settings, study_store, engine)
     return result.predictions, result.curves
@@ -100,7 +101,8 @@ def compare_variants(
     """Accuracy, difference, interval, test, verdict and speed of every variant, with the provenance."""
     from affect4d.experiments import variant_comparison_and_provenance
 
-    variants = study_named(options.name, options.variants).variants
+    ran = set(predictions["variant"])
+    variants = [variant for variant in study_named(options.name, options.variants).variants if variant.name in ran]
     results = variant_comparison_and_provenance.compare_variants(
         variants, predictions, curves, np.random.default_rng(0), options.primary
     )

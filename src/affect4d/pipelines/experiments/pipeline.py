@@ -13,6 +13,9 @@ STUDIES = (
     "supervision",
     "distribution",
     "label_efficiency",
+    "fine_tuning",
+    "adaptation",
+    "scale",
 )
 CORPUS = ("view_manifest", "sequences", "scan_manifest", "view_store")
 MODELS = ["affect_vlm_model", "smile_vlm_model", "cross_entropy_model"]

@@ -155,7 +155,7 @@ def write_report(
 ) -> tuple[str, str]:
     """The report as one self-contained page, and its tables as Markdown."""
     from affect4d.experiments.claims import claims_by_corpus
-    from affect4d.reporting.pages import render_report, render_report_markdown
+    from affect4d.reporting.pages import render_report, render_report_markdown, size_studies
 
     report = {
         "summary": summary,
@@ -168,6 +168,7 @@ def write_report(
         "corpora": claims_by_corpus({**evidence["claims"], **present({raw_corpus["name"]: claims})}),
         "validations": evidence["cross_validations"],
         "robustness": evidence["robustness"],
+        "sizes": size_studies(evidence["studies"]),
     }
     return render_report(report), render_report_markdown(report)
 
