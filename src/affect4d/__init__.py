@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from affect4d.inference import Prediction, Predictor, ScanLandmarks
     from affect4d.inference.preprocessing import ScanInput
+    from affect4d.scans.scan import FaceScan
 
 __version__ = "0.1.0"
-__all__ = ["landmarks", "load", "predict"]
+__all__ = ["example", "landmarks", "load", "predict"]
 
 
 def load(model: "str | Path" = "affect_vlm") -> "Predictor":
@@ -62,6 +63,22 @@ def landmarks(scan: "ScanInput") -> "ScanLandmarks":
     from affect4d.inference import landmarks_of  # SciPy costs half a second
 
     return landmarks_of(scan)
+
+
+def example(expression: str = "surprise", frames: int = 6, subject: int = 0) -> "list[FaceScan]":
+    """Scans of a synthetic face to try things on: ``affect4d.predict(affect4d.example("surprise")).expression``.
+
+    Args:
+        expression: One of the six; the face goes from neutral to it.
+        frames: Number of scans.
+        subject: Index of the person. No model of the package was trained on any of them.
+
+    Raises:
+        ValueError: If there is no such expression.
+    """
+    from affect4d.synthetic.generate_scans import example_scans
+
+    return example_scans(expression, frames, subject)
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
+import affect4d
 from affect4d.parallel import EngineOptions
 from affect4d.scans.corpora.bu4dfe import FOLDERS, LANDMARK_FOLDER
 from affect4d.scans.expression import EXPRESSIONS, MICRO_EXPRESSIONS, split_labels
@@ -291,3 +292,18 @@ def test_a_model_with_more_identity_modes_gives_the_same_people():
     assert not shape[3:].any()
     with pytest.raises(ValueError, match="1000 identity modes"):
         draw_subject(TINY.model_copy(update={"identity_modes": 1000}), 0)
+
+
+def test_an_example_goes_from_neutral_to_its_expression_without_landmarks():
+    first, *_, last = affect4d.example("surprise", frames=3, subject=1)
+    assert first.landmarks is None
+    assert first.texture is not None
+    again = affect4d.example("surprise", frames=3, subject=1)
+    np.testing.assert_array_equal(again[0].vertices, first.vertices)
+    other = affect4d.example("happiness", frames=3, subject=1)
+    assert not np.array_equal(other[-1].vertices, last.vertices)
+
+
+def test_an_unknown_example_names_the_six():
+    with pytest.raises(ValueError, match=r"'joy'.*anger, disgust, fear, happiness, sadness, surprise"):
+        affect4d.example("joy")

@@ -3,13 +3,14 @@
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import replace as with_changes
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from affect4d.scans.corpora.bu4dfe import FOLDERS
-from affect4d.scans.expression import join_labels
+from affect4d.scans.expression import EXPRESSIONS, join_labels
 from affect4d.scans.scan import FaceScan
 from affect4d.scans.splits import SubjectSplit, draw_folds, draw_split
 from affect4d.store import code_version, content_key, file_digest
@@ -20,7 +21,7 @@ from affect4d.synthetic.head_variety import HeadVariety, back_of_head, draw_head
 from affect4d.synthetic.ict_facekit import IctFace, ict_digests
 from affect4d.synthetic.performance import Performance, act, draw_performances
 from affect4d.synthetic.procedural_face import ProceduralFace
-from affect4d.synthetic.recipe import CorpusRecipe
+from affect4d.synthetic.recipe import CorpusRecipe, PerformanceOptions
 from affect4d.synthetic.scanner import ScanConditions, draw_conditions, light_texture, scan_surface
 from affect4d.synthetic.scanner_variety import (
     ScannerVariety,
@@ -143,6 +144,30 @@ def scan_frame(recipe: CorpusRecipe, take: Take, frame: int) -> FaceScan:
     texture = light_texture(albedo, normals, wrinkle_map(weights), conditions.lights, frame)
     scan = scan_surface(surface, texture, conditions, frame, rng, recipe.sensor)
     return with_texture_quality(scan, scanner_variety(recipe, take).texture)
+
+
+EXAMPLES_SEED = 3107
+"""Of the faces that :func:`example_scans` makes: no frozen benchmark has it."""
+
+
+def example_scans(expression: str, frames: int = 6, subject: int = 0) -> list[FaceScan]:
+    """Scans of a synthetic face that goes from neutral to an expression, as a scanner delivers them: mm, textured.
+
+    Args:
+        expression: One of the six.
+        frames: Number of scans, the first of them neutral.
+        subject: Index of the person.
+
+    Raises:
+        ValueError: If there is no such expression.
+    """
+    if expression not in EXPRESSIONS:
+        raise ValueError(f"There is no example of {expression!r}: choose one of {', '.join(EXPRESSIONS)}.")
+    recipe = CorpusRecipe(subjects=subject + 1, seed=EXAMPLES_SEED, performances=PerformanceOptions(frames=frames))
+    own = (take for take in takes(recipe) if take.subject == subject)
+    take = next(take for take in own if performance_of(recipe, take).expression == expression)
+    scans = (scan_frame(recipe, take, frame) for frame in range(frames))
+    return [with_changes(scan, landmarks=None) for scan in scans]
 
 
 @functools.lru_cache(maxsize=64)
