@@ -5,9 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from affect4d.experiments.variant_comparison_and_provenance import DataProvenance, StudyProvenance, compare_variants
+from affect4d.experiments.variant_comparison_and_provenance import (
+    DataProvenance,
+    StudyProvenance,
+    as_document,
+    compare_variants,
+)
 from affect4d.experiments.variants import study_named
-from affect4d.reporting.pages import render_study, size_curves
+from affect4d.reporting.pages import render_study, size_curves, size_studies
 
 BASIS = DataProvenance("<open>", "", subjects=12, sequences=12, split="s" * 24, data="d", views="v", code="c" * 24)
 PROVENANCE = StudyProvenance(
@@ -82,6 +87,36 @@ def test_curves_over_numbers_of_subjects_are_drawn_in_order_and_by_part_of_a_mix
     assert "<th>on one</th>" in page
     assert tables.count(" 25.0 | 75.0 |\n") == 2
     assert 'data-figure="sizes"' not in page_of(context)
+
+
+def test_a_study_without_learning_curves_has_results_and_no_speed(context):
+    """As of untracked variants, baselines and a start that is not trained."""
+    flat = (
+        context["curves"]
+        .drop_duplicates(["variant", "seed"])
+        .assign(unseen_accuracy=np.nan)[["variant", "seed", "epoch", "seconds", "unseen_accuracy"]]
+    )
+    rows = [
+        (variant, seed, f"one:S{number}/anger", f"one:S{number}", "anger", "anger" if number < 6 else "fear")
+        for variant in ("affect_vlm", "cross_entropy")
+        for seed in range(2)
+        for number in range(12)
+    ]
+    predictions = pd.DataFrame(rows, columns=["variant", "seed", "sequence", "subject", "expression", "predicted"])
+    results = compare_variants(context["study"].variants, predictions, flat, np.random.default_rng(0))
+    assert [(row.accuracy, row.reached, row.parts) for row in results] == [(0.5, 0, {"one": 0.5})] * 2
+    page, _ = render_study(**{**context, "results": results, "curves": flat})
+    assert 'id="speed"' not in page
+
+
+def test_the_report_draws_stored_studies_over_numbers_of_subjects_alone(context):
+    document = {"provenance": PROVENANCE.to_document(), "variants": as_document(context["results"])}
+    assert size_studies({"convergence": document, "scale": {"variants": []}}) == {}
+    (first, second) = context["results"]
+    sized = as_document([replace(first, variant="tuned_3"), replace(second, variant="scratch_3")])
+    (found,) = size_studies({"fine_tuning": {**document, "variants": sized}}).values()
+    assert list(found["curves"]) == ["fine-tuned", "from scratch"]
+    assert found["provenance"].command("fine_tuning").startswith("kedro run --pipeline=study_fine_tuning")
 
 
 def test_the_page_says_what_was_judged(context):
