@@ -87,3 +87,13 @@ def test_a_run_starts_from_the_packaged_model(project, pipeline, name):
     assert f"started from: {name}, weights {record['start']['digest']}" in (packaged / "card.md").read_text()
     command = json.loads((packaged / "packaged_model.json").read_text())["origin"]["command"]
     assert command.endswith(f",train.start_from={name}")
+
+
+@pytest.mark.slow
+def test_the_study_compares_the_start_fine_tuning_and_training_from_scratch(project):
+    text = read_description(find_packaged_model("affect_vlm")).options.encoder.text
+    project.run("study_fine_tuning", train={"start_from": "affect_vlm"}, model={"encoder": {"text": text}})
+    document = project.load("fine_tuning_study")
+    assert document["provenance"]["changes"]["train.start_from"] == "affect_vlm"
+    compared = {row["variant"]: row["against"] for row in document["variants"]}
+    assert compared == {"start": "", "tuned_3": "", "scratch_3": "tuned_3"}
