@@ -27,7 +27,16 @@ from affect4d.configuration_layers_and_checks import (
     runtime_parameters,
     unread_parameters,
 )
-from affect4d.hooks import ArtefactHooks, MlflowHooks, MlflowOptions, PreflightHooks, pin_versions, warn_of_runner
+from affect4d.hooks import (
+    ArtefactHooks,
+    MlflowHooks,
+    MlflowOptions,
+    PreflightHooks,
+    experiment_of,
+    pin_versions,
+    run_name,
+    warn_of_runner,
+)
 from affect4d.pipeline_registry import register_pipelines
 from affect4d.pipelines.model_input.nodes import SmileMethod
 from affect4d.settings import CONFIG_LOADER_ARGS
@@ -37,12 +46,14 @@ OPENED_RUN = """
 import sys
 from pathlib import Path
 from kedro.pipeline import Pipeline
+from affect4d.configuration_layers_and_checks import LayeredConfigLoader
 from affect4d.hooks import MlflowHooks, MlflowOptions
+from affect4d.settings import CONFIG_LOADER_ARGS
 
 hooks = MlflowHooks()
 hooks._options = MlflowOptions(tracking_uri="sqlite:///" + sys.argv[1], system_metrics=False)
 hooks._project = Path.cwd()
-hooks._parameters = {"seed": 0, "raw_corpus": {"name": "nobody"}}
+hooks._loader = LayeredConfigLoader(sys.argv[2], env="ci", **CONFIG_LOADER_ARGS)
 hooks.before_pipeline_run({}, Pipeline([]))
 """
 KILLED_RUN = f"{OPENED_RUN}\nraise KeyboardInterrupt"
@@ -173,9 +184,9 @@ def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(monkeypatch, d
         hooks.before_pipeline_run({}, reading("smile_vlm", "seed"), catalog)
 
 
-def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
+def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path, project_root):
     store = tmp_path / "runs.db"
-    command = [sys.executable, "-c", KILLED_RUN, store]
+    command = [sys.executable, "-c", KILLED_RUN, store, project_root / "conf"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in done.stderr
     from mlflow import MlflowClient
@@ -185,10 +196,11 @@ def test_a_run_ended_by_ctrl_c_counts_as_killed(tmp_path):
     assert run.info.status == "KILLED"
 
 
-def test_a_run_interrupted_in_a_notebook_lets_the_next_one_begin(tmp_path):
+def test_a_run_interrupted_in_a_notebook_lets_the_next_one_begin(tmp_path, project_root):
     store = tmp_path / "runs.db"
     again = f"{OPENED_RUN}\nhooks.before_pipeline_run({{}}, Pipeline([]))\nhooks.after_pipeline_run()"
-    subprocess.run([sys.executable, "-c", again, store], cwd=tmp_path, capture_output=True, check=True)
+    command = [sys.executable, "-c", again, store, project_root / "conf"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{store}")
@@ -381,14 +393,14 @@ def test_what_shows_faces_is_logged_only_where_they_may_be_shown(tmp_path, monke
     sheet = JSONDataset(filepath=str(tmp_path / "sheet.json"), metadata={"mlflow": "file", **told})
     hooks = MlflowHooks()
     hooks._options = MlflowOptions()
-    hooks.after_catalog_created(DataCatalog({"sheet": sheet}), {})
+    hooks.after_catalog_created(DataCatalog({"sheet": sheet}))
     hooks.after_dataset_saved("sheet", {})
     assert len(files) == logged
 
 
-def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
+def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path, project_root):
     """Each finds no tables there; only one may make them."""
-    command = [sys.executable, "-c", FINISHED_RUN, "mlflow.db"]
+    command = [sys.executable, "-c", FINISHED_RUN, "mlflow.db", project_root / "conf"]
     begun = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for run in begun:
         _, said = run.communicate(timeout=500)
@@ -397,7 +409,31 @@ def test_runs_that_begin_at_once_in_a_new_project_share_its_records(tmp_path):
 
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("affect4d")
-    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FINISHED"] * 3
+    found = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in found] == ["FINISHED"] * 3
+    assert {(run.data.params["corpus"], run.data.params["seed"]) for run in found} == {("open-4dfer-s", "0")}
+
+
+@pytest.mark.parametrize(
+    ("names", "experiment"),
+    [
+        (["__default__"], "mine"),
+        (["train_affect"], "mine"),
+        (["study_ablation"], "mine-studies"),
+        (["cross_validate", "robustness"], "mine-studies"),
+        (["predict"], "mine-predictions"),
+        (["train_affect", "predict"], "mine"),
+    ],
+)
+def test_studies_and_predictions_have_experiments_of_their_own(names, experiment):
+    assert experiment_of("mine", names) == experiment
+
+
+def test_a_run_is_named_by_what_was_changed():
+    parameters = {"raw_corpus.name": "bu4dfe", "seed": 3}
+    given = {"corpus": "bu4dfe", "seed": 3, "affect_vlm": {"train": {"epochs": 40}}}
+    assert run_name(["__default__"], parameters, given) == "affect_vlm.train.epochs=40 · bu4dfe · everything · seed 3"
+    assert run_name(["predict"], parameters, {}) == "bu4dfe · predict · seed 3"
 
 
 def test_every_parameter_that_a_page_writes_is_read(project_root):

@@ -1,23 +1,103 @@
-"""What a run tells MLflow first."""
+"""What MLflow gets of a run: few metrics by plain names, tables of the rest."""
 
-from affect4d.tracking import headline, tagged_models
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from affect4d.tracking import headline, log_artefact, scores_table, tagged_models
+
+SCORED = {
+    "accuracy": 0.75,
+    "uar": 0.7,
+    "macro_f1": 0.6,
+    "uf1": 0.5,
+    "ece": 0.1,
+    "interval": [0.5, 1.0],
+    "sequences": 12,
+}
+ALONE = {"accuracy": 0.5, "macro_f1": 0.4, "interval": [0.25, 0.75]}
+IN_SETTINGS = {**SCORED, "settings": {"sequence": SCORED, "single_scan": ALONE}}
 
 
-def test_a_model_is_named_with_its_way_of_answering():
-    scores = {"linear_probe": {"accuracy": 0.5, "interval": {"low": 0.4}}, "knn": {"accuracy": 0.25, "uar": 0.3}}
-    assert headline("smile_vlm", scores) == {"accuracy/smile_vlm linear_probe": 0.5, "accuracy/smile_vlm knn": 0.25}
-    assert headline("affect_vlm", {"accuracy": 0.75, "f1": 0.5}) == {"accuracy/affect_vlm": 0.75}
+def models(owner, document):
+    return scores_table(owner, document)["model"].tolist()
 
 
-def test_a_setting_comes_last():
-    scores = {"accuracy": 0.75, "settings": {"single_scan": {"accuracy": 0.5, "macro_f1": 0.4}}}
-    expected = {"accuracy/affect_vlm": 0.75, "accuracy/affect_vlm single_scan": 0.5}
-    assert headline("affect_vlm", scores) == expected
+def test_a_table_has_a_row_for_each_model_and_setting():
+    table = scores_table("affect_vlm", IN_SETTINGS)
+    assert table["setting"].tolist() == ["sequence", "single_scan"]
+    assert table["accuracy"].tolist() == [0.75, 0.5]
+    assert table.loc[0, ["uar", "f1", "ece", "low", "high", "sequences"]].tolist() == [0.7, 0.6, 0.1, 0.5, 1.0, 12]
+    assert table.loc[1, ["uar", "ece", "sequences"]].isna().all()
 
 
-def test_references_and_baselines_stand_for_themselves():
-    assert headline("baseline", {"chance": {"accuracy": 0.125}}) == {"accuracy/chance": 0.125}
-    assert headline("reference", {"cross_entropy": {"accuracy": 1}}) == {"accuracy/cross_entropy": 1.0}
+@pytest.mark.parametrize(
+    ("owner", "document", "named"),
+    [
+        ("affect_vlm", SCORED, ["affect_vlm"]),
+        ("smile_vlm", {"linear_probe": SCORED, "knn": SCORED}, ["smile_vlm.linear_probe", "smile_vlm.knn"]),
+        ("smile_vlm", {"smile_vlm.multi_label": SCORED}, ["smile_vlm.multi_label"]),
+        ("baseline", {"chance": SCORED}, ["chance"]),
+        ("cross_validation", {"protocol": "3-fold", "models": {"smile_vlm.knn": SCORED}}, ["smile_vlm.knn"]),
+    ],
+)
+def test_models_are_named_with_their_way_of_answering(owner, document, named):
+    assert models(owner, document) == named
+
+
+def test_metrics_are_named_by_score_model_and_setting():
+    assert headline(scores_table("smile_vlm", {"zero_shot": IN_SETTINGS})) == {
+        "accuracy/smile_vlm zero_shot": 0.75,
+        "uar/smile_vlm zero_shot": 0.7,
+        "f1/smile_vlm zero_shot": 0.6,
+        "ece/smile_vlm zero_shot": 0.1,
+        "accuracy/smile_vlm zero_shot single_scan": 0.5,
+    }
+
+
+def test_scores_of_micro_expressions_have_no_accuracy():
+    micro = {"uf1": 0.5, "uar": 0.25, "interval": [0.0, 1.0], "exact": 0.1, "clips": 4}
+    expected = {"uar/smile_vlm multi_label": 0.25, "f1/smile_vlm multi_label": 0.5}
+    assert headline(scores_table("smile_vlm", {"smile_vlm.multi_label": micro})) == expected
+
+
+def logged(folder, **artefacts):
+    """Metrics of a run that logs artefacts, and its folder of files."""
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'runs.db'}")
+    experiment = mlflow.create_experiment("affect4d", (folder / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=experiment) as run:
+        for name, (kind, data) in artefacts.items():
+            file = folder / f"{name}_file.json"
+            file.write_text("{}")
+            log_artefact(name, SimpleNamespace(metadata={"mlflow": kind}, _filepath=file), data)
+    return mlflow.get_run(run.info.run_id).data.metrics, folder / "artifacts" / run.info.run_id / "artifacts"
+
+
+def test_scores_of_baselines_are_in_the_table_and_no_metrics_of_the_run(tmp_path):
+    metrics, files = logged(
+        tmp_path,
+        affect_vlm_metrics=("metrics", IN_SETTINGS),
+        smile_vlm_metrics=("metrics", {"zero_shot": SCORED, "knn": SCORED}),
+        baseline_metrics=("metrics", {"chance": SCORED}),
+    )
+    assert {name.split("/")[1] for name in metrics} == {"affect_vlm", "affect_vlm single_scan", "smile_vlm zero_shot"}
+    table = json.loads((files / "scores.json").read_text())
+    found = pd.DataFrame(table["data"], columns=table["columns"])
+    assert found["model"].tolist() == ["affect_vlm", "affect_vlm", "smile_vlm.zero_shot", "smile_vlm.knn", "chance"]
+    assert (files / "baseline_metrics" / "baseline_metrics_file.json").exists()
+
+
+def test_documents_become_tables_of_names_and_values(tmp_path):
+    metrics, files = logged(tmp_path, robustness=("table", {"mce": {"affect_vlm": 0.5}, "subjects": 4}))
+    assert metrics == {}
+    assert json.loads((files / "robustness.json").read_text()) == {
+        "columns": ["name", "value"],
+        "data": [["mce.affect_vlm", 0.5], ["subjects", 4.0]],
+    }
 
 
 def test_packaged_models_of_a_run_are_found_by_the_present_and_the_former_tag():

@@ -38,6 +38,12 @@ LIBRARIES = (
     "affect4d", "kedro", "torch", "open_clip_torch", "pyvista", "vtk", "numpy", "pandas", "scikit-learn",
 )  # fmt: skip
 PARAMETER_LENGTH = 500
+NAME_LENGTH = 120
+EXPERIMENTS: Mapping[str, tuple[str, ...]] = {
+    "studies": ("study_", "cross_validate", "robustness"),
+    "predictions": ("predict", "landmarks", "export"),
+}
+"""Ending of an MLflow experiment's name → beginnings of the names of its pipelines."""
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 600.0  # how long a run waits for another one to create MLflow's tables, which takes seconds
 
@@ -145,12 +151,11 @@ class ArtefactHooks:
         if "console" in metadata:
             show(data, **metadata["console"])
 
-    @hook_impl(tryfirst=True)
+    @hook_impl
     def after_pipeline_run(self) -> None:
-        """Log the seconds of every stage, and what was left out."""
+        """Say what was left out."""
         for reason, names in self._left_out.items():
             LOGGER.warning("Left out: %s. %s", ", ".join(names), reason)
-        tracking.log_numbers({f"seconds/{stage}": round(value, 3) for stage, value in self._seconds.items()})
 
     def _count(self, node: Node) -> None:
         now = time.perf_counter()
@@ -241,22 +246,22 @@ class MlflowOptions(BaseModel, frozen=True, extra="forbid"):
     tracking_uri: str = "sqlite:///mlflow.db"
     experiment: str = "affect4d"
     artifacts: str = "mlartifacts"
-    system_metrics: bool = True
+    system_metrics: bool = False
     enabled: bool = True
 
 
 class MlflowHooks:
     """Open an MLflow run around every Kedro run; decision 2 says why this is not left to a plugin.
 
-    Parameters are logged raw and flattened. Catalog entries say with ``metadata: {mlflow: metrics | file | model |
-    package}`` what is logged of them; with ``show_faces: false`` there, nothing. The tag ``run_id`` equals Kedro's save
-    version.
+    Parameters are corpus, seed and those that differ from ``conf/base``; all of them are the file ``parameters.yml``.
+    Catalog entries say with ``metadata: {mlflow: metrics | table | file | model | package}`` what is logged of them;
+    with ``show_faces: false`` there, nothing. The tag ``run_id`` equals Kedro's save version.
     """
 
     def __init__(self) -> None:
         self._options = MlflowOptions(enabled=False)
         self._project = Path()
-        self._parameters: Mapping[str, Any] = {}
+        self._loader: AbstractConfigLoader | None = None
         self._catalog: DataCatalog | None = None
         self._upstream: dict[str, str] = {}
         self._run_id = ""
@@ -265,44 +270,48 @@ class MlflowHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Read ``mlflow.yml``."""
         self._options = MlflowOptions(**context.config_loader.get("mlflow", {}))
-        self._project = Path(context.project_path)
+        self._project, self._loader = Path(context.project_path), context.config_loader
 
     @hook_impl
-    def after_catalog_created(self, catalog: DataCatalog, parameters: dict[str, Any]) -> None:
-        """Keep the catalog and the parameters of the run."""
-        self._catalog, self._parameters = catalog, parameters.get("parameters", {})
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        """Keep the catalog of the run."""
+        self._catalog = catalog
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
         """Open the run; log its parameters, the version of the code and the command."""
         self._upstream = {}
-        if not self._options.enabled:
+        if not self._options.enabled or self._loader is None:
             return
         import mlflow
 
-        self._open_experiment()
+        names = run_params.get("pipeline_names") or ["__default__"]
+        self._open_experiment(experiment_of(self._options.experiment, names))
         warn_of_runner(str(run_params.get("runner", "")))
         end_as_killed(self._run_id)  # a run that was interrupted in this notebook
-        name = "+".join(run_params.get("pipeline_names") or ["__default__"]).replace("__default__", "everything")
-        parameters = configuration.flatten(_plain(self._parameters))
+        parameters = configuration.flatten(self._loader["parameters"])
         logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         run = mlflow.start_run(
-            run_name=f"seed {parameters['seed']} · {parameters['raw_corpus.name']} · {name}",
+            run_name=run_name(names, parameters, run_params.get("runtime_params") or {}),
             log_system_metrics=self._options.system_metrics,
         )
         atexit.unregister(end_as_killed)
         self._run_id = run.info.run_id
         atexit.register(end_as_killed, self._run_id)  # runs before MLflow's own, which would call it finished
         mlflow.set_tags(self._tags(run_params))
-        used = configuration.used_parameters(parameters, pipeline)
-        mlflow.log_params({path: str(value)[:PARAMETER_LENGTH] for path, value in used.items()})
+        changed = configuration.changed_parameters(self._loader, pipeline)
+        shown = {"corpus": parameters["raw_corpus.name"], "seed": parameters["seed"], **changed}
+        mlflow.log_params({path: str(value)[:PARAMETER_LENGTH] for path, value in shown.items()})
+        mlflow.log_dict(configuration.used_parameters(parameters, pipeline), "parameters.yml")
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
-        """Note the version of every artefact that this run loads."""
+        """Note the version of every artefact of another run that this run loads."""
         dataset = self._catalog[dataset_name] if self._catalog and dataset_name in self._catalog else None
         if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
-            self._upstream[f"upstream.{dataset_name}"] = str(dataset.resolve_load_version())
+            version = dataset.resolve_load_version()
+            if version != dataset._version.save:
+                self._upstream[f"upstream.{dataset_name}"] = str(version)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -328,8 +337,8 @@ class MlflowHooks:
             mlflow.set_tags({**self._upstream, "error": f"{type(error).__name__}: {error}"[:PARAMETER_LENGTH]})
             mlflow.end_run("FAILED")
 
-    def _open_experiment(self) -> None:
-        """Open the experiment; one run at a time where it is a file: two that create its tables at once fail."""
+    def _open_experiment(self, name: str) -> None:
+        """Open an experiment; one run at a time where it is a file: two that create its tables at once fail."""
         import mlflow
 
         uri = self._options.tracking_uri
@@ -339,11 +348,11 @@ class MlflowHooks:
             uri, lock = f"{SQLITE}{file}", FileLock(f"{file}.lock", timeout=LOCK_SECONDS)
         with lock:
             mlflow.set_tracking_uri(uri)
-            if mlflow.get_experiment_by_name(self._options.experiment) is None:
+            if mlflow.get_experiment_by_name(name) is None:
                 location = (self._project / self._options.artifacts).as_uri()
                 tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs and metrics
-                mlflow.create_experiment(self._options.experiment, location, tags=tags)
-            mlflow.set_experiment(self._options.experiment)
+                mlflow.create_experiment(name, location, tags=tags)
+            mlflow.set_experiment(name)
 
     def _tags(self, run_params: Mapping[str, Any]) -> dict[str, str]:
         given = {key: str(value) for key, value in run_params.items() if value}
@@ -363,6 +372,19 @@ class MlflowHooks:
         return mlflow.active_run() is not None
 
 
+def experiment_of(experiment: str, names: Iterable[str]) -> str:
+    """MLflow experiment of a run of these pipelines: studies and predictions have their own."""
+    own = {kind for name in names for kind, prefixes in EXPERIMENTS.items() if name.startswith(prefixes)}
+    return "-".join([experiment, *own]) if len(own) == 1 else experiment
+
+
+def run_name(names: Iterable[str], parameters: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Parameters of the command line, corpus, pipelines and seed: ``inputs.size=64 · bu4dfe · everything · seed 0``."""
+    told = [f"{name}={value}" for name, value in configuration.flatten(given).items() if name not in ("corpus", "seed")]
+    pipelines = "+".join(names).replace("__default__", "everything")
+    return " · ".join([*told, parameters["raw_corpus.name"], pipelines, f"seed {parameters['seed']}"])[:NAME_LENGTH]
+
+
 def end_as_killed(run_id: str) -> None:
     """Close a run that is open when the process ends or the next run begins: Kedro reports errors, but not Ctrl-C."""
     import mlflow
@@ -379,12 +401,3 @@ def warn_of_runner(runner: str) -> None:
             "MLflow gets this run's parameters, but no curves, metrics or files: use Kedro's SequentialRunner. The "
             "stages run in several processes themselves (engine.workers): leave --runner out."
         )
-
-
-def _plain(value: Any) -> Any:
-    """Parameters as the configuration gave them, also where Kedro has made a validated type of them."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return value

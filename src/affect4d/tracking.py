@@ -1,16 +1,27 @@
 """Numbers, artefacts and models on their way to MLflow."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from kedro.io.core import AbstractVersionedDataset
 
 from affect4d.configuration_layers_and_checks import flatten
 
 Report = Callable[[int, Mapping[str, float]], None]
 _MODEL_TAG, _FORMER_MODEL_TAG = "packaged_model.", "bundle."
+TRAINED = ("affect_vlm", "smile_vlm", "cross_entropy")
+ONLY_IN_TABLES = ("smile_vlm.knn", "smile_vlm.free_text")
+SCORES: Mapping[str, tuple[str, ...]] = {
+    "accuracy": ("accuracy",),
+    "uar": ("uar",),
+    "f1": ("macro_f1", "uf1"),
+    "ece": ("ece",),
+}
+"""Name of a score → its keys in a document of scores, the first there is; MLflow sorts names, so accuracy leads."""
 NEWEST = "newest"  # alias of the registered version that was made last; "latest" is MLflow's own word
 
 
@@ -21,7 +32,8 @@ def reporter(model: str) -> Report:
         import mlflow
 
         if mlflow.active_run() is not None:
-            mlflow.log_metrics({f"{model}/{name}": float(value) for name, value in numbers.items()}, step=step)
+            curves = {f"training/{model} {name}": float(value) for name, value in numbers.items()}
+            mlflow.log_metrics(curves, step=step)
 
     return report
 
@@ -78,16 +90,38 @@ def _log_pyfunc(record: Mapping[str, Any]) -> Any:
     return logged.registered_model_version
 
 
-def headline(owner: str, scores: Mapping[str, Any]) -> dict[str, float]:
-    """``accuracy/…`` of each model and baseline: few enough to compare runs by, in one section of MLflow's page.
+def scores_table(owner: str, document: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each model and setting: ``model``, ``setting``, scores (NaN: not measured), interval, ``sequences``.
 
-    ``owner`` is a model, or ``"reference"`` or ``"baseline"``, under which every name stands for itself. A setting
-    comes last: ``accuracy/affect_vlm single_scan``.
+    ``low`` and ``high`` are the 95 % interval of the accuracy; of micro-expressions, of F1.
+
+    Args:
+        owner: A trained model, or what every name in the document stands for itself under (``"baseline"``).
+        document: Scores, or scores by name.
     """
-    found = {path: value for path, value in flatten(scores).items() if path.split(".")[-1] == "accuracy"}
-    first = [] if owner in ("reference", "baseline") else [owner]
-    words = {path: [word for word in path.split(".")[:-1] if word != "settings"] for path in found}
-    return {f"accuracy/{' '.join([*first, *words[path]])}": float(value) for path, value in found.items()}
+    named = {owner: document} if "uar" in document else document.get("models", document)
+    rows = []
+    for name, scores in named.items():
+        model = name if name == owner or owner not in TRAINED or "." in name else f"{owner}.{name}"
+        settings = {**scores.get("settings", {}), "sequence": scores}
+        rows += [{"model": model, "setting": setting, **_score_columns(one)} for setting, one in settings.items()]
+    return pd.DataFrame(rows, columns=["model", "setting", *SCORES, "low", "high", "sequences"])
+
+
+def _score_columns(scores: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: next((scores[key] for key in keys if key in scores), math.nan) for name, keys in SCORES.items()}
+    low, high = scores["interval"]
+    return {**found, "low": low, "high": high, "sequences": scores.get("sequences", math.nan)}
+
+
+def headline(scores: pd.DataFrame) -> dict[str, float]:
+    """Metrics of a run by plain names: ``uar/affect_vlm`` in sequences, ``accuracy/affect_vlm single_scan``."""
+    numbers: dict[str, float] = {}
+    for row in scores.to_dict("records"):
+        in_sequences = row["setting"] == "sequence"
+        name = row["model"].replace(".", " ") + ("" if in_sequences else f" {row['setting']}")
+        numbers |= {f"{score}/{name}": float(row[score]) for score in (SCORES if in_sequences else ("accuracy",))}
+    return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
 def log_artefact(name: str, dataset: Any, data: Any) -> None:
@@ -99,12 +133,15 @@ def log_artefact(name: str, dataset: Any, data: Any) -> None:
         return
     kind = metadata.get("mlflow")
     if kind == "metrics":
-        model = re.sub(r"[._]metrics$", "", name)
-        numbers = {f"{model}/{key}".replace(".", "/"): value for key, value in flatten(data).items()}
-        mlflow.log_metrics({path: float(value) for path, value in numbers.items() if _is_number(value)})
-        if name.endswith("metrics"):
-            mlflow.log_metrics(headline(model, data))
-    elif kind == "file":
+        scores = scores_table(re.sub("_(metrics|scores)$", "", name), data)
+        mlflow.log_table(scores, "scores.json")
+        mlflow.log_metrics(headline(scores[scores["model"].map(_is_shown)] if name.endswith("_metrics") else scores))
+    elif kind == "table":
+        table = (
+            data if isinstance(data, pd.DataFrame) else pd.DataFrame(flatten(data).items(), columns=["name", "value"])
+        )
+        mlflow.log_table(table, f"{name}.json")
+    if kind in ("metrics", "file"):
         path = saved_path(dataset)
         mlflow.log_artifact(str(path), artifact_path=None if path.stem == name else name)
     elif kind == "model":
@@ -144,8 +181,9 @@ def log_numbers(numbers: Mapping[str, float]) -> None:
         mlflow.log_metrics(dict(numbers))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_shown(model: str) -> bool:
+    """Whether a model's scores are metrics of the run: the trained models, each in the ways the report leads with."""
+    return model.split(".")[0] in TRAINED and model not in ONLY_IN_TABLES
 
 
 def saved_path(dataset: Any) -> Path:

@@ -16,8 +16,8 @@ def validated(finished):
 
 def runs(project):
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
-    found = client.search_runs([client.get_experiment_by_name("affect4d").experiment_id])
-    parents = [run for run in found if run.info.run_name.endswith("cross_validate")]
+    found = client.search_runs([client.get_experiment_by_name("affect4d-studies").experiment_id])
+    parents = [run for run in found if "cross_validate" in run.info.run_name]
     newest = max(parents, key=lambda run: run.info.start_time).info.run_id
     return [run for run in found if run.data.tags.get("mlflow.parentRunId") == newest]
 
@@ -25,7 +25,7 @@ def runs(project):
 def test_every_fold_is_a_child_run_of_one_parent(validated):
     children = runs(validated)
     assert sorted(run.info.run_name for run in children) == ["fold 1", "fold 2", "fold 3"]
-    assert all(0 <= run.data.metrics["landmark_logistic/accuracy"] <= 1 for run in children)
+    assert all(0 <= run.data.metrics["accuracy/landmark_logistic"] <= 1 for run in children)
     assert len({run.data.tags["split"] for run in children}) == 3
 
 

@@ -95,10 +95,8 @@ def test_the_training_node_runs_once_under_every_launcher(finished, launcher, mo
     with sqlite3.connect(project.folder / "mlflow.db") as database:
         runs = database.execute("SELECT run_uuid FROM tags WHERE key = 'run_id' AND value = ?", (version,)).fetchall()
         assert len(runs) == 1
-        told = "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'affect_vlm/loss' ORDER BY step"
+        told = "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'training/affect_vlm loss' ORDER BY step"
         assert [step for (step,) in database.execute(told, runs[0])] == [0, 1]  # every epoch once
-        costs = "SELECT COUNT(*) FROM metrics WHERE run_uuid = ? AND key LIKE 'affect_vlm/cost/%'"
-        assert database.execute(costs, runs[0]).fetchone()[0] >= 5
     assert not list((project.folder / "data").rglob("jobs/affect_vlm/*"))
     again = project.run("train_affect")
     assert project.load("affect_vlm_model", version=again) == record

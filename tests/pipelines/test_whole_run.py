@@ -7,6 +7,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.slow
+SCORES = ("accuracy", "uar", "f1", "ece")
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +53,34 @@ def test_the_report_is_one_page_that_loads_nothing(finished):
     assert 'rel="stylesheet" href' not in page
 
 
-def test_the_run_in_mlflow_carries_parameters_curves_metrics_and_code(finished, runs):
+def test_the_run_in_mlflow_carries_changes_curves_scores_and_code(finished, runs):
     (run, *_), client = runs
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "seed 0 · open-4dfer-s · everything"
+    assert run.info.run_name == "open-4dfer-s · everything · seed 0"
     assert run.data.tags["run_id"] == finished[1]
     assert len(run.data.tags["git.commit"]) == 40
     assert run.data.tags["git.dirty"] in {"true", "false"}
+    assert run.data.params["corpus"] == "open-4dfer-s"
     assert run.data.params["raw_corpus.known.open-4dfer-s.changes.subjects"] == "6"
     assert run.data.params["affect_vlm.train.epochs"] == "2"
-    assert 0 <= run.data.metrics["affect_vlm/accuracy"] <= 1
-    assert 0 <= run.data.metrics["smile_vlm/linear_probe/accuracy"] <= 1
-    curve = client.get_metric_history(run.info.run_id, "smile_vlm/loss")
+    assert "affect_vlm.train.batch_size" not in run.data.params
+    assert not any(tag.startswith("upstream.") for tag in run.data.tags)
+    curve = client.get_metric_history(run.info.run_id, "training/smile_vlm loss")
     assert [point.step for point in curve] == [0, 1]
-    assert run.data.tags["upstream.scan_manifest"] == finished[1]
     assert run.data.tags["model.affect_vlm.text_encoder"] == "minilm"
+
+
+def test_scores_of_the_trained_models_are_few_metrics_and_the_rest_tables(runs):
+    (run, *_), client = runs
+    scores = {name: value for name, value in run.data.metrics.items() if name.split("/")[0] in SCORES}
+    assert {"accuracy/affect_vlm", "accuracy/affect_vlm single_scan", "ece/smile_vlm linear_probe"} <= set(scores)
+    assert all(0 <= value <= 1 for value in scores.values())
+    assert len(scores) == 24
+    curves = {name.split("/")[0] for name in set(run.data.metrics) - set(scores)}
+    assert curves == {"training"}
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    tables = ("scores", "results", "representation_scores", "pseudo_label_accuracy", "affect_vlm_prompt_influence")
+    assert {"parameters.yml", *(f"{table}.json" for table in tables)} <= names
 
 
 def test_model_folders_and_figures_are_artefacts_of_the_run(runs):

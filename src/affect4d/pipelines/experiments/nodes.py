@@ -109,7 +109,7 @@ def compare_variants(
     if provenance["changed_contrasts"]:
         LOGGER.warning(provenance["changed_contrasts"])
         results = [replace(row, verdict="") for row in results]
-    tracking.reporter(f"study_{options.name}")(0, {row.variant: row.accuracy for row in results})
+    tracking.log_numbers({f"accuracy/{row.variant}": row.accuracy for row in results})
     return {"provenance": provenance, "variants": variant_comparison_and_provenance.as_document(results)}
 
 
@@ -234,7 +234,7 @@ def _report_fold(fold: Fold, table: pd.DataFrame) -> None:
     test = table[table["side"] == "test"]
     hits = (test["predicted"] == test["expression"]).groupby(test["model"]).mean()
     tags = {"fold": str(fold.number + 1), "round": str(fold.round + 1), "split": fold.split.digest}
-    numbers = {f"{model}/accuracy".replace(".", "/"): float(share) for model, share in hits.items()}
+    numbers = {f"accuracy/{model}".replace(".", " "): float(share) for model, share in hits.items()}
     tracking.report_part(f"fold {fold.number + 1}", numbers, {**tags, "tested": ", ".join(fold.split.test)[:5000]})
 
 

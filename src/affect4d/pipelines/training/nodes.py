@@ -27,8 +27,6 @@ def train_model(
 
     method = settings.method
     views = view_manifest.drop(columns="expression") if method in SELF_SUPERVISED else view_manifest
-    report = tracking.reporter(method)
-    data = TrainingTables(views, schedule, prompts, view_store)
+    data, report = TrainingTables(views, schedule, prompts, view_store), tracking.reporter(method)
     record = train_cached(method, data, settings.recipe(method), model_store, report, checkpoints, distributed)
-    report(0, {f"cost/{name}": value for name, value in record["cost"].items() if not isinstance(value, str)})
     return record, read_history(record)
