@@ -1,19 +1,23 @@
-"""``affect4d`` on the command line is ``kedro run`` of this package."""
+"""``affect4d`` on the command line: ``affect4d predict SCAN``; without a command, ``kedro run`` of this package."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.cli.utils import find_run_command
 from kedro.framework.project import configure_project
 
+from affect4d.cli import cli
 
-def main(*args: Any, **kwargs: Any) -> Any:
-    """Run the pipelines of the installed package."""
-    package_name = Path(__file__).parent.name
-    configure_project(package_name)
-    kwargs["standalone_mode"] = not hasattr(sys, "ps1")
-    return find_run_command(package_name)(*args, **kwargs)
+
+def main(arguments: Sequence[str] | None = None, **options: Any) -> Any:
+    """Run a command of the installed package."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] not in (*cli.commands, "--help"):
+        words = ["run", *words]
+    if words[0] == "run":
+        configure_project(Path(__file__).parent.name)
+    return cli.main(words, prog_name="affect4d", **{"standalone_mode": not hasattr(sys, "ps1"), **options})
 
 
 if __name__ == "__main__":

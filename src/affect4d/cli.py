@@ -1,9 +1,12 @@
 """`kedro run` and `affect4d`: a user's error ends in its sentences; the exit code is 1 where no result was made."""
 
+import csv
 import dis
+import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,7 +27,7 @@ SPEAKING = ("affect4d", "kedro")
 
 @click.group()
 def cli() -> None:
-    """Commands of the project."""
+    """Expressions of 3D and 4D faces. Without a command, `affect4d` runs pipelines: `affect4d --pipeline=NAME`."""
 
 
 def run_in_sentences(verbose: bool, **options: Any) -> Any:
@@ -55,6 +58,76 @@ run = click.Command(
     help=kedro_run.help,
 )
 cli.add_command(run)
+
+
+@cli.command()
+@click.argument("scans", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--model", default="affect_vlm", help="affect_vlm, smile_vlm, or the folder of a packaged model.")
+@click.option("--neutral", type=click.Path(path_type=Path), help="A neutral scan of the same face.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all columns as CSV.")
+@click.option("--unsure", is_flag=True, help="Answer scans whose pose is doubtful, too.")
+@click.option("--watch", type=click.Path(path_type=Path), metavar="FOLDER", help="Answer scans as they are written.")
+def predict(
+    scans: tuple[Path, ...], model: str, neutral: Path | None, as_csv: bool, unsure: bool, watch: Path | None
+) -> None:
+    """Predict the expression in SCANS: scans, folders of scans, or folders of sequence folders.
+
+    With --watch, a line of JSON is printed for each scan that appears in FOLDER, once its files are complete.
+    """
+    if bool(scans) == bool(watch):
+        raise click.UsageError("Give scans, or a folder to --watch.")
+    try:
+        if watch is None:
+            _predict(scans, model, neutral, as_csv, unsure)
+        else:
+            _watch(watch, model, neutral, as_csv, unsure)
+    except Exception as error:
+        if not is_users(error):
+            raise
+        raise click.ClickException(str(error)) from error
+
+
+def _predict(scans: Sequence[Path], model: str, neutral: Path | None, as_csv: bool, unsure: bool) -> None:
+    from affect4d.hooks import show
+    from affect4d.inference.batch import predict_recordings  # torch costs seconds
+    from affect4d.inference.find_recordings import find_recordings
+    from affect4d.inference.packaged_model_description import find_packaged_model, read_description
+    from affect4d.inference.results import ResultTables
+
+    folder = find_packaged_model(model)
+    description = read_description(folder)
+    tables = ResultTables(description.expressions, description.views)
+    recordings = [recording for scan in scans for recording in find_recordings(scan)]
+    for prediction, _ in predict_recordings(recordings, folder, answer_unsure=unsure, neutral=neutral):
+        tables.add(prediction)
+    table, _ = tables.tables(by_name=False)
+    if as_csv:
+        click.echo(table.to_csv(index=False), nl=False)
+    else:
+        largest = table.filter(like="prob_").max(axis=1).map("{:.0%}".format, na_action="ignore")
+        show(table.assign(probability=largest), columns=["recording", "expression", "probability", "status", "reason"])
+    if (table["status"] == "refused").all():
+        sys.exit(1)
+
+
+def _watch(folder: Path, model: str, neutral: Path | None, as_csv: bool, unsure: bool) -> None:
+    from affect4d.inference import Predictor
+    from affect4d.inference.watch_folder import answer_scans, watch_scans
+
+    predictor = Predictor.load(model)
+    columns = [f"prob_{name}" for name in predictor.expressions]
+    writer = None
+    for answer in answer_scans(predictor, watch_scans(folder), neutral, answer_unsure=unsure):
+        line = answer.line()
+        if not as_csv:
+            click.echo(json.dumps(line))
+            continue
+        if writer is None:
+            fixed = [name for name in line if name not in columns]
+            writer = csv.DictWriter(sys.stdout, [*fixed[:3], *columns, *fixed[3:]])
+            writer.writeheader()
+        writer.writerow(line)
+        sys.stdout.flush()
 
 
 def is_users(error: BaseException) -> bool:

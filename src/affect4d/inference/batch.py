@@ -38,6 +38,7 @@ class PredictionJob:
     model: Path
     with_image: bool
     answer_unsure: bool = False
+    neutral: Path | None = None
 
 
 class RecordingResult(NamedTuple):
@@ -54,6 +55,7 @@ def predict_recordings(
     images: int = 0,
     *,
     answer_unsure: bool = False,
+    neutral: Path | None = None,
 ) -> Iterator[RecordingResult]:
     """One result a recording, in order of completion; those that lost a scan to a crash come last, without it.
 
@@ -61,6 +63,7 @@ def predict_recordings(
         model: Folder of the packaged model.
         images: Number of recordings, from the first on, whose faces are returned as images.
         answer_unsure: Answer scans whose pose is doubtful, too, instead of refusing them.
+        neutral: Neutral scan of the face in all of them; by default, the first frame of each sequence.
 
     Raises:
         PackagedModelError: If the folder is no packaged model.
@@ -68,7 +71,8 @@ def predict_recordings(
     """
     read_description(model)
     jobs = [
-        PredictionJob(recording, model, place < images, answer_unsure) for place, recording in enumerate(recordings)
+        PredictionJob(recording, model, place < images, answer_unsure, neutral)
+        for place, recording in enumerate(recordings)
     ]
     for job, result, excluded in map_excluding_failures(
         predict_recording,
@@ -97,7 +101,7 @@ def predict_recording(job: PredictionJob) -> RecordingResult:
     predictor = _predictor(job.model, last_written(job.model))
     try:
         preprocessor = replace(predictor.preprocessor, answer_unsure=job.answer_unsure)
-        prepared = preprocessor.prepare_recording(job.recording)
+        prepared = preprocessor.prepare_recording(job.recording, neutral=job.neutral)
     except UnusableRecordingError as error:
         return RecordingResult(_refused(job, tuple(map(refused_frame, error.scans))), b"")
     return RecordingResult(predictor.classify(prepared), _apex_image(prepared) if job.with_image else b"")

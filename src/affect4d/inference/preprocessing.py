@@ -226,6 +226,21 @@ class Preprocessor:
         raise ScanError(error.code, error.path, f"the neutral scan: {error.detail}", error.where) from error
 
 
+class LiveTake:
+    """Prepares the scans of one face as they come; movement is since the neutral scan, or the first usable one."""
+
+    def __init__(self, preprocessor: Preprocessor, neutral: ScanInput | None = None) -> None:
+        self._preprocessor, self._take = preprocessor, TakeAligner()
+        self._rest = preprocessor._neutral(neutral, self._take)
+
+    def prepare(self, scan: ScanRecording) -> PreparedSequence:
+        """Read and render the next scan; UnusableRecordingError if it cannot be used."""
+        rendered = self._preprocessor._read(scan, scan.rows[0], self._take)
+        if not self._rest and rendered.images is not None:
+            self._rest = [rendered.images]
+        return self._preprocessor._join([rendered], self._rest, scan.name, scan.subject, is_sequence=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     """A scan with its images (channel → ``[views, height, width, components]``), or with its error."""

@@ -1,0 +1,156 @@
+"""Live prediction: scans in a folder are answered one by one, each once its files are complete."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any, NamedTuple
+
+from watchfiles import watch
+
+from affect4d.inference.batch import FAILED
+from affect4d.inference.find_recordings import ScanRecording
+from affect4d.inference.predictor import Predictor
+from affect4d.inference.preprocessing import LiveTake, ScanInput, UnusableRecordingError, refused_frame
+from affect4d.inference.results import FramePrediction
+from affect4d.rendering.cameras_and_render_backends import OpenGLError
+from affect4d.scans.corpora.corpus_class_and_scan_table import image_beside
+from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
+from affect4d.scans.readers.mesh_checks_and_textures import SUFFIXES
+
+SETTLE = 0.05  # seconds without a change after which a file counts as complete
+TICK = 20  # milliseconds between looks at files that are being written
+REMEMBERED = 256  # scans that are not answered again unless their files change
+DIGITS = 4  # of numbers in a line
+
+Signature = tuple[tuple[str, int, int], ...]
+"""Name, size and time of change (ns) of a scan's files."""
+
+
+class LiveAnswer(NamedTuple):
+    """Prediction for one scan, and the seconds since the last change of its files."""
+
+    frame: FramePrediction
+    seconds: float
+
+    def line(self) -> dict[str, Any]:
+        """The answer as one flat row; ``prob_…`` only of a usable scan."""
+        one = self.frame
+        return {
+            "file": one.file,
+            "frame": one.frame,
+            "expression": one.expression,
+            **{f"prob_{name}": round(value, DIGITS) for name, value in one.probabilities.items()},
+            "activity": round(one.activity, DIGITS),
+            "status": one.status,
+            "code": one.code,
+            "reason": one.reason,
+            "seconds": round(self.seconds, DIGITS),
+        }
+
+
+def watch_scans(folder: Path, settle: float = SETTLE, stop: Event | None = None) -> Iterator[Path]:
+    """Scans of a folder and those below it, each once its files have not changed for ``settle`` seconds.
+
+    They come in the order of their last change; those that are there already come first. A scan whose files change
+    afterwards comes again. What is remembered does not grow with the number of scans.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder} to watch: make it, or name the one that scans go to.")
+    waiting: dict[Path, tuple[Signature, float]] = {}
+    answered: OrderedDict[Path, Signature] = OrderedDict()
+    listed = False
+    for changes in watch(
+        folder,
+        watch_filter=None,
+        debounce=TICK,
+        step=TICK // 2,
+        rust_timeout=TICK,
+        yield_on_timeout=True,
+        stop_event=stop,
+    ):
+        touched = [Path(path) for _, path in changes]
+        if not listed:  # now that the watch has begun, none is missed in between
+            listed = True
+            touched += folder.rglob("*")
+        for path in touched:
+            if path.suffix.lower() in READERS:
+                waiting.setdefault(path, ((), 0.0))
+        complete = []
+        for path, (before, since) in list(waiting.items()):
+            signature, now = _signature(path), time.monotonic()
+            if not signature:
+                del waiting[path]
+            elif signature != before:
+                waiting[path] = signature, now
+            elif now - since >= settle:
+                del waiting[path]
+                complete.append((path, signature))
+        for path, signature in sorted(complete, key=_age):
+            if answered.get(path) != signature:
+                answered[path] = signature
+                if len(answered) > REMEMBERED:
+                    answered.popitem(last=False)
+                yield path
+
+
+def answer_scans(
+    predictor: Predictor, scans: Iterable[Path], neutral: ScanInput | None = None, *, answer_unsure: bool = False
+) -> Iterator[LiveAnswer]:
+    """One answer a scan of the same face, in order; a scan that cannot be used is an answer with its reason.
+
+    Args:
+        neutral: Neutral scan of the face; by default, the first usable one.
+
+    Raises:
+        ScanError: If the neutral scan cannot be used.
+        OpenGLError: If the graphics driver renders wrong images.
+    """
+    take = LiveTake(replace(predictor.preprocessor, answer_unsure=answer_unsure), neutral)
+    for number, scan in enumerate(scans):
+        written = max((changed for _, _, changed in _signature(scan)), default=time.time_ns())
+        try:
+            frame = predictor.classify(take.prepare(_recording(scan, number))).frames[0]
+        except UnusableRecordingError as error:
+            frame = refused_frame(error.scans[0])
+        except OpenGLError:
+            raise
+        except Exception as error:  # whatever a reader meets in a file costs that file
+            reason = f"{type(error).__name__}: {error}"
+            frame = FramePrediction(str(scan), number, "refused", FAILED, reason, None, {}, False, 0.0)
+        yield LiveAnswer(frame, (time.time_ns() - written) / 1e9)
+
+
+def _recording(scan: Path, frame: int) -> ScanRecording:
+    """Recording of one scan; its folder, which may hold an hour's frames, is not listed."""
+    names = {path.name.lower(): path.name for path in _files_beside(scan)}
+    landmarks = next((path.name for path in _files_beside(scan) if path.suffix.lower() in LANDMARK_READERS), None)
+    row = {"scan": scan.name, "texture": image_beside(names, scan.name), "landmark_file": landmarks, "frame": frame}
+    return ScanRecording(scan.name, None, scan.parent, (row,), is_sequence=False)
+
+
+def _files_beside(scan: Path) -> list[Path]:
+    """Images and landmark files with a scan's own stem."""
+    suffixes = [*SUFFIXES, *LANDMARK_READERS]
+    named = (scan.with_suffix(variant) for suffix in suffixes for variant in dict.fromkeys((suffix, suffix.upper())))
+    return [path for path in named if path.is_file()]
+
+
+def _age(complete: tuple[Path, Signature]) -> tuple[int, list[tuple[int, str]]]:
+    """Order of answers: the time of the scan file's last change; of equal times, the name."""
+    path, ((_, _, changed), *_) = complete
+    return changed, natural_order(str(path))
+
+
+def _signature(scan: Path) -> Signature:
+    """State of a scan's files; empty where the scan is gone."""
+    try:
+        found = [(path.name, path.stat()) for path in (scan, *_files_beside(scan))]
+    except FileNotFoundError:
+        return ()
+    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in found)

@@ -1,0 +1,133 @@
+"""Live prediction: a file is answered once it is complete, and a bad one costs only itself."""
+
+import shutil
+import threading
+import time
+
+import pytest
+
+import affect4d
+from affect4d.__main__ import main
+from affect4d.inference.watch_folder import REMEMBERED, answer_scans, watch_scans
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A folder, and the names of scans that a watch of it gives, as a list that grows."""
+    stop, found = threading.Event(), []
+
+    def watch():
+        for path in watch_scans(tmp_path, settle=0.2, stop=stop):
+            found.append((path.name, path.stat().st_size))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield tmp_path, found
+    stop.set()
+    thread.join()
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_a_scan_comes_once_it_is_complete_and_other_files_do_not(watched):
+    folder, found = watched
+    with (folder / "a.ply").open("wb") as scan:
+        for _ in range(8):
+            scan.write(b"12345678")
+            scan.flush()
+            time.sleep(0.02)
+    (folder / "notes.txt").write_text("nothing")
+    until(lambda: found)
+    time.sleep(0.5)
+    assert found == [("a.ply", 64)]
+
+
+def test_a_scan_whose_files_change_comes_again(watched):
+    folder, found = watched
+    (folder / "a.ply").write_bytes(b"half")
+    until(lambda: len(found) == 1)
+    (folder / "a.ply").write_bytes(b"whole scan")
+    until(lambda: len(found) == 2)
+    (folder / ".b.ply.part").write_bytes(b"moved into place")
+    (folder / ".b.ply.part").rename(folder / "b.ply")
+    until(lambda: len(found) == 3)
+    assert found == [("a.ply", 4), ("a.ply", 10), ("b.ply", 16)]
+
+
+def test_scans_that_are_there_come_in_the_order_of_their_last_change(tmp_path):
+    for name in ("10.ply", "9.ply", "8.obj"):
+        (tmp_path / name).write_bytes(name.encode())
+    stop, found = threading.Event(), []
+    for path in watch_scans(tmp_path, settle=0.01, stop=stop):
+        found.append(path.name)
+        if len(found) == 3:
+            stop.set()
+    assert found == ["10.ply", "9.ply", "8.obj"]
+    assert REMEMBERED < 1000
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*elsewhere to watch"):
+        next(watch_scans(tmp_path / "elsewhere"))
+
+
+@pytest.mark.slow
+def test_answers_are_those_of_a_single_call_and_a_bad_file_costs_only_itself(make_packaged_model, raw_scans, tmp_path):
+    model = make_packaged_model("compact").folder
+    first, second = sorted(next(raw_scans.glob("F001/*")).glob("*.wrl"))[:2]
+    bad = tmp_path / "half.wrl"
+    bad.write_bytes(second.read_bytes()[:3000])
+    predictor = affect4d.load(model)
+    answers = list(answer_scans(predictor, [first, bad, second]))
+    assert [answer.frame.status == "refused" for answer in answers] == [False, True, False]
+    assert answers[1].frame.reason
+    assert answers[0].frame.activity == 0
+    alone = predictor.predict(second, neutral=first).probabilities
+    line = answers[2].line()
+    assert {name: line[f"prob_{name}"] for name in alone} == pytest.approx(alone, abs=1e-3)
+    assert list(answers[1].line()) == ["file", "frame", "expression", "activity", "status", "code", "reason", "seconds"]
+
+
+@pytest.mark.slow
+def test_the_command_prints_a_table_or_csv(make_packaged_model, raw_scans, tmp_path, capsys):
+    model = str(make_packaged_model("compact").folder)
+    first, second = sorted(next(raw_scans.glob("F001/*")).glob("*.wrl"))[:2]
+    main(["predict", str(second), "--model", model, "--neutral", str(first)], standalone_mode=False)
+    assert "expression" in capsys.readouterr().out
+    main(["predict", str(second), "--model", model, "--neutral", str(first), "--csv"], standalone_mode=False)
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.startswith("recording,file,subject,model,expression,prob_")
+    assert "no neutral frame" not in row
+    bad = tmp_path / "bad.wrl"
+    shutil.copy(__file__, bad)
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(bad), "--model", model, "--csv"], standalone_mode=False)
+    assert "refused" in capsys.readouterr().out
+
+
+def test_help_names_the_commands(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"], standalone_mode=True)
+    shown = capsys.readouterr().out
+    assert "predict" in shown
+    assert "--pipeline=NAME" in shown
+
+
+@pytest.mark.parametrize("words", [[], ["scan.ply", "--watch", "folder"]])
+def test_the_command_wants_scans_or_a_folder(words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", *words], standalone_mode=True)
+    assert "Give scans, or a folder to --watch." in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_a_sentence(capsys):
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", "scan.ply", "--model", "nobody"], standalone_mode=True)
+    assert "nobody" in capsys.readouterr().err
