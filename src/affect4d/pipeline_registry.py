@@ -25,6 +25,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
         "baseline_metrics",
         "representation_scores",
         "pseudo_label_accuracy",
+        "action_unit_scores",
     ),
     "report": ("summary", "report", *(f"{model}_card" for model in MODELS)),
 }

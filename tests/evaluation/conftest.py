@@ -1,11 +1,15 @@
 """Small worlds to evaluate in: a bank of tiny pictures, features made by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from affect4d.evaluation.action_unit_head import action_unit_truth
+from affect4d.models import EncoderOptions, ModelOptions, build_model
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
+from affect4d.views.input_options import InputOptions
 
 FRAMES = 5
 
@@ -43,3 +47,24 @@ def bank(sequences, labels, generator):
         sequences=tuple(sequences["sequence"]),
         views=("front", "left"),
     )
+
+
+@pytest.fixture
+def small_inputs():
+    return InputOptions(channels=("grey", "shading"), size=16)
+
+
+@pytest.fixture
+def model(small_inputs):
+    views, channels = small_inputs.input_shape(2)
+    small = EncoderOptions(text="compact", image_width=32, text_width=16, text_heads=2, text_layers=1)
+    return build_model("affect_vlm", ModelOptions(encoder=small, dim=16, views=views, channels=channels), 0)
+
+
+@pytest.fixture
+def truth(bank, labels):
+    """AU12 on the left follows the label, and moves in the window alone."""
+    frames = bank.index()
+    strength = np.where(frames["in_window"], labels[bank.sequence.numpy()] / 5, 0.0)
+    table = frames[["sequence", "frame"]].assign(AU12_L=strength, AU12_R=0.0, gaze_up=0.5)
+    return action_unit_truth(table, pd.DataFrame())

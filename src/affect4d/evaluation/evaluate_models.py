@@ -10,7 +10,9 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from affect4d.evaluation.baselines import baseline_predictions
+from affect4d.evaluation.action_unit_head import fit_head, load_head, save_head
+from affect4d.evaluation.action_unit_scores import evaluate_heads
+from affect4d.evaluation.baselines import baseline_predictions, landmark_table
 from affect4d.evaluation.frozen_features import (
     embedding_map,
     few_shot_scores,
@@ -146,6 +148,10 @@ class EvaluationData:
         """Evaluator of the labelled sequences."""
         return Evaluator.prepare(self.views, self.split, self.inputs, self.store)
 
+    def bank(self) -> ViewBank:
+        """Bank of all sequences, labelled or not."""
+        return load_view_bank(self.views.assign(head_poses=0), self.store, self.inputs)
+
     def key_parts(self) -> dict[str, Any]:
         """Everything of this that a cached evaluation depends on."""
         views = table_digest(self.views[["sequence", "subject", "expression", "checksum"]])
@@ -215,7 +221,7 @@ def evaluate_micro_expressions(
     data: EvaluationData, clips: pd.DataFrame, model: SavedModel, untrained: UntrainedModel
 ) -> Evaluated:
     """Scores and predictions of SMILE-VLM's image encoder on micro-expressions, beside its baselines."""
-    bank = load_view_bank(data.views.assign(head_poses=0), data.store, data.inputs)
+    bank = data.bank()
     models = model.load(), untrained.build(len(bank.views), data.inputs)
     split = SubjectSplit.from_dict(data.split)
     scores, predictions = evaluate_clips(*models, bank, data.inputs, clips, split, untrained.seed)
@@ -289,6 +295,34 @@ def evaluate_baselines(
 
     scores, predictions = in_every_setting(evaluator, predict)
     return {"chance": chance_scores(evaluator.unseen()), **scores}, predictions
+
+
+def fit_action_unit_head(data: EvaluationData, model: SavedModel, truth: pd.DataFrame, folder: Path) -> None:
+    """Fit the action units of a frozen model on training subjects, and write its head to a folder."""
+    subjects = data.views.set_index("sequence")["subject"]
+    train = subjects[subjects.isin(data.split["train"])]
+    save_head(fit_head(model.load(), data.bank(), data.inputs, truth, train.to_dict()), folder)
+
+
+def evaluate_action_units(
+    data: EvaluationData,
+    models: Mapping[str, tuple[SavedModel, Path]],
+    truth: pd.DataFrame,
+    scan_manifest: pd.DataFrame,
+    blendshapes: pd.DataFrame | None = None,
+) -> dict[str, Any]:
+    """Scores of each model's action units, and of ridge regression on landmarks and on blendshape scores.
+
+    ``models`` are a model and the folder of its head, by name.
+    """
+    heads = {name: (model.load(), load_head(folder)) for name, (model, folder) in models.items()}
+    tables = {}
+    if scan_manifest["landmarks"].notna().any():
+        tables["landmark_ridge"] = landmark_table(scan_manifest)
+    if blendshapes is not None and blendshapes.notna().all(axis=1).any():
+        tables["blendshape_ridge"] = blendshapes.set_index(["sequence", "frame"])
+    split = SubjectSplit.from_dict(data.split)
+    return evaluate_heads(heads, data.bank(), data.inputs, truth, data.views[["sequence", "subject"]], split, tables)
 
 
 def in_every_setting(evaluator: Evaluator, predict: Callable[[Evaluator], Mapping[str, pd.DataFrame]]) -> Evaluated:

@@ -34,6 +34,8 @@ NAMES: Mapping[str, str] = {
     "untrained_encoder.knn": "Untrained encoder, nearest neighbours",
     "untrained_encoder_knn": "Untrained encoder, nearest neighbours",
     "pseudo_labels": "Pseudo-label rules alone",
+    "landmark_ridge": "Landmarks, ridge regression",
+    "blendshape_ridge": "Blendshape scores, ridge regression",
 }
 """Display names of models and baselines."""
 

@@ -120,7 +120,8 @@ class MlflowModel:
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """One row a recording, as in ``docs/predict.md``, for paths in a list or in the column ``path`` of a table."""
-        tables = ResultTables(self._description.expressions, self._description.views)
+        described = self._description
+        tables = ResultTables(described.expressions, described.views, described.action_unit_names)
         for path in _paths(model_input):
             for prediction, _ in predict_recordings(find_recordings(path), self._folder):
                 tables.add(prediction)

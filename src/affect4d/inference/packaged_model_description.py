@@ -49,6 +49,19 @@ class MeasuredScores(BaseModel, frozen=True, extra="forbid"):
     corpus: str
 
 
+class ActionUnitErrors(BaseModel, frozen=True, extra="forbid"):
+    """Action units that a model gives, with the standard deviation of their errors on held-out training subjects."""
+
+    with_neutral: Mapping[str, float] = Field(min_length=1, description="Unit, e.g. AU01_l → error of its strength.")
+    alone: Mapping[str, float] = Field(description="Of scans without a neutral frame.")
+
+    @model_validator(mode="after")
+    def _same_units(self) -> "ActionUnitErrors":
+        if tuple(self.with_neutral) != tuple(self.alone):
+            raise ValueError("`with_neutral` and `alone` name different action units.")
+        return self
+
+
 class PackagedModel(BaseModel, frozen=True, extra="forbid"):
     """Contents of ``packaged_model.json``."""
 
@@ -60,6 +73,7 @@ class PackagedModel(BaseModel, frozen=True, extra="forbid"):
     render: RenderOptions
     crop_radius: float = Field(gt=20, le=400, description="Around the nose tip, mm.")
     prompts: Mapping[str, tuple[str, ...]] = Field(min_length=2, description="Prompt ensemble of every expression.")
+    action_units: ActionUnitErrors | None = Field(default=None, description="None for a model that gives none.")
     calibration: Calibration | None = None
     origin: Mapping[str, str] = Field(default={}, description="Training data, command and code.")
     scores: MeasuredScores | None = None
@@ -86,6 +100,11 @@ class PackagedModel(BaseModel, frozen=True, extra="forbid"):
     def expressions(self) -> tuple[str, ...]:
         """Classes, in the order of every row of probabilities."""
         return tuple(self.prompts)
+
+    @property
+    def action_unit_names(self) -> tuple[str, ...]:
+        """Action units of a prediction, in the order of its columns; none for a model that gives none."""
+        return () if self.action_units is None else tuple(self.action_units.with_neutral)
 
     @property
     def views(self) -> tuple[str, ...]:

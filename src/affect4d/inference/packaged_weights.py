@@ -21,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from affect4d.evaluation.action_unit_head import ActionUnitHead
 from affect4d.evaluation.zero_shot import prompt_embeddings
 from affect4d.inference.packaged_model_description import (
     CARD_FILE,
     WEIGHTS_FILE,
+    ActionUnitErrors,
     PackagedModel,
     PackagedModelError,
     description_file,
@@ -40,6 +42,7 @@ NamedWeights = dict[str, Tensor]
 TOKEN_ROWS = "text.tower.token_embedding.weight"
 KNOWN_IDS, KNOWN_ROWS, PROMPTS = "tokens.ids", "tokens.rows", "prompts"
 TRAINING_ONLY = "projector."
+ACTION_UNITS = "action_units."
 ENCODERS_FILE = "open_clip_model.safetensors"
 OPEN_CLIP_NAMES: Mapping[str, str] = {"image.tower.": "visual.", "text.tower.": "text."}
 """Beginnings of weight names: a model's → open_clip's."""
@@ -58,6 +61,7 @@ class LoadedModel:
     prompts: Mapping[str, Float32[np.ndarray, "prompts dim"]]
     """Expression → unit vectors of its prompts, computed in full precision."""
     known: frozenset[int] | None  # tokens the model was trained on; None for a pretrained text encoder, which has all
+    action_units: ActionUnitHead | None = None
 
     @property
     def scale(self) -> float:
@@ -74,8 +78,12 @@ def write_packaged_model(
     sentences: Sequence[str] = (),
     *,
     card: str = "",
+    action_units: ActionUnitHead | None = None,
 ) -> Path:
-    """Write a trained model as a packaged model, which knows the tokens of ``sentences``, its training texts."""
+    """Write a trained model as a packaged model, which knows the tokens of ``sentences``, its training texts.
+
+    ``action_units`` is the head that was fitted on its image encoder, if any.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     vectors = prompt_embeddings(model.eval(), description.prompts)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith(TRAINING_ONLY)}
@@ -84,10 +92,23 @@ def write_packaged_model(
         weights[KNOWN_IDS] = known_tokens(texts)
         weights[KNOWN_ROWS] = weights.pop(TOKEN_ROWS)[weights[KNOWN_IDS]]
     weights[PROMPTS] = torch.from_numpy(np.concatenate(list(vectors.values())))
-    write_description(description.model_copy(update={"options": model.options}), folder)
+    errors = None
+    if action_units is not None:
+        weights |= {ACTION_UNITS + name: torch.from_numpy(array) for name, array in action_units.arrays().items()}
+        errors = expected_errors(action_units)
+    write_description(description.model_copy(update={"options": model.options, "action_units": errors}), folder)
     (folder / CARD_FILE).write_text(card.rstrip() + "\n", encoding="utf-8")
     save_weights(weights, folder / WEIGHTS_FILE)
     return folder
+
+
+def expected_errors(head: ActionUnitHead) -> ActionUnitErrors:
+    """A head's action units as the description of its packaged model has them."""
+    with_neutral, alone = (
+        dict(zip(head.names, one.errors.astype(float).round(4).tolist(), strict=True))
+        for one in (head.with_neutral, head.alone)
+    )
+    return ActionUnitErrors(with_neutral=with_neutral, alone=alone)
 
 
 def halve_precision(folder: Path, target: Path) -> Path:
@@ -111,6 +132,7 @@ def read_packaged_model(folder: Path) -> LoadedModel:
     weights = read_weights(folder)
     try:
         known, prompts = weights.pop(KNOWN_IDS, None), weights.pop(PROMPTS)
+        action_units = _pop_action_units(weights, description.action_unit_names)
         model = _build(description, weights, known)
         parts = np.split(prompts.numpy(), np.cumsum([len(texts) for texts in description.prompts.values()]))
         if len(parts.pop()) or not all(map(len, parts)):
@@ -120,7 +142,8 @@ def read_packaged_model(folder: Path) -> LoadedModel:
             f"{folder / WEIGHTS_FILE} does not hold the model that {description_file(folder).name} describes: {error}"
         ) from error
     tokens = None if known is None else frozenset(known.tolist())
-    return LoadedModel(description, model.eval(), dict(zip(description.prompts, parts, strict=True)), tokens)
+    texts = dict(zip(description.prompts, parts, strict=True))
+    return LoadedModel(description, model.eval(), texts, tokens, action_units)
 
 
 def read_weights(folder: Path) -> NamedWeights:
@@ -176,6 +199,12 @@ def _build(description: PackagedModel, weights: NamedWeights, known: Tensor | No
     if wrong:
         raise ValueError(f"missing or unknown: {', '.join(renamed(name, FILE_NAMES) or name for name in wrong[:3])}")
     return model
+
+
+def _pop_action_units(weights: NamedWeights, names: Sequence[str]) -> ActionUnitHead | None:
+    own = {name: weights.pop(name) for name in [*weights] if name.startswith(ACTION_UNITS)}
+    arrays = {name.removeprefix(ACTION_UNITS): value.numpy() for name, value in own.items()}
+    return ActionUnitHead.from_arrays(names, arrays) if names else None
 
 
 def _halved(name: str, value: Tensor) -> Tensor:

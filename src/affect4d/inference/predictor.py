@@ -1,7 +1,7 @@
 """Predictor: a packaged model that takes raw scans, and gives expressions and their attributions to the face mesh."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class RecordingEmbedding:
     fused: Float32[np.ndarray, " dim"]  # normalised mean over the frames in the window
     view_weights: Float32[np.ndarray, "frames views"]
     in_window: tuple[bool, ...]
+    action_units: Float32[np.ndarray, "frames units"] | None  # strengths, 0…1; None where the model gives none
 
 
 class Predictor:
@@ -44,7 +45,7 @@ class Predictor:
         self.model = loaded.model
         self.scale = loaded.scale  # factor on cosines before the softmax, calibration included
         self.preprocessor = Preprocessor(loaded.description)
-        self._known = loaded.known
+        self._known, self._head = loaded.known, loaded.action_units
         self._sentences = [text for texts in loaded.description.prompts.values() for text in texts]
         self._prompts = np.concatenate(list(loaded.prompts.values()))
         means = np.stack([vectors.mean(axis=0) for vectors in loaded.prompts.values()])
@@ -64,6 +65,11 @@ class Predictor:
     def classes(self) -> Float32[np.ndarray, "expressions dim"]:
         """Unit vector of every expression in the joint space: the normalised mean of its prompts'."""
         return self._classes
+
+    @property
+    def action_units(self) -> tuple[str, ...]:
+        """Names of the action units that predictions have; none for a model that gives none."""
+        return self.description.action_unit_names
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -118,24 +124,30 @@ class Predictor:
             raise ValueError(
                 f"{prepared.name} was prepared for other images than {self.description.name} was trained on."
             )
-        frames, weights = [], []
+        frames, weights, hidden = [], [], []
         for rows in torch.split(torch.tensor(prepared.rows), BATCH):
             images = assemble_unaugmented(prepared.bank, rows, self.description.inputs)
             embedding = self.model.embed_views(images)
             frames.append(embedding.fused)
             weights.append(self.model.image.fusion.weights(embedding.views))
+            hidden.append(embedding.hidden.flatten(1))
         fused = torch.cat(frames)
         chosen = window_rows(prepared.bank, prepared.name, FRAMES)
         places = [prepared.rows.index(row) for row in chosen]
         mean = normalize(mean_by_sequence(fused[places], [len(places)]), dim=-1)[0]
         window = tuple(row in chosen for row in prepared.rows)
-        return RecordingEmbedding(fused.numpy(), mean.numpy(), torch.cat(weights).numpy(), window)
+        units = None
+        if self._head is not None:
+            units = self._head.readout(prepared.has_neutral).predict(torch.cat(hidden).numpy())
+        return RecordingEmbedding(fused.numpy(), mean.numpy(), torch.cat(weights).numpy(), window, units)
 
     def classify(self, prepared: PreparedSequence, embedding: RecordingEmbedding | None = None) -> Prediction:
         """Predict from a prepared recording; its ``embedding`` is computed unless given."""
         embedding = embedding or self.embed(prepared)
         probabilities = self.probabilities(embedding.fused[None])[0]
-        weights = embedding.view_weights[np.array(embedding.in_window)].mean(axis=0)
+        window = np.array(embedding.in_window)
+        weights = embedding.view_weights[window].mean(axis=0)
+        strengths = None if embedding.action_units is None else embedding.action_units[window].mean(axis=0)
         return Prediction(
             model=self.description.name,
             name=prepared.name,
@@ -146,6 +158,8 @@ class Predictor:
             nearest_prompts=self._nearest(embedding.fused),
             view_weights=dict(zip(self.views, map(float, weights), strict=True)),
             frames=tuple(self._frames(prepared, embedding)),
+            action_units=self._strengths(strengths),
+            action_unit_errors=self._expected_errors(prepared),
             **_remarks(prepared),
         )
 
@@ -202,16 +216,25 @@ class Predictor:
     def _by_name(self, probabilities: Float64[np.ndarray, " expressions"]) -> dict[str, float]:
         return dict(zip(self.expressions, map(float, probabilities), strict=True))
 
+    def _strengths(self, values: Float32[np.ndarray, " units"] | None) -> dict[str, float] | None:
+        return None if values is None else dict(zip(self.action_units, map(float, values), strict=True))
+
+    def _expected_errors(self, prepared: PreparedSequence) -> Mapping[str, float] | None:
+        known = self.description.action_units
+        return known and (known.with_neutral if prepared.has_neutral else known.alone)
+
     def _frames(self, prepared: PreparedSequence, embedding: RecordingEmbedding) -> Iterator[FramePrediction]:
-        usable = iter(zip(self.probabilities(embedding.frames), embedding.in_window, strict=True))
+        units = [None] * len(prepared.rows) if embedding.action_units is None else embedding.action_units
+        usable = iter(zip(self.probabilities(embedding.frames), embedding.in_window, units, strict=True))
         for scan in prepared.scans:
             if not scan.usable:
                 yield refused_frame(scan)
                 continue
-            probabilities, in_window = next(usable)
+            probabilities, in_window, strengths = next(usable)
             expression = self.expressions[int(probabilities.argmax())]
             status = (scan.file, scan.frame, scan.status, scan.code, scan.reason)
-            yield FramePrediction(*status, expression, self._by_name(probabilities), in_window, scan.activity)
+            answer = expression, self._by_name(probabilities), in_window, scan.activity
+            yield FramePrediction(*status, *answer, self._strengths(strengths))
 
 
 def attribution_on_mesh(

@@ -26,6 +26,7 @@ class FramePrediction:
     probabilities: Mapping[str, float]  # empty of a refused scan
     in_window: bool  # whether the frame counts for its sequence
     activity: float  # movement since the neutral frame, 0…1
+    action_units: Mapping[str, float] | None = None  # strengths, as of a prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Prediction:
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
+    action_units: Mapping[str, float] | None = None
+    """Strength, 0…1, of every action unit by name (``AU12_l``: the subject's left lip corner), the mean over the frames
+    in the window; None where the model gives none, or no scan was usable."""
+    action_unit_errors: Mapping[str, float] | None = None  # expected error of each: one standard deviation
 
     @property
     def file(self) -> str:
@@ -63,6 +68,7 @@ class Prediction:
             "model": self.model,
             "expression": self.expression,
             **{f"prob_{name}": probability for name, probability in self.probabilities.items()},
+            **(self.action_units or {}),
             "calibrated": self.calibrated,
             "nearest_prompts": SEPARATOR.join(text for text, _ in self.nearest_prompts),
             **{f"weight_{view}": weight for view, weight in self.view_weights.items()},
@@ -87,6 +93,7 @@ class Prediction:
                 "model": self.model,
                 "expression": frame.expression,
                 **{f"prob_{name}": probability for name, probability in frame.probabilities.items()},
+                **(frame.action_units or {}),
                 "activity": frame.activity,
                 "in_window": frame.in_window,
                 "status": frame.status,
@@ -109,19 +116,22 @@ class Prediction:
         return f"{self.name}: {self.expression or self.status} ({listed or self.reason}) by {self.model}{remark}"
 
 
-def table_columns(expressions: Sequence[str], views: Sequence[str]) -> tuple[list[str], list[str]]:
+def table_columns(
+    expressions: Sequence[str], views: Sequence[str], action_units: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
     """Columns of predictions and timelines, whatever was refused."""
-    numbers = dict.fromkeys(expressions, 0.0)
-    frame = FramePrediction("", 0, "", "", "", None, numbers, False, 0.0)
-    example = Prediction("", "", None, None, numbers, False, (), dict.fromkeys(views, 0.0), "", "", "", (frame,))
+    numbers, units = dict.fromkeys(expressions, 0.0), dict.fromkeys(action_units, 0.0)
+    frame = FramePrediction("", 0, "", "", "", None, numbers, False, 0.0, units)
+    weights = dict.fromkeys(views, 0.0)
+    example = Prediction("", "", None, None, numbers, False, (), weights, "", "", "", (frame,), action_units=units)
     return list(example.row()), list(next(example.frame_rows()))
 
 
 class ResultTables:
     """Collects predictions into two tables with all columns, whatever was refused; small in memory."""
 
-    def __init__(self, expressions: Sequence[str], views: Sequence[str]) -> None:
-        self._columns = table_columns(expressions, views)
+    def __init__(self, expressions: Sequence[str], views: Sequence[str], action_units: Sequence[str] = ()) -> None:
+        self._columns = table_columns(expressions, views, action_units)
         self._rows: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], [])
         self._parts: tuple[list[pd.DataFrame], list[pd.DataFrame]] = ([], [])
 
@@ -151,7 +161,7 @@ class ResultTables:
 
 
 def _typed(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    kinds: dict[str, Any] = {name: "float64" for name in columns if name.startswith(("prob_", "weight_"))}
+    kinds: dict[str, Any] = {name: "float64" for name in columns if name.startswith(("prob_", "weight_", "AU"))}
     kinds |= {name: "str" for name in TEXTS if name in columns}
     kinds |= {name: "Int64" for name in INTEGERS if name in columns}
     return pd.DataFrame(rows, columns=list(columns)).astype(kinds)

@@ -41,6 +41,7 @@ NO_RESULTS: Mapping[str, Any] = {
     "claims": (),
     "corpora": None,
     "validations": (),
+    "action_units": None,
     "fairness": {},
     "robustness": None,
     "sizes": {},
@@ -70,12 +71,12 @@ def render_report(report: Mapping[str, Any]) -> str:
         report: ``summary`` (:func:`affect4d.evaluation.summary.write_summary`), ``split``
             (:class:`~affect4d.scans.splits.SubjectSplit`), ``corpus`` (a sentence), ``synthetic`` (whether its faces
             are), and any of :data:`NO_RESULTS`: ``counts`` by name; by model ``histories`` (tables of steps),
-            ``costs``, ``view_weights``, ``representations`` and ``fairness``; ``purity`` of pseudo-labels;
-            ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``); ``comparisons`` (``first``, ``second``
-            and a paired comparison); ``claims`` and those of other ``corpora``; ``validations`` (cross-validations);
-            ``robustness``; ``sizes`` (studies over numbers of subjects: ``question``, ``provenance``, ``curves``, by
-            name); ``failures`` (``model``, ``sequence``, ``expression``, ``predicted``,
-            ``confidence``, ``image``); the ``command``; and when it was ``made``.
+            ``costs``, ``view_weights``, ``representations`` and ``fairness``; ``action_units``, scores by setting and
+            name; ``purity`` of pseudo-labels; ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``);
+            ``comparisons`` (``first``, ``second`` and a paired comparison); ``claims`` and those of other ``corpora``;
+            ``validations`` (cross-validations); ``robustness``; ``sizes`` (studies over numbers of subjects:
+            ``question``, ``provenance``, ``curves``, by name); ``failures`` (``model``, ``sequence``, ``expression``,
+            ``predicted``, ``confidence``, ``image``); the ``command``; and when it was ``made``.
     """
     context = {**NO_RESULTS, **report}
     rows = dict(result_rows(context["summary"]))

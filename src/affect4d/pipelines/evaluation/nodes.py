@@ -11,7 +11,7 @@ from affect4d.experiments.settings import ExperimentSettings
 from affect4d.left_out import LeftOut, MissingInputError
 from affect4d.pretrained_files import FACE_API_WEIGHTS
 from affect4d.prompts import prompt_ensembles
-from affect4d.store import ContentStore, cached, table_digest
+from affect4d.store import ContentStore, cache_key, cached, cached_folder, table_digest
 
 if TYPE_CHECKING:
     from affect4d.evaluation.evaluate_models import EvaluationData, SavedModel, UntrainedModel
@@ -150,6 +150,64 @@ def evaluate_baselines(
         LOGGER.info("The baseline face_api is left out. %s", FACE_API_WEIGHTS.remedy)
     given |= {"face_api": reader_version(), "blendshapes": scored}
     return cached(cache_store, "baselines", evaluate, **given)
+
+
+def fit_action_units(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    scan_manifest: pd.DataFrame,
+    true_action_units: pd.DataFrame,
+    model: ModelRecord,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    model_store: ContentStore,
+) -> dict[str, Any]:
+    """Fit a model's action units on training subjects; the record has ``key``, ``entry`` and ``folder`` of the head."""
+    from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.action_unit_head import action_unit_truth
+
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    truth = action_unit_truth(true_action_units, scan_manifest)
+    fit = partial(models.fit_action_unit_head, data, _saved(model, settings), truth)
+    given = {**data.key_parts(), "model": model["key"], "truth": table_digest(truth.reset_index())}
+    entry = cached_folder(model_store, f"action_units/{settings.method}", fit, **given)
+    return {"key": cache_key(fit, **given), "entry": entry, "folder": str(model_store.path(entry))}
+
+
+def evaluate_action_units(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    scan_manifest: pd.DataFrame,
+    true_action_units: pd.DataFrame,
+    blendshape_scores: pd.DataFrame | LeftOut,
+    affect_model: ModelRecord | LeftOut,
+    affect_head: ModelRecord | LeftOut,
+    smile_model: ModelRecord | LeftOut,
+    smile_head: ModelRecord | LeftOut,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    cache_store: ContentStore,
+) -> dict[str, Any]:
+    """Scores of both models' action units on test subjects, beside landmarks and blendshape scores."""
+    from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.action_unit_head import action_unit_truth
+
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    truth = action_unit_truth(true_action_units, scan_manifest)
+    blendshapes = None if isinstance(blendshape_scores, LeftOut) else blendshape_scores
+    records = {"affect_vlm": (affect_model, affect_head), "smile_vlm": (smile_model, smile_head)}
+    there = {
+        name: (model, head)
+        for name, (model, head) in records.items()
+        if not isinstance(model, LeftOut) and not isinstance(head, LeftOut)
+    }
+    saved = {name: (_saved(model, settings), Path(head["folder"])) for name, (model, head) in there.items()}
+    evaluate = partial(models.evaluate_action_units, data, saved, truth, scan_manifest, blendshapes)
+    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
+    given = {**data.key_parts(), "heads": {name: head["key"] for name, (_, head) in there.items()}, "scans": scans}
+    given |= {"truth": table_digest(truth.reset_index())}
+    given |= {"blendshapes": None if blendshapes is None else table_digest(blendshapes)}
+    return cached(cache_store, "action_units", evaluate, **given)
 
 
 def measure_pseudo_labels(

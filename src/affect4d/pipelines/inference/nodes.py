@@ -71,7 +71,8 @@ def predict_scans(
 
     recordings = options.recordings()
     description = read_description(packaged_model)
-    tables, images = ResultTables(description.expressions, description.views), {}
+    tables = ResultTables(description.expressions, description.views, description.action_unit_names)
+    images = {}
     for answer, image in predict_recordings(
         recordings, packaged_model, engine, options.faces, answer_unsure=options.unsure == "answer"
     ):

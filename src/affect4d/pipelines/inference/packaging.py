@@ -38,6 +38,7 @@ def describe_training_data(
 def package_model(
     model: dict[str, Any],
     metrics: dict[str, Any] | LeftOut,
+    action_unit_head: dict[str, Any] | LeftOut,
     training_data: dict[str, Any],
     settings: ExperimentSettings,
     ingest: IngestOptions,
@@ -57,22 +58,33 @@ def package_model(
         "scores": _scores(metrics, name, training_data),
     }
     sentences = training_data["sentences"]
-    fill = partial(_write, Path(model["folder"]), description, sentences)
-    given = {**description, "views": list(render.angles), "sentences": sentences}  # view weights go by their order
+    head = None if isinstance(action_unit_head, LeftOut) else action_unit_head
+    fill = partial(_write, Path(model["folder"]), description, sentences, head and Path(head["folder"]))
+    given = {
+        **description,
+        "action_units": head and head["key"],
+        "views": list(render.angles),
+        "sentences": sentences,
+    }  # view weights go by their order
     entry = cached_folder(model_store, f"packaged/{name}", fill, **given)
     return {"model": name, "key": cache_key(fill, **given), "entry": entry, "folder": str(model_store.path(entry))}
 
 
-def _write(trained: Path, description: dict[str, Any], sentences: list[str], folder: Path) -> None:
+def _write(trained: Path, description: dict[str, Any], sentences: list[str], head: Path | None, folder: Path) -> None:
+    from affect4d.evaluation.action_unit_head import load_head
     from affect4d.inference import PackagedModel, write_packaged_model
+    from affect4d.inference.packaged_weights import expected_errors
     from affect4d.models import AffectVLM, SmileVLM, load_model  # open_clip costs seconds
     from affect4d.reporting.pages import render_packaged_model_card
 
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):
         raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text encoder to predict with.")
-    packaged = PackagedModel.model_validate({**description, "options": model.options})
-    write_packaged_model(folder, model, packaged, sentences, card=render_packaged_model_card(packaged.model_dump()))
+    units = head and load_head(head)
+    described = {**description, "options": model.options, "action_units": units and expected_errors(units)}
+    packaged = PackagedModel.model_validate(described)
+    card = render_packaged_model_card(packaged.model_dump())
+    write_packaged_model(folder, model, packaged, sentences, card=card, action_units=units)
 
 
 def _origin(model: dict[str, Any], training_data: dict[str, Any], seed: int) -> dict[str, str]:

@@ -14,6 +14,7 @@ from affect4d.pipelines.inference.packaging import describe_training_data, packa
 
 PROMPTS = {"affect_vlm": "augmented_prompts", "smile_vlm": "pseudo_prompts"}
 """Prompts of each model that predicts by prompts."""
+IMAGES = ("params:ingest", "params:render")
 SHARED = ("view_manifest", "raw_corpus", "subject_split", "model_store")
 
 
@@ -32,12 +33,12 @@ def _package(method: str) -> Pipeline:
         ),
         node(
             package_model,
-            ["model", "metrics", "training_data", "settings", "params:ingest", "params:render", "model_store"],
+            ["model", "metrics", "action_unit_head", "training_data", "settings", *IMAGES, "model_store"],
             "packaged_model",
             name="package",
         ),
     ]
-    own = {name: f"{method}_{name}" for name in ("model", "metrics", "settings")}
+    own = {name: f"{method}_{name}" for name in ("model", "metrics", "action_unit_head", "settings")}
     return pipeline(
         nodes,
         namespace=method,

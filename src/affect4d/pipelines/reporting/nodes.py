@@ -258,16 +258,18 @@ def describe_evaluation(
     pseudo_label_accuracy: dict[str, Any] | LeftOut,
     representations: dict[str, Any] | LeftOut,
     embedding_maps: pd.DataFrame | LeftOut,
+    action_units: dict[str, Any] | LeftOut,
     fairness: dict[str, Any] | LeftOut,
     failures: list[Any] | LeftOut,
 ) -> Section:
-    """Comparisons, pseudo-label accuracy, representations, fairness and failures: those that are there."""
+    """Comparisons, pseudo-label accuracy, representations, action units, fairness, failures: those that are there."""
     purity = pseudo_label_accuracy if isinstance(pseudo_label_accuracy, LeftOut) else pseudo_label_accuracy["train"]
     parts: dict[str, Any] = {
         "comparisons": comparisons,
         "purity": purity,
         "representations": representations,
         "embedding_maps": embedding_maps,
+        "action_units": action_units,
         "fairness": fairness,
         "failures": failures,
     }

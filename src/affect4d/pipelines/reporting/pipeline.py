@@ -55,8 +55,8 @@ def _sections() -> list[Node]:
     ]  # fmt: skip
     models = [f"{method}_{artefact}" for artefact in ("model", "history") for method in METHODS]
     evaluation = [
-        "comparisons", "pseudo_label_accuracy", "representation_scores", "embedding_maps", "fairness",
-        "failures",
+        "comparisons", "pseudo_label_accuracy", "representation_scores", "embedding_maps",
+        "action_unit_scores", "fairness", "failures",
     ]  # fmt: skip
     return [
         named_node(nodes.describe_data, data, "data_section"),

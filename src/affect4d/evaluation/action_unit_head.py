@@ -1,0 +1,287 @@
+"""Strengths of action units from a frozen image encoder: ridge regression with an expected error for each unit.
+
+Truth is the generator's own weights of every frame of a synthetic corpus, or a corpus's own FACS coding, where a unit
+that is coded as shown has the strength 1. Units are named ``AU01_l``: left and right are the subject's.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float32, Float64, Int64, Shaped
+from safetensors.numpy import load_file, save_file
+from sklearn.model_selection import GroupKFold
+from tqdm import tqdm
+
+from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel, set_evaluation_mode
+from affect4d.left_out import MissingInputError
+from affect4d.scans.expression import split_labels
+from affect4d.views.bank import REFERENCE, ViewBank
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
+from affect4d.views.input_options import InputOptions
+
+SIDED: frozenset[int] = frozenset((1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 16, 20, 34, 45))
+"""Units with a left and a right half; coded without a side, both are shown."""
+PRESENT = 0.2  # strength from which a unit counts as shown
+FEWEST_SHOWN = 0.01  # share of training frames that show a unit, from which it is learnt
+FRAMES_PER_SEQUENCE = 16  # most frames, evenly spread, that are embedded
+MOST_FRAMES = 20_000  # training frames; longer corpora give fewer of each sequence
+PENALTIES: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+FOLDS = 5
+BATCH = 96
+HEAD_FILE, NAMES_FILE = "action_units.safetensors", "action_units.json"
+
+FrameRows = Int64[np.ndarray, " frames"]  # rows of a view bank
+Features = Float[np.ndarray, "frames width"]
+Strengths = Float[np.ndarray, "frames units"]
+
+
+@dataclass(frozen=True)
+class LinearReadout:
+    """Strengths as a linear function of features, and the standard deviation of the error on unseen subjects."""
+
+    weights: Float32[np.ndarray, "width units"]
+    offsets: Float32[np.ndarray, " units"]
+    errors: Float32[np.ndarray, " units"]
+
+    def predict(self, features: Features) -> Float32[np.ndarray, "frames units"]:
+        """Strengths, 0…1."""
+        strengths: np.ndarray = np.clip(features @ self.weights + self.offsets, 0.0, 1.0)
+        return strengths.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ActionUnitHead:
+    """Readout of action units from an image encoder's output, with a neutral frame and for a scan alone."""
+
+    names: tuple[str, ...]
+    with_neutral: LinearReadout
+    alone: LinearReadout
+
+    def readout(self, has_neutral: bool) -> LinearReadout:
+        """The readout for features of scans with, or without, a neutral reference."""
+        return self.with_neutral if has_neutral else self.alone
+
+    def predict(self, features: Features, has_neutral: bool) -> pd.DataFrame:
+        """Strengths, 0…1, a row a frame and a column a unit."""
+        return pd.DataFrame(self.readout(has_neutral).predict(features), columns=list(self.names))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """``weights`` (half precision) [2, width, units], ``offsets``, ``errors`` [2, units]: with neutral, alone."""
+        both = (self.with_neutral, self.alone)
+        return {
+            "weights": np.stack([one.weights for one in both]).astype(np.float16),
+            "offsets": np.stack([one.offsets for one in both]),
+            "errors": np.stack([one.errors for one in both]),
+        }
+
+    @classmethod
+    def from_arrays(cls, names: Sequence[str], arrays: dict[str, np.ndarray]) -> "ActionUnitHead":
+        """The head of :meth:`arrays`; ValueError if they are not of these units."""
+        weights, offsets, errors = (arrays[name].astype(np.float32) for name in ("weights", "offsets", "errors"))
+        if weights.ndim != 3 or weights.shape[::2] != (2, len(names)) or offsets.shape != (2, len(names)):
+            raise ValueError(f"its head of {len(names)} action units has weights of shape {weights.shape}")
+        return cls(tuple(names), *map(LinearReadout, weights, offsets, errors))
+
+
+def save_head(head: ActionUnitHead, folder: Path) -> None:
+    """Write a head to a folder."""
+    save_file(head.arrays(), folder / HEAD_FILE)
+    (folder / NAMES_FILE).write_text(json.dumps(head.names) + "\n", encoding="utf-8")
+
+
+def load_head(folder: Path) -> ActionUnitHead:
+    """Read a :func:`save_head` folder."""
+    names = json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
+    return ActionUnitHead.from_arrays(names, load_file(folder / HEAD_FILE))
+
+
+def action_unit_truth(true_action_units: pd.DataFrame, scan_manifest: pd.DataFrame) -> pd.DataFrame:
+    """True strengths, 0…1, by (sequence, frame); NaN where a unit is not coded.
+
+    Args:
+        true_action_units: Weights of a synthetic corpus, columns ``sequence``, ``frame``, ``AU1_L`` …; else empty.
+        scan_manifest: Columns ``sequence``, ``frame``, ``actions`` and ``apex``. Of a clip that is coded as a whole (it
+            has an apex), the coding counts for the apex frame alone. Units that a corpus never codes are not columns.
+
+    Raises:
+        MissingInputError: If there is neither.
+    """
+    tables = [_coded_actions(scan_manifest)]
+    if len(true_action_units):
+        known = true_action_units.set_index(["sequence", "frame"]).filter(regex=r"^AU\d")
+        tables.append(known.rename(columns=unit_name).clip(0.0, 1.0))
+    truth = pd.concat([table for table in tables if len(table)] or [pd.DataFrame()])
+    if truth.empty:
+        raise MissingInputError(
+            "No action units are learnt: no frame has them. Synthetic corpora do, and corpora with FACS coding "
+            "(docs/data.md)."
+        )
+    truth = truth[~truth.index.duplicated(keep="last")]
+    return truth.reindex(columns=sorted(truth.columns)).astype("float32")
+
+
+def unit_name(name: str) -> str:
+    """Our name of a unit.
+
+    >>> unit_name("AU1_L"), unit_name("AU17")
+    ('AU01_l', 'AU17')
+    """
+    number, _, side = name.removeprefix("AU").partition("_")
+    return f"AU{int(number):02d}{f'_{side.lower()}' if side else ''}"
+
+
+def coded_units(actions: str) -> set[str]:
+    """Names of the units in a cell of the manifest's ``actions``; one that is held counts as shown.
+
+    >>> sorted(coded_units("AU1_L+AU4(k)+AU26"))
+    ['AU01_l', 'AU04_l', 'AU04_r', 'AU26']
+    """
+    names: set[str] = set()
+    for part in split_labels(actions):
+        found = re.fullmatch(r"AU(\d+)(?:_([LR]))?(?:\(k\))?", part)
+        if found is None:
+            raise ValueError(f"The action {part!r} in {actions!r} is not written as AU12, AU12_L or AU12(k).")
+        number, side = int(found[1]), found[2]
+        sides = (side,) if side else ("L", "R") if number in SIDED else ("",)
+        names |= {unit_name(f"AU{number}_{one}" if one else f"AU{number}") for one in sides}
+    return names
+
+
+def _coded_actions(scan_manifest: pd.DataFrame) -> pd.DataFrame:
+    """Coded presence, 0 or 1, of every unit that the corpus codes anywhere."""
+    columns = scan_manifest.reindex(columns=["sequence", "frame", "actions", "apex"])
+    coded = columns[columns["actions"].notna() & (columns["apex"].isna() | (columns["apex"] == columns["frame"]))]
+    shown = [coded_units(actions) for actions in coded["actions"]]
+    names = sorted(set().union(*shown))
+    if not names:
+        return pd.DataFrame()
+    index = pd.MultiIndex.from_frame(coded[["sequence", "frame"]])
+    return pd.DataFrame([[float(name in units) for name in names] for units in shown], index=index, columns=names)
+
+
+def fit_head(
+    model: ViewModel, bank: ViewBank, inputs: InputOptions, truth: pd.DataFrame, subjects: Mapping[str, str]
+) -> ActionUnitHead:
+    """Fit the head of a frozen model.
+
+    Args:
+        truth: :func:`action_unit_truth`; units that too few training frames show are left out.
+        subjects: Training sequence → subject; some are left out in turn, to choose penalties and to find errors.
+    """
+    most = max(2, min(FRAMES_PER_SEQUENCE, MOST_FRAMES // len(subjects)))
+    rows, strengths = known_frames(bank, truth, subjects, most)
+    strengths = strengths.loc[:, shown_share(strengths) >= FEWEST_SHOWN]
+    if strengths.empty:
+        raise MissingInputError("No action units are learnt: no training subject shows any.")
+    groups = subjects_of(strengths, subjects)
+    readouts = [
+        fit_readout(embed_frames(model, one, inputs, rows), strengths.to_numpy(), groups) for one in both_cases(bank)
+    ]
+    return ActionUnitHead(tuple(strengths.columns), *readouts)
+
+
+def both_cases(bank: ViewBank) -> tuple[ViewBank, ViewBank]:
+    """The bank as it is, and with every scan its own neutral."""
+    return bank, replace(bank, neutral=torch.arange(len(bank)))
+
+
+def known_frames(
+    bank: ViewBank, truth: pd.DataFrame, sequences: Iterable[str], most: int = FRAMES_PER_SEQUENCE
+) -> tuple[FrameRows, pd.DataFrame]:
+    """Rows of at most so many frames of each sequence, evenly spread, that have any truth; and their truth."""
+    every = [bank.rows_of(name).numpy() for name in sequences]
+    spread = [rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).round().astype(int)] for rows in every]
+    rows = np.concatenate(spread)
+    names = np.asarray(bank.sequences, dtype=object)[bank.sequence[rows].numpy()]
+    index = pd.MultiIndex.from_arrays([names, bank.frame[rows].numpy()], names=["sequence", "frame"])
+    strengths = truth.reindex(index)
+    known = strengths.notna().any(axis=1).to_numpy()
+    return rows[known], strengths[known]
+
+
+def subjects_of(frames: pd.DataFrame, subjects: Mapping[str, str]) -> Shaped[np.ndarray, " frames"]:
+    """Subject of every frame of a table by (sequence, frame)."""
+    return frames.index.get_level_values("sequence").map(subjects).to_numpy()
+
+
+def shown_share(strengths: pd.DataFrame) -> "pd.Series[float]":
+    """Share of the frames in which each unit is coded that show it."""
+    return (strengths >= PRESENT).sum() / strengths.notna().sum().clip(lower=1)
+
+
+@torch.inference_mode()
+def embed_frames(
+    model: ViewModel, bank: ViewBank, inputs: InputOptions, rows: FrameRows, *, quiet: bool = False
+) -> Float32[np.ndarray, "frames width"]:
+    """The image encoder's output of some rows, views side by side, without augmentation."""
+    if (bank.sequence[rows] == REFERENCE).any():
+        raise ValueError("A reference image shows no frame: it is not embedded.")
+    device = set_evaluation_mode(model)
+    parts = torch.split(torch.from_numpy(rows), BATCH)
+    found = [
+        model.embed_views(assemble_unaugmented(bank, part, inputs, device)).hidden.flatten(1).float().cpu()
+        for part in tqdm(parts, "embedding frames", disable=quiet or None, dynamic_ncols=True)
+    ]
+    return torch.cat(found).numpy()
+
+
+def fit_readout(features: Features, strengths: Strengths, groups: Any) -> LinearReadout:
+    """Ridge regression of every unit, with the penalty that is best for subjects that it was not fitted on.
+
+    Args:
+        features: A constant column has no effect.
+        strengths: 0…1; NaN where a unit is not known.
+        groups: Subject of every frame; ValueError if there is one alone.
+    """
+    mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    scaled, units = (features - mean) * scale, strengths.shape[1]
+    weights, offsets, errors = np.zeros((features.shape[1], units)), np.zeros(units), np.zeros(units)
+    for columns, known in _alike(~np.isnan(strengths)):
+        fitted = _fit_known(scaled[known], strengths[np.ix_(known, columns)].astype(np.float64), groups[known])
+        weights[:, columns], offsets[columns], errors[columns] = fitted
+    weights *= scale[:, None]
+    arrays = weights, offsets - mean @ weights, errors
+    return LinearReadout(*(array.astype(np.float32) for array in arrays))
+
+
+def _alike(known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Groups of columns that are known for the same rows, and these rows."""
+    patterns, place = np.unique(known, axis=1, return_inverse=True)
+    for pattern, rows in enumerate(patterns.T):
+        yield np.flatnonzero(place.reshape(-1) == pattern), np.flatnonzero(rows)
+
+
+def _fit_known(
+    scaled: Float64[np.ndarray, "frames width"], strengths: Float64[np.ndarray, "frames units"], groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, offsets and errors of units that are known for all frames."""
+    folds = min(FOLDS, len(set(groups)))
+    if folds < 2:
+        raise ValueError("Action units need at least two training subjects, to choose a penalty by leaving some out.")
+    squares = np.zeros((len(PENALTIES), strengths.shape[1]))
+    for train, held in GroupKFold(folds).split(scaled, groups=groups):
+        weights, offsets = _ridge(scaled[train], strengths[train])
+        predicted = np.clip(scaled[held] @ weights + offsets[:, None], 0.0, 1.0)  # [penalties, held, units]
+        squares += np.square(predicted - strengths[held]).sum(axis=1)
+    best = squares.argmin(axis=0)
+    weights, offsets = _ridge(scaled, strengths)
+    units = np.arange(strengths.shape[1])
+    return weights[best, :, units].T, offsets[best, units], np.sqrt(squares.min(axis=0) / len(scaled))
+
+
+def _ridge(features: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ridge regression (Hoerl, Kennard 1970) for every penalty: [penalties, width, units], [penalties, units]."""
+    mean, centre = features.mean(axis=0), strengths.mean(axis=0)
+    centred = features - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    turned = vectors.T @ (centred.T @ (strengths - centre))
+    weights = np.stack([vectors @ (turned / (values.clip(0) + penalty)[:, None]) for penalty in PENALTIES])
+    return weights, centre - np.einsum("w,pwu->pu", mean, weights)
