@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from affect4d.evaluation import evaluate_models
-from affect4d.evaluation.evaluate_models import EvaluationData, Evaluator, SavedModel, UntrainedModel
+from affect4d.evaluation.evaluate_models import (
+    FREE_TEXT_SETS,
+    EvaluationData,
+    Evaluator,
+    SavedModel,
+    UntrainedModel,
+)
+from affect4d.evaluation.free_text import FREE_TEXT_BY_KIND
 from affect4d.evaluation.prediction_tables_and_leak_checks import SETTINGS, labelled_rows
 from affect4d.evaluation.sequence_embeddings_and_probabilities import window_rows
 from affect4d.evaluation.zero_shot import expression_prompts
@@ -105,6 +112,7 @@ def test_every_setting_is_scored_as_its_evaluator_scores_it(data, saved):
     model = saved("affect_vlm")
     scores, predictions = evaluate_models.evaluate_affect_vlm(data, model, expression_prompts())
     assert tuple(scores["settings"]) == tuple(predictions["setting"].unique()) == SETTINGS
+    predictions = predictions[predictions["model"] == "affect_vlm"]
     for setting, scored in scores["settings"].items():
         table = data.evaluator().at(setting).by_prompts(model.load(), "affect_vlm", expression_prompts())
         shown = predictions[predictions["setting"] == setting].drop(columns="setting").reset_index(drop=True)
@@ -130,9 +138,18 @@ def test_references_are_the_supervised_model_and_two_probes_of_an_untrained_enco
     assert {**data.evaluator().scores(probe)}.items() <= scores["untrained_encoder"].items()
 
 
-def test_smile_vlm_is_read_in_four_ways(data, saved):
+def test_affect_vlm_is_also_asked_by_free_text_of_each_kind(data, saved):
+    model = saved("affect_vlm")
+    scores, predictions = evaluate_models.evaluate_affect_vlm(data, model, expression_prompts())
+    ways = [f"affect_vlm.free_text{kind}" for kind in ("", "_face", "_situation")]
+    assert list(dict.fromkeys(predictions["model"])) == ["affect_vlm", *ways]
+    table = data.evaluator().by_prompts(model.load(), ways[1], FREE_TEXT_BY_KIND["face"])
+    assert scores["free_text_face"]["accuracy"] == data.evaluator().scores(table)["accuracy"]
+
+
+def test_smile_vlm_is_read_by_probes_prompts_and_free_text(data, saved):
     scores, predictions = evaluate_models.evaluate_smile_vlm(data, saved("smile_vlm"), expression_prompts())
-    assert list(scores) == ["linear_probe", "knn", "zero_shot", "free_text"]
+    assert list(scores) == ["linear_probe", "knn", "zero_shot", *FREE_TEXT_SETS]
     assert set(predictions["model"]) == {f"smile_vlm.{readout}" for readout in scores}
 
 

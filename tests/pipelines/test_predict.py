@@ -51,7 +51,8 @@ def shares(table):
 
 def test_a_run_answers_as_it_was_evaluated(finished, predicted):
     project, version = finished
-    evaluated = project.load("affect_vlm_predictions", version).query("setting == 'sequence'").set_index("sequence")
+    evaluated = project.load("affect_vlm_predictions", version).query("setting == 'sequence' and model == 'affect_vlm'")
+    evaluated = evaluated.set_index("sequence")
     found = predicted.set_index("recording").loc[evaluated.index]
     np.testing.assert_allclose(shares(found), shares(evaluated), atol=CLOSE)
     assert (found["expression"] == evaluated["predicted"]).all()

@@ -33,7 +33,9 @@ def test_the_summary_has_every_promised_figure_between_0_and_1(finished):
         "versions",
     } <= set(summary)
     assert summary["subjects"]["train"] + summary["subjects"]["test"] == 6
-    assert set(summary["models"]["smile_vlm"]) == {"linear_probe", "knn", "zero_shot", "free_text"}
+    by_text = {"free_text", "free_text_face", "free_text_situation"}
+    assert set(summary["models"]["smile_vlm"]) == {"linear_probe", "knn", "zero_shot", *by_text}
+    assert by_text < set(summary["models"]["affect_vlm"])
     scored = [summary["models"]["affect_vlm"], *summary["models"]["smile_vlm"].values(), *summary["baselines"].values()]
     assert {"chance", "pixel_knn", "pixel_logistic", "landmark_logistic", "cross_entropy", "untrained_encoder"} <= set(
         summary["baselines"]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from affect4d.evaluation.action_unit_head import fit_head, load_head, save_head
 from affect4d.evaluation.action_unit_scores import evaluate_heads
 from affect4d.evaluation.baselines import baseline_predictions, landmark_table
+from affect4d.evaluation.free_text import FREE_TEXT, FREE_TEXT_BY_KIND
 from affect4d.evaluation.frozen_features import (
     embedding_map,
     few_shot_scores,
@@ -28,7 +29,7 @@ from affect4d.evaluation.sequence_embeddings_and_probabilities import (
     embed_sequences,
     window_rows,
 )
-from affect4d.evaluation.zero_shot import FREE_TEXT, predict_by_prompts, prompt_embeddings, prompt_influence
+from affect4d.evaluation.zero_shot import predict_by_prompts, prompt_embeddings, prompt_influence
 from affect4d.models import build_model, load_model
 from affect4d.models.options import ModelOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
@@ -40,6 +41,11 @@ from affect4d.views.input_options import InputOptions
 BOOTSTRAP_SEED = 0
 PromptEnsembles = Mapping[str, Sequence[str]]
 """Prompts of every expression, in the order of ``EXPRESSIONS``."""
+FREE_TEXT_SETS: Mapping[str, PromptEnsembles] = {
+    "free_text": FREE_TEXT,
+    **{f"free_text_{kind}": texts for kind, texts in FREE_TEXT_BY_KIND.items()},
+}
+"""Sentences that nothing trains on: all of them, those about the face, those about situations."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,17 @@ class Evaluator:
 
     def by_prompts(self, model: Any, name: str, prompts: PromptEnsembles | None = None) -> pd.DataFrame:
         """Predictions of a vision-language model by prompt ensembles; by the project's own where None."""
+        return self.by_prompt_sets(model, {name: prompts})[name]
+
+    def by_prompt_sets(self, model: Any, prompts: Mapping[str, PromptEnsembles | None]) -> dict[str, pd.DataFrame]:
+        """:meth:`by_prompts` for several prompt ensembles by the name of their predictions."""
         embeddings = embed_sequences(
             model, self.bank, self.inputs, sequences=self.unseen()["sequence"].tolist(), quiet=self.quiet
         )
-        return predict_by_prompts(model, embeddings, self.sequences, self.split, name, prompts)
+        return {
+            name: predict_by_prompts(model, embeddings, self.sequences, self.split, name, texts)
+            for name, texts in prompts.items()
+        }
 
     def by_probes(self, model: Any, name: str) -> dict[str, pd.DataFrame]:
         """Predictions of a linear probe and of nearest neighbours on a model's frozen features."""
@@ -186,12 +199,15 @@ class UntrainedModel:
 
 
 def evaluate_affect_vlm(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> Evaluated:
-    """Scores and predictions of AffectVLM by its prompts."""
+    """Scores and predictions of AffectVLM by its prompts; beside them, under their names, those by free text."""
     loaded = model.load()
-    scores, predictions = in_every_setting(
-        data.evaluator(), lambda at: {"affect_vlm": at.by_prompts(loaded, "affect_vlm", prompts)}
-    )
-    return scores["affect_vlm"], predictions
+    sets = {"affect_vlm": prompts, **{f"affect_vlm.{name}": texts for name, texts in FREE_TEXT_SETS.items()}}
+    scores, predictions = in_every_setting(data.evaluator(), lambda at: at.by_prompt_sets(loaded, sets))
+    return {**scores.pop("affect_vlm"), **{_last(name): found for name, found in scores.items()}}, predictions
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def measure_prompt_influence(data: EvaluationData, model: SavedModel, prompts: PromptEnsembles) -> pd.DataFrame:
@@ -207,12 +223,11 @@ def evaluate_smile_vlm(data: EvaluationData, model: SavedModel, prompts: PromptE
     """Scores and predictions of SMILE-VLM by linear probe, nearest neighbours, prompts and free text."""
     loaded = model.load()
 
+    sets = {f"smile_vlm.{name}": texts for name, texts in {"zero_shot": prompts, **FREE_TEXT_SETS}.items()}
+
     def predict(at: Evaluator) -> dict[str, pd.DataFrame]:
-        return {
-            **at.by_probes(loaded, "smile_vlm"),
-            "zero_shot": at.by_prompts(loaded, "smile_vlm.zero_shot", prompts),
-            "free_text": at.by_prompts(loaded, "smile_vlm.free_text", FREE_TEXT),
-        }
+        by_text = at.by_prompt_sets(loaded, sets)
+        return {**at.by_probes(loaded, "smile_vlm"), **{_last(name): table for name, table in by_text.items()}}
 
     return in_every_setting(data.evaluator(), predict)
 

@@ -17,6 +17,11 @@ NAMES: Mapping[str, str] = {
     "smile_vlm.knn": "SMILE-VLM, nearest neighbours",
     "smile_vlm.zero_shot": "SMILE-VLM, zero-shot",
     "smile_vlm.free_text": "SMILE-VLM, zero-shot by free text",
+    "smile_vlm.free_text_face": "SMILE-VLM, by free text, faces",
+    "smile_vlm.free_text_situation": "SMILE-VLM, by free text, situations",
+    "affect_vlm.free_text": "AffectVLM, by free text",
+    "affect_vlm.free_text_face": "AffectVLM, by free text, faces",
+    "affect_vlm.free_text_situation": "AffectVLM, by free text, situations",
     "baselines": "Baselines",
     "references": "Cross-entropy and untrained encoder",
     "untrained_encoder": "Untrained encoder, linear probe",
@@ -95,6 +100,7 @@ def result_rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
     for name, scores in {**summary["models"], **summary["baselines"]}.items():
         if "accuracy" in scores:
             yield name, cast(Scores, scores)
+            yield from ((f"{name}.{way}", part) for way, part in scores.items() if way.startswith("free_text"))
         else:
             yield from ((f"{name}.{way}", part) for way, part in scores.items())
 

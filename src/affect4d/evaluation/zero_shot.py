@@ -1,7 +1,7 @@
 """Zero-shot recognition: the nearest prompt ensemble (normalised mean embedding; Radford et al. 2021), by softmax."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,46 +29,6 @@ from affect4d.views.input_options import FrameSampler, InputOptions
 
 UnitVectors = Float[np.ndarray, "_ dim"]
 INFLUENCE_COLUMNS = ("expression", "prompt", "own_similarity", "other_similarity", "accuracy_alone", "gain")
-
-FREE_TEXT: Final[Mapping[str, tuple[str, ...]]] = {
-    "anger": (
-        "the brows are pulled low and squeezed together over a hard stare",
-        "lips pressed tight, glowering at somebody",
-        "jaw clenched, eyes narrowed, ready to shout",
-        "frowning hard with tight lips",
-    ),
-    "disgust": (
-        "the nose is wrinkled and the upper lip curls up",
-        "looks as if something smells rotten",
-        "nose scrunched, mouth pulled down, about to say yuck",
-        "the upper lip is lifted and the nose is wrinkled at bad food",
-    ),
-    "fear": (
-        "brows raised and drawn together, eyes wide, lips stretched back",
-        "as if a spider had dropped onto the table",
-        "eyes opened wide and the mouth stretched sideways",
-        "worried brows, wide eyes, mouth pulled tight to both sides",
-    ),
-    "happiness": (
-        "the corners of the mouth go up and the cheeks are lifted",
-        "a big grin from ear to ear",
-        "cheeks raised, teeth showing, eyes crinkling",
-        "has just heard wonderful news and beams",
-    ),
-    "sadness": (
-        "the corners of the mouth are turned down and the inner brows go up",
-        "looks about to cry",
-        "drooping mouth, inner brows pulled up, chin trembling",
-        "a long face after bad news",
-    ),
-    "surprise": (
-        "brows lifted high, eyes wide, jaw dropped",
-        "mouth hanging open, eyebrows up",
-        "did not see that coming",
-        "the jaw has dropped and both brows are raised",
-    ),
-}
-"""Test prompts that no template composed and nothing trains on, without the word for the expression. [ours]"""
 
 
 class PromptModel(Protocol):

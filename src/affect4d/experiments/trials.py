@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from affect4d.evaluation import baselines
 from affect4d.evaluation.evaluate_models import Evaluator
-from affect4d.evaluation.zero_shot import FREE_TEXT, prompt_similarities
+from affect4d.evaluation.free_text import FREE_TEXT
+from affect4d.evaluation.zero_shot import prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import build_model, load_model, save_model

@@ -1,0 +1,82 @@
+"""Free text: as many sentences of each kind, far from every prompt, and out of reach of everything that trains."""
+
+import ast
+import itertools
+import re
+
+import pytest
+
+from affect4d.evaluation.free_text import FREE_TEXT, FREE_TEXT_BY_KIND, KINDS
+from affect4d.models import clip_tokens
+from affect4d.prompts import (
+    ACTION_UNIT_PHRASES,
+    ACTION_UNIT_TEMPLATES,
+    EMOTION_ACTION_UNIT_TEMPLATES,
+    TEMPLATES,
+    VOCABULARY,
+    possible_prompts,
+    slots,
+)
+from affect4d.scans.expression import EXPRESSIONS
+
+SENTENCES = list(itertools.chain.from_iterable(FREE_TEXT.values()))
+RUN = 4  # words in a row that no prompt has
+
+
+def words(text):
+    return re.findall(r"[a-z0-9'-]+", text.lower())
+
+
+def runs(text):
+    found = words(text)
+    return {tuple(found[start : start + RUN]) for start in range(len(found) - RUN + 1)}
+
+
+def test_there_are_ten_sentences_of_each_kind_and_expression():
+    assert {kind: tuple(texts) for kind, texts in FREE_TEXT_BY_KIND.items()} == dict.fromkeys(KINDS, EXPRESSIONS)
+    assert {len(texts) for texts in FREE_TEXT.values()} == {20}
+    assert {len(texts[name]) for texts in FREE_TEXT_BY_KIND.values() for name in EXPRESSIONS} == {10}
+    assert len(set(map(str.lower, SENTENCES))) == len(SENTENCES) == 120
+
+
+def test_no_sentence_has_a_word_for_an_expression():
+    ours = [
+        word
+        for one in VOCABULARY.values()
+        for word in (*one.adjectives, *one.nouns, *(first for action in one.actions for first in action.split()[:1]))
+    ]
+    assert not [(word, text) for word in (*ours, *EXPRESSIONS) for text in SENTENCES if word in words(text)]
+
+
+def test_no_sentence_fits_a_template():
+    templates = [*TEMPLATES, *ACTION_UNIT_TEMPLATES, *EMOTION_ACTION_UNIT_TEMPLATES]
+    patterns = []
+    for template in templates:
+        pattern = re.escape(template)
+        for slot in slots(template):
+            pattern = pattern.replace(re.escape(f"{{{slot}}}"), ".+")
+        patterns.append(pattern)
+    patterns = [pattern for pattern in patterns if pattern != ".+"]
+    stripped = [text.lower().rstrip(".") for text in SENTENCES]
+    assert not [(one, text) for one in patterns for text in stripped if re.fullmatch(one.lower(), text)]
+
+
+def test_no_four_words_in_a_row_are_a_prompts():
+    prompts = [text for name in EXPRESSIONS for text in possible_prompts(name, "female", "young")]
+    phrases = [text for texts in ACTION_UNIT_PHRASES.values() for text in texts]
+    known = set().union(*map(runs, (*prompts, *phrases, *TEMPLATES)))
+    assert not [(run, text) for text in SENTENCES for run in runs(text) & known]
+
+
+def test_every_sentence_fits_the_compact_text_encoder():
+    assert (clip_tokens(SENTENCES, 77) > 0).sum(dim=1).max() <= 32
+
+
+@pytest.mark.parametrize("package", ["training", "models", "losses", "pseudo_labels", "views", "prompts.py"])
+def test_nothing_that_trains_can_read_them(project_root, package):
+    place = project_root / "src" / "affect4d" / package
+    for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        modules = [one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)]
+        assert not [module for module in modules if "free_text" in module], file
+        assert "free_text.csv" not in file.read_text()
