@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from affect4d.inference import Prediction, Predictor, ScanLandmarks
     from affect4d.inference.preprocessing import ScanInput
     from affect4d.scans.scan import FaceScan
 
 __version__ = "0.1.0"
-__all__ = ["example", "landmarks", "load", "predict"]
+__all__ = ["example", "landmarks", "load", "predict", "search"]
 
 
 def load(model: "str | Path" = "affect_vlm") -> "Predictor":
@@ -79,6 +81,34 @@ def example(expression: str = "surprise", frames: int = 6, subject: int = 0) -> 
     from affect4d.synthetic.generate_scans import example_scans
 
     return example_scans(expression, frames, subject)
+
+
+def search(
+    scans: "ScanInput | Sequence[ScanInput]", sentence: str, model: "str | Path" = "affect_vlm"
+) -> "pd.DataFrame":
+    """Recordings ranked by a sentence: ``affect4d.search("/scans", "a sceptical look, one brow raised")``.
+
+    For several sentences, embed the recordings once: ``affect4d.inference.index_recordings(affect4d.load(), scans)``.
+
+    Args:
+        scans: A folder of scans or of sequence folders; or several scans and folders of sequences, each a recording.
+        sentence: In English.
+        model: As in :func:`load`.
+
+    Returns:
+        One row a recording, the most similar first: ``rank``, ``recording``, ``file``, ``similarity`` (the cosine,
+        −1…1), ``expression``, ``status``, ``reason``; refused ones last, without a rank.
+
+    Raises:
+        ValueError: If the sentence is empty.
+        FileNotFoundError: If there is no scan at the path.
+        affect4d.pretrained_files.PretrainedModelMissingError: If the model's sentence encoder is not installed.
+    """
+    from affect4d.inference import index_recordings
+
+    predictor = load(model)
+    predictor.embed_texts([sentence])  # refuses an empty one before any scan is read
+    return index_recordings(predictor, scans).search(sentence)
 
 
 @lru_cache(maxsize=4)

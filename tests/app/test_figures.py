@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from affect4d.app.figures import FOR, IMAGE_SIDE, TRIANGLES, display_mesh, face_figure, sheet_rows, view_sheet
+from affect4d.app.figures import (
+    ACTIONS,
+    FOR,
+    IMAGE_SIDE,
+    TRIANGLES,
+    action_unit_chart,
+    display_mesh,
+    face_figure,
+    sheet_rows,
+    view_sheet,
+)
 from affect4d.rendering.options import RenderOptions
 from affect4d.views.input_options import InputOptions
 
@@ -99,3 +109,17 @@ def test_a_scan_without_texture_is_clay(scan_files):
 def area(points, faces):
     a, b, c = (points[faces[:, corner], :3].astype(float) for corner in range(3))
     return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
+
+
+def test_action_units_are_bars_to_the_side_where_they_are_seen():
+    right, left = action_unit_chart({"AU12_l": 0.75, "AU12_r": 0.25, "AU26": 0.5}).data
+    assert list(right.y) == list(left.y) == ["12 lip corner puller", "26 jaw drop"]
+    assert list(right.x) == [-0.25, -0.5]
+    assert list(left.x) == [0.75, 0.5]
+
+
+def test_every_action_unit_of_the_generator_has_its_name():
+    from affect4d.evaluation.action_unit_head import unit_name
+    from affect4d.synthetic.action_units import ACTION_UNITS
+
+    assert set(ACTIONS) == {unit_name(unit).partition("_")[0] for unit in ACTION_UNITS if unit.startswith("AU")}

@@ -39,6 +39,33 @@ SATURATED = 98.0  # percentile of the attribution that counts as strongest
 LANDMARK_DOT = {"size": 2.5, "color": "#ffb020"}
 LIFT = 1.0  # of landmarks over the surface, mm, so that it does not hide them
 
+ACTIONS: Mapping[str, str] = {
+    "AU01": "inner brow raiser",
+    "AU02": "outer brow raiser",
+    "AU04": "brow lowerer",
+    "AU05": "upper lid raiser",
+    "AU06": "cheek raiser",
+    "AU07": "lid tightener",
+    "AU09": "nose wrinkler",
+    "AU10": "upper lip raiser",
+    "AU12": "lip corner puller",
+    "AU14": "dimpler",
+    "AU15": "lip corner depressor",
+    "AU16": "lower lip depressor",
+    "AU17": "chin raiser",
+    "AU18": "lip pucker",
+    "AU20": "lip stretcher",
+    "AU22": "lip funneler",
+    "AU23": "lip tightener",
+    "AU24": "lip pressor",
+    "AU25": "lips part",
+    "AU26": "jaw drop",
+    "AU28": "lip suck",
+    "AU34": "cheek puff",
+    "AU45": "blink",
+}
+"""Action units by their names in FACS (Ekman, Friesen and Hager 2002)."""
+
 Colouring = Literal["skin", "shape", "attribution"]
 VertexColumns = Float32[np.ndarray, "vertices columns"]
 VertexColours = UInt8[np.ndarray, "vertices 3"]
@@ -69,6 +96,31 @@ def probability_chart(probabilities: Mapping[str, float]) -> go.Figure:
         yaxis={"autorange": "reversed", "fixedrange": True},
         **CLEAR,
     )
+    return figure
+
+
+def action_unit_chart(strengths: Mapping[str, float]) -> go.Figure:
+    """Strengths of action units as bars: the subject's right side to the left, as the face is seen; others to both."""
+    names = list(dict.fromkeys(name.partition("_")[0] for name in strengths))
+    labels = [f"{name.removeprefix('AU').lstrip('0')} {ACTIONS.get(name, '')}".strip() for name in names]
+    figure = go.Figure()
+    for side, title, sign, colour in (("r", "right", -1, MODEL_COLOURS[1]), ("l", "left", 1, MODEL_COLOURS[0])):
+        values = [strengths.get(f"{name}_{side}", strengths.get(name, 0.0)) for name in names]
+        figure.add_bar(
+            x=[sign * value for value in values], y=labels, orientation="h", marker_color=colour, customdata=values,
+            name=f"the subject's {title}", hovertemplate=f"%{{y}}, {title}: %{{customdata:.0%}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="relative",
+        height=17 * len(names) + 46,
+        margin={"l": 0, "r": 0, "t": 4, "b": 0},
+        bargap=0.3,
+        xaxis={"range": [-1, 1], "tickvals": [-1, -0.5, 0, 0.5, 1], "ticktext": ["1", "½", "0", "½", "1"],
+               "fixedrange": True, "gridcolor": GRID},
+        yaxis={"autorange": "reversed", "fixedrange": True, "tickfont": {"size": 11}},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        **CLEAR,
+    )  # fmt: skip
     return figure
 
 

@@ -123,7 +123,7 @@ def show_frame(key: str, results: Sequence[ModelResult], models: Mapping[str, Av
         place = show_face(key, results, frames)
     with predictions:
         for result in results:
-            show_prediction(result, models[result.title])
+            show_prediction(result, models[result.title], place)
     if frames > 1:
         st.plotly_chart(figures.timeline_chart(results, place), config=FIXED, key="timeline")
     show_views(results, place)
@@ -144,8 +144,8 @@ def show_face(key: str, results: Sequence[ModelResult], frames: int) -> int:
     return place
 
 
-def show_prediction(result: ModelResult, model: AvailableModel) -> None:
-    """One model's prediction, and how reliable it is."""
+def show_prediction(result: ModelResult, model: AvailableModel, place: int) -> None:
+    """One model's prediction, how reliable it is, and the action units of one frame."""
     prediction = result.prediction
     with st.container(border=True):
         st.caption(result.title)
@@ -158,6 +158,11 @@ def show_prediction(result: ModelResult, model: AvailableModel) -> None:
         st.caption(f"{calibrated if prediction.calibrated else uncalibrated} {model.measured}")
         if prediction.reason:
             st.caption(f":material/info: {escape_markdown(prediction.reason)}")
+        strengths = prediction.usable_frames[place].action_units
+        if strengths is not None:
+            with st.expander("Action units", expanded=True):
+                chart = figures.action_unit_chart(strengths)
+                st.plotly_chart(chart, config=FIXED, key=f"action units {result.title}")
 
 
 def select_frame(key: str, result: ModelResult, frames: int) -> int:

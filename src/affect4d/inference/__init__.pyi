@@ -13,3 +13,5 @@ from .preprocessing import PreparedSequence as PreparedSequence
 from .preprocessing import Preprocessor as Preprocessor
 from .results import FramePrediction as FramePrediction
 from .results import Prediction as Prediction
+from .search import RecordingIndex as RecordingIndex
+from .search import index_recordings as index_recordings

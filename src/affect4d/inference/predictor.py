@@ -172,17 +172,21 @@ class Predictor:
 
     def similarity(self, prepared: PreparedSequence, sentences: Sequence[str]) -> Float32[np.ndarray, " sentences"]:
         """Cosine between a recording and each sentence, −1…1; :meth:`remarks` come as warnings."""
-        self._warn_of(sentences)
-        cosines: np.ndarray = self.embed_texts(sentences) @ self.embed(prepared).fused
+        cosines: np.ndarray = self.embed_sentences(sentences) @ self.embed(prepared).fused
         return cosines
 
     def similarities(
         self, prepared: PreparedSequence, sentences: Sequence[str]
     ) -> Float32[np.ndarray, "frames sentences"]:
         """Cosine between every usable scan of a recording and each sentence, −1…1; with the same warnings."""
-        self._warn_of(sentences)
-        cosines: np.ndarray = self.embed(prepared).frames @ self.embed_texts(sentences).T
+        cosines: np.ndarray = self.embed(prepared).frames @ self.embed_sentences(sentences).T
         return cosines
+
+    def embed_sentences(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences dim"]:
+        """:meth:`embed_texts`, with :meth:`remarks` as warnings."""
+        for remark in dict.fromkeys(remark for sentence in sentences for remark in self.remarks(sentence)):
+            warnings.warn(remark, stacklevel=3)
+        return self.embed_texts(sentences)
 
     @torch.inference_mode()
     def embed_texts(self, sentences: Sequence[str]) -> Float32[np.ndarray, "sentences dim"]:
@@ -203,10 +207,6 @@ class Predictor:
         unknown = ", ".join(f"“{word}”" for word in self.unknown_words(sentence))
         words = (f"{unknown} not in the vocabulary of {self.description.name}: without effect.",) if unknown else ()
         return (*words, *self.model.text.preprocess.remarks(sentence))
-
-    def _warn_of(self, sentences: Sequence[str]) -> None:
-        for remark in dict.fromkeys(remark for sentence in sentences for remark in self.remarks(sentence)):
-            warnings.warn(remark, stacklevel=3)
 
     def _nearest(self, fused: Float32[np.ndarray, " dim"]) -> tuple[tuple[str, float], ...]:
         cosines = self._prompts @ fused

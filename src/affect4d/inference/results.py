@@ -54,6 +54,11 @@ class Prediction:
     action_unit_errors: Mapping[str, float] | None = None  # expected error of each: one standard deviation
 
     @property
+    def usable_frames(self) -> tuple[FramePrediction, ...]:
+        """Frames that were not refused, in order."""
+        return tuple(frame for frame in self.frames if frame.status != "refused")
+
+    @property
     def file(self) -> str:
         """Path of the scan, or of the folder of a sequence; empty for scans in memory."""
         first = self.frames[0].file
@@ -73,7 +78,7 @@ class Prediction:
             "nearest_prompts": SEPARATOR.join(text for text, _ in self.nearest_prompts),
             **{f"weight_{view}": weight for view, weight in self.view_weights.items()},
             "frames": len(self.frames),
-            "usable": sum(frame.status != "refused" for frame in self.frames),
+            "usable": len(self.usable_frames),
             "onset": self.onset,
             "apex": self.apex,
             "offset": self.offset,
