@@ -25,7 +25,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
         "baseline_metrics",
         "representation_scores",
         "pseudo_label_accuracy",
-        "action_unit_scores",
+        *(f"{owner}_action_unit_scores" for owner in (*MODELS, "baseline")),
     ),
     "report": ("summary", "report", *(f"{model}_card" for model in MODELS)),
 }

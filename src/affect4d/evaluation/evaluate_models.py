@@ -321,23 +321,24 @@ def fit_action_unit_head(data: EvaluationData, model: SavedModel, truth: pd.Data
 
 def evaluate_action_units(
     data: EvaluationData,
-    models: Mapping[str, tuple[SavedModel, Path]],
     truth: pd.DataFrame,
-    scan_manifest: pd.DataFrame,
-    blendshapes: pd.DataFrame | None = None,
+    models: Mapping[str, tuple[SavedModel, Path]],
+    tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
-    """Scores of each model's action units, and of ridge regression on landmarks and on blendshape scores.
-
-    ``models`` are a model and the folder of its head, by name.
-    """
+    """Scores by setting and name of models (each with the folder of its head) and of measurements by ridge regression."""
     heads = {name: (model.load(), load_head(folder)) for name, (model, folder) in models.items()}
+    split = SubjectSplit.from_dict(data.split)
+    return evaluate_heads(heads, data.bank(), data.inputs, truth, data.views[["sequence", "subject"]], split, tables)
+
+
+def action_unit_measurements(scan_manifest: pd.DataFrame, blendshapes: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    """Measurements by (sequence, frame) that action units are regressed on: landmarks and blendshape scores."""
     tables = {}
     if scan_manifest["landmarks"].notna().any():
         tables["landmark_ridge"] = landmark_table(scan_manifest)
     if blendshapes is not None and blendshapes.notna().all(axis=1).any():
         tables["blendshape_ridge"] = blendshapes.set_index(["sequence", "frame"])
-    split = SubjectSplit.from_dict(data.split)
-    return evaluate_heads(heads, data.bank(), data.inputs, truth, data.views[["sequence", "subject"]], split, tables)
+    return tables
 
 
 def in_every_setting(evaluator: Evaluator, predict: Callable[[Evaluator], Mapping[str, pd.DataFrame]]) -> Evaluated:

@@ -1,7 +1,7 @@
 """Predictor: a packaged model that takes raw scans, and gives expressions and their attributions to the face mesh."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -221,10 +221,14 @@ class Predictor:
 
     def _expected_errors(self, prepared: PreparedSequence) -> Mapping[str, float] | None:
         known = self.description.action_units
-        return known and (known.with_neutral if prepared.has_neutral else known.alone)
+        if known is None:
+            return None
+        return known.with_neutral if prepared.has_neutral else known.alone
 
     def _frames(self, prepared: PreparedSequence, embedding: RecordingEmbedding) -> Iterator[FramePrediction]:
-        units = [None] * len(prepared.rows) if embedding.action_units is None else embedding.action_units
+        units: Iterable[Any] = [None] * len(prepared.rows)
+        if embedding.action_units is not None:
+            units = embedding.action_units
         usable = iter(zip(self.probabilities(embedding.frames), embedding.in_window, units, strict=True))
         for scan in prepared.scans:
             if not scan.usable:

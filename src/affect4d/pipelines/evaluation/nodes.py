@@ -179,35 +179,50 @@ def evaluate_action_units(
     subject_split: dict[str, Any],
     scan_manifest: pd.DataFrame,
     true_action_units: pd.DataFrame,
-    blendshape_scores: pd.DataFrame | LeftOut,
-    affect_model: ModelRecord | LeftOut,
-    affect_head: ModelRecord | LeftOut,
-    smile_model: ModelRecord | LeftOut,
-    smile_head: ModelRecord | LeftOut,
+    model: ModelRecord,
+    action_unit_head: ModelRecord,
     settings: ExperimentSettings,
     view_store: ContentStore,
     cache_store: ContentStore,
 ) -> dict[str, Any]:
-    """Scores of both models' action units on test subjects, beside landmarks and blendshape scores."""
+    """Scores of a model's action units on test subjects, by setting and name."""
+    from affect4d.evaluation import evaluate_models as models
+    from affect4d.evaluation.action_unit_head import action_unit_truth
+
+    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    truth = action_unit_truth(true_action_units, scan_manifest)
+    heads = {settings.method: (_saved(model, settings), Path(action_unit_head["folder"]))}
+    evaluate = partial(models.evaluate_action_units, data, truth, heads, {})
+    given = {**data.key_parts(), "truth": table_digest(truth.reset_index()), "head": action_unit_head["key"]}
+    return cached(cache_store, "action_units", evaluate, **given, method=settings.method)
+
+
+def evaluate_action_unit_baselines(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    scan_manifest: pd.DataFrame,
+    true_action_units: pd.DataFrame,
+    blendshape_scores: pd.DataFrame | LeftOut,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+    cache_store: ContentStore,
+) -> dict[str, Any]:
+    """Scores of ridge regression on landmarks and on blendshape scores, where they are there; as of a model."""
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.action_unit_head import action_unit_truth
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     truth = action_unit_truth(true_action_units, scan_manifest)
     blendshapes = None if isinstance(blendshape_scores, LeftOut) else blendshape_scores
-    records = {"affect_vlm": (affect_model, affect_head), "smile_vlm": (smile_model, smile_head)}
-    there = {
-        name: (model, head)
-        for name, (model, head) in records.items()
-        if not isinstance(model, LeftOut) and not isinstance(head, LeftOut)
-    }
-    saved = {name: (_saved(model, settings), Path(head["folder"])) for name, (model, head) in there.items()}
-    evaluate = partial(models.evaluate_action_units, data, saved, truth, scan_manifest, blendshapes)
-    scans = table_digest(scan_manifest[["sequence", "subject", "frame", "landmarks"]])
-    given = {**data.key_parts(), "heads": {name: head["key"] for name, (_, head) in there.items()}, "scans": scans}
-    given |= {"truth": table_digest(truth.reset_index())}
-    given |= {"blendshapes": None if blendshapes is None else table_digest(blendshapes)}
-    return cached(cache_store, "action_units", evaluate, **given)
+    tables = models.action_unit_measurements(scan_manifest, blendshapes)
+    evaluate = partial(models.evaluate_action_units, data, truth, {}, tables)
+    given = {**data.key_parts(), "truth": table_digest(truth.reset_index())}
+    given |= {"tables": {name: table_digest(_named_columns(table)) for name, table in tables.items()}}
+    return cached(cache_store, "action_unit_baselines", evaluate, **given)
+
+
+def _named_columns(table: pd.DataFrame) -> pd.DataFrame:
+    return table.rename(columns=str).reset_index()
 
 
 def measure_pseudo_labels(

@@ -7,7 +7,6 @@ from affect4d.pipelines.evaluation import nodes
 
 DATA = ("view_manifest", "subject_split")
 TRUTH = ("scan_manifest", "true_action_units")
-HEADS = tuple(f"{model}_{part}" for model in ("affect_vlm", "smile_vlm") for part in ("model", "action_unit_head"))
 STORES = ("view_store", "cache_store")
 
 
@@ -20,12 +19,12 @@ def create_pipeline() -> Pipeline:
 def _affect_vlm() -> Pipeline:
     results = ["metrics", "predictions", "prompt_influence"]
     evaluating = node(nodes.evaluate_affect_vlm, [*DATA, "model", "settings", *STORES], results, name="evaluate")
-    return _of_method("affect_vlm", [evaluating, _action_units()])
+    return _of_method("affect_vlm", [evaluating, *_action_units()])
 
 
 def _smile_vlm() -> Pipeline:
     steps = [
-        _action_units(),
+        *_action_units(),
         node(
             nodes.evaluate_smile_vlm,
             [*DATA, "sequences", "model", "settings", *STORES],
@@ -41,9 +40,13 @@ def _smile_vlm() -> Pipeline:
     return _of_method("smile_vlm", steps)
 
 
-def _action_units() -> Node:
-    given = [*DATA, *TRUTH, "model", "settings", "view_store", "model_store"]
-    return named_node(nodes.fit_action_units, given, "action_unit_head")
+def _action_units() -> list[Node]:
+    fitted = [*DATA, *TRUTH, "model", "settings", "view_store", "model_store"]
+    scored = [*DATA, *TRUTH, "model", "action_unit_head", "settings", *STORES]
+    return [
+        named_node(nodes.fit_action_units, fitted, "action_unit_head"),
+        named_node(nodes.evaluate_action_units, scored, "action_unit_scores"),
+    ]
 
 
 def _of_method(method: str, steps: list[Node]) -> Pipeline:
@@ -73,9 +76,9 @@ def _comparisons() -> list[Node]:
             ["baseline_metrics", "baseline_predictions"],
         ),
         named_node(
-            nodes.evaluate_action_units,
-            [*DATA, *TRUTH, "blendshape_scores", *HEADS, "smile_vlm_settings", *STORES],
-            "action_unit_scores",
+            nodes.evaluate_action_unit_baselines,
+            [*DATA, *TRUTH, "blendshape_scores", "smile_vlm_settings", *STORES],
+            "baseline_action_unit_scores",
         ),
         named_node(
             nodes.measure_pseudo_labels, ["pseudo_prompts", "view_manifest", "subject_split"], "pseudo_label_accuracy"

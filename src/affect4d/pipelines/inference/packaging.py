@@ -58,14 +58,12 @@ def package_model(
         "scores": _scores(metrics, name, training_data),
     }
     sentences = training_data["sentences"]
-    head = None if isinstance(action_unit_head, LeftOut) else action_unit_head
-    fill = partial(_write, Path(model["folder"]), description, sentences, head and Path(head["folder"]))
-    given = {
-        **description,
-        "action_units": head and head["key"],
-        "views": list(render.angles),
-        "sentences": sentences,
-    }  # view weights go by their order
+    head, head_key = None, None
+    if not isinstance(action_unit_head, LeftOut):
+        head, head_key = Path(action_unit_head["folder"]), action_unit_head["key"]
+    fill = partial(_write, Path(model["folder"]), description, sentences, head)
+    given = {**description, "action_units": head_key, "sentences": sentences}
+    given |= {"views": list(render.angles)}  # view weights go by their order
     entry = cached_folder(model_store, f"packaged/{name}", fill, **given)
     return {"model": name, "key": cache_key(fill, **given), "entry": entry, "folder": str(model_store.path(entry))}
 
@@ -80,9 +78,9 @@ def _write(trained: Path, description: dict[str, Any], sentences: list[str], hea
     model = load_model(trained)
     if not isinstance(model, AffectVLM | SmileVLM):
         raise TypeError(f"{trained} holds a {type(model).__name__}, which has no text encoder to predict with.")
-    units = head and load_head(head)
-    described = {**description, "options": model.options, "action_units": units and expected_errors(units)}
-    packaged = PackagedModel.model_validate(described)
+    units = None if head is None else load_head(head)
+    errors = None if units is None else expected_errors(units)
+    packaged = PackagedModel.model_validate({**description, "options": model.options, "action_units": errors})
     card = render_packaged_model_card(packaged.model_dump())
     write_packaged_model(folder, model, packaged, sentences, card=card, action_units=units)
 

@@ -276,6 +276,20 @@ def describe_evaluation(
     return present(parts)
 
 
+def gather_action_units(
+    affect_vlm: dict[str, Any] | LeftOut, smile_vlm: dict[str, Any] | LeftOut, baseline: dict[str, Any] | LeftOut
+) -> dict[str, Any] | LeftOut:
+    """Scores of the action units of every model and baseline that has any, by setting and name."""
+    tables = [scores for scores in (affect_vlm, smile_vlm, baseline) if not isinstance(scores, LeftOut)]
+    if not any(named for scores in tables for named in scores.values()):
+        return LeftOut("No action units are scored.") if not isinstance(baseline, LeftOut) else baseline
+    settings = dict.fromkeys(setting for scores in tables for setting in scores)
+    return {
+        setting: {name: one for scores in tables for name, one in scores.get(setting, {}).items()}
+        for setting in settings
+    }
+
+
 def show_failures(
     predictions: pd.DataFrame, view_manifest: pd.DataFrame, raw_corpus: dict[str, Any], view_store: ContentStore
 ) -> list[Any]:

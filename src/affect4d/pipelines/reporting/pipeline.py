@@ -56,12 +56,17 @@ def _sections() -> list[Node]:
     models = [f"{method}_{artefact}" for artefact in ("model", "history") for method in METHODS]
     evaluation = [
         "comparisons", "pseudo_label_accuracy", "representation_scores", "embedding_maps",
-        "action_unit_scores", "fairness", "failures",
+        "action_units", "fairness", "failures",
     ]  # fmt: skip
     return [
         named_node(nodes.describe_data, data, "data_section"),
         named_node(nodes.describe_models, [*models, "view_manifest", "affect_vlm_settings"], "model_section"),
         named_node(nodes.show_failures, ["all_predictions", "view_manifest", "raw_corpus", "view_store"], "failures"),
+        named_node(
+            nodes.gather_action_units,
+            [f"{owner}_action_unit_scores" for owner in ("affect_vlm", "smile_vlm", "baseline")],
+            "action_units",
+        ),
         named_node(nodes.describe_evaluation, evaluation, "evaluation_section"),
     ]
 
