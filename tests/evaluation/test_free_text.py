@@ -15,7 +15,6 @@ from affect4d.prompts import (
     TEMPLATES,
     VOCABULARY,
     possible_prompts,
-    slots,
 )
 from affect4d.scans.expression import EXPRESSIONS
 
@@ -40,25 +39,19 @@ def test_there_are_ten_sentences_of_each_kind_and_expression():
 
 
 def test_no_sentence_has_a_word_for_an_expression():
-    ours = [
-        word
-        for one in VOCABULARY.values()
-        for word in (*one.adjectives, *one.nouns, *(first for action in one.actions for first in action.split()[:1]))
-    ]
+    actions = [word for one in VOCABULARY.values() for text in one.actions for word in words(text) if "ing" in word]
+    ours = [word for one in VOCABULARY.values() for word in (*one.adjectives, *one.nouns, *actions)]
     assert not [(word, text) for word in (*ours, *EXPRESSIONS) for text in SENTENCES if word in words(text)]
 
 
 def test_no_sentence_fits_a_template():
+    """Templates of fewer than three words of their own, ``a {gender} {action}``, fit half of all sentences."""
     templates = [*TEMPLATES, *ACTION_UNIT_TEMPLATES, *EMOTION_ACTION_UNIT_TEMPLATES]
-    patterns = []
-    for template in templates:
-        pattern = re.escape(template)
-        for slot in slots(template):
-            pattern = pattern.replace(re.escape(f"{{{slot}}}"), ".+")
-        patterns.append(pattern)
-    patterns = [pattern for pattern in patterns if pattern != ".+"]
+    own = [one for one in templates if len(words(re.sub(r"\{\w+\}", "", one))) >= 3]
+    assert len(own) > 20
+    patterns = [".+".join(map(re.escape, re.split(r"\{\w+\}", one.lower()))) for one in own]
     stripped = [text.lower().rstrip(".") for text in SENTENCES]
-    assert not [(one, text) for one in patterns for text in stripped if re.fullmatch(one.lower(), text)]
+    assert not [(one, text) for one in patterns for text in stripped if re.fullmatch(one, text)]
 
 
 def test_no_four_words_in_a_row_are_a_prompts():

@@ -325,7 +325,7 @@ def evaluate_action_units(
     models: Mapping[str, tuple[SavedModel, Path]],
     tables: Mapping[str, pd.DataFrame],
 ) -> dict[str, Any]:
-    """Scores by setting and name of models (each with the folder of its head) and of measurements by ridge regression."""
+    """Scores by setting and name of models, each with the folder of its head, and of regressions on measurements."""
     heads = {name: (model.load(), load_head(folder)) for name, (model, folder) in models.items()}
     split = SubjectSplit.from_dict(data.split)
     return evaluate_heads(heads, data.bank(), data.inputs, truth, data.views[["sequence", "subject"]], split, tables)
