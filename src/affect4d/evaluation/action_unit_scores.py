@@ -128,11 +128,13 @@ def evaluate_heads(
     """
     check_disjoint(split.train, split.test)
     subjects = sequences.set_index("sequence")["subject"]
-    train, test = (subjects[subjects.isin(side)].to_dict() for side in (split.train, split.test))
+    sides = (subjects[subjects.isin(side)] for side in (split.train, split.test))
+    train, test = (dict(zip(map(str, side.index), side, strict=True)) for side in sides)
     rows, strengths = known_frames(bank, truth, test)
     if not len(rows):
         raise MissingInputError("Action units are not scored: no frame of a test subject has them.")
-    owners, found = subjects_of(strengths, test), {}
+    owners = subjects_of(strengths, test)
+    found: dict[str, Any] = {}
     for case, at, has_neutral in zip(CASES, both_cases(bank), (True, False), strict=True):
         predicted = {
             name: pd.DataFrame(

@@ -315,8 +315,8 @@ def evaluate_baselines(
 def fit_action_unit_head(data: EvaluationData, model: SavedModel, truth: pd.DataFrame, folder: Path) -> None:
     """Fit the action units of a frozen model on training subjects, and write its head to a folder."""
     subjects = data.views.set_index("sequence")["subject"]
-    train = subjects[subjects.isin(data.split["train"])]
-    save_head(fit_head(model.load(), data.bank(), data.inputs, truth, train.to_dict()), folder)
+    train = {str(name): owner for name, owner in subjects.items() if owner in data.split["train"]}
+    save_head(fit_head(model.load(), data.bank(), data.inputs, truth, train), folder)
 
 
 def evaluate_action_units(

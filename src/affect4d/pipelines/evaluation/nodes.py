@@ -191,7 +191,7 @@ def evaluate_action_units(
 
     data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     truth = action_unit_truth(true_action_units, scan_manifest)
-    heads = {settings.method: (_saved(model, settings), Path(action_unit_head["folder"]))}
+    heads = {str(settings.method): (_saved(model, settings), Path(action_unit_head["folder"]))}
     evaluate = partial(models.evaluate_action_units, data, truth, heads, {})
     given = {**data.key_parts(), "truth": table_digest(truth.reset_index()), "head": action_unit_head["key"]}
     return cached(cache_store, "action_units", evaluate, **given, method=settings.method)
