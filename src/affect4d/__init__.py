@@ -44,7 +44,7 @@ def predict(
         scan: A scan (its file, or in memory); several, as the frames of one sequence; or a folder of them.
         model: As in :func:`load`.
         neutral: Neutral scan of the same face, the reference of movement; by default, a sequence's first frame. A
-            single scan without one is classified little better than by chance.
+            single scan without one shows no movement, and is classified less well.
         answer_unsure: Answer scans whose pose is doubtful, too, instead of refusing them.
 
     Raises:
