@@ -21,7 +21,12 @@ from affect4d.inference import (
     read_packaged_model,
     write_packaged_model,
 )
-from affect4d.inference.packaged_model_description import DESCRIPTION_FILE, FORMER_DESCRIPTION_FILE, read_description
+from affect4d.inference.packaged_model_description import (
+    DESCRIPTION_FILE,
+    FORMER_DESCRIPTION_FILE,
+    read_description,
+    write_description,
+)
 from affect4d.inference.packaged_weights import halve_precision
 from affect4d.models import ModelOptions, SmileVLM, clip_tokens
 from affect4d.models.sentence_encoder import load_sentence_encoder
@@ -225,12 +230,17 @@ def answers(sure, right, count=60):
     return pd.DataFrame([*rows, refused, stranger]), {**truth, "refused": "anger"}
 
 
+def uncalibrated(folder):
+    """A copy of a packaged model without its temperature."""
+    copy = shutil.copytree(find_packaged_model("affect_vlm"), folder / "plain")
+    write_description(read_description(copy).model_copy(update={"calibration": None}), copy)
+    return copy
+
+
 @pytest.mark.parametrize(("sure", "right"), [(0.95, 0.6), (0.4, 0.9)])
 def test_a_calibrated_copy_is_as_sure_as_it_is_right(tmp_path, sure, right):
     table, truth = answers(sure, right)
-    made = calibrate_packaged_model(
-        find_packaged_model("affect_vlm"), tmp_path / "copy", table, truth, "sixty faces of nobody"
-    )
+    made = calibrate_packaged_model(uncalibrated(tmp_path), tmp_path / "copy", table, truth, "sixty faces of nobody")
     shares = tempered(table.loc[:0, COLUMNS].to_numpy(), made.temperature)
     assert shares.max() == pytest.approx(right, abs=0.03)
     assert read_description(tmp_path / "copy").calibration == made
@@ -239,12 +249,20 @@ def test_a_calibrated_copy_is_as_sure_as_it_is_right(tmp_path, sure, right):
 
 def test_the_copy_answers_by_its_temperature_and_the_packaged_model_as_before(tmp_path):
     table, truth = answers(0.95, 0.6)
-    source = find_packaged_model("affect_vlm")
+    source = uncalibrated(tmp_path)
     before = read_description(source)
     made = calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
     plain, calibrated = Predictor.load(source), Predictor.load(tmp_path / "copy")
     assert calibrated.scale == pytest.approx(plain.scale / made.temperature)
     assert read_description(source) == before
+
+
+def test_a_calibrated_model_is_calibrated_again_from_its_own_predictions(tmp_path):
+    (table, truth), source = answers(0.95, 0.6), find_packaged_model("affect_vlm")
+    once = calibrate_packaged_model(uncalibrated(tmp_path), tmp_path / "once", table, truth, "nobody")
+    again = calibrate_packaged_model(source, tmp_path / "again", table, truth, "others")
+    assert again.temperature == pytest.approx(read_description(source).calibration.temperature * once.temperature)
+    assert again.fitted_on == "others"
 
 
 def test_what_cannot_be_calibrated_is_refused(tmp_path):
@@ -253,8 +271,6 @@ def test_what_cannot_be_calibrated_is_refused(tmp_path):
         calibrate_packaged_model(source, tmp_path / "none", table, {}, "nobody")
     assert not (tmp_path / "none").exists()
     calibrate_packaged_model(source, tmp_path / "copy", table, truth, "sixty faces")
-    with pytest.raises(ValueError, match=r"calibrated already \(on sixty faces\)"):
-        calibrate_packaged_model(tmp_path / "copy", tmp_path / "again", table, truth, "nobody")
     with pytest.raises(FileExistsError, match="name a new folder"):
         calibrate_packaged_model(source, tmp_path / "copy", table, truth, "nobody")
     shutil.copytree(source, tmp_path / "two")

@@ -210,7 +210,9 @@ def last_written(folder: Path) -> int:
 def calibrate_packaged_model(
     source: Path, target: Path, predictions: pd.DataFrame, truth: Mapping[str, str], fitted_on: str
 ) -> Calibration:
-    """Write a copy of a packaged model, which is not calibrated, with a fitted temperature to a new folder.
+    """Write a copy of a packaged model with a fitted temperature to a new folder.
+
+    Of a model that is calibrated already, the temperature is multiplied: predictions are made at the one it has.
 
     Args:
         predictions: Its ``predictions`` table: ``recording`` and ``prob_…`` of the six expressions, of subjects it was
@@ -219,14 +221,12 @@ def calibrate_packaged_model(
 
     Raises:
         FileExistsError: If the target exists.
-        ValueError: If the model is calibrated, has other classes than the six expressions, or no prediction is left.
+        ValueError: If it has other classes than the six expressions, or no prediction is left.
     """
     from affect4d.evaluation.calibration import fit_temperature
     from affect4d.evaluation.prediction_tables_and_leak_checks import PROBABILITY_COLUMNS
 
     model = read_description(source)
-    if model.calibration is not None:
-        raise ValueError(f"{source} is calibrated already (on {model.calibration.fitted_on}): take the one before.")
     if model.expressions != EXPRESSIONS:
         raise ValueError(f"{source} predicts {', '.join(model.expressions)}; a temperature is fitted to the six alone.")
     if target.exists():
@@ -234,7 +234,8 @@ def calibrate_packaged_model(
     known = predictions.assign(expression=predictions["recording"].map(dict(truth))).dropna(
         subset=["expression", *PROBABILITY_COLUMNS]
     )
-    calibration = Calibration(temperature=fit_temperature(known), fitted_on=fitted_on)
+    former = 1.0 if model.calibration is None else model.calibration.temperature
+    calibration = Calibration(temperature=former * fit_temperature(known), fitted_on=fitted_on)
     shutil.copytree(source, target)
     write_description(model.model_copy(update={"calibration": calibration}), target)
     return calibration
