@@ -298,3 +298,13 @@ def test_without_the_tenth_that_speaks_most_the_answer_is_gone(generator, person
 
     anywhere = [generator.choice(np.flatnonzero(maps), tenth, replace=False) for _ in range(5)]
     assert loss(np.argsort(-maps.ravel())[:tenth]) > 5 * max(map(loss, anywhere))
+
+
+@pytest.mark.slow
+def test_the_readmes_first_prediction(project_root):
+    lines = (project_root / "README.md").read_text().splitlines()
+    begin = lines.index("    import affect4d")
+    names: dict = {}
+    exec("\n".join(line.strip() for line in lines[begin : begin + 2]), names)
+    line, _, shown = lines[begin + 2].partition("#")
+    assert repr(eval(line.strip(), names)) == shown.strip()
