@@ -96,7 +96,7 @@ def _predict(scans: Sequence[Path], model: str, neutral: Path | None, as_csv: bo
 
     folder = find_packaged_model(model)
     description = read_description(folder)
-    tables = ResultTables(description.expressions, description.views)
+    tables = ResultTables(description.expressions, description.views, description.action_unit_names)
     recordings = [recording for scan in scans for recording in find_recordings(scan)]
     for prediction, _ in predict_recordings(recordings, folder, answer_unsure=unsure, neutral=neutral):
         tables.add(prediction)
@@ -115,7 +115,7 @@ def _watch(folder: Path, model: str, neutral: Path | None, as_csv: bool, unsure:
     from affect4d.inference.watch_folder import answer_scans, watch_scans
 
     predictor = Predictor.load(model)
-    columns = [f"prob_{name}" for name in predictor.expressions]
+    columns = [*(f"prob_{name}" for name in predictor.expressions), *predictor.description.action_unit_names]
     writer = None
     for answer in answer_scans(predictor, watch_scans(folder), neutral, answer_unsure=unsure):
         line = answer.line()

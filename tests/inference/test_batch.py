@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import os
 import sys
 from pathlib import Path
@@ -170,6 +171,7 @@ def test_mlflow_gets_a_row_for_every_path(packaged, raw_scans, tmp_path):
     model = _load_pyfunc(str(packaged))
     table = model.predict([str(scan), str(tmp_path / "bad.ply")])
     assert table["status"].tolist() == ["ok", "refused"]
+    json.dumps(table.to_dict("records"), allow_nan=False)
     one = model.predict(table.assign(path=[str(scan)] * 2)[["path"]].head(1))
     assert one["prob_fear"].item() == pytest.approx(table.set_index("recording").loc["001.wrl", "prob_fear"])
     with pytest.raises(FileNotFoundError, match="nowhere"):

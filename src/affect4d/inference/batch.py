@@ -117,15 +117,21 @@ class MlflowModel:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._description = folder, read_description(folder)
+        _predictor(folder, last_written(folder))  # so that a server is ready once it listens
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """One row a recording, as in ``docs/predict.md``, for paths in a list or in the column ``path`` of a table."""
+        """One row a recording, as in ``docs/predict.md``, for paths in a list or in the column ``path`` of a table.
+
+        What is missing is None: a server writes NaN as such, which is no JSON.
+        """
         described = self._description
         tables = ResultTables(described.expressions, described.views, described.action_unit_names)
         for path in _paths(model_input):
             for prediction, _ in predict_recordings(find_recordings(path), self._folder):
                 tables.add(prediction)
-        return tables.tables(by_name=False)[0]
+        table = tables.tables(by_name=False)[0]
+        partial = {name: object for name in table if table[name].isna().any()}
+        return table.astype(partial).where(table.notna(), None)
 
 
 def _paths(given: Any) -> Iterator[Path]:

@@ -36,13 +36,14 @@ class LiveAnswer(NamedTuple):
     seconds: float
 
     def line(self) -> dict[str, Any]:
-        """The answer as one flat row; ``prob_…`` only of a usable scan."""
+        """The answer as one flat row; ``prob_…`` and ``AU…`` only of a usable scan."""
         one = self.frame
         return {
             "file": one.file,
             "frame": one.frame,
             "expression": one.expression,
             **{f"prob_{name}": round(value, DIGITS) for name, value in one.probabilities.items()},
+            **{name: round(value, DIGITS) for name, value in (one.action_units or {}).items()},
             "activity": round(one.activity, DIGITS),
             "status": one.status,
             "code": one.code,
