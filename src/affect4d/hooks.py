@@ -374,8 +374,10 @@ class MlflowHooks:
 
 def experiment_of(experiment: str, names: Iterable[str]) -> str:
     """MLflow experiment of a run of these pipelines: studies and predictions have their own."""
-    own = {kind for name in names for kind, prefixes in EXPERIMENTS.items() if name.startswith(prefixes)}
-    return "-".join([experiment, *own]) if len(own) == 1 else experiment
+    kinds = {
+        next((f"-{kind}" for kind, prefixes in EXPERIMENTS.items() if name.startswith(prefixes)), "") for name in names
+    }
+    return experiment + kinds.pop() if len(kinds) == 1 else experiment
 
 
 def run_name(names: Iterable[str], parameters: Mapping[str, Any], given: Mapping[str, Any]) -> str:
