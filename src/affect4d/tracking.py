@@ -14,7 +14,7 @@ from affect4d.configuration_layers_and_checks import flatten
 Report = Callable[[int, Mapping[str, float]], None]
 _MODEL_TAG, _FORMER_MODEL_TAG = "packaged_model.", "bundle."
 TRAINED = ("affect_vlm", "smile_vlm", "cross_entropy", "packaged")
-ONLY_IN_TABLES = ("smile_vlm.knn", "smile_vlm.free_text")
+ONLY_IN_TABLES = ("smile_vlm.knn", "smile_vlm.free_text", "smile_vlm.free_text_face", "smile_vlm.free_text_situation")
 SCORES: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("accuracy",),
     "uar": ("uar",),
