@@ -166,10 +166,10 @@ def fit_action_units(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.action_unit_head import action_unit_truth
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     truth = action_unit_truth(true_action_units, scan_manifest)
+    data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)
     fit = partial(models.fit_action_unit_head, data, _saved(model, settings), truth)
-    given = {**data.key_parts(), "model": model["key"], "truth": table_digest(truth.reset_index())}
+    given |= {"model": model["key"]}
     entry = cached_folder(model_store, f"action_units/{settings.method}", fit, **given)
     return {"key": cache_key(fit, **given), "entry": entry, "folder": str(model_store.path(entry))}
 
@@ -189,11 +189,11 @@ def evaluate_action_units(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.action_unit_head import action_unit_truth
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     truth = action_unit_truth(true_action_units, scan_manifest)
+    data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)
     heads = {str(settings.method): (_saved(model, settings), Path(action_unit_head["folder"]))}
     evaluate = partial(models.evaluate_action_units, data, truth, heads, {})
-    given = {**data.key_parts(), "truth": table_digest(truth.reset_index()), "head": action_unit_head["key"]}
+    given |= {"head": action_unit_head["key"]}
     return cached(cache_store, "action_units", evaluate, **given, method=settings.method)
 
 
@@ -211,14 +211,27 @@ def evaluate_action_unit_baselines(
     from affect4d.evaluation import evaluate_models as models
     from affect4d.evaluation.action_unit_head import action_unit_truth
 
-    data = models.EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
     truth = action_unit_truth(true_action_units, scan_manifest)
+    data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)
     blendshapes = None if isinstance(blendshape_scores, LeftOut) else blendshape_scores
     tables = models.action_unit_measurements(scan_manifest, blendshapes)
     evaluate = partial(models.evaluate_action_units, data, truth, {}, tables)
-    given = {**data.key_parts(), "truth": table_digest(truth.reset_index())}
     given |= {"tables": {name: table_digest(_named_columns(table)) for name, table in tables.items()}}
     return cached(cache_store, "action_unit_baselines", evaluate, **given)
+
+
+def _action_unit_data(
+    view_manifest: pd.DataFrame,
+    subject_split: dict[str, Any],
+    truth: pd.DataFrame,
+    settings: ExperimentSettings,
+    view_store: ContentStore,
+) -> tuple["EvaluationData", dict[str, Any]]:
+    """What action units are fitted and scored on, and everything of it that a cached result depends on."""
+    from affect4d.evaluation.evaluate_models import EvaluationData
+
+    data = EvaluationData(view_manifest, subject_split, settings.inputs, view_store)
+    return data, {**data.key_parts(), "truth": table_digest(truth.reset_index())}
 
 
 def _named_columns(table: pd.DataFrame) -> pd.DataFrame:

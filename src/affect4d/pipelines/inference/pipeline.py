@@ -52,7 +52,7 @@ def _package(method: str) -> Pipeline:
 def _evaluate() -> Pipeline:
     evaluating = named_node(
         evaluate_packaged_model,
-        ["served_model", "view_manifest", "subject_split", "params:ingest", "params:render", "view_store"],
+        ["served_model", "view_manifest", "subject_split", *IMAGES, "view_store"],
         ["packaged_metrics", "packaged_predictions"],
     )
     return pipeline([evaluating], tags="evaluate_packaged")

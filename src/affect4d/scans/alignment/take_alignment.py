@@ -88,8 +88,8 @@ class TakeAligner:
         tracked = self._tracked(scan, self._last) or self._tracked(scan, given.pose)
         if tracked is None or not given.agrees_with(tracked[0]):
             return given
-        confidence = 0.0 if self._reference is None else self._reference.alignment.confidence
-        return given.moved_to(tracked[0], "tracking", confidence, tracked[1])
+        assert self._reference is not None
+        return given.moved_to(tracked[0], "tracking", self._reference.alignment.confidence, tracked[1])
 
     def _keep(self, scan: FaceScan, alignment: Alignment) -> None:
         """Make a detected frame the reference."""
