@@ -15,6 +15,7 @@ from affect4d.evaluation.action_unit_head import (
     fit_head,
     fit_readout,
     known_frames,
+    learnable,
     load_head,
     save_head,
     unit_name,
@@ -119,6 +120,16 @@ def test_one_subject_alone_does_not_do(generator):
     features, strengths, _ = linear_world(generator)
     with pytest.raises(ValueError, match="at least two training subjects"):
         fit_readout(features, strengths, np.zeros(len(features)))
+
+
+def test_a_unit_coded_for_one_training_subject_is_not_learnt():
+    index = pd.MultiIndex.from_product([["a", "b"], [0, 1]], names=["sequence", "frame"])
+    strengths = pd.DataFrame({"AU04": [0.0, 1.0, 1.0, 0.0], "AU12": [0.0, 1.0, np.nan, np.nan]}, index=index)
+    chosen, owners = learnable(strengths, {"a": "F001", "b": "F002"})
+    assert list(chosen) == ["AU04"]
+    assert list(owners) == ["F001", "F001", "F002", "F002"]
+    with pytest.raises(MissingInputError, match="at least two training subjects"):
+        learnable(strengths, {"a": "F001", "b": "F001"})
 
 
 class RowModel:

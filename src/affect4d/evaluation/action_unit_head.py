@@ -172,15 +172,15 @@ def fit_head(
     """Fit the head of a frozen model.
 
     Args:
-        truth: :func:`action_unit_truth`; units that too few training frames show are left out.
+        truth: :func:`action_unit_truth`; units that are not :func:`learnable` are left out.
         subjects: Training sequence → subject; some are left out in turn, to choose penalties and to find errors.
+
+    Raises:
+        MissingInputError: If no unit is learnable.
     """
     most = max(2, min(FRAMES_PER_SEQUENCE, MOST_FRAMES // len(subjects)))
     rows, strengths = known_frames(bank, truth, subjects, most)
-    strengths = strengths.loc[:, shown_share(strengths) >= FEWEST_SHOWN]
-    if strengths.empty:
-        raise MissingInputError("No action units are learnt: no training subject shows any.")
-    groups = subjects_of(strengths, subjects)
+    strengths, groups = learnable(strengths, subjects)
     readouts = [
         fit_readout(embed_frames(model, one, inputs, rows), strengths.to_numpy(), groups) for one in both_cases(bank)
     ]
@@ -209,6 +209,25 @@ def known_frames(
 def subjects_of(frames: pd.DataFrame, subjects: Mapping[str, str]) -> Shaped[np.ndarray, " frames"]:
     """Subject of every frame of a table by (sequence, frame)."""
     return frames.index.get_level_values("sequence").map(subjects).to_numpy()
+
+
+def learnable(
+    strengths: pd.DataFrame, subjects: Mapping[str, str]
+) -> tuple[pd.DataFrame, Shaped[np.ndarray, " frames"]]:
+    """Units that enough training frames show, coded for at least two subjects; and the subject of every frame.
+
+    Raises:
+        MissingInputError: If there is none.
+    """
+    owners = subjects_of(strengths, subjects)
+    coded_for = strengths.notna().groupby(owners).any().sum()
+    chosen = strengths.loc[:, (shown_share(strengths) >= FEWEST_SHOWN) & (coded_for >= 2)]
+    if chosen.empty:
+        raise MissingInputError(
+            "No action units are learnt: at least two training subjects have to be coded for a unit, and one has to "
+            "show it."
+        )
+    return chosen, owners
 
 
 def shown_share(strengths: pd.DataFrame) -> "pd.Series[float]":

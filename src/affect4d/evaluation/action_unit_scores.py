@@ -8,7 +8,6 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 from affect4d.evaluation.action_unit_head import (
-    FEWEST_SHOWN,
     PRESENT,
     ActionUnitHead,
     FrameRows,
@@ -16,6 +15,7 @@ from affect4d.evaluation.action_unit_head import (
     embed_frames,
     fit_readout,
     known_frames,
+    learnable,
     shown_share,
     subjects_of,
 )
@@ -161,10 +161,10 @@ def predict_from_measurements(
 ) -> pd.DataFrame:
     """Strengths of some rows by ridge regression on measurements by (sequence, frame), fitted on training sequences."""
     fitted_rows, strengths = known_frames(bank, truth, train)
-    strengths = strengths.loc[:, shown_share(strengths) >= FEWEST_SHOWN]
+    strengths, owners = learnable(strengths, train)
     known, asked = (_measurements(table, bank, one, has_neutral) for one in (fitted_rows, rows))
     middle = known.mean().fillna(0.0)
-    readout = fit_readout(known.fillna(middle).to_numpy(), strengths.to_numpy(), subjects_of(strengths, train))
+    readout = fit_readout(known.fillna(middle).to_numpy(), strengths.to_numpy(), owners)
     return pd.DataFrame(readout.predict(asked.fillna(middle).to_numpy()), columns=strengths.columns)
 
 
