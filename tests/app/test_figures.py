@@ -119,7 +119,7 @@ def test_action_units_are_bars_to_the_side_where_they_are_seen():
 
 
 def test_every_action_unit_of_the_generator_has_its_name():
-    from affect4d.evaluation.action_unit_head import unit_name
+    from affect4d.scans.action_unit_truth import unit_name
     from affect4d.synthetic.action_units import ACTION_UNITS
 
     assert set(ACTIONS) == {unit_name(unit).partition("_")[0] for unit in ACTION_UNITS if unit.startswith("AU")}

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from affect4d.evaluation.action_unit_head import action_unit_truth
 from affect4d.models import EncoderOptions, ModelOptions, build_model
+from affect4d.scans.action_unit_truth import action_unit_truth
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.views.bank import ViewBank
 from affect4d.views.input_options import InputOptions

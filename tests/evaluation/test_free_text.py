@@ -8,10 +8,9 @@ import pytest
 
 from affect4d.evaluation.free_text import FREE_TEXT, FREE_TEXT_BY_KIND, KINDS
 from affect4d.models import clip_tokens
-from affect4d.prompts import (
-    ACTION_UNIT_PHRASES,
-    ACTION_UNIT_TEMPLATES,
-    EMOTION_ACTION_UNIT_TEMPLATES,
+from affect4d.prompts.action_unit_captions import EMOTION_TEMPLATES, STRONGLY, WEAKLY, wordings
+from affect4d.prompts.action_unit_captions import TEMPLATES as CAPTION_TEMPLATES
+from affect4d.prompts.emotion_prompts import (
     TEMPLATES,
     VOCABULARY,
     possible_prompts,
@@ -19,6 +18,7 @@ from affect4d.prompts import (
 from affect4d.scans.expression import EXPRESSIONS
 
 SENTENCES = list(itertools.chain.from_iterable(FREE_TEXT.values()))
+DEGREES = (*WEAKLY, *STRONGLY)
 RUN = 4  # words in a row that no prompt has
 
 
@@ -46,7 +46,7 @@ def test_no_sentence_has_a_word_for_an_expression():
 
 def test_no_sentence_fits_a_template():
     """Templates of fewer than three words of their own, ``a {gender} {action}``, fit half of all sentences."""
-    templates = [*TEMPLATES, *ACTION_UNIT_TEMPLATES, *EMOTION_ACTION_UNIT_TEMPLATES]
+    templates = [*TEMPLATES, *CAPTION_TEMPLATES, *EMOTION_TEMPLATES]
     own = [one for one in templates if len(words(re.sub(r"\{\w+\}", "", one))) >= 3]
     assert len(own) > 20
     patterns = [".+".join(map(re.escape, re.split(r"\{\w+\}", one.lower()))) for one in own]
@@ -56,8 +56,9 @@ def test_no_sentence_fits_a_template():
 
 def test_no_four_words_in_a_row_are_a_prompts():
     prompts = [text for name in EXPRESSIONS for text in possible_prompts(name, "female", "young")]
-    phrases = [text for texts in ACTION_UNIT_PHRASES.values() for text in texts]
-    known = set().union(*map(runs, (*prompts, *phrases, *TEMPLATES)))
+    clauses = [text for known in wordings().values() for wording in known for text in wording]
+    spoken = [text.format(side=side, how=how) for text in clauses for side in ("left", "right") for how in DEGREES]
+    known = set().union(*map(runs, (*prompts, *spoken, *TEMPLATES, *CAPTION_TEMPLATES, *EMOTION_TEMPLATES)))
     assert not [(run, text) for text in SENTENCES for run in runs(text) & known]
 
 
@@ -65,7 +66,7 @@ def test_every_sentence_fits_the_compact_text_encoder():
     assert (clip_tokens(SENTENCES, 77) > 0).sum(dim=1).max() <= 32
 
 
-@pytest.mark.parametrize("package", ["training", "models", "losses", "pseudo_labels", "views", "prompts.py"])
+@pytest.mark.parametrize("package", ["training", "models", "losses", "pseudo_labels", "views", "prompts"])
 def test_nothing_that_trains_can_read_them(project_root, package):
     place = project_root / "src" / "affect4d" / package
     for file in [place] if place.is_file() else sorted(place.rglob("*.py")):

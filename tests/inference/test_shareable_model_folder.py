@@ -26,7 +26,7 @@ from affect4d.inference.shareable_model_folder import (
     write_hub_folder,
 )
 from affect4d.models import clip_tokens
-from affect4d.prompts import read_prompt_set
+from affect4d.prompts.emotion_prompts import read_prompt_set
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 from jaxtyping import Float, Float64
 
 from affect4d.evaluation.action_unit_head import (
-    PRESENT,
     ActionUnitHead,
     FrameRows,
     both_cases,
@@ -23,6 +22,7 @@ from affect4d.evaluation.prediction_tables_and_leak_checks import Setting
 from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel
 from affect4d.evaluation.significance import percentile_interval
 from affect4d.left_out import MissingInputError
+from affect4d.scans.action_unit_truth import PRESENT
 from affect4d.scans.splits import SubjectSplit, check_disjoint
 from affect4d.views.bank import REFERENCE, ViewBank
 from affect4d.views.input_options import InputOptions

@@ -6,7 +6,7 @@ each an expression.
 How they are written:
 
 1. One plain English sentence, as one person tells another who cannot see the face. No word for the emotion, and none
-   of the vocabulary of ``affect4d/prompts.py``.
+   of the vocabulary of ``affect4d/prompts``.
 2. *face*: what brows, lids, nose, cheeks, lips and jaw do; nothing about causes. Nothing that these scans cannot show
    (tears, blushing, sweat, gestures). *situation*: what has happened, or what the person is about to do; nothing about
    the face. Another of the six expressions must not fit as well.

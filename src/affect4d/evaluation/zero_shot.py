@@ -18,7 +18,7 @@ from affect4d.evaluation.sequence_embeddings_and_probabilities import (
 )
 from affect4d.models import EncoderOptions, PretrainedModel
 from affect4d.models.options import open_clip_source
-from affect4d.prompts import class_prompts
+from affect4d.prompts.emotion_prompts import class_prompts
 from affect4d.pseudo_labels.options import ZeroShotOptions, refuse_labels
 from affect4d.scans.expression import EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from affect4d.experiments.variants import MethodName
 from affect4d.models.options import ModelOptions
-from affect4d.prompts import PromptOptions
+from affect4d.prompts.emotion_prompts import PromptOptions
 from affect4d.pseudo_labels.options import PseudoLabelOptions
 from affect4d.renamed_options import former_names
 from affect4d.training.options import (

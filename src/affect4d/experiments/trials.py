@@ -21,7 +21,7 @@ from affect4d.evaluation.zero_shot import prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import build_model, load_model, save_model
-from affect4d.prompts import compose_prompts, custom_prompts, prompt_ensembles
+from affect4d.prompts.emotion_prompts import compose_prompts, custom_prompts, prompt_ensembles
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
 from affect4d.scans.expression import EXPRESSIONS

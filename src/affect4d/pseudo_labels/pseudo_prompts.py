@@ -1,20 +1,12 @@
 """Pseudo-labeled prompts from one of four sources, behind one function: unlabelled scans in, prompts out."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from typing import Any, TypeAlias, get_args
 
 import pandas as pd
 
-from affect4d.prompts import (
-    ACTION_UNIT_PHRASES,
-    ACTION_UNIT_TEMPLATES,
-    EMOTION_ACTION_UNIT_TEMPLATES,
-    fill,
-    possible_prompts,
-    sequence_generator,
-    vocabulary_of,
-)
+from affect4d.prompts.action_unit_captions import ShownUnit, compose_captions
+from affect4d.prompts.emotion_prompts import possible_prompts, sequence_generator
 from affect4d.pseudo_labels.action_units_and_emotion_prototypes import describe_patterns
 from affect4d.pseudo_labels.clusters_and_zero_shot import label_by_clusters, label_by_similarity
 from affect4d.pseudo_labels.landmark_pseudo_labels import (
@@ -42,33 +34,13 @@ def write_sentences(pseudo_labels: pd.DataFrame, options: PseudoLabelOptions) ->
 def _sentences(row: Any, options: PseudoLabelOptions) -> list[str]:
     """Half about the emotion, half about the AUs; all about the one where the other is missing."""
     rng = sequence_generator(options.seed, row.sequence)
-    about_units: list[str] = rng.permutation(_action_unit_sentences(row.emotion, tuple(row.action_units))).tolist()
+    units = tuple(ShownUnit(unit) for unit in row.action_units)
     if not row.emotion:
-        return about_units[: options.prompts_per_sequence]
+        written = compose_captions(units, options.prompts_per_sequence, rng)
+        return written or rng.permutation(STILL_PROMPTS).tolist()[: options.prompts_per_sequence]
+    about_units = compose_captions(units, options.prompts_per_sequence // 2, rng, row.emotion)
     about_emotion: list[str] = rng.permutation(possible_prompts(row.emotion)).tolist()
-    half = options.prompts_per_sequence // 2 if about_units else 0
-    return [*about_emotion[: options.prompts_per_sequence - half], *about_units[:half]]
-
-
-def _action_unit_sentences(emotion: str, units: tuple[str, ...]) -> list[str]:
-    """Every sentence about these AUs, with words of the emotion where they are typical of one."""
-    if not units:
-        return [] if emotion else list(STILL_PROMPTS)
-    words: dict[str, str] = {}
-    if emotion:
-        own = vocabulary_of(emotion)
-        words = {"adjective": own.adjectives[0], "noun": own.nouns[0], "action": own.actions[0]}
-    templates = (*ACTION_UNIT_TEMPLATES, *(EMOTION_ACTION_UNIT_TEMPLATES if emotion else ()))
-    lists = _phrase_lists(units)
-    return [fill(template, {**words, "phrases": phrases}) for template in templates for phrases in lists]
-
-
-def _phrase_lists(units: tuple[str, ...]) -> list[str]:
-    """Phrases of all AUs and of every pair, in the first and the second wording."""
-    brows = ("AU1", "AU2")
-    merged = tuple(dict.fromkeys("AU1+2" if set(brows) <= set(units) and one in brows else one for one in units))
-    choices = [merged, *combinations(merged, 2)] if len(merged) > 2 else [merged]
-    return [", ".join(ACTION_UNIT_PHRASES[one][wording] for one in choice) for choice in choices for wording in (0, 1)]
+    return [*about_emotion[: options.prompts_per_sequence - len(about_units)], *about_units]
 
 
 SOURCES: tuple[PseudoLabelSource, ...] = get_args(PseudoLabelSource)

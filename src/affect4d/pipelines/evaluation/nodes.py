@@ -10,7 +10,8 @@ import pandas as pd
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.left_out import LeftOut, MissingInputError
 from affect4d.pretrained_files import FACE_API_WEIGHTS
-from affect4d.prompts import prompt_ensembles
+from affect4d.prompts.emotion_prompts import prompt_ensembles
+from affect4d.scans.action_unit_truth import action_unit_truth
 from affect4d.store import ContentStore, cache_key, cached, cached_folder, table_digest
 
 if TYPE_CHECKING:
@@ -164,7 +165,6 @@ def fit_action_units(
 ) -> dict[str, Any]:
     """Fit a model's action units on training subjects; the record has ``key``, ``entry`` and ``folder`` of the head."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.action_unit_head import action_unit_truth
 
     truth = action_unit_truth(true_action_units, scan_manifest)
     data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)
@@ -187,7 +187,6 @@ def evaluate_action_units(
 ) -> dict[str, Any]:
     """Scores of a model's action units on test subjects, by setting and name."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.action_unit_head import action_unit_truth
 
     truth = action_unit_truth(true_action_units, scan_manifest)
     data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)
@@ -209,7 +208,6 @@ def evaluate_action_unit_baselines(
 ) -> dict[str, Any]:
     """Scores of ridge regression on landmarks and on blendshape scores, where they are there; as of a model."""
     from affect4d.evaluation import evaluate_models as models
-    from affect4d.evaluation.action_unit_head import action_unit_truth
 
     truth = action_unit_truth(true_action_units, scan_manifest)
     data, given = _action_unit_data(view_manifest, subject_split, truth, settings, view_store)

@@ -14,7 +14,7 @@ from affect4d.experiments.settings import CrossValidationOptions, ExperimentSett
 from affect4d.experiments.variants import study_named
 from affect4d.left_out import LeftOut, present
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.prompts import prompt_ensembles
+from affect4d.prompts.emotion_prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.corpora.corpus_class_and_scan_table import Protocol
 from affect4d.scans.protocols import Fold, draw_all, protocol_named

@@ -10,7 +10,7 @@ import pandas as pd
 from affect4d.configuration_layers_and_checks import corpus_parameters
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.left_out import LeftOut
-from affect4d.prompts import prompt_ensembles
+from affect4d.prompts.emotion_prompts import prompt_ensembles
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
 from affect4d.store import ContentStore, cache_key, cached_folder

@@ -13,9 +13,11 @@ from affect4d.experiments.variants import MethodName
 from affect4d.left_out import MissingInputError
 from affect4d.models.options import ModelOptions, with_installed_text_encoder
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.prompts import PromptOptions, compose_prompts, custom_prompts
+from affect4d.prompts.action_unit_captions import with_captions
+from affect4d.prompts.emotion_prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.rendering.options import BlendshapeOptions
+from affect4d.scans.action_unit_truth import action_unit_truth, strengths_at_peak
 from affect4d.store import ContentStore, cached, code_version, local_digest, table_digest
 from affect4d.training.options import AffectOptions, CrossEntropyOptions, SmileOptions, StartingPoint, TrainOptions
 from affect4d.training.sample_table_and_validation_split import draw_plan
@@ -81,9 +83,13 @@ def collect_settings(
 
 
 def write_augmented_prompts(
-    sequences: pd.DataFrame, settings: ExperimentSettings, cache_store: ContentStore
+    sequences: pd.DataFrame,
+    scan_manifest: pd.DataFrame,
+    true_action_units: pd.DataFrame,
+    settings: ExperimentSettings,
+    cache_store: ContentStore,
 ) -> pd.DataFrame:
-    """Templates filled with synonyms of the expression and the attributes that the corpus supplies."""
+    """Templates filled with synonyms of the expression and the attributes that the corpus supplies, and captions."""
     labelled = sequences.dropna(subset=["expression"]).reset_index(drop=True)
     if labelled.empty:
         raise MissingInputError(
@@ -91,8 +97,22 @@ def write_augmented_prompts(
             "label the scans (docs/data.md), or train without labels (kedro run --pipeline=train_smile)."
         )
     options = settings.prompts
+    strengths = _strengths(true_action_units, scan_manifest)
     given = {"sequences": table_digest(labelled), "options": options, "own": custom_prompts(options)}
-    return cached(cache_store, "augmented", partial(compose_prompts, labelled, options), **given)
+    given |= {"strengths": table_digest(strengths.reset_index())}
+    return cached(cache_store, "augmented", partial(_prompts_and_captions, labelled, strengths, options), **given)
+
+
+def _prompts_and_captions(sequences: pd.DataFrame, strengths: pd.DataFrame, options: PromptOptions) -> pd.DataFrame:
+    return with_captions(compose_prompts(sequences, options), strengths, options)
+
+
+def _strengths(true_action_units: pd.DataFrame, scan_manifest: pd.DataFrame) -> pd.DataFrame:
+    """Strengths of action units by sequence; without rows where the corpus does not code them."""
+    try:
+        return strengths_at_peak(action_unit_truth(true_action_units, scan_manifest))
+    except MissingInputError:
+        return pd.DataFrame()
 
 
 def write_pseudo_prompts(

@@ -35,7 +35,9 @@ def create_pipeline() -> Pipeline:
 def _prompts() -> Pipeline:
     steps = [
         named_node(
-            nodes.write_augmented_prompts, ["sequences", "affect_vlm_settings", "cache_store"], "augmented_prompts"
+            nodes.write_augmented_prompts,
+            ["sequences", "scan_manifest", "true_action_units", "affect_vlm_settings", "cache_store"],
+            "augmented_prompts",
         ),
         named_node(
             nodes.write_pseudo_prompts,

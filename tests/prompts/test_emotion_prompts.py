@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.pipelines.model_input.nodes import write_augmented_prompts
-from affect4d.prompts import (
+from affect4d.prompts.emotion_prompts import (
     PLAIN,
     TEMPLATES,
     VOCABULARY,
@@ -206,5 +206,7 @@ def test_a_prompt_file_that_changed_under_its_name_is_read_again(tmp_path):
     path, store = tmp_path / "mine.csv", ContentStore(tmp_path / "store")
     for words in ("first", "second"):
         path.write_text("expression,prompt\n" + "".join(f"{name},{words} {name}\n" for name in EXPRESSIONS))
-        table = write_augmented_prompts(sequences, ExperimentSettings(prompts=PromptOptions(file=str(path))), store)
+        settings = ExperimentSettings(prompts=PromptOptions(file=str(path)))
+        scans, uncoded = pd.DataFrame({"sequence": ["a"], "frame": [0]}), pd.DataFrame()
+        table = write_augmented_prompts(sequences, scans, uncoded, settings, store)
         assert table["prompt"].tolist() == [f"{words} fear"]

@@ -1,4 +1,4 @@
-"""Text prompts of a face: words, sentence templates, and AffectVLM's augmented prompts [summary].
+"""Prompts by the name of an expression: words, sentence templates, and AffectVLM's augmented prompts [summary].
 
 Templates × words × given attributes; each sequence samples a few, so that the text encoder does not learn one sentence
 an emotion. Gender and age group are written only where the corpus supplies them; they are never guessed from a face.
@@ -73,28 +73,6 @@ GENDER_WORDS: Mapping[str, tuple[str, ...]] = {
 
 YOUNG, MIDDLE_AGED, OLDER = "young", "middle-aged", "older"
 AGE_WORDS: tuple[str, ...] = (YOUNG, MIDDLE_AGED, OLDER)
-
-ACTION_UNIT_PHRASES: Mapping[str, tuple[str, ...]] = {
-    "AU1": ("inner brows raised", "inner corners of the brows pulled up"),
-    "AU2": ("outer brows raised", "arched outer brows"),
-    "AU1+2": ("brows raised", "eyebrows lifted high"),
-    "AU4": ("brows lowered and drawn together", "a knitted brow"),
-    "AU5": ("upper lids raised", "eyes opened wide"),
-    "AU6": ("cheeks raised", "lifted cheeks"),
-    "AU7": ("lids tightened", "narrowed eyes"),
-    "AU9": ("nose wrinkled", "a wrinkled nose"),
-    "AU10": ("upper lip raised", "a lifted upper lip"),
-    "AU12": ("lip corners pulled up", "mouth corners drawn up and back"),
-    "AU15": ("lip corners pulled down", "mouth corners turned down"),
-    "AU16": ("lower lip pulled down", "a lowered lower lip"),
-    "AU17": ("chin raised", "lower lip pushed up"),
-    "AU18": ("lips puckered", "a narrowed, rounded mouth"),
-    "AU20": ("lips stretched sideways", "a horizontally stretched mouth"),
-    "AU24": ("lips pressed together", "tight, thin lips"),
-    "AU25": ("lips parted", "parted lips"),
-    "AU26": ("jaw dropped", "an open mouth"),
-}
-"""Action unit → phrases, after the wording of the Facial Action Coding System (Ekman, Friesen and Hager 2002)."""
 
 
 def vocabulary_of(expression: str) -> Vocabulary:
@@ -179,20 +157,6 @@ WITH_BOTH: tuple[str, ...] = (
 
 TEMPLATES: tuple[str, ...] = (*PLAIN, *WITH_GENDER, *WITH_AGE_GROUP, *WITH_BOTH)
 
-ACTION_UNIT_TEMPLATES: tuple[str, ...] = (
-    "a face with {phrases}",
-    "{phrases}",
-    "a person whose face shows {phrases}",
-    "a facial expression with {phrases}",
-)
-"""Templates for a list of action-unit phrases."""
-EMOTION_ACTION_UNIT_TEMPLATES: tuple[str, ...] = (
-    "a {adjective} face with {phrases}",
-    "an expression of {noun}: {phrases}",
-    "a person {action}, {phrases}",
-)
-"""Templates for a list of action-unit phrases that is typical of an expression."""
-
 
 def slots(template: str) -> frozenset[str]:
     """Names of the slots of a template."""
@@ -218,6 +182,9 @@ class PromptOptions(BaseModel, frozen=True, extra="forbid"):
     prompts_per_sequence: int = Field(default=8, ge=1, le=64, description="most prompts of a sequence")
     seed: int = Field(default=0, ge=0, description="seed of the sample")
     augment: bool = Field(default=True, description="False: one bare prompt, the expression's own name")
+    captions: float = Field(
+        default=0.5, ge=0.0, le=1.0, description="share of captions of action units, where a corpus codes them"
+    )
     file: str | None = Field(default=None, description="CSV with columns expression, prompt: a prompt set of your own")
 
 

@@ -1,0 +1,231 @@
+"""Captions: sentences about what a face does, by its action units with side and strength, in several wordings."""
+
+import csv
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from affect4d.prompts.emotion_prompts import (
+    PROMPT_COLUMNS,
+    PromptOptions,
+    fill,
+    sequence_generator,
+    slots,
+    vocabulary_of,
+)
+
+WORDINGS_FILE = Path(__file__).with_name("action_unit_wordings.csv")
+PRESENT, ABSENT = 0.2, 0.05  # strengths from which a unit is described, and below which it is said not to be shown
+WEAK, STRONG = 0.35, 0.7  # strengths below and above which a word for it may be added
+WEAKLY: tuple[str, ...] = ("", " slightly", " a little", " faintly")
+STRONGLY: tuple[str, ...] = ("", " strongly", " clearly", " markedly")
+UNEVEN = 0.3  # difference of the two sides from which the stronger side alone is described
+MOST_DESCRIBED = 3  # units in one caption
+LONGEST = 24  # words; 32 tokens, which every text encoder reads
+NEGATED = 0.125  # share of captions that also say what is not shown
+ATTEMPTS = 4  # draws for each caption that is wanted; repeated ones are dropped
+
+TEMPLATES: tuple[str, ...] = (
+    "{clauses}",
+    "a face in which {clauses}",
+    "in this face, {clauses}",
+    "a person's face: {clauses}",
+    "a scan which shows that {clauses}",
+    "here {clauses}",
+    "on the face of this person, {clauses}",
+    "what moves: {clauses}",
+    "one can see that {clauses}",
+    "compared with rest, {clauses}",
+    "a facial movement: {clauses}",
+    "this 3D scan shows how {clauses}",
+    "the face changes: {clauses}",
+    "a head whose face has moved: {clauses}",
+    "at this moment {clauses}",
+    "a portrait in which {clauses}",
+    "it can be seen that {clauses}",
+    "a close view: {clauses}",
+    "on this scan, {clauses}",
+    "the features have moved so that {clauses}",
+    "seen from the front, {clauses}",
+    "a description of the face: {clauses}",
+    "the muscles act so that {clauses}",
+    "in this rendering {clauses}",
+    "the person's features: {clauses}",
+    "a human face, and {clauses}",
+    "look: {clauses}",
+    "a still of a face where {clauses}",
+    "a face, {clauses}",
+    "an observer notes that {clauses}",
+)
+EMOTION_TEMPLATES: tuple[str, ...] = (
+    "a {adjective} face in which {clauses}",
+    "an expression of {noun}: {clauses}",
+    "a person {action}: {clauses}",
+    "a look of {noun}, as {clauses}",
+    "this person is {adjective}: {clauses}",
+)
+"""Templates of captions that also name the expression: half of those whose expression is known."""
+
+
+class Wording(NamedTuple):
+    """A clause about one unit, with a slot ``how`` for its strength."""
+
+    both: str
+    one: str  # with a slot ``side``; empty for units without sides
+
+
+@dataclass(frozen=True, slots=True)
+class ShownUnit:
+    """An action unit that a face shows."""
+
+    unit: str  # "AU12"
+    side: str = ""  # "left" or "right", the subject's; "": both, or a unit without sides
+    strength: float | None = None  # 0…1; None: not known
+
+
+@functools.cache
+def wordings() -> Mapping[str, tuple[Wording, ...]]:
+    """Wordings by unit; ``AU1+2`` stands for the whole brow."""
+    found: dict[str, tuple[Wording, ...]] = {}
+    with WORDINGS_FILE.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found[row["unit"]] = (*found.get(row["unit"], ()), Wording(row["both"], row["one"]))
+    return found
+
+
+def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
+    """The units of at least :data:`PRESENT`, strongest first.
+
+    Args:
+        strengths: 0…1, of units as in :mod:`affect4d.scans.action_unit_truth`; NaN where one is not coded.
+
+    >>> shown_units({"AU12_l": 0.9, "AU12_r": 0.8, "AU02_l": 0.6, "AU02_r": 0.0, "AU26": 0.1})
+    (ShownUnit(unit='AU12', side='', strength=0.85), ShownUnit(unit='AU2', side='left', strength=0.6))
+    """
+    sides: dict[str, dict[str, float]] = {}
+    for name, strength in strengths.items():
+        number, _, side = name.removeprefix("AU").partition("_")
+        sides.setdefault(f"AU{int(number)}", {})[side] = float(strength)
+    found = [_of_sides(unit, known) for unit, known in sides.items() if unit in wordings()]
+    shown = [one for one in found if one.strength is not None and one.strength >= PRESENT]
+    return tuple(sorted(shown, key=lambda one: -(one.strength or 0.0)))
+
+
+def _of_sides(unit: str, known: Mapping[str, float]) -> ShownUnit:
+    left, right = known.get("l", np.nan), known.get("r", np.nan)
+    if abs(left - right) >= UNEVEN:
+        return ShownUnit(unit, "left" if left > right else "right", max(left, right))
+    return ShownUnit(unit, "", float(np.mean(list(known.values()))))
+
+
+def absent_units(strengths: Mapping[str, float]) -> tuple[str, ...]:
+    """Units that are coded and below :data:`ABSENT` on every side."""
+    sides: dict[str, list[float]] = {}
+    for name, strength in strengths.items():
+        sides.setdefault(f"AU{int(name.removeprefix('AU').partition('_')[0])}", []).append(float(strength))
+    return tuple(unit for unit, known in sides.items() if unit in wordings() and max(known) < ABSENT)
+
+
+def compose_captions(
+    shown: Sequence[ShownUnit],
+    count: int,
+    generator: np.random.Generator,
+    expression: str | None = None,
+    absent: Sequence[str] = (),
+) -> list[str]:
+    """Distinct captions of a face, at most ``count``; none where it shows nothing.
+
+    Args:
+        expression: Named by half of the captions, if known.
+        absent: Units of which some captions say that they are not shown.
+    """
+    if not shown:
+        return []
+    drawn = (_caption(shown, generator, expression, absent) for _ in range(ATTEMPTS * count))
+    return list(islice((text for text in dict.fromkeys(drawn) if len(text.split()) <= LONGEST), count))
+
+
+def with_captions(prompts: pd.DataFrame, strengths: pd.DataFrame, options: PromptOptions) -> pd.DataFrame:
+    """Prompts of sequences, a share of them replaced by captions of what the face does, sampled by seed and name.
+
+    Args:
+        prompts: As of :func:`~affect4d.prompts.emotion_prompts.compose_prompts`; only those of its templates give way.
+        strengths: 0…1, a row a sequence and a column a unit; NaN where one is not coded.
+
+    Returns:
+        The same columns; the source of a caption is "caption".
+    """
+    tables = []
+    for sequence, rows in prompts.groupby("sequence", sort=False):
+        captions: list[str] = []
+        if sequence in strengths.index and rows["source"].iloc[0] == "template":
+            known = strengths.loc[sequence].to_dict()
+            generator = sequence_generator(options.seed, f"caption {sequence}")
+            wanted = round(options.captions * options.prompts_per_sequence)
+            expression = str(rows["expression"].iloc[0])
+            captions = compose_captions(shown_units(known), wanted, generator, expression, absent_units(known))
+        kept = rows.iloc[: max(0, options.prompts_per_sequence - len(captions))]
+        first = rows.iloc[0]
+        added = [(sequence, caption, first["expression"], "caption") for caption in captions]
+        tables += [kept, pd.DataFrame(added, columns=list(PROMPT_COLUMNS))] if added else [kept]
+    return pd.concat(tables, ignore_index=True) if tables else prompts
+
+
+def _caption(
+    shown: Sequence[ShownUnit], generator: np.random.Generator, expression: str | None, absent: Sequence[str]
+) -> str:
+    described = generator.permutation(len(shown))[: generator.integers(1, MOST_DESCRIBED + 1)]
+    clauses = [_clause(one, generator) for one in _with_whole_brow([shown[place] for place in sorted(described)])]
+    if absent and generator.random() < NEGATED:
+        negated = list(_negations(absent))
+        clauses += [negated[generator.integers(len(negated))]] if negated else []
+    words = {"clauses": _listed(clauses)}
+    templates = TEMPLATES
+    if expression is not None and generator.random() < 0.5:
+        own, templates = vocabulary_of(expression), EMOTION_TEMPLATES
+        kinds = {"adjective": own.adjectives, "noun": own.nouns, "action": own.actions}
+        words |= {kind: of[generator.integers(len(of))] for kind, of in kinds.items()}
+    template = templates[generator.integers(len(templates))]
+    return fill(template, {name: words[name] for name in slots(template)})
+
+
+def _with_whole_brow(shown: Sequence[ShownUnit]) -> list[ShownUnit]:
+    """The units, AU1 and AU2 of one side as one."""
+    brow = [one for one in shown if one.unit in ("AU1", "AU2")]
+    if len(brow) < 2 or brow[0].side != brow[1].side:
+        return list(shown)
+    return [ShownUnit("AU1+2", brow[0].side, brow[0].strength), *(one for one in shown if one not in brow)]
+
+
+def _clause(one: ShownUnit, generator: np.random.Generator) -> str:
+    known = wordings()[one.unit]
+    wording = known[generator.integers(len(known))]
+    degrees = ("",)
+    if one.strength is not None:
+        degrees = WEAKLY if one.strength < WEAK else STRONGLY if one.strength > STRONG else degrees
+    how = degrees[generator.integers(len(degrees))]
+    return (wording.one if one.side else wording.both).format(side=one.side, how=how)
+
+
+def _negations(absent: Sequence[str]) -> Iterator[str]:
+    """What is not shown ("the lips are not parted"), by the wordings with a form of *to be*."""
+    for unit in absent:
+        for wording in wordings()[unit]:
+            for verb in (" is ", " are "):
+                if verb in wording.both:
+                    yield wording.both.format(how="").replace(verb, f"{verb}not ", 1)
+
+
+def _listed(clauses: Sequence[str]) -> str:
+    """Clauses as one.
+
+    >>> _listed(["the jaw has dropped", "the lips are parted", "the nose is wrinkled"])
+    'the jaw has dropped, the lips are parted and the nose is wrinkled'
+    """
+    return clauses[0] if len(clauses) == 1 else f"{', '.join(clauses[:-1])} and {clauses[-1]}"
