@@ -5,10 +5,11 @@ import torch
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1
 from affect4d.evaluation.micro_expression_features_and_evaluation import (
-    MOMENTS,
+    AMPLIFIED,
     class_targets,
-    clip_rows,
+    clip_inputs,
     compare_clips,
+    encoder_classifier,
     encoder_features,
     evaluate_clips,
     flow_features,
@@ -17,8 +18,6 @@ from affect4d.evaluation.micro_expression_features_and_evaluation import (
     leave_one_out,
     linear_classifier,
     score_clips,
-    since_onset,
-    temporal_classifier,
 )
 from affect4d.experiments.claims import Finding, micro_transfer_findings
 from affect4d.models import build_model
@@ -26,6 +25,7 @@ from affect4d.models.options import EncoderOptions, ModelOptions
 from affect4d.scans.expression import MICRO_EXPRESSIONS
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
+from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 SIZE, FRAMES = 48, 9
@@ -81,18 +81,28 @@ def test_clips_are_what_shows_a_micro_expression_and_says_when():
     assert not has_clips(table(["blink"]))
 
 
-def test_moments_go_from_onset_over_apex_to_offset():
-    sequences = table(["positive"], people=2)
-    bank, clip = bank_of(sequences), sequences.iloc[1]
-    assert (torch.tensor(clip_rows(bank, clip, 6)) - FRAMES).tolist() == [1, 2, 4, 5, 6, 7]
-    assert clip_rows(bank, clip.replace(7.0, np.nan), 2)[-1] == 2 * FRAMES - 1
+def test_an_encoder_sees_averaged_images_and_amplified_movement_from_the_onset():
+    sequences = table(["positive"], people=1)
+    bank = bank_of(sequences)
+    onset, apex = clip_inputs(bank, sequences.iloc[0], INPUTS, torch.device("cpu"))
+    frames = assemble_unaugmented(bank, torch.arange(FRAMES), InputOptions(channels=("grey",), size=32, motion="none"))
+    levels = [frames[place - 1 : place + 2].mean(dim=0) for place in (1, 4)]
+    assert (onset[0, 1] == 0).all()
+    torch.testing.assert_close(onset[0, 0], levels[0][0, 0])
+    torch.testing.assert_close(apex[0, 0], levels[1][0, 0])
+    gain = AMPLIFIED * INPUTS.motion_gain
+    torch.testing.assert_close(apex[0, 1], gain * (levels[1] - levels[0])[0, 0])
 
 
-def test_movement_is_measured_from_the_onset():
-    sequences = table(["positive"], people=2)
-    bank = since_onset(bank_of(sequences), sequences)
-    assert bank.neutral[:FRAMES].tolist() == [1] * FRAMES
-    assert bank.neutral[FRAMES:].tolist() == [FRAMES + 1] * FRAMES
+def test_motion_may_enter_as_further_views_or_not_at_all():
+    sequences = table(["positive"], people=1)
+    bank, still = bank_of(sequences), torch.device("cpu")
+    stacked = clip_inputs(bank, sequences.iloc[0], INPUTS, still)[1]
+    as_views = clip_inputs(bank, sequences.iloc[0], INPUTS.model_copy(update={"motion": "views"}), still)[1]
+    none = clip_inputs(bank, sequences.iloc[0], INPUTS.model_copy(update={"motion": "none"}), still)[1]
+    assert stacked.shape == (1, 2, 32, 32)
+    torch.testing.assert_close(as_views, stacked.transpose(0, 1))
+    torch.testing.assert_close(none, stacked[:, :1])
 
 
 def test_targets_are_ones_where_a_class_is():
@@ -101,14 +111,14 @@ def test_targets_are_ones_where_a_class_is():
 
 def test_optical_flow_sees_which_way_skin_moves():
     sequences = table(["positive"], people=1)
-    flow = flow_features(bank_of(sequences, shift=2), sequences)[0, 0].reshape(3, 8, 8)
+    flow = flow_features(bank_of(sequences, shift=2), sequences)[0].reshape(3, 8, 8)
     sideways = flow[1]
     y, x = (place * 8 // SIZE for place in PLACES["positive"])
     assert np.abs(sideways).argmax() // 8 in (y, y + 1)
     assert np.abs(sideways[y : y + 2, x : x + 2]).max() > 5 * np.median(np.abs(sideways))
 
 
-@pytest.mark.parametrize("head", [linear_classifier, temporal_classifier])
+@pytest.mark.parametrize("head", [linear_classifier, encoder_classifier])
 def test_heads_find_what_is_there_and_only_then(head):
     labels = [*MICRO_EXPRESSIONS, "negative+surprise"]
     sequences = table(labels, people=10)
@@ -125,11 +135,11 @@ def test_heads_find_what_is_there_and_only_then(head):
 def test_who_is_judged_is_never_fitted_on():
     sequences, fitted = table(["positive", "negative"], people=4), []
 
-    def head(known, told, asked, seed):
-        fitted.append((known[:, 0, 0].tolist(), asked[:, 0, 0].tolist()))
+    def head(known, told, asked):
+        fitted.append((known[:, 0].tolist(), asked[:, 0].tolist()))
         return np.tile([0.9, 0.1, 0, 0, 0], (len(asked), 1)).astype(np.float32)
 
-    features = np.arange(8, dtype=np.float32).reshape(8, 1, 1)
+    features = np.arange(8, dtype=np.float32).reshape(8, 1)
     judged = leave_one_out(head, features, sequences, {"S1", "S3"}, "way")
     assert fitted == [([0, 1, 4, 5, 6, 7], [2, 3]), ([0, 1, 2, 3, 4, 5], [6, 7])]
     assert judged["predicted"].tolist() == ["positive"] * 4
@@ -137,8 +147,8 @@ def test_who_is_judged_is_never_fitted_on():
 
 def test_single_label_leaves_out_clips_of_several_and_names_one():
     sequences = table(["positive", "negative+surprise", "others"], people=3)
-    features = np.random.default_rng(0).normal(size=(9, 2, 3)).astype(np.float32)
-    judged = leave_one_out(temporal_classifier, features, sequences, {"S0"}, "way", one_class=True)
+    features = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    judged = leave_one_out(encoder_classifier, features, sequences, {"S0"}, "way", one_class=True)
     assert judged["label"].tolist() == ["positive", "others"]
     assert not judged["predicted"].str.contains("+", regex=False).any()
 
@@ -216,9 +226,7 @@ def test_every_baseline_is_a_finding():
 
 def test_nobody_to_judge_is_said():
     with pytest.raises(ValueError, match="one of them unseen"):
-        leave_one_out(
-            linear_classifier, np.zeros((2, 1, 1), np.float32), table(["positive"], people=2), {"other"}, "way"
-        )
+        leave_one_out(linear_classifier, np.zeros((2, 1), np.float32), table(["positive"], people=2), {"other"}, "way")
 
 
 def test_an_encoder_is_examined_beside_what_it_must_beat():
@@ -231,9 +239,9 @@ def test_an_encoder_is_examined_beside_what_it_must_beat():
     )
     encoders = [build_model("smile_vlm", options, seed) for seed in (0, 1)]
     bank = bank_of(sequences)
-    assert encoder_features(encoders[0], bank, INPUTS, sequences).shape == (12, MOMENTS, 16)
+    assert encoder_features(encoders[0], bank, INPUTS, sequences).shape == (12, 16 + 48 * 4 * 4)
     split = SubjectSplit(train=("S0", "S1"), test=("S2", "S3"), seed=0)
-    scores, predictions = evaluate_clips(*encoders, bank, INPUTS, sequences, split, seed=0)
+    scores, predictions = evaluate_clips(*encoders, bank, INPUTS, sequences, split)
     ways = ("smile_vlm", "untrained_encoder", "difference", "optical_flow")
     assert list(scores) == [f"{way}.{protocol}" for way in ways for protocol in ("multi_label", "single_label")]
     assert set(predictions["subject"]) == {"S2", "S3"}

@@ -239,7 +239,7 @@ def evaluate_micro_expressions(
     bank = data.bank()
     models = model.load(), untrained.build(len(bank.views), data.inputs)
     split = SubjectSplit.from_dict(data.split)
-    scores, predictions = evaluate_clips(*models, bank, data.inputs, clips, split, untrained.seed)
+    scores, predictions = evaluate_clips(*models, bank, data.inputs, clips, split)
     return {**scores}, predictions
 
 

@@ -12,14 +12,13 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
-from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 from tqdm import tqdm
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
 from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel, set_evaluation_mode
 from affect4d.evaluation.significance import PERMUTATIONS, cluster_bootstrap
-from affect4d.models.view_and_time_fusion import TemporalPooling
+from affect4d.models.encoders import CompactImageEncoder
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -27,13 +26,12 @@ from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 CLIP_COLUMNS = ("sequence", "subject", "label", "onset", "apex", "offset")
-MOMENTS = 6
+AMPLIFIED = 2.0  # factor on the motion channels, chosen on training subjects of open-4dmer
 SIDE, CELLS = 48, 8
 NEIGHBOURS = 1
 """Frames on either side that are averaged with onset and apex, against sensor noise."""
-CLIPS_AT_ONCE = 16
 
-ClipFeatures = Float32[np.ndarray, "clips moments width"]
+ClipFeatures = Float32[np.ndarray, "clips width"]
 
 
 def has_clips(sequences: pd.DataFrame) -> bool:
@@ -49,50 +47,57 @@ def labelled_clips(sequences: pd.DataFrame) -> pd.DataFrame:
     return sequences.loc[known & timed, list(CLIP_COLUMNS)].reset_index(drop=True)
 
 
-def clip_rows(bank: ViewBank, clip: "pd.Series[Any]", moments: int) -> list[int]:
-    """Bank rows of a clip at two or more moments: half spread from onset to apex, half from apex to offset."""
-    rows = bank.rows_of(str(clip["sequence"]))
-    numbers = bank.frame[rows].numpy()
-    last = numbers[-1] if pd.isna(clip["offset"]) else clip["offset"]
-    rise = np.linspace(float(clip["onset"]), float(clip["apex"]), moments - moments // 2)
-    fall = np.linspace(float(clip["apex"]), float(last), moments // 2 + 1)[1:]
-    places = np.abs(numbers[None, :] - np.concatenate([rise, fall])[:, None]).argmin(axis=1)
-    return [int(rows[place]) for place in places]
-
-
-def since_onset(bank: ViewBank, clips: pd.DataFrame) -> ViewBank:
-    """The bank with every clip's onset as its neutral frame, instead of the sequence's first frame."""
-    neutral = bank.neutral.clone()
-    for clip in clips.to_dict("records"):
-        rows = bank.rows_of(str(clip["sequence"]))
-        neutral[rows] = rows[int((bank.frame[rows] - int(clip["onset"])).abs().argmin())]
-    return replace(bank, neutral=neutral)
-
-
 def class_targets(labels: "pd.Series[str]") -> torch.Tensor:
     """Labels as ones and zeros, [clips, classes], in the order of ``MICRO_EXPRESSIONS``."""
     return torch.tensor([[float(name in split_labels(label)) for name in MICRO_EXPRESSIONS] for label in labels])
 
 
 @torch.inference_mode()
-def encoder_features(
-    model: ViewModel, bank: ViewBank, options: InputOptions, clips: pd.DataFrame, moments: int = MOMENTS
-) -> ClipFeatures:
-    """Image encoder output of every view at every moment, with motion measured from the onset."""
+def encoder_features(model: ViewModel, bank: ViewBank, options: InputOptions, clips: pd.DataFrame) -> ClipFeatures:
+    """Change from onset to apex in the image encoder's output and, of a compact one, in its second stage; every view.
+
+    The images round onset and apex are averaged, and the motion channels :data:`AMPLIFIED`. Both kinds of features
+    have the same share of the total spread.
+    """
     device = set_evaluation_mode(model)
-    seen, parts = since_onset(bank, clips), []
-    rows = [clip_rows(bank, clip, moments) for _, clip in clips.iterrows()]
-    for start in tqdm(range(0, len(rows), CLIPS_AT_ONCE), "embedding clips", disable=None, dynamic_ncols=True):
-        flat = torch.tensor([row for clip in rows[start : start + CLIPS_AT_ONCE] for row in clip])
-        hidden = model.embed_views(assemble_unaugmented(seen, flat, options, device)).hidden
-        parts.append(hidden.flatten(1).reshape(-1, moments, hidden.shape[1] * hidden.shape[2]))
-    return torch.cat(parts).cpu().float().numpy()
+    pairs = (clip_inputs(bank, clip, options, device) for _, clip in clips.iterrows())
+    changes = []
+    for onset, apex in tqdm(pairs, "embedding clips", len(clips), disable=None, dynamic_ncols=True):
+        kinds = _encoder_outputs(model, torch.stack([onset, apex]))
+        changes.append([(kind[1] - kind[0]).cpu().float() for kind in kinds])
+    kinds = [torch.stack(kind) for kind in zip(*changes, strict=True)]
+    scaled = [kind / (kind.std(dim=0).mean().clamp(min=1e-12) * kind.shape[1] ** 0.5) for kind in kinds]
+    return torch.cat(scaled, dim=1).numpy()
+
+
+def clip_inputs(
+    bank: ViewBank, clip: "pd.Series[Any]", options: InputOptions, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A model's input [views, channels, size, size] at onset, without motion, and at apex, with amplified motion."""
+    still = replace(bank, neutral=torch.arange(len(bank)))
+    means = [assemble_unaugmented(still, rows, options, device).mean(dim=0) for rows in _rows_round(bank, clip)]
+    onset, apex = means
+    if options.motion == "none":
+        return onset, apex
+    axis = 1 if options.motion == "stacked" else 0  # motion is the second half of the channels, or of the views
+    levels, _ = apex.chunk(2, dim=axis)
+    motion = AMPLIFIED * options.motion_gain * (levels - onset.chunk(2, dim=axis)[0])
+    return onset, torch.cat([levels, motion], dim=axis)
+
+
+def _encoder_outputs(model: ViewModel, images: torch.Tensor) -> list[torch.Tensor]:
+    """Features of images, a row each: the output, and the second stage of an encoder that has one."""
+    outputs = [model.embed_views(images).hidden.flatten(1)]
+    tower = getattr(getattr(model, "image", None), "tower", None)
+    if isinstance(tower, CompactImageEncoder):
+        outputs.append(tower.second_stage(images.flatten(0, 1)).reshape(len(images), -1))
+    return outputs
 
 
 def difference_features(bank: ViewBank, clips: pd.DataFrame) -> ClipFeatures:
     """Apex minus onset, of every view and channel, 24 pixels a side."""
     pairs = (later - earlier for earlier, later in _onset_and_apex(bank, clips))
-    return np.stack([avg_pool2d(change, 2).flatten()[None].numpy() for change in pairs])
+    return np.stack([avg_pool2d(change, 2).flatten().numpy() for change in pairs])
 
 
 def flow_features(bank: ViewBank, clips: pd.DataFrame, channel: int = 0) -> ClipFeatures:
@@ -100,27 +105,33 @@ def flow_features(bank: ViewBank, clips: pd.DataFrame, channel: int = 0) -> Clip
     return np.stack([_flow(earlier[0, channel], later[0, channel]) for earlier, later in _onset_and_apex(bank, clips)])
 
 
-def _flow(earlier: torch.Tensor, later: torch.Tensor) -> Float32[np.ndarray, "1 width"]:
+def _flow(earlier: torch.Tensor, later: torch.Tensor) -> Float32[np.ndarray, " width"]:
     from skimage.registration import optical_flow_tvl1
 
     moved = optical_flow_tvl1(earlier.numpy(), later.numpy())  # type: ignore[no-untyped-call]  # [2, rows, columns]
     along = [np.gradient(part) for part in moved]
     strain = np.sqrt(along[0][0] ** 2 + along[1][1] ** 2 + 0.5 * (along[0][1] + along[1][0]) ** 2)
     maps = torch.from_numpy(np.stack([*moved, strain])).float()
-    return np.asarray(avg_pool2d(maps, SIDE // CELLS).flatten()[None].numpy(), np.float32)
+    return np.asarray(avg_pool2d(maps, SIDE // CELLS).flatten().numpy(), np.float32)
+
+
+def _rows_round(bank: ViewBank, clip: "pd.Series[Any]") -> tuple[torch.Tensor, torch.Tensor]:
+    """Bank rows round onset and round apex."""
+    rows = bank.rows_of(str(clip["sequence"]))
+    places = [int((bank.frame[rows] - int(clip[name])).abs().argmin()) for name in ("onset", "apex")]
+    onset, apex = (rows[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS + 1] for place in places)
+    return onset, apex
 
 
 def _onset_and_apex(bank: ViewBank, clips: pd.DataFrame) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images round onset and apex, each averaged, [views, channels, 48, 48], 0…1."""
     for _, clip in tqdm(list(clips.iterrows()), "reading onset and apex", disable=None, dynamic_ncols=True):
-        rows = bank.rows_of(str(clip["sequence"]))
-        onset, apex = ((bank.frame[rows] - int(clip[name])).abs().argmin() for name in ("onset", "apex"))
-        yield _mean_round(bank, rows, int(onset)), _mean_round(bank, rows, int(apex))
+        onset, apex = (_mean(bank, rows) for rows in _rows_round(bank, clip))
+        yield onset, apex
 
 
-def _mean_round(bank: ViewBank, rows: torch.Tensor, place: int) -> torch.Tensor:
-    near = rows[max(place - NEIGHBOURS, 0) : place + NEIGHBOURS + 1]
-    mean = bank.images[near].float().mean(dim=0) / 255
+def _mean(bank: ViewBank, rows: torch.Tensor) -> torch.Tensor:
+    mean = bank.images[rows].float().mean(dim=0) / 255
     shrunk: torch.Tensor = interpolate(mean, size=(SIDE, SIDE), mode="area")
     return shrunk
 
@@ -128,12 +139,11 @@ def _mean_round(bank: ViewBank, rows: torch.Tensor, place: int) -> torch.Tensor:
 MICRO_PROTOCOLS: Mapping[str, bool] = {"multi_label": False, "single_label": True}
 """All clips, each with every class it has; or clips of one class, each given one of all classes."""
 THRESHOLD = 0.5  # classes of at least this probability are predicted, and the most likely one in any case
-WIDTH, ROUNDS, RATE, DECAY, DROPPED = 64, 120, 3e-3, 1e-2, 0.3
-VARIANCE, STRENGTH = 0.95, 0.1
+VARIANCE, STRENGTH, ENCODER_STRENGTH = 0.95, 0.1, 30.0
 
 ClassProbabilities = Float32[np.ndarray, "clips classes"]
-ClipClassifier = Callable[[ClipFeatures, np.ndarray, ClipFeatures, int], ClassProbabilities]
-"""(features and targets to fit on, features to predict, seed) → probability of each class by itself."""
+ClipClassifier = Callable[[ClipFeatures, np.ndarray, ClipFeatures], ClassProbabilities]
+"""(features and targets to fit on, features to predict) → probability of each class by itself."""
 
 
 class MicroScores(TypedDict):
@@ -166,7 +176,6 @@ def evaluate_clips(
     options: InputOptions,
     sequences: pd.DataFrame,
     split: SubjectSplit,
-    seed: int,
 ) -> tuple[dict[str, MicroScores], pd.DataFrame]:
     """Evaluate four kinds of features on the test side, one subject left out at a time.
 
@@ -179,8 +188,8 @@ def evaluate_clips(
     clips = labelled_clips(sequences)
     rng = np.random.default_rng(0)
     methods: dict[str, tuple[ClipFeatures, ClipClassifier]] = {
-        "smile_vlm": (encoder_features(model, bank, options, clips), temporal_classifier),
-        "untrained_encoder": (encoder_features(untrained, bank, options, clips), temporal_classifier),
+        "smile_vlm": (encoder_features(model, bank, options, clips), encoder_classifier),
+        "untrained_encoder": (encoder_features(untrained, bank, options, clips), encoder_classifier),
         "difference": (difference_features(bank, clips), linear_classifier),
         "optical_flow": (flow_features(bank, clips), linear_classifier),
     }
@@ -189,58 +198,32 @@ def evaluate_clips(
         bar = tqdm(MICRO_PROTOCOLS.items(), f"leaving one subject out: {method}", disable=None, dynamic_ncols=True)
         for protocol, one_class in bar:
             name = f"{method}.{protocol}"
-            table = leave_one_out(classifier, features, clips, split.test, name, one_class=one_class, seed=seed)
+            table = leave_one_out(classifier, features, clips, split.test, name, one_class=one_class)
             scores[name] = score_clips(table, rng)
             tables.append(table)
     return scores, pd.concat(tables, ignore_index=True)
 
 
-class TemporalHead(nn.Module):
-    """Attention over a clip's moments with position embeddings, then one logit per class."""
-
-    def __init__(self, moments: int, width: int, classes: int) -> None:
-        super().__init__()
-        self.narrow = nn.Linear(width, WIDTH)
-        self.place = nn.Parameter(torch.zeros(moments, WIDTH))
-        self.pool = TemporalPooling("attention", WIDTH)
-        self.drop = nn.Dropout(DROPPED)
-        self.out = nn.Linear(WIDTH, classes)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """[clips, moments, width] to logits [clips, classes]."""
-        moments = torch.tanh(self.narrow(self.drop(features)) + self.place)
-        scores: torch.Tensor = self.out(self.drop(self.pool(moments)))
-        return scores
+def encoder_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures) -> ClassProbabilities:
+    """A balanced logistic regression per class, of features as they are scaled."""
+    turn = PCA(svd_solver="full")  # the same regression in as many dimensions as there are clips
+    train, test = turn.fit_transform(known), turn.transform(unknown)
+    size = np.sqrt(np.square(train).sum(axis=1).mean()) + 1e-12
+    return _class_probabilities(train / size, targets, test / size, ENCODER_STRENGTH)
 
 
-def temporal_classifier(
-    known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures, seed: int
-) -> ClassProbabilities:
-    """Fit a :class:`TemporalHead` with class-balanced weights; predict unknown clips."""
-    mean, spread = known.mean(axis=(0, 1)), known.std(axis=(0, 1)) + 1e-6
-    x, y = torch.from_numpy((known - mean) / spread), torch.from_numpy(targets).float()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # noqa: TID251  (inside fork_rng; layers draw their weights and dropout from it)
-        head = TemporalHead(known.shape[1], known.shape[2], targets.shape[1])
-        optimiser = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
-        weights = ((len(y) - y.sum(dim=0)) / y.sum(dim=0).clamp(min=1)).clamp(1, 10)
-        for _ in range(ROUNDS):
-            optimiser.zero_grad()
-            binary_cross_entropy_with_logits(head(x), y, pos_weight=weights).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    with torch.inference_mode():
-        probabilities = head.eval()(torch.from_numpy((unknown - mean) / spread)).sigmoid()
-    return np.asarray(probabilities.numpy(), np.float32)
-
-
-def linear_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures, seed: int) -> ClassProbabilities:
-    """Principal components and a balanced logistic regression per class; deterministic, whatever the seed."""
+def linear_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures) -> ClassProbabilities:
+    """Principal components and a a balanced logistic regression per class."""
     reduce = make_pipeline(StandardScaler(), PCA(VARIANCE, svd_solver="full"))
-    train = reduce.fit_transform(known.reshape(len(known), -1))
-    test = reduce.transform(unknown.reshape(len(unknown), -1))
-    probabilities = np.tile(targets.mean(axis=0, dtype=np.float32), (len(unknown), 1))
+    train = reduce.fit_transform(known)
+    test = reduce.transform(unknown)
+    return _class_probabilities(train, targets, test, STRENGTH)
+
+
+def _class_probabilities(train: np.ndarray, targets: np.ndarray, test: np.ndarray, strength: float) -> np.ndarray:
+    probabilities = np.tile(targets.mean(axis=0, dtype=np.float32), (len(test), 1))
     for place in np.flatnonzero((probabilities[0] > 0) & (probabilities[0] < 1)):  # constant classes are not fitted
-        classify = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2000)
+        classify = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
         probabilities[:, place] = classify.fit(train, targets[:, place]).predict_proba(test)[:, 1]
     return probabilities
 
@@ -253,7 +236,6 @@ def leave_one_out(
     model: str,
     *,
     one_class: bool = False,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Predict every clip of each unseen subject by a classifier fitted on all other subjects' clips.
 
@@ -274,7 +256,7 @@ def leave_one_out(
     parts = []
     for subject in subjects:
         out = (table["subject"] == subject).to_numpy()
-        probabilities = classifier(kept_features[~out], targets[~out], kept_features[out], seed)
+        probabilities = classifier(kept_features[~out], targets[~out], kept_features[out])
         parts.append(_predictions(table[out], probabilities, model, one_class=one_class))
     return pd.concat(parts, ignore_index=True)
 

@@ -29,7 +29,7 @@ from affect4d.models.text_encoders import (
     trained_with_quick_gelu,
     training_precision,
 )
-from affect4d.models.view_and_time_fusion import ViewFusion
+from affect4d.models.view_fusion import ViewFusion
 from affect4d.tensor_types import Embeddings, Presence, ViewEmbeddings, ViewImages
 
 PICKLES = frozenset({".pt", ".pth", ".bin"})
@@ -124,10 +124,15 @@ class CompactImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Embeddings:
         """[n, channels, size, size] to [n, width]; 64 pixels fit the grid exactly, other sizes are averaged to it."""
+        grid = self.to_grid(self.stages[2:](self.second_stage(images)))  # [n, 128, 4, 4]
+        return gelu(self.norm(self.narrow(grid).flatten(1)))  # [n, width]
+
+    def second_stage(self, images: Tensor) -> Tensor:
+        """[n, channels, size, size] to [n, 48, size / 8, size / 8]: finer than the output, for faint movement."""
         images = images.contiguous(memory_format=torch.channels_last)
         features = torch.relu(self.stem_norm(self.stem(images)))  # [n, 24, size / 2, size / 2]
-        grid = self.to_grid(self.stages(features))  # [n, 128, 4, 4]
-        return gelu(self.norm(self.narrow(grid).flatten(1)))  # [n, width]
+        grid: Tensor = self.stages[:2](features)
+        return grid
 
 
 def _timm_encoder(options: EncoderOptions, channels: int) -> tuple[Any, int]:
