@@ -81,7 +81,8 @@ def test_this_machine_needs_no_certificates_and_another_only_a_word(given):
     assert EngineOptions(**given).address == (given["address"] or None)
 
 
-def test_nobody_at_the_address_is_said_with_the_remedy():
+def test_nobody_at_the_address_is_said_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(dask_client_and_workers, "CONNECTION_TIMEOUT", "1 s")
     engine = EngineOptions(address="tcp://127.0.0.1:9")
     with pytest.raises(ConnectionError, match=r"127\.0\.0\.1:9.*dask scheduler"):
         list(map_chunks(halve, [1, 2], "halving", engine))

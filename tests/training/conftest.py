@@ -50,7 +50,7 @@ def inputs():
 @pytest.fixture(scope="session")
 def prompts(expressions):
     rows = [(name, f"a face of {word} {take}", word) for name, word in expressions.items() for take in ("now", "here")]
-    return pd.DataFrame(rows, columns=["sequence", "prompt", "expression"])
+    return pd.DataFrame(rows, columns=["sequence", "prompt", "expression"]).assign(source="template")
 
 
 @pytest.fixture(scope="session")

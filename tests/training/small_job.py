@@ -71,9 +71,8 @@ def small_bank():
 def small_tables(bank, method):
     words = {sequence: sequence.split("/")[1] for sequence in SEQUENCES}
     label = "pseudo_label" if method == "smile_vlm" else "expression"
-    prompts = pd.DataFrame(
-        [(name, f"a face of {word}", word) for name, word in words.items()], columns=["sequence", "prompt", label]
-    )
+    rows = [(name, f"a face of {word}", word, "template") for name, word in words.items()]
+    prompts = pd.DataFrame(rows, columns=["sequence", "prompt", label, "source"])
     plan = sample_schedule(
         bank.index(),
         MixedViewOptions(),

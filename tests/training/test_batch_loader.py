@@ -48,6 +48,16 @@ def test_a_batch_holds_the_pictures_prompts_and_labels_of_its_rows(labelled, pla
     assert torch.equal(batch.texts, TOKENISE(said))
 
 
+def test_a_mirrored_sample_has_a_mirrored_caption(plan, bank, prompts):
+    sided = prompts.assign(prompt="the left brow is raised", source="caption")
+    samples = labelled_samples(plan, bank, sided, TOKENISE)
+    said = {True: "the right brow is raised", False: "the left brow is raised"}
+    assert plan["mirror"].nunique() == 2
+    assert torch.equal(samples.prompts[samples.prompt], TOKENISE([said[bool(flip)] for flip in plan["mirror"]]))
+    whole = labelled_samples(plan, bank, sided.assign(source="file"), TOKENISE)
+    assert torch.equal(whole.prompts[whole.prompt], TOKENISE(["the left brow is raised"] * len(plan)))
+
+
 def test_groups_of_an_unlabelled_batch_are_equal_where_pseudo_labels_are(unlabelled_plan, bank, pseudo_prompts, inputs):
     schedule = unlabelled_samples(unlabelled_plan, bank, pseudo_prompts, TOKENISE)
     batches = make_loader(schedule, bank, UnlabelledBatch, inputs, CPU)

@@ -47,6 +47,7 @@ SETTINGS = {
     "distributed.worker.memory.monitor-interval": "500 ms",
     "distributed.nanny.pre-spawn-environ": {**SINGLE_THREADED, **KEEPS_FREED, "DASK_LOGGING__DISTRIBUTED": "error"},
 }
+CONNECTION_TIMEOUT = "30 s"  # until a scheduler at an address has to answer
 CHECK_EVERY = 5  # seconds between two checks for closed worker processes
 EXIT_DELAY = 1.0  # seconds between a timeout and the end of its process, so that the exception reaches the scheduler
 GRACE = 30.0  # further seconds after which a process that cannot report its timeout is ended
@@ -109,7 +110,8 @@ def _connect(engine: EngineOptions) -> Any:
     from distributed import Client
 
     try:
-        client = Client(engine.address, security=None if engine.tls is None else _security(engine.tls), timeout="30 s")
+        security = None if engine.tls is None else _security(engine.tls)
+        client = Client(engine.address, security=security, timeout=CONNECTION_TIMEOUT)
     except OSError as error:
         raise ConnectionError(
             f"No scheduler answers at {engine.address} ({error}). Start one: 'dask scheduler'; see docs/cluster.md."

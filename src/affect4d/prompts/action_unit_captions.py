@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,7 @@ from affect4d.prompts.emotion_prompts import (
     vocabulary_of,
 )
 
+CAPTION = "caption"  # source of a prompt in tables
 WORDINGS_FILE = Path(__file__).with_name("action_unit_wordings.csv")
 PRESENT, ABSENT = 0.2, 0.05  # strengths from which a unit is described, and below which it is said not to be shown
 WEAK, STRONG = 0.35, 0.7  # strengths below and above which a word for it may be added
@@ -172,9 +174,18 @@ def with_captions(prompts: pd.DataFrame, strengths: pd.DataFrame, options: Promp
             captions = compose_captions(shown_units(known), wanted, generator, expression, absent_units(known))
         kept = rows.iloc[: max(0, options.prompts_per_sequence - len(captions))]
         first = rows.iloc[0]
-        added = [(sequence, caption, first["expression"], "caption") for caption in captions]
+        added = [(sequence, caption, first["expression"], CAPTION) for caption in captions]
         tables += [kept, pd.DataFrame(added, columns=list(PROMPT_COLUMNS))] if added else [kept]
     return pd.concat(tables, ignore_index=True) if tables else prompts
+
+
+def swap_sides(caption: str) -> str:
+    """The caption of the mirror image.
+
+    >>> swap_sides("the left brow is raised and the upper lip is raised on the right")
+    'the right brow is raised and the upper lip is raised on the left'
+    """
+    return re.sub(r"\b(left|right)\b", lambda side: "left" if side[0] == "right" else "right", caption)
 
 
 def _caption(

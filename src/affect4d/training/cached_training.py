@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from affect4d.models import TextPreprocessor, save_model, text_preprocessor
 from affect4d.models.vision_language_models import WEIGHTS_FILE
+from affect4d.prompts.action_unit_captions import CAPTION, swap_sides
 from affect4d.scans.expression import expression_index
 from affect4d.store import ContentStore, cache_key, content_key, file_digest, local_digest, table_digest
 from affect4d.tensor_types import Labels
@@ -233,6 +234,8 @@ def labelled_samples(
 ) -> TrainingSamples:
     """Samples of supervised training; every sequence of the plan needs a prompt, and its frames in the bank."""
     drawn = prompts.iloc[draw_prompts(plan, prompts)]
+    flipped = plan["mirror"].to_numpy(bool) & (drawn["source"] == CAPTION).to_numpy()
+    drawn = drawn.assign(prompt=drawn["prompt"].mask(flipped, drawn["prompt"].map(swap_sides)))
     labels = torch.tensor([expression_index(expression) for expression in drawn["expression"]])
     return _samples(plan, bank, drawn, labels, preprocess)
 
