@@ -58,6 +58,11 @@ def test_one_stronger_side_is_named_and_faint_units_are_not_described():
     assert [(one.unit, one.side) for one in shown_units(known)] == [("AU2", "right"), ("AU12", "")]
 
 
+def test_the_strength_of_units_that_are_coded_as_shown_is_not_known():
+    known = {"AU12_l": 1.0, "AU12_r": 1.0, "AU26": 0.0, "AU04_l": np.nan, "AU04_r": np.nan}
+    assert shown_units(known) == (ShownUnit("AU12", "", None),)
+
+
 def test_units_that_are_not_coded_are_not_said_to_be_absent():
     assert absent_units({"AU04_l": np.nan, "AU04_r": np.nan, "AU26": 0.0, "AU12_l": 0.0, "AU12_r": 0.5}) == ("AU26",)
 

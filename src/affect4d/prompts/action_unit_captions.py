@@ -4,7 +4,7 @@ import csv
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -105,7 +105,8 @@ def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
     """The units of at least :data:`PRESENT`, strongest first.
 
     Args:
-        strengths: 0…1, of units as in :mod:`affect4d.scans.action_unit_truth`; NaN where one is not coded.
+        strengths: 0…1, of units as in :mod:`affect4d.scans.action_unit_truth`; NaN where one is not coded. Of units
+            that are coded as shown or not, 1 or 0, the strength is not known.
 
     >>> shown_units({"AU12_l": 0.9, "AU12_r": 0.8, "AU02_l": 0.6, "AU02_r": 0.0, "AU26": 0.1})
     (ShownUnit(unit='AU12', side='', strength=0.85), ShownUnit(unit='AU2', side='left', strength=0.6))
@@ -116,6 +117,8 @@ def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
         sides.setdefault(f"AU{int(number)}", {})[side] = float(strength)
     found = [_of_sides(unit, known) for unit, known in sides.items() if unit in wordings()]
     shown = [one for one in found if one.strength is not None and one.strength >= PRESENT]
+    if all(strength in (0.0, 1.0) or np.isnan(strength) for strength in strengths.values()):
+        return tuple(replace(one, strength=None) for one in shown)
     return tuple(sorted(shown, key=lambda one: -(one.strength or 0.0)))
 
 
@@ -167,7 +170,7 @@ def with_captions(prompts: pd.DataFrame, strengths: pd.DataFrame, options: Promp
     for sequence, rows in prompts.groupby("sequence", sort=False):
         captions: list[str] = []
         if sequence in strengths.index and rows["source"].iloc[0] == "template":
-            known = strengths.loc[sequence].to_dict()
+            known = dict(zip(map(str, strengths.columns), strengths.loc[[sequence]].to_numpy()[0].tolist(), strict=True))
             generator = sequence_generator(options.seed, f"caption {sequence}")
             wanted = round(options.captions * options.prompts_per_sequence)
             expression = str(rows["expression"].iloc[0])
@@ -217,7 +220,7 @@ def _with_whole_brow(shown: Sequence[ShownUnit]) -> list[ShownUnit]:
 def _clause(one: ShownUnit, generator: np.random.Generator) -> str:
     known = wordings()[one.unit]
     wording = known[generator.integers(len(known))]
-    degrees = ("",)
+    degrees: tuple[str, ...] = ("",)
     if one.strength is not None:
         degrees = WEAKLY if one.strength < WEAK else STRONGLY if one.strength > STRONG else degrees
     how = degrees[generator.integers(len(degrees))]
