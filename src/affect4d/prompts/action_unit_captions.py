@@ -166,11 +166,11 @@ def with_captions(prompts: pd.DataFrame, strengths: pd.DataFrame, options: Promp
     Returns:
         The same columns; the source of a caption is "caption".
     """
-    tables = []
+    tables, units = [], list(map(str, strengths.columns))
     for sequence, rows in prompts.groupby("sequence", sort=False):
         captions: list[str] = []
         if sequence in strengths.index and rows["source"].iloc[0] == "template":
-            known = dict(zip(map(str, strengths.columns), strengths.loc[[sequence]].to_numpy()[0].tolist(), strict=True))
+            known = dict(zip(units, strengths.loc[[sequence]].to_numpy()[0].tolist(), strict=True))
             generator = sequence_generator(options.seed, f"caption {sequence}")
             wanted = round(options.captions * options.prompts_per_sequence)
             expression = str(rows["expression"].iloc[0])
