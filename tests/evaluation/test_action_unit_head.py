@@ -101,6 +101,21 @@ def test_a_head_is_fitted_on_training_subjects_alone(model, bank, sequences, tru
     assert np.array_equal(first.with_neutral.weights, second.with_neutral.weights)
 
 
+def test_of_a_large_corpus_some_sequences_are_left_out_and_not_their_middle_frames(
+    model, bank, sequences, truth, small_inputs, monkeypatch
+):
+    subjects, asked = sequences.set_index("sequence")["subject"].to_dict(), {}
+
+    def remember(*given):
+        asked.update(sequences=given[2], most=given[3])
+        return known_frames(*given)
+
+    monkeypatch.setattr(action_unit_head, "MOST_FRAMES", 6 * len(subjects) // 2)
+    monkeypatch.setattr(action_unit_head, "known_frames", remember)
+    fit_head(model, bank, small_inputs, truth, subjects)
+    assert asked == {"sequences": list(subjects)[::2], "most": 6}
+
+
 def test_a_scan_alone_shows_no_movement(bank):
     known, alone = both_cases(bank)
     assert known is bank

@@ -26,7 +26,8 @@ from affect4d.views.input_options import InputOptions
 
 FEWEST_SHOWN = 0.01  # share of training frames that show a unit, from which it is learnt
 FRAMES_PER_SEQUENCE = 16  # most frames, evenly spread, that are embedded
-MOST_FRAMES = 20_000  # training frames; longer corpora give fewer of each sequence
+MOST_FRAMES = 20_000  # training frames; larger corpora give fewer of each sequence, then fewer sequences
+FEWEST_FRAMES = 6  # of a sequence: two would be its ends, at rest
 PENALTIES: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 FOLDS = 5
 BATCH = 96
@@ -110,8 +111,9 @@ def fit_head(
     Raises:
         MissingInputError: If no unit is learnable.
     """
-    most = max(2, min(FRAMES_PER_SEQUENCE, MOST_FRAMES // len(subjects)))
-    rows, strengths = known_frames(bank, truth, subjects, most)
+    most = max(FEWEST_FRAMES, min(FRAMES_PER_SEQUENCE, MOST_FRAMES // len(subjects)))
+    sequences = list(subjects)[:: -(-len(subjects) * most // MOST_FRAMES)]
+    rows, strengths = known_frames(bank, truth, sequences, most)
     strengths, groups = learnable(strengths, subjects)
     readouts = [
         fit_readout(embed_frames(model, one, inputs, rows), strengths.to_numpy(), groups) for one in both_cases(bank)
