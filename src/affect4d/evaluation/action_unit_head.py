@@ -112,7 +112,7 @@ def fit_head(
         MissingInputError: If no unit is learnable.
     """
     most = max(FEWEST_FRAMES, min(FRAMES_PER_SEQUENCE, MOST_FRAMES // len(subjects)))
-    sequences = list(subjects)[:: -(-len(subjects) * most // MOST_FRAMES)]
+    sequences = np.random.default_rng(0).permutation(sorted(subjects))[: MOST_FRAMES // most].tolist()
     rows, strengths = known_frames(bank, truth, sequences, most)
     strengths, groups = learnable(strengths, subjects)
     readouts = [
