@@ -58,6 +58,20 @@ def test_one_stronger_side_is_named_and_faint_units_are_not_described():
     assert [(one.unit, one.side) for one in shown_units(known)] == [("AU2", "right"), ("AU12", "")]
 
 
+@pytest.mark.parametrize(
+    ("known", "shown"),
+    [
+        ({"AU17_l": 1.0, "AU17_r": 0.0}, ("AU17", "")),
+        ({"AU12_l": 1.0}, ("AU12", "left")),
+        ({"AU12_l": np.nan, "AU12_r": 1.0}, ("AU12", "right")),
+        ({"AU12": 1.0}, ("AU12", "")),
+    ],
+)
+def test_sides_that_a_corpus_codes_or_not_are_described(known, shown):
+    assert [(one.unit, one.side) for one in shown_units(known)] == [shown]
+    assert absent_units({"AU12_l": 0.0, "AU12_r": np.nan}) == ()
+
+
 def test_the_strength_of_units_that_are_coded_as_shown_is_not_known():
     known = {"AU12_l": 1.0, "AU12_r": 1.0, "AU26": 0.0, "AU04_l": np.nan, "AU04_r": np.nan}
     assert shown_units(known) == (ShownUnit("AU12", "", None),)

@@ -180,7 +180,7 @@ def evaluate_clips(
     """Evaluate four kinds of features on the test side, one subject left out at a time.
 
     The encoder learnt, without labels, from the training side alone; classifiers learn from all but the subject left
-    out. ``untrained`` has the weights that its training began from.
+    out. ``untrained`` has random weights.
 
     Returns:
         Scores by ``features.protocol``, and the predictions of all of them.
@@ -213,7 +213,7 @@ def encoder_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFe
 
 
 def linear_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures) -> ClassProbabilities:
-    """Principal components and a a balanced logistic regression per class."""
+    """Principal components and a balanced logistic regression per class."""
     reduce = make_pipeline(StandardScaler(), PCA(VARIANCE, svd_solver="full"))
     train = reduce.fit_transform(known)
     test = reduce.transform(unknown)

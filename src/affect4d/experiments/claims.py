@@ -314,7 +314,7 @@ CLAIMS: tuple[Claim, ...] = (
         "kedro run --pipeline=study_smile_ablation", parts=3,
     ),
     Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.stored(9), BETTER,
-        "kedro run --pipeline=train_smile --params corpus=open-4dmer"),
+        "kedro run --pipeline=train_smile --params corpus=open-4dmer,train.start_from=smile_vlm"),
     Claim(
         10, "Zero-shot recognition works through language",
         lambda found: found.beside_chance("supervision", "zero_shot", "free_text"), BETTER,

@@ -123,10 +123,13 @@ def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
 
 
 def _of_sides(unit: str, known: Mapping[str, float]) -> ShownUnit:
-    left, right = known.get("l", np.nan), known.get("r", np.nan)
+    coded = {side: strength for side, strength in known.items() if not np.isnan(strength)}
+    if not coded or not wordings()[unit][0].one or "" in coded:
+        return ShownUnit(unit, "", max(coded.values(), default=np.nan))
+    left, right = coded.get("l", 0.0), coded.get("r", 0.0)
     if abs(left - right) >= UNEVEN:
         return ShownUnit(unit, "left" if left > right else "right", max(left, right))
-    return ShownUnit(unit, "", float(np.mean(list(known.values()))))
+    return ShownUnit(unit, "", (left + right) / 2)
 
 
 def absent_units(strengths: Mapping[str, float]) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ def absent_units(strengths: Mapping[str, float]) -> tuple[str, ...]:
     sides: dict[str, list[float]] = {}
     for name, strength in strengths.items():
         sides.setdefault(f"AU{int(name.removeprefix('AU').partition('_')[0])}", []).append(float(strength))
-    return tuple(unit for unit, known in sides.items() if unit in wordings() and max(known) < ABSENT)
+    return tuple(unit for unit, known in sides.items() if unit in wordings() and all(one < ABSENT for one in known))
 
 
 def compose_captions(
