@@ -80,7 +80,7 @@ def test_a_node_takes_at_most_eight_inputs_and_the_settings_of_a_model(registere
 
 
 def test_every_catalog_entry_has_a_layer_but_stores(catalog):
-    """A store, or a finder of models, serves many stages; settings and what stays in memory are no layer of the data."""
+    """A store or a finder of models serves many stages; settings and what stays in memory are no layer of data."""
     for name, entry in catalog.items():
         without = name.endswith(("_store", "_settings", "_finder")) or entry["type"] in ("MemoryDataset", RENAMED)
         assert layer_of(entry) is None if without else layer_of(entry), name
