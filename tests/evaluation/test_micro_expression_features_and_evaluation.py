@@ -5,7 +5,7 @@ import torch
 
 from affect4d.evaluation.metrics import count_classes, unweighted_f1
 from affect4d.evaluation.micro_expression_features_and_evaluation import (
-    AMPLIFIED,
+    MOTION_FACTOR,
     class_targets,
     clip_inputs,
     compare_clips,
@@ -90,7 +90,7 @@ def test_an_encoder_sees_averaged_images_and_amplified_movement_from_the_onset()
     assert (onset[0, 1] == 0).all()
     torch.testing.assert_close(onset[0, 0], levels[0][0, 0])
     torch.testing.assert_close(apex[0, 0], levels[1][0, 0])
-    gain = AMPLIFIED * INPUTS.motion_gain
+    gain = MOTION_FACTOR * INPUTS.motion_gain
     torch.testing.assert_close(apex[0, 1], gain * (levels[1] - levels[0])[0, 0])
 
 

@@ -26,7 +26,7 @@ from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 from affect4d.views.input_options import InputOptions
 
 CLIP_COLUMNS = ("sequence", "subject", "label", "onset", "apex", "offset")
-AMPLIFIED = 2.0  # factor on the motion channels, chosen on training subjects of open-4dmer
+MOTION_FACTOR = 2.0  # on the motion channels, chosen on training subjects of open-4dmer
 SIDE, CELLS = 48, 8
 NEIGHBOURS = 1
 """Frames on either side that are averaged with onset and apex, against sensor noise."""
@@ -56,8 +56,8 @@ def class_targets(labels: "pd.Series[str]") -> torch.Tensor:
 def encoder_features(model: ViewModel, bank: ViewBank, options: InputOptions, clips: pd.DataFrame) -> ClipFeatures:
     """Change from onset to apex in the image encoder's output and, of a compact one, in its second stage; every view.
 
-    The images round onset and apex are averaged, and the motion channels :data:`AMPLIFIED`. Both kinds of features
-    have the same share of the total spread.
+    The images round onset and apex are averaged, and the motion channels multiplied by :data:`MOTION_FACTOR`. Both
+    kinds of features have the same share of the total spread over all clips.
     """
     device = set_evaluation_mode(model)
     pairs = (clip_inputs(bank, clip, options, device) for _, clip in clips.iterrows())
@@ -75,13 +75,12 @@ def clip_inputs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A model's input [views, channels, size, size] at onset, without motion, and at apex, with amplified motion."""
     still = replace(bank, neutral=torch.arange(len(bank)))
-    means = [assemble_unaugmented(still, rows, options, device).mean(dim=0) for rows in _rows_round(bank, clip)]
-    onset, apex = means
+    onset, apex = (assemble_unaugmented(still, rows, options, device).mean(dim=0) for rows in _rows_round(bank, clip))
     if options.motion == "none":
         return onset, apex
     axis = 1 if options.motion == "stacked" else 0  # motion is the second half of the channels, or of the views
     levels, _ = apex.chunk(2, dim=axis)
-    motion = AMPLIFIED * options.motion_gain * (levels - onset.chunk(2, dim=axis)[0])
+    motion = MOTION_FACTOR * options.motion_gain * (levels - onset.chunk(2, dim=axis)[0])
     return onset, torch.cat([levels, motion], dim=axis)
 
 
@@ -139,7 +138,8 @@ def _mean(bank: ViewBank, rows: torch.Tensor) -> torch.Tensor:
 MICRO_PROTOCOLS: Mapping[str, bool] = {"multi_label": False, "single_label": True}
 """All clips, each with every class it has; or clips of one class, each given one of all classes."""
 THRESHOLD = 0.5  # classes of at least this probability are predicted, and the most likely one in any case
-VARIANCE, STRENGTH, ENCODER_STRENGTH = 0.95, 0.1, 30.0
+VARIANCE = 0.95  # of the principal components that are kept
+LINEAR_C, ENCODER_C = 0.1, 30.0  # scikit-learn's C of the two classifiers
 
 ClassProbabilities = Float32[np.ndarray, "clips classes"]
 ClipClassifier = Callable[[ClipFeatures, np.ndarray, ClipFeatures], ClassProbabilities]
@@ -206,24 +206,23 @@ def evaluate_clips(
 
 def encoder_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures) -> ClassProbabilities:
     """A balanced logistic regression per class, of features as they are scaled."""
-    turn = PCA(svd_solver="full")  # the same regression in as many dimensions as there are clips
-    train, test = turn.fit_transform(known), turn.transform(unknown)
+    rotate = PCA(svd_solver="full")  # the same regression in as many dimensions as there are clips
+    train, test = rotate.fit_transform(known), rotate.transform(unknown)
     size = np.sqrt(np.square(train).sum(axis=1).mean()) + 1e-12
-    return _class_probabilities(train / size, targets, test / size, ENCODER_STRENGTH)
+    return _class_probabilities(train / size, targets, test / size, ENCODER_C)
 
 
 def linear_classifier(known: ClipFeatures, targets: np.ndarray, unknown: ClipFeatures) -> ClassProbabilities:
     """Principal components and a balanced logistic regression per class."""
     reduce = make_pipeline(StandardScaler(), PCA(VARIANCE, svd_solver="full"))
-    train = reduce.fit_transform(known)
-    test = reduce.transform(unknown)
-    return _class_probabilities(train, targets, test, STRENGTH)
+    train, test = reduce.fit_transform(known), reduce.transform(unknown)
+    return _class_probabilities(train, targets, test, LINEAR_C)
 
 
-def _class_probabilities(train: np.ndarray, targets: np.ndarray, test: np.ndarray, strength: float) -> np.ndarray:
+def _class_probabilities(train: np.ndarray, targets: np.ndarray, test: np.ndarray, c: float) -> np.ndarray:
     probabilities = np.tile(targets.mean(axis=0, dtype=np.float32), (len(test), 1))
     for place in np.flatnonzero((probabilities[0] > 0) & (probabilities[0] < 1)):  # constant classes are not fitted
-        classify = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+        classify = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
         probabilities[:, place] = classify.fit(train, targets[:, place]).predict_proba(test)[:, 1]
     return probabilities
 

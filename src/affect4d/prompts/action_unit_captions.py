@@ -20,10 +20,11 @@ from affect4d.prompts.emotion_prompts import (
     slots,
     vocabulary_of,
 )
+from affect4d.scans.action_unit_truth import PRESENT
 
 CAPTION = "caption"  # source of a prompt in tables
 WORDINGS_FILE = Path(__file__).with_name("action_unit_wordings.csv")
-PRESENT, ABSENT = 0.2, 0.05  # strengths from which a unit is described, and below which it is said not to be shown
+ABSENT = 0.05  # strength below which a unit may be said not to be shown
 WEAK, STRONG = 0.35, 0.7  # strengths below and above which a word for it may be added
 WEAKLY: tuple[str, ...] = ("", " slightly", " a little", " faintly")
 STRONGLY: tuple[str, ...] = ("", " strongly", " clearly", " markedly")
@@ -111,15 +112,20 @@ def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
     >>> shown_units({"AU12_l": 0.9, "AU12_r": 0.8, "AU02_l": 0.6, "AU02_r": 0.0, "AU26": 0.1})
     (ShownUnit(unit='AU12', side='', strength=0.85), ShownUnit(unit='AU2', side='left', strength=0.6))
     """
-    sides: dict[str, dict[str, float]] = {}
-    for name, strength in strengths.items():
-        number, _, side = name.removeprefix("AU").partition("_")
-        sides.setdefault(f"AU{int(number)}", {})[side] = float(strength)
-    found = [_of_sides(unit, known) for unit, known in sides.items() if unit in wordings()]
+    found = [_of_sides(unit, known) for unit, known in _by_unit(strengths).items()]
     shown = [one for one in found if one.strength is not None and one.strength >= PRESENT]
     if all(strength in (0.0, 1.0) or np.isnan(strength) for strength in strengths.values()):
         return tuple(replace(one, strength=None) for one in shown)
     return tuple(sorted(shown, key=lambda one: -(one.strength or 0.0)))
+
+
+def _by_unit(strengths: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Strengths of each unit that has wordings, by side: "l", "r", or "" of a unit without sides."""
+    found: dict[str, dict[str, float]] = {}
+    for name, strength in strengths.items():
+        number, _, side = name.removeprefix("AU").partition("_")
+        found.setdefault(f"AU{int(number)}", {})[side] = strength
+    return {unit: known for unit, known in found.items() if unit in wordings()}
 
 
 def _of_sides(unit: str, known: Mapping[str, float]) -> ShownUnit:
@@ -134,10 +140,7 @@ def _of_sides(unit: str, known: Mapping[str, float]) -> ShownUnit:
 
 def absent_units(strengths: Mapping[str, float]) -> tuple[str, ...]:
     """Units that are coded and below :data:`ABSENT` on every side."""
-    sides: dict[str, list[float]] = {}
-    for name, strength in strengths.items():
-        sides.setdefault(f"AU{int(name.removeprefix('AU').partition('_')[0])}", []).append(float(strength))
-    return tuple(unit for unit, known in sides.items() if unit in wordings() and all(one < ABSENT for one in known))
+    return tuple(unit for unit, known in _by_unit(strengths).items() if all(one < ABSENT for one in known.values()))
 
 
 def compose_captions(
@@ -169,20 +172,20 @@ def with_captions(prompts: pd.DataFrame, strengths: pd.DataFrame, options: Promp
     Returns:
         The same columns; the source of a caption is "caption".
     """
-    tables, units = [], list(map(str, strengths.columns))
-    for sequence, rows in prompts.groupby("sequence", sort=False):
+    known_of = dict(zip(strengths.index, strengths.to_dict("records"), strict=True))
+    wanted = round(options.captions * options.prompts_per_sequence)
+    rows: list[tuple[str, ...]] = []
+    for sequence, given in prompts.groupby("sequence", sort=False):
         captions: list[str] = []
-        if sequence in strengths.index and rows["source"].iloc[0] == "template":
-            known = dict(zip(units, strengths.loc[[sequence]].to_numpy()[0].tolist(), strict=True))
+        expression = str(given["expression"].iloc[0])
+        if sequence in known_of and given["source"].iloc[0] == "template":
+            known = {str(unit): float(strength) for unit, strength in known_of[sequence].items()}
             generator = sequence_generator(options.seed, f"caption {sequence}")
-            wanted = round(options.captions * options.prompts_per_sequence)
-            expression = str(rows["expression"].iloc[0])
             captions = compose_captions(shown_units(known), wanted, generator, expression, absent_units(known))
-        kept = rows.iloc[: max(0, options.prompts_per_sequence - len(captions))]
-        first = rows.iloc[0]
-        added = [(sequence, caption, first["expression"], CAPTION) for caption in captions]
-        tables += [kept, pd.DataFrame(added, columns=list(PROMPT_COLUMNS))] if added else [kept]
-    return pd.concat(tables, ignore_index=True) if tables else prompts
+        kept = given.iloc[: options.prompts_per_sequence - len(captions)]
+        rows += kept[list(PROMPT_COLUMNS)].itertuples(index=False, name=None)
+        rows += [(str(sequence), caption, expression, CAPTION) for caption in captions]
+    return pd.DataFrame(rows, columns=list(PROMPT_COLUMNS))
 
 
 def swap_sides(caption: str) -> str:
