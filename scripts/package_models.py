@@ -1,4 +1,6 @@
-"""Put a project's newest models into the package, calibrated: `python scripts/package_models.py PROJECT CORPUS`.
+"""Put a project's newest models into the package, calibrated.
+
+    python scripts/package_models.py PROJECT CORPUS --env=package
 
 The temperature is fitted on every other test subject of the training corpus, in all three settings; the calibration
 error that is printed is that of the rest. The text side goes to half precision, which keeps a file under 3 MB; the most
@@ -35,6 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", type=Path, help="folder of the project that trained them")
     parser.add_argument("corpus", help="what they were trained on, e.g. open-4dfer-m")
+    parser.add_argument("--env", help="Kedro environment of their training, for the card")
     chosen = parser.parse_args()
     for name in PREDICTED_BY:
         records = chosen.project / "data" / "06_models" / chosen.corpus
@@ -43,7 +46,7 @@ def main() -> int:
             return 1
         folder = halve_precision(ServedModelDataset(model=name, filepath=str(records)).load(), PACKAGED / name)
         predictions = newest_predictions(chosen.project / "data" / "07_model_output" / chosen.corpus / name)
-        calibrate_folder(folder, predictions[predictions["model"] == PREDICTED_BY[name]], chosen.corpus)
+        calibrate_folder(folder, predictions[predictions["model"] == PREDICTED_BY[name]], chosen.corpus, chosen.env)
         size = (folder / "model.safetensors").stat().st_size
         console.print(f"{name}: {size:,} bytes")
         if size > LARGEST:
@@ -56,7 +59,7 @@ def newest_predictions(folder: Path) -> pd.DataFrame:
     return pd.read_parquet(max(folder.glob("predictions.parquet/*/predictions.parquet")))
 
 
-def calibrate_folder(folder: Path, predictions: pd.DataFrame, corpus: str) -> None:
+def calibrate_folder(folder: Path, predictions: pd.DataFrame, corpus: str, env: str | None) -> None:
     """Write a temperature fitted on every other subject into a packaged model, and print what it changes."""
     subjects = sorted(predictions["subject"].unique())
     fitted = predictions["subject"].isin(subjects[::2])
@@ -64,11 +67,16 @@ def calibrate_folder(folder: Path, predictions: pd.DataFrame, corpus: str) -> No
     for setting, rows in rest.groupby("setting", sort=False):
         before = calibration_error(predictions.loc[rows.index])
         console.print(f"{folder.name}, {setting}: ECE {100 * before:.1f} → {100 * calibration_error(rows):.1f} %")
+    described = read_description(folder)
+    origin = dict(described.origin)
+    if env is not None:
+        corpus, origin["corpus"] = (f"{name} (conf/{env})" for name in (corpus, origin["corpus"]))
+        origin["command"] = origin["command"].replace("kedro run", f"kedro run --env={env}")
     calibration = Calibration(
         temperature=temperature,
         fitted_on=f"{len(subjects[::2])} synthetic subjects of {corpus} that it was not trained on",
     )
-    described = read_description(folder).model_copy(update={"calibration": calibration})
+    described = described.model_copy(update={"calibration": calibration, "origin": origin})
     write_description(described, folder)
     (folder / CARD_FILE).write_text(render_packaged_model_card(described.model_dump()), encoding="utf-8")
 

@@ -8,7 +8,13 @@ import pytest
 
 from affect4d.evaluation.free_text import FREE_TEXT, FREE_TEXT_BY_KIND, KINDS
 from affect4d.models import clip_tokens
-from affect4d.prompts.action_unit_captions import EMOTION_TEMPLATES, STRONGLY, WEAKLY, wordings
+from affect4d.prompts.action_unit_captions import (
+    EMOTION_TEMPLATES,
+    STRONGLY,
+    WEAKLY,
+    denials,
+    wordings,
+)
 from affect4d.prompts.action_unit_captions import TEMPLATES as CAPTION_TEMPLATES
 from affect4d.prompts.emotion_prompts import (
     TEMPLATES,
@@ -55,9 +61,11 @@ def test_no_sentence_fits_a_template():
 
 
 def test_no_four_words_in_a_row_are_a_prompts():
+    """Nor a template's, nor a clause's of captions; a caption joins clauses by ``and``."""
     prompts = [text for name in EXPRESSIONS for text in possible_prompts(name, "female", "young")]
     clauses = [text for known in wordings().values() for wording in known for text in wording]
     spoken = [text.format(side=side, how=how) for text in clauses for side in ("left", "right") for how in DEGREES]
+    spoken += [text for unit in wordings() for text in denials([unit])]
     known = set().union(*map(runs, (*prompts, *spoken, *TEMPLATES, *CAPTION_TEMPLATES, *EMOTION_TEMPLATES)))
     assert not [(run, text) for text in SENTENCES for run in runs(text) & known]
 

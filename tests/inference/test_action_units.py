@@ -7,10 +7,17 @@ from pydantic import ValidationError
 from affect4d.evaluation.action_unit_head import ActionUnitHead, LinearReadout
 from affect4d.evaluation.sequence_embeddings_and_probabilities import FRAMES, window_rows
 from affect4d.inference import PackagedModelError, Predictor, read_packaged_model, write_packaged_model
-from affect4d.inference.packaged_model_description import ActionUnitErrors, read_description, write_description
+from affect4d.inference.packaged_model_description import (
+    ActionUnitErrors,
+    find_packaged_model,
+    read_description,
+    write_description,
+)
 from affect4d.inference.packaged_weights import halve_precision
 from affect4d.inference.results import ResultTables
 from affect4d.inference.shareable_model_folder import write_hub_folder
+from affect4d.scans.action_unit_truth import unit_name
+from affect4d.synthetic.action_units import ACTION_UNITS
 
 NAMES = ("AU12_l", "AU12_r", "AU26")
 
@@ -101,3 +108,9 @@ def test_weights_of_other_units_than_the_described_ones_are_refused(packaged, tm
 def test_both_kinds_of_error_are_of_the_same_units():
     with pytest.raises(ValidationError, match="different action units"):
         ActionUnitErrors(with_neutral={"AU12_l": 0.1}, alone={"AU12_r": 0.1})
+
+
+@pytest.mark.parametrize("name", ["affect_vlm", "smile_vlm"])
+def test_the_models_of_the_package_give_every_unit(name):
+    head = read_packaged_model(find_packaged_model(name)).action_units
+    assert set(head.names) == {unit_name(unit) for unit in ACTION_UNITS if unit.startswith("AU")}

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.pipelines.model_input.nodes import write_augmented_prompts
+from affect4d.prompts import action_unit_captions
 from affect4d.prompts.emotion_prompts import (
     PLAIN,
     TEMPLATES,
@@ -199,6 +200,22 @@ def test_a_model_is_read_by_what_it_was_taught(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("expression,prompt\n" + "".join(f"{name},my {name}\n" for name in EXPRESSIONS))
     assert prompt_ensembles(PromptOptions(file=str(path), augment=False))["fear"] == ("my fear",)
+
+
+def test_prompts_are_written_again_where_the_wordings_of_captions_changed(tmp_path, monkeypatch):
+    sequences = pd.DataFrame({"sequence": ["a"], "expression": ["fear"]})
+    strengths = pd.DataFrame({"sequence": ["a"], "frame": [0], "AU26": [0.5]})
+    scans = pd.DataFrame(columns=["sequence", "frame", "actions", "apex"]).astype({"actions": "str"})
+    store, written = ContentStore(tmp_path / "store"), []
+    for name in ("jaw", "chin"):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"unit,both,one\nAU26,the {name} has dropped{{how}},\n")
+        monkeypatch.setattr(action_unit_captions, "WORDINGS_FILE", path)
+        action_unit_captions.wordings.cache_clear()
+        table = write_augmented_prompts(sequences, scans, strengths, ExperimentSettings(), store)
+        written.append(table.loc[table["source"] == "caption", "prompt"].str.contains(name).all())
+    action_unit_captions.wordings.cache_clear()
+    assert written == [True, True]
 
 
 def test_a_prompt_file_that_changed_under_its_name_is_read_again(tmp_path):

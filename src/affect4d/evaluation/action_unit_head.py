@@ -158,8 +158,8 @@ def learnable(
     chosen = strengths.loc[:, (shown_share(strengths) >= FEWEST_SHOWN) & (coded_for >= 2)]
     if chosen.empty:
         raise MissingInputError(
-            "No action units are learnt: at least two training subjects have to be coded for a unit, and one has to "
-            "show it."
+            "No action units are learnt: a unit has to be coded for at least two training subjects and shown in "
+            f"{FEWEST_SHOWN:.0%} of their frames."
         )
     return chosen, owners
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from affect4d.evaluation.metrics import count_classes, unweighted_f1, unweighted_f1_of, unweighted_recall
 from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel, set_evaluation_mode
 from affect4d.evaluation.significance import PERMUTATIONS, cluster_bootstrap
-from affect4d.models.encoders import CompactImageEncoder
+from affect4d.models.encoders import CompactImageEncoder, ViewEncoder
 from affect4d.scans.expression import LABEL_JOINT, MICRO_EXPRESSIONS, split_labels
 from affect4d.scans.splits import SubjectSplit
 from affect4d.views.bank import ViewBank
@@ -66,7 +66,7 @@ def encoder_features(model: ViewModel, bank: ViewBank, options: InputOptions, cl
         kinds = _encoder_outputs(model, torch.stack([onset, apex]))
         changes.append([(kind[1] - kind[0]).cpu().float() for kind in kinds])
     kinds = [torch.stack(kind) for kind in zip(*changes, strict=True)]
-    scaled = [kind / (kind.std(dim=0).mean().clamp(min=1e-12) * kind.shape[1] ** 0.5) for kind in kinds]
+    scaled = [kind / (kind.std(dim=0, correction=0).mean().clamp(min=1e-12) * kind.shape[1] ** 0.5) for kind in kinds]
     return torch.cat(scaled, dim=1).numpy()
 
 
@@ -87,9 +87,10 @@ def clip_inputs(
 def _encoder_outputs(model: ViewModel, images: torch.Tensor) -> list[torch.Tensor]:
     """Features of images, a row each: the output, and the second stage of an encoder that has one."""
     outputs = [model.embed_views(images).hidden.flatten(1)]
-    tower = getattr(getattr(model, "image", None), "tower", None)
-    if isinstance(tower, CompactImageEncoder):
-        outputs.append(tower.second_stage(images.flatten(0, 1)).reshape(len(images), -1))
+    image = getattr(model, "image", None)
+    if isinstance(image, ViewEncoder) and isinstance(image.tower, CompactImageEncoder):
+        seen = image.normalised(images.flatten(0, 1))
+        outputs.append(image.tower.second_stage(seen).reshape(len(images), -1))
     return outputs
 
 
@@ -179,8 +180,8 @@ def evaluate_clips(
 ) -> tuple[dict[str, MicroScores], pd.DataFrame]:
     """Evaluate four kinds of features on the test side, one subject left out at a time.
 
-    The encoder learnt, without labels, from the training side alone; classifiers learn from all but the subject left
-    out. ``untrained`` has random weights.
+    ``model`` has not seen the test side, not even without labels; it may have started from a model of other subjects.
+    Classifiers learn from all but the subject left out. ``untrained`` has random weights.
 
     Returns:
         Scores by ``features.protocol``, and the predictions of all of them.

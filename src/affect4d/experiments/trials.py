@@ -21,6 +21,7 @@ from affect4d.evaluation.zero_shot import prompt_similarities
 from affect4d.experiments.settings import ExperimentSettings
 from affect4d.experiments.variants import Variant
 from affect4d.models import build_model, load_model, save_model
+from affect4d.prompts.action_unit_captions import wordings_digest
 from affect4d.prompts.emotion_prompts import compose_prompts, custom_prompts, prompt_ensembles
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED
 from affect4d.pseudo_labels.pseudo_prompts import write_pseudo_prompts
@@ -128,6 +129,7 @@ def _key(training: _Training) -> dict[str, Any]:
         "tracked": variant.tracked,
         "settings": settings.key_parts,
         "own_prompts": custom_prompts(settings.prompts),
+        "wordings": wordings_digest(),
         "weights": local_digest(*weights),
         "split": training.split.digest,
         "views": table_digest(data.views[["sequence", "checksum"]]),

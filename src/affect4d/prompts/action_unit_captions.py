@@ -21,6 +21,7 @@ from affect4d.prompts.emotion_prompts import (
     vocabulary_of,
 )
 from affect4d.scans.action_unit_truth import PRESENT
+from affect4d.store import file_digest
 
 CAPTION = "caption"  # source of a prompt in tables
 WORDINGS_FILE = Path(__file__).with_name("action_unit_wordings.csv")
@@ -30,7 +31,7 @@ WEAKLY: tuple[str, ...] = ("", " slightly", " a little", " faintly")
 STRONGLY: tuple[str, ...] = ("", " strongly", " clearly", " markedly")
 UNEVEN = 0.3  # difference of the two sides from which the stronger side alone is described
 MOST_DESCRIBED = 3  # units in one caption
-LONGEST = 24  # words; 32 tokens, which every text encoder reads
+LONGEST = 20  # words, so that the 32 tokens of the compact text encoder suffice
 NEGATED = 0.125  # share of captions that also say what is not shown
 ATTEMPTS = 4  # draws for each caption that is wanted; repeated ones are dropped
 
@@ -102,6 +103,11 @@ def wordings() -> Mapping[str, tuple[Wording, ...]]:
     return found
 
 
+def wordings_digest() -> str:
+    """Digest of the wordings; part of every cache key of captions."""
+    return file_digest(WORDINGS_FILE)
+
+
 def shown_units(strengths: Mapping[str, float]) -> tuple[ShownUnit, ...]:
     """The units of at least :data:`PRESENT`, strongest first.
 
@@ -139,8 +145,11 @@ def _of_sides(unit: str, known: Mapping[str, float]) -> ShownUnit:
 
 
 def absent_units(strengths: Mapping[str, float]) -> tuple[str, ...]:
-    """Units that are coded and below :data:`ABSENT` on every side."""
-    return tuple(unit for unit, known in _by_unit(strengths).items() if all(one < ABSENT for one in known.values()))
+    """Units that are coded and below :data:`ABSENT` on every side; not AU25, parted lips, where the jaw has dropped."""
+    units = _by_unit(strengths)
+    absent = [unit for unit, known in units.items() if all(one < ABSENT for one in known.values())]
+    jaw_dropped = max(units.get("AU26", {}).values(), default=0.0) >= PRESENT
+    return tuple(unit for unit in absent if not (unit == "AU25" and jaw_dropped))
 
 
 def compose_captions(
@@ -203,7 +212,7 @@ def _caption(
     described = generator.permutation(len(shown))[: generator.integers(1, MOST_DESCRIBED + 1)]
     clauses = [_clause(one, generator) for one in _with_whole_brow([shown[place] for place in sorted(described)])]
     if absent and generator.random() < NEGATED:
-        negated = list(_negations(absent))
+        negated = list(denials(absent))
         clauses += [negated[generator.integers(len(negated))]] if negated else []
     words = {"clauses": _listed(clauses)}
     templates = TEMPLATES
@@ -216,11 +225,13 @@ def _caption(
 
 
 def _with_whole_brow(shown: Sequence[ShownUnit]) -> list[ShownUnit]:
-    """The units, AU1 and AU2 of one side as one."""
+    """The units, AU1 and AU2 of one side as one, as strong as the weaker."""
     brow = [one for one in shown if one.unit in ("AU1", "AU2")]
     if len(brow) < 2 or brow[0].side != brow[1].side:
         return list(shown)
-    return [ShownUnit("AU1+2", brow[0].side, brow[0].strength), *(one for one in shown if one not in brow)]
+    known = [one.strength for one in brow if one.strength is not None]
+    whole = ShownUnit("AU1+2", brow[0].side, min(known) if len(known) == 2 else None)
+    return [whole, *(one for one in shown if one not in brow)]
 
 
 def _clause(one: ShownUnit, generator: np.random.Generator) -> str:
@@ -233,7 +244,7 @@ def _clause(one: ShownUnit, generator: np.random.Generator) -> str:
     return (wording.one if one.side else wording.both).format(side=one.side, how=how)
 
 
-def _negations(absent: Sequence[str]) -> Iterator[str]:
+def denials(absent: Sequence[str]) -> Iterator[str]:
     """What is not shown ("the lips are not parted"), by the wordings with a form of *to be*."""
     for unit in absent:
         for wording in wordings()[unit]:

@@ -13,7 +13,7 @@ from affect4d.experiments.variants import MethodName
 from affect4d.left_out import MissingInputError
 from affect4d.models.options import ModelOptions, with_installed_text_encoder
 from affect4d.parallel import IN_PROCESS, EngineOptions
-from affect4d.prompts.action_unit_captions import with_captions
+from affect4d.prompts.action_unit_captions import with_captions, wordings_digest
 from affect4d.prompts.emotion_prompts import PromptOptions, compose_prompts, custom_prompts
 from affect4d.pseudo_labels.options import LABELS, UNLABELLED, PseudoLabelOptions
 from affect4d.rendering.options import BlendshapeOptions
@@ -99,7 +99,7 @@ def write_augmented_prompts(
     options = settings.prompts
     strengths = _strengths(true_action_units, scan_manifest)
     given = {"sequences": table_digest(labelled), "options": options, "own": custom_prompts(options)}
-    given |= {"strengths": table_digest(strengths.reset_index())}
+    given |= {"strengths": table_digest(strengths.reset_index()), "wordings": wordings_digest()}
     return cached(cache_store, "augmented", partial(_prompts_and_captions, labelled, strengths, options), **given)
 
 
@@ -144,6 +144,7 @@ def write_pseudo_prompts(
     options = settings.pseudo_labels
     scans, trained = scan_manifest[list(UNLABELLED)], subject_split["train"]
     given: dict[str, Any] = {"scans": table_digest(scans), "subjects": trained, "options": options}
+    given |= {"wordings": wordings_digest()}
     if options.source == "zero_shot":
         given |= {"views": table_digest(view_manifest[["sequence", "checksum"]]), "frames": settings.inputs.frames}
         given |= {"weights": local_digest(options.zero_shot.name, options.zero_shot.pretrained)}
