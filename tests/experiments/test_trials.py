@@ -11,7 +11,7 @@ import pytest
 from affect4d.evaluation.evaluate_models import Evaluator
 from affect4d.experiments import trials
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
-from affect4d.experiments.studies_and_cross_validation import _draw, run_study
+from affect4d.experiments.studies_and_cross_validation import _trial, run_study
 from affect4d.experiments.trials import Trial, TrialResult, as_many_steps, limit_labels
 from affect4d.experiments.variants import CONVERGENCE, FINE_TUNING, LABEL_EFFICIENCY, SMILE_REGIMES, Variant
 from affect4d.models import EncoderOptions, ModelOptions, build_model
@@ -57,19 +57,57 @@ def test_every_variant_and_seed_meets_the_same_test_subjects(calls, split, store
     assert set(result.predictions.columns) == {"variant", "seed", "subject"}
 
 
+def drawn(own, seed, options, split, data, *, tracked=False):
+    """A study's trial of a variant that trains on ``own`` subjects."""
+    return _trial(Variant("v", "", "affect_vlm", tracked=tracked), seed, None, own, options, split, data)
+
+
 def test_training_subjects_are_drawn_by_the_seed_and_are_the_same_for_all_variants(split):
     rows = [(name, f"{name}/{number}") for name in "ABCDEFGHI" for number in range(2)]
     data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
     few, more = (
-        [_draw(0, seed, StudyOptions(name="convergence", training_subjects=count), split, data) for seed in range(3)]
+        [drawn(0, seed, StudyOptions(name="convergence", training_subjects=count), split, data) for seed in range(3)]
         for count in (2, 3)
     )
-    assert [len(fold.train) for fold, _ in few] == [2, 2, 2]
-    assert len({fold.train for fold, _ in few}) > 1
-    for (small, names), (large, _) in zip(few, more, strict=True):
-        assert set(small.train) < set(large.train) <= set(split.train)
-        assert small.test == split.test
-        assert {name[0] for name in names} == {*small.train, *small.test}
+    assert [len(trial.split.train) for trial in few] == [2, 2, 2]
+    assert len({trial.split.train for trial in few}) > 1
+    for small, large in zip(few, more, strict=True):
+        assert set(small.split.train) < set(large.split.train) <= set(split.train)
+        assert small.split.test == split.test
+        assert {name[0] for name in small.sequences} == {*small.split.train, *small.split.test}
+
+
+def test_speed_is_measured_on_subjects_that_are_neither_trained_on_nor_tested(split):
+    rows = [(name, f"{name}/{number}") for name in "ABCDEFGHI" for number in range(2)]
+    data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
+    options = StudyOptions(name="convergence", training_subjects=2)
+    tracked = drawn(0, 0, options, split, data, tracked=True)
+    assert set(tracked.validation) == set(split.train) - set(tracked.split.train)
+    assert {name[0] for name in tracked.sequences} == {*split.train, *split.test}
+    assert drawn(0, 0, options, split, data).validation == ()
+    every = drawn(0, 0, StudyOptions(name="convergence"), split, data, tracked=True)
+    assert (every.split, every.validation, every.sequences) == (split, (), None)
+
+
+def test_the_curve_is_of_validation_subjects_where_there_are_some(split, sequences):
+    tested = []
+
+    class Fake:
+        def by_prompts(self, model, name, prompts):
+            tested.append(self.split)
+            return pd.DataFrame({"predicted": ["anger", "fear"], "expression": ["anger", "anger"]})
+
+    @dataclass(frozen=True)
+    class FakeEvaluator(Fake):
+        split: SubjectSplit
+        quiet: bool = False
+
+    variant = Variant("affect_vlm", "", "affect_vlm", tracked=True)
+    less = SubjectSplit(split.train[1:], split.test, split.seed)
+    for validation, expected in ((split.train[:1], split.train[:1]), ((), split.test)):
+        training = trials._Training(variant, ExperimentSettings(), less, None, None, validation)
+        assert trials._accuracy_of(training, FakeEvaluator(less))(None) == 0.5
+        assert tested[-1].test == expected
 
 
 def test_more_training_subjects_than_there_are_is_refused(split, store):
@@ -88,7 +126,7 @@ def test_a_variant_may_have_training_subjects_of_its_own_and_too_many_are_left_o
     run_study((*sized, Variant("smile", "", "smile_vlm")), options, split, data, own, store)
     assert [call[0] for call in calls] == ["affect_vlm_2", "affect_vlm_4", "smile"]
     assert "1 variants want more than the 6 training subjects there are" in caplog.text
-    small, large = (_draw(count, 0, StudyOptions(name="scale"), split, data)[0] for count in (2, 4))
+    small, large = (drawn(count, 0, StudyOptions(name="scale"), split, data).split for count in (2, 4))
     assert set(small.train) < set(large.train)
     with pytest.raises(ValueError, match="80 training subjects are wanted, and there are 6"):
         run_study(sized[2:], options, split, data, own, store)
@@ -98,11 +136,11 @@ def test_one_part_of_a_mixture_may_be_trained_on_and_all_are_tested(store):
     split = SubjectSplit(train=("one:A", "two:A", "one:B"), test=("one:C", "two:C"), seed=0)
     rows = [(name, f"{name}/1") for name in (*split.train, *split.test)]
     data = SimpleNamespace(sequences=pd.DataFrame(rows, columns=["subject", "sequence"]))
-    fold, names = _draw(0, 0, StudyOptions(name="scale", trained_on="one"), split, data)
-    assert (set(fold.train), fold.test) == ({"one:A", "one:B"}, split.test)
-    assert "two:A/1" not in names
+    trial = drawn(0, 0, StudyOptions(name="scale", trained_on="one"), split, data)
+    assert (set(trial.split.train), trial.split.test) == ({"one:A", "one:B"}, split.test)
+    assert "two:A/1" not in trial.sequences
     with pytest.raises(ValueError, match=r"trained_on=three names no part of the corpus"):
-        _draw(0, 0, StudyOptions(name="scale", trained_on="three"), split, data)
+        drawn(0, 0, StudyOptions(name="scale", trained_on="three"), split, data)
 
 
 def test_a_study_that_compares_with_a_start_needs_one(split, store):

@@ -22,6 +22,8 @@ from affect4d.store import ContentStore
 
 LOGGER = logging.getLogger(__name__)
 TEST, VALIDATION = "test", "validation"
+VALIDATION_SUBJECTS = 24
+"""Most subjects, of those that a study does not train on, whom tracked variants are evaluated on after every epoch."""
 OnFold = Callable[[Fold, pd.DataFrame], None]
 
 Cell = TypeVar("Cell")
@@ -57,7 +59,8 @@ def run_study(
 ) -> StudyTables:
     """Run every variant with every seed; all are tested on the test subjects of the split.
 
-    With ``options.training_subjects``, so many are drawn for every seed, the same for all variants. Variants that
+    With ``options.training_subjects``, so many are drawn for every seed, the same for all variants; speed is then
+    measured on other subjects that are not tested either, else on test subjects. Variants that
     want more training subjects of their own than there are, or than that, are left out. A trial has one CPU thread, so
     that its result does not depend on how many run at once. ``settings`` may be by method, AffectVLM's where one is
     missing.
@@ -73,10 +76,9 @@ def run_study(
     variants = _feasible(variants, varied, options, available)
     _check_subjects(variants, options, available, varied)
     trials = [
-        Trial(variant, seed, fold, single[variant.name], sequences, place=f"with seed {seed}")
+        _trial(variant, seed, single[variant.name], varied[variant.name].training_subjects, options, split, data)
         for seed in options.seeds
         for variant in variants
-        for fold, sequences in [_draw(varied[variant.name].training_subjects, seed, options, split, data)]
     ]
     run = functools.partial(run_trial, data=data, store=store)
     done = {
@@ -263,17 +265,25 @@ def _check_subjects(
     raise ValueError(f"{most} labelled subjects are wanted, and there are {subjects} to train on: {remedy}.")
 
 
-def _draw(
-    own: int, seed: int, options: StudyOptions, split: SubjectSplit, data: TrialData
-) -> tuple[SubjectSplit, tuple[str, ...] | None]:
-    """A trial's split and the sequences that take part (None: all); ``own`` subjects, or as many as the study's."""
+def _trial(
+    variant: Variant,
+    seed: int,
+    settings: ExperimentSettings,
+    own: int,
+    options: StudyOptions,
+    split: SubjectSplit,
+    data: TrialData,
+) -> Trial:
+    """A study's trial, trained on all subjects, or on ``own`` of them, or on as many as the study draws."""
+    place = f"with seed {seed}"
     if not own and options.training_subjects is None and options.trained_on is None:
-        return split, None
-    pool = training_pool(split, options)
-    drawn = np.random.default_rng(seed).permutation(pool)[: own or options.training_subjects].tolist()
-    fold = SubjectSplit(tuple(drawn), split.test, split.seed)
-    present = data.sequences["subject"].isin([*fold.train, *fold.test])
-    return fold, tuple(data.sequences.loc[present, "sequence"])
+        return Trial(variant, seed, split, settings, place=place)
+    drawn = np.random.default_rng(seed).permutation(training_pool(split, options)).tolist()
+    count = own or options.training_subjects or len(drawn)
+    fold = SubjectSplit(tuple(drawn[:count]), split.test, split.seed)
+    validation = tuple(drawn[count : count + VALIDATION_SUBJECTS]) if variant.tracked else ()
+    present = data.sequences["subject"].isin([*fold.train, *fold.test, *validation])
+    return Trial(variant, seed, fold, settings, tuple(data.sequences.loc[present, "sequence"]), place, validation)
 
 
 def training_pool(split: SubjectSplit, options: StudyOptions) -> list[str]:

@@ -79,6 +79,7 @@ class Trial:
     settings: ExperimentSettings  # to which the variant's changes are applied
     sequences: tuple[str, ...] | None = None  # that take part; None all
     place: str = ""  # shown in messages
+    validation: tuple[str, ...] = ()  # subjects whom a tracked variant is evaluated on after every epoch; none: test
 
     def __str__(self) -> str:
         return f"{self.variant.name} {self.place}"
@@ -103,6 +104,7 @@ class _Training:
     split: SubjectSplit
     data: TrialData
     store: ContentStore
+    validation: tuple[str, ...] = ()
 
     @property
     def supervised(self) -> bool:
@@ -115,7 +117,7 @@ def run_trial(trial: Trial, *, data: TrialData, store: ContentStore) -> TrialRes
     if trial.variant.method in BASELINES:
         fit = partial(_fit_baseline, trial, own)
         return TrialResult(cached(store, "trials", fit, **_baseline_key(trial, own)), _no_curve())
-    training = _Training(trial.variant, trial.varied(), trial.split, own, store)
+    training = _Training(trial.variant, trial.varied(), trial.split, own, store, trial.validation)
     return TrialResult(*cached(store, "trials", partial(_train_and_evaluate, training), **_key(training)))
 
 
@@ -127,6 +129,7 @@ def _key(training: _Training) -> dict[str, Any]:
         "method": variant.method,
         "readout": variant.readout,
         "tracked": variant.tracked,
+        "validation": training.validation,
         "settings": settings.key_parts,
         "own_prompts": custom_prompts(settings.prompts),
         "wordings": wordings_digest(),
@@ -170,7 +173,9 @@ def _train_and_evaluate(training: _Training) -> TrialResult:
     evaluator = replace(
         everything,
         bank=everything.bank.only(settings.views),
-        sequences=limit_labels(everything.sequences, split, settings.labelled_subjects, settings.train.seed),
+        sequences=limit_labels(
+            everything.sequences, split, settings.labelled_subjects, settings.train.seed, training.validation
+        ),
     )
     model, curve = _trained(training, evaluator)
     if settings.tested_views:
@@ -234,7 +239,7 @@ def _train(training: _Training, evaluator: Evaluator) -> tuple[Any, pd.DataFrame
         bank = load_view_bank(data.views, data.store, settings.inputs).only(settings.views)
     plan = _plan(training, bank.views, prompts, groups)
     recipe = settings.recipe(variant.method)
-    recorder = _CurveRecorder(_accuracy_of(variant, settings, evaluator))
+    recorder = _CurveRecorder(_accuracy_of(training, evaluator))
     if settings.distributed.single_process:
         trained = train_model(variant.method, bank, plan, prompts, recipe, recorder.report, recorder.examine)
     else:
@@ -257,14 +262,16 @@ def _train_in_processes(
         return train_in_processes(job, folder / "job", samples, images, on_epoch)
 
 
-def limit_labels(sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int) -> pd.DataFrame:
-    """The sequences with labels of ``count`` training subjects (0: all; more include fewer) and all test subjects."""
+def limit_labels(
+    sequences: pd.DataFrame, split: SubjectSplit, count: int, seed: int, validation: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """The sequences with labels of ``count`` training subjects (0: all; more include fewer) and all other subjects."""
     if not count:
         return sequences
     if count > len(split.train):
         raise ValueError(f"{count} labelled subjects are wanted, of {len(split.train)} training subjects.")
     drawn = np.random.default_rng(seed).permutation(sorted(split.train))[:count]
-    known = sequences["subject"].isin([*drawn, *split.test])
+    known = sequences["subject"].isin([*drawn, *split.test, *validation])
     return sequences.assign(expression=sequences["expression"].where(known, None))
 
 
@@ -329,15 +336,16 @@ def _predict(variant: Variant, settings: ExperimentSettings, evaluator: Evaluato
     return evaluator.by_linear_probe(model, variant.name)
 
 
-def _accuracy_of(variant: Variant, settings: ExperimentSettings, evaluator: Evaluator) -> Callable[[Any], float]:
-    """Function from a model to its accuracy on test subjects; NaN where it is not tracked or takes a probe."""
+def _accuracy_of(training: _Training, evaluator: Evaluator) -> Callable[[Any], float]:
+    """Function from a model to its accuracy on validation subjects; NaN where it is not tracked or takes a probe."""
+    variant, split = training.variant, training.split
     if not _is_tracked(variant):
         return lambda model: float("nan")
-
-    quiet = replace(evaluator, quiet=True)
+    unseen = SubjectSplit(split.train, training.validation or split.test, split.seed)
+    quiet = replace(evaluator, quiet=True, split=unseen)
 
     def accuracy(model: Any) -> float:
-        table = _predict(variant, settings, quiet, model)
+        table = _predict(variant, training.settings, quiet, model)
         return float((table["predicted"] == table["expression"]).mean())
 
     return accuracy
