@@ -15,6 +15,6 @@ Open [bold]{newest}[/bold] in a browser, or:
 
     [bold]make mlflow[/bold]   compare this run with others
     [bold]make viz[/bold]      browse the pipelines and their artefacts
-    [bold]make app[/bold]      look at samples, their views, and both models' answers
+    [bold]make app[/bold]      look at scans, their views, and both models' predictions
 """
     )
