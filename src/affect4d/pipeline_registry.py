@@ -34,7 +34,7 @@ ON_REQUEST: Mapping[str, tuple[str, ...]] = {
     **{f"study_{name}": (f"{name}_study_page",) for name in STUDIES},
     "blendshapes": ("blendshape_scores",),
     "cross_validate": ("cross_validation_scores",),
-    "evaluate_packaged": ("packaged_metrics",),
+    "evaluate_packaged": ("packaged_metrics", "packaged_comparison"),
     "export": ("exported_model",),
     "landmarks": ("landmark_table", "landmark_files", "landmark_summary"),
     "predict": ("predictions", "timelines", "prediction_gallery"),

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from affect4d.evaluation.evaluate_models import Evaluated, EvaluationData, Evaluator, in_every_setting
-from affect4d.evaluation.prediction_tables_and_leak_checks import prediction_table
+from affect4d.evaluation.prediction_tables_and_leak_checks import SETTINGS, prediction_table
 from affect4d.evaluation.sequence_embeddings_and_probabilities import embed_sequences
+from affect4d.evaluation.significance import compare_models
 from affect4d.inference.packaged_model_description import PackagedModel, PackagedModelError
 from affect4d.inference.predictor import Predictor
 from affect4d.rendering.options import RenderOptions
@@ -48,3 +50,31 @@ def evaluate_packaged_model(folder: Path, data: EvaluationData) -> Evaluated:
 
     scores, predictions = in_every_setting(replace(data, inputs=inputs).evaluator(), predict)
     return scores[name], predictions
+
+
+def compare_with_baselines(predictions: pd.DataFrame, baselines: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of a model beside every baseline on the same test sequences, one row a setting and baseline.
+
+    Args:
+        predictions: Of one model; columns as of a prediction table, and ``setting``.
+        baselines: Likewise, of any number of models; a baseline may lack a setting.
+
+    Returns:
+        Columns ``setting``, ``baseline``, ``model_accuracy``, ``baseline_accuracy``, ``difference``, ``low``, ``high``
+        (95 % interval over subjects, 0…1), ``p`` (permutation over subjects, Holm-corrected within the setting).
+    """
+    model = predictions["model"].iloc[0]
+    rows = []
+    for setting in SETTINGS:
+        every = pd.concat([table[table["setting"] == setting] for table in (predictions, baselines)])
+        right = (every["predicted"] == every["expression"]).groupby(every["model"]).mean()
+        pairs = [(model, name) for name in right.index if name != model]
+        for (_, name), found in compare_models(every, pairs, np.random.default_rng(0)).items():
+            rows.append(
+                {
+                    "setting": setting, "baseline": name, "model_accuracy": right[model],
+                    "baseline_accuracy": right[name], "difference": found.difference,
+                    "low": found.interval[0], "high": found.interval[1], "p": found.corrected,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)

@@ -173,6 +173,13 @@ def evaluate_packaged_model(
     return {"model": description.name, "origin": dict(description.origin), **scores}, predictions
 
 
+def compare_packaged_model(predictions: pd.DataFrame, baseline_predictions: pd.DataFrame) -> pd.DataFrame:
+    """A packaged model beside every baseline that was fitted on the corpus's training subjects; in every setting."""
+    from affect4d.inference.evaluate_packaged_model import compare_with_baselines
+
+    return compare_with_baselines(predictions, baseline_predictions)
+
+
 def export_model(options: ExportOptions, packaged_model: Path, export_store: ContentStore) -> dict[str, Any]:
     """Write a folder that other software can load, unless it is there.
 

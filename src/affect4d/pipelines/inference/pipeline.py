@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline, pipeline
 
 from affect4d.pipelines import named_node, node
 from affect4d.pipelines.inference.nodes import (
+    compare_packaged_model,
     draw_gallery,
     evaluate_packaged_model,
     export_model,
@@ -55,7 +56,10 @@ def _evaluate() -> Pipeline:
         ["served_model", "view_manifest", "subject_split", *IMAGES, "view_store"],
         ["packaged_metrics", "packaged_predictions"],
     )
-    return pipeline([evaluating], tags="evaluate_packaged")
+    comparing = named_node(
+        compare_packaged_model, ["packaged_predictions", "baseline_predictions"], "packaged_comparison"
+    )
+    return pipeline([evaluating, comparing], tags="evaluate_packaged")
 
 
 def _predict() -> Pipeline:
