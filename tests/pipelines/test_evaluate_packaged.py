@@ -5,6 +5,8 @@ import pytest
 
 from affect4d.inference.evaluate_packaged_model import check_same_images, compare_with_baselines
 from affect4d.inference.packaged_model_description import PACKAGED, PackagedModelError, read_description
+from affect4d.left_out import MissingInputError
+from affect4d.pipelines.inference.nodes import compare_packaged_model
 
 
 @pytest.mark.slow
@@ -24,6 +26,14 @@ def test_a_projects_own_model_has_the_scores_that_evaluate_gave_it(finished):
         scores = baselines["landmark_logistic"]["settings"][setting]
         assert row["baseline_accuracy"] == pytest.approx(scores["accuracy"], abs=1e-4)
         assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_without_baselines_of_these_sequences_the_comparison_names_the_command():
+    predictions = pd.DataFrame({"sequence": ["A/1"], "model": "affect_vlm"})
+    others = {"2026/predictions": lambda: pd.DataFrame({"sequence": ["B/1"]})}
+    for baselines in ({}, others):
+        with pytest.raises(MissingInputError, match="First kedro run --pipeline=evaluate"):
+            compare_packaged_model(predictions, baselines)
 
 
 def test_a_model_is_compared_with_every_baseline_that_a_setting_has():

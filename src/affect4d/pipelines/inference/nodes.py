@@ -4,6 +4,7 @@ import datetime
 import json
 import logging
 import shlex
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from affect4d.inference.find_recordings import Grouping, ScanRecording, find_recordings
 from affect4d.inference.packaged_model_description import read_description
+from affect4d.left_out import MissingInputError
 from affect4d.parallel import IN_PROCESS, EngineOptions
 from affect4d.rendering.options import RenderOptions
 from affect4d.scans.ingest import IngestOptions
@@ -173,11 +175,19 @@ def evaluate_packaged_model(
     return {"model": description.name, "origin": dict(description.origin), **scores}, predictions
 
 
-def compare_packaged_model(predictions: pd.DataFrame, baseline_predictions: pd.DataFrame) -> pd.DataFrame:
-    """A packaged model beside every baseline that was fitted on the corpus's training subjects; in every setting."""
+def compare_packaged_model(
+    predictions: pd.DataFrame, baselines: Mapping[str, Callable[[], pd.DataFrame]]
+) -> pd.DataFrame:
+    """A packaged model beside every baseline, as ``evaluate`` last fitted them on the corpus's training subjects."""
     from affect4d.inference.evaluate_packaged_model import compare_with_baselines
 
-    return compare_with_baselines(predictions, baseline_predictions)
+    newest = baselines[max(baselines)]() if baselines else predictions.iloc[:0]
+    if set(newest["sequence"]) != set(predictions["sequence"]):
+        raise MissingInputError(
+            "The packaged model is not compared with baselines: none was evaluated on these test sequences. First "
+            "kedro run --pipeline=evaluate, with the same corpus and parameters, then this pipeline again."
+        )
+    return compare_with_baselines(predictions, newest)
 
 
 def export_model(options: ExportOptions, packaged_model: Path, export_store: ContentStore) -> dict[str, Any]:

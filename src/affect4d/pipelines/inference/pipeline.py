@@ -57,7 +57,7 @@ def _evaluate() -> Pipeline:
         ["packaged_metrics", "packaged_predictions"],
     )
     comparing = named_node(
-        compare_packaged_model, ["packaged_predictions", "baseline_predictions"], "packaged_comparison"
+        compare_packaged_model, ["packaged_predictions", "evaluated_baselines"], "packaged_comparison"
     )
     return pipeline([evaluating, comparing], tags="evaluate_packaged")
 
