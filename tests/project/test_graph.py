@@ -49,7 +49,7 @@ def test_no_study_is_part_of_the_default_run(registered):
     assert not [node.name for node in registered["__default__"].nodes if "studies" in node.tags]
 
 
-FOUND = ("stage_seconds", "run_info", "served_model", "model_finder", "evidence")
+FOUND = ("stage_seconds", "run_info", "served_model", "model_finder", "evidence", "evaluated_baselines")
 """What is read as it is found; so is the corpus that is trained on where that is another one."""
 
 
