@@ -88,7 +88,7 @@ def test_a_head_learns_units_that_are_shown_and_leaves_the_others_out(bank, sequ
     head = fit_head(model, bank, small_inputs, truth, subjects)
     assert head.names == ("AU12_l",)
     rows, known = known_frames(bank, truth, subjects)
-    predicted = head.predict(embed_frames(model, bank, small_inputs, rows, quiet=True), has_neutral=True)
+    predicted = head.predict(embed_frames(model, bank, small_inputs, rows, quiet=True).hidden, has_neutral=True)
     assert np.corrcoef(predicted["AU12_l"], known["AU12_l"])[0, 1] > 0.9
 
 

@@ -103,6 +103,12 @@ def test_models_and_baselines_answer_for_the_same_frames_of_test_subjects(
         assert list(scores) == ["own", "landmark_ridge"]
         assert {one["frames"] for one in scores.values()} == {5 * sequences["subject"].isin(split.test).sum()}
         assert {one["subjects"] for one in scores.values()} == {len(split.test)}
+        assert "sentences" not in scores["landmark_ridge"]
+        sentences = scores["own"]["sentences"]
+        assert sentences["auc"] == sentences["units"]["AU12_l"]
+        assert sentences["units"]["AU12_r"] is None  # never shown
+        low, high = sentences["auc_interval"]
+        assert 0.0 <= low <= sentences["auc"] <= high <= 1.0
 
 
 def test_without_coded_test_subjects_nothing_is_scored(model, bank, sequences, split, truth, small_inputs):

@@ -227,12 +227,13 @@ def judged(context, predictions, generator):
     means = {"f1": 0.75, "f1_interval": [0.7, 0.8], "pearson": None, "pearson_interval": None}
     units = {**means, "icc": 0.5, "icc_interval": [0.4, 0.6], "frames": 60, "subjects": 4}
     units |= {"frequent": ["AU12_l"], "units": {"AU12_l": unit}}
+    said = {"auc": 0.84, "auc_interval": [0.8, 0.88], "units": {"AU12_l": 0.84}}
     failure = {"model": "affect_vlm", "sequence": "S06/fear", "expression": "fear", "predicted": "anger"}
     failure |= {"confidence": 0.97, "image": Image.new("RGB", (4, 4))}
     return context | {
         "claims": [asdict(result) for result in evaluate_claims(asked)],
         "validations": [validation],
-        "action_units": {"sequence": {"affect_vlm": units, "landmark_ridge": units}},
+        "action_units": {"sequence": {"affect_vlm": units | {"sentences": said}, "landmark_ridge": units}},
         "fairness": {"affect_vlm": [{**gap, "worst": None, "gap": None, "interval": None, "p": None}]},
         "robustness": {
             "subjects": 4, "sequences": 24, "corruptions": ["holes"], "models": {"affect_vlm": damage},
@@ -245,7 +246,9 @@ def judged(context, predictions, generator):
 
 def test_action_units_are_listed_with_their_means_and_intervals(judged):
     assert "<td>AU12_l</td><td>30.0</td><td>0.75</td><td>–</td><td>0.50</td>" in render_report(judged)
-    assert "| Landmarks, ridge regression | 0.75 (0.70–0.80) | – | 0.50 (0.40–0.60) |" in render_report_markdown(judged)
+    text = render_report_markdown(judged)
+    assert "| AffectVLM | 0.75 (0.70–0.80) | – | 0.50 (0.40–0.60) | 0.84 (0.80–0.88) |" in text
+    assert "| Landmarks, ridge regression | 0.75 (0.70–0.80) | – | 0.50 (0.40–0.60) | – |" in text
 
 
 def test_what_other_runs_left_has_its_sections(judged):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,7 +116,8 @@ def fit_head(
     rows, strengths = known_frames(bank, truth, sequences, most)
     strengths, groups = learnable(strengths, subjects)
     readouts = [
-        fit_readout(embed_frames(model, one, inputs, rows), strengths.to_numpy(), groups) for one in both_cases(bank)
+        fit_readout(embed_frames(model, one, inputs, rows).hidden, strengths.to_numpy(), groups)
+        for one in both_cases(bank)
     ]
     return ActionUnitHead(tuple(strengths.columns), *readouts)
 
@@ -169,20 +170,28 @@ def shown_share(strengths: pd.DataFrame) -> "pd.Series[float]":
     return (strengths >= PRESENT).sum() / strengths.notna().sum().clip(lower=1)
 
 
+class FrameEmbeddings(NamedTuple):
+    """Embeddings of frames: the image encoder's output, views side by side, and unit vectors of the joint space."""
+
+    hidden: Float32[np.ndarray, "frames width"]
+    fused: Float32[np.ndarray, "frames dim"]
+
+
 @torch.inference_mode()
 def embed_frames(
     model: ViewModel, bank: ViewBank, inputs: InputOptions, rows: FrameRows, *, quiet: bool = False
-) -> Float32[np.ndarray, "frames width"]:
-    """The image encoder's output of some rows, views side by side, without augmentation."""
+) -> FrameEmbeddings:
+    """Embeddings of some rows, without augmentation."""
     if (bank.sequence[rows] == REFERENCE).any():
         raise ValueError("A reference image shows no frame: it is not embedded.")
     device = set_evaluation_mode(model)
     parts = torch.split(torch.from_numpy(rows), BATCH)
     found = [
-        model.embed_views(assemble_unaugmented(bank, part, inputs, device)).hidden.flatten(1).float().cpu()
+        model.embed_views(assemble_unaugmented(bank, part, inputs, device))
         for part in tqdm(parts, "embedding frames", disable=quiet or None, dynamic_ncols=True)
     ]
-    return torch.cat(found).numpy()
+    pairs = zip(*((one.hidden.flatten(1), one.fused) for one in found), strict=True)
+    return FrameEmbeddings(*(torch.cat(pair).float().cpu().numpy() for pair in pairs))
 
 
 def fit_readout(features: Features, strengths: Strengths, groups: Any) -> LinearReadout:

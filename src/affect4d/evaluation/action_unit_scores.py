@@ -18,8 +18,8 @@ from affect4d.evaluation.action_unit_head import (
     shown_share,
     subjects_of,
 )
+from affect4d.evaluation.action_unit_sentences import score_sentences, sentence_similarities
 from affect4d.evaluation.prediction_tables_and_leak_checks import Setting
-from affect4d.evaluation.sequence_embeddings_and_probabilities import ViewModel
 from affect4d.evaluation.significance import percentile_interval
 from affect4d.left_out import MissingInputError
 from affect4d.scans.action_unit_truth import PRESENT
@@ -110,7 +110,7 @@ def _number(value: float) -> float | None:
 
 
 def evaluate_heads(
-    heads: Mapping[str, tuple[ViewModel, ActionUnitHead]],
+    heads: Mapping[str, tuple[Any, ActionUnitHead]],
     bank: ViewBank,
     inputs: InputOptions,
     truth: pd.DataFrame,
@@ -120,8 +120,10 @@ def evaluate_heads(
 ) -> dict[str, Any]:
     """Scores of every model and baseline on the same frames of test subjects: case → name → :func:`score_strengths`.
 
+    Those of a model have ``sentences``, too: :func:`~affect4d.evaluation.action_unit_sentences.score_sentences`.
+
     Args:
-        heads: Name → frozen model and its head.
+        heads: Name → frozen model, which embeds prompts, and its head.
         sequences: Columns ``sequence``, ``subject``.
         tables: Baseline → measurements by (sequence, frame), such as landmarks; ridge regression on them, and on their
             difference to the neutral frame, is fitted with training subjects.
@@ -136,18 +138,19 @@ def evaluate_heads(
     owners = subjects_of(strengths, test)
     found: dict[str, Any] = {}
     for case, at, has_neutral in zip(CASES, both_cases(bank), (True, False), strict=True):
-        predicted = {
-            name: pd.DataFrame(
-                head.readout(has_neutral).predict(embed_frames(model, at, inputs, rows)), columns=head.names
-            )
-            for name, (model, head) in heads.items()
-        }
+        embedded = {name: embed_frames(model, at, inputs, rows) for name, (model, _) in heads.items()}
+        predicted = {name: head.predict(embedded[name].hidden, has_neutral) for name, (_, head) in heads.items()}
         for name, table in tables.items():
             predicted[name] = predict_from_measurements(table, at, truth, train, rows, has_neutral)
         found[case] = {
             name: score_strengths(one, strengths, owners, np.random.default_rng(BOOTSTRAP_SEED))
             for name, one in predicted.items()
         }
+        for name, (model, _) in heads.items():
+            scores = found[case][name]
+            similarities = sentence_similarities(model, embedded[name].fused, list(strengths))
+            generator = np.random.default_rng(BOOTSTRAP_SEED)
+            scores["sentences"] = score_sentences(similarities, strengths, owners, scores["frequent"], generator)
     return found
 
 
