@@ -148,7 +148,7 @@ def evaluate_heads(
         }
         for name, (model, _) in heads.items():
             scores = found[case][name]
-            similarities = sentence_similarities(model, embedded[name].fused, list(strengths))
+            similarities = sentence_similarities(model, embedded[name].fused, list(map(str, strengths)))
             generator = np.random.default_rng(BOOTSTRAP_SEED)
             scores["sentences"] = score_sentences(similarities, strengths, owners, scores["frequent"], generator)
     return found

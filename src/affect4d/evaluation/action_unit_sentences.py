@@ -1,4 +1,4 @@
-"""Action units by sentences alone: whether a face is nearer to "the lips are parted" than to its denial."""
+"""Action units by sentences alone: whether a face is nearer to "the lips are parted" than to other units' sentences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,20 +18,19 @@ DRAWS = 300
 def sentence_similarities(
     model: PromptModel, fused: Float[np.ndarray, "frames dim"], units: Sequence[str]
 ) -> pd.DataFrame:
-    """Mean cosine with the sentences that a unit is shown, less that with its denials; a row a frame.
+    """Mean cosine with the sentences about each unit, less the mean over all units; a row a frame.
+
+    The mean takes away what all faces share with all sentences. Denials do not serve in its place: the models hardly
+    tell "the lips are not parted" from "the lips are parted" (docs/evaluation.md).
 
     Args:
         fused: Unit vectors of frames in the joint space.
         units: As in :mod:`affect4d.scans.action_unit_truth`; those without sentences are left out.
     """
-    found = {}
-    for unit in units:
-        said, denied = unit_sentences(unit)
-        if said:
-            vectors = prompt_embeddings(model, {"said": said, **({"denied": denied} if denied else {})})
-            direction = vectors["said"].mean(axis=0) - (vectors["denied"].mean(axis=0) if denied else 0.0)
-            found[unit] = fused @ direction
-    return pd.DataFrame(found, index=range(len(fused)))
+    sentences = {unit: said for unit in units if (said := unit_sentences(unit))}
+    vectors = prompt_embeddings(model, sentences)
+    found = pd.DataFrame({unit: fused @ own.mean(axis=0) for unit, own in vectors.items()}, index=range(len(fused)))
+    return found.sub(found.mean(axis=1), axis=0)
 
 
 def score_sentences(

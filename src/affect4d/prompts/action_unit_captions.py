@@ -248,24 +248,21 @@ def denials(absent: Sequence[str]) -> Iterator[str]:
     """What is not shown ("the lips are not parted"), by the wordings with a form of *to be*."""
     for unit in absent:
         for wording in wordings()[unit]:
-            yield from _denied(wording.both.format(how=""))
+            for verb in (" is ", " are "):
+                if verb in wording.both:
+                    yield wording.both.format(how="").replace(verb, f"{verb}not ", 1)
 
 
-def _denied(clause: str) -> Iterator[str]:
-    return (clause.replace(verb, f"{verb}not ", 1) for verb in (" is ", " are ") if verb in clause)
+def unit_sentences(unit: str) -> list[str]:
+    """Sentences that a unit is shown, without its strength; none for a unit without wordings.
 
-
-def unit_sentences(unit: str) -> tuple[list[str], list[str]]:
-    """Sentences that a unit is shown, and that it is not; both empty for a unit without wordings.
-
-    >>> unit_sentences("AU12_l")[0][0], unit_sentences("AU25")[1][0]
-    ('the left lip corner is pulled up', 'the lips are not parted')
+    >>> unit_sentences("AU12_l")[0], unit_sentences("AU25")[0]
+    ('the left lip corner is pulled up', 'the lips are parted')
     """
     number, _, side = unit.removeprefix("AU").partition("_")
-    known = wordings().get(f"AU{int(number)}", ())
     side = {"l": "left", "r": "right"}.get(side, "")
-    said = [(one.one if side else one.both).format(side=side, how="") for one in known]
-    return said, [text for clause in said for text in _denied(clause)]
+    known = wordings().get(f"AU{int(number)}", ())
+    return [(one.one if side else one.both).format(side=side, how="") for one in known]
 
 
 def _listed(clauses: Sequence[str]) -> str:
