@@ -1,8 +1,10 @@
 """The import contracts bite: a planted violation is found."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,13 @@ def copied(project_root, tmp_path):
     shutil.copytree(project_root / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copy(project_root / "pyproject.toml", tmp_path)
     return tmp_path
+
+
+def test_contributing_lists_the_layers_of_the_contract(project_root):
+    contracts = tomllib.loads((project_root / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    section = (project_root / "CONTRIBUTING.md").read_text().split("## What may import what")[1].split("\n## ")[0]
+    assert re.findall(r"^    (\w+(?: \| \w+)*)", section, re.M) == layers
 
 
 def test_the_contracts_hold(copied):

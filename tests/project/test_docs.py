@@ -1,11 +1,18 @@
-"""What the docs point at exists: every link, every test file, every function of the papers page."""
+"""What the docs point at exists: links, test files, functions of the papers page, results by path, messages."""
 
+import ast
 import pkgutil
 import re
 import subprocess
 import sys
 
 import pytest
+from kedro.config import OmegaConfigLoader
+
+from affect4d.settings import CONFIG_LOADER_ARGS
+
+FEWEST_LETTERS = 12
+"""Of a quoted message that are its own, so that it is found by more than a common word."""
 
 
 def pages(project_root):
@@ -43,6 +50,64 @@ def test_every_python_file_that_a_page_names_exists(project_root):
     for page in [*pages(project_root), project_root / "Makefile"]:
         for name in re.findall(r"(?<![\w<>/*])[\w./]*\w\.py\b", page.read_text()):
             assert any(file.endswith(f"/{name}") for file in files) or "NAME" in name, f"{page.name}: {name}"
+
+
+def results_of(loader):
+    """Path of each result in the catalog → whether it is a folder of versions; placeholders as on the page."""
+    places = {}
+    entries = (entry for entry in loader["catalog"].values() if isinstance(entry, dict))
+    for entry in entries:
+        named = [entry.get("filepath"), entry.get("path"), (entry.get("metadata") or {}).get("latest")]
+        for path in filter(None, named):
+            shown = path.replace("{model}", "MODEL").replace("{study}", "STUDY")
+            places[shown] = bool(entry.get("versioned")) and path == entry.get("filepath")
+    return places
+
+
+def test_every_result_on_getting_started_is_where_the_catalog_puts_it(project_root):
+    arguments = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    loader = OmegaConfigLoader(str(project_root / "conf"), runtime_params={"corpus": "CORPUS"}, **arguments)
+    section = (project_root / "docs/index.md").read_text().split("## Where results are")[1].split("\n## ")[0]
+    named = dict(re.findall(r"`(data/[\w./-]+)`(\*?)", section))
+    assert len(named) > 15
+    assert {path: star == "*" for path, star in named.items()} == {
+        path: versioned for path, versioned in results_of(loader).items() if path in named
+    }
+    mlflow = loader["mlflow"]
+    assert f"`{mlflow['tracking_uri'].removeprefix('sqlite:///')}`, `{mlflow['artifacts']}`" in section
+
+
+def messages(project_root):
+    """Sentences of the code that a user may read, with … for what is filled in; docstrings are none."""
+    for file in sorted((project_root / "src/affect4d").rglob("*.py")):
+        tree = ast.parse(file.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                yield node.value.replace("%s", "…")
+    for file in sorted((project_root / "scripts").iterdir()):
+        yield from file.read_text().splitlines() if file.is_file() else ()
+
+
+def quoted_messages(project_root):
+    page = (project_root / "docs/troubleshooting.md").read_text()
+    return [quoted.strip() for _, quoted in re.findall(r"^\| (`+)(.+?)\1 \|", page, re.M)]
+
+
+def occurs(quoted, written):
+    """Whether the parts of a quoted message stand in one sentence of the code, in this order."""
+    pattern = re.compile(".*".join(map(re.escape, quoted.split("…"))))
+    return any(pattern.search(message) for message in written)
+
+
+def test_every_message_on_troubleshooting_is_one_of_the_code(project_root):
+    quoted, written = quoted_messages(project_root), list(messages(project_root))
+    assert len(quoted) >= 20
+    assert [message for message in quoted if not occurs(message, written)] == []
+    assert [message for message in quoted if len(message.replace("…", "").strip()) < FEWEST_LETTERS] == []
+    assert not occurs("No face is called …", written)
 
 
 @pytest.mark.slow

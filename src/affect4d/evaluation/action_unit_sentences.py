@@ -21,7 +21,7 @@ def sentence_similarities(
     """Mean cosine with the sentences about each unit, less the mean over all units; a row a frame.
 
     The mean takes away what all faces share with all sentences. Denials do not serve in its place: the models hardly
-    tell "the lips are not parted" from "the lips are parted" (docs/evaluation.md).
+    tell "the lips are not parted" from "the lips are parted" (docs/results.md).
 
     Args:
         fused: Unit vectors of frames in the joint space.
