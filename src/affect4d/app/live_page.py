@@ -7,10 +7,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from affect4d.app import WATCH, figures
-from affect4d.app.answer_elements import CALIBRATED, SHAPE, SKIN, UNCALIBRATED, show_answer
+from affect4d.app.answer_elements import CALIBRATED, SHAPE, SKIN, UNCALIBRATED, show_action_units, show_answer
 from affect4d.app.live_watch import BIN, SPAN, LiveState, LiveWatch
 from affect4d.app.model_predictions import AvailableModel
 from affect4d.app.select_recording import escape_markdown, open_predictor
+from affect4d.inference.results import FramePrediction
 from affect4d.inference.watch_folder import LiveAnswer, first_scans
 
 STEADY = "<style>[data-stale=true] { opacity: 1 !important; transition: none !important }</style>"
@@ -61,7 +62,7 @@ def select_neutral(watch: LiveWatch) -> None:
 
 
 def show_newest(watch: LiveWatch, model: AvailableModel) -> None:
-    """The newest usable scan with its answer, what could not be used, and the timeline."""
+    """The newest usable scan with its answer, the timeline, action units, and what could not be used."""
     state = watch.look()
     if state.error:
         st.error(f"No scan is answered any more: {escape_markdown(state.error)}")
@@ -70,35 +71,42 @@ def show_newest(watch: LiveWatch, model: AvailableModel) -> None:
     elif state.newest is None:
         st.info(f"No usable scan in **{escape_markdown(watch.folder.name)}** yet.")
     if state.newest is not None:
-        _show_scan(watch, model, state, state.newest)
+        face, answer = st.columns([1.15, 1], gap="medium")
+        with face:
+            _show_face(watch, state, state.newest)
+        with answer:
+            _show_answer(watch, model, state, state.newest.frame)
     for line in _remarks(watch, state):
         st.caption(f":material/warning: {line}")
     if state.newest is not None:
         chart = figures.live_chart(state.seconds, state.probabilities, watch.predictor.expressions, SPAN, BIN)
         st.plotly_chart(chart, config=figures.FIXED, key="live timeline")
+        if state.newest.frame.action_units is not None:
+            show_action_units(model.title, state.newest.frame.action_units)
 
 
-def _show_scan(watch: LiveWatch, model: AvailableModel, state: LiveState, newest: LiveAnswer) -> None:
-    scan, frame = Path(newest.frame.file), newest.frame
-    face, answer = st.columns([1.15, 1], gap="medium")
-    with face:
-        colouring = st.segmented_control(
-            "Show", [SKIN, SHAPE], default=SKIN, required=True, key="live paint", label_visibility="collapsed"
-        )
-        if newest.face is not None:
-            figure = figures.face_figure(newest.face, "shape" if colouring == SHAPE else "skin", triangles=TRIANGLES)
-            st.plotly_chart(figure, config=figures.TURNABLE, key="live mesh")
-        delay = f" · {newest.seconds:.2f} s after it was written" if newest.seconds < SPAN else ""
-        st.caption(f"**{escape_markdown(_name(watch, scan))}**{delay} · {state.rate:.0f} answers a second")
-        if st.button("Take this face as neutral", disabled=scan == state.neutral):
-            watch.choose_neutral(scan)
-            st.rerun()
-    with answer:
-        remarks = [f"{CALIBRATED if watch.predictor.description.calibration else UNCALIBRATED} {model.measured}"]
-        if state.neutral is not None:
-            remarks.append(f"Movement is since **{escape_markdown(_name(watch, state.neutral))}**.")
-        remarks += [f":material/info: {escape_markdown(frame.reason)}"] if frame.reason else []
-        show_answer(model.title, frame.expression, frame.probabilities, remarks, frame.action_units)
+def _show_face(watch: LiveWatch, state: LiveState, newest: LiveAnswer) -> None:
+    scan = Path(newest.frame.file)
+    colouring = st.segmented_control(
+        "Show", [SKIN, SHAPE], default=SKIN, required=True, key="live paint", label_visibility="collapsed"
+    )
+    if newest.face is not None:
+        kind: figures.Colouring = "shape" if colouring == SHAPE else "skin"
+        figure = figures.face_figure(newest.face, kind, triangles=TRIANGLES)
+        st.plotly_chart(figure, config=figures.TURNABLE, key="live mesh")
+    delay = f" · {newest.seconds:.2f} s after it was written" if newest.seconds < SPAN else ""
+    st.caption(f"**{escape_markdown(_name(watch, scan))}**{delay} · {state.rate:.1f} answers a second")
+    if st.button("Take this face as neutral", disabled=scan == state.neutral):
+        watch.choose_neutral(scan)
+        st.rerun()
+
+
+def _show_answer(watch: LiveWatch, model: AvailableModel, state: LiveState, frame: FramePrediction) -> None:
+    remarks = [f"{CALIBRATED if watch.predictor.description.calibration else UNCALIBRATED} {model.measured}"]
+    if state.neutral is not None:
+        remarks.append(f"Movement is since **{escape_markdown(_name(watch, state.neutral))}**.")
+    remarks += [f":material/info: {escape_markdown(frame.reason)}"] if frame.reason else []
+    show_answer(model.title, frame.expression, frame.probabilities, remarks)
 
 
 def _remarks(watch: LiveWatch, state: LiveState) -> list[str]:

@@ -16,7 +16,7 @@ from affect4d.inference.watch_folder import LiveAnswer, answer_scans, first_scan
 from affect4d.scans.scan import ScanError
 
 SPAN = 60.0  # seconds of the timeline
-BIN = 0.5  # seconds of one of its bars
+BIN = 1.0  # seconds of one of its bars
 KEPT = 3_000  # most answers that are kept of them
 RATE_SPAN = 5.0  # seconds over which answers are counted for the rate
 NEWEST = 4  # most scans answered of those that become complete together; older ones are passed over

@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from affect4d.app import figures
-from affect4d.app.answer_elements import CALIBRATED, SHAPE, SKIN, UNCALIBRATED, show_answer
+from affect4d.app.answer_elements import CALIBRATED, SHAPE, SKIN, UNCALIBRATED, show_action_units, show_answer
 from affect4d.app.live_page import show_watched, watched_folder
 from affect4d.app.model_predictions import AvailableModel, ModelResult, available_models, result_table, result_timeline
 from affect4d.app.select_recording import (
@@ -168,7 +168,10 @@ def show_prediction(result: ModelResult, model: AvailableModel, place: int) -> N
     remarks = [f"{CALIBRATED if prediction.calibrated else UNCALIBRATED} {model.measured}"]
     remarks += [f":material/info: {escape_markdown(prediction.reason)}"] if prediction.reason else []
     strengths = prediction.usable_frames[place].action_units
-    show_answer(result.title, prediction.expression, prediction.probabilities, remarks, strengths)
+    with show_answer(result.title, prediction.expression, prediction.probabilities, remarks):
+        if strengths is not None:
+            with st.expander("Action units", expanded=True):
+                show_action_units(result.title, strengths)
 
 
 def select_frame(key: str, result: ModelResult, frames: int) -> int:
