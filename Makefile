@@ -11,6 +11,12 @@ PORT_MLFLOW ?= 5000
 PORT_VIZ ?= 4141
 PORT_APP ?= 8501
 
+# TORCH=cpu: a new .venv gets torch without CUDA, half as large (docs/deploy.md).
+TORCH ?=
+
+# The folder of the app's live mode: make app WATCH=/scans
+WATCH ?=
+
 FUZZ_SECONDS ?= 60
 
 # Which benchmarks: make bench BENCH="parse render.views"
@@ -22,7 +28,7 @@ help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 .venv/ready: requirements.lock requirements-pretrained.lock pyproject.toml
-	@PYTHON=$(PYTHON) bash scripts/setup
+	@PYTHON=$(PYTHON) TORCH=$(TORCH) bash scripts/setup
 
 setup: .venv/ready ## create .venv from requirements.lock
 
@@ -71,6 +77,7 @@ bench-quick: .venv/ready ## the same, smaller: some three minutes
 	@$(BIN)/python -m benchmarks --quick $(BENCH)
 
 mlflow: .venv/ready ## compare runs in the browser
+	@bash scripts/check_port $(PORT_MLFLOW) PORT_MLFLOW mlflow
 	@$(BIN)/python scripts/mlflow_server.py --host 127.0.0.1 --port $(PORT_MLFLOW)
 
 viz: .venv/ready ## browse the pipelines in the browser
@@ -79,8 +86,9 @@ viz: .venv/ready ## browse the pipelines in the browser
 viz-static: .venv/ready ## the same as static pages in build/, to be served by any web server
 	@$(BIN)/kedro viz build --include-previews
 
-app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, in the browser
-	@$(BIN)/python -m affect4d.app --server.port $(PORT_APP)
+app: .venv/ready ## a face in 3D, both models' answers, and your own sentences, in the browser; WATCH=FOLDER: live
+	@bash scripts/check_port $(PORT_APP) PORT_APP app
+	@$(BIN)/python -m affect4d.app --server.port $(PORT_APP) $(if $(WATCH),--watch "$(WATCH)")
 
 docs: .venv/ready ## the pages of docs/ with a reference of the code, as HTML in docs/_build
 	@$(BIN)/sphinx-build -q -W --keep-going docs docs/_build

@@ -15,6 +15,7 @@ from affect4d.app.figures import (
     action_unit_chart,
     display_mesh,
     face_figure,
+    live_chart,
     sheet_rows,
     view_sheet,
 )
@@ -75,6 +76,7 @@ def test_a_fine_mesh_is_thinned_and_keeps_its_shape(scan_files):
     assert TRIANGLES / 4 < len(faces) <= TRIANGLES
     assert faces.max() < len(columns)
     assert area(columns, faces) == pytest.approx(area(fine.vertices, fine.faces), rel=0.05)
+    assert len(display_mesh(fine, triangles=5_000)[1]) <= 5_000
 
 
 def test_the_skin_has_the_colours_of_the_texture(grid):
@@ -123,3 +125,14 @@ def test_every_action_unit_of_the_generator_has_its_name():
     from affect4d.synthetic.action_units import ACTION_UNITS
 
     assert set(ACTIONS) == {unit_name(unit).partition("_")[0] for unit in ACTION_UNITS if unit.startswith("AU")}
+
+
+def test_the_running_timeline_is_stacked_bars_that_end_now():
+    figure = live_chart(np.array([-2.5, -0.5]), np.array([[0.75, 0.25], [0.5, 0.5]]), ("anger", "fear"), 60, 1)
+    assert [(bars.name, list(bars.x), list(bars.y)) for bars in figure.data] == [
+        ("anger", [-2.5, -0.5], [0.75, 0.5]),
+        ("fear", [-2.5, -0.5], [0.25, 0.5]),
+    ]
+    assert figure.layout.barmode == "stack"
+    assert tuple(figure.layout.xaxis.range) == (-60, 0)
+    assert not live_chart(np.zeros(0), np.zeros((0, 0)), ("anger", "fear"), 60, 1).data

@@ -1,6 +1,11 @@
+import os
+import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from affect4d.app import WATCH
 from affect4d.app.__main__ import HERE, main, options
 
 
@@ -33,3 +38,18 @@ def test_the_page_that_is_served_exists(monkeypatch):
     monkeypatch.setattr("os.execv", lambda _, command: started.extend(command))
     main()
     assert Path(started[started.index("run") + 1]).is_file()
+
+
+@pytest.mark.parametrize("words", [["--watch", "scans"], ["--", "--watch=scans"]])
+def test_the_watched_folder_is_named_when_the_app_starts(words, monkeypatch, tmp_path):
+    started: list[str] = []
+    monkeypatch.setattr("os.execv", lambda _, command: started.extend(command))
+    monkeypatch.setenv(WATCH, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["affect4d.app", "--server.port", "8502", *words])
+    with pytest.raises(SystemExit, match="There is no folder scans to watch"):
+        main()
+    (tmp_path / "scans").mkdir()
+    main()
+    assert os.environ[WATCH] == str(tmp_path / "scans")
+    assert started[-2:] == ["--server.port", "8502"]

@@ -1,5 +1,7 @@
 """A headless Chromium, and the app served to it; synthetic faces only."""
 
+import contextlib
+import functools
 import importlib.util
 import os
 import shutil
@@ -49,8 +51,22 @@ def browser():
 @pytest.fixture(scope="session")
 def app(model_folders, tmp_path_factory):
     """Address of the app, with two untrained models to ask."""
-    port, folder = _free_port(), tmp_path_factory.mktemp("app")
-    command = [sys.executable, "-m", "affect4d.app", "--server.headless=true", f"--server.port={port}"]
+    with _serve(model_folders, tmp_path_factory.mktemp("app")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def live_app(model_folders, tmp_path_factory):
+    """Address of the app in live mode, and the folder that it watches."""
+    folder = tmp_path_factory.mktemp("scans")
+    with _serve(model_folders, tmp_path_factory.mktemp("live"), "--watch", str(folder)) as address:
+        yield address, folder
+
+
+@contextlib.contextmanager
+def _serve(model_folders, folder, *words):
+    port = _free_port()
+    command = [sys.executable, "-m", "affect4d.app", "--server.headless=true", f"--server.port={port}", *words]
     told = os.environ | {"AFFECT4D_MODELS": os.pathsep.join(map(str, model_folders)), "TMPDIR": str(folder)}
     with (
         (folder / "log").open("w") as log,
@@ -64,18 +80,24 @@ def app(model_folders, tmp_path_factory):
 
 
 @pytest.fixture
-def open_app(browser, app):
+def open_app(open_page, app):
     """Opens the page in a window of some size and waits for the first answer; fails on errors in the console."""
+    return functools.partial(open_page, app, "Take it along")
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens an address in a window of some size and waits for a text; fails on errors in the console."""
     errors, pages = [], []
 
-    def open_page(width=1280, height=900, scheme="light"):
+    def open_page(address, shown, width=1280, height=900, scheme="light"):
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True)
         page.set_default_timeout(PATIENCE * 1000)
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: _refuse_outside(request.url, errors))
-        page.goto(app)
-        page.get_by_text("Take it along").wait_for()
+        page.goto(address)
+        page.get_by_text(shown).first.wait_for()
         pages.append(page)
         return page
 

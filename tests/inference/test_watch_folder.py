@@ -1,5 +1,6 @@
 """Live prediction: a file is answered once it is complete, and a bad one costs only itself."""
 
+import os
 import shutil
 import threading
 import time
@@ -8,7 +9,7 @@ import pytest
 
 import affect4d
 from affect4d.__main__ import main
-from affect4d.inference.watch_folder import REMEMBERED, answer_scans, watch_scans
+from affect4d.inference.watch_folder import REMEMBERED, answer_scans, first_scans, watch_scans
 
 PATIENCE = 60.0
 
@@ -73,6 +74,29 @@ def test_scans_that_are_there_come_in_the_order_of_their_last_change(tmp_path):
     assert REMEMBERED < 1000
 
 
+def test_of_scans_that_are_complete_together_only_the_newest_come_where_asked(tmp_path):
+    for number in range(5):
+        scan = tmp_path / f"{number}.ply"
+        scan.write_bytes(b"scan")
+        os.utime(scan, (1e9 + number, 1e9 + number))
+    stop, found = threading.Event(), []
+    for path in watch_scans(tmp_path, settle=0.01, stop=stop, newest=2):
+        found.append(path.name)
+        if len(found) == 2:
+            (tmp_path / "5.ply").write_bytes(b"later")
+        if len(found) == 3:
+            stop.set()
+    assert found == ["3.ply", "4.ply", "5.ply"]
+
+
+def test_the_first_scans_of_a_folder_are_in_natural_order(tmp_path):
+    for name in ("10.ply", "9.PLY", "1.txt", "b/2.obj", "11.ply"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [scan.name for scan in first_scans(tmp_path, 2)] == ["9.PLY", "10.ply"]
+    assert [scan.name for scan in first_scans(tmp_path, 9)] == ["9.PLY", "10.ply", "11.ply", "2.obj"]
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*elsewhere to watch"):
         next(watch_scans(tmp_path / "elsewhere"))
@@ -85,7 +109,8 @@ def test_answers_are_those_of_a_single_call_and_a_bad_file_costs_only_itself(mak
     bad = tmp_path / "half.wrl"
     bad.write_bytes(second.read_bytes()[:3000])
     predictor = affect4d.load(model)
-    answers = list(answer_scans(predictor, [first, bad, second]))
+    answers = list(answer_scans(predictor, [first, bad, second], keep_faces=True))
+    assert [answer.face is None for answer in answers] == [False, True, False]
     assert [answer.frame.status == "refused" for answer in answers] == [False, True, False]
     assert answers[1].frame.reason
     assert answers[0].frame.activity == 0

@@ -3,6 +3,7 @@
 import os
 import runpy
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -69,27 +70,89 @@ esac
 """
 
 
-def test_a_set_up_that_broke_off_before_pip_came_starts_over(project_root, tmp_path):
+@pytest.fixture
+def set_up(project_root, tmp_path):
+    """The script in a folder of its own, with stubs that say how they were called; a uv among them if asked."""
+
+    def run(uv=False, **given):
+        for name, text in (("python", FAKE_PYTHON), (".venv/bin/python", "#!/bin/bash\nexit 1\n")):
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            file.chmod(0o755)
+        (tmp_path / "scripts").mkdir()
+        script = shutil.copy(project_root / "scripts" / "setup", tmp_path / "scripts")
+        tools = tmp_path / "tools"
+        tools.mkdir()
+        for tool in ("bash", "dirname", "rm", "mkdir", "cp", "touch", "grep"):
+            (tools / tool).symlink_to(shutil.which(tool))
+        if uv:
+            (tools / "uv").write_text('#!/bin/bash\necho "uv $*"\n')
+            (tools / "uv").chmod(0o755)
+        shutil.copy(project_root / "requirements.lock", tmp_path)
+        (tmp_path / "requirements-pretrained.lock").write_text("# pretrained parts\nlandmarks==1\nsentences==2\n")
+        given = {"PATH": str(tools), "PYTHON": str(tmp_path / "python"), **given}
+        return subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_a_set_up_that_broke_off_before_pip_came_starts_over(set_up, tmp_path):
     """As it is left where python3-venv was missing: an interpreter, and no pip."""
-    for name, text in (("python", FAKE_PYTHON), (".venv/bin/python", "#!/bin/bash\nexit 1\n")):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-        file.chmod(0o755)
-    (tmp_path / "scripts").mkdir()
-    script = shutil.copy(project_root / "scripts" / "setup", tmp_path / "scripts")
-    tools = tmp_path / "tools"  # no uv among them
-    tools.mkdir()
-    for tool in ("bash", "dirname", "rm", "mkdir", "cp", "touch"):
-        (tools / tool).symlink_to(shutil.which(tool))
-    (tmp_path / "requirements-pretrained.lock").write_text("# pretrained parts\nlandmarks==1\nsentences==2\n")
-    given = {"PATH": str(tools), "PYTHON": str(tmp_path / "python")}
-    done = subprocess.run(["bash", script], env=given, capture_output=True, text=True, check=True)
+    done = set_up()
+    assert done.returncode == 0, done.stderr
     assert "cleared" in done.stdout
+    assert "-r requirements.lock\n" in done.stdout
+    assert "index-url" not in done.stdout
     assert "-q --no-deps landmarks==1\n" in done.stdout
     assert "-q --no-deps sentences==2\n" in done.stdout
     assert "source .venv/bin/activate" in done.stdout
     assert (tmp_path / ".venv" / "ready").exists()
+
+
+@pytest.mark.parametrize(
+    ("uv", "given", "command"),
+    [
+        (True, {}, "uv pip install -q --torch-backend=cpu -r"),
+        (False, {}, "--extra-index-url https://download.pytorch.org/whl/cpu -r"),
+        (
+            False,
+            {"TORCH_INDEX": "https://mirror.example.org/cpu"},
+            "--extra-index-url https://mirror.example.org/cpu -r",
+        ),
+    ],
+)
+def test_torch_without_cuda_is_installed_where_asked(set_up, tmp_path, project_root, uv, given, command):
+    done = set_up(uv=uv, TORCH="cpu", **given)
+    assert done.returncode == 0, done.stderr
+    assert f"{command} .venv/requirements-cpu.lock\n" in done.stdout
+    lock = (project_root / "requirements.lock").read_text().splitlines()
+    kept = (tmp_path / ".venv/requirements-cpu.lock").read_text().splitlines()
+    assert {line.partition("==")[0] for line in kept} >= {"torch", "torchvision"}
+    left_out = {line.partition("==")[0] for line in lock} - {line.partition("==")[0] for line in kept}
+    assert {"triton", "cuda-toolkit"} <= left_out
+    assert all(name == "triton" or name.startswith(("nvidia-", "cuda-")) for name in left_out)
+
+
+def test_another_torch_is_refused_before_anything_is_installed(set_up):
+    done = set_up(uv=True, TORCH="gpu")
+    assert done.returncode == 1
+    assert "TORCH=gpu is unknown: TORCH=cpu" in done.stderr
+    assert "uv" not in done.stdout
+
+
+def test_a_port_in_use_is_named_with_the_remedy(project_root):
+    def check(port):
+        words = ["bash", project_root / "scripts" / "check_port", str(port), "PORT_APP", "app"]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = check(port)
+    assert done.returncode == 1
+    assert f"Port {port} is in use" in done.stderr
+    assert f"make PORT_APP={port + 1} app" in done.stderr
+    assert check(port).returncode == 0
 
 
 def gpu_round(project_root, folder, **given):

@@ -1,11 +1,17 @@
-"""``python -m affect4d.app``: serve the page on this machine; further arguments are Streamlit's own options."""
+"""``python -m affect4d.app``: serve the page on this machine; ``--watch FOLDER``: live mode of a folder.
 
+Further arguments are Streamlit's own options.
+"""
+
+import argparse
 import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from affect4d.app import WATCH
 
 HERE = Path(__file__).parent
 
@@ -21,9 +27,16 @@ def options(settings: Mapping[str, Any], section: str = "") -> Iterator[str]:
 
 def main() -> None:
     """Replace this process by Streamlit."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--watch", default=os.environ.get(WATCH))
+    given, others = parser.parse_known_args([word for word in sys.argv[1:] if word != "--"])
+    if given.watch:
+        if not Path(given.watch).is_dir():
+            sys.exit(f"There is no folder {given.watch} to watch: make it, or name the one that scans go to.")
+        os.environ[WATCH] = str(Path(given.watch).resolve())
     settings = tomllib.loads((HERE / "streamlit.toml").read_text(encoding="utf-8"))
     command = [sys.executable, "-m", "streamlit", "run", str(HERE / "streamlit_app.py")]
-    os.execv(sys.executable, [*command, *options(settings), *sys.argv[1:]])
+    os.execv(sys.executable, [*command, *options(settings), *others])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, Shaped, UInt8
 from PIL import Image
 from plotly.subplots import make_subplots
 
@@ -30,6 +30,9 @@ PALE = 0.42
 GRID = "rgba(128,128,128,0.22)"
 IMAGE_SIDE = 192
 CLEAR = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)"}
+FIXED = {"displayModeBar": False, "scrollZoom": False}
+TURNABLE = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "tableRotation", "resetCameraLastSave3d"]}
+"""Plotly's options of charts, and of the face."""
 TRIANGLES = 40_000  # most triangles; a coarser mesh is subdivided up to it, so that its texture shows
 CLAY = (208, 200, 190)
 FOR, AGAINST = (203, 66, 30), (48, 105, 170)  # vertex colours of positive and negative attribution
@@ -156,6 +159,34 @@ def timeline_chart(results: Sequence[ModelResult], place: int) -> go.Figure:
     return figure
 
 
+def live_chart(
+    seconds: Float64[np.ndarray, " bars"],
+    probabilities: Float64[np.ndarray, "bars expressions"],
+    expressions: Sequence[str],
+    span: float,
+    width: float,
+) -> go.Figure:
+    """Probabilities of the last ``span`` seconds: stacked bars of ``width`` seconds that end now, at 0."""
+    figure = go.Figure()
+    for name, heights in zip(expressions, probabilities.T, strict=False):  # without an answer, no columns
+        figure.add_bar(
+            x=seconds, y=heights, name=name, width=width, marker_color=EXPRESSION_COLOURS.get(name, OTHER),
+            marker_line_width=0, hovertemplate=f"{name} %{{y:.0%}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="stack",
+        height=200,
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        xaxis={"range": [-span, 0], "ticksuffix": " s", "fixedrange": True, "showgrid": False},
+        yaxis={"range": [0, 1], "tickformat": ".0%", "tickvals": [0, 0.5, 1], "fixedrange": True, "gridcolor": GRID},
+        legend={"orientation": "h", "y": -0.22, "x": 0, "traceorder": "normal"},
+        hovermode="x unified",
+        showlegend=True,
+        **CLEAR,
+    )
+    return figure
+
+
 def similarity_chart(sentences: Sequence[str], cosines: Mapping[str, Float32[np.ndarray, " sentences"]]) -> go.Figure:
     """Cosine of the face with each sentence, −1…1, models side by side."""
     figure = go.Figure()
@@ -216,9 +247,10 @@ def face_figure(
     colouring: Colouring,
     attribution: Float32[np.ndarray, " vertices"] | None = None,
     landmarks: bool = False,
+    triangles: int = TRIANGLES,
 ) -> go.Figure:
     """A canonical face (mm, nose tip at the origin), seen from the front and a little from above."""
-    columns, faces = display_mesh(face, attribution)
+    columns, faces = display_mesh(face, attribution, triangles)
     x, y, z = columns[:, :3].T
     colours = _painted(columns, face, colouring)
     mesh = go.Mesh3d(
@@ -251,9 +283,9 @@ def face_figure(
 
 
 def display_mesh(
-    face: FaceScan, attribution: Float32[np.ndarray, " vertices"] | None = None
+    face: FaceScan, attribution: Float32[np.ndarray, " vertices"] | None = None, triangles: int = TRIANGLES
 ) -> tuple[VertexColumns, Faces]:
-    """The mesh with about ``TRIANGLES`` triangles; columns x, y, z (mm), u, v, attribution (0 where it has none)."""
+    """The mesh with at most ``triangles`` triangles; columns x, y, z (mm), u, v, attribution (0 where it has none)."""
     count = len(face.vertices)
     coordinates = face.texture_coordinates
     columns = np.zeros((count, 6), np.float32)
@@ -261,9 +293,9 @@ def display_mesh(
     columns[:, 3:5] = 0 if coordinates is None else coordinates
     columns[:, 5] = 0 if attribution is None else attribution
     faces = face.faces
-    while 4 * len(faces) <= TRIANGLES:
+    while 4 * len(faces) <= triangles:
         columns, faces = _subdivided(columns, faces)
-    return (columns, faces) if len(faces) <= TRIANGLES else _decimated(columns, faces)
+    return (columns, faces) if len(faces) <= triangles else _decimated(columns, faces, triangles)
 
 
 def _shapes(result: ModelResult) -> list[str]:
@@ -293,7 +325,7 @@ def _subdivided(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Fa
     )
 
 
-def _decimated(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Faces]:
+def _decimated(columns: VertexColumns, faces: Faces, triangles: int) -> tuple[VertexColumns, Faces]:
     """One vertex a grid cell, without collapsed triangles; cells grow until few enough are left."""
     points = columns[:, :3]
     width = 1.2 * float(np.median(np.linalg.norm(points[faces[:, 0]] - points[faces[:, 1]], axis=1)))
@@ -304,7 +336,7 @@ def _decimated(columns: VertexColumns, faces: Faces) -> tuple[VertexColumns, Fac
         fewer = cell[faces].astype(np.int32)
         a, b, c = fewer.T
         fewer = fewer[(a != b) & (b != c) & (c != a)]
-        if len(fewer) <= TRIANGLES:
+        if len(fewer) <= triangles:
             return columns[first], fewer
         width *= 1.25
 
@@ -334,6 +366,7 @@ def _over(skin: VertexColours, attribution: Float32[np.ndarray, " vertices"]) ->
     return np.asarray(np.clip(grey * (1 - strength) + colour * strength, 0, 255), np.uint8)
 
 
-def _as_text(colours: VertexColours) -> list[str]:
+def _as_text(colours: VertexColours) -> Shaped[np.ndarray, " vertices"]:
+    """Colours as ``#rrggbb``, in an array: Plotly checks a list item by item, which takes a quarter of a second."""
     red, green, blue = _HEX[colours].T
-    return [f"#{one}{two}{three}" for one, two, three in zip(red, green, blue, strict=True)]
+    return np.char.add(np.char.add(np.char.add("#", red), green), blue)

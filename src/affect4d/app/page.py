@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from affect4d.app import figures
+from affect4d.app.answer_elements import CALIBRATED, SHAPE, SKIN, UNCALIBRATED, show_action_units, show_answer
+from affect4d.app.live_page import show_watched, watched_folder
 from affect4d.app.model_predictions import AvailableModel, ModelResult, available_models, result_table, result_timeline
 from affect4d.app.select_recording import (
+    SAMPLE,
+    UPLOAD,
     SelectedRecording,
     escape_markdown,
     open_predictor,
@@ -31,9 +36,8 @@ NO_MODELS = (
     "There is no model: this installation came without packaged ones, and none was trained here. "
     "Train both with `make run`, then reload this page."
 )
-SKIN, SHAPE, ATTRIBUTION = "Skin", "Shape", "Attribution of {}"
-FIXED = {"displayModeBar": False, "scrollZoom": False}
-TURNABLE = {"displaylogo": False, "modeBarButtonsToRemove": ["toImage", "tableRotation", "resetCameraLastSave3d"]}
+ATTRIBUTION = "Attribution of {}"
+WATCHED = "A watched folder"
 SECONDS_A_FRAME = 0.7
 SHEET_WIDTH = 560  # pixels; a narrow screen shrinks it
 EXPLANATION = (
@@ -55,14 +59,28 @@ def main() -> None:
     if not available:
         st.warning(NO_MODELS)
         return
-    with st.container(border=True):
-        above, models = st.container(), select_models(available)
-        with above:
-            selected = select_recording(max((model.texels for model in models), default=0))
-    if selected is not None and models:
-        show_predictions(selected, models)
+    inputs, folder = st.container(border=True), watched_folder()
+    with inputs:
+        offered = [SAMPLE, UPLOAD, *([WATCHED] if folder is not None else [])]
+        where = st.segmented_control(
+            "Look at", offered, default=WATCHED if folder is not None else SAMPLE, required=True, key="where"
+        )
+    if folder is not None and where == WATCHED:
+        show_watched(inputs, folder, available)
+    else:
+        show_recording(inputs, where, available)
     st.divider()
     st.caption(f"{INTENDED_USE}  \n{PRIVACY}")
+
+
+def show_recording(inputs: DeltaGenerator, where: str, available: dict[str, AvailableModel]) -> None:
+    """A sample or an upload: its choice, in ``inputs``, and everything below."""
+    with inputs:
+        above, models = st.container(), select_models(available)
+        with above:
+            selected = select_recording(where, max((model.texels for model in models), default=0))
+    if selected is not None and models:
+        show_predictions(selected, models)
 
 
 def select_models(available: dict[str, AvailableModel]) -> list[AvailableModel]:
@@ -125,7 +143,7 @@ def show_frame(key: str, results: Sequence[ModelResult], models: Mapping[str, Av
         for result in results:
             show_prediction(result, models[result.title], place)
     if frames > 1:
-        st.plotly_chart(figures.timeline_chart(results, place), config=FIXED, key="timeline")
+        st.plotly_chart(figures.timeline_chart(results, place), config=figures.FIXED, key="timeline")
     show_views(results, place)
 
 
@@ -147,22 +165,13 @@ def show_face(key: str, results: Sequence[ModelResult], frames: int) -> int:
 def show_prediction(result: ModelResult, model: AvailableModel, place: int) -> None:
     """One model's prediction, how reliable it is, and the action units of one frame."""
     prediction = result.prediction
-    with st.container(border=True):
-        st.caption(result.title)
-        top = prediction.expression or "no answer"
-        st.markdown(f"### {top} · {prediction.probabilities.get(top, 0.0):.0%}")
-        chart = figures.probability_chart(prediction.probabilities)
-        st.plotly_chart(chart, config=FIXED, key=f"probabilities {result.title}")
-        calibrated = "Probabilities are calibrated."
-        uncalibrated = "Probabilities are not calibrated: read their order."
-        st.caption(f"{calibrated if prediction.calibrated else uncalibrated} {model.measured}")
-        if prediction.reason:
-            st.caption(f":material/info: {escape_markdown(prediction.reason)}")
-        strengths = prediction.usable_frames[place].action_units
+    remarks = [f"{CALIBRATED if prediction.calibrated else UNCALIBRATED} {model.measured}"]
+    remarks += [f":material/info: {escape_markdown(prediction.reason)}"] if prediction.reason else []
+    strengths = prediction.usable_frames[place].action_units
+    with show_answer(result.title, prediction.expression, prediction.probabilities, remarks):
         if strengths is not None:
             with st.expander("Action units", expanded=True):
-                chart = figures.action_unit_chart(strengths)
-                st.plotly_chart(chart, config=FIXED, key=f"action units {result.title}")
+                show_action_units(result.title, strengths)
 
 
 def select_frame(key: str, result: ModelResult, frames: int) -> int:
@@ -191,7 +200,7 @@ def show_mesh(result: ModelResult, place: int, colouring: str, attributed: Model
     kind: figures.Colouring = "attribution" if attributed is not None else ("shape" if colouring == SHAPE else "skin")
     attribution = attributed.attribution(place) if attributed is not None else None
     figure = figures.face_figure(face, kind, attribution, landmarks)
-    st.plotly_chart(figure, config=TURNABLE, key="mesh")
+    st.plotly_chart(figure, config=figures.TURNABLE, key="mesh")
     if attributed is not None:
         st.caption(f"{EXPLANATION} Answer: **{attributed.prediction.expression}**.")
 
@@ -231,7 +240,7 @@ def _show_cosines(results: Sequence[ModelResult], sentences: list[str]) -> None:
         except PretrainedModelMissingError as error:
             remarks.append(f"{result.title}: {error}")
     if cosines:
-        st.plotly_chart(figures.similarity_chart(sentences, cosines), config=FIXED, key="likeness")
+        st.plotly_chart(figures.similarity_chart(sentences, cosines), config=figures.FIXED, key="likeness")
     for remark in dict.fromkeys(remarks):
         st.caption(f":material/help: {escape_markdown(remark)}")
 

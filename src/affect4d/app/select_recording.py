@@ -52,9 +52,8 @@ def escape_markdown(text: str) -> str:
     return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
-def select_recording(texels: int) -> SelectedRecording | None:
+def select_recording(where: str, texels: int) -> SelectedRecording | None:
     """A sample or an upload, None while nothing is uploaded; ``texels`` as the pipeline `predict` reads textures."""
-    where = st.segmented_control("Look at", [SAMPLE, UPLOAD], default=SAMPLE, required=True, key="where")
     return select_upload(texels) if where == UPLOAD else select_sample()
 
 

@@ -1,5 +1,6 @@
 """Live prediction: scans in a folder are answered one by one, each once its files are complete."""
 
+import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from affect4d.rendering.cameras_and_render_backends import OpenGLError
 from affect4d.scans.corpora.corpus_class_and_scan_table import image_beside
 from affect4d.scans.readers import LANDMARK_READERS, READERS, natural_order
 from affect4d.scans.readers.mesh_checks_and_textures import SUFFIXES
+from affect4d.scans.scan import FaceScan
 
 SETTLE = 0.05  # seconds without a change after which a file counts as complete
 TICK = 20  # milliseconds between looks at files that are being written
@@ -34,6 +36,7 @@ class LiveAnswer(NamedTuple):
 
     frame: FramePrediction
     seconds: float
+    face: FaceScan | None = None  # canonical mesh, mm, if kept and usable
 
     def line(self) -> dict[str, Any]:
         """The answer as one flat row; ``prob_…`` and ``AU…`` only of a usable scan."""
@@ -52,11 +55,22 @@ class LiveAnswer(NamedTuple):
         }
 
 
-def watch_scans(folder: Path, settle: float = SETTLE, stop: Event | None = None) -> Iterator[Path]:
+def first_scans(folder: Path, most: int) -> list[Path]:
+    """At most ``most`` scans of a folder and those below it, in natural order of their paths."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in READERS)
+    return heapq.nsmallest(most, found, key=lambda path: natural_order(str(path)))
+
+
+def watch_scans(
+    folder: Path, settle: float = SETTLE, stop: Event | None = None, newest: int | None = None
+) -> Iterator[Path]:
     """Scans of a folder and those below it, each once its files have not changed for ``settle`` seconds.
 
     They come in the order of their last change; those that are there already come first. A scan whose files change
     afterwards comes again. What is remembered does not grow with the number of scans.
+
+    Args:
+        newest: Most scans that come of those found complete at the same time, the newest; by default, all.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -92,7 +106,8 @@ def watch_scans(folder: Path, settle: float = SETTLE, stop: Event | None = None)
             elif now - since >= settle:
                 del waiting[path]
                 complete.append((path, signature))
-        for path, signature in sorted(complete, key=_age):
+        complete.sort(key=_age)
+        for path, signature in complete if newest is None else complete[-newest:]:
             if answered.get(path) != signature:
                 answered[path] = signature
                 if len(answered) > REMEMBERED:
@@ -101,22 +116,32 @@ def watch_scans(folder: Path, settle: float = SETTLE, stop: Event | None = None)
 
 
 def answer_scans(
-    predictor: Predictor, scans: Iterable[Path], neutral: ScanInput | None = None, *, answer_unsure: bool = False
+    predictor: Predictor,
+    scans: Iterable[Path],
+    neutral: ScanInput | None = None,
+    *,
+    answer_unsure: bool = False,
+    keep_faces: bool = False,
 ) -> Iterator[LiveAnswer]:
     """One answer a scan of the same face, in order; a scan that cannot be used is an answer with its reason.
 
     Args:
         neutral: Neutral scan of the face; by default, the first usable one.
+        answer_unsure: Answer scans whose pose is doubtful, too.
+        keep_faces: Give each answer the canonical mesh of its scan, for display.
 
     Raises:
         ScanError: If the neutral scan cannot be used.
         OpenGLError: If the graphics driver renders wrong images.
     """
-    take = LiveTake(replace(predictor.preprocessor, answer_unsure=answer_unsure), neutral)
+    options = replace(predictor.preprocessor, answer_unsure=answer_unsure, keep_faces=keep_faces)
+    take = LiveTake(options, neutral)
     for number, scan in enumerate(scans):
         written = max((changed for _, _, changed in _signature(scan)), default=time.time_ns())
+        face = None
         try:
-            frame = predictor.classify(take.prepare(_recording(scan, number))).frames[0]
+            prepared = take.prepare(_recording(scan, number))
+            frame, face = predictor.classify(prepared).frames[0], prepared.scans[0].face
         except UnusableRecordingError as error:
             frame = refused_frame(error.scans[0])
         except OpenGLError:
@@ -124,7 +149,7 @@ def answer_scans(
         except Exception as error:  # whatever a reader meets in a file costs that file
             reason = f"{type(error).__name__}: {error}"
             frame = FramePrediction(str(scan), number, "refused", FAILED, reason, None, {}, False, 0.0)
-        yield LiveAnswer(frame, (time.time_ns() - written) / 1e9)
+        yield LiveAnswer(frame, (time.time_ns() - written) / 1e9, face)
 
 
 def _recording(scan: Path, frame: int) -> ScanRecording:

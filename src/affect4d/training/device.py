@@ -1,7 +1,10 @@
 """Device, precision, compilation and threads of a training run."""
 
 import contextlib
+import functools
+import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -11,21 +14,65 @@ from affect4d.models.encoders import ViewEncoder
 from affect4d.models.text_encoders import TextEncoder
 from affect4d.training.options import TrainOptions
 
+LOGGER = logging.getLogger(__name__)
+INSTALL = "Install a build of torch and torchvision for this GPU: pytorch.org/get-started lists them."
+_ARCHITECTURE = re.compile(r"(?P<kind>sm|compute)_(?P<major>\d+)(?P<minor>\d)(?P<suffix>[a-z]?)")
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """``"auto"`` is CUDA where there is one, else the CPU; on a host with several processes, each has its own GPU."""
+    """``"auto"`` is CUDA where there is a GPU that this torch supports, else the CPU.
+
+    On a host with several processes, each has its own GPU.
+
+    Raises:
+        ValueError: If ``"cuda"`` is asked for, and there is no GPU, or none that this torch was built for.
+    """
+    index = int(os.environ.get("LOCAL_RANK", "0"))
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            "There is no GPU that CUDA reaches here (nvidia-smi lists them), and device: cuda was asked for, as "
-            "--env=gpu does. With device: auto, a machine without one trains on its CPU."
-        )
+        unsupported = unsupported_gpu(index) if torch.cuda.is_available() else ""
+        if unsupported:
+            _warn_once(f"{unsupported} The CPU is used. {INSTALL}")
+        name = "cuda" if torch.cuda.is_available() and not unsupported else "cpu"
+    elif name == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(
+                "There is no GPU that CUDA reaches here (nvidia-smi lists them), and device: cuda was asked for, as "
+                "--env=gpu does. With device: auto, a machine without one trains on its CPU."
+            )
+        if unsupported := unsupported_gpu(index):
+            raise ValueError(f"{unsupported} {INSTALL} With device: auto, the CPU is used.")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        return torch.device("cuda", index)
     return torch.device(name)
+
+
+def unsupported_gpu(index: int) -> str:
+    """Sentence on a GPU that this torch has no code for; empty if it has.
+
+    Compiled code (``sm_80``) runs on GPUs of the same major compute capability and at least its minor one, unless it is
+    for one GPU only (``sm_90a``); portable code (``compute_80``) on all later GPUs.
+    """
+    built = torch.cuda.get_arch_list()
+    listed = [_ARCHITECTURE.fullmatch(name) for name in built]
+    if None in listed or not built:  # not NVIDIA's, or not told
+        return ""
+    major, minor = torch.cuda.get_device_capability(index)
+    for match in filter(None, listed):
+        kind, made_for, suffix = match["kind"], (int(match["major"]), int(match["minor"])), match["suffix"]
+        if made_for == (major, minor):
+            return ""
+        if not suffix and made_for < (major, minor) and (kind == "compute" or made_for[0] == major):
+            return ""
+    return (
+        f"{torch.cuda.get_device_name(index)} has the compute capability {major}.{minor}, and torch "
+        f"{torch.__version__} was built for {', '.join(built)} only."
+    )
+
+
+@functools.cache
+def _warn_once(sentence: str) -> None:
+    LOGGER.warning(sentence)
 
 
 def encoder_precision(options: TrainOptions, device: torch.device) -> torch.dtype | None:
