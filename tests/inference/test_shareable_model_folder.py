@@ -10,6 +10,7 @@ import torch
 
 from affect4d.inference import shareable_model_folder as export
 from affect4d.inference.onnx_export_and_runtime import OnnxModel, quantise_onnx
+from affect4d.inference.packaged_model_description import find_packaged_model
 from affect4d.inference.packaged_weights import read_packaged_model
 from affect4d.inference.predictor import Predictor
 from affect4d.inference.shareable_model_folder import (
@@ -116,6 +117,21 @@ def test_a_file_that_answers_otherwise_is_not_handed_on(make_packaged_model, tmp
     with pytest.raises(ParityError, match=ONNX_FILE):
         export_packaged_model(make_packaged_model("compact").folder, tmp_path / "model")
     assert not (tmp_path / "model" / ONNX_FILE).exists()
+
+
+@pytest.mark.slow
+def test_a_file_with_other_action_units_is_not_handed_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "action_unit_difference", lambda *_: 2e-4)
+    with pytest.raises(ParityError, match=r"action units of model\.onnx differ by 2\.0e-04"):
+        export_packaged_model(find_packaged_model("affect_vlm"), tmp_path / "model")
+    assert not (tmp_path / "model" / ONNX_FILE).exists()
+
+
+@pytest.mark.slow
+def test_the_record_of_a_model_with_action_units_has_their_difference(exported, tmp_path):
+    told = export_packaged_model(find_packaged_model("affect_vlm"), tmp_path)
+    assert 0 < told["onnx_action_unit_difference"] <= 1e-4
+    assert not any("action_unit" in name for name in exported[1])
 
 
 SENTENCES = ["a joyful smiling face", "brows lowered and lips pressed together"]

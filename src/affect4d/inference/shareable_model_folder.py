@@ -32,6 +32,7 @@ from affect4d.inference.packaged_model_description import (
 from affect4d.inference.packaged_weights import (
     ENCODERS_FILE,
     OPEN_CLIP_NAMES,
+    LoadedModel,
     NamedWeights,
     read_packaged_model,
     read_weights,
@@ -82,15 +83,16 @@ fused, and probabilities calibrated, only by `affect4d`.
 
 
 class ParityError(RuntimeError):
-    """An exported model's probabilities differ from those of the packaged model."""
+    """An exported model's probabilities or action units differ from those of the packaged model."""
 
 
 def export_packaged_model(
     source: Path, target: Path, *, onnx: bool = True, calibration: Path | None = None
 ) -> dict[str, Any]:
-    """Write the folder to share; return ``model``, its name, ``bytes`` of every file, and differences in probability.
+    """Write the folder to share; return ``model``, its name, ``bytes`` of every file, and differences.
 
-    ``onnx_difference`` is the largest from the packaged model's on random images, ``int8_difference`` on calibration's.
+    ``onnx_difference`` is the largest of a probability from the packaged model's on random images, ``int8_difference``
+    on calibration's; ``onnx_action_unit_difference``, ``int8_action_unit_difference`` of a strength, where it has any.
 
     Args:
         target: New folder.
@@ -107,11 +109,11 @@ def export_packaged_model(
     record: dict[str, Any] = {"model": predictor.description.name}
     if onnx or calibration:
         export_onnx(loaded, target / ONNX_FILE)
-        record["onnx_difference"] = _check(predictor, target / ONNX_FILE)
+        record |= _check(predictor, loaded, target / ONNX_FILE)
     if calibration:
         images = calibration_images(predictor, calibration)
         quantise_onnx(target / ONNX_FILE, target / INT8_FILE, images)
-        record["int8_difference"] = difference(predictor, target / INT8_FILE, images)
+        record |= _differences("int8", predictor, loaded, target / INT8_FILE, images)
     return {**record, "bytes": {file.name: file.stat().st_size for file in sorted(target.iterdir())}}
 
 
@@ -121,6 +123,18 @@ def difference(predictor: Predictor, file: Path, images: ModelImages) -> float:
         fused = predictor.model.embed_views(torch.from_numpy(images)).fused.numpy()
     exported = OnnxModel(file, threads=1).answer(images).probabilities
     return float(np.abs(exported - predictor.probabilities(fused)).max())
+
+
+def action_unit_difference(loaded: LoadedModel, file: Path, images: ModelImages) -> float:
+    """Largest difference between the action units of an exported file and of its packaged model, which has some."""
+    if loaded.action_units is None:
+        raise ValueError(f"{loaded.description.name} gives no action units.")
+    with torch.inference_mode():
+        features = loaded.model.embed_views(torch.from_numpy(images)).hidden.flatten(1).numpy()
+    exported = OnnxModel(file, threads=1).answer(images)
+    pairs = (exported.action_units, True), (exported.action_units_alone, False)
+    found = [strengths - loaded.action_units.readout(neutral).predict(features) for strengths, neutral in pairs]
+    return float(np.abs(found).max())
 
 
 def calibration_images(predictor: Predictor, place: Path) -> ModelImages:
@@ -159,16 +173,25 @@ def _frame_images(predictor: Predictor, recordings: Sequence[ScanRecording], fra
             yield assemble_unaugmented(prepared.bank, rows[spread], predictor.description.inputs).numpy()
 
 
-def _check(predictor: Predictor, file: Path) -> float:
-    """The difference on random images; a file beyond the tolerance is removed, and ParityError raised."""
+def _differences(
+    kind: str, predictor: Predictor, loaded: LoadedModel, file: Path, images: ModelImages
+) -> dict[str, float]:
+    found = {f"{kind}_difference": difference(predictor, file, images)}
+    if loaded.action_units is not None:
+        found[f"{kind}_action_unit_difference"] = action_unit_difference(loaded, file, images)
+    return found
+
+
+def _check(predictor: Predictor, loaded: LoadedModel, file: Path) -> dict[str, float]:
+    """The differences on random images; a file beyond the tolerance is removed, and ParityError raised."""
     shape = (CHECKED, *input_shape(predictor.description))
-    found = difference(predictor, file, np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
-    if not found <= TOLERANCE:
+    images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    found = _differences("onnx", predictor, loaded, file, images)
+    largest, name = float(np.max([*found.values()])), predictor.description.name
+    if not largest <= TOLERANCE:
         file.unlink()
-        raise ParityError(
-            f"Probabilities of {file.name} differ by {found:.1e} from those of {predictor.description.name}."
-        )
-    LOGGER.info("%s agrees with %s within %.0e", file.name, predictor.description.name, found)
+        raise ParityError(f"Probabilities or action units of {file.name} differ by {largest:.1e} from those of {name}.")
+    LOGGER.info("%s agrees with %s within %.0e", file.name, name, largest)
     return found
 
 

@@ -195,7 +195,8 @@ def export_model(options: ExportOptions, packaged_model: Path, export_store: Con
 
     Returns:
         ``model``, ``key``, ``entry``, ``folder``; ``bytes`` of every file; ``onnx_difference`` and ``int8_difference``,
-        the largest difference of a probability from the packaged model's own.
+        the largest difference of a probability from the packaged model's own; likewise ``onnx_action_unit_difference``
+        and ``int8_action_unit_difference`` of a model that gives action units.
     """
     name = read_description(packaged_model).name
     fill, given = partial(_fill_export, packaged_model, options), _export_inputs(options, packaged_model)
