@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,23 @@ from affect4d.scans.splits import SubjectSplit
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUBJECTS = tuple(f"S{number:02d}" for number in range(10))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For ``pytest -n 2 --dist loadgroup --no-loadscope-reorder``: the tests that one process runs.
+
+    They are those of a file, and all on the finished run, so that it is made once. What holds most slow tests begins:
+    the quick tests come last, when the processes end together.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    finished = [item for item in items if "finished" in getattr(item, "fixturenames", ())]
+    group = {item: str(item.path.relative_to(PROJECT)) for item in items} | dict.fromkeys(finished, "finished run")
+    slow = Counter(group[item] for item in items if item.get_closest_marker("slow"))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group[item]))
+    items.sort(key=lambda item: -slow[group[item]])
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """A copy of the project to run in: configuration and source copied; everything made lands in a temporary folder."""
 
+import functools
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,16 @@ class Project:
 
     def load(self, dataset: str, version: str | None = None, **parameters: Any) -> Any:
         """Load an artefact, the newest or a named version."""
+        catalog = self._catalog(json.dumps(parameters, sort_keys=True))
+        catalog.release(dataset)  # it remembers which version was the newest
+        return catalog.load(dataset, version=version)
+
+    @functools.cache  # noqa: B019  (projects live as long as the tests)
+    def _catalog(self, parameters: str) -> DataCatalog:
+        """The catalog for some parameters, as JSON; to read it takes a second."""
         bootstrap_project(self.folder)
-        with KedroSession.create(self.folder, env="ci", runtime_params=parameters) as session:
-            return session.load_context().catalog.load(dataset, version=version)
+        with KedroSession.create(self.folder, env="ci", runtime_params=json.loads(parameters)) as session:
+            return session.load_context().catalog
 
 
 @pytest.fixture(scope="session")

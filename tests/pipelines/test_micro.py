@@ -9,8 +9,25 @@ from affect4d.experiments.claims import Finding
 pytestmark = pytest.mark.slow
 
 
-def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselines(make_project):
-    project = make_project("micro")
+@pytest.fixture(scope="module")
+def project(make_project):
+    """After rendering."""
+    made = make_project("micro")
+    made.run("render", corpus="open-4dmer")
+    return made
+
+
+def test_micro_expressions_run_up_to_the_views(project):
+    views = project.load("view_manifest", corpus="open-4dmer")
+    assert views["expression"].isna().all()
+    sequences = project.load("sequences", corpus="open-4dmer").set_index("sequence")
+    assert sequences["label"].notna().all()
+    micro = sequences[sequences["task"] == "micro"]
+    assert (micro["onset"] < micro["apex"]).all()
+    assert project.load("view_contact_sheet", corpus="open-4dmer").width > 100
+
+
+def test_micro_expressions_are_trained_on_judged_and_weighed_against_the_baselines(project):
     project.run("train_smile", corpus="open-4dmer")
     scores = project.load("smile_vlm_metrics", corpus="open-4dmer")
     ways, protocols = ("smile_vlm", "untrained_encoder", "difference", "optical_flow"), ("multi_label", "single_label")

@@ -25,6 +25,12 @@ def test_the_top_level_is_the_one_asked_for(project_root):
         assert (project_root / name).exists(), name
 
 
+def test_browser_tests_lie_where_make_looks_for_them(project_root):
+    marked = {file for file in (project_root / "tests").rglob("test_*.py") if "mark." + "browser" in file.read_text()}
+    assert marked
+    assert {file.parent for file in marked} == {project_root / "tests" / "browser"}
+
+
 def test_the_lock_pins_exactly_and_names_no_address(project_root):
     locks = ("requirements.lock", "requirements-pretrained.lock")
     lines = [line for lock in locks for line in (project_root / lock).read_text().splitlines() if line[:1] != "#"]

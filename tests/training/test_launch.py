@@ -188,8 +188,16 @@ def test_one_process_becomes_two_without_losing_its_place_or_its_order(tmp_path)
     assert told == [0, 1, 2]
 
 
+@pytest.fixture
+def heeding_ctrl_c():
+    """Processes started from here heed SIGINT, also where the tests run in the background of a script, which do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_when_the_program_goes_every_process_goes(signal_, tmp_path):
+def test_when_the_program_goes_every_process_goes(signal_, heeding_ctrl_c, tmp_path):
     folder = tmp_path / "job"
     train = [sys.executable, str(SCRIPT), str(folder), "affect_vlm", "launch", "2"]
     program = subprocess.Popen(train, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={
@@ -198,7 +206,7 @@ def test_when_the_program_goes_every_process_goes(signal_, tmp_path):
         assert wait_for((folder / "checkpoints" / "step-00000003").exists)
         assert len(processes_of(folder)) >= 4  # program, agent, two workers
         program.send_signal(signal_)
-        program.wait(180)
+        assert program.wait(180)  # it was ended: it did not train to its end
         assert wait_for(lambda: not processes_of(folder))
     finally:
         for process in processes_of(folder):
