@@ -1,12 +1,71 @@
 """What MLflow gets of a run: few metrics by plain names, tables of the rest."""
 
+import http.server
 import json
+import threading
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from affect4d.tracking import headline, log_artefact, scores_table, tagged_models
+from affect4d.cli import is_users
+from affect4d.tracking import experiment_exists, headline, log_artefact, scores_table, tagged_models
+
+HTML = b"<html><title>Sign in</title></html>"
+
+
+@pytest.fixture
+def other_server(monkeypatch):
+    """Starts a server that answers everything in the same way; its address."""
+    import mlflow
+
+    before, servers = mlflow.get_tracking_uri(), []
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    def start(code, kind, body):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                """Say nothing."""
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        address = f"http://127.0.0.1:{server.server_port}"
+        mlflow.set_tracking_uri(address)
+        return address
+
+    yield start
+    mlflow.set_tracking_uri(before)
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("code", [200, 403, 502])
+def test_a_page_in_place_of_mlflow_is_a_users_error_with_the_remedy(other_server, code):
+    address = other_server(code, "text/html", HTML)
+    with pytest.raises(
+        ConnectionError, match=f"No MLflow server answers at {address}: .*NO_PROXY.*tracking_uri"
+    ) as told:
+        experiment_exists(address, "affect4d")
+    assert is_users(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_what_a_server_itself_refuses_is_passed_on(other_server):
+    from mlflow.exceptions import RestException
+
+    body = json.dumps({"error_code": "PERMISSION_DENIED", "message": "not yours"}).encode()
+    address = other_server(403, "application/json", body)
+    with pytest.raises(RestException, match="not yours"):
+        experiment_exists(address, "affect4d")
+
 
 SCORED = {
     "accuracy": 0.75,

@@ -348,7 +348,7 @@ class MlflowHooks:
             uri, lock = f"{SQLITE}{file}", FileLock(f"{file}.lock", timeout=LOCK_SECONDS)
         with lock:
             mlflow.set_tracking_uri(uri)
-            if mlflow.get_experiment_by_name(name) is None:
+            if not tracking.experiment_exists(uri, name):
                 location = (self._project / self._options.artifacts).as_uri()
                 tags = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page opens on runs and metrics
                 mlflow.create_experiment(name, location, tags=tags)

@@ -22,7 +22,32 @@ SCORES: Mapping[str, tuple[str, ...]] = {
     "ece": ("ece",),
 }
 """Name of a score → its keys in a document of scores, the first there is; MLflow sorts names, so accuracy leads."""
+ANSWER_LENGTH = 300  # letters that an error shows of what a server said
 NEWEST = "newest"  # alias of the registered version that was made last; "latest" is MLflow's own word
+
+
+def experiment_exists(uri: str, name: str) -> bool:
+    """Whether MLflow knows an experiment; the first request to the records at ``uri``.
+
+    Raises:
+        ConnectionError: If nothing answers there as an MLflow server does, as where a proxy answers in its place.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException, RestException
+
+    try:
+        return mlflow.get_experiment_by_name(name) is not None
+    except RestException:  # the server's own answer
+        raise
+    except MlflowException as error:
+        if not uri.startswith(("http:", "https:")):
+            raise
+        raise ConnectionError(
+            f"No MLflow server answers at {uri}: {' '.join(str(error).split())[:ANSWER_LENGTH]} … Where a proxy or a "
+            f"sign-in page answers in its place, name the server's host in the environment variable NO_PROXY, or its "
+            f"credentials in MLFLOW_TRACKING_TOKEN. tracking_uri in conf/local/mlflow.yml is the address, and "
+            f"enabled: false there runs without a record."
+        ) from error
 
 
 def reporter(model: str) -> Report:
