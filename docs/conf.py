@@ -10,9 +10,12 @@ release = version = version_of("affect4d")
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
 html_theme, html_title = "furo", f"Affect4D {release}"
+html_static_path = html_css_files = ["tables.css"]
 myst_heading_anchors = 3  # a link may end in #a-heading
 
-if "pages" not in tags:  # type: ignore[name-defined]  # noqa: F821
+if "pages" in tags:  # type: ignore[name-defined]  # noqa: F821
+    exclude_patterns += ["reference"]  # of a build that runs beside this one
+else:
     extensions += ["autoapi.extension", "sphinx.ext.napoleon"]
 autoapi_dirs = ["../src/affect4d"]  # read, not imported
 autoapi_root = "reference"

@@ -1,11 +1,13 @@
 """What the docs point at exists: links, test files, functions of the papers page, results by path, messages."""
 
 import ast
+import json
 import pkgutil
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from kedro.config import OmegaConfigLoader
 
@@ -29,11 +31,16 @@ def test_every_local_link_leads_somewhere(project_root):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_pages_can_be_made_and_no_link_or_heading_is_missing(project_root, tmp_path):
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-t", "pages", "-b", "dummy"]
+def test_the_pages_can_be_made_with_every_link_and_heading_and_searched(project_root, tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-t", "pages", "-b", "html"]
     told = [str(project_root / "docs"), str(tmp_path / "pages"), "-d", str(tmp_path / "doctrees")]
     done = subprocess.run([*command, *told], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    index = (tmp_path / "pages/searchindex.js").read_text()
+    found = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))
+    encoder = "encod"  # its stem, under which the search looks
+    numbers = (number for terms in ("terms", "titleterms") for number in np.atleast_1d(found[terms][encoder]))
+    assert {found["docnames"][number] for number in numbers} >= {"encoders", "configuration", "glossary"}
 
 
 def test_every_test_the_papers_page_names_exists(project_root):

@@ -16,7 +16,7 @@ Probabilities = Float[np.ndarray, "sequences classes"]
 
 
 def calibration_error(predictions: pd.DataFrame, bins: int = BINS) -> float:
-    """Expected calibration error: |confidence − accuracy| over bins of confidence, weighted by size; 0…1."""
+    """Expected calibration error: mean distance of confidence from accuracy over bins, weighted by size; 0…1."""
     probabilities = predictions[list(PROBABILITY_COLUMNS)].to_numpy(np.float64)
     confidence = probabilities.max(axis=1)
     hits = (predictions["predicted"] == predictions["expression"]).to_numpy(np.float64)
