@@ -172,6 +172,7 @@ def test_a_former_name_of_a_pipeline_works_and_is_told(caplog):
 )
 def test_a_gpu_that_is_not_there_is_told_before_anything_is_drawn(monkeypatch, device, there, refused):
     monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    monkeypatch.setattr("torch.cuda.get_arch_list", list)  # the GPU is one that torch was built for
     catalog = DataCatalog(
         {
             "params:smile_vlm": MemoryDataset(SmileMethod(train=TrainOptions(device=device))),
