@@ -240,7 +240,7 @@ STUDIES: Final[Mapping[str, Study]] = {
             "SMILE-VLM with and without each of the two, by a linear probe; each regime by itself.", SMILE_REGIMES),
         Study("distribution", "Does distributed training change anything but the time?",
             "One model, one schedule, one batch size; one process takes the steps, or several share each. Whether "
-            "they end within five points of each other is tested in the report's table of claims.", DISTRIBUTION),
+            "they end within two points of each other is tested in the report's table of claims.", DISTRIBUTION),
         Study("supervision", "How near does SMILE-VLM come to supervised training?",
             "One encoder, one augmentation schedule, one optimiser; no label, pseudo-labels or true labels.",
             SUPERVISION),
