@@ -19,7 +19,7 @@ WATCH ?=
 
 # Tests run in so many processes, of one thread each; 0: in this one
 TEST_PROCESSES ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 FUZZ_SECONDS ?= 60
 
