@@ -22,6 +22,7 @@ from affect4d.inference.preprocessing import PreparedSequence
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 EXAMPLE, FRAMES = "happiness", 24
 UNITS = 12  # action units shown
+BRIGHTNESS = 0.65  # exponent
 INK, SHARED, AFFECT, SMILE, DATA = "#2b2b2b", "#e9edf2", "#f6dfd0", "#d9e8dc", "#ffffff"
 
 BOXES = {  # name: left, bottom, width, height, colour, text
@@ -87,7 +88,14 @@ def draw_prediction(prepared: PreparedSequence, answer: Prediction, path: Path) 
 def strip_of(prepared: PreparedSequence, frame: int) -> np.ndarray:
     """The views of a frame side by side: textures, then surface normals."""
     images = [view for name in ("texture", "normals") for view in prepared.images[name][frame]]
-    return np.concatenate(images, axis=1)
+    return lightened(np.concatenate(images, axis=1))
+
+
+def lightened(image: np.ndarray) -> np.ndarray:
+    """The image, brighter, on white: 0 is the background of textures, 128 that of normals."""
+    bright = 255 * (image / 255) ** BRIGHTNESS
+    background = (image == 0).all(axis=-1) | (abs(image.astype(int) - 128) <= 1).all(axis=-1)
+    return np.where(background[..., None], 255, bright).astype(np.uint8)
 
 
 def _draw_bars(axes: Axes, values: Mapping[str, float]) -> None:
@@ -103,10 +111,11 @@ def _draw_timeline(axes: Axes, answer: Prediction) -> None:
     """Probabilities of every frame."""
     timeline = answer.timeline()
     for name, colour in EXPRESSION_COLOURS.items():
-        axes.plot(timeline["frame"], timeline[f"prob_{name}"], color=colour, lw=2)
+        axes.plot(timeline["frame"], timeline[f"prob_{name}"], color=colour, lw=2, label=name)
     axes.axvspan(answer.onset, answer.offset, color="#8a8580", alpha=0.15, lw=0)
     axes.set_xlabel("frame; shaded: from onset to offset")
     axes.set_title("probability of each frame")
+    axes.legend(loc="center", fontsize=9)
     axes.set_ylim(0, 1.02)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -133,7 +142,7 @@ def main() -> None:
     prepared = predictor.prepare(affect4d.example(EXAMPLE, frames=FRAMES))
     answer = predictor.classify(prepared)
     textures = np.concatenate(list(prepared.images["texture"][answer.apex]), axis=1)
-    draw_method(textures, FOLDER / "method.png")
+    draw_method(lightened(textures), FOLDER / "method.png")
     draw_prediction(prepared, answer, FOLDER / "prediction.png")
 
 
