@@ -17,16 +17,12 @@ TORCH ?=
 # The folder of the app's live mode: make app WATCH=/scans
 WATCH ?=
 
-# Tests run in so many processes, of one thread each; 0: in this one
-TEST_PROCESSES ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
-
 FUZZ_SECONDS ?= 60
 
 # Which benchmarks: make bench BENCH="parse render.views"
 BENCH ?=
 
-.PHONY: help setup run test test-slow test-all test-browser test-faults coverage fuzz bench bench-quick check format mlflow viz viz-static app docs audit lock prune clean
+.PHONY: help setup run test test-slow test-browser test-faults coverage fuzz bench bench-quick check format mlflow viz viz-static app docs audit lock prune clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -41,13 +37,10 @@ run: .venv/ready ## synthetic corpus → both models, trained and evaluated → 
 	@$(BIN)/python scripts/what_next.py
 
 test: .venv/ready ## the unmarked tests: fast, no GPU, display, network or licence
-	@$(PYTEST)
+	@$(BIN)/pytest
 
 test-slow: .venv/ready ## the slow tests, and those on outside data where it is there
-	@$(PYTEST) -m "(slow or corpus) and not fault and not gpu and not browser"
-
-test-all: .venv/ready ## both: the tests are collected once, and the quick ones fill what the slow ones leave
-	@$(PYTEST) -m "not fault and not gpu and not browser"
+	@$(BIN)/pytest -m "(slow or corpus) and not fault and not gpu and not browser"
 
 test-browser: .venv/ready ## the pages as a person sees them, in headless Chromium (installed where Debian's apt can)
 	@bash scripts/chromium

@@ -1,17 +1,12 @@
 """What every test may ask for."""
 
-import functools
 import json
 import os
-import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from affect4d.evaluation.prediction_tables_and_leak_checks import prediction_table
 from affect4d.scans.expression import EXPRESSIONS
@@ -19,33 +14,6 @@ from affect4d.scans.splits import SubjectSplit
 
 PROJECT = Path(__file__).resolve().parents[1]
 SUBJECTS = tuple(f"S{number:02d}" for number in range(10))
-
-
-class OneFinishedRun(LoadFileScheduling):
-    """``pytest -n 2 --dist loadfile``: a process runs all tests of a file, and one runs all files of a group."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return _group(super()._split_scope(nodeid))
-
-
-@functools.cache
-def _group(file: str) -> str:
-    """A test file, or the group of those that use the finished run, which is so made once."""
-    using = re.search(r"def \w+\([^)]*\bfinished\b", (PROJECT / file).read_text())
-    return "the finished run" if using and file.startswith("tests/pipelines/") else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneFinishedRun | None:
-    """Take the place of ``--dist loadfile``."""
-    return OneFinishedRun(config, log) if config.getvalue("dist") == "loadfile" else None
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In several processes, begin with what holds most slow tests: with quick ones at the end, all end together."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        groups = {item: _group(item.nodeid.split("::")[0]) for item in items}
-        slow = Counter(groups[item] for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[groups[item]])
 
 
 @pytest.fixture(scope="session")
