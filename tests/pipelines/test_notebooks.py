@@ -2,9 +2,9 @@
 
 import base64
 import json
-import shutil
 import re
 import runpy
+import shutil
 import tempfile
 
 import nbformat
