@@ -270,13 +270,14 @@ def test_claims_are_numbered_as_listed():
     assert [claim.number for claim in CLAIMS] == list(range(1, 11))
 
 
-def answer(day, *verdicts):
-    return {"day": day, "claims": [{"number": number, "verdict": word} for number, word in enumerate(verdicts, 1)]}
+def answer(corpus, day, *verdicts, training_subjects=None):
+    claims = [{"number": number, "verdict": word} for number, word in enumerate(verdicts, 1)]
+    return {"corpus": corpus, "training_subjects": training_subjects, "day": day, "claims": claims}
 
 
 def test_every_claim_has_a_row_and_every_corpus_a_column():
     found = claims_by_corpus(
-        {"b": answer("2026-01-02", "supported", "inconclusive"), "a": answer("2026-01-01", "refuted")}
+        [answer("b", "2026-01-02", "supported", "inconclusive"), answer("a", "2026-01-01", "refuted")]
     )
     assert found.corpora == (("a", "2026-01-01"), ("b", "2026-01-02"))
     assert [number for number, _, _ in found.rows] == [claim.number for claim in CLAIMS]
@@ -284,7 +285,19 @@ def test_every_claim_has_a_row_and_every_corpus_a_column():
     assert found.rows[1][2] == (NO_ANSWER, "inconclusive")
 
 
+def test_each_number_of_training_subjects_has_a_column_and_the_later_answer_counts():
+    found = claims_by_corpus(
+        [
+            answer("a", "2026-01-01", "refuted", training_subjects=40),
+            answer("a", "2026-01-02", "inconclusive"),
+            answer("a", "2026-01-03", "supported", training_subjects=40),
+        ]
+    )
+    assert found.corpora == (("a", "2026-01-02"), ("a, 40 training subjects", "2026-01-03"))
+    assert found.rows[0][2] == ("inconclusive", "supported")
+
+
 def test_where_nobody_answered_there_are_no_columns():
-    found = claims_by_corpus({})
+    found = claims_by_corpus([])
     assert found.corpora == ()
     assert {verdicts for _, _, verdicts in found.rows} == {()}

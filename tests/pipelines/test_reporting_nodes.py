@@ -18,22 +18,31 @@ def test_no_optional_pipeline_need_have_run():
 def test_results_of_this_corpus_and_claims_of_every_corpus_are_found():
     found = gather_evidence(
         partitions(
-            own__studies__ablation={"a": 1},
-            other__studies__ablation={"a": 2},
+            own__studies__all__ablation={"a": 1},
+            own__studies__40__ablation={"a": 3},
+            other__studies__all__ablation={"a": 2},
             own__cross_validation__folds={"c": 1},
             own__robustness={"r": 1},
             other__robustness={"r": 2},
-            own__claims={"day": "2026-01-01", "claims": [1]},
-            other__claims={"day": "2026-01-02", "claims": [2]},
+            **{
+                "own__claims-all": {"claims": [1]},
+                "own__claims-40": {"claims": [2]},
+                "other__claims-all": {"claims": [3]},
+            },
         ),
         [],
         CORPUS,
     )
-    assert found["studies"] == {"ablation": {"a": 1}}
+    assert found["studies"] == {"all": {"ablation": {"a": 1}}, "40": {"ablation": {"a": 3}}}
     assert found["cross_validations"] == [{"c": 1}]
     assert found["robustness"] == {"r": 1}
-    assert found["claims"]["other"] == {"day": "2026-01-02", "claims": [2]}
-    assert set(found["claims"]) == {"own", "other"}
+    assert [answer["claims"] for answer in found["claims"].values()] == [[1], [2], [3]]
+
+
+def test_studies_of_an_earlier_version_lie_in_no_folder_of_a_scale():
+    assert gather_evidence(partitions(own__studies__ablation={"a": 1}), [], CORPUS)["studies"] == {
+        "all": {"ablation": {"a": 1}}
+    }
 
 
 def test_micro_expressions_of_the_corpus_measured_last_stand_beside_any_corpus():

@@ -257,3 +257,20 @@ def test_motion_is_compared_with_a_generated_benchmark(project_root, monkeypatch
     table = capsys.readouterr().out
     assert "| | recorded | open-4dfer-s |" in table
     assert table.count("\n| correlation AU") == 10
+
+
+@pytest.fixture
+def write_claims(project_root):
+    return runpy.run_path(str(project_root / "scripts/write_claims.py"))
+
+
+def test_the_published_claims_are_those_of_the_claims_files(write_claims):
+    for page, text in write_claims["pages"](write_claims["stored_answers"]()).items():
+        assert page.read_text() == text, f"python scripts/write_claims.py renews {page.name}"
+
+
+def test_a_finding_is_written_in_its_unit(write_claims):
+    accuracy = {"unit": "accuracy", "values": [0.781, 0.8], "difference": -0.019, "interval": [-0.03, 0.01], "p": 0.2}
+    epochs = {"unit": "epochs", "values": [6.5, None], "difference": None, "interval": None, "p": 1e-4}
+    assert write_claims["measured"](accuracy) == ["78.1 · 80.0", "−1.9", "−3.0 … +1.0", "0.200"]
+    assert write_claims["measured"](epochs) == ["6.5 · never epochs", "–", "–", "<0.001"]

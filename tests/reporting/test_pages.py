@@ -20,7 +20,14 @@ from affect4d.experiments.claims import (
     claims_by_corpus,
     evaluate_claims,
 )
-from affect4d.reporting.pages import render_model_card, render_report, render_report_markdown
+from affect4d.experiments.variant_comparison_and_provenance import VariantResult, as_document
+from affect4d.reporting.pages import (
+    forest_plots,
+    render_claims,
+    render_model_card,
+    render_report,
+    render_report_markdown,
+)
 from affect4d.training.state_and_checkpoints import TrainingCost
 
 SECTIONS = (
@@ -324,15 +331,39 @@ def test_what_is_left_out_says_why_and_what_to_run(context, render):
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])
 def test_claims_stand_beside_those_of_other_corpora_where_there_are_any(judged, render):
-    own = {"day": "2026-01-02", "claims": judged["claims"]}
-    other = {"day": "2026-01-01", "claims": [{"number": 4, "verdict": "refuted"}]}
-    alone = render({**judged, "corpora": claims_by_corpus({"faces": own})})
-    text = render({**judged, "corpora": claims_by_corpus({"faces": own, "others": other})})
+    own = {"corpus": "faces", "training_subjects": None, "day": "2026-01-02", "claims": judged["claims"]}
+    refuted = [{"number": 4, "verdict": "refuted"}]
+    other = {"corpus": "others", "training_subjects": 40, "day": "2026-01-01", "claims": refuted}
+    alone = render({**judged, "corpora": claims_by_corpus([own])})
+    text = render({**judged, "corpora": claims_by_corpus([own, other])})
+    assert "others, 40 training subjects" in text
     assert "other corpora" not in alone
     assert "other corpora" in text
     row = next(line for line in text[text.index("other corpora") :].splitlines() if "Several views beat one" in line)
     assert row.index("refuted") > row.index("not measured")
     assert "2026-01-01" in text
+
+
+def study_document(difference):
+    row = VariantResult(
+        variant="unmixed", description="− mixing of views between scans", accuracy=0.7, interval=(0.6, 0.8),
+        seed_spread=0.01, difference=difference, difference_interval=(difference - 0.01, difference + 0.01),
+        p=0.01, verdict="supported", epochs=0.0, seconds=0.0, reached=0, sooner=0, sooner_p=1.0, against="full",
+    )  # fmt: skip
+    return {"provenance": {"contrasts": "c"}, "variants": as_document([replace(row, against=""), row])}
+
+
+def test_contrasts_stand_in_one_forest_plot_for_every_number_of_training_subjects():
+    studies = {"40": {"ablation": study_document(0.02)}, "400": {"ablation": study_document(0.05)}}
+    claims = {"corpus": "faces", "training_subjects": 40, "day": "2026-01-01", "claims": []}
+    plot = forest_plots(studies)["forest-ablation"]
+    assert [(trace.name, list(trace.x)) for trace in plot.data] == [
+        ("40 training subjects", [2.0]), ("400 training subjects", [5.0])
+    ]  # fmt: skip
+    page = render_claims(claims, studies, claims_by_corpus([claims]), datetime.datetime(2026, 1, 1))
+    assert "faces, 40 training subjects" in page
+    assert 'id="figure-forest-ablation"' in page
+    assert "http" not in page.split("<footer>")[0].split("</style>")[1]
 
 
 @pytest.mark.parametrize("render", [render_report, render_report_markdown])

@@ -251,7 +251,7 @@ class ClaimResult:
 
 @dataclass(frozen=True)
 class ClaimsByCorpus:
-    """Verdicts of several corpora: ``corpora`` (name and day of the report), ``rows`` (number, statement, verdicts)."""
+    """Verdicts of several corpora and scales: ``corpora`` (name, day), ``rows`` (number, statement, verdicts)."""
 
     corpora: tuple[tuple[str, str], ...]
     rows: tuple[tuple[int, str, tuple[str, ...]], ...]
@@ -323,6 +323,12 @@ CLAIMS: tuple[Claim, ...] = (
 )  # fmt: skip
 
 
+def corpus_and_scale(answer: Mapping[str, Any]) -> str:
+    """Name of the corpus, with the number of training subjects where it is not all."""
+    subjects = answer["training_subjects"]
+    return f"{answer['corpus']}, {subjects} training subjects" if subjects else str(answer["corpus"])
+
+
 def evaluate_claims(evidence: Evidence) -> list[ClaimResult]:
     """Every claim with its findings and verdict; "not measured" without findings."""
     results = []
@@ -336,12 +342,18 @@ def evaluate_claims(evidence: Evidence) -> list[ClaimResult]:
     return results
 
 
-def claims_by_corpus(reports: Mapping[str, Mapping[str, Any]]) -> ClaimsByCorpus:
-    """Verdicts of several corpora beside each other; ``reports`` are, by corpus, ``day`` and ``claims``."""
-    names = sorted(reports)
-    verdicts = [{row["number"]: row["verdict"] for row in reports[name]["claims"]} for name in names]
+def claims_by_corpus(answers: Sequence[Mapping[str, Any]]) -> ClaimsByCorpus:
+    """Verdicts of several corpora and scales beside each other.
+
+    Args:
+        answers: ``corpus``, ``training_subjects`` of each seed (None: all), ``day`` and ``claims``; of two on the same
+            corpus at the same scale the later counts.
+    """
+    newest = {corpus_and_scale(answer): answer for answer in answers}
+    names = sorted(newest)
+    verdicts = [{row["number"]: row["verdict"] for row in newest[name]["claims"]} for name in names]
     return ClaimsByCorpus(
-        corpora=tuple((name, reports[name]["day"]) for name in names),
+        corpora=tuple((name, newest[name]["day"]) for name in names),
         rows=tuple(
             (claim.number, claim.statement, tuple(found.get(claim.number, NO_ANSWER) for found in verdicts))
             for claim in CLAIMS

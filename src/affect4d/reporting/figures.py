@@ -37,22 +37,32 @@ TERM_NAMES: Mapping[str, str] = {
 }
 
 
-def contrasts_figure(results: Sequence[VariantResult], margin: float) -> go.Figure:
-    """Forest plot: difference in accuracy of every contrast with its interval, in points; primary ones are filled."""
-    rows = [row for row in results if row.against][::-1]
-    low, high = ([100 * abs(row.difference_interval[side] - row.difference) for row in rows] for side in (0, 1))
-    figure = _figure(height=90 + 30 * len(rows), margin={"l": 8, "r": 24, "t": 8, "b": 40})
+def contrasts_figure(results: Mapping[str, Sequence[VariantResult]], margin: float) -> go.Figure:
+    """Forest plot: difference in accuracy of every contrast with its interval, in points; primary ones are filled.
+
+    ``results`` are by the name of a series; one that has none at all is left out of the legend.
+    """
+    series = {name: [row for row in rows if row.against][::-1] for name, rows in results.items()}
+    contrasts = {row.description for rows in series.values() for row in rows}
+    height = 90 + (22 + 14 * len(series)) * len(contrasts)
+    figure = _figure(height=height, margin={"l": 8, "r": 24, "t": 8, "b": 40}, scattermode="group")
     figure.add_vrect(x0=-100 * margin, x1=100 * margin, fillcolor=GREY, opacity=0.18, line_width=0)
     figure.add_vline(x=0, line={"width": 1, "color": GREY})
-    figure.add_scatter(
-        x=[100 * row.difference for row in rows],
-        y=[row.description for row in rows],
-        mode="markers",
-        marker={"size": 9, "color": TEAL, "symbol": ["circle" if row.primary else "circle-open" for row in rows]},
-        error_x={"type": "data", "array": high, "arrayminus": low, "color": TEAL, "thickness": 1.5, "width": 4},
-        customdata=[row.verdict for row in rows],
-        hovertemplate="%{y}<br>%{x:+.1f} points, %{customdata}<extra></extra>",
-    )
+    for place, (name, rows) in enumerate(series.items()):
+        low, high = ([100 * abs(row.difference_interval[side] - row.difference) for row in rows] for side in (0, 1))
+        colour = CYCLE[place % len(CYCLE)]
+        figure.add_scatter(
+            x=[100 * row.difference for row in rows],
+            y=[row.description for row in rows],
+            name=name,
+            orientation="h",
+            mode="markers",
+            marker={"size": 9, "color": colour, "symbol": ["circle" if row.primary else "circle-open" for row in rows]},
+            error_x={"type": "data", "array": high, "arrayminus": low, "color": colour, "thickness": 1.5, "width": 4},
+            customdata=[row.verdict for row in rows],
+            hovertemplate="%{y}<br>%{x:+.1f} points, %{customdata}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(showlegend=len(series) > 1)
     figure.update_xaxes(showgrid=True, zeroline=False)
     figure.update_yaxes(showgrid=False, ticksuffix="  ")
     return figure

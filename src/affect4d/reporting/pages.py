@@ -1,4 +1,4 @@
-"""Self-contained pages of a run, a prediction and a study, and model cards (Mitchell et al. 2019)."""
+"""Self-contained pages of a run, a prediction, a study and the claims, and model cards (Mitchell et al. 2019)."""
 
 import base64
 import datetime
@@ -15,6 +15,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from affect4d.evaluation.summary import SETTING_NAMES, display_name, result_rows
+from affect4d.experiments.claims import ClaimsByCorpus, corpus_and_scale
 from affect4d.experiments.variant_comparison_and_provenance import (
     EQUIVALENCE_MARGIN,
     FEWEST_SUBJECTS,
@@ -45,6 +46,7 @@ NO_RESULTS: Mapping[str, Any] = {
     "fairness": {},
     "robustness": None,
     "sizes": {},
+    "studies": {},
     "failures": (),
     "command": "make run",
     "made": None,
@@ -75,8 +77,9 @@ def render_report(report: Mapping[str, Any]) -> str:
             name; ``purity`` of pseudo-labels; ``embedding_maps``; ``pictures`` (``title``, ``caption``, ``image``);
             ``comparisons`` (``first``, ``second`` and a paired comparison); ``claims`` and those of other ``corpora``;
             ``validations`` (cross-validations); ``robustness``; ``sizes`` (studies over numbers of subjects:
-            ``question``, ``provenance``, ``curves``, by name); ``failures`` (``model``, ``sequence``, ``expression``,
-            ``predicted``, ``confidence``, ``image``); the ``command``; and when it was ``made``.
+            ``question``, ``provenance``, ``curves``, by name); stored ``studies`` by scale and name; ``failures``
+            (``model``, ``sequence``, ``expression``, ``predicted``, ``confidence``, ``image``); the ``command``; and
+            when it was ``made``.
     """
     context = {**NO_RESULTS, **report}
     rows = dict(result_rows(context["summary"]))
@@ -166,7 +169,7 @@ def render_study(
     if curve:
         drawn["sizes"] = figures.sizes_figure(curve)
     if any(row.against for row in results):
-        drawn["contrasts"] = figures.contrasts_figure(results, EQUIVALENCE_MARGIN)
+        drawn["contrasts"] = figures.contrasts_figure({study.name: results}, EQUIVALENCE_MARGIN)
     page, markdown = (
         _render(
             template,
@@ -189,6 +192,48 @@ def render_study(
         for template in ("study.html.jinja", "study.md.jinja")
     )
     return page, markdown
+
+
+def render_claims(
+    claims: Mapping[str, Any],
+    studies: Mapping[str, Mapping[str, Any]],
+    corpora: ClaimsByCorpus,
+    made: datetime.datetime,
+) -> str:
+    """Page of the claims on one corpus at one scale, with a forest plot of its contrasts at every scale.
+
+    Args:
+        claims: ``corpus``, ``training_subjects``, ``day`` and ``claims``.
+        studies: Stored results of studies, by scale and name.
+        corpora: Verdicts on other corpora and at other scales.
+        made: When the page was made.
+    """
+    return _render(
+        "claims.html.jinja",
+        context={"claims": claims["claims"], "corpora": corpora},
+        title=corpus_and_scale(claims),
+        figures=_as_json(forest_plots(studies)),
+        made=made,
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def forest_plots(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, go.Figure]:
+    """One forest plot a study, with a series for every number of training subjects; ``studies`` by scale and name."""
+    found: dict[str, dict[str, list[VariantResult]]] = {}
+    for scale, documents in sorted(studies.items()):
+        for name, document in _readable(documents):
+            found.setdefault(name, {})[scale_in_words(scale)] = from_document(document["variants"])
+    return {
+        f"forest-{name}": figures.contrasts_figure(results, EQUIVALENCE_MARGIN)
+        for name, results in found.items()
+        if any(row.against for rows in results.values() for row in rows)
+    }
+
+
+def scale_in_words(scale: str) -> str:
+    """``40`` or ``all`` as a series of a forest plot."""
+    return f"{scale} training subjects"
 
 
 def render_model_card(
@@ -243,13 +288,19 @@ def size_curves(study: Study, results: Sequence[VariantResult]) -> dict[str, lis
 def size_studies(documents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The studies over numbers of subjects among the stored results of studies, for a report."""
     studies = {}
+    for name, document in _readable(documents):
+        curves = size_curves(STUDIES[name], from_document(document["variants"]))
+        if curves:
+            provenance = StudyProvenance.from_document(document["provenance"])
+            studies[name] = {"question": STUDIES[name].question, "provenance": provenance, "curves": curves}
+    return studies
+
+
+def _readable(documents: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The stored results of known studies, of this version."""
     for name, document in documents.items():
         if name in STUDIES and isinstance(document, Mapping) and "contrasts" in document.get("provenance", {}):
-            curves = size_curves(STUDIES[name], from_document(document["variants"]))
-            if curves:
-                provenance = StudyProvenance.from_document(document["provenance"])
-                studies[name] = {"question": STUDIES[name].question, "provenance": provenance, "curves": curves}
-    return studies
+            yield name, document
 
 
 def study_figures(curves: pd.DataFrame, names: Mapping[str, str]) -> dict[str, go.Figure]:
@@ -313,6 +364,8 @@ def _report_figures(context: Mapping[str, Any]) -> dict[str, go.Figure]:
         drawn["purity"] = figures.purity_figure(context["purity"])
     for name, sizes in context["sizes"].items():
         drawn[f"sizes-{name}"] = figures.sizes_figure(sizes["curves"])
+    if context["claims"]:
+        drawn.update(forest_plots(context["studies"]))
     for name, accuracies in (context["robustness"] or {}).get("curves", {}).items():
         drawn[f"robustness-{name}"] = figures.robustness_figure(accuracies)
     if context["representations"]:

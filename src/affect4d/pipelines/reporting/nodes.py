@@ -74,8 +74,8 @@ def gather_evidence(
     """Results that other pipelines left, of this corpus (studies, cross-validations, robustness) and of all (claims).
 
     Args:
-        evidence: Partitions ``CORPUS/studies/NAME``, ``CORPUS/claim_9``, ``CORPUS/cross_validation/NAME``,
-            ``CORPUS/robustness`` and ``CORPUS/claims``.
+        evidence: Partitions ``CORPUS/studies/SCALE/NAME``, ``CORPUS/claim_9``, ``CORPUS/cross_validation/NAME``,
+            ``CORPUS/robustness`` and ``CORPUS/claims-SCALE``; the scale is the number of training subjects or ``all``.
         micro_comparison: Claim 9 as this run measured it; where it is empty, the newest of other corpora stands in.
     """
     own = f"{raw_corpus['name']}/"
@@ -86,11 +86,11 @@ def gather_evidence(
     )
     claim_9 = latest if isinstance(micro_comparison, LeftOut) else micro_comparison or latest
     return {
-        "studies": _load_below(evidence, f"{own}studies/"),
+        "studies": _by_scale(_load_below(evidence, f"{own}studies/")),
         "findings": {"9": claim_9} if claim_9 else {},
         "cross_validations": list(_load_below(evidence, f"{own}cross_validation/").values()),
         "robustness": None if robustness is None else robustness(),
-        "claims": {name.split("/")[0]: load() for name, load in evidence.items() if name.endswith("/claims")},
+        "claims": {name: load() for name, load in evidence.items() if name.split("/")[-1].startswith("claims-")},
     }
 
 
@@ -100,17 +100,42 @@ def answer_claims(
     subject_split: dict[str, Any],
     sequences: pd.DataFrame,
     view_manifest: pd.DataFrame,
+    options: dict[str, Any],
     run_info: dict[str, Any],
 ) -> dict[str, Any]:
-    """``day`` and ``claims``, from the evidence about the same data."""
+    """``claims`` from the evidence about the same data, with corpus, ``training_subjects`` of each seed and ``day``."""
     from affect4d.experiments import claims
     from affect4d.experiments.claims import Evidence
     from affect4d.experiments.variant_comparison_and_provenance import DataProvenance
 
     findings = {int(number): rows for number, rows in evidence["findings"].items()}
     present = DataProvenance.of(raw_corpus, SubjectSplit.from_dict(subject_split), sequences, view_manifest)
-    found = Evidence(evidence["studies"], findings, present)
-    return {"day": run_info["made"][:10], "claims": [asdict(result) for result in claims.evaluate_claims(found)]}
+    found = Evidence(evidence["studies"].get(scale_name(options), {}), findings, present)
+    return {
+        "corpus": present.corpus,
+        "training_subjects": options["training_subjects"],
+        "day": run_info["made"][:10],
+        "commit": run_info["commit"],
+        "claims": [asdict(result) for result in claims.evaluate_claims(found)],
+    }
+
+
+def scale_name(options: Mapping[str, Any]) -> str:
+    """The folder of studies with as many training subjects."""
+    return str(options["training_subjects"] or "all")
+
+
+def write_claims_page(claims: dict[str, Any], evidence: dict[str, Any], run_info: dict[str, Any]) -> str:
+    """Verdicts with their findings, and a forest plot of all contrasts at every number of training subjects."""
+    from affect4d.experiments.claims import claims_by_corpus
+    from affect4d.reporting.pages import render_claims
+
+    return render_claims(
+        claims,
+        evidence["studies"],
+        claims_by_corpus([*evidence["claims"].values(), claims]),
+        datetime.datetime.fromisoformat(run_info["made"]),
+    )
 
 
 def summarise(
@@ -165,10 +190,13 @@ def write_report(
         "command": f"kedro run --params {corpus_parameters(raw_corpus)},seed={summary['seed']}",
         "made": datetime.datetime.fromisoformat(run_info["made"]),
         "claims": () if isinstance(claims, LeftOut) else claims["claims"],
-        "corpora": claims_by_corpus({**evidence["claims"], **present({raw_corpus["name"]: claims})}),
+        "corpora": claims_by_corpus([*evidence["claims"].values(), *present({"own": claims}).values()]),
         "validations": evidence["cross_validations"],
         "robustness": evidence["robustness"],
-        "sizes": size_studies(evidence["studies"]),
+        "studies": evidence["studies"],
+        "sizes": size_studies(
+            {name: found for studies in evidence["studies"].values() for name, found in studies.items()}
+        ),
     }
     return render_report(report), render_report_markdown(report)
 
@@ -193,6 +221,14 @@ def write_model_cards(
 
 def _load_below(evidence: Mapping[str, Callable[[], Any]], folder: str) -> dict[str, Any]:
     return {name.removeprefix(folder): load() for name, load in sorted(evidence.items()) if name.startswith(folder)}
+
+
+def _by_scale(documents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    studies: dict[str, dict[str, Any]] = {}
+    for name, document in documents.items():
+        *scale, study = name.split("/")
+        studies.setdefault(scale[0] if scale else "all", {})[study] = document
+    return studies
 
 
 Section = dict[str, Any]

@@ -42,10 +42,12 @@ def _claims() -> list[Node]:
                 "subject_split": "subject_split",
                 "sequences": "sequences",
                 "view_manifest": "view_manifest",
+                "options": "params:claims",
                 "run_info": "run_info",
             },
             "claims",
         ),
+        named_node(nodes.write_claims_page, ["claims", "gathered_evidence", "run_info"], "claims_page"),
     ]
 
 
