@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from affect4d.evaluation.evaluate_models import Evaluator
+from affect4d.evaluation.prediction_tables_and_leak_checks import labelled_rows
 from affect4d.experiments import trials
 from affect4d.experiments.settings import ExperimentSettings, StudyOptions
 from affect4d.experiments.studies_and_cross_validation import _trial, run_study
@@ -89,16 +90,20 @@ def test_speed_is_measured_on_subjects_that_are_neither_trained_on_nor_tested(sp
     assert (every.split, every.validation, every.sequences) == (split, (), None)
 
 
-def test_the_curve_is_of_validation_subjects_where_there_are_some(split, sequences):
-    tested = []
+def test_the_curve_is_of_validation_subjects_where_there_are_some():
+    split, tested = SubjectSplit(tuple("ABC"), tuple("DE"), 0), []
+    rows = [(f"{subject}/{word}", subject, word) for subject in "ABCDE" for word in ("anger", "fear")]
+    sequences = pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
 
     class Fake:
         def by_prompts(self, model, name, prompts):
-            tested.append(self.split)
-            return pd.DataFrame({"predicted": ["anger", "fear"], "expression": ["anger", "anger"]})
+            own = self.sequences.iloc[labelled_rows(self.sequences, self.split).test]
+            tested.append(set(own["subject"]))
+            return own.assign(predicted="anger")[["predicted", "expression"]]
 
     @dataclass(frozen=True)
     class FakeEvaluator(Fake):
+        sequences: pd.DataFrame
         split: SubjectSplit
         quiet: bool = False
 
@@ -106,8 +111,12 @@ def test_the_curve_is_of_validation_subjects_where_there_are_some(split, sequenc
     less = SubjectSplit(split.train[1:], split.test, split.seed)
     for validation, expected in ((split.train[:1], split.train[:1]), ((), split.test)):
         training = trials._Training(variant, ExperimentSettings(), less, None, None, validation)
-        assert trials._accuracy_of(training, FakeEvaluator(less))(None) == 0.5
-        assert tested[-1].test == expected
+        accuracy = trials._accuracy_of(training, FakeEvaluator(sequences, less))(None)
+        assert accuracy == 0.5
+        assert tested[-1] == set(expected)
+        final = trials._on_subjects_of(FakeEvaluator(sequences, less), less)
+        final.by_prompts(None, "", None)
+        assert tested[-1] == set(split.test)
 
 
 def test_more_training_subjects_than_there_are_is_refused(split, store):

@@ -178,6 +178,7 @@ def _train_and_evaluate(training: _Training) -> TrialResult:
         ),
     )
     model, curve = _trained(training, evaluator)
+    evaluator = _on_subjects_of(evaluator, split)
     if settings.tested_views:
         trained, every = evaluator.bank.views, replace(evaluator, bank=everything.bank)
         fitted = settings.fitted_views or trained
@@ -342,13 +343,19 @@ def _accuracy_of(training: _Training, evaluator: Evaluator) -> Callable[[Any], f
     if not _is_tracked(variant):
         return lambda model: float("nan")
     unseen = SubjectSplit(split.train, training.validation or split.test, split.seed)
-    quiet = replace(evaluator, quiet=True, split=unseen)
+    quiet = replace(_on_subjects_of(evaluator, unseen), quiet=True)
 
     def accuracy(model: Any) -> float:
         table = _predict(variant, training.settings, quiet, model)
         return float((table["predicted"] == table["expression"]).mean())
 
     return accuracy
+
+
+def _on_subjects_of(evaluator: Evaluator, split: SubjectSplit) -> Evaluator:
+    """The evaluator with the sequences of a split's subjects alone."""
+    present = evaluator.sequences["subject"].isin([*split.train, *split.test])
+    return replace(evaluator, sequences=evaluator.sequences[present].reset_index(drop=True), split=split)
 
 
 class _CurveRecorder:
