@@ -1,9 +1,9 @@
-"""Draw the figures of the README: both methods on one drawing, and what the packaged AffectVLM says of a face.
+"""Draw the methods, both on one drawing and each by itself, and what the packaged AffectVLM predicts for a face.
 
-python scripts/draw_figures.py          # docs/pictures/method.png, docs/pictures/prediction.png
+python scripts/draw_figures.py          # docs/pictures/method.png, affect_vlm.png, smile_vlm.png, prediction.png
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -25,48 +25,93 @@ UNITS = 12  # action units shown
 BRIGHTNESS = 0.65  # exponent
 INK, SHARED, AFFECT, SMILE, DATA = "#2b2b2b", "#e9edf2", "#f6dfd0", "#d9e8dc", "#ffffff"
 
-BOXES = {  # name: left, bottom, width, height, colour, text
+Boxes = Mapping[str, tuple[float, float, float, float, str, str]]  # left, bottom, width, height, colour, text
+Arrows = Sequence[tuple[str, str]]
+
+BOTH: Boxes = {
     "views": (0.0, 3.1, 2.0, 1.3, DATA, "\n\n\nviews and motion"),
     "mixed": (2.5, 3.1, 1.9, 1.3, SHARED, "mixed view\naugmentation"),
     "image": (4.9, 3.1, 1.9, 1.3, SHARED, "image encoder\nfor each view"),
-    "fusion": (7.3, 3.1, 1.9, 1.3, SHARED, "fusion of views\ntrained weights"),
+    "fusion": (7.3, 3.1, 1.9, 1.3, SHARED, "weighted sum\nof the views"),
     "joint": (9.7, 1.55, 1.5, 2.85, SHARED, "joint\nspace"),
     "labels": (0.0, 1.55, 2.0, 1.15, AFFECT, "AffectVLM\nexpression labels,\naction units"),
-    "geometry": (0.0, 0.0, 2.0, 1.15, SMILE, "SMILE-VLM\nmovement of\nlandmarks, no labels"),
+    "geometry": (0.0, 0.0, 2.0, 1.15, SMILE, "SMILE-VLM\nlandmark movement,\nno labels"),
     "prompts": (2.5, 1.55, 1.9, 1.15, AFFECT, "augmented\nprompts, captions"),
     "pseudo": (2.5, 0.0, 1.9, 1.15, SMILE, "pseudo-labeled\nprompts"),
     "text": (4.9, 0.75, 1.9, 1.15, SHARED, "sentence encoder\nMiniLM, frozen"),
     "projection": (7.3, 0.75, 1.9, 1.15, SHARED, "projection"),
-    "affect_loss": (11.7, 3.1, 3.3, 1.3, AFFECT, "AffectVLM's loss\nL_align  image–text contrast\n"
+    "affect_loss": (11.7, 3.1, 3.3, 1.3, AFFECT, "AffectVLM's training loss\nL_align  image–text contrast\n"
         "L_mc  pairs with a margin\nL_mt  triplets with a margin"),
-    "smile_loss": (11.7, 1.55, 3.3, 1.3, SMILE, "SMILE-VLM's loss\nL_MV  decorrelation of views\n"
+    "smile_loss": (11.7, 1.55, 3.3, 1.3, SMILE, "SMILE-VLM's training loss\nL_MV  decorrelation of views\n"
         "L_VL  image–text alignment\nL_CM  cross-modal redundancy"),
-    "answer": (11.7, 0.0, 3.3, 1.15, DATA, "expression by the nearest\nprompts, action units,\nfree text, search"),
+    "answer": (11.7, 0.0, 3.3, 1.15, DATA, "prediction: expression by the\n"
+        "nearest prompts, action units,\nfree text, search"),
 }  # fmt: skip
-ARROWS = [
+BOTH_ARROWS: Arrows = (
     ("views", "mixed"), ("mixed", "image"), ("image", "fusion"), ("fusion", "joint"), ("labels", "prompts"),
     ("geometry", "pseudo"), ("prompts", "text"), ("pseudo", "text"), ("text", "projection"), ("projection", "joint"),
     ("joint", "affect_loss"), ("joint", "smile_loss"), ("joint", "answer"),
-]  # fmt: skip
+)  # fmt: skip
+
+IMAGES: Boxes = {  # of either method
+    "views": (0.0, 2.2, 2.0, 1.3, DATA, "\n\n\n3 views and motion"),
+    "mixed": (2.5, 2.2, 1.9, 1.3, SHARED, "mixed view\naugmentation"),
+    "image": (4.9, 2.2, 1.9, 1.3, SHARED, "image encoder\nresidual, 0.45 M\nh[v] for each view"),
+    "fusion": (7.3, 2.2, 2.5, 1.3, SHARED, "projection, view fusion\nz = normalise(Σ w[v] z[v])\nweights w trained"),
+    "text": (4.9, 0.0, 1.9, 1.3, SHARED, "sentence encoder\nMiniLM, frozen"),
+    "projection": (7.3, 0.0, 2.5, 1.3, SHARED, "projection\nt"),
+}  # fmt: skip
+IMAGE_ARROWS: Arrows = (("views", "mixed"), ("mixed", "image"), ("image", "fusion"), ("text", "projection"))
+
+AFFECT_VLM: Boxes = {
+    **IMAGES,
+    "labels": (0.0, 0.0, 2.0, 1.3, AFFECT, "expression label,\naction units"),
+    "prompts": (2.5, 0.0, 1.9, 1.3, AFFECT, "augmented\nprompts, captions"),
+    "align": (10.6, 2.2, 4.4, 1.3, AFFECT, "L_align: z and each z[v] against t\n"
+        "image–text contrast between expressions"),
+    "pairs": (10.6, 0.0, 4.4, 1.3, AFFECT, "½ L_mc + ½ L_mt: pairs and triplets of z[v], t\n"
+        "batch-normalised; the margin α is trained"),
+}  # fmt: skip
+AFFECT_ARROWS: Arrows = (
+    *IMAGE_ARROWS, ("labels", "prompts"), ("prompts", "text"), ("fusion", "align"), ("fusion", "pairs"),
+    ("projection", "align"), ("projection", "pairs"),
+)  # fmt: skip
+
+SMILE_VLM: Boxes = {
+    **IMAGES,
+    "geometry": (0.0, 0.0, 2.0, 1.3, SMILE, "movement of\nlandmarks,\nno labels"),
+    "pseudo": (2.5, 0.0, 1.9, 1.3, SMILE, "pseudo-labeled\nprompts, by rules"),
+    "projector": (7.3, 3.9, 2.5, 0.9, SMILE, "projector\n(in training alone)"),
+    "views_loss": (10.6, 3.9, 4.4, 0.9, SMILE, "L_MV: cross-correlation of every two views\ntowards the identity"),
+    "align": (10.6, 2.2, 4.4, 1.3, SMILE, "β L_VL: z and each z[v] against t\n"
+        "image–text contrast between pseudo-labels"),
+    "redundancy": (10.6, 0.0, 4.4, 1.3, SMILE, "γ L_CM: cross-correlation of z and t\nwithout off-diagonal terms"),
+}  # fmt: skip
+SMILE_ARROWS: Arrows = (
+    *IMAGE_ARROWS, ("geometry", "pseudo"), ("pseudo", "text"), ("image", "projector"), ("projector", "views_loss"),
+    ("fusion", "align"), ("fusion", "redundancy"), ("projection", "align"), ("projection", "redundancy"),
+)  # fmt: skip
 
 
-def draw_method(strip: np.ndarray, path: Path) -> None:
-    """Both methods from views (``strip``: an image of them side by side) to losses, on one drawing."""
-    figure, axes = plt.subplots(figsize=(15, 4.6))
-    for left, bottom, width, height, colour, text in BOXES.values():
+def draw_method(boxes: Boxes, arrows: Arrows, strip: np.ndarray, path: Path) -> None:
+    """Boxes and arrows from views (``strip``: an image of them side by side) to losses."""
+    right, top = (max(box[side] + box[side + 2] for box in boxes.values()) for side in (0, 1))
+    figure, axes = plt.subplots(figsize=(right, top + 0.2))
+    for left, bottom, width, height, colour, text in boxes.values():
         style = "round,pad=0,rounding_size=0.12"
         axes.add_patch(FancyBboxPatch((left, bottom), width, height, style, facecolor=colour, edgecolor=INK, lw=1.1))
         axes.text(left + width / 2, bottom + height / 2, text, ha="center", va="center", color=INK, fontsize=10)
-    axes.imshow(strip, extent=(0.13, 1.87, 3.72, 4.3), zorder=3, aspect="auto")
-    for start, end in ARROWS:
-        (left, bottom, width, height, *_), (right, low, _, tall, *_) = BOXES[start], BOXES[end]
-        middle = bottom + height / 2
-        target = np.clip(middle, low + 0.25, low + tall - 0.25)
+    left, bottom, width, height, *_ = boxes["views"]
+    place = (left + 0.13, left + width - 0.13, bottom + height - 0.68, bottom + height - 0.1)
+    axes.imshow(strip, extent=place, zorder=3, aspect="auto")
+    for start, end in arrows:
+        (left, bottom, width, height, *_), (right_of, low, _, tall, *_) = boxes[start], boxes[end]
+        target = np.clip(bottom + height / 2, low + 0.25, low + tall - 0.25)
         origin = np.clip(target, bottom + 0.25, bottom + height - 0.25)
         arrow = {"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 1, "shrinkB": 1}
-        axes.annotate("", (right, target), (left + width, origin), arrowprops=arrow)
-    axes.set_xlim(-0.1, 15.1)
-    axes.set_ylim(-0.1, 4.5)
+        axes.annotate("", (right_of, target), (left + width, origin), arrowprops=arrow)
+    axes.set_xlim(-0.1, right + 0.1)
+    axes.set_ylim(-0.1, top + 0.1)
     axes.axis("off")
     _save(figure, path)
 
@@ -137,12 +182,15 @@ def _save(figure: "plt.Figure", path: Path) -> None:
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw all."""
     predictor = affect4d.load("affect_vlm")
     prepared = predictor.prepare(affect4d.example(EXAMPLE, frames=FRAMES))
     answer = predictor.classify(prepared)
     textures = np.concatenate(list(prepared.images["texture"][answer.apex]), axis=1)
-    draw_method(lightened(textures), FOLDER / "method.png")
+    strip = lightened(textures)
+    draw_method(BOTH, BOTH_ARROWS, strip, FOLDER / "method.png")
+    draw_method(AFFECT_VLM, AFFECT_ARROWS, strip, FOLDER / "affect_vlm.png")
+    draw_method(SMILE_VLM, SMILE_ARROWS, strip, FOLDER / "smile_vlm.png")
     draw_prediction(prepared, answer, FOLDER / "prediction.png")
 
 
