@@ -330,17 +330,18 @@ class StudyProvenance:
         return f"kedro run --pipeline=study_{study} --params {','.join([f'corpus={self.basis.corpus}', *changes])}"
 
     def stale(self, present: DataProvenance) -> str:
-        """The reason why the study does not count for the present data; "" if it does."""
-        if self.basis.data == present.data:
-            return ""
-        return f"made on {_described(self.basis)}; the present data are {_described(present)}"
+        """The reason why the study does not count for the present data and code; "" if it does."""
+        if self.basis.data != present.data:
+            return f"made on {_described(self.basis)}; the present data are {_described(present)}"
+        if self.basis.code != present.code:
+            commit = f" ({self.commit[:8]}{self.commit[40:]})" if self.commit else ""
+            return f"made by other code{commit}: run the study again"
+        return ""
 
     def remarks(self, present: DataProvenance) -> tuple[str, ...]:
-        """Differences that leave the study valid: other images, other code, other parameters."""
-        commit = f" ({self.commit[:8]}{self.commit[40:]})" if self.commit else ""
+        """Differences that leave the study valid: other images, other parameters."""
         applies = {
             "other images of the same scans": self.basis.views != present.views,
-            f"other code{commit}": self.basis.code != present.code,
             "parameters not recorded": self.changes is None,
             f"changed: {describe_changes(self.changes or {}, most=2)}": bool(self.changes),
         }
