@@ -87,6 +87,38 @@ def predict(
         raise click.ClickException(str(error)) from error
 
 
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--ict", "ict_folder", required=True, help="A clone of ICT-FaceKit: the face that the motion is played on."
+)
+@click.option("--port", default=11111, show_default=True, help="Of this machine; the app's target has the same.")
+@click.option(
+    "--host", default="0.0.0.0", show_default=True, help="Address to listen at; by default, all of this machine."
+)
+def receive(folder: Path, ict_folder: str, port: int, host: str) -> None:
+    """Write the motion that Live Link Face sends over the network to FOLDER, as scans of a drawn face.
+
+    `affect4d predict --watch FOLDER` or the app's live mode answer them. The first frame is the neutral face.
+    """
+    from affect4d.synthetic.live_link_stream import open_port, receive_frames, write_frames
+    from affect4d.synthetic.recipe import LiveLinkRecipe
+
+    try:
+        with open_port(host, port) as listening:
+            click.echo(f"Waiting for Live Link Face at port {port}: look at rest when it begins. Ctrl-C ends it.")
+            for number, path in enumerate(
+                write_frames(receive_frames(listening), folder, LiveLinkRecipe(ict_folder=ict_folder))
+            ):
+                click.echo(f"\r{number + 1} scans, the newest {path.name}", nl=False)
+    except KeyboardInterrupt:
+        click.echo()
+    except Exception as error:
+        if not is_users(error):
+            raise
+        raise click.ClickException(str(error)) from error
+
+
 def _predict(scans: Sequence[Path], model: str, neutral: Path | None, as_csv: bool, unsure: bool) -> None:
     from affect4d.hooks import show
     from affect4d.inference.batch import predict_recordings  # torch costs seconds

@@ -22,6 +22,7 @@ from affect4d.scans.scan import ScanError
 from affect4d.synthetic.action_units import ARKIT
 
 ArkitTrack = Float64[np.ndarray, "frames arkit"]  # coefficients 0…1 in the order of ``ARKIT``
+ArkitWeights = Float64[np.ndarray, " arkit"]
 HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
 EYES = tuple(f"{side}Eye{axis}" for side in ("Left", "Right") for axis in ("Yaw", "Pitch", "Roll"))
 OTHER = ("BlendShapeCount", *HEAD, *EYES)

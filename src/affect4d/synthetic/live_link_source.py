@@ -23,7 +23,7 @@ from affect4d.scans.expression import expression_or_none
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import ScanRow
 from affect4d.store import ContentStore, code_version, content_key, file_digest
-from affect4d.synthetic.action_units import ACTION_UNITS, ARKIT, ActionTrack, units_of_arkit
+from affect4d.synthetic.action_units import ACTION_UNITS, ARKIT, ActionTrack, ActionWeights, units_of_arkit
 from affect4d.synthetic.corpus_layouts import write_bu4dfe_frame
 from affect4d.synthetic.face_texture import Albedo, paint_skin, wrinkle_map
 from affect4d.synthetic.generate_scans import draw_subject
@@ -31,6 +31,7 @@ from affect4d.synthetic.generated_scan_source import as_written
 from affect4d.synthetic.ict_facekit import IctFace, ict_digests
 from affect4d.synthetic.live_link_recordings import (
     ArkitTrack,
+    ArkitWeights,
     LiveLinkRecording,
     RecordingName,
     list_recordings,
@@ -174,8 +175,12 @@ def coefficients_of(recipe: LiveLinkRecipe, clip: Clip) -> ArkitTrack:
     """Coefficients of every frame of a clip over the subject's neutral frame: 0 there, 1 where the recording has 1."""
     recording, (neutral, _) = _recording(recipe, clip.recording), _neutral(recipe, clip.recording.subject)
     moved, _ = recording.at(np.array(clip.seconds))
-    over = np.clip((moved - neutral) / np.maximum(1.0 - neutral, 1e-3), 0.0, 1.0)
-    return np.concatenate([np.zeros((1, len(ARKIT))), over])
+    return np.concatenate([np.zeros((1, len(ARKIT))), over_neutral(moved, neutral)])
+
+
+def over_neutral(moved: ArkitTrack, neutral: ArkitWeights) -> ArkitTrack:
+    """Coefficients over those of a neutral face: 0 where they are equal, 1 at 1."""
+    return np.clip((moved - neutral) / np.maximum(1.0 - neutral, 1e-3), 0.0, 1.0)
 
 
 def ict_shapes_of(name: str) -> tuple[str, ...]:
@@ -266,7 +271,8 @@ def _number(name: str) -> int:
 
 
 @functools.lru_cache(maxsize=2)
-def _face(ict_folder: str | None) -> IctFace:
+def load_face(ict_folder: str | None) -> IctFace:
+    """ICT-FaceKit's face with the shapes that ARKit's coefficients move; a FileNotFoundError without a clone."""
     return IctFace(ict_folder, ICT_SHAPES)
 
 
@@ -281,19 +287,37 @@ def _perform(recipe: LiveLinkRecipe, clip: Clip) -> tuple[ArkitTrack, ActionTrac
     times = np.arange(len(coefficients)) / recipe.fps
     conditions = draw_conditions(times, _generator(recipe, clip), recipe.sensor)
     _, head = _recording(recipe, clip.recording).at(np.array([clip.seconds[0], *clip.seconds]))
-    yaw, pitch, roll = np.degrees(head - head.mean(axis=0)).T
-    turns = conditions.turns + np.stack([pitch, -yaw, roll], axis=1)
+    turns = conditions.turns + turns_of_head(head - head.mean(axis=0))
     return coefficients, units_of_arkit(coefficients), with_changes(conditions, turns=turns)
+
+
+def turns_of_head(head: Float64[np.ndarray, "frames 3"]) -> Float64[np.ndarray, "frames 3"]:
+    """Yaw, pitch and roll of recordings (rad) as degrees about the x, y and z axis of a scan."""
+    yaw, pitch, roll = np.degrees(head).T
+    return np.stack([pitch, -yaw, roll], axis=1)
 
 
 def _scan(recipe: LiveLinkRecipe, clip: Clip, frame: int) -> FaceScan:
     coefficients, units, conditions = _perform(recipe, clip)
-    rng, subject = _generator(recipe, clip, frame + 1), _subject(recipe, clip.recording.subject)
-    face = _face(recipe.ict_folder)
-    weights = np.concatenate([units[frame] * _GAZE, coefficients[frame] @ _ICT_MATRIX])
+    rng = _generator(recipe, clip, frame + 1)
+    return play(recipe, clip.recording.subject, coefficients[frame], units[frame], conditions, frame, rng)
+
+
+def play(
+    recipe: LiveLinkRecipe,
+    subject_name: str,
+    coefficients: ArkitWeights,
+    units: ActionWeights,
+    conditions: ScanConditions,
+    frame: int,
+    rng: np.random.Generator,
+) -> FaceScan:
+    """ARKit's coefficients, and the action units they amount to, on a subject's face, as a scanner delivers it."""
+    subject, face = _subject(recipe, subject_name), load_face(recipe.ict_folder)
+    weights = np.concatenate([units * _GAZE, coefficients @ _ICT_MATRIX])
     surface = face.surface(subject.shape, weights, conditions.sampling(rng)).scaled(subject.size)
     normals = face.normal_map(subject.shape, weights)
-    albedo, wrinkles = _painted(recipe, clip.recording.subject), wrinkle_map(units[frame])
+    albedo, wrinkles = _painted(recipe, subject_name), wrinkle_map(units)
     texture = light_texture(albedo, normals, wrinkles, conditions.lights, frame)
     return scan_surface(surface, texture, conditions, frame, rng, recipe.sensor)
 
