@@ -180,7 +180,8 @@ def coefficients_of(recipe: LiveLinkRecipe, clip: Clip) -> ArkitTrack:
 
 def over_neutral(moved: ArkitTrack, neutral: ArkitWeights) -> ArkitTrack:
     """Coefficients over those of a neutral face: 0 where they are equal, 1 at 1."""
-    return np.clip((moved - neutral) / np.maximum(1.0 - neutral, 1e-3), 0.0, 1.0)
+    over: ArkitTrack = np.clip((moved - neutral) / np.maximum(1.0 - neutral, 1e-3), 0.0, 1.0)
+    return over
 
 
 def ict_shapes_of(name: str) -> tuple[str, ...]:
