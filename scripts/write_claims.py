@@ -6,7 +6,6 @@ line, as ``kedro run --pipeline=claims`` leaves them in ``data/08_reporting/evid
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from affect4d.experiments.claims import claims_by_corpus, corpus_and_scale
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/claims"
 BEGIN, END = "<!-- claims, written by scripts/write_claims.py -->", "<!-- end of claims -->"
+VERDICTS = ("supported", "refuted", "equivalent", "inconclusive", "not measured")
 Answer = Mapping[str, Any]
 
 
@@ -48,12 +48,16 @@ def replaced(page: str, block: str) -> str:
 
 
 def summary(answers: Sequence[Answer]) -> str:
-    """Counts of verdicts by corpus, and the claims by verdict of the first."""
-    lines = []
+    """The claims by their verdict, a list for each corpus and number of training subjects."""
+    parts = []
     for answer in answers:
-        counts = Counter(row["verdict"] for row in answer["claims"])
-        lines.append(f"- {corpus_and_scale(answer)}: " + ", ".join(f"{count} {word}" for word, count in counts.items()))
-    return "\n".join(lines)
+        stated: dict[str, list[str]] = {}
+        for row in answer["claims"]:
+            stated.setdefault(row["verdict"], []).append(row["statement"])
+        verdicts = sorted(stated, key=VERDICTS.index)
+        lines = [f"- *{verdict}*: {'; '.join(stated[verdict])}" for verdict in verdicts]
+        parts.append("\n".join([f"On {corpus_and_scale(answer)}:", "", *lines]))
+    return "\n\n".join(parts)
 
 
 def tables(answers: Sequence[Answer]) -> str:
