@@ -80,7 +80,7 @@ def findings(answer: Answer) -> str:
         (one["seeds"], one["subjects"]) for row in answer["claims"] for one in row["findings"] if one["seeds"] > 1
     }
     crossed = "; ".join(f"{seeds} seeds crossed with {subjects} test subjects" for seeds, subjects in sorted(sources))
-    commit = f", commit {answer['commit'][:7]}" if answer.get("commit") else ""
+    commit = f", commit {answer['commit'][:7]}{answer['commit'][40:]}" if answer.get("commit") else ""
     return f"On {corpus_and_scale(answer)}: {crossed}; {answer['day']}{commit}:\n\n{table(head, rows)}"
 
 

@@ -88,11 +88,13 @@ def predict(
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--ict", "ict_folder", required=True, help="A clone of ICT-FaceKit: the face that the motion is played on."
 )
-@click.option("--port", default=11111, show_default=True, help="Of this machine; the app's target has the same.")
+@click.option(
+    "--port", default=11111, type=click.IntRange(0, 65535), show_default=True, help="The app's target has the same."
+)
 @click.option(
     "--host", default="0.0.0.0", show_default=True, help="Address to listen at; by default, all of this machine."
 )

@@ -33,7 +33,7 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
 ON_REQUEST: Mapping[str, tuple[str, ...]] = {
     **{f"study_{name}": (f"{name}_study_page",) for name in STUDIES},
     "blendshapes": ("blendshape_scores",),
-    "claims": ("claims_page",),
+    "claims": ("stored_claims", "claims_page"),
     "cross_validate": ("cross_validation_scores",),
     "evaluate_packaged": ("packaged_metrics", "packaged_comparison"),
     "export": ("exported_model",),

@@ -188,7 +188,7 @@ def test_a_study_on_the_same_data_counts_and_one_on_others_is_left_out_and_says_
 def test_a_study_of_other_code_does_not_count_and_is_named(ablation):
     claim = said(Evidence(studies={"ablation": ablation}, present=replace(PROVENANCE.basis, code="new")))[4]
     assert claim.verdict == "not measured"
-    assert claim.findings[0].stale == "made by other code (abcdef01): run the study again"
+    assert claim.findings[0].stale == "made by other code or libraries (abcdef01): run the study again"
 
 
 def test_a_study_of_an_earlier_version_does_not_count(ablation):

@@ -119,6 +119,21 @@ def test_the_curve_is_of_validation_subjects_where_there_are_some():
         assert tested[-1] == set(split.test)
 
 
+def test_a_tracked_variant_is_tested_on_test_subjects_alone(monkeypatch):
+    split = SubjectSplit(tuple("AB"), tuple("DE"), 0)
+    rows = [(f"{subject}/anger", subject, "anger") for subject in "ABCDE"]
+    sequences = pd.DataFrame(rows, columns=["sequence", "subject", "expression"])
+    bank = SimpleNamespace(only=lambda views: None)
+    everything = Evaluator(bank, sequences, split, ExperimentSettings().inputs)
+    monkeypatch.setattr(Evaluator, "prepare", lambda *given, **options: everything)
+    monkeypatch.setattr(trials, "_trained", lambda training, evaluator: (None, pd.DataFrame()))
+    monkeypatch.setattr(trials, "_predict", lambda variant, settings, evaluator, model: evaluator.sequences)
+    variant = Variant("affect_vlm", "", "affect_vlm", tracked=True)
+    data = SimpleNamespace(views=None, store=None)
+    training = trials._Training(variant, ExperimentSettings(), split, data, None, ("C",))
+    assert set(trials._train_and_evaluate(training).predictions["subject"]) == set("ABDE")
+
+
 def test_more_training_subjects_than_there_are_is_refused(split, store):
     options = StudyOptions(name="convergence", training_subjects=500)
     with pytest.raises(ValueError, match="500 training subjects are wanted"):

@@ -256,7 +256,7 @@ def test_many_changes_are_told_by_a_few_and_their_number():
 
 def test_changed_code_is_told_from_the_commit(provenance, sequences, split):
     present = replace(basis(sequences, split), code="another")
-    assert "other code (abcdef01+)" in replace(provenance, commit="abcdef01" * 5 + "+").stale(present)
+    assert "other code or libraries (abcdef01+)" in replace(provenance, commit="abcdef01" * 5 + "+").stale(present)
 
 
 def test_what_to_type_again_has_the_changed_parameters(provenance):

@@ -92,6 +92,15 @@ class _Unwatched(threading.Event):
         return super().is_set() or time.monotonic() - self.looked > IDLE
 
 
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What a folder is on its disk: one that is removed and made again is another; None where there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if folder.is_dir() else None
+
+
 class LiveWatch:
     """Answers the newest scans of a folder with one model, in a thread that runs while somebody looks.
 
@@ -110,9 +119,12 @@ class LiveWatch:
         """State of this moment; begins to watch, if it does not."""
         with self._lock:
             self._stop.looked = time.monotonic()
-            if not self.folder.is_dir():
+            there = _identity(self.folder)
+            if there is None:
                 self._stop.set()
-            elif not self._thread.is_alive() and not self._error:
+                self._error = ""
+            elif there != self._watched or not (self._thread.is_alive() or self._error):
+                self._stop.set()
                 self._begin()
             now = time.monotonic()
             seconds, probabilities = self._timeline.bars(now)
@@ -136,7 +148,7 @@ class LiveWatch:
         """Start a thread; one before it ends by itself, and what it still answers is dropped."""
         self._neutral: Path | None = None
         self._remark = self._error = ""
-        self._stop = _Unwatched()
+        self._stop, self._watched = _Unwatched(), _identity(self.folder)
         self._thread = threading.Thread(target=self._run, args=(self._stop, self.chosen), name="live", daemon=True)
         self._thread.start()
 

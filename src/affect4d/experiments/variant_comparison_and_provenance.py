@@ -335,7 +335,7 @@ class StudyProvenance:
             return f"made on {_described(self.basis)}; the present data are {_described(present)}"
         if self.basis.code != present.code:
             commit = f" ({self.commit[:8]}{self.commit[40:]})" if self.commit else ""
-            return f"made by other code{commit}: run the study again"
+            return f"made by other code or libraries{commit}: run the study again"
         return ""
 
     def remarks(self, present: DataProvenance) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ PORT = 11111
 VERSION, VALUES = 6, 61
 LARGEST_PACKET = 65_535
 WAIT = 0.2  # seconds between looks at whether to stop
+MOST_WAITING = 256  # packets that are looked at together
 KEPT = 300  # newest scans in the folder, beside the neutral one; older ones are removed
 
 _SIDES = ("Left", "Right")
@@ -105,33 +106,47 @@ def open_port(host: str = "", port: int = PORT) -> socket.socket:
 
 
 def receive_frames(listening: socket.socket, stop: Event | None = None) -> Iterator[LiveLinkFrame]:
-    """The newest frame each time one is asked for; those in between are passed over, and what is none is warned of."""
-    stop, warned = stop or Event(), False
+    """The newest frame of the first phone each time one is asked for; those in between are passed over.
+
+    The first packet that is none, and the first of another phone, are warned of.
+    """
+    stop, told, phone = stop or Event(), set[str](), None
     while not stop.is_set():
-        packet = _newest(listening)
-        if packet is None:
-            continue
-        try:
-            yield read_packet(packet)
-        except ValueError as error:
-            if not warned:
-                LOGGER.warning("A packet is not read: %s. Others like it are not mentioned.", error)
-            warned = True
+        newest = None
+        for packet in _waiting(listening):
+            try:
+                frame = read_packet(packet)
+            except ValueError as error:
+                _warn_once(told, "packet", f"A packet is not read: {error}. Others are not mentioned.")
+                continue
+            phone = phone or (frame.device, frame.subject)
+            if (frame.device, frame.subject) == phone:
+                newest = frame
+            else:
+                _warn_once(told, "phone", f"{frame.subject} is another face than {phone[1]}: it is not read.")
+        if newest is not None:
+            yield newest
 
 
-def _newest(listening: socket.socket) -> bytes | None:
+def _warn_once(told: set[str], kind: str, message: str) -> None:
+    if kind not in told:
+        LOGGER.warning("%s", message)
+    told.add(kind)
+
+
+def _waiting(listening: socket.socket) -> list[bytes]:
+    """All packets that wait, or the next one; none after ``WAIT`` seconds."""
+    packets = []
     try:
-        packet = listening.recv(LARGEST_PACKET)
-    except TimeoutError:
-        return None
-    listening.setblocking(False)
-    try:
-        while True:
-            packet = listening.recv(LARGEST_PACKET)
-    except BlockingIOError:
-        return packet
+        packets.append(listening.recv(LARGEST_PACKET))
+        listening.setblocking(False)
+        while len(packets) < MOST_WAITING:
+            packets.append(listening.recv(LARGEST_PACKET))
+    except (TimeoutError, BlockingIOError):
+        pass
     finally:
         listening.settimeout(WAIT)
+    return packets
 
 
 def write_frames(frames: Iterable[LiveLinkFrame], folder: Path, recipe: LiveLinkRecipe) -> Iterator[Path]:

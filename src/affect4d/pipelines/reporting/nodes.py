@@ -71,20 +71,27 @@ def gather_evidence(
     micro_comparison: list[dict[str, Any]] | LeftOut,
     raw_corpus: dict[str, Any],
 ) -> dict[str, Any]:
-    """Results that other pipelines left, of this corpus (studies, cross-validations, robustness) and of all (claims).
+    """:func:`gather_stored_evidence`, with claim 9 as this run measured it where it did."""
+    found = gather_stored_evidence(evidence, raw_corpus)
+    if not isinstance(micro_comparison, LeftOut) and micro_comparison:
+        found["findings"] = {"9": micro_comparison}
+    return found
+
+
+def gather_stored_evidence(evidence: Mapping[str, Callable[[], Any]], raw_corpus: dict[str, Any]) -> dict[str, Any]:
+    """Results that pipelines left, of this corpus (studies, cross-validations, robustness) and of all (claims).
 
     Args:
         evidence: Partitions ``CORPUS/studies/SCALE/NAME``, ``CORPUS/claim_9``, ``CORPUS/cross_validation/NAME``,
             ``CORPUS/robustness`` and ``CORPUS/claims-SCALE``; the scale is the number of training subjects or ``all``.
-        micro_comparison: Claim 9 as this run measured it; where it is empty, the newest of other corpora stands in.
+            Of claim 9 the newest counts, whatever the corpus.
     """
     own = f"{raw_corpus['name']}/"
     robustness = evidence.get(f"{own}robustness")
     elsewhere = [load() for name, load in evidence.items() if name.endswith("/claim_9")]
-    latest: list[dict[str, Any]] = max(
+    claim_9: list[dict[str, Any]] = max(
         (rows for rows in elsewhere if rows), key=lambda rows: str(rows[0]["made"]), default=[]
     )
-    claim_9 = latest if isinstance(micro_comparison, LeftOut) else micro_comparison or latest
     return {
         "studies": _by_scale(_load_below(evidence, f"{own}studies/")),
         "findings": {"9": claim_9} if claim_9 else {},
@@ -114,6 +121,7 @@ def answer_claims(
     return {
         "corpus": present.corpus,
         "training_subjects": options["training_subjects"],
+        "data": present.data,
         "day": run_info["made"][:10],
         "commit": run_info["commit"],
         "claims": [asdict(result) for result in claims.evaluate_claims(found)],
@@ -125,6 +133,18 @@ def scale_name(options: Mapping[str, Any]) -> str:
     return str(options["training_subjects"] or "all")
 
 
+def studies_on(studies: Mapping[str, Mapping[str, Any]], data: str) -> dict[str, dict[str, Any]]:
+    """The studies, by scale and name, that are about these data (:class:`DataProvenance`)."""
+
+    def about(document: Any) -> bool:
+        return isinstance(document, Mapping) and document.get("provenance", {}).get("basis", {}).get("data") == data
+
+    return {
+        scale: {name: document for name, document in documents.items() if about(document)}
+        for scale, documents in studies.items()
+    }
+
+
 def write_claims_page(claims: dict[str, Any], evidence: dict[str, Any], run_info: dict[str, Any]) -> str:
     """Verdicts with their findings, and a forest plot of all contrasts at every number of training subjects."""
     from affect4d.experiments.claims import claims_by_corpus
@@ -132,7 +152,7 @@ def write_claims_page(claims: dict[str, Any], evidence: dict[str, Any], run_info
 
     return render_claims(
         claims,
-        evidence["studies"],
+        studies_on(evidence["studies"], claims["data"]),
         claims_by_corpus([*evidence["claims"].values(), claims]),
         datetime.datetime.fromisoformat(run_info["made"]),
     )
@@ -193,7 +213,7 @@ def write_report(
         "corpora": claims_by_corpus([*evidence["claims"].values(), *present({"own": claims}).values()]),
         "validations": evidence["cross_validations"],
         "robustness": evidence["robustness"],
-        "studies": evidence["studies"],
+        "studies": {} if isinstance(claims, LeftOut) else studies_on(evidence["studies"], claims["data"]),
         "sizes": size_studies(
             {name: found for studies in evidence["studies"].values() for name, found in studies.items()}
         ),
@@ -224,11 +244,13 @@ def _load_below(evidence: Mapping[str, Callable[[], Any]], folder: str) -> dict[
 
 
 def _by_scale(documents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Results of studies by number of training subjects (``all`` last) and name; without a folder they are older."""
     studies: dict[str, dict[str, Any]] = {}
-    for name, document in documents.items():
-        *scale, study = name.split("/")
-        studies.setdefault(scale[0] if scale else "all", {})[study] = document
-    return studies
+    for name in sorted(documents, key=lambda name: "/" in name):
+        provenance = documents[name].get("provenance", {}) if isinstance(documents[name], Mapping) else {}
+        scale = scale_name({"training_subjects": provenance.get("training_subjects")})
+        studies.setdefault(scale, {})[name.split("/")[-1]] = documents[name]
+    return dict(sorted(studies.items(), key=lambda item: (item[0] == "all", len(item[0]), item[0])))
 
 
 Section = dict[str, Any]

@@ -1,6 +1,6 @@
 """Metrics, predictions, images → summary, claims table, report, model cards."""
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline, node, pipeline
 
 from affect4d.pipelines import named_node
 from affect4d.pipelines.reporting import nodes
@@ -30,24 +30,19 @@ def _analysis() -> list[Node]:
 
 
 def _claims() -> list[Node]:
+    """Claims of a report, and by themselves, of results on disk alone: nothing is trained for them."""
+    present = ("raw_corpus", "subject_split", "sequences", "view_manifest", "run_info")
+    given = {**{name: name for name in present}, "options": "params:claims"}
     return [
         named_node(
             nodes.gather_evidence, ["evidence", "smile_vlm_micro_comparison", "raw_corpus"], "gathered_evidence"
         ),
-        named_node(
-            nodes.answer_claims,
-            {
-                "evidence": "gathered_evidence",
-                "raw_corpus": "raw_corpus",
-                "subject_split": "subject_split",
-                "sequences": "sequences",
-                "view_manifest": "view_manifest",
-                "options": "params:claims",
-                "run_info": "run_info",
-            },
-            "claims",
+        named_node(nodes.answer_claims, {"evidence": "gathered_evidence", **given}, "claims"),
+        named_node(nodes.gather_stored_evidence, ["evidence", "raw_corpus"], "stored_evidence"),
+        node(
+            nodes.answer_claims, {"evidence": "stored_evidence", **given}, "stored_claims", name="answer_stored_claims"
         ),
-        named_node(nodes.write_claims_page, ["claims", "gathered_evidence", "run_info"], "claims_page"),
+        named_node(nodes.write_claims_page, ["stored_claims", "stored_evidence", "run_info"], "claims_page"),
     ]
 
 
