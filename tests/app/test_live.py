@@ -121,13 +121,14 @@ def test_a_scan_of_the_folder_can_be_chosen_as_the_neutral_one(watch, write_scan
     assert until(watch, lambda state: state.neutral).neutral == first
 
 
-def test_a_folder_that_is_removed_and_made_again_is_watched_again(watch, write_scan):
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_folder_that_is_removed_and_made_again_is_watched_again(watch, write_scan, at_once):
     scan = write_scan("0.ply")
     until(watch, shows(scan))
-    scan.unlink()
-    scan.parent.rmdir()
+    scan.parent.rename(scan.parent.with_name("removed"))  # its number on the disk is not given to the new one
     thread = watch._thread
-    until(watch, lambda _: not thread.is_alive())
+    if not at_once:
+        until(watch, lambda _: not thread.is_alive())
     scan.parent.mkdir()
     until(watch, shows(write_scan("1.ply")))
 
