@@ -113,6 +113,8 @@ class LiveWatch:
         self.chosen: Path | None = None  # neutral scan; by default, the folder's first one by name
         self._lock, self._timeline = threading.Lock(), Timeline()
         self._newest: LiveAnswer | None = None
+        self._neutral: Path | None = None
+        self._remark = self._error = ""
         self._begin()
 
     def look(self) -> LiveState:
@@ -146,9 +148,10 @@ class LiveWatch:
 
     def _begin(self) -> None:
         """Start a thread; one before it ends by itself, and what it still answers is dropped."""
-        self._neutral: Path | None = None
+        self._neutral = None
         self._remark = self._error = ""
-        self._stop, self._watched = _Unwatched(), _identity(self.folder)
+        self._watched = _identity(self.folder)
+        self._stop = _Unwatched()
         self._thread = threading.Thread(target=self._run, args=(self._stop, self.chosen), name="live", daemon=True)
         self._thread.start()
 
