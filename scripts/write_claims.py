@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from affect4d.experiments.claims import claims_by_corpus, corpus_and_scale
+from affect4d.reporting.pages import templates
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/claims"
@@ -86,12 +87,10 @@ def findings(answer: Answer) -> str:
 
 def measured(finding: Mapping[str, Any]) -> list[str]:
     """Values, difference, interval and p of a finding."""
-    scale, unit = (1, " epochs") if finding["unit"] == "epochs" else (100, " UF1" if finding["unit"] == "UF1" else "")
-    values = " · ".join("never" if value is None else f"{scale * value:.1f}" for value in finding["values"]) + unit
-    shown = [
-        "–" if value is None else f"{scale * value:+.1f}".replace("-", "−")
-        for value in (finding["difference"], *(finding["interval"] or (None, None)))
-    ]
+    unit, (figure, difference) = finding["unit"], (templates().filters[name] for name in ("figure", "difference"))
+    values = " · ".join(figure(value, unit) for value in finding["values"])
+    values += "" if unit == "accuracy" else f" {unit}"
+    shown = [difference(value, unit) for value in (finding["difference"], *(finding["interval"] or (None, None)))]
     p = "<0.001" if finding["p"] < 0.001 else f"{finding['p']:.3f}"
     return [values, shown[0], f"{shown[1]} … {shown[2]}" if finding["interval"] else "–", p]
 

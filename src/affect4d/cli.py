@@ -99,7 +99,7 @@ def predict(
     "--host", default="0.0.0.0", show_default=True, help="Address to listen at; by default, all of this machine."
 )
 def receive(folder: Path, ict_folder: str, port: int, host: str) -> None:
-    """Write the motion that Live Link Face sends over the network to FOLDER, as scans of a drawn face.
+    """Write the motion that Live Link Face sends over the network to FOLDER, as scans of a generated face.
 
     `affect4d predict --watch FOLDER` or the app's live mode answer them. The first frame is the neutral face.
     """

@@ -40,7 +40,7 @@ TERM_NAMES: Mapping[str, str] = {
 def contrasts_figure(results: Mapping[str, Sequence[VariantResult]], margin: float) -> go.Figure:
     """Forest plot: difference in accuracy of every contrast with its interval, in points; primary ones are filled.
 
-    ``results`` are by the name of a series; one that has none at all is left out of the legend.
+    ``results`` are by the name of their series; a legend names several.
     """
     series = {name: [row for row in rows if row.against][::-1] for name, rows in results.items()}
     contrasts = {row.description for rows in series.values() for row in rows}

@@ -223,17 +223,12 @@ def forest_plots(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, go.Figur
     found: dict[str, dict[str, list[VariantResult]]] = {}
     for scale, documents in sorted(studies.items()):
         for name, document in _readable(documents):
-            found.setdefault(name, {})[scale_in_words(scale)] = from_document(document["variants"])
+            found.setdefault(name, {})[f"{scale} training subjects"] = from_document(document["variants"])
     return {
         f"forest-{name}": figures.contrasts_figure(results, EQUIVALENCE_MARGIN)
         for name, results in found.items()
         if any(row.against for rows in results.values() for row in rows)
     }
-
-
-def scale_in_words(scale: str) -> str:
-    """``40`` or ``all`` as a series of a forest plot."""
-    return f"{scale} training subjects"
 
 
 def render_model_card(

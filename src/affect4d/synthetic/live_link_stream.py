@@ -1,4 +1,4 @@
-"""Live Link Face over the network: a phone's motion on a drawn face, as scans in a folder.
+"""Live Link Face over the network: a phone's motion on a generated face, as scans in a folder.
 
 The app sends one UDP packet a frame to port 11111. A packet, big-endian: version (1 byte), the device's and the
 subject's name (4 bytes of length and as many of text), frame (4), fraction of a frame (float), rate and its denominator
