@@ -15,7 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from affect4d.parallel import EngineOptions, map_chunks
-from affect4d.parallel.dask_client_and_workers import CodeMismatchError, attempt, open_client
+from affect4d.parallel.dask_client_and_workers import CodeMismatchError, attempt, open_client, pickled
 
 
 def parameters_of(project_root, words):
@@ -37,12 +37,12 @@ def test_a_run_that_would_speak_openly_to_another_host_ends_before_any_node(proj
 
 def test_a_worker_with_other_code_is_refused():
     with pytest.raises(CodeMismatchError, match="another version"):
-        attempt(abs, -1, 10.0, "digest of another package")
+        attempt(pickled(abs), -1, 10.0, "digest of another package")
 
 
 def test_what_a_function_raises_comes_back_as_it_is():
     with pytest.raises(ZeroDivisionError):
-        attempt(reciprocal, 0, 10.0, None)
+        attempt(pickled(reciprocal), 0, 10.0, None)
 
 
 def reciprocal(number):
@@ -51,7 +51,28 @@ def reciprocal(number):
 
 def test_a_function_that_wants_to_exit_has_failed_and_no_more():
     with pytest.raises(RuntimeError, match="SystemExit"):
-        attempt(sys.exit, 3, 10.0, None)
+        attempt(pickled(sys.exit), 3, 10.0, None)
+
+
+class Doubled:
+    """A function that counts how often it was read from its bytes."""
+
+    read = 0
+
+    def __setstate__(self, state):
+        Doubled.read += 1
+
+    def __getstate__(self):
+        return "no state"
+
+    def __call__(self, number):
+        return 2 * number
+
+
+def test_a_process_reads_a_function_once_for_all_chunks():
+    sent = pickled(Doubled())
+    assert [attempt(bytes(bytearray(sent)), number, 10.0, None) for number in range(3)] == [0, 2, 4]
+    assert Doubled.read == 1
 
 
 @pytest.fixture

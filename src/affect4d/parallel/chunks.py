@@ -19,6 +19,7 @@ from affect4d.parallel.dask_client_and_workers import (
     attempt,
     open_client,
     package_digest,
+    pickled,
 )
 from affect4d.parallel.options import IN_PROCESS, EngineOptions
 
@@ -156,9 +157,10 @@ def _run_on_cluster(
 
     client = open_client(engine)
     code = None if engine.address is None else package_digest()
+    sent = pickled(function)
 
     def submit(chunk: _Chunk) -> Any:
-        future = client.submit(attempt, function, chunk, engine.seconds, code, pure=False)
+        future = client.submit(attempt, sent, chunk, engine.seconds, code, pure=False)
         under_way[future.key] = chunk
         return future
 
