@@ -10,13 +10,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from affect4d.experiments.claims import claims_by_corpus, corpus_and_scale
+from affect4d.experiments.claims import CLAIMS, claims_by_corpus, corpus_and_scale
+from affect4d.experiments.variant_comparison_and_provenance import EQUIVALENCE_MARGIN
 from affect4d.reporting.pages import templates
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/claims"
 BEGIN, END = "<!-- claims, written by scripts/write_claims.py -->", "<!-- end of claims -->"
-VERDICTS = ("supported", "refuted", "equivalent", "inconclusive", "not measured")
+HEADINGS = {
+    "supported": "Supported",
+    "refuted": "Refuted",
+    "equivalent": f"Not confirmed, the difference is below {100 * EQUIVALENCE_MARGIN:g} points",
+    "inconclusive": "Undecided",
+    "not measured": "Not measured by this design",
+}
+"""The README's words for each verdict, in the order of its list."""
+STATEMENTS = {claim.number: claim.statement for claim in CLAIMS}
 Answer = Mapping[str, Any]
 
 
@@ -54,9 +63,10 @@ def summary(answers: Sequence[Answer]) -> str:
     for answer in answers:
         stated: dict[str, list[str]] = {}
         for row in answer["claims"]:
-            stated.setdefault(row["verdict"], []).append(row["statement"])
-        verdicts = sorted(stated, key=VERDICTS.index)
-        lines = [f"- *{verdict}*: {'; '.join(stated[verdict])}" for verdict in verdicts]
+            stated.setdefault(row["verdict"], []).append(STATEMENTS[row["number"]])
+        lines = [
+            f"- *{words}*: {'; '.join(stated[verdict])}" for verdict, words in HEADINGS.items() if verdict in stated
+        ]
         parts.append("\n".join([f"On {corpus_and_scale(answer)}:", "", *lines]))
     return "\n\n".join(parts)
 

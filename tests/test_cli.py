@@ -1,5 +1,7 @@
 """The command line: a user's error is a sentence, a bug is a traceback, and a missing result is an exit code."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,9 @@ def test_the_command_exits_with_the_reason(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         cli.run_in_sentences(verbose=False, pipeline="train_smile", pipelines=[])
     assert "no landmarks" in capsys.readouterr().err
+
+
+def test_a_command_prints_its_answer_and_no_log():
+    done = subprocess.run([sys.executable, "-m", "affect4d", "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: affect4d")
+    assert done.stderr == ""

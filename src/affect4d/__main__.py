@@ -1,17 +1,19 @@
 """``affect4d`` on the command line: ``affect4d predict SCAN``; without a command, ``kedro run`` of this package."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.project import configure_project
-
-from affect4d.cli import cli
-
 
 def main(arguments: Sequence[str] | None = None, **options: Any) -> Any:
     """Run a command of the installed package."""
+    logging.getLogger("kedro.framework.project").setLevel(logging.WARNING)  # at import it names its logging file
+    from kedro.framework.project import configure_project
+
+    from affect4d.cli import cli
+
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] not in (*cli.commands, "--help"):
         words = ["run", *words]

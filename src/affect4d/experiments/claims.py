@@ -304,7 +304,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         7,
-        f"SMILE-VLM comes within reach of supervised training ({100 * REACH:.0f} points), or exceeds it",
+        f"SMILE-VLM, by a linear probe, comes within {100 * REACH:.0f} points of supervised training, or exceeds it",
         lambda found: found.variants("supervision", "cross_entropy"), NOT_INFERIOR,
         "kedro run --pipeline=study_supervision",
     ),
@@ -316,7 +316,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(9, "SMILE-VLM carries over to micro-expressions", lambda found: found.stored(9), BETTER,
         "kedro run --pipeline=train_smile --params corpus=open-4dmer,train.start_from=smile_vlm"),
     Claim(
-        10, "Zero-shot recognition works through language",
+        10, "Zero-shot recognition through language is above chance",
         lambda found: found.beside_chance("supervision", "zero_shot", "free_text"), BETTER,
         "kedro run --pipeline=study_supervision", parts=2,
     ),
