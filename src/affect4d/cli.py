@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Any
 
@@ -145,23 +146,29 @@ def _predict(scans: Sequence[Path], model: str, neutral: Path | None, as_csv: bo
 
 
 def _watch(folder: Path, model: str, neutral: Path | None, as_csv: bool, unsure: bool) -> None:
+    import torch
+
     from affect4d.inference import Predictor
     from affect4d.inference.watch_folder import answer_scans, watch_scans
 
-    predictor = Predictor.load(model)
+    torch.set_num_threads(1)  # the next scans are read and aligned meanwhile
+    predictor, stop = Predictor.load(model), Event()
     columns = [*(f"prob_{name}" for name in predictor.expressions), *predictor.description.action_unit_names]
     writer = None
-    for answer in answer_scans(predictor, watch_scans(folder), neutral, answer_unsure=unsure):
-        line = answer.line()
-        if not as_csv:
-            click.echo(json.dumps(line))
-            continue
-        if writer is None:
-            fixed = [name for name in line if name not in columns]
-            writer = csv.DictWriter(sys.stdout, [*fixed[:3], *columns, *fixed[3:]])
-            writer.writeheader()
-        writer.writerow(line)
-        sys.stdout.flush()
+    try:
+        for answer in answer_scans(predictor, watch_scans(folder, stop=stop), neutral, answer_unsure=unsure):
+            line = answer.line()
+            if not as_csv:
+                click.echo(json.dumps(line))
+                continue
+            if writer is None:
+                fixed = [name for name in line if name not in columns]
+                writer = csv.DictWriter(sys.stdout, [*fixed[:3], *columns, *fixed[3:]])
+                writer.writeheader()
+            writer.writerow(line)
+            sys.stdout.flush()
+    finally:
+        stop.set()
 
 
 def is_users(error: BaseException) -> bool:

@@ -1,14 +1,19 @@
 """Live prediction: a file is answered once it is complete, and a bad one costs only itself."""
 
+import dataclasses
 import os
+import queue
 import shutil
 import threading
 import time
+import types
+from pathlib import Path
 
 import pytest
 
 import affect4d
 from affect4d.__main__ import main
+from affect4d.inference import watch_folder
 from affect4d.inference.watch_folder import REMEMBERED, answer_scans, first_scans, watch_scans
 
 PATIENCE = 60.0
@@ -87,6 +92,78 @@ def test_of_scans_that_are_complete_together_only_the_newest_come_where_asked(tm
         if len(found) == 3:
             stop.set()
     assert found == ["3.ply", "4.ply", "5.ply"]
+
+
+def test_the_time_a_scan_has_not_changed_counts_from_its_last_change(tmp_path, monkeypatch):
+    (tmp_path / "old.ply").write_bytes(b"scan")
+    (tmp_path / "old.jpg").write_bytes(b"image")
+    stop = threading.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(watch_folder, "_age", lambda path: 1e9)
+        assert next(watch_scans(tmp_path, settle=1e6, stop=stop)).name == "old.ply"
+    assert 0 <= watch_folder._age(tmp_path / "old.ply") < PATIENCE
+    assert watch_folder._age(tmp_path / "gone.ply") == 0
+    watch = watch_scans(tmp_path, settle=0.25, stop=stop)
+    assert next(watch).name == "old.ply"
+    (tmp_path / "new.ply").write_bytes(b"scan")
+    written = time.monotonic()
+    assert next(watch).name == "new.ply"
+    assert time.monotonic() - written > 0.2
+    stop.set()
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    answer_unsure: bool = False
+    keep_faces: bool = False
+
+
+class Take:
+    """Stands for the preparation of scans; the second scan cannot be rendered."""
+
+    def __init__(self, options, neutral):
+        self.begun = []
+
+    def read(self, recording):
+        return recording.name
+
+    def render(self, recording, raw):
+        if raw == "1.ply":
+            raise ArithmeticError("1.ply is bad")
+        return raw
+
+    def prepare(self, recording, rendered):
+        return types.SimpleNamespace(scans=[types.SimpleNamespace(face=None)], name=rendered)
+
+
+class Named:
+    """Stands for a model: it answers with the name of the scan."""
+
+    preprocessor = Options()
+
+    def classify(self, prepared):
+        return types.SimpleNamespace(frames=[types.SimpleNamespace(file=prepared.name, status="ok", reason="")])
+
+
+def test_an_answer_does_not_wait_for_the_next_scan_and_answers_are_in_order(monkeypatch, tmp_path):
+    monkeypatch.setattr(watch_folder, "LiveTake", Take)
+    scans, stop = queue.SimpleQueue(), object()
+    answers = answer_scans(Named(), iter(scans.get, stop))
+    scans.put(tmp_path / "0.ply")
+    assert next(answers).frame.file == "0.ply"
+    for number in range(1, 5):
+        scans.put(tmp_path / f"{number}.ply")
+    scans.put(stop)
+    rest = [answer.frame for answer in answers]
+    assert [Path(frame.file).name for frame in rest] == [f"{number}.ply" for number in range(1, 5)]
+    assert [frame.status for frame in rest] == ["refused", "ok", "ok", "ok"]
+    assert rest[0].reason == "ArithmeticError: 1.ply is bad"
+
+
+def test_what_ends_the_scans_ends_the_answers(monkeypatch, tmp_path):
+    monkeypatch.setattr(watch_folder, "LiveTake", Take)
+    with pytest.raises(FileNotFoundError, match="to watch"):
+        next(answer_scans(Named(), watch_scans(tmp_path / "nowhere")))
 
 
 def test_the_first_scans_of_a_folder_are_in_natural_order(tmp_path):

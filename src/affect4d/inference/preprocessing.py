@@ -129,7 +129,7 @@ class Preprocessor:
             return self.prepare_recording(replace(found, name=name or found.name), neutral=neutral)
         given = _as_list(scans)
         if any(isinstance(scan, FaceScan) for scan in given):
-            take = TakeAligner()
+            take = self._new_take()
             rest = self._neutral(neutral, take)
             rendered = [self._load(scan, frame, take) for frame, scan in enumerate(given)]
             return self._join(rendered, rest, name or "scan", None, len(given) > 1)
@@ -138,31 +138,41 @@ class Preprocessor:
 
     def prepare_recording(self, recording: ScanRecording, *, neutral: ScanInput | None = None) -> PreparedSequence:
         """Read and render a recording found by :func:`affect4d.inference.find_recordings.find_recordings`."""
-        take = TakeAligner()
+        take = self._new_take()
         rest = self._neutral(neutral, take)
         rendered = [self._read(recording, row, take) for row in recording.rows]
         return self._join(rendered, rest, recording.name, recording.subject, recording.is_sequence)
 
     def try_scan(self, recording: ScanRecording) -> None:
         """Render the only scan of a recording, to detect crashes."""
-        self._read(recording, recording.rows[0], TakeAligner())
+        self._read(recording, recording.rows[0], self._new_take())
 
-    def _load(self, scan: ScanInput, frame: int, take: TakeAligner) -> "_Rendered":
+    def _new_take(self) -> TakeAligner:
+        return TakeAligner(find_landmarks=self.keep_faces)  # nothing else shows them
+
+    def _load(self, scan: ScanInput, frame: int, take: TakeAligner) -> "RenderedScan":
         if isinstance(scan, FaceScan):
             return self._render(scan, Path(f"scan {frame}"), PreparedScan("", frame, "ok"), take)
         recording = recording_of([Path(scan)])
         return self._read(recording, {**recording.rows[0], "frame": frame}, take)
 
-    def _read(self, recording: ScanRecording, row: Mapping[str, Any], take: TakeAligner) -> "_Rendered":
-        path = recording.source.locate(row)
-        outcome = PreparedScan(str(path), int(row["frame"]), "ok")
-        try:
-            raw = recording.source.read(row, texels=texels_for(self.description.render))
-        except ScanError as error:
-            return _refused(outcome, error)
-        return self._render(raw, path, outcome, take)
+    def _read(self, recording: ScanRecording, row: Mapping[str, Any], take: TakeAligner) -> "RenderedScan":
+        raw = self._open(recording, row)
+        return raw if isinstance(raw, RenderedScan) else self._render_of(recording, row, raw, take)
 
-    def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan, take: TakeAligner) -> "_Rendered":
+    def _open(self, recording: ScanRecording, row: Mapping[str, Any]) -> "FaceScan | RenderedScan":
+        """The raw scan of a row; refused, if it cannot be read."""
+        try:
+            return recording.source.read(row, texels=texels_for(self.description.render))
+        except ScanError as error:
+            return _refused(_usable(recording, row), error)
+
+    def _render_of(
+        self, recording: ScanRecording, row: Mapping[str, Any], raw: FaceScan, take: TakeAligner
+    ) -> "RenderedScan":
+        return self._render(raw, recording.source.locate(row), _usable(recording, row), take)
+
+    def _render(self, raw: FaceScan, path: Path, outcome: PreparedScan, take: TakeAligner) -> "RenderedScan":
         try:
             with ALIGNING, _library_threads().limit(limits=1):  # as in a worker: more threads round otherwise
                 alignment = take.align(raw)
@@ -181,11 +191,11 @@ class Preprocessor:
         found = outcome_columns(alignment, face)
         noted = {name: found[name] for name in ("status", "code", "reason", "confidence")}
         shown = replace(face.scan, landmarks=alignment.landmarks) if self.keep_faces else None
-        return _Rendered(replace(outcome, **noted, face=shown), images)
+        return RenderedScan(replace(outcome, **noted, face=shown), images)
 
     def _join(
         self,
-        rendered: "Sequence[_Rendered]",
+        rendered: "Sequence[RenderedScan]",
         rest: list[dict[str, np.ndarray]],
         name: str,
         subject: str | None,
@@ -230,19 +240,29 @@ class LiveTake:
     """Prepares the scans of one face as they come; movement is since the neutral scan, or the first usable one."""
 
     def __init__(self, preprocessor: Preprocessor, neutral: ScanInput | None = None) -> None:
-        self._preprocessor, self._take = preprocessor, TakeAligner()
+        self._preprocessor, self._take = preprocessor, preprocessor._new_take()
         self._rest = preprocessor._neutral(neutral, self._take)
 
-    def prepare(self, scan: ScanRecording) -> PreparedSequence:
-        """Read and render the next scan; UnusableRecordingError if it cannot be used."""
-        rendered = self._preprocessor._read(scan, scan.rows[0], self._take)
+    def read(self, scan: ScanRecording) -> "FaceScan | RenderedScan":
+        """Read a scan; refused, if it cannot be read."""
+        return self._preprocessor._open(scan, scan.rows[0])
+
+    def render(self, scan: ScanRecording, raw: "FaceScan | RenderedScan") -> "RenderedScan":
+        """Align and render the next scan."""
+        if isinstance(raw, RenderedScan):
+            return raw
+        rendered = self._preprocessor._render_of(scan, scan.rows[0], raw, self._take)
         if not self._rest and rendered.images is not None:
             self._rest = [rendered.images]
+        return rendered
+
+    def prepare(self, scan: ScanRecording, rendered: "RenderedScan") -> PreparedSequence:
+        """The model's input for a rendered scan; UnusableRecordingError if it cannot be used."""
         return self._preprocessor._join([rendered], self._rest, scan.name, scan.subject, is_sequence=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Rendered:
+class RenderedScan:
     """A scan with its images (channel → ``[views, height, width, components]``), or with its error."""
 
     scan: PreparedScan
@@ -274,9 +294,13 @@ def _only_recording(folder: Path) -> ScanRecording:
     return recording
 
 
-def _refused(outcome: PreparedScan, error: ScanError) -> _Rendered:
+def _usable(recording: ScanRecording, row: Mapping[str, Any]) -> PreparedScan:
+    return PreparedScan(str(recording.source.locate(row)), int(row["frame"]), "ok")
+
+
+def _refused(outcome: PreparedScan, error: ScanError) -> RenderedScan:
     reason = error.detail + (f" ({error.where})" if error.where else "")
-    return _Rendered(replace(outcome, status="refused", code=error.code, reason=reason), error=error)
+    return RenderedScan(replace(outcome, status="refused", code=error.code, reason=reason), error=error)
 
 
 def _bank(

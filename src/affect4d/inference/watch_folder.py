@@ -1,20 +1,23 @@
 """Live prediction: scans in a folder are answered one by one, each once its files are complete."""
 
+import contextlib
 import heapq
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from watchfiles import watch
 
 from affect4d.inference.batch import FAILED
 from affect4d.inference.find_recordings import ScanRecording
 from affect4d.inference.predictor import Predictor
-from affect4d.inference.preprocessing import LiveTake, ScanInput, UnusableRecordingError, refused_frame
+from affect4d.inference.preprocessing import LiveTake, RenderedScan, ScanInput, UnusableRecordingError, refused_frame
 from affect4d.inference.results import FramePrediction
 from affect4d.rendering.cameras_and_render_backends import OpenGLError
 from affect4d.scans.corpora.corpus_class_and_scan_table import image_beside
@@ -26,6 +29,8 @@ SETTLE = 0.05  # seconds without a change after which a file counts as complete
 TICK = 20  # milliseconds between looks at files that are being written
 REMEMBERED = 256  # scans that are not answered again unless their files change
 DIGITS = 4  # of numbers in a line
+
+_Item = TypeVar("_Item")
 
 Signature = tuple[tuple[str, int, int], ...]
 """Name, size and time of change (ns) of a scan's files."""
@@ -97,16 +102,16 @@ def watch_scans(
             if path.suffix.lower() in READERS:
                 waiting.setdefault(path, ((), 0.0))
         complete = []
-        for path, (before, since) in list(waiting.items()):
+        for path, (before, _) in list(waiting.items()):
             signature, now = _signature(path), time.monotonic()
+            if signature != before:
+                waiting[path] = signature, now - _age(path)
             if not signature:
                 del waiting[path]
-            elif signature != before:
-                waiting[path] = signature, now
-            elif now - since >= settle:
+            elif now - waiting[path][1] >= settle:
                 del waiting[path]
                 complete.append((path, signature))
-        complete.sort(key=_age)
+        complete.sort(key=_order)
         for path, signature in complete if newest is None else complete[-newest:]:
             if answered.get(path) != signature:
                 answered[path] = signature
@@ -125,6 +130,9 @@ def answer_scans(
 ) -> Iterator[LiveAnswer]:
     """One answer a scan of the same face, in order; a scan that cannot be used is an answer with its reason.
 
+    The next scans are read, aligned and rendered in other threads meanwhile. One of them waits for the next scan until
+    ``scans`` end: give :func:`watch_scans` an event to stop by, and set it when no more answers are wanted.
+
     Args:
         neutral: Neutral scan of the face; by default, the first usable one.
         answer_unsure: Answer scans whose pose is doubtful, too.
@@ -136,26 +144,68 @@ def answer_scans(
     """
     options = replace(predictor.preprocessor, answer_unsure=answer_unsure, keep_faces=keep_faces)
     take = LiveTake(options, neutral)
-    for number, scan in enumerate(scans):
-        written = max((changed for _, _, changed in _signature(scan)), default=time.time_ns())
-        face = None
-        try:
-            prepared = take.prepare(_recording(scan, number))
-            frame, face = predictor.classify(prepared).frames[0], prepared.scans[0].face
-        except UnusableRecordingError as error:
-            frame = refused_frame(error.scans[0])
-        except OpenGLError:
-            raise
-        except Exception as error:  # whatever a reader meets in a file costs that file
-            reason = f"{type(error).__name__}: {error}"
-            frame = FramePrediction(str(scan), number, "refused", FAILED, reason, None, {}, False, 0.0)
-        yield LiveAnswer(frame, (time.time_ns() - written) / 1e9, face)
+    with ThreadPoolExecutor(1, "read") as reading, ThreadPoolExecutor(1, "align") as aligning:
+
+        def begun() -> Iterator[_Begun]:
+            for number, scan in enumerate(scans):
+                written = max((changed for _, _, changed in _signature(scan)), default=time.time_ns())
+                recording = _recording(scan, number)
+                raw = reading.submit(take.read, recording)
+                yield _Begun(recording, written, aligning.submit(_render, take, recording, raw))
+
+        with contextlib.closing(_one_ahead(begun())) as under_way:
+            for scan in under_way:
+                frame, face = _answered(predictor, take, scan)
+                yield LiveAnswer(frame, (time.time_ns() - scan.written) / 1e9, face)
+
+
+class _Begun(NamedTuple):
+    """A scan that is being read and rendered in other threads."""
+
+    recording: ScanRecording
+    written: int  # time of its files' last change, ns
+    rendered: Future[RenderedScan]
+
+
+def _render(take: LiveTake, recording: ScanRecording, raw: "Future[FaceScan | RenderedScan]") -> RenderedScan:
+    return take.render(recording, raw.result())
+
+
+def _answered(predictor: Predictor, take: LiveTake, scan: _Begun) -> tuple[FramePrediction, FaceScan | None]:
+    """The prediction for a scan, and its canonical mesh if kept."""
+    try:
+        prepared = take.prepare(scan.recording, scan.rendered.result())
+        return predictor.classify(prepared).frames[0], prepared.scans[0].face
+    except UnusableRecordingError as error:
+        return refused_frame(error.scans[0]), None
+    except OpenGLError:
+        raise
+    except Exception as error:  # whatever a reader meets in a file costs that file
+        (row,) = scan.recording.rows
+        file, reason = str(scan.recording.source.locate(row)), f"{type(error).__name__}: {error}"
+        return FramePrediction(file, row["frame"], "refused", FAILED, reason, None, {}, False, 0.0), None
+
+
+def _one_ahead(items: Iterator[_Item]) -> Generator[_Item, None, None]:
+    """The items of an iterator, each made in a thread while the one before is used.
+
+    The thread ends with the iterator, which may be later than the consumer stops.
+    """
+    thread = ThreadPoolExecutor(1, "ahead")
+    try:
+        made = thread.submit(next, items, None)
+        while (item := made.result()) is not None:
+            made = thread.submit(next, items, None)
+            yield item
+    finally:
+        thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _recording(scan: Path, frame: int) -> ScanRecording:
     """Recording of one scan; its folder, which may hold an hour's frames, is not listed."""
-    names = {path.name.lower(): path.name for path in _files_beside(scan)}
-    landmarks = next((path.name for path in _files_beside(scan) if path.suffix.lower() in LANDMARK_READERS), None)
+    beside = _files_beside(scan)
+    names = {path.name.lower(): path.name for path in beside}
+    landmarks = next((path.name for path in beside if path.suffix.lower() in LANDMARK_READERS), None)
     row = {"scan": scan.name, "texture": image_beside(names, scan.name), "landmark_file": landmarks, "frame": frame}
     return ScanRecording(scan.name, None, scan.parent, (row,), is_sequence=False)
 
@@ -167,7 +217,13 @@ def _files_beside(scan: Path) -> list[Path]:
     return [path for path in named if path.is_file()]
 
 
-def _age(complete: tuple[Path, Signature]) -> tuple[int, list[tuple[int, str]]]:
+def _age(scan: Path) -> float:
+    """Seconds since a scan's files were last written or moved, 0 if that lies ahead by their file system's clock."""
+    moments = [path.stat().st_ctime for path in (scan, *_files_beside(scan)) if path.exists()]
+    return max(0.0, time.time() - max(moments, default=math.inf))
+
+
+def _order(complete: tuple[Path, Signature]) -> tuple[int, list[tuple[int, str]]]:
     """Order of answers: the time of the scan file's last change; of equal times, the name."""
     path, ((_, _, changed), *_) = complete
     return changed, natural_order(str(path))

@@ -2,8 +2,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from affect4d.scans.alignment.icp_alignment import cube_positions, fit_shape, voxel_downsample
+from affect4d.scans.alignment.icp_alignment import (
+    STIFFNESS,
+    cube_positions,
+    fit_shape,
+    plane_distances,
+    point_to_plane_icp,
+    voxel_downsample,
+    weights,
+)
 from affect4d.scans.geometry import apply_pose
 
 POSES = [(0, 0, 0), (20, 0, 0), (-20, 0, 0), (0, 30, 0), (0, -30, 0), (0, 0, 20), (0, 0, -20), (15, -25, 12)]
@@ -89,3 +98,40 @@ def test_thinning_keeps_places_apart_and_drops_strays():
     assert 900 < len(thin) < 1500
     assert np.abs(thin).max() < 50
     assert len(voxel_downsample(np.empty((0, 3)))) == 0
+
+
+def test_a_step_solves_the_weighted_normal_equations(face, motion):
+    points = voxel_downsample(face(2).vertices.astype(np.float64))
+    rotations = np.stack([motion(*angles)[:3, :3] for angles in ((3, 0, 0), (0, -8, 4))])
+    shifts, tolerances = np.array([[2.0, 0, -5], [0, 6, 1]]), (8.0, 4.0)
+    found = point_to_plane_icp(points, rotations, shifts, tolerances)
+    for start, ended, moved in zip(zip(rotations, shifts, strict=True), *found, strict=True):
+        turn, shift = start
+        for tolerance in tolerances:
+            placed = points @ turn.T + shift
+            normals, distances = plane_distances(placed)
+            slopes = np.concatenate([np.cross(placed, normals), normals], axis=1)
+            scaled = slopes * weights(distances, tolerance)[:, None]
+            step = np.linalg.solve(scaled.T @ slopes + np.diag(STIFFNESS), -scaled.T @ distances)
+            by = Rotation.from_rotvec(step[:3]).as_matrix()
+            turn, shift = by @ turn, by @ shift + step[3:]
+        np.testing.assert_allclose(ended, turn, atol=1e-9)
+        np.testing.assert_allclose(moved, shift, atol=1e-9)
+
+
+def test_no_starts_have_no_ends(face):
+    points = voxel_downsample(face(2).vertices.astype(np.float64))
+    turns, shifts = point_to_plane_icp(points, np.empty((0, 3, 3)), np.empty((0, 3)), (8.0,))
+    assert (turns.shape, shifts.shape) == ((0, 3, 3), (0, 3))
+
+
+def test_points_in_one_cube_become_their_mean():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(500, 3)) * (20, 30, 10)
+    found = voxel_downsample(np.concatenate([points, [[9000.0, 0, 0]]]), 7.0)
+    cubes = np.floor((points - points.min(axis=0)) / 7.0).astype(int)
+    groups = {tuple(cube): [] for cube in sorted(map(tuple, cubes))}
+    for cube, point in zip(cubes, points, strict=True):
+        groups[tuple(cube)].append(point)
+    np.testing.assert_allclose(found, [np.mean(group, axis=0) for group in groups.values()], atol=1e-12)
+    assert voxel_downsample(np.empty((0, 3))).shape == (0, 3)

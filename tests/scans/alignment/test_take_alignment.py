@@ -38,6 +38,16 @@ def test_tracked_frames_have_detected_landmarks(take):
     assert np.nanmedian(np.linalg.norm(first - second, axis=1)) < 3
 
 
+def test_frames_have_no_landmarks_where_none_are_wanted(take):
+    scans, _ = take
+    with_landmarks, without = TakeAligner(), TakeAligner(find_landmarks=False)
+    for scan in scans[:2]:
+        full, plain = with_landmarks.align(scan), without.align(scan)
+        assert full.landmarks is not None
+        assert (plain.landmarks, plain.landmark_source) == (None, None)
+        np.testing.assert_array_equal(plain.pose, full.pose)
+
+
 def test_a_frame_that_turned_too_far_is_searched_and_then_registered(take, motion, degrees):
     scans, motions = take
     aligner = TakeAligner()

@@ -238,12 +238,13 @@ class _PoseEstimate:
     doubt: str = ""
 
 
-def align(scan: FaceScan, *, detect: bool = True) -> Alignment:
+def align(scan: FaceScan, *, detect: bool = True, find_landmarks: bool = True) -> Alignment:
     """The alignment of a scan: by its landmarks where they are plausible, else by detected ones, else by shape.
 
     Args:
         detect: Whether the face is also detected where landmarks are plausible, which costs a rendering and a
             detection. The pose is then the detected one, if the two agree; if not, the finding says so.
+        find_landmarks: Whether landmarks are looked for on a scan that has none.
 
     Raises:
         ValueError: If it has no face's size in any unit, if it shows two faces, or if no way finds a pose.
@@ -252,30 +253,39 @@ def align(scan: FaceScan, *, detect: bool = True) -> Alignment:
     detect = detect and estimate.method == "landmarks" and not estimate.doubt
     found = _detected_near(scan, estimate) if detect else None
     if found is None:
-        return _alignment(scan, estimate)
-    alignment = _alignment(scan, estimate)
+        return _alignment(scan, estimate, find_landmarks)
+    alignment = _alignment(scan, estimate, find_landmarks)
     pose = pose_of(found.pose[:3, :3] * UNITS[estimate.unit], found.pose[:3, 3])
     if alignment.agrees_with(pose):
         return alignment.moved_to(pose, "detection", found.confidence, found.residual)
     angle, distance = _difference(found.pose, estimate.pose)
     doubt = f"landmarks put the face {angle:.0f}° and {distance:.0f} mm from where the detector finds it"
-    return _alignment(scan, with_changes(estimate, doubt=doubt))
+    return _alignment(scan, with_changes(estimate, doubt=doubt), find_landmarks)
 
 
-def aligned_at(scan: FaceScan, pose: Pose, method: str, unit: str, confidence: float, residual: float) -> Alignment:
+def aligned_at(
+    scan: FaceScan,
+    pose: Pose,
+    method: str,
+    unit: str,
+    confidence: float,
+    residual: float,
+    *,
+    find_landmarks: bool = True,
+) -> Alignment:
     """The alignment of a scan whose pose, raw to canonical, was found by another method."""
     rotation = pose[:3, :3] / UNITS[unit]
     placed = pose_of(rotation, pose[:3, 3])
-    return _alignment(scan, _PoseEstimate(method, placed, confidence, residual, unit))
+    return _alignment(scan, _PoseEstimate(method, placed, confidence, residual, unit), find_landmarks)
 
 
-def _alignment(scan: FaceScan, estimate: _PoseEstimate) -> Alignment:
+def _alignment(scan: FaceScan, estimate: _PoseEstimate, find: bool) -> Alignment:
     rotation, shift = estimate.pose[:3, :3], estimate.pose[:3, 3]
     points = _points(scan, estimate.unit)
     seen = mean_surface().share_covered(points @ rotation.T + shift, RELIEF_WITHIN)
     pose = pose_of(rotation * UNITS[estimate.unit], shift)
     found = None
-    if estimate.landmarks is None and estimate.confidence >= TRUSTED:
+    if find and estimate.landmarks is None and estimate.confidence >= TRUSTED:
         found = find_landmarks(apply_pose(scan.vertices, pose), scan.faces)
     return Alignment(
         pose=pose,

@@ -1,6 +1,6 @@
 """Alignment by shape alone: ICP of the scan onto the mean face from several nose candidates; the best fit stays.
 
-Many starts are iterated at once; a point's plane is looked up in a grid, so that a step costs no search.
+A point's plane is looked up in a grid, so that a step costs no search.
 
 Neck, hair and shoulders lie beside the mean face or far from it, and weigh nothing. Every fit is tried upside down as
 well, and a scan that fits neither way is tried in the other rotations of a cube.
@@ -18,6 +18,7 @@ from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial.transform import Rotation
 
 from affect4d.array_types import Pose
+from affect4d.jit import Array, Number, compiled
 from affect4d.scans.alignment.mean_face import FAR, DepthSurface, mean_surface
 from affect4d.scans.geometry import pose_of
 
@@ -31,22 +32,22 @@ MAX_EXTENT_FROM_MEDIAN = 450.0
 
 def voxel_downsample(points: Points, side: float = CUBE) -> Points:
     """Means of the points in every cube of that side, in mm; strays far from the middle are left out."""
-    sample = points[:: max(1, -(-len(points) // MAX_SAMPLE))]
-    if len(sample):
-        sample = sample[(np.abs(sample - np.median(sample, axis=0)) < MAX_EXTENT_FROM_MEDIAN).all(axis=1)]
-    if len(sample) == 0:
+    axes = np.ascontiguousarray(points[:: max(1, -(-len(points) // MAX_SAMPLE))].T)
+    if axes.size:
+        axes = axes[:, (np.abs(axes - np.median(axes, axis=1)[:, None]) < MAX_EXTENT_FROM_MEDIAN).all(axis=0)]
+    if axes.size == 0:
         return np.empty((0, 3))
-    cube = ((sample - sample.min(axis=0)) / side).astype(np.int64)
-    sizes = cube.max(axis=0) + 1
-    numbers = (cube[:, 0] * sizes[1] + cube[:, 1]) * sizes[2] + cube[:, 2]
-    _, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    sums = np.stack([np.bincount(place, sample[:, axis]) for axis in range(3)], axis=1)
+    cube = ((axes - axes.min(axis=1)[:, None]) / side).astype(np.int64)
+    sizes = cube.max(axis=1) + 1
+    _, place, counts = np.unique(
+        (cube[0] * sizes[1] + cube[1]) * sizes[2] + cube[2], return_inverse=True, return_counts=True
+    )
+    sums = np.stack([np.bincount(place, axis) for axis in axes], axis=1)
     return np.asarray(sums / counts[:, None])
 
 
 Rotations = Float64[np.ndarray, "starts 3 3"]
 Shifts = Float64[np.ndarray, "starts 3"]
-Moved = Float64[np.ndarray, "starts points 3"]
 
 STIFFNESS = (10.0, 10.0, 10.0, 0.1, 0.1, 0.1)
 """Added to the equations of a step (three turns, in mm², three shifts): it stays put where nothing is seen."""
@@ -64,15 +65,63 @@ def point_to_plane_icp(
 
     A step's tolerance is the mm at which a point weighs a quarter.
     """
+    surface = surface or mean_surface()
+    grid = surface.planes, surface.columns, surface.rows, *surface.corner, surface.spacing
+    starts = zip(np.ascontiguousarray(rotations), np.ascontiguousarray(shifts), strict=True)
+    ends = [_registered(points, *start, np.array(tolerances), np.array(STIFFNESS), *grid) for start in starts]
+    moved, shifted = zip(*ends, strict=True) if ends else ((), ())
+    return np.array(moved).reshape(-1, 3, 3), np.array(shifted).reshape(-1, 3)
+
+
+@compiled
+def _registered(
+    points: Array,
+    rotation: Array,
+    shift: Array,
+    tolerances: Array,
+    stiffness: Array,
+    planes: Array,
+    columns: Number,
+    rows: Number,
+    least_x: Number,
+    least_y: Number,
+    spacing: Number,
+) -> tuple[Array, Array]:
+    """Rotation and shift after one Gauss-Newton step for every tolerance."""
+    slope = np.empty(6)
     for tolerance in tolerances:
-        moved = points @ rotations.transpose(0, 2, 1) + shifts[:, None]
-        normals, distances = plane_distances(moved, surface)
-        slopes = np.concatenate([_cross(moved, normals), normals], axis=-1)
-        weighted = (slopes * weights(distances, tolerance)[..., None]).transpose(0, 2, 1)
-        step = np.linalg.solve(weighted @ slopes + np.diag(STIFFNESS), -(weighted @ distances[..., None]))[..., 0]
-        turns = Rotation.from_rotvec(step[:, :3].clip(-MAX_TURN, MAX_TURN)).as_matrix()
-        rotations, shifts = turns @ rotations, (turns @ shifts[..., None])[..., 0] + step[:, 3:]
-    return rotations, shifts
+        matrix, side = np.diag(stiffness), np.zeros(6)
+        for number in range(len(points)):
+            p, q, r = points[number, 0], points[number, 1], points[number, 2]
+            x = rotation[0, 0] * p + rotation[0, 1] * q + rotation[0, 2] * r + shift[0]
+            y = rotation[1, 0] * p + rotation[1, 1] * q + rotation[1, 2] * r + shift[1]
+            z = rotation[2, 0] * p + rotation[2, 1] * q + rotation[2, 2] * r + shift[2]
+            column = int(min(max((x - least_x) / spacing, 0.0), columns - 1.0))
+            row = int(min(max((y - least_y) / spacing, 0.0), rows - 1.0))
+            cell = row * columns + column
+            a, b, c = planes[cell, 0], planes[cell, 1], planes[cell, 2]
+            distance = a * x + b * y + c * z + planes[cell, 3]
+            weight = 1.0 / (1.0 + (distance / tolerance) ** 2) ** 2
+            slope[0], slope[1], slope[2] = y * c - z * b, z * a - x * c, x * b - y * a
+            slope[3], slope[4], slope[5] = a, b, c
+            for i in range(6):
+                weighted = weight * slope[i]
+                side[i] -= weighted * distance
+                for j in range(6):
+                    matrix[i, j] += weighted * slope[j]
+        step = np.linalg.solve(matrix, side)
+        turn = _rotation_of(np.minimum(np.maximum(step[:3], -MAX_TURN), MAX_TURN))
+        rotation, shift = turn @ rotation, turn @ shift + step[3:]
+    return rotation, shift
+
+
+@compiled
+def _rotation_of(vector: Array) -> Array:
+    """The rotation by a vector's length in radians, about its direction (Rodrigues)."""
+    angle = max(np.sqrt((vector * vector).sum()), 1e-12)
+    x, y, z = vector[0] / angle, vector[1] / angle, vector[2] / angle
+    across = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(angle) * across + (1.0 - np.cos(angle)) * (across @ across)
 
 
 def coverage(points: Points, rotations: Rotations, shifts: Shifts, tolerance: float) -> Float64[np.ndarray, " starts"]:
@@ -94,13 +143,6 @@ def plane_distances(
 def weights(distances: np.ndarray, tolerance: float) -> np.ndarray:
     """Geman-McClure weights: 1 on the surface, a quarter at the tolerance, next to nothing far away."""
     return np.asarray(1 / np.square(1 + np.square(distances / tolerance)))
-
-
-def _cross(first: Moved, second: Moved) -> Moved:
-    """Cross products; faster than ``np.cross`` on many small vectors."""
-    a, b, c = (first[..., axis] for axis in range(3))
-    x, y, z = (second[..., axis] for axis in range(3))
-    return np.stack([b * z - c * y, c * x - a * z, a * y - b * x], axis=-1)
 
 
 CELL = 6.0

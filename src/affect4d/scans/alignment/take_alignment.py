@@ -44,9 +44,13 @@ class TakeAligner:
 
     Plausible landmarks tell where a frame's face is; the face is detected in the first of them. A frame that cannot be
     registered to the first well-detected one is aligned by itself.
+
+    Args:
+        find_landmarks: Whether landmarks are looked for on frames that have none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, find_landmarks: bool = True) -> None:
+        self._find_landmarks = find_landmarks
         self._reference: Reference | None = None
         self._last: Pose | None = None
         self._searched = False  # whether the face of a frame with plausible landmarks has been detected
@@ -67,7 +71,7 @@ class TakeAligner:
         tracked = self._tracked(scan, self._last)
         if tracked is not None:
             return self._aligned_at(scan, *tracked)
-        alone = align(scan)
+        alone = align(scan, find_landmarks=self._find_landmarks)
         if alone.method != "detection" or alone.confidence < TRUSTED:
             return alone
         if self._reference is None:
@@ -78,7 +82,7 @@ class TakeAligner:
 
     def _with_landmarks(self, scan: FaceScan) -> Alignment:
         """A frame with landmarks: registered to the reference from the pose that plausible ones give."""
-        given = align(scan, detect=not self._searched)
+        given = align(scan, detect=not self._searched, find_landmarks=self._find_landmarks)
         if given.landmark_source != "given":
             return given
         self._searched = True
@@ -98,7 +102,8 @@ class TakeAligner:
     def _aligned_at(self, scan: FaceScan, pose: Pose, residual: float) -> Alignment:
         assert self._reference is not None
         first = self._reference.alignment
-        return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual)
+        found = self._find_landmarks
+        return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual, find_landmarks=found)
 
     def _tracked(self, scan: FaceScan, start: Pose | None) -> tuple[Pose, float] | None:
         """A frame's pose and residual, mm, registered to the reference from a pose; None where it lies elsewhere."""
