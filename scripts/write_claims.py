@@ -20,9 +20,9 @@ BEGIN, END = "<!-- claims, written by scripts/write_claims.py -->", "<!-- end of
 HEADINGS = {
     "supported": "Supported",
     "refuted": "Refuted",
-    "equivalent": f"Not confirmed, the difference is below {100 * EQUIVALENCE_MARGIN:g} points",
+    "equivalent": f"Not confirmed, a gain that it needs is below {100 * EQUIVALENCE_MARGIN:g} points",
     "inconclusive": "Undecided",
-    "not measured": "Not measured by this design",
+    "not measured": "Not tested in this way",
 }
 """The README's words for each verdict, in the order of its list."""
 STATEMENTS = {claim.number: claim.statement for claim in CLAIMS}

@@ -94,7 +94,8 @@ def test_the_command_exits_with_the_reason(monkeypatch, capsys):
     assert "no landmarks" in capsys.readouterr().err
 
 
-def test_a_command_prints_its_answer_and_no_log():
-    done = subprocess.run([sys.executable, "-m", "affect4d", "--help"], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("Usage: affect4d")
+def test_a_command_prints_its_answer_and_no_log(tmp_path):
+    command = [sys.executable, "-m", "affect4d", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: affect4d"), done.stdout
     assert done.stderr == ""

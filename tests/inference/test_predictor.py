@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import affect4d
+from affect4d.__main__ import main
 from affect4d.evaluation.attribution import class_direction, image_attribution
 from affect4d.evaluation.sequence_embeddings_and_probabilities import embed_sequences
 from affect4d.evaluation.zero_shot import class_embeddings, expression_prompts, zero_shot_probabilities
@@ -25,6 +26,7 @@ from affect4d.scans.ingest import IngestOptions, ingest_source
 from affect4d.scans.scan import FaceScan, ScanError
 from affect4d.scans.scan_source_and_corpus_folder import FileSource
 from affect4d.store import ContentStore
+from affect4d.synthetic.scan_file_writers import image_bytes, wrl_bytes
 from affect4d.views.bank import load_view_bank
 from affect4d.views.batch_augmentation_and_motion import assemble_unaugmented
 
@@ -311,3 +313,18 @@ def test_the_readmes_first_prediction(project_root):
     for searching in lines[begin + 3 : begin + 5]:
         line, _, shown = searching.partition("#")
         assert eval(line.strip(), names) == pytest.approx(float(shown), abs=0.006)
+
+
+@pytest.mark.slow
+def test_the_readmes_prediction_in_a_shell(project_root, tmp_path, monkeypatch, capsys):
+    lines = [line.strip() for line in (project_root / "README.md").read_text().splitlines()]
+    (command,) = (line for line in lines if line.startswith("$ affect4d predict"))
+    scans = affect4d.example("happiness")
+    for name, scan in (("smile", scans[3]), ("at_rest", scans[0])):
+        (tmp_path / f"{name}.jpg").write_bytes(image_bytes(scan, "JPEG"))
+        (tmp_path / f"{name}.wrl").write_bytes(wrl_bytes(scan, f"{name}.jpg"))
+    monkeypatch.chdir(tmp_path)
+    main(command.split()[2:], standalone_mode=False)
+    shown = [line.replace("┃", "│") for line in capsys.readouterr().out.splitlines()]
+    at = lines.index(command)
+    assert [line for line in shown if line.startswith("│")] == lines[at + 1 : at + 3]
