@@ -64,9 +64,8 @@ def summary(answers: Sequence[Answer]) -> str:
         stated: dict[str, list[str]] = {}
         for row in answer["claims"]:
             stated.setdefault(row["verdict"], []).append(STATEMENTS[row["number"]])
-        lines = [
-            f"- *{words}*: {'; '.join(stated[verdict])}" for verdict, words in HEADINGS.items() if verdict in stated
-        ]
+        verdicts = sorted(stated, key=list(HEADINGS).index)
+        lines = [f"- *{HEADINGS[verdict]}*: {'; '.join(stated[verdict])}" for verdict in verdicts]
         parts.append("\n".join([f"On {corpus_and_scale(answer)}:", "", *lines]))
     return "\n\n".join(parts)
 

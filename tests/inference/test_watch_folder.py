@@ -1,9 +1,13 @@
 """Live prediction: a file is answered once it is complete, and a bad one costs only itself."""
 
 import dataclasses
+import json
 import os
 import queue
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
 import types
@@ -94,21 +98,47 @@ def test_of_scans_that_are_complete_together_only_the_newest_come_where_asked(tm
     assert found == ["3.ply", "4.ply", "5.ply"]
 
 
-def test_the_time_a_scan_has_not_changed_counts_from_its_last_change(tmp_path, monkeypatch):
-    (tmp_path / "old.ply").write_bytes(b"scan")
-    (tmp_path / "old.jpg").write_bytes(b"image")
+def test_a_scan_is_complete_some_time_after_it_was_written_or_moved(tmp_path):
+    folder, part = tmp_path / "scans", tmp_path / "part"
+    folder.mkdir()
+    (folder / "old.ply").write_bytes(b"scan")
+    time.sleep(0.3)
     stop = threading.Event()
-    with monkeypatch.context() as patched:
-        patched.setattr(watch_folder, "_age", lambda path: 1e9)
-        assert next(watch_scans(tmp_path, settle=1e6, stop=stop)).name == "old.ply"
-    assert 0 <= watch_folder._age(tmp_path / "old.ply") < PATIENCE
-    assert watch_folder._age(tmp_path / "gone.ply") == 0
-    watch = watch_scans(tmp_path, settle=0.25, stop=stop)
+    watch = watch_scans(folder, settle=0.25, stop=stop)
+    began = time.monotonic()
     assert next(watch).name == "old.ply"
-    (tmp_path / "new.ply").write_bytes(b"scan")
-    written = time.monotonic()
-    assert next(watch).name == "new.ply"
-    assert time.monotonic() - written > 0.2
+    at_once = time.monotonic() - began
+    part.write_bytes(b"scan")
+    os.utime(part, (1e9, 1e9))
+    moved = time.monotonic()
+    part.rename(folder / "moved.ply")
+    assert next(watch).name == "moved.ply"
+    assert time.monotonic() - moved >= 0.24
+    stop.set()
+    assert at_once < PATIENCE
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_file_systems_other_clock_makes_no_half_written_scan_complete(tmp_path, monkeypatch, ahead):
+    now = time.time
+    monkeypatch.setattr(watch_folder.time, "time", lambda: now() + ahead)
+    stop, names = threading.Event(), []
+    watch = watch_scans(tmp_path, settle=0.3, stop=stop)
+    (tmp_path / "first.ply").write_bytes(b"scan")
+    names.append(next(watch).name)
+
+    def write():
+        time.sleep(0.2)  # the watch looks at an empty folder by then
+        with (tmp_path / "a.ply").open("wb") as scan:
+            for _ in range(8):
+                scan.write(b"12345678")
+                scan.flush()
+                time.sleep(0.02)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert next(watch).stat().st_size == 64
+    writer.join()
     stop.set()
 
 
@@ -122,13 +152,16 @@ class Take:
     """Stands for the preparation of scans; the second scan cannot be rendered."""
 
     def __init__(self, options, neutral):
-        self.begun = []
+        self.read_third = threading.Event()
 
     def read(self, recording):
+        if recording.name == "2.ply":
+            self.read_third.set()
         return recording.name
 
     def render(self, recording, raw):
         if raw == "1.ply":
+            assert self.read_third.wait(PATIENCE), "the third scan is not read while the second is rendered"
             raise ArithmeticError("1.ply is bad")
         return raw
 
@@ -145,7 +178,7 @@ class Named:
         return types.SimpleNamespace(frames=[types.SimpleNamespace(file=prepared.name, status="ok", reason="")])
 
 
-def test_an_answer_does_not_wait_for_the_next_scan_and_answers_are_in_order(monkeypatch, tmp_path):
+def test_an_answer_does_not_wait_for_the_next_scan_and_the_next_is_read_meanwhile(monkeypatch, tmp_path):
     monkeypatch.setattr(watch_folder, "LiveTake", Take)
     scans, stop = queue.SimpleQueue(), object()
     answers = answer_scans(Named(), iter(scans.get, stop))
@@ -158,6 +191,25 @@ def test_an_answer_does_not_wait_for_the_next_scan_and_answers_are_in_order(monk
     assert [Path(frame.file).name for frame in rest] == [f"{number}.ply" for number in range(1, 5)]
     assert [frame.status for frame in rest] == ["refused", "ok", "ok", "ok"]
     assert rest[0].reason == "ArithmeticError: 1.ply is bad"
+
+
+def test_a_program_ends_though_no_more_scans_come(tmp_path):
+    code = """
+import sys, types
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_watch_folder import Named, Take
+from affect4d.inference import watch_folder
+watch_folder.LiveTake = Take
+for answer in watch_folder.answer_scans(Named(), watch_folder.watch_scans(Path(sys.argv[1]))):
+    print(answer.frame.file)
+    break
+"""
+    (tmp_path / "a.ply").write_bytes(b"scan")
+    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "a.ply\n"
 
 
 def test_what_ends_the_scans_ends_the_answers(monkeypatch, tmp_path):
@@ -195,6 +247,20 @@ def test_answers_are_those_of_a_single_call_and_a_bad_file_costs_only_itself(mak
     line = answers[2].line()
     assert {name: line[f"prob_{name}"] for name in alone} == pytest.approx(alone, abs=1e-3)
     assert list(answers[1].line()) == ["file", "frame", "expression", "activity", "status", "code", "reason", "seconds"]
+
+
+@pytest.mark.slow
+def test_the_command_answers_each_scan_and_ends_on_an_interrupt(make_packaged_model, raw_scans, tmp_path):
+    model = str(make_packaged_model("compact").folder)
+    scans = sorted(next(raw_scans.glob("F001/*")).glob("*.wrl"))[:2]
+    command = [sys.executable, "-m", "affect4d", "predict", "--watch", str(tmp_path), "--model", model]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watching:
+        for scan in scans:
+            shutil.copy(scan.with_suffix(".jpg"), tmp_path)
+            shutil.copy(scan, tmp_path)
+            assert json.loads(watching.stdout.readline())["file"] == str(tmp_path / scan.name)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(PATIENCE) == 1
 
 
 @pytest.mark.slow

@@ -168,6 +168,8 @@ class LiveWatch:
                 self._answer(stop, None)
         except Exception as error:  # the page says so, whatever it is
             self._note(stop, error=f"{type(error).__name__}: {error}")
+        finally:
+            stop.set()
 
     def _answer(self, stop: _Unwatched, neutral: Path | None) -> None:
         scans = watch_scans(self.folder, stop=stop, newest=NEWEST)

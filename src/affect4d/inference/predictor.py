@@ -105,8 +105,13 @@ class Predictor:
         keep_faces: bool = False,
         answer_unsure: bool = False,
     ) -> PreparedSequence:
-        """Read, align and render scans: the slow half; ``keep_faces`` keeps the canonical meshes, for display."""
-        preprocessor = replace(self.preprocessor, keep_faces=keep_faces, answer_unsure=answer_unsure)
+        """Read, align and render scans: the slow half.
+
+        ``keep_faces`` keeps the canonical meshes with their landmarks, for display.
+        """
+        preprocessor = replace(
+            self.preprocessor, keep_faces=keep_faces, find_landmarks=keep_faces, answer_unsure=answer_unsure
+        )
         return preprocessor.prepare(scans, neutral=neutral, name=name)
 
     def accepts(self, prepared: PreparedSequence) -> bool:

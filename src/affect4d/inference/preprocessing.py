@@ -105,6 +105,7 @@ class Preprocessor:
 
     description: PackagedModel
     keep_faces: bool = False  # keep the canonical mesh of every scan, for display
+    find_landmarks: bool = False  # with landmarks, also where a scan has none
     answer_unsure: bool = False  # render scans whose pose is doubtful, too
 
     @property
@@ -148,7 +149,7 @@ class Preprocessor:
         self._read(recording, recording.rows[0], self._new_take())
 
     def _new_take(self) -> TakeAligner:
-        return TakeAligner(find_landmarks=self.keep_faces)  # nothing else shows them
+        return TakeAligner(find_landmarks=self.find_landmarks)
 
     def _load(self, scan: ScanInput, frame: int, take: TakeAligner) -> "RenderedScan":
         if isinstance(scan, FaceScan):

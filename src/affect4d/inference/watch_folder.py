@@ -9,7 +9,8 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
 from watchfiles import watch
@@ -84,7 +85,7 @@ def watch_scans(
         raise FileNotFoundError(f"There is no folder {folder} to watch: make it, or name the one that scans go to.")
     waiting: dict[Path, tuple[Signature, float]] = {}
     answered: OrderedDict[Path, Signature] = OrderedDict()
-    listed = False
+    looked, listed = -math.inf, False
     for changes in watch(
         folder,
         watch_filter=None,
@@ -101,11 +102,12 @@ def watch_scans(
         for path in touched:
             if path.suffix.lower() in READERS:
                 waiting.setdefault(path, ((), 0.0))
-        complete = []
+        complete, before_this = [], looked
+        looked = time.monotonic()
         for path, (before, _) in list(waiting.items()):
-            signature, now = _signature(path), time.monotonic()
-            if signature != before:
-                waiting[path] = signature, now - _age(path)
+            (signature, age), now = _state(path), time.monotonic()
+            if signature != before:  # a file system's clock may differ from this machine's
+                waiting[path] = signature, max(now - max(age, 0.0), before_this)
             if not signature:
                 del waiting[path]
             elif now - waiting[path][1] >= settle:
@@ -148,7 +150,7 @@ def answer_scans(
 
         def begun() -> Iterator[_Begun]:
             for number, scan in enumerate(scans):
-                written = max((changed for _, _, changed in _signature(scan)), default=time.time_ns())
+                written = max((changed for _, _, changed in _state(scan)[0]), default=time.time_ns())
                 recording = _recording(scan, number)
                 raw = reading.submit(take.read, recording)
                 yield _Begun(recording, written, aligning.submit(_render, take, recording, raw))
@@ -189,16 +191,28 @@ def _answered(predictor: Predictor, take: LiveTake, scan: _Begun) -> tuple[Frame
 def _one_ahead(items: Iterator[_Item]) -> Generator[_Item, None, None]:
     """The items of an iterator, each made in a thread while the one before is used.
 
-    The thread ends with the iterator, which may be later than the consumer stops.
+    The thread ends once the item that it makes is made, which may be later than the consumer stops; the interpreter
+    does not wait for it.
     """
-    thread = ThreadPoolExecutor(1, "ahead")
+    wanted, made = SimpleQueue[bool](), SimpleQueue[_Item | Exception | None]()
+
+    def make() -> None:
+        while wanted.get():
+            try:
+                made.put(next(items, None))
+            except Exception as error:
+                made.put(error)
+
+    Thread(target=make, name="ahead", daemon=True).start()
     try:
-        made = thread.submit(next, items, None)
-        while (item := made.result()) is not None:
-            made = thread.submit(next, items, None)
+        wanted.put(True)
+        while (item := made.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            wanted.put(True)
             yield item
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        wanted.put(False)
 
 
 def _recording(scan: Path, frame: int) -> ScanRecording:
@@ -217,22 +231,17 @@ def _files_beside(scan: Path) -> list[Path]:
     return [path for path in named if path.is_file()]
 
 
-def _age(scan: Path) -> float:
-    """Seconds since a scan's files were last written or moved, 0 if that lies ahead by their file system's clock."""
-    moments = [path.stat().st_ctime for path in (scan, *_files_beside(scan)) if path.exists()]
-    return max(0.0, time.time() - max(moments, default=math.inf))
-
-
 def _order(complete: tuple[Path, Signature]) -> tuple[int, list[tuple[int, str]]]:
     """Order of answers: the time of the scan file's last change; of equal times, the name."""
     path, ((_, _, changed), *_) = complete
     return changed, natural_order(str(path))
 
 
-def _signature(scan: Path) -> Signature:
-    """State of a scan's files; empty where the scan is gone."""
+def _state(scan: Path) -> tuple[Signature, float]:
+    """Signature of a scan's files, empty where the scan is gone, and the seconds since one was written or moved."""
     try:
         found = [(path.name, path.stat()) for path in (scan, *_files_beside(scan))]
     except FileNotFoundError:
-        return ()
-    return tuple((name, state.st_size, state.st_mtime_ns) for name, state in found)
+        return (), 0.0
+    signature = tuple((name, state.st_size, state.st_mtime_ns) for name, state in found)
+    return signature, time.time() - max(state.st_ctime for _, state in found)

@@ -47,7 +47,8 @@ def map_chunks(
     this process nothing protects from a chunk that crashes or hangs it.
 
     Args:
-        function: Importable by name (it travels to other processes), idempotent, returning small values.
+        function: Importable by name (it travels to other processes), idempotent, returning small values. What it
+            carries serves every chunk, and must not change.
         chunks: Small, picklable descriptions of work (paths, rows), never pixels.
         scans: How many scans a chunk holds, for the progress bar; without, it counts chunks.
 

@@ -163,13 +163,19 @@ def pickled(function: Callable[[Any], Any]) -> bytes:
     return sent
 
 
-@functools.lru_cache(maxsize=1)
+_read: dict[bytes, Callable[[Any], Any]] = {}
+"""The function that this process has read last, by its digest."""
+
+
 def _unpickled(function: bytes) -> Callable[[Any], Any]:
     """The function, read once by a worker, not with every chunk."""
     from distributed.protocol import pickle
 
-    read: Callable[[Any], Any] = pickle.loads(function)
-    return read
+    digest = hashlib.blake2b(function).digest()
+    if digest not in _read:
+        _read.clear()
+        _read[digest] = pickle.loads(function)
+    return _read[digest]
 
 
 def attempt(function: bytes, chunk: Any, seconds: float, code: str | None) -> Any:

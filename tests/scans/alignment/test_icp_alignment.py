@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from affect4d.scans.alignment.icp_alignment import (
+    MAX_TURN,
     STIFFNESS,
     cube_positions,
     fit_shape,
@@ -102,9 +103,10 @@ def test_thinning_keeps_places_apart_and_drops_strays():
 
 def test_a_step_solves_the_weighted_normal_equations(face, motion):
     points = voxel_downsample(face(2).vertices.astype(np.float64))
-    rotations = np.stack([motion(*angles)[:3, :3] for angles in ((3, 0, 0), (0, -8, 4))])
-    shifts, tolerances = np.array([[2.0, 0, -5], [0, 6, 1]]), (8.0, 4.0)
+    rotations = np.stack([motion(*angles)[:3, :3] for angles in ((3, 0, 0), (0, -8, 4), (0, 60, 0))])
+    shifts, tolerances = np.array([[2.0, 0, -5], [0, 6, 1], [9, 0, 0]]), (25.0, 4.0)
     found = point_to_plane_icp(points, rotations, shifts, tolerances)
+    largest = 0.0
     for start, ended, moved in zip(zip(rotations, shifts, strict=True), *found, strict=True):
         turn, shift = start
         for tolerance in tolerances:
@@ -113,10 +115,18 @@ def test_a_step_solves_the_weighted_normal_equations(face, motion):
             slopes = np.concatenate([np.cross(placed, normals), normals], axis=1)
             scaled = slopes * weights(distances, tolerance)[:, None]
             step = np.linalg.solve(scaled.T @ slopes + np.diag(STIFFNESS), -scaled.T @ distances)
-            by = Rotation.from_rotvec(step[:3]).as_matrix()
+            by = Rotation.from_rotvec(step[:3].clip(-MAX_TURN, MAX_TURN)).as_matrix()
             turn, shift = by @ turn, by @ shift + step[3:]
+            largest = max(largest, np.abs(step[:3]).max())
         np.testing.assert_allclose(ended, turn, atol=1e-9)
         np.testing.assert_allclose(moved, shift, atol=1e-9)
+
+    assert largest > MAX_TURN
+
+
+def test_points_that_are_not_finite_are_an_error_and_no_crash():
+    with pytest.raises(ValueError, match=r"(?i)singular|nan"):
+        point_to_plane_icp(np.full((40, 3), np.nan), np.eye(3)[None], np.zeros((1, 3)), (8.0,))
 
 
 def test_no_starts_have_no_ends(face):

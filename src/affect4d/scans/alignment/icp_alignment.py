@@ -96,8 +96,8 @@ def _registered(
             x = rotation[0, 0] * p + rotation[0, 1] * q + rotation[0, 2] * r + shift[0]
             y = rotation[1, 0] * p + rotation[1, 1] * q + rotation[1, 2] * r + shift[1]
             z = rotation[2, 0] * p + rotation[2, 1] * q + rotation[2, 2] * r + shift[2]
-            column = int(min(max((x - least_x) / spacing, 0.0), columns - 1.0))
-            row = int(min(max((y - least_y) / spacing, 0.0), rows - 1.0))
+            column = int(min(max(0.0, (x - least_x) / spacing), columns - 1.0))  # 0 of NaN
+            row = int(min(max(0.0, (y - least_y) / spacing), rows - 1.0))
             cell = row * columns + column
             a, b, c = planes[cell, 0], planes[cell, 1], planes[cell, 2]
             distance = a * x + b * y + c * z + planes[cell, 3]
