@@ -82,7 +82,7 @@ def findings(answer: Answer) -> str:
     """Every finding on one corpus at one scale."""
     head = ["", "claimed better", "than", "accuracy, %", "difference, points", "95 % interval", "p", "verdict"]
     rows = [
-        [str(row["number"]), one["first"], one["second"], *measured(one), verdict]
+        [str(row["number"]), one["first"], one["second"], *measured(one, verdict), verdict]
         for row in answer["claims"]
         for one, verdict in zip(row["findings"], row["verdicts"], strict=True)
     ]
@@ -94,13 +94,15 @@ def findings(answer: Answer) -> str:
     return f"On {corpus_and_scale(answer)}: {crossed}; {answer['day']}{commit}:\n\n{table(head, rows)}"
 
 
-def measured(finding: Mapping[str, Any]) -> list[str]:
-    """Values, difference, interval and p of a finding."""
+def measured(finding: Mapping[str, Any], verdict: str) -> list[str]:
+    """Values, difference, interval and p of a finding; of a refuted one, a one-sided p is that of the opposite."""
     unit, (figure, difference) = finding["unit"], (templates().filters[name] for name in ("figure", "difference"))
     values = " · ".join(figure(value, unit) for value in finding["values"])
     values += "" if unit == "accuracy" else f" {unit}"
     shown = [difference(value, unit) for value in (finding["difference"], *(finding["interval"] or (None, None)))]
-    p = "<0.001" if finding["p"] < 0.001 else f"{finding['p']:.3f}"
+    refuted = verdict == "refuted" and finding["p_worse"] is not None
+    p = finding["p_worse"] if refuted else finding["p"]
+    p = "<0.001" if p < 0.001 else f"{p:.3f}"
     return [values, shown[0], f"{shown[1]} … {shown[2]}" if finding["interval"] else "–", p]
 
 
