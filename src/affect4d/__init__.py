@@ -71,7 +71,7 @@ def example(expression: str = "surprise", frames: int = 6, subject: int = 0) -> 
     """Scans of a synthetic face to try things on: ``affect4d.predict(affect4d.example("surprise")).expression``.
 
     Args:
-        expression: One of the six; the face goes from neutral to it.
+        expression: One of the six; the face goes from neutral to it, and most of the way back.
         frames: Number of scans.
         subject: Index of the person. No model of the package was trained on any of them.
 

@@ -271,6 +271,9 @@ def test_the_published_claims_are_those_of_the_claims_files(write_claims):
 
 def test_a_finding_is_written_in_its_unit(write_claims):
     accuracy = {"unit": "accuracy", "values": [0.781, 0.8], "difference": -0.019, "interval": [-0.03, 0.01], "p": 0.2}
-    epochs = {"unit": "epochs", "values": [6.5, None], "difference": None, "interval": None, "p": 1e-4}
-    assert write_claims["measured"](accuracy) == ["78.1 · 80.0", "−1.9", "−3.0 … +1.0", "0.200"]
-    assert write_claims["measured"](epochs) == ["6.5 · never epochs", "–", "–", "<0.001"]
+    epochs = {"unit": "epochs", "values": [6.5, None], "difference": None, "interval": None, "p": 1e-4, "p_worse": 0.9}
+    measured = write_claims["measured"]
+    assert measured(accuracy, "inconclusive") == ["78.1 · 80.0", "−1.9", "−3.0 … +1.0", "0.200"]
+    assert measured(epochs, "supported") == ["6.5 · never epochs", "–", "–", "<0.001"]
+    assert measured(epochs, "refuted")[-1] == "0.900"
+    assert measured({**accuracy, "p_worse": None}, "refuted")[-1] == "0.200"
