@@ -9,8 +9,8 @@ from typing import Any
 
 def main(arguments: Sequence[str] | None = None, **options: Any) -> Any:
     """Run a command of the installed package."""
-    named_file = logging.getLogger("kedro.framework.project")  # at import it names its logging file
-    named_file.addFilter(lambda record: record.levelno > logging.INFO)
+    logger = logging.getLogger("kedro.framework.project")
+    logger.addFilter(lambda record: record.levelno > logging.INFO)  # on import it names its configuration file
     from kedro.framework.project import configure_project
 
     from affect4d.cli import cli

@@ -271,7 +271,7 @@ def aligned_at(
     confidence: float,
     residual: float,
     *,
-    find_landmarks: bool = True,
+    find_landmarks: bool,
 ) -> Alignment:
     """The alignment of a scan whose pose, raw to canonical, was found by another method."""
     rotation = pose[:3, :3] / UNITS[unit]

@@ -102,8 +102,8 @@ class TakeAligner:
     def _aligned_at(self, scan: FaceScan, pose: Pose, residual: float) -> Alignment:
         assert self._reference is not None
         first = self._reference.alignment
-        found = self._find_landmarks
-        return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual, find_landmarks=found)
+        find = self._find_landmarks
+        return aligned_at(scan, pose, "tracking", first.unit, first.confidence, residual, find_landmarks=find)
 
     def _tracked(self, scan: FaceScan, start: Pose | None) -> tuple[Pose, float] | None:
         """A frame's pose and residual, mm, registered to the reference from a pose; None where it lies elsewhere."""
